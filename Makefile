@@ -1,0 +1,47 @@
+# codewatt's commands; `make` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+STUDY ?= config/studies/nano.yaml
+CORES ?= all
+
+.PHONY: help setup dev demo test unit check format lock reference clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## make .venv from the pinned requirements
+	@PYTHON=$(PYTHON) tools/setup.sh
+
+dev: ## the same, with what tests and checks need
+	@PYTHON=$(PYTHON) tools/setup.sh dev
+
+demo: setup ## run the default study to figures and a report
+	@$(RUN) tools/demo.sh $(STUDY) $(CORES)
+
+test: dev ## every test
+	@$(RUN) pytest
+
+unit: dev ## the fast part of the tests
+	@$(RUN) pytest tests/unit
+
+check: dev ## format, lint and types
+	@$(RUN) ruff format --check src tests workflow/scripts benchmarks
+	@$(RUN) ruff check src tests workflow/scripts benchmarks
+	@$(RUN) snakefmt --check Snakefile workflow/rules
+	@$(RUN) mypy
+	@$(RUN) snakemake --lint --quiet
+
+format: dev ## format the code
+	@$(RUN) ruff format src tests workflow/scripts benchmarks
+	@$(RUN) ruff check --fix src tests workflow/scripts benchmarks
+	@$(RUN) snakefmt Snakefile workflow/rules
+
+reference: setup ## write the study file's schema and reference page
+	@$(RUN) codewatt reference --schema config/study.schema.json --page docs/study.md
+
+lock: dev ## pin requirements/*.in anew
+	@$(RUN) tools/lock.sh
+
+clean: ## remove results and caches, keep .venv
+	@rm -rf results/*/ .snakemake .pytest_cache .mypy_cache .ruff_cache

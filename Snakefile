@@ -1,0 +1,72 @@
+"""codewatt: what compressing a code LLM costs and saves, in energy, time and accuracy."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+os.environ["PYTHONPATH"] = os.path.join(workflow.basedir, "src")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/quantise.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/energy.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/plot.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+localrules:
+    quantise_all,
+    generate_all,
+    evaluate_all,
+    energy_all,
+    aggregate_all,
+    plot_all,
+    report,
+
+
+rule report:
+    default_target: True
+    input:
+        rules.plot.output,
+        rules.aggregate.output,
+        rules.summarise.output,
+
+
+rule quantise_all:
+    input:
+        [paths.variant("manifest.json", variant.id) for variant in grid.variants],
+
+
+rule generate_all:
+    input:
+        [paths.cell("generate.json", cell.id) for cell in grid.cells],
+
+
+rule evaluate_all:
+    input:
+        [paths.cell("evaluate.json", cell.id) for cell in grid.cells],
+
+
+rule energy_all:
+    input:
+        [paths.cell("energy.json", cell.id) for cell in grid.cells],
+
+
+rule aggregate_all:
+    input:
+        rules.aggregate.output,
+
+
+rule plot_all:
+    input:
+        rules.plot.output,

@@ -1,0 +1,1 @@
+"""codewatt: what compressing a code LLM costs and saves in energy, time and accuracy."""

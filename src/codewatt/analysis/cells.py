@@ -1,0 +1,246 @@
+"""Rows of the cell and variant tables."""
+
+import math
+from collections.abc import Sequence
+
+from codewatt.analysis.columns import COMPONENTS, METRICS, PARTS, PASS_AT, TESTS
+from codewatt.analysis.frontier import SETTING, energy_basis
+from codewatt.analysis.records import CellRecord, Json, VariantRecord
+from codewatt.analysis.runs import id_columns, status_columns
+from codewatt.analysis.stats import relative_change, summarise, wilson_interval
+from codewatt.files import canonical_json
+
+RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
+
+#: Metrics that are, or follow from, an energy of one component or of all.
+_ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
+
+
+def cell_row(record: CellRecord, runs: list[Json], variant: VariantRecord | None) -> Json:
+    """One cell's row, but for its baseline; an infeasible cell has its ids and the reason.
+
+    Args:
+        runs: its rows of the run table; variant: its variant's manifest, None when not given.
+    """
+    manifest = variant.manifest if variant is not None else {}
+    row = {
+        **id_columns(record),
+        "status": "ok" if record.reason is None else "infeasible",
+        "status_reason": record.reason,
+        "size_bytes": manifest.get("size_bytes"),
+        "parameters": manifest.get("parameters"),
+    }
+    if record.energy is None or record.evaluate is None:
+        return row
+    meaningful = manifest.get("meaningful_accuracy", True)
+    return {
+        **row,
+        **_validity(record.energy),
+        "repeats": len(runs),
+        "tasks": runs[0]["tasks"],
+        "samples_per_task": runs[0]["samples_per_task"],
+        "completions_identical": record.completions_identical,
+        "accuracy_note": None if meaningful else RANDOM_WEIGHTS,
+        **_accuracy(record.evaluate, runs, meaningful),
+        **status_columns(record.energy),
+        **_methods(record.energy),
+        **_metrics(runs),
+        **_background(record),
+    }
+
+
+def compare_cells(rows: Sequence[Json], baseline: Json) -> None:
+    """Add each row's baseline cell and its relative changes, in place.
+
+    The baseline of a cell is the cell of the same model and setting (benchmark, prompt, token
+    limit, batch size, engine) whose variant is the study's baseline {"precision", "prune"}.
+    Energy is not compared, and `change_note` says so, where the two totals came about in
+    different ways; nothing that was timed or metered is compared with a baseline that failed an
+    expectation.
+    """
+    baselines = {
+        _ground(row): row
+        for row in rows
+        if (row["precision"], row["prune"]) == (baseline["precision"], baseline["prune"])
+    }
+    for row in rows:
+        base = baselines.get(_ground(row))
+        row["baseline_cell_id"] = base["cell_id"] if base is not None else None
+        row["change_note"], skipped = _comparability(row, base)
+        for metric in METRICS:
+            if base is not None and metric not in skipped:
+                row[f"{metric}_change"] = relative_change(
+                    row.get(f"{metric}_mean"), base.get(f"{metric}_mean")
+                )
+        for tests in TESTS:
+            name = f"pass_at_1_{tests}"
+            reference = base.get(name) if base is not None else None
+            row[f"{name}_change"] = relative_change(row.get(name), reference)
+
+
+def variant_row(record: VariantRecord) -> Json:
+    """One variant's row, but for its baseline."""
+    manifest = record.manifest
+    method = manifest.get("method")
+    joules, status = manifest.get("energy_j") or {}, manifest.get("energy_status") or {}
+    return {
+        "variant_id": record.identity["id"],
+        **{key: record.identity[key] for key in ("model", "prune", "precision")},
+        "status": "ok" if record.reason is None else "infeasible",
+        "status_reason": record.reason,
+        "method": method if method is None or isinstance(method, str) else canonical_json(method),
+        **{
+            key: manifest.get(key)
+            for key in ("dtype", "layers", "parameters", "size_bytes", "meaningful_accuracy")
+        },
+        "quantise_s": manifest.get("duration_s"),
+        **{f"quantise_{part}_j": joules.get(part) for part in PARTS},
+        **{f"quantise_{part}_energy_status": _status(status.get(part)) for part in COMPONENTS},
+    }
+
+
+def compare_variants(rows: Sequence[Json], baseline: Json) -> None:
+    """Add each variant's baseline (same model) and its change in size, in place."""
+    baselines = {
+        row["model"]: row
+        for row in rows
+        if (row["precision"], row["prune"]) == (baseline["precision"], baseline["prune"])
+    }
+    for row in rows:
+        base = baselines.get(row["model"], {})
+        row["baseline_variant_id"] = base.get("variant_id")
+        row["size_bytes_change"] = relative_change(row["size_bytes"], base.get("size_bytes"))
+
+
+def _ground(row: Json) -> tuple[object, ...]:
+    return (row["model"], *(row[axis] for axis in SETTING))
+
+
+def _comparability(row: Json, base: Json | None) -> tuple[str | None, set[str]]:
+    """Why changes are withheld, and of which metrics."""
+    if base is None:
+        return "no baseline cell in the study", set(METRICS)
+    if base["status"] != "ok":
+        return f"baseline cell is {base['status']}", set(METRICS)
+    if row["status"] != "ok":
+        return None, set()
+    if not base["valid"]:
+        return "baseline cell failed an expectation", set(METRICS)
+    if energy_basis(row) != energy_basis(base):
+        ways = " against ".join("/".join(energy_basis(r)) for r in (row, base))
+        return (
+            f"energy came about differently (gpu/cpu/dram: {ways})",
+            {m for m in METRICS if any(mark in m for mark in _ENERGY_MARKS)},
+        )
+    return None, set()
+
+
+def _validity(energy: Json) -> Json:
+    def listed(severity: str | None, passed: bool | None) -> str | None:
+        found = [
+            _described(e)
+            for e in energy["expectations"]
+            if e["passed"] is passed and severity in (None, e["severity"])
+        ]
+        return "; ".join(found) or None
+
+    return {
+        "valid": energy["valid"],
+        "failed_expectations": listed("error", False),
+        "warnings": listed("warning", False),
+        "unchecked_expectations": listed(None, None),
+    }
+
+
+def _described(expectation: Json) -> str:
+    """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`."""
+    repeat, unit = expectation.get("repeat"), expectation.get("unit")
+    where = f" (repeat {repeat})" if repeat is not None else ""
+    figures = [
+        f"{prefix}{_brief(expectation[key])}{f' {unit}' if unit else ''}"
+        for prefix, key in (("", "observed"), ("limit ", "limit"))
+        if expectation.get(key) is not None
+    ]
+    return f"{expectation['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
+
+
+def _brief(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _accuracy(evaluate: Json, runs: list[Json], meaningful: bool) -> Json:
+    """pass@1 over all repeats and samples, its Wilson interval over tasks, and pass@k.
+
+    The tasks are what was drawn from the field of tasks: n of the interval is their number,
+    however often each was tried.
+    """
+    if not meaningful:
+        return {}
+    row: Json = {}
+    for tests in TESTS:
+        name = f"pass_at_1_{tests}"
+        shares = [run[name] for run in runs]
+        if None in shares:
+            continue
+        share, tasks = math.fsum(shares) / len(shares), runs[0]["tasks"]
+        low, high = wilson_interval(min(share, 1.0) * tasks, tasks)
+        row |= {name: share, f"{name}_wilson95_low": low, f"{name}_wilson95_high": high}
+        row |= {f"pass_at_{k}_{tests}": _pass_at(evaluate, tests, k) for k in PASS_AT}
+    return row
+
+
+def _pass_at(evaluate: Json, tests: str, k: int) -> float | None:
+    """Mean over repeats of the evaluator's pass@k; None where it gives none."""
+    found = [(entry.get(tests) or {}).get(str(k)) for entry in evaluate.get("by_repeat", [])]
+    values = [float(value) for value in found if value is not None]
+    return math.fsum(values) / len(values) if values and len(values) == len(found) else None
+
+
+def _methods(energy: Json) -> Json:
+    components = energy["components"]
+    return {f"{part}_energy_method": components.get(part, {}).get("method") for part in COMPONENTS}
+
+
+def _metrics(runs: list[Json]) -> Json:
+    row: Json = {}
+    for metric in METRICS:
+        summary = summarise(run[metric] for run in runs)
+        row |= {
+            f"{metric}_mean": summary.mean,
+            f"{metric}_sd": summary.sd,
+            f"{metric}_n": summary.n,
+        }
+        for name, interval in (("ci95", summary.ci95), ("sd196", summary.sd196)):
+            low, high = interval if interval is not None else (None, None)
+            row |= {f"{metric}_{name}_low": low, f"{metric}_{name}_high": high}
+    return row
+
+
+def _background(record: CellRecord) -> Json:
+    """Idle power, and the energy of loading the model and of judging its completions."""
+    energy, evaluate = record.energy or {}, record.evaluate or {}
+    idle = energy.get("baseline") or {}
+    windows = [w for w in evaluate.get("windows", []) if w["phase"] == "evaluate"]
+    return {
+        **{
+            f"{phase}_{part}_w": (idle.get(f"{phase}_w") or {}).get(part)
+            for phase in ("idle_unloaded", "idle_loaded")
+            for part in COMPONENTS
+        },
+        **{f"load_{part}_j": _joules(energy.get("load")).get(part) for part in PARTS},
+        "evaluate_s": math.fsum(w["end_s"] - w["start_s"] for w in windows) if windows else None,
+        **{f"evaluate_{part}_j": _joules(energy.get("evaluate")).get(part) for part in PARTS},
+    }
+
+
+def _joules(energy: Json | None) -> Json:
+    """The joules by component of a phase, which may stand alone or beside the phase's times."""
+    if energy is None:
+        return {}
+    inner = energy.get("energy_j", energy)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _status(status: object) -> object:
+    """A component's status, given alone or with its method."""
+    return status.get("status") if isinstance(status, dict) else status

@@ -1,0 +1,154 @@
+"""The columns of the tables, in order, with their types; units stand in the names.
+
+| in a name | unit |
+|---|---|
+| `_s`, `_j`, `_w`, `_bytes`, `_kg` | seconds, joules, watts, bytes, kilograms |
+| `j_per_token` | joules per generated token |
+| `j_per_correct_task_base` | joules per task whose completion passed (base, or plus, tests) |
+| `pass_at_1_base_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
+| `_change` | fraction of the baseline: (x - baseline) / baseline |
+"""
+
+STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
+#: Column name → pandas dtype; every dtype can be absent (NA), so that absent is never 0.
+Columns = dict[str, str]
+
+COMPONENTS = ("gpu", "cpu", "dram")
+PARTS = (*COMPONENTS, "total")
+TESTS = ("base", "plus")
+#: The k of pass@k beside 1; a column is empty where a task has fewer samples.
+PASS_AT = (5, 10, 100)
+
+_VARIANT_IDS: Columns = {
+    "variant_id": STRING,
+    "model": STRING,
+    "prune": STRING,
+    "precision": STRING,
+}
+CELL_IDS: Columns = {
+    "cell_id": STRING,
+    **_VARIANT_IDS,
+    "prune_layers": INTEGER,
+    "benchmark": STRING,
+    "prompt": STRING,
+    "token_limit": INTEGER,
+    "batch_size": INTEGER,
+    "engine": STRING,
+}
+ENERGY_STATUS: Columns = {f"{part}_energy_status": STRING for part in PARTS}
+
+TASK: Columns = {
+    **CELL_IDS,
+    "repeat": INTEGER,
+    "sample": INTEGER,
+    "task_id": STRING,
+    "prompt_tokens": INTEGER,
+    "new_tokens": INTEGER,
+    "latency_s": REAL,
+    "ttft_s": REAL,
+    "stop_reason": STRING,
+    "base_status": STRING,
+    "plus_status": STRING,
+}
+
+#: What a run has a number of, and a cell a mean, an SD and intervals of.
+METRICS: tuple[str, ...] = (
+    "duration_s",
+    "tokens_per_s",
+    "latency_s",
+    "ttft_s",
+    *(f"{part}_j" for part in PARTS),
+    *(f"net_{part}_j" for part in PARTS),
+    "prefill_s",
+    "decode_s",
+    *(f"prefill_{part}_j" for part in PARTS),
+    *(f"decode_{part}_j" for part in PARTS),
+    "j_per_token",
+    "j_per_task",
+    *(f"j_per_correct_task_{tests}" for tests in TESTS),
+    *(f"pass_at_1_{tests}_per_kwh" for tests in TESTS),
+    "co2e_kg",
+)
+
+RUN: Columns = {
+    **CELL_IDS,
+    "repeat": INTEGER,
+    "valid": BOOLEAN,
+    "tasks": INTEGER,
+    "samples_per_task": INTEGER,
+    "prompt_tokens": INTEGER,
+    "new_tokens": INTEGER,
+    **{f"correct_{tests}": INTEGER for tests in TESTS},
+    **{f"pass_at_1_{tests}": REAL for tests in TESTS},
+    **dict.fromkeys(METRICS, REAL),
+    **ENERGY_STATUS,
+}
+
+#: What summarise() gives for one metric, as suffixes of its name.
+STATISTICS = ("mean", "sd", "n", "ci95_low", "ci95_high", "sd196_low", "sd196_high", "change")
+
+_METRIC_STATISTICS: Columns = {
+    f"{metric}_{statistic}": INTEGER if statistic == "n" else REAL
+    for metric in METRICS
+    for statistic in STATISTICS
+}
+
+
+def _accuracy(tests: str) -> Columns:
+    name = f"pass_at_1_{tests}"
+    return {
+        name: REAL,
+        f"{name}_wilson95_low": REAL,
+        f"{name}_wilson95_high": REAL,
+        f"{name}_change": REAL,
+        **{f"pass_at_{k}_{tests}": REAL for k in PASS_AT},
+    }
+
+
+CELL: Columns = {
+    **CELL_IDS,
+    "status": STRING,
+    "status_reason": STRING,
+    "valid": BOOLEAN,
+    "failed_expectations": STRING,
+    "warnings": STRING,
+    "unchecked_expectations": STRING,
+    "baseline_cell_id": STRING,
+    "change_note": STRING,
+    "repeats": INTEGER,
+    "tasks": INTEGER,
+    "samples_per_task": INTEGER,
+    "completions_identical": BOOLEAN,
+    "accuracy_note": STRING,
+    **_accuracy("base"),
+    **_accuracy("plus"),
+    **ENERGY_STATUS,
+    **{f"{part}_energy_method": STRING for part in COMPONENTS},
+    **_METRIC_STATISTICS,
+    **{f"idle_unloaded_{part}_w": REAL for part in COMPONENTS},
+    **{f"idle_loaded_{part}_w": REAL for part in COMPONENTS},
+    **{f"load_{part}_j": REAL for part in PARTS},
+    "evaluate_s": REAL,
+    **{f"evaluate_{part}_j": REAL for part in PARTS},
+    "size_bytes": INTEGER,
+    "parameters": INTEGER,
+}
+
+VARIANT: Columns = {
+    **_VARIANT_IDS,
+    "status": STRING,
+    "status_reason": STRING,
+    "method": STRING,
+    "dtype": STRING,
+    "layers": INTEGER,
+    "parameters": INTEGER,
+    "size_bytes": INTEGER,
+    "size_bytes_change": REAL,
+    "baseline_variant_id": STRING,
+    "meaningful_accuracy": BOOLEAN,
+    "quantise_s": REAL,
+    **{f"quantise_{part}_j": REAL for part in PARTS},
+    **{f"quantise_{part}_energy_status": STRING for part in COMPONENTS},
+}
+
+TABLES: dict[str, Columns] = {"task": TASK, "run": RUN, "cell": CELL, "variant": VARIANT}

@@ -1,0 +1,72 @@
+"""The efficient frontier: variants that no other variant beats in both energy and accuracy."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+#: What must be equal for two cells' energy and accuracy to be set against each other.
+SETTING = ("benchmark", "prompt", "token_limit", "batch_size", "engine")
+COMPONENTS = ("gpu", "cpu", "dram")
+
+Row = dict[str, Any]
+
+
+def efficient(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
+    """Which (cost, score) points are efficient: low cost is good, high score is good.
+
+    A point is dominated when another costs no more and scores no less, and is better in one of
+    the two (Pareto 1906). Equal points are both efficient or both dominated. A point with an
+    absent coordinate is never efficient and dominates nothing.
+    """
+    known = {(cost, score) for cost, score in points if cost is not None and score is not None}
+    members: set[tuple[float, float]] = set()
+    best: float | None = None
+    # Cheapest first; of equal cost the highest score, so that what follows is dominated.
+    for cost, score in sorted(known, key=lambda point: (point[0], -point[1])):
+        if best is None or score > best:
+            members.add((cost, score))
+            best = score
+    return [point in members for point in points]
+
+
+def energy_basis(row: Row) -> tuple[str, str, str]:
+    """How a cell's total energy came about: the status of GPU, CPU and DRAM, in that order.
+
+    Totals of different bases are sums over different components, or mix measured with modelled
+    figures: they are not compared.
+    """
+    gpu, cpu, dram = (str(row.get(f"{part}_energy_status")) for part in COMPONENTS)
+    return gpu, cpu, dram
+
+
+def accuracy_column(rows: Sequence[Row]) -> str:
+    """`pass_at_1_plus` where some row has it, else `pass_at_1_base`."""
+    plus = any(row["pass_at_1_plus"] is not None for row in rows)
+    return "pass_at_1_plus" if plus else "pass_at_1_base"
+
+
+def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows grouped by setting and energy basis, in order of first appearance."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[(*(row[axis] for axis in SETTING), *energy_basis(row))].append(row)
+    return list(groups.values())
+
+
+def frontier_cells(rows: Sequence[Row], accuracy: str) -> set[str]:
+    """Ids of the cells on the efficient frontier of mean total energy (J) and `accuracy`.
+
+    The frontier is drawn over all models, separately for each setting and each energy basis.
+    Cells that failed an expectation or have no figure are left out.
+
+    Args:
+        rows: rows of the cell table.
+        accuracy: the column of the score, `pass_at_1_base` or `pass_at_1_plus`.
+    """
+    members: set[str] = set()
+    for group in comparable_groups([row for row in rows if row["valid"]]):
+        points = [(row["total_j_mean"], row[accuracy]) for row in group]
+        members.update(
+            row["cell_id"] for row, kept in zip(group, efficient(points), strict=True) if kept
+        )
+    return members

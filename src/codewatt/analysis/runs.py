@@ -1,0 +1,196 @@
+"""Rows of the task and run tables of one cell."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from codewatt.analysis.columns import COMPONENTS, PARTS, TESTS
+from codewatt.analysis.records import CellRecord, Json
+
+JOULES_PER_KWH = 3.6e6
+PASS = "pass"
+
+
+def id_columns(record: CellRecord) -> Json:
+    """A cell's ids under the names that the tables use."""
+    ids = {key: value for key, value in record.identity.items() if key not in ("id", "variant")}
+    return {
+        "cell_id": record.identity["id"],
+        "variant_id": record.identity["variant"],
+        "prune_layers": record.prune_layers,
+        **ids,
+    }
+
+
+def status_columns(energy: Json | None) -> Json:
+    """How each component's energy came about; empty for a cell without energy."""
+    if energy is None:
+        return {}
+    components = energy.get("components", {})
+    parts = {f"{p}_energy_status": components.get(p, {}).get("status") for p in COMPONENTS}
+    return {**parts, "total_energy_status": energy.get("total_status")}
+
+
+def task_rows(record: CellRecord) -> list[Json]:
+    """One row for each completion: (repeat, sample, task). Empty for an infeasible cell."""
+    ids, verdicts = id_columns(record), record.verdicts()
+    rows = []
+    for task in sorted(record.tasks, key=lambda row: (row["repeat"], row["sample"])):
+        verdict = verdicts[task["repeat"], task["sample"], task["task_id"]]
+        rows.append(
+            {
+                **ids,
+                "repeat": task["repeat"],
+                "sample": task["sample"],
+                "task_id": task["task_id"],
+                "prompt_tokens": task["prompt_tokens"],
+                "new_tokens": task["new_tokens"],
+                "latency_s": _difference(task["end_s"], task["start_s"]),
+                "ttft_s": _difference(task["first_token_s"], task["start_s"]),
+                "stop_reason": task["stop_reason"],
+                "base_status": verdict.get("base"),
+                "plus_status": verdict.get("plus"),
+            }
+        )
+    return rows
+
+
+def run_rows(record: CellRecord, tasks: list[Json], meaningful: bool) -> list[Json]:
+    """One row for each repeat. Empty for an infeasible cell.
+
+    Args:
+        tasks: the cell's rows of the task table.
+        meaningful: False when the weights are random; figures of accuracy are then absent.
+    """
+    if record.energy is None:
+        return []
+    by_repeat: dict[int, list[Json]] = defaultdict(list)
+    for row in tasks:
+        by_repeat[row["repeat"]].append(row)
+    return [
+        _run_row(record, record.energy, run, by_repeat[run["repeat"]], meaningful)
+        for run in sorted(record.energy["runs"], key=lambda run: int(run["repeat"]))
+    ]
+
+
+def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
+    """Mean over tasks of the share of a task's samples that pass.
+
+    It is the unbiased pass@k at k = 1 (Chen et al. 2021, arXiv:2107.03374, section 2.1: c/n).
+
+    Args:
+        rows: rows of the task table; tests: "base" or "plus".
+
+    Returns:
+        A fraction; None when the benchmark has no such tests, or there are no rows.
+    """
+    verdicts: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        status = row[f"{tests}_status"]
+        if status is None:
+            return None
+        verdicts[row["task_id"]].append(status == PASS)
+    if not verdicts:
+        return None
+    return math.fsum(sum(v) / len(v) for v in verdicts.values()) / len(verdicts)
+
+
+def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None:
+    """pass@kWh: pass@1 divided by the kilowatt-hours of the run; unit: 1/kWh.
+
+    The figure that Buis (2024, Utrecht University) names pass@kWh. Accuracy is a fraction (0 to
+    1) and the energy is the run's total: one pass over all tasks of the benchmark. It depends on
+    the number of tasks, so it compares cells of one benchmark only.
+    """
+    return _ratio(accuracy, None if energy_j is None else energy_j / JOULES_PER_KWH)
+
+
+def _run_row(
+    record: CellRecord, energy: Json, run: Json, tasks: list[Json], meaningful: bool
+) -> Json:
+    """A run's figures: its energy, and what that comes to per token, task and correct task.
+
+    Where a task has several samples, each of them counts as one task in `j_per_*task*`.
+    """
+    joules = _joules(run)
+    total_j = joules["total_j"]
+    correct = {tests: _correct(tasks, tests) if meaningful else None for tests in TESTS}
+    accuracy = {tests: pass_at_1(tasks, tests) if meaningful else None for tests in TESTS}
+    new_tokens = _total(row["new_tokens"] for row in tasks)
+    grams = (energy.get("carbon") or {}).get("g_per_kwh")
+    return {
+        **id_columns(record),
+        "repeat": run["repeat"],
+        "valid": _valid(energy, run["repeat"]),
+        "tasks": len({row["task_id"] for row in tasks}),
+        "samples_per_task": _samples(tasks),
+        "prompt_tokens": _total(row["prompt_tokens"] for row in tasks),
+        "new_tokens": new_tokens,
+        **{f"correct_{tests}": correct[tests] for tests in TESTS},
+        **{f"pass_at_1_{tests}": accuracy[tests] for tests in TESTS},
+        "duration_s": run["duration_s"],
+        "tokens_per_s": _ratio(new_tokens, run["duration_s"]),
+        "latency_s": _mean(row["latency_s"] for row in tasks),
+        "ttft_s": _mean(row["ttft_s"] for row in tasks),
+        "prefill_s": run.get("prefill_s"),
+        "decode_s": run.get("decode_s"),
+        **joules,
+        "j_per_token": _ratio(total_j, new_tokens),
+        "j_per_task": _ratio(total_j, len(tasks)),
+        **{f"j_per_correct_task_{t}": _ratio(total_j, correct[t]) for t in TESTS},
+        **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], total_j) for t in TESTS},
+        "co2e_kg": None
+        if total_j is None or grams is None
+        else total_j / JOULES_PER_KWH * grams / 1000,
+        **status_columns(energy),
+    }
+
+
+def _joules(run: Json) -> Json:
+    kinds = {"": "energy_j", "net_": "net_energy_j"} | {
+        f"{phase}_": f"{phase}_energy_j" for phase in ("prefill", "decode")
+    }
+    return {
+        f"{prefix}{part}_j": (run.get(kind) or {}).get(part)
+        for prefix, kind in kinds.items()
+        for part in PARTS
+    }
+
+
+def _valid(energy: Json, repeat: int) -> bool:
+    """Whether no expectation of severity error failed for this repeat or for the whole cell."""
+    return not any(
+        e["severity"] == "error" and e["passed"] is False and e.get("repeat") in (None, repeat)
+        for e in energy["expectations"]
+    )
+
+
+def _correct(tasks: list[Json], tests: str) -> int | None:
+    """Completions that pass; with one sample a task this is the number of tasks solved."""
+    statuses = [row[f"{tests}_status"] for row in tasks]
+    return None if None in statuses else statuses.count(PASS)
+
+
+def _samples(tasks: list[Json]) -> int | None:
+    """Samples a task, when every task has as many."""
+    counts = set(Counter(row["task_id"] for row in tasks).values())
+    return counts.pop() if len(counts) == 1 else None
+
+
+def _difference(end: float | None, start: float | None) -> float | None:
+    return None if end is None or start is None else end - start
+
+
+def _ratio(value: float | None, by: float | None) -> float | None:
+    return None if value is None or not by else value / by
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    present = list(values)
+    return None if None in present else sum(v for v in present if v is not None)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are there (a completion without a token has no first one)."""
+    present = [value for value in values if value is not None]
+    return math.fsum(present) / len(present) if present else None

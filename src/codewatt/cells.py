@@ -1,0 +1,295 @@
+"""Variants and cells: what a study's grid consists of, and every path under results/.
+
+A variant is model x prune x precision, what quantise makes. A cell is a variant x benchmark x
+prompt style x token limit x batch size x engine, what generate runs. Nothing is ever parsed out
+of an id: ids are looked up in the grid that the study made.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from codewatt.config.base import Entry
+from codewatt.config.study import AXES, Study, matches
+from codewatt.errors import CodewattError
+from codewatt.files import canonical_json
+
+_JOIN = "--"  # ids hold single separators only, so that two of them are unambiguous
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model, pruned and quantised: ids of the study's entries."""
+
+    model: str
+    prune: str
+    precision: str
+
+    @property
+    def id(self) -> str:
+        """The name of its directory."""
+        return _JOIN.join((self.model, self.prune, self.precision))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A variant under one way of asking."""
+
+    model: str
+    prune: str
+    precision: str
+    benchmark: str
+    prompt: str
+    token_limit: int
+    batch_size: int
+    engine: str
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that it runs."""
+        return Variant(self.model, self.prune, self.precision)
+
+    @property
+    def id(self) -> str:
+        """The name of its directory."""
+        asked = (self.benchmark, self.prompt, f"t{self.token_limit}", f"b{self.batch_size}")
+        return _JOIN.join((self.variant.id, *asked, self.engine))
+
+    def identity(self) -> dict[str, Any]:
+        """The axes and both ids, as the tables hold them."""
+        return {"id": self.id, "variant": self.variant.id, **asdict(self)}
+
+
+class Grid:
+    """The cells of a study in order, and the slices of the study that each stage reads.
+
+    A slice is canonical JSON text: Snakemake compares params by repr, and this text is the same
+    for the same values, whatever the order of the keys in the study file.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.cells = tuple(self._cells())
+        if not self.cells:
+            raise CodewattError("exclude: it leaves no cell of the grid; at least one must stay")
+        self._check_baseline()
+
+    def _cells(self) -> Iterable[Cell]:
+        for values in itertools.product(*(self.study.values(axis) for axis in AXES)):
+            named: dict[str, Any] = dict(zip(AXES, values, strict=True))
+            if not any(matches(entry, named) for entry in self.study.exclude):
+                yield Cell(**named)
+
+    def _check_baseline(self) -> None:
+        baseline = self.study.baseline
+        if not any(
+            (c.prune, c.precision) == (baseline.prune, baseline.precision) for c in self.cells
+        ):
+            raise CodewattError(
+                f"baseline: exclude takes out every cell with prune {baseline.prune!r} and "
+                f"precision {baseline.precision!r}; at least one must stay"
+            )
+
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants that some cell needs, in order."""
+        return tuple(dict.fromkeys(cell.variant for cell in self.cells))
+
+    @cached_property
+    def model_ids(self) -> tuple[str, ...]:
+        """The models that some cell needs, in order."""
+        return tuple(dict.fromkeys(cell.model for cell in self.cells))
+
+    @cached_property
+    def benchmark_ids(self) -> tuple[str, ...]:
+        """The benchmarks that some cell needs, in order."""
+        return tuple(dict.fromkeys(cell.benchmark for cell in self.cells))
+
+    @cached_property
+    def _cell_by_id(self) -> dict[str, Cell]:
+        return {cell.id: cell for cell in self.cells}
+
+    @cached_property
+    def _variant_by_id(self) -> dict[str, Variant]:
+        return {variant.id: variant for variant in self.variants}
+
+    def cell(self, cell_id: str) -> Cell:
+        """Look up a cell.
+
+        Raises:
+            CodewattError: no cell of this study has that id.
+        """
+        if cell_id not in self._cell_by_id:
+            raise CodewattError(f"{cell_id}: no such cell in study {self.study.study!r}")
+        return self._cell_by_id[cell_id]
+
+    def variant(self, variant_id: str) -> Variant:
+        """Look up a variant.
+
+        Raises:
+            CodewattError: no variant of this study has that id.
+        """
+        if variant_id not in self._variant_by_id:
+            raise CodewattError(f"{variant_id}: no such variant in study {self.study.study!r}")
+        return self._variant_by_id[variant_id]
+
+    def models_of(self, *sources: str) -> list[str]:
+        """Ids of the needed models that come from one of the sources."""
+        return [m.id for m in self.study.models if m.source in sources and m.id in self.model_ids]
+
+    def settings(self, kind: str, entry_id: str) -> dict[str, Any]:
+        """The settings of a model, prune, precision or benchmark, without id and label."""
+        entries: list[Entry] = getattr(self.study, kind + "s")
+        return next(entry for entry in entries if entry.id == entry_id).settings()
+
+    def method(self, kind: str, entry_id: str) -> str:
+        """The module that serves a prune or precision."""
+        return str(self.settings(kind, entry_id)["method"])
+
+    def model_slice(self, model_id: str) -> str:
+        """What making a model's weights available reads."""
+        settings = self.settings("model", model_id)
+        if settings["source"] in ("hub", "path"):
+            settings.pop("layers")  # known beforehand or not, the weights are the same
+        return canonical_json(settings)
+
+    def benchmark_slice(self, benchmark_id: str) -> str:
+        """What preparing a benchmark reads."""
+        return canonical_json(self.settings("benchmark", benchmark_id))
+
+    def quantise_slice(self, variant: Variant) -> str:
+        """What quantise reads."""
+        return canonical_json(
+            {
+                "variant": asdict(variant),
+                "prune": self.settings("prune", variant.prune),
+                "precision": self.settings("precision", variant.precision),
+                "device": self.study.device,
+                "energy": self._sampling(),
+            }
+        )
+
+    def generate_slice(self, cell: Cell) -> str:
+        """What generate reads."""
+        energy = self.study.energy
+        return canonical_json(
+            {
+                "cell": cell.identity(),
+                "device": self.study.device,
+                "decoding": self.study.decoding.model_dump(mode="json"),
+                "energy": {**self._sampling(), "idle_s": energy.idle_s},
+            }
+        )
+
+    def evaluate_slice(self) -> str:
+        """What evaluate reads."""
+        evaluation = self.study.evaluation.model_dump(mode="json")
+        return canonical_json({**evaluation, "energy": self._sampling()})
+
+    def energy_slice(self) -> str:
+        """What measure_energy reads."""
+        energy = self.study.energy
+        return canonical_json({"country": energy.country, "min_window_s": energy.min_window_s})
+
+    def aggregate_slice(self) -> str:
+        """What aggregate reads: which cells, and what they are compared with."""
+        return canonical_json(
+            {
+                "cells": [cell.identity() for cell in self.cells],
+                "layers_removed": {prune.id: prune.layers for prune in self.study.prunes},
+                "baseline": self.study.baseline.model_dump(mode="json"),
+            }
+        )
+
+    def labels_slice(self) -> str:
+        """What figures and the summary read beside the tables."""
+        labels = {
+            kind: {entry.id: entry.label or entry.id for entry in getattr(self.study, kind + "s")}
+            for kind in ("model", "prune", "precision", "benchmark")
+        }
+        return canonical_json({"title": self.study.title, "labels": labels})
+
+    def _sampling(self) -> dict[str, Any]:
+        """The part of the energy settings that decides what is recorded."""
+        energy = self.study.energy
+        return {
+            "nvml_interval_s": energy.nvml_interval_s,
+            "codecarbon_interval_s": energy.codecarbon_interval_s,
+        }
+
+    def wildcard_constraints(self) -> dict[str, str]:
+        """Regular expressions that match ids made of this study's values, and nothing else."""
+        one_of = {axis: _any(self.study.values(axis)) for axis in AXES}
+        variant = _JOIN.join(one_of[axis] for axis in ("model", "prune", "precision"))
+        asked = (
+            one_of["benchmark"],
+            one_of["prompt"],
+            "t" + one_of["token_limit"],
+            "b" + one_of["batch_size"],
+            one_of["engine"],
+        )
+        return {
+            "model": one_of["model"],
+            "benchmark": one_of["benchmark"],
+            "variant": variant,
+            "cell": _JOIN.join((variant, *asked)),
+        }
+
+
+def _any(values: Iterable[Any]) -> str:
+    return "(?:" + "|".join(re.escape(str(value)) for value in values) + ")"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Every path of a study's results; a method takes an id, or a wildcard in its place."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, results: str | Path, study: Study) -> "Paths":
+        """The paths of a study below a results directory."""
+        return cls(Path(results) / study.study)
+
+    def model(self, model: str = "{model}") -> str:
+        """A model's manifest; its weights stand beside it."""
+        return self._path("models", model, "manifest.json")
+
+    def model_weights(self, model: str = "{model}") -> str:
+        """A model's weights, where the study makes or fetches them."""
+        return self._path("models", model, "weights")
+
+    def benchmark(self, name: str, benchmark: str = "{benchmark}") -> str:
+        """A benchmark's tasks.jsonl.gz, expected.json.gz or manifest.json."""
+        return self._path("benchmarks", benchmark, name)
+
+    def variant(self, name: str, variant: str = "{variant}") -> str:
+        """A variant's manifest.json, weights or timeline.parquet."""
+        return self._path("variants", variant, name)
+
+    def cell(self, name: str, cell: str = "{cell}") -> str:
+        """One of a cell's files."""
+        return self._path("cells", cell, name)
+
+    def table(self, name: str) -> str:
+        """A table, e.g. cell.parquet."""
+        return self._path("tables", name)
+
+    def figure(self, name: str) -> str:
+        """A figure, e.g. frontier.pdf."""
+        return self._path("figures", name)
+
+    def summary(self) -> str:
+        """The page that answers at a glance."""
+        return self._path("summary.html")
+
+    def log(self, rule: str, instance: str = "study") -> str:
+        """A rule's log."""
+        return self._path("logs", rule, f"{instance}.log")
+
+    def _path(self, *parts: str) -> str:
+        return str(self.root.joinpath(*parts))

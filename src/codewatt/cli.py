@@ -1,0 +1,78 @@
+"""The command line: `codewatt evaluate`, `codewatt study`, `codewatt reference`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from codewatt.errors import CodewattError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code; bad input is one line on stderr and 1."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except CodewattError as error:
+        print(f"codewatt: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        print("codewatt: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from codewatt.evaluate import command
+
+    parser = argparse.ArgumentParser(
+        prog="codewatt",
+        description="What compressing a code LLM costs and saves in energy, time and accuracy.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    evaluate = commands.add_parser(
+        "evaluate", help="judge completions that were generated elsewhere"
+    )
+    command.add_arguments(evaluate)
+    evaluate.set_defaults(run=command.run)
+    study = commands.add_parser("study", help="check a study file and show its grid")
+    study.add_argument("file", type=Path)
+    study.set_defaults(run=_study)
+    reference = commands.add_parser("reference", help="write the study file's schema and reference")
+    reference.add_argument("--schema", type=Path, required=True)
+    reference.add_argument("--page", type=Path, required=True)
+    reference.set_defaults(run=_reference)
+    return parser
+
+
+def _study(options: argparse.Namespace) -> int:
+    """Validate a study and print its cells, one a line."""
+    from codewatt.cells import Grid
+    from codewatt.config.load import load_study
+
+    grid = Grid(load_study(options.file))
+    for cell in grid.cells:
+        print(cell.id)
+    print(
+        f"{grid.study.study}: {len(grid.model_ids)} models, {len(grid.variants)} variants, "
+        f"{len(grid.cells)} cells",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _reference(options: argparse.Namespace) -> int:
+    """Write the generated pages."""
+    from codewatt.config.schema import reference, study_schema
+    from codewatt.files import atomic_path
+
+    for path, text in ((options.schema, study_schema()), (options.page, reference())):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The benchmarks that a study may name."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from codewatt.config.base import Entry, PositiveInt, Seed
+
+
+class NanoTasks(Entry):
+    """Held-out tasks of the kind that the nano models were trained on."""
+
+    kind: Literal["nano"]
+    tasks: PositiveInt = 100
+    seed: Seed = 0
+
+
+class HumanEvalPlusTasks(Entry):
+    """HumanEval+ (Liu et al. 2023), 164 tasks, with HumanEval's tests as its base part."""
+
+    kind: Literal["humaneval_plus"]
+    mini: bool = Field(False, description="The reduced plus inputs.")
+    tasks: Annotated[int, Field(gt=0, le=164)] | None = Field(
+        None, description="Only the first so many tasks, for a trial run; null for all."
+    )
+
+
+Benchmark = Annotated[NanoTasks | HumanEvalPlusTasks, Field(discriminator="kind")]

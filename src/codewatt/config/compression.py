@@ -1,0 +1,60 @@
+"""Precisions and prune settings: the two halves of a variant."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from codewatt.config.base import Dtype, Entry, PositiveInt
+
+
+class Unquantised(Entry):
+    """The weights in a floating-point type, cast on loading."""
+
+    method: Literal["none"]
+    dtype: Dtype
+
+
+class BitsAndBytes(Entry):
+    """Quantised by bitsandbytes: LLM.int8() or the 4-bit types of QLoRA."""
+
+    method: Literal["bitsandbytes"]
+    quant_type: Literal["int8", "fp4", "nf4"]
+    compute_dtype: Dtype
+    double_quantisation: bool = Field(
+        False, description="Quantise the 4-bit types' block constants as well."
+    )
+    outlier_threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        6.0, description="int8 only: activations beyond it stay 16-bit; 0 turns that off."
+    )
+
+    @model_validator(mode="after")
+    def _settings_that_exist(self) -> Self:
+        if self.quant_type == "int8" and self.double_quantisation:
+            raise ValueError("double_quantisation is for fp4 and nf4, not int8")
+        if self.quant_type != "int8" and "outlier_threshold" in self.model_fields_set:
+            raise ValueError(f"outlier_threshold is for int8, not {self.quant_type}")
+        return self
+
+
+Precision = Annotated[Unquantised | BitsAndBytes, Field(discriminator="method")]
+
+
+class Unpruned(Entry):
+    """Every layer kept."""
+
+    method: Literal["none"]
+
+    @property
+    def layers(self) -> int:
+        """Layers removed."""
+        return 0
+
+
+class PruneLast(Entry):
+    """The last decoder layers removed (de Reus et al. 2024)."""
+
+    method: Literal["last"]
+    layers: PositiveInt = Field(description="How many are removed.")
+
+
+Prune = Annotated[Unpruned | PruneLast, Field(discriminator="method")]

@@ -1,0 +1,84 @@
+"""Where a study's models come from."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from codewatt.config.base import Dtype, Entry, PositiveFloat, PositiveInt, Seed, Strict
+
+
+class HubModel(Entry):
+    """A checkpoint of the Hugging Face hub, pinned to one commit."""
+
+    source: Literal["hub"]
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
+    revision: str = Field(
+        pattern=r"^[0-9a-f]{40}$", description="The commit, 40 hex digits: a branch would drift."
+    )
+    layers: PositiveInt | None = Field(
+        None, description="Decoder layers, if known: prune depths are then checked beforehand."
+    )
+
+
+class PathModel(Entry):
+    """A directory written by save_pretrained: config, safetensors and tokenizer."""
+
+    source: Literal["path"]
+    path: str = Field(min_length=1, description="Relative paths start at the working directory.")
+    layers: PositiveInt | None = Field(None, description="As for a hub model.")
+
+
+class NanoModel(Entry):
+    """A model small enough to be trained where it is needed, on generated Python functions."""
+
+    source: Literal["nano"]
+    architecture: Literal["starcoder2", "qwen2"]
+    hidden_size: PositiveInt = 128
+    intermediate_size: PositiveInt = 256
+    layers: PositiveInt = 4
+    heads: PositiveInt = 4
+    kv_heads: PositiveInt = 2
+    vocab_size: Annotated[int, Field(ge=200, le=4096)] = 240
+    steps: PositiveInt = 300
+    batch_size: PositiveInt = 48
+    learning_rate: PositiveFloat = 3e-3
+    seed: Seed = 0
+
+
+class TokenizerFromStdlib(Strict):
+    """A byte-level BPE trained on Python's own standard library: real code, always at hand."""
+
+    source: Literal["stdlib"] = "stdlib"
+    vocab_size: Annotated[int, Field(ge=300, le=65536)] = 8192
+
+
+class TokenizerFromPath(Strict):
+    """A tokenizer saved by save_pretrained."""
+
+    source: Literal["path"]
+    path: str = Field(min_length=1)
+
+
+class ArchitectureModel(Entry):
+    """A configuration with random weights: speed and energy are real, pass@k is not."""
+
+    source: Literal["architecture"]
+    config: dict[str, Any] = Field(
+        description="The model's config.json as transformers reads it; model_type is required."
+    )
+    dtype: Dtype = Field("bfloat16", description="Of the random weights on disk.")
+    tokenizer: Annotated[TokenizerFromStdlib | TokenizerFromPath, Field(discriminator="source")] = (
+        TokenizerFromStdlib()
+    )
+    seed: Seed = 0
+
+    @property
+    def layers(self) -> int | None:
+        """Decoder layers, where the configuration names them."""
+        value = self.config.get("num_hidden_layers")
+        return value if isinstance(value, int) else None
+
+
+Model = Annotated[
+    HubModel | PathModel | NanoModel | ArchitectureModel, Field(discriminator="source")
+]

@@ -1,0 +1,66 @@
+"""How completions are generated, judged and metered."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from codewatt.config.base import PositiveFloat, PositiveInt, Seed, Strict
+
+
+class Decoding(Strict):
+    """Greedy or sampled, and how often a cell is measured."""
+
+    strategy: Literal["greedy", "sampled"] = "greedy"
+    samples: PositiveInt = Field(1, description="Completions per task and repeat.")
+    temperature: PositiveFloat | None = Field(None, description="Sampled decoding only.")
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Sampled decoding only; 1 if absent."
+    )
+    seed: Seed = Field(0, description="Repeat r samples with seed + r.")
+    repeats: PositiveInt = Field(5, description="Measured passes over the benchmark.")
+    warmup_batches: Annotated[int, Field(ge=0)] = Field(
+        1, description="Batches generated, not measured, after loading."
+    )
+
+    @model_validator(mode="after")
+    def _strategy_has_its_settings(self) -> Self:
+        if self.strategy == "greedy":
+            if self.temperature is not None or self.top_p is not None:
+                raise ValueError("temperature and top_p are for strategy 'sampled', not 'greedy'")
+            if self.samples != 1:
+                raise ValueError("samples must be 1 with strategy 'greedy': all would be equal")
+        elif self.temperature is None:
+            raise ValueError("temperature is required with strategy 'sampled'")
+        return self
+
+
+class Evaluation(Strict):
+    """How completions are judged."""
+
+    sanitize: bool = Field(
+        True, description="Cut each completion to its function, by EvalPlus's sanitiser."
+    )
+    k: list[PositiveInt] = Field([1], min_length=1, description="pass@k for these k.")
+
+
+class Energy(Strict):
+    """What is sampled, how often, and what a valid measurement needs."""
+
+    country: str = Field(
+        "NLD", pattern=r"^[A-Z]{3}$", description="ISO 3166 alpha-3 code; its grid's gCO2e/kWh."
+    )
+    idle_s: PositiveFloat = Field(
+        10.0, description="Idle windows with the model loaded, before and after the repeats."
+    )
+    nvml_interval_s: PositiveFloat = 0.02
+    codecarbon_interval_s: PositiveFloat = 0.5
+    min_window_s: PositiveFloat = Field(
+        10.0, description="Repeats shorter than this fail their validity check."
+    )
+
+
+class Baseline(Strict):
+    """What every variant of the same model is compared with."""
+
+    precision: str
+    prune: str

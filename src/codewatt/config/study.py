@@ -1,0 +1,128 @@
+"""The study file: the axes of the grid, and all that is the same over it."""
+
+from collections import Counter
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from codewatt.config.base import Entry, Id, PositiveInt, Strict
+from codewatt.config.benchmarks import Benchmark
+from codewatt.config.compression import Precision, Prune
+from codewatt.config.models import Model
+from codewatt.config.running import Baseline, Decoding, Energy, Evaluation
+
+PromptStyle = Literal["stripped", "as_is"]
+Engine = Literal["transformers"]
+AXES = (
+    "model",
+    "prune",
+    "precision",
+    "benchmark",
+    "prompt",
+    "token_limit",
+    "batch_size",
+    "engine",
+)
+Axis = Literal[
+    "model", "prune", "precision", "benchmark", "prompt", "token_limit", "batch_size", "engine"
+]
+AxisValue = str | int
+
+
+class Study(Strict):
+    """One study: models x prunes x precisions x benchmarks x prompts x limits x batches x engines.
+
+    Combinations that match an entry of `exclude` are left out.
+    """
+
+    study: Id = Field(description="Results stand in results/<study>/.")
+    title: str
+    models: list[Model] = Field(min_length=1)
+    prunes: list[Prune] = Field(min_length=1)
+    precisions: list[Precision] = Field(min_length=1)
+    benchmarks: list[Benchmark] = Field(min_length=1)
+    prompts: list[PromptStyle] = Field(
+        ["stripped"],
+        min_length=1,
+        description=(
+            "'stripped' removes whitespace at the prompt's ends, 'as_is' leaves its last newline, "
+            "which splits the token that a model would have written next."
+        ),
+    )
+    token_limits: list[PositiveInt] = Field(min_length=1, description="New tokens per task.")
+    batch_sizes: list[PositiveInt] = Field([1], min_length=1)
+    engines: list[Engine] = Field(["transformers"], min_length=1)
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="'auto' takes the GPU if there is one; what was taken is recorded."
+    )
+    decoding: Decoding = Decoding()
+    evaluation: Evaluation = Evaluation()
+    energy: Energy = Energy()
+    baseline: Baseline
+    exclude: list[dict[Axis, AxisValue | list[AxisValue]]] = Field(
+        [],
+        description=(
+            "Combinations to leave out. An entry matches a cell whose value on every axis it names "
+            "is the one given, or one of the list given."
+        ),
+    )
+
+    def values(self, axis: str) -> list[AxisValue]:
+        """The values of one axis: ids, or the numbers and names themselves."""
+        plural = {"batch_size": "batch_sizes"}.get(axis, axis + "s")
+        return [item.id if isinstance(item, Entry) else item for item in getattr(self, plural)]
+
+    @model_validator(mode="after")
+    def _values_are_unique(self) -> Self:
+        for axis in AXES:
+            counts = Counter(self.values(axis))
+            if twice := [value for value, times in counts.items() if times > 1]:
+                raise ValueError(f"{axis} {twice[0]!r} is there {counts[twice[0]]} times; once is")
+        return self
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        references: list[tuple[str, str, AxisValue]] = [
+            ("baseline.precision", "precision", self.baseline.precision),
+            ("baseline.prune", "prune", self.baseline.prune),
+        ]
+        for index, entry in enumerate(self.exclude):
+            if not entry:
+                raise ValueError(f"exclude[{index}] is empty and would exclude every cell")
+            for name, wanted in entry.items():
+                for value in wanted if isinstance(wanted, list) else [wanted]:
+                    references.append((f"exclude[{index}].{name}", name, value))
+        for where, axis, value in references:
+            known = self.values(axis)
+            if value not in known:
+                allowed = ", ".join(map(str, known))
+                raise ValueError(f"{where}: {value!r} is not a {axis} of this study: {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def _prunes_leave_a_layer(self) -> Self:
+        for model in self.models:
+            for prune in self.prunes:
+                kept = None if model.layers is None else model.layers - prune.layers
+                if kept is not None and kept < 1 and not self._excluded_pair(model.id, prune.id):
+                    raise ValueError(
+                        f"prune {prune.id!r} removes {prune.layers} layers, model {model.id!r} has "
+                        f"{model.layers}: at most {model.layers - 1 if model.layers else 0}, "
+                        f"or exclude the pair"
+                    )
+        return self
+
+    def _excluded_pair(self, model: str, prune: str) -> bool:
+        """Whether one exclude entry takes out a model's prune, whatever the other axes."""
+        return any(
+            set(entry) <= {"model", "prune"} and matches(entry, {"model": model, "prune": prune})
+            for entry in self.exclude
+        )
+
+
+def matches(entry: dict[Any, Any], values: dict[str, Any]) -> bool:
+    """Whether an exclude entry matches: each axis it names has the value, or one of the list."""
+    return all(
+        values[axis] in (wanted if isinstance(wanted, list) else [wanted])
+        for axis, wanted in entry.items()
+    )

@@ -1,0 +1,1 @@
+"""Metering, joules and their validity."""

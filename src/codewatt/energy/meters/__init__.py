@@ -1,0 +1,1 @@
+"""Meters: one module a source of readings, behind one base class."""

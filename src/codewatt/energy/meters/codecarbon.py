@@ -1,0 +1,180 @@
+"""What CodeCarbon reports, beside the counters: often a model, and then it says so.
+
+Read of CodeCarbon 3.3.2's source, as it decides what the numbers mean:
+- CPU with readable RAPL: the counter. Otherwise "cpu_load": P = TDP * (0.1 + 0.9 * load**3), with
+  the load of the whole machine since CodeCarbon's last look (at most a second, and at most our
+  interval, since its own thread looks every second too). The TDP comes from its list of CPU
+  models, times the sockets; for a model that it does not know it is 4 W a thread; and 85 W where
+  it cannot even tell the threads. The machine's whole TDP is taken, whatever part a job holds.
+- RAM: a constant from the machine's memory size (5 W a module, modules guessed, at least 10 W).
+- GPU: NVML's energy counter.
+- Its cumulative energies move only when it measures; here it measures when `flush` is called,
+  once an interval, so that the time of each value is known. `OutputMethod`s are off: no file, no
+  network, no lock. Its configuration files and CODECARBON_* variables are ignored: they could
+  scale the joules (pue, force_cpu_power) without anyone seeing it.
+"""
+
+import contextlib
+import io
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
+
+_JOULES_PER_KWH = 3.6e6
+#: CodeCarbon's own timer never fires within a job; the sampler calls flush instead.
+_NEVER_S = 1e7
+_COMPONENTS = ("cpu", "dram", "gpu")
+
+
+class CodeCarbonMeter(Meter):
+    """Cumulative cpu, dram and (with a GPU) gpu energy as CodeCarbon's tracker counts them."""
+
+    def __init__(self, tracker: Any, totals: Any, interval_s: float, with_gpu: bool) -> None:
+        self._tracker, self._totals = tracker, totals
+        tracker.start()
+        self._energies = ["cpu", "dram", "gpu"] if with_gpu else ["cpu", "dram"]
+        super().__init__(MeterInfo("codecarbon", None, interval_s))
+        self.read()  # the first flush loads its data files, and takes half a second
+        self.info = _describe(tracker, totals.latest, interval_s, with_gpu)
+
+    def read(self) -> list[Reading]:
+        """energy_j of each component, at the moment of the call."""
+        self._totals.latest = None
+        t_s = time.monotonic()
+        self._tracker.flush()
+        latest = self._totals.latest
+        if latest is None:  # flush swallows its exceptions
+            self.failures["flush"] += 1
+            return []
+        kwh = {"cpu": latest.cpu_energy, "dram": latest.ram_energy, "gpu": latest.gpu_energy}
+        return [
+            Reading(t_s, component, "machine", "energy_j", kwh[component] * _JOULES_PER_KWH)
+            for component in self._energies
+        ]
+
+    def close(self) -> None:
+        """Stop its threads."""
+        self._tracker.stop()
+
+
+def _describe(tracker: Any, latest: Any, interval_s: float, with_gpu: bool) -> MeterInfo:
+    """Mode, TDP and what the TDP is based on, from the tracker's set-up.
+
+    The mode has no public accessor; the hardware objects hold it.
+    """
+    from codecarbon import __version__
+
+    detected = tracker.get_detected_hardware()
+    cpu = next((part for part in tracker._hardware if type(part).__name__ == "CPU"), None)
+    mode = getattr(cpu, "_mode", "none")
+    facts: dict[str, Any] = {
+        "mode": mode,
+        "cpu_model": detected["cpu_model"],
+        "cpu_count": detected["cpu_count"],
+        "sockets": detected["cpu_physical_count"],
+        "memory_gib": detected["ram_total_size"],
+        "dram_power_w": latest.ram_power,
+        "country": None,
+    }
+    if mode in ("cpu_load", "constant"):
+        facts["tdp_w"] = float(cpu._tdp)
+        facts["tdp_basis"] = _tdp_basis(cpu, detected)
+    title = f"CodeCarbon {__version__}"
+    components = {
+        "cpu": _cpu_component(title, mode, facts),
+        "dram": ComponentInfo(
+            "modelled",
+            f"{title}, constant {facts['dram_power_w']:g} W",
+            f"guessed from {facts['memory_gib']:.0f} GiB of memory; it does not follow the load",
+        ),
+        "gpu": ComponentInfo("measured", f"{title}, NVML counter")
+        if with_gpu
+        else ComponentInfo("unavailable", title, "the job was given no GPU that CodeCarbon reads"),
+    }
+    return MeterInfo("codecarbon", __version__, interval_s, components, [], facts)
+
+
+def _tdp_basis(cpu: Any, detected: dict[str, Any]) -> str:
+    from codecarbon.core.cpu import DEFAULT_POWER_PER_CORE
+
+    threads, sockets = detected["cpu_count"], detected["cpu_physical_count"]
+    if getattr(cpu, "_is_generic_tdp", False):
+        return "CodeCarbon's constant for an unknown CPU"
+    if cpu._tdp == DEFAULT_POWER_PER_CORE * threads * sockets:
+        return f"{DEFAULT_POWER_PER_CORE} W a thread, as CodeCarbon does not know {cpu._model!r}"
+    return f"CodeCarbon's list of CPU models, for {cpu._model!r}"
+
+
+def _cpu_component(title: str, mode: str, facts: dict[str, Any]) -> ComponentInfo:
+    if mode == "intel_rapl":
+        return ComponentInfo("measured", f"{title}, RAPL", "it can undo one wrap an interval")
+    if mode == "cpu_load":
+        return ComponentInfo(
+            "modelled",
+            f"{title}, {facts['tdp_w']:g} W x (0.1 + 0.9 load^3)",
+            f"load of the whole machine; TDP: {facts['tdp_basis']}",
+        )
+    if mode == "constant":
+        half_w = facts["tdp_w"] / 2
+        return ComponentInfo("modelled", f"{title}, constant {half_w:g} W", facts["tdp_basis"])
+    return ComponentInfo("unavailable", title, f"CodeCarbon's CPU mode {mode!r} is not known here")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """CodeCarbon logs on import and while it starts, some of it by print."""
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def open_codecarbon(interval_s: float, gpu_indices: Sequence[int]) -> Meter:
+    """The CodeCarbon meter, or an absent one that says why. Takes about 2 s.
+
+    Args:
+        interval_s: how often its energies are brought up to date; at least 0.1 s.
+        gpu_indices: NVML's numbers of the GPUs to count (it cannot match UUIDs reliably).
+    """
+    try:
+        with _quiet():
+            return _open(interval_s, gpu_indices)
+    except ImportError:
+        reason = "CodeCarbon is not installed: pip install codecarbon"
+    except Exception as error:  # whatever it meets on an unknown machine is not the job's failure
+        reason = f"CodeCarbon does not start here ({type(error).__name__}: {error})"
+    return AbsentMeter("codecarbon", _COMPONENTS, " ".join(reason.split()))
+
+
+def _open(interval_s: float, gpu_indices: Sequence[int]) -> Meter:
+    from codecarbon import OfflineEmissionsTracker, emissions_tracker
+    from codecarbon.output_methods.base_output import BaseOutput
+
+    class Totals(BaseOutput):  # type: ignore[misc]
+        """Keeps the latest totals that `flush` hands out."""
+
+        latest: Any = None
+
+        def out(self, total: Any, delta: Any) -> None:
+            self.latest = total
+
+    emissions_tracker.get_hierarchical_config = dict
+    totals = Totals()
+    tracker = OfflineEmissionsTracker(
+        # No joule depends on the country; grams are made of joules later, from its own table.
+        force_carbon_intensity_g_co2e_kwh=0.0,
+        measure_power_secs=_NEVER_S,
+        api_call_interval=-1,
+        output_methods=[],
+        output_handlers=[totals],
+        gpu_ids=list(gpu_indices),
+        tracking_mode="machine",
+        allow_multiple_runs=True,
+        log_level="critical",
+        pue=1.0,
+        wue=0.0,
+    )
+    with_gpu = bool(gpu_indices) and tracker.get_detected_hardware()["gpu_count"] > 0
+    return CodeCarbonMeter(tracker, totals, interval_s, with_gpu)

@@ -1,0 +1,99 @@
+"""Which GPUs a job was given: CUDA_VISIBLE_DEVICES resolved to physical devices.
+
+Numbering is the trap here. NVML numbers GPUs by PCI bus; CUDA numbers the fastest first unless
+CUDA_DEVICE_ORDER=PCI_BUS_ID. They agree when all GPUs are the same model. Inside a cgroup (Slurm's
+ConstrainDevices) both number only the GPUs that the job may open.
+Rules: CUDA C++ Programming Guide, "CUDA Environment Variables".
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+SelectedBy = Literal["caller", "environment", "all"]
+
+
+class UnresolvedGpusError(Exception):
+    """The GPUs of the job cannot be told; the message is one line with the remedy."""
+
+
+@dataclass(frozen=True)
+class PhysicalGpu:
+    """A GPU that this process may open; `index` is NVML's number."""
+
+    index: int
+    uuid: str
+    name: str
+
+
+def select_gpus(
+    gpus: Sequence[PhysicalGpu],
+    gpu_ids: Sequence[str] | None,
+    environment: dict[str, str],
+    parent_of_mig: Callable[[str], str | None],
+) -> tuple[list[PhysicalGpu], SelectedBy]:
+    """The physical GPUs of the job, in the job's order, and who said so.
+
+    Args:
+        gpus: GPUs that may be opened, in NVML's order.
+        gpu_ids: named by the caller (UUIDs, with or without "GPU-"; an empty list means none);
+            None: by CUDA_VISIBLE_DEVICES, and where that is not set, all.
+        environment: the job's environment variables.
+        parent_of_mig: the UUID of the GPU that holds a MIG instance, None if unknown.
+
+    Raises:
+        UnresolvedGpusError: an id matches no GPU, or an index is ambiguous.
+    """
+    if gpu_ids is not None:
+        found = [_by_name(gpus, _with_prefix(name), parent_of_mig) for name in gpu_ids]
+        return list(dict.fromkeys(found)), "caller"
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return list(gpus), "all"
+    return _from_environment(gpus, visible, environment, parent_of_mig), "environment"
+
+
+def _from_environment(
+    gpus: Sequence[PhysicalGpu],
+    visible: str,
+    environment: dict[str, str],
+    parent_of_mig: Callable[[str], str | None],
+) -> list[PhysicalGpu]:
+    found: list[PhysicalGpu] = []
+    for token in (part.strip() for part in visible.split(",")):
+        if not token.lstrip("-").isdigit():
+            if not token.startswith(("GPU-", "MIG-")):
+                break
+            found.append(_by_name(gpus, token, parent_of_mig))
+            continue
+        # CUDA ignores the first index that is out of range and all that follow it.
+        if not 0 <= int(token) < len(gpus):
+            break
+        order = environment.get("CUDA_DEVICE_ORDER")
+        if order != "PCI_BUS_ID" and len({gpu.name for gpu in gpus}) > 1:
+            raise UnresolvedGpusError(
+                f"CUDA_VISIBLE_DEVICES={visible} is ambiguous among different GPU models: "
+                "set CUDA_DEVICE_ORDER=PCI_BUS_ID or name the GPU by its UUID (nvidia-smi -L)"
+            )
+        found.append(gpus[int(token)])
+    return list(dict.fromkeys(found))
+
+
+def _with_prefix(name: str) -> str:
+    return name if name.startswith(("GPU-", "MIG-")) else f"GPU-{name}"
+
+
+def _by_name(
+    gpus: Sequence[PhysicalGpu], name: str, parent_of_mig: Callable[[str], str | None]
+) -> PhysicalGpu:
+    """The GPU whose UUID starts with `name` (CUDA allows a unique prefix), or holds that MIG."""
+    wanted: str | None = name
+    if name.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-<uuid>/<instance>/<compute>
+        wanted = name.removeprefix("MIG-").split("/")[0]
+    elif name.startswith("MIG-"):
+        wanted = parent_of_mig(name)
+    matching = [gpu for gpu in gpus if wanted and gpu.uuid.lower().startswith(wanted.lower())]
+    if len(matching) != 1:
+        have = ", ".join(gpu.uuid for gpu in gpus) or "none"
+        raise UnresolvedGpusError(f"GPU {name} is not one of this machine's GPUs: {have}")
+    return matching[0]

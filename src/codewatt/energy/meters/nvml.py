@@ -1,0 +1,260 @@
+"""GPU energy, power and state from NVML: the one place that talks to it.
+
+- Energy: nvmlDeviceGetTotalEnergyConsumption, millijoules since the driver was loaded (Volta and
+  newer). It is a staircase: on an H200 it moves every 100 ms.
+- Power: NVML_FI_DEV_POWER_INSTANT where the driver has it, else nvmlDeviceGetPowerUsage, which on
+  most GPUs since Ampere is the average of the last second (NVML API reference; Yang et al.,
+  "Accurate and Convenient Energy Measurements for GPUs", SC 2024). Each device's facts say which.
+
+A field that a GPU does not support is left out of its series, never 0.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
+from codewatt.energy.meters.gpus import PhysicalGpu, SelectedBy, UnresolvedGpusError, select_gpus
+
+_MILLI = 1e-3
+
+
+class NvmlMeter(Meter):
+    """Energy and power at every read; clock, temperature and the like every `state_interval_s`."""
+
+    def __init__(
+        self,
+        nvml: Any,
+        gpus: Sequence[PhysicalGpu],
+        selected_by: SelectedBy,
+        interval_s: float,
+        state_interval_s: float,
+        job_pid: int,
+    ) -> None:
+        self._gpus = [_Gpu(nvml, gpu, job_pid) for gpu in gpus]
+        self._nvml = nvml
+        self._state_interval_s, self._state_due_s = state_interval_s, 0.0
+        driver = _text(nvml.nvmlSystemGetDriverVersion())
+        super().__init__(
+            MeterInfo(
+                "nvml",
+                f"driver {driver}",
+                interval_s,
+                {"gpu": _gpu_component(self._gpus)},
+                [gpu.facts for gpu in self._gpus],
+                {"selected_by": selected_by, "state_interval_s": state_interval_s},
+            )
+        )
+        self.read()  # the first call of each function loads it, and takes milliseconds
+
+    @property
+    def indices(self) -> list[int]:
+        """NVML's numbers of the GPUs that are read."""
+        return [int(gpu.facts["index"]) for gpu in self._gpus]
+
+    def read(self) -> list[Reading]:
+        """Readings of all devices; a failing field is left out and counted."""
+        readings: list[Reading] = []
+        now_s = time.monotonic()
+        with_state = now_s >= self._state_due_s
+        if with_state:
+            self._state_due_s = now_s + self._state_interval_s
+        for gpu in self._gpus:
+            fields = {**gpu.joules, **gpu.state} if with_state else gpu.joules
+            for quantity, read in fields.items():
+                try:
+                    before_s = time.monotonic()
+                    value = read()
+                    t_s = (before_s + time.monotonic()) / 2
+                except self._nvml.NVMLError as error:
+                    self.failures[f"{quantity}: {error}"] += 1
+                    continue
+                readings.append(Reading(t_s, "gpu", gpu.uuid, quantity, value))
+        return readings
+
+    def close(self) -> None:
+        """Release NVML (calls are counted: others in this process keep theirs)."""
+        self._nvml.nvmlShutdown()
+
+
+class _Gpu:
+    """One device: which fields it supports, and what it is."""
+
+    def __init__(self, nvml: Any, gpu: PhysicalGpu, job_pid: int) -> None:
+        self.uuid = gpu.uuid
+        handle = nvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
+        power_kind, power_w = _power_reader(nvml, handle)
+        energy = {"energy_j": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) * _MILLI}
+        joules = {**energy, "power_w": power_w} if power_w else energy
+        state: dict[str, Callable[[], float]] = {
+            "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
+            "temperature_c": lambda: nvml.nvmlDeviceGetTemperature(
+                handle, nvml.NVML_TEMPERATURE_GPU
+            ),
+            "throttle_reasons": lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
+            "utilisation": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
+            "memory_used_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used,
+            "other_processes": lambda: strangers(_process_ids(nvml, handle), job_pid),
+        }
+        self.joules = {name: read for name, read in joules.items() if _works(nvml, read)}
+        self.state = {name: read for name, read in state.items() if _works(nvml, read)}
+        supported = {*self.joules, *self.state}
+        self.facts: dict[str, Any] = {
+            "index": gpu.index,
+            "device": gpu.uuid,
+            "name": gpu.name,
+            "power_reading": power_kind if "power_w" in self.joules else None,
+            "unsupported": sorted({*joules, *state, "power_w"} - supported),
+            **_facts(nvml, handle),
+        }
+
+
+def _power_reader(nvml: Any, handle: Any) -> tuple[str | None, Callable[[], float] | None]:
+    """("instant" or "average", a function that reads watts); (None, None) without either."""
+
+    def instant_w() -> float:
+        value = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_POWER_INSTANT])[0]
+        if value.nvmlReturn != nvml.NVML_SUCCESS:
+            raise nvml.NVMLError(value.nvmlReturn)
+        return float(value.value.uiVal * _MILLI)
+
+    def average_w() -> float:
+        return float(nvml.nvmlDeviceGetPowerUsage(handle) * _MILLI)
+
+    if _works(nvml, instant_w):
+        return "instant", instant_w
+    return ("average", average_w) if _works(nvml, average_w) else (None, None)
+
+
+def _works(nvml: Any, read: Callable[[], object]) -> bool:
+    """Whether this GPU and driver support a field."""
+    try:
+        read()
+    except nvml.NVMLError:
+        return False
+    return True
+
+
+def _facts(nvml: Any, handle: Any) -> dict[str, Any]:
+    """What stays as it is while a job runs; None where the GPU does not say."""
+
+    def fact(read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except nvml.NVMLError:
+            return None
+
+    return {
+        "power_limit_w": fact(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) * _MILLI),
+        "persistence_mode": fact(lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle))),
+        "ecc_mode": fact(lambda: bool(nvml.nvmlDeviceGetEccMode(handle)[0])),
+        "mig_mode": fact(lambda: bool(nvml.nvmlDeviceGetMigMode(handle)[0])),
+        "memory_total_bytes": fact(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
+    }
+
+
+def _process_ids(nvml: Any, handle: Any) -> set[int]:
+    """Processes with a compute or graphics context on the GPU."""
+    compute = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    graphics = nvml.nvmlDeviceGetGraphicsRunningProcesses(handle)
+    return {int(process.pid) for process in [*compute, *graphics]}
+
+
+def strangers(process_ids: set[int], job_pid: int) -> int:
+    """How many of these processes do not belong to the job.
+
+    A process that /proc does not know is in another process namespace (a container sees host
+    ids); one such process is taken to be the job itself, as nothing can tell them apart.
+    """
+    known = {pid for pid in process_ids if os.path.exists(f"/proc/{pid}")}
+    others = sum(not _descends_from(pid, job_pid) for pid in known)
+    unknown = len(process_ids - known)
+    job_seen = len(known) > others
+    return others + (unknown if job_seen else max(0, unknown - 1))
+
+
+def _descends_from(pid: int, ancestor: int) -> bool:
+    """Whether a process is the job's, or below it."""
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+                # pid (name) state ppid ...: the name may hold spaces and parentheses
+                pid = int(stream.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return False
+    return False
+
+
+def _gpu_component(gpus: Sequence[_Gpu]) -> ComponentInfo:
+    if all("energy_j" in gpu.joules for gpu in gpus):
+        return ComponentInfo("measured", "NVML total-energy counter", None)
+    if all("power_w" in gpu.joules for gpu in gpus):
+        return ComponentInfo("measured", "NVML power samples, integrated", "no energy counter")
+    names = ", ".join(str(gpu.facts["name"]) for gpu in gpus)
+    return ComponentInfo("unavailable", "nvml", f"NVML gives neither energy nor power of {names}")
+
+
+def open_nvml(
+    interval_s: float,
+    state_interval_s: float,
+    gpu_ids: Sequence[str] | None,
+    job_pid: int,
+    environment: dict[str, str] | None = None,
+) -> Meter:
+    """The NVML meter for the GPUs of the job, or an absent one that says why.
+
+    Args:
+        gpu_ids: UUIDs; an empty list: the job uses no GPU; None: see `gpus.select_gpus`.
+        job_pid: the process whose descendants may use the GPU.
+        environment: the job's, for CUDA_VISIBLE_DEVICES; None: this process's.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    try:
+        import pynvml as nvml
+    except ImportError:
+        return AbsentMeter("nvml", ["gpu"], "no Python binding: pip install nvidia-ml-py")
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        return AbsentMeter("nvml", ["gpu"], f"no NVIDIA driver answers here ({error})")
+    try:
+        gpus, selected_by = select_gpus(
+            _openable(nvml), gpu_ids, environment, lambda mig: _parent_of_mig(nvml, mig)
+        )
+        if gpus:
+            return NvmlMeter(nvml, gpus, selected_by, interval_s, state_interval_s, job_pid)
+        reason, facts = f"the job was given no GPU ({selected_by})", {"selected_by": selected_by}
+    except (UnresolvedGpusError, nvml.NVMLError) as error:
+        reason, facts = str(error), {}
+    nvml.nvmlShutdown()
+    return AbsentMeter("nvml", ["gpu"], reason, facts)
+
+
+def _openable(nvml: Any) -> list[PhysicalGpu]:
+    """GPUs that this process may open; NVML counts those that a cgroup forbids as well."""
+    gpus = []
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            name, uuid = nvml.nvmlDeviceGetName(handle), nvml.nvmlDeviceGetUUID(handle)
+        except nvml.NVMLError:
+            continue
+        gpus.append(PhysicalGpu(index, _text(uuid), _text(name)))
+    return gpus
+
+
+def _parent_of_mig(nvml: Any, mig_uuid: str) -> str | None:
+    try:
+        instance = nvml.nvmlDeviceGetHandleByUUID(mig_uuid)
+        parent = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(instance)
+        return _text(nvml.nvmlDeviceGetUUID(parent))
+    except nvml.NVMLError:
+        return None
+
+
+def _text(value: str | bytes) -> str:
+    """NVML bindings before 11.510 return bytes."""
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,183 @@
+"""CPU package and DRAM energy from RAPL, through Linux's powercap files.
+
+A domain's `energy_uj` is a counter in microjoules that starts again at 0 after
+`max_energy_range_uj` (Linux, Documentation/power/powercap/powercap.rst); on most servers that is
+262,144 J, 15 minutes at 290 W. A wrap is seen as a decrease; two wraps between two readings
+would be missed, so the counter is read at least once in half the time that it needs to wrap at
+a power that no package reaches.
+
+Counted: every `package-*` domain as CPU, every `dram` domain as DRAM. Not counted: `core` and
+`uncore` (parts of a package), `psys` (the platform, which holds the packages), and the
+`intel-rapl-mmio` tree (the same packages through another door).
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
+
+POWERCAP = Path("/sys/class/powercap")
+REMEDY = "as root: chmod a+r /sys/class/powercap/*/energy_uj (until the next boot)"
+
+#: More than any package draws (the largest are rated 500 W), so the wrap bound is safe.
+MAX_POWER_W = 1000.0
+#: Two package domains this close are one counter seen twice (dies of one AMD package do that).
+_MIRROR_UJ = 1_000_000
+
+
+class _NoRaplError(Exception):
+    """Why RAPL cannot be read; one line."""
+
+
+@dataclass
+class _Domain:
+    component: str
+    device: str
+    energy: Path
+    range_uj: int
+    last_uj: int = 0
+    last_s: float = 0.0
+    joules: float = 0.0
+
+    @property
+    def wrap_s(self) -> float:
+        """The shortest time in which this counter can wrap."""
+        return self.range_uj * 1e-6 / MAX_POWER_W
+
+    def raw_uj(self) -> int:
+        return int(self.energy.read_text(encoding="ascii"))
+
+    def start(self) -> None:
+        self.last_uj, self.last_s = self.raw_uj(), time.monotonic()
+
+    def advance(self) -> bool:
+        """Add what passed since the last reading; False if a wrap may have gone unseen."""
+        now_uj, now_s = self.raw_uj(), time.monotonic()
+        passed_uj = unwrapped_uj(self.last_uj, now_uj, self.range_uj)
+        late = now_s - self.last_s >= self.wrap_s
+        self.joules += passed_uj * 1e-6
+        self.last_uj, self.last_s = now_uj, now_s
+        return not late
+
+
+def unwrapped_uj(last_uj: int, now_uj: int, range_uj: int) -> int:
+    """Microjoules between two readings of a counter that wraps at `range_uj`, at most once."""
+    return now_uj - last_uj if now_uj >= last_uj else now_uj - last_uj + range_uj
+
+
+class RaplMeter(Meter):
+    """Cumulative joules since opening, a series for each package and each DRAM domain."""
+
+    def __init__(self, domains: list[_Domain], interval_s: float, mirrors: list[str]) -> None:
+        bound_s = min(domain.wrap_s for domain in domains) / 2
+        interval_s = min(interval_s, bound_s)
+        components = {
+            name: _component(name, [d for d in domains if d.component == name], bound_s)
+            for name in ("cpu", "dram")
+        }
+        devices = [
+            {"component": d.component, "device": d.device, "max_energy_j": d.range_uj * 1e-6}
+            for d in domains
+        ]
+        facts = {"wrap_bound_s": bound_s, "max_power_w": MAX_POWER_W, "mirrors_left_out": mirrors}
+        super().__init__(MeterInfo("rapl", None, interval_s, components, devices, facts))
+        self._domains = domains
+        for domain in domains:
+            domain.start()
+
+    def read(self) -> list[Reading]:
+        """energy_j of each domain; one that cannot be read now is left out and counted."""
+        readings = []
+        for domain in self._domains:
+            try:
+                if not domain.advance():
+                    self.failures["wrap may be unseen"] += 1
+            except (OSError, ValueError):
+                self.failures[f"{domain.component} {domain.device}"] += 1
+                continue
+            readings.append(
+                Reading(domain.last_s, domain.component, domain.device, "energy_j", domain.joules)
+            )
+        return readings
+
+
+def _component(name: str, domains: list[_Domain], bound_s: float) -> ComponentInfo:
+    what = {"cpu": "package", "dram": "dram"}[name]
+    if not domains:
+        return ComponentInfo("unavailable", "rapl", f"this CPU has no RAPL domain named {what}")
+    return ComponentInfo(
+        "measured",
+        f"RAPL, {len(domains)} {what} domain{'s' if len(domains) > 1 else ''}",
+        f"read at least every {bound_s:.0f} s: no wrap goes unseen below {MAX_POWER_W:.0f} W",
+    )
+
+
+def open_rapl(interval_s: float, root: Path = POWERCAP) -> Meter:
+    """The RAPL meter, or an absent one that says why and what to do.
+
+    All packages or none: a sum that misses one would look like a small machine.
+    """
+    try:
+        domains, mirrors = _without_mirrors(_find(root))
+        return RaplMeter(domains, interval_s, mirrors)
+    except _NoRaplError as error:
+        return AbsentMeter("rapl", ["cpu", "dram"], str(error))
+    except (OSError, ValueError) as error:
+        return AbsentMeter("rapl", ["cpu", "dram"], f"RAPL is not readable ({error}); {REMEDY}")
+
+
+def _find(root: Path) -> list[_Domain]:
+    """Package and DRAM domains below `root`, by their `name` files."""
+    domains, unreadable = [], []
+    for zone in sorted(root.glob("*-rapl:*")):
+        name = (zone / "name").read_text(encoding="ascii").strip()
+        if name.startswith("package"):
+            component, device = "cpu", name
+        elif name == "dram":
+            parent = zone.with_name(zone.name.rpartition(":")[0])
+            component, device = "dram", (parent / "name").read_text(encoding="ascii").strip()
+        else:
+            continue
+        range_uj = int((zone / "max_energy_range_uj").read_text(encoding="ascii"))
+        if range_uj <= 0:
+            raise _NoRaplError(f"{zone}/max_energy_range_uj is {range_uj}: wraps cannot be undone")
+        domain = _Domain(component, device, zone / "energy_uj", range_uj)
+        try:
+            domain.raw_uj()
+        except OSError:
+            unreadable.append(domain.energy)
+        domains.append(domain)
+    if not any(domain.component == "cpu" for domain in domains):
+        raise _NoRaplError(
+            f"no RAPL package domain in {root}: a virtual machine or container hides it, or the "
+            "kernel module is not loaded (as root: modprobe intel_rapl_msr)"
+        )
+    if unreadable:
+        raise _NoRaplError(
+            f"{len(unreadable)} of {len(domains)} RAPL counters are unreadable, first "
+            f"{unreadable[0]}; {REMEDY}"
+        )
+    return domains
+
+
+def _without_mirrors(domains: list[_Domain]) -> tuple[list[_Domain], list[str]]:
+    """Domains without those that show another one's counter, and the names left out.
+
+    Some AMD packages of several dies expose the package's counter once a die; summed, they would
+    multiply the joules (codecarbon issue 1274). Independent counters are never this close.
+    """
+    kept: list[tuple[_Domain, int]] = []
+    mirrors = []
+    for domain in domains:
+        value = domain.raw_uj()
+        twins = [
+            other
+            for other, seen in kept
+            if other.component == domain.component and value > 0 and abs(value - seen) < _MIRROR_UJ
+        ]
+        if twins:
+            mirrors.append(f"{domain.device} mirrors {twins[0].device}")
+        else:
+            kept.append((domain, value))
+    return [domain for domain, _ in kept], mirrors

@@ -1,0 +1,1 @@
+"""Judging completions inside a sandbox."""

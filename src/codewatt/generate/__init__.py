@@ -1,0 +1,1 @@
+"""Completions: one module an engine."""

@@ -1,0 +1,213 @@
+"""The generate stage: load once, warm up, then N measured repeats over the benchmark."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codewatt.benchmarks.base import Task, read_tasks
+from codewatt.energy.phases import PhaseLog
+from codewatt.energy.sampler import Sampler
+from codewatt.errors import CodewattError
+from codewatt.files import read_json, sha256_file
+from codewatt.generate.base import Decoding, Engine, open_engine
+from codewatt.generate.records import Measured, write_completions, write_task_records
+from codewatt.models.loading import Loaded, load_model, resolve_device
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """Where a cell's outputs are written."""
+
+    completions: Path
+    tasks: Path
+    timeline: Path
+
+
+def generate_cell(
+    settings: dict[str, Any],
+    variant_manifest: Path,
+    benchmark_manifest: Path,
+    tasks_path: Path,
+    out: CellFiles,
+    threads: int,
+) -> dict[str, Any]:
+    """Generate a cell's completions while its energy is sampled.
+
+    Args:
+        settings: the study's slice: cell, device, decoding, energy.
+        variant_manifest: of the variant to load.
+        benchmark_manifest: of the benchmark: its stop strings.
+        tasks_path: the benchmark's tasks.
+        out: where completions, task records and telemetry are written.
+        threads: CPU threads for torch; part of what makes results repeatable.
+
+    Returns:
+        The cell's manifest, less provenance and code; status 'infeasible' with a reason if the
+        model does not fit the device.
+
+    Raises:
+        CodewattError: inputs differ from their manifests, or the model cannot be loaded.
+    """
+    variant = read_json(variant_manifest)
+    stop_strings = tuple(read_json(benchmark_manifest)["stop_strings"])
+    tasks = read_tasks(tasks_path)
+    sampler = Sampler(out.timeline, settings["energy"])
+    sampler.start()  # torch is imported while the meters open
+    import torch
+
+    torch.set_num_threads(threads)
+    device = resolve_device(settings["device"])
+    synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
+    phases = PhaseLog(synchronise)
+    with sampler:
+        sampler.wait_ready()
+        try:
+            run = _Run(settings, variant, tasks, stop_strings, device, phases)
+            completions, described = run.measure()
+            status: dict[str, Any] = {"status": "ok"}
+        except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+            reason = " ".join(str(error).split()) or "out of memory"
+            _LOG.warning("infeasible: %s", reason)
+            completions, described = [], {"reason": reason}
+            status = {"status": "infeasible"}
+    write_completions(out.completions, completions)
+    write_task_records(out.tasks, completions)
+    outputs = (out.completions, out.tasks, out.timeline)
+    return {
+        "schema": 1,
+        "cell": settings["cell"],
+        **status,
+        "repeats": settings["decoding"]["repeats"],
+        "decoding": settings["decoding"],
+        "threads": threads,
+        **described,
+        "windows": phases.windows,
+        "epoch_offset_s": time.time() - time.monotonic(),
+        "meters": sampler.meters,
+        "sampler": sampler.summary,
+        "files": {
+            path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+            for path in outputs
+        },
+    }
+
+
+class _Run:
+    """One cell's model, from loading to the last repeat."""
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        variant: dict[str, Any],
+        tasks: list[Task],
+        stop_strings: tuple[str, ...],
+        device: str,
+        phases: PhaseLog,
+    ) -> None:
+        cell, decoding = settings["cell"], settings["decoding"]
+        self.variant, self.device, self.phases = variant, device, phases
+        self.idle_s = settings["energy"]["idle_s"]
+        self.engine_name, self.batch_size = cell["engine"], cell["batch_size"]
+        self.repeats, self.seed = decoding["repeats"], decoding["seed"]
+        self.warmup_batches = decoding["warmup_batches"]
+        self.prompts = [_prompt(task, cell["prompt"]) for task in tasks]
+        self.task_ids = [task.task_id for task in tasks]
+        self.decoding = Decoding(
+            token_limit=cell["token_limit"],
+            stop_strings=stop_strings,
+            samples=decoding["samples"],
+            temperature=decoding["temperature"],
+            top_p=decoding["top_p"],
+        )
+
+    def measure(self) -> tuple[list[Measured], dict[str, Any]]:
+        """Load, rest, warm up, repeat, rest. Returns completions and what the model is."""
+        with self.phases.window("idle_unloaded"):
+            time.sleep(min(self.idle_s, 1.0))
+        with self.phases.window("load"):
+            loaded = self._load()
+        with self.phases.window("idle_loaded"):
+            time.sleep(self.idle_s)
+        engine = open_engine(self.engine_name, loaded, self.phases.synchronise)
+        self._seed(0)
+        with self.phases.window("warmup"):
+            for _, prompts in self._batches()[: self.warmup_batches]:
+                engine.complete(prompts, self.decoding)
+        completions = [
+            item for repeat in range(self.repeats) for item in self._repeat(engine, repeat)
+        ]
+        with self.phases.window("idle_after"):
+            time.sleep(self.idle_s)
+        return completions, {"model": self._describe(loaded), "engine": engine.describe()}
+
+    def _load(self) -> Loaded:
+        weights = self.variant["weights"]
+        return load_model(
+            weights["directory"],
+            dtype=self.variant["dtype"],
+            device=self.device,
+            files=weights["files"],
+        )
+
+    def _repeat(self, engine: Engine, repeat: int) -> list[Measured]:
+        """One measured pass over the benchmark."""
+        self._seed(repeat)
+        found: list[Measured] = []
+        with self.phases.window("repeat", repeat=repeat):
+            for number, (first, prompts) in enumerate(self._batches()):
+                batch = engine.complete(prompts, self.decoding)
+                self.phases.add("prefill", batch.start_s, batch.first_token_s, repeat, number)
+                self.phases.add("decode", batch.first_token_s, batch.end_s, repeat, number)
+                for done in batch.completions:
+                    task_id = self.task_ids[first + done.prompt_index]
+                    prompt = prompts[done.prompt_index]
+                    found.append(Measured(repeat, number, task_id, prompt, done))
+        tokens = sum(item.completion.new_tokens for item in found)
+        _LOG.info("repeat %d: %d completions, %d new tokens", repeat, len(found), tokens)
+        return found
+
+    def _batches(self) -> list[tuple[int, list[str]]]:
+        """(index of the first prompt, prompts) of each batch, in the benchmark's order."""
+        starts = range(0, len(self.prompts), self.batch_size)
+        return [(start, self.prompts[start : start + self.batch_size]) for start in starts]
+
+    def _seed(self, repeat: int) -> None:
+        """Seed before each repeat: what it draws does not depend on what came before."""
+        import torch
+
+        torch.manual_seed(self.seed + repeat)
+
+    def _describe(self, loaded: Loaded) -> dict[str, Any]:
+        """What was really loaded, asked of the model itself."""
+        model = loaded.model
+        return {
+            "class": type(model).__name__,
+            "model_type": model.config.model_type,
+            "dtype": loaded.dtype,
+            "device": loaded.device,
+            "layers": model.config.num_hidden_layers,
+            "parameters": self.variant["parameters"],
+            "memory_bytes": model.get_memory_footprint(),
+            "meaningful_accuracy": self.variant["meaningful_accuracy"],
+        }
+
+
+def _prompt(task: Task, style: str) -> str:
+    """The prompt as the model gets it.
+
+    Raises:
+        CodewattError: the style is not known.
+    """
+    if style == "stripped":
+        return task.prompt.strip()
+    if style == "as_is":
+        return task.prompt
+    raise CodewattError(f"prompt style {style!r}: allowed: stripped, as_is")
+
+
+def _nothing() -> None:
+    """The CPU has nothing to wait for."""

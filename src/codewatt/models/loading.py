@@ -1,0 +1,84 @@
+"""Loading a model and its tokenizer: dtype always explicit, nothing missing, nothing left over."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codewatt.errors import CodewattError
+from codewatt.files import check_files
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in evaluation mode on its device, with its tokenizer (left-padded)."""
+
+    model: Any
+    tokenizer: Any
+    device: str
+    dtype: str
+
+
+def resolve_device(device: str) -> str:
+    """'auto' is the GPU if torch sees one, else the CPU.
+
+    Raises:
+        CodewattError: 'cuda' was asked for and there is none.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise CodewattError("device: 'cuda' was asked for, but torch sees no GPU here")
+    return device
+
+
+def load_model(
+    directory: str | Path,
+    *,
+    dtype: str,
+    device: str,
+    files: dict[str, dict[str, Any]] | None = None,
+    quantisation: Any = None,
+) -> Loaded:
+    """Load a save_pretrained directory through transformers' auto classes.
+
+    Args:
+        directory: config, safetensors and tokenizer.
+        dtype: 'float32', 'bfloat16' or 'float16': of all that is not quantised.
+        device: 'cpu' or 'cuda'.
+        files: a manifest's files; checked first, if given.
+        quantisation: a transformers quantisation configuration, to quantise while loading.
+
+    Raises:
+        CodewattError: a file differs from its manifest, or weights are missing, unexpected or of
+            another shape (transformers would fill them with random values and go on).
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if files is not None:
+        check_files(directory, files)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=getattr(torch, dtype),
+            device_map={"": device},
+            quantization_config=quantisation,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        raise CodewattError(
+            f"{directory}: cannot be loaded: {' '.join(str(error).split())}"
+        ) from None
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        if found := sorted(map(str, info.get(what, ()))):
+            raise CodewattError(
+                f"{directory}: {len(found)} {what.replace('_', ' ')} on loading, e.g. {found[0]}"
+            )
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return Loaded(model.eval(), tokenizer, device, dtype)

@@ -1,0 +1,1 @@
+"""Models small enough to be trained where they are needed."""

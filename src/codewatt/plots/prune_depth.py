@@ -1,0 +1,175 @@
+"""pass@1 and energy against the number of pruned layers, one line a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from codewatt.analysis.frontier import accuracy_column
+from codewatt.analysis.tables import Row
+from codewatt.plots import style
+from codewatt.plots.slices import (
+    Facet,
+    Labels,
+    Slice,
+    accuracy_spread,
+    accuracy_words,
+    cut,
+    energy_words,
+    label,
+    modelled,
+    ordered,
+    pick,
+    repeats_words,
+    spread,
+    without_accuracy,
+)
+
+_ROW_INCHES = 2.3
+#: Models stand this far apart (layers), so that their whiskers do not cover each other.
+_DODGE = 0.05
+
+
+def plot(
+    cell_table: pd.DataFrame,
+    labels: Labels,
+    out_stem: Path,
+    *,
+    baseline: dict[str, str],
+    prompt: str = "stripped",
+) -> list[Path]:
+    """Draw pass@1 (left) and energy of a run (right) against pruned layers.
+
+    A line of panels a setting. Shown: the baseline's precision and one prompt style. Whiskers:
+    95 % Wilson interval over tasks; 95 % t-interval of the mean over runs.
+
+    Args and returns: as codewatt.plots.energy_by_precision.plot.
+    """
+    only = {
+        "precision": pick(cell_table, "precision", baseline["precision"]),
+        "prompt": pick(cell_table, "prompt", prompt),
+    }
+    shown = cut(cell_table, labels, only)
+    with style.style():
+        return style.save(_draw(shown, labels), out_stem)
+
+
+def _draw(shown: Slice, labels: Labels) -> Any:
+    rows = [row for facet in shown.facets for row in facet.rows]
+    models = ordered(labels, "model", rows)
+    lines = max(len(shown.facets), 1)
+    legend_lines = (len(models) + 3) // 3 + 1
+    figure = style.new_figure(style.TWO_COLUMNS, _ROW_INCHES * lines + 0.5 + 0.16 * legend_lines)
+    whiskers = (
+        "Whiskers: 95 % Wilson interval over tasks (left), 95 % interval of the mean (right)."
+    )
+    style.subtitle(
+        figure,
+        [
+            shown.sentence,
+            energy_words(rows),
+            repeats_words(rows),
+            whiskers,
+            without_accuracy(rows, labels),
+            shown.omitted,
+        ],
+    )
+    grid = figure.subplots(lines, 2, squeeze=False)
+    if not shown.facets:
+        for axes in grid.flat:
+            style.say(axes, "no cells")
+    for pair, facet in zip(grid, shown.facets, strict=False):
+        _accuracy_panel(pair[0], facet, models)
+        _energy_panel(pair[1], facet, models)
+        for axes in pair:
+            axes.set_title(facet.title)
+            axes.set_xlabel("pruned layers")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(axis="y")
+    figure.legend(handles=_legend(rows, models, labels), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _accuracy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
+    accuracy = accuracy_column(facet.rows)
+    rows = [row for row in facet.rows if row[accuracy] is not None]
+    if not rows:
+        style.say(axes, "no pass@1")
+        return
+    for position, line in _lines(rows, models):
+        ends = [accuracy_spread(row, accuracy) for row in line]
+        axes.errorbar(
+            _depths(line, position, len(models)),
+            [row[accuracy] for row in line],
+            yerr=list(zip(*ends, strict=True)),
+            capsize=2,
+            elinewidth=0.7,
+            **style.model_look(position),
+        )
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel(accuracy_words(accuracy))
+
+
+def _energy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
+    rows = [row for row in facet.rows if row["total_j_mean"] is not None]
+    if not rows:
+        style.say(axes, "no energy data")
+        return
+    tops = [max(row["total_j_mean"], row["total_j_ci95_high"] or 0.0) for row in rows]
+    divisor, unit = style.energy_scale(max(tops))
+    for position, line in _lines(rows, models):
+        look = style.model_look(position)
+        valid = [row for row in line if row["valid"]]
+        axes.plot(
+            _depths(valid, position, len(models)),
+            [row["total_j_mean"] / divisor for row in valid],
+            color=look["color"],
+        )
+        for row in line:
+            _energy_point(axes, row, _depths([row], position, len(models))[0], divisor, look)
+    axes.set_ylim(0, max(tops) / divisor * 1.08)
+    axes.set_ylabel(f"energy per run ({unit})")
+
+
+def _energy_point(axes: Any, row: Row, depth: float, divisor: float, look: dict[str, Any]) -> None:
+    """A cell: open when modelled, a cross when it failed an expectation."""
+    whisker = spread(row, "total_j") if row["valid"] else None
+    axes.errorbar(
+        depth,
+        row["total_j_mean"] / divisor,
+        yerr=None if whisker is None else [[end / divisor] for end in whisker],
+        color=look["color"],
+        marker=look["marker"] if row["valid"] else "x",
+        markerfacecolor="white" if modelled(row) else look["color"],
+        capsize=2,
+        elinewidth=0.7,
+    )
+
+
+def _lines(rows: Sequence[Row], models: Sequence[str]) -> list[tuple[int, list[Row]]]:
+    """Each model's rows by depth, with the model's position."""
+    lines = []
+    for position, model in enumerate(models):
+        line = sorted((r for r in rows if r["model"] == model), key=lambda r: r["prune_layers"])
+        if line:
+            lines.append((position, line))
+    return lines
+
+
+def _depths(rows: Sequence[Row], position: int, models: int) -> list[float]:
+    shift = (position - (models - 1) / 2) * _DODGE
+    return [row["prune_layers"] + shift for row in rows]
+
+
+def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[Any]:
+    handles = [
+        style.marker_handle(label(labels, "model", model), **style.model_look(position))
+        for position, model in enumerate(models)
+    ]
+    if any(modelled(row) for row in rows):
+        handles.append(style.open_marker())
+    if any(row["valid"] is False and row["total_j_mean"] is not None for row in rows):
+        handles.append(style.failed_marker())
+    return handles

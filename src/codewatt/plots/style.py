@@ -1,0 +1,155 @@
+"""How every figure looks: colours, hatches, sizes, and files that are the same at each run."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from codewatt.files import atomic_path
+
+matplotlib.use("Agg")
+
+#: Widths (inches) of one and of two columns of a two-column paper: figures are drawn at the size
+#: at which they are printed, so that 7 points stay 7 points.
+COLUMN, TWO_COLUMNS = 3.5, 7.16
+
+#: Colours that people with any common colour blindness tell apart (Okabe and Ito 2008, "Color
+#: Universal Design"); yellow is left out, as thin lines of it vanish on white paper.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+COMPONENT_COLOURS = {"gpu": "#0072B2", "cpu": "#E69F00", "dram": "#009E73"}
+COMPONENT_NAMES = {"gpu": "GPU", "cpu": "CPU", "dram": "DRAM"}
+INK, PALE, ALERT = "#333333", "#999999", "#B03A00"
+MODELLED_HATCH = "/////"
+
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.6,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 250,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The settings under which figures are made and saved."""
+    with matplotlib.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure (inches) whose parts are laid out without overlap."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def subtitle(figure: Figure, sentences: Sequence[str | None]) -> None:
+    """Write, above the panels, what the figure shows and what it leaves out."""
+    text = " ".join(sentence for sentence in sentences if sentence)
+    # 7 points of DejaVu Sans are about 0.056 inches a character.
+    lines = textwrap.wrap(text, width=int(figure.get_figwidth() / 0.056))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=7, color=INK)
+
+
+def save(figure: Figure, out_stem: Path) -> list[Path]:
+    """Write PNG and PDF, atomically; without dates, so that equal figures are equal files.
+
+    Returns:
+        The two paths: `out_stem` with .png and .pdf.
+    """
+    paths = []
+    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
+        path = out_stem.with_name(out_stem.name + suffix)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+        paths.append(path)
+    return paths
+
+
+def say(axes: Any, text: str) -> None:
+    """Fill a panel that has nothing to draw with the reason."""
+    axes.set_axis_off()
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=INK, wrap=True
+    )
+
+
+def model_look(position: int) -> dict[str, Any]:
+    """Colour and marker of the n-th model; 70 models pass before a pair comes again."""
+    return {
+        "color": COLOURS[position % len(COLOURS)],
+        "marker": MARKERS[position % len(MARKERS)],
+    }
+
+
+def energy_scale(highest_j: float) -> tuple[float, str]:
+    """Divisor and unit that bring joules to a readable size."""
+    for divisor, unit in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J")):
+        if highest_j >= divisor:
+            return divisor, unit
+    return 1e-3, "mJ"
+
+
+def marker_handle(label: str, **look: Any) -> Line2D:
+    """A legend entry for a marker."""
+    return Line2D([], [], linestyle="none", label=label, **look)
+
+
+def modelled_patch() -> Patch:
+    """The legend entry for hatched bars."""
+    return Patch(
+        facecolor="white",
+        edgecolor=INK,
+        hatch=MODELLED_HATCH,
+        label="hatched: modelled, not measured",
+    )
+
+
+def open_marker() -> Line2D:
+    """The legend entry for energy with a modelled part."""
+    return marker_handle(
+        "open: energy modelled, at least in part", marker="o", color=INK, markerfacecolor="white"
+    )
+
+
+def failed_marker() -> Line2D:
+    """The legend entry for cells whose energy is not to be trusted."""
+    return marker_handle("cross: failed a validity expectation", marker="x", color=INK)
+
+
+def pale_marker(text: str) -> Line2D:
+    """A legend entry for pale points."""
+    return marker_handle(text, marker="o", color=INK, alpha=0.3)
+
+
+def line_handle(text: str) -> Line2D:
+    """A legend entry for a plain line."""
+    return Line2D([], [], color=INK, linewidth=0.9, label=text)

@@ -1,0 +1,1 @@
+"""Pruning: one module a method."""

@@ -1,0 +1,94 @@
+"""Removing decoder layers from a model directory, shard by shard, without building the model.
+
+Works for every architecture whose decoder layers are a numbered list named 'layers' or 'h': the
+tensors of dropped layers are left out, the others are renumbered, and the configuration is cut to
+match. The model that is then loaded never had more layers, so its layer indices and its KV cache
+are those of a model built that small.
+"""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from codewatt.errors import CodewattError
+from codewatt.files import read_json, write_json
+from codewatt.models.weights import INDEX, safetensors_files, tensor_headers
+
+_LAYER = re.compile(r"^(?P<head>(?:.*\.)?(?:layers|h)\.)(?P<index>\d+)(?P<tail>\..+)$")
+_PER_LAYER_KEYS = ("layer_types", "mlp_layer_types", "layers_block_type")
+
+
+def remove_layers(source: str | Path, target: str | Path, kept: list[int]) -> None:
+    """Write a copy of a model directory that has only some of its decoder layers.
+
+    Args:
+        source: a save_pretrained directory with safetensors.
+        target: an empty or absent directory.
+        kept: indices of the layers that stay, ascending; they become 0, 1, ...
+
+    Raises:
+        CodewattError: the weights' layers are not those of the configuration.
+    """
+    root, out = Path(source), Path(target)
+    out.mkdir(parents=True, exist_ok=True)
+    config = read_json(root / "config.json")
+    shards = safetensors_files(root)
+    _check_layers(root, shards, config)
+    for path in sorted(root.iterdir()):
+        if path.is_file() and path.suffix != ".safetensors" and path.name != INDEX:
+            shutil.copyfile(path, out / path.name)
+    renumbered = {old: new for new, old in enumerate(kept)}
+    weight_map: dict[str, str] = {}
+    for shard in shards:
+        names = _copy_shard(shard, out / shard.name, renumbered)
+        weight_map |= dict.fromkeys(names, shard.name)
+    if len(shards) > 1:
+        total = sum((out / name).stat().st_size for name in set(weight_map.values()))
+        write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+    write_json(out / "config.json", _cut(config, kept))
+
+
+def _copy_shard(shard: Path, target: Path, renumbered: dict[int, int]) -> list[str]:
+    """Copy a shard's kept tensors under their new names; a shard left empty is not written."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Any] = {}
+    with safe_open(shard, framework="pt") as reader:
+        for name in reader.keys():  # noqa: SIM118 (not a mapping)
+            match = _LAYER.match(name)
+            if match is None:
+                tensors[name] = reader.get_tensor(name)
+            elif (old := int(match["index"])) in renumbered:
+                new = f"{match['head']}{renumbered[old]}{match['tail']}"
+                tensors[new] = reader.get_tensor(name)
+    if tensors:
+        save_file(tensors, target, metadata={"format": "pt"})
+    return list(tensors)
+
+
+def _check_layers(root: Path, shards: list[Path], config: dict[str, Any]) -> None:
+    """The layer numbers in the weights must be 0 ... num_hidden_layers - 1."""
+    numbers = {
+        int(match["index"])
+        for shard in shards
+        for name in tensor_headers(shard)
+        if (match := _LAYER.match(name))
+    }
+    layers = config.get("num_hidden_layers")
+    if numbers != set(range(layers or 0)):
+        raise CodewattError(
+            f"{root}: its weights have decoder layers {sorted(numbers)}, its configuration {layers}"
+        )
+
+
+def _cut(config: dict[str, Any], kept: list[int]) -> dict[str, Any]:
+    """The configuration of a model with only the kept layers."""
+    cut = {**config, "num_hidden_layers": len(kept)}
+    for key in _PER_LAYER_KEYS:
+        if isinstance(config.get(key), list):
+            cut[key] = [config[key][index] for index in kept]
+    if isinstance(config.get("max_window_layers"), int):
+        cut["max_window_layers"] = sum(index < config["max_window_layers"] for index in kept)
+    return cut

@@ -1,0 +1,1 @@
+"""Precisions: one module a method."""

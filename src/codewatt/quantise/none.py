@@ -1,0 +1,23 @@
+"""No quantisation: the weights in a floating-point type, cast when they are loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from codewatt.quantise.base import Quantiser
+
+
+class Unquantised(Quantiser):
+    """Uses the weights as they are."""
+
+    def load_dtype(self, settings: dict[str, Any]) -> str:
+        """See `Quantiser.load_dtype`."""
+        return str(settings["dtype"])
+
+    def quantise(
+        self, source: Path, target: Path, settings: dict[str, Any], device: str
+    ) -> dict[str, Any] | None:
+        """See `Quantiser.quantise`: nothing is written."""
+        return None
+
+
+QUANTISER = Unquantised()

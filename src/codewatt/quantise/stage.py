@@ -1,0 +1,122 @@
+"""The quantise stage: a model becomes a variant, pruned first and then quantised."""
+
+import logging
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from codewatt.energy.sampler import Sampler
+from codewatt.files import check_files, describe_files, read_json
+from codewatt.models.loading import resolve_device
+from codewatt.models.weights import describe_weights
+from codewatt.prune.base import open_pruner
+from codewatt.prune.surgery import remove_layers
+from codewatt.quantise.base import Quantiser, open_quantiser
+
+_LOG = logging.getLogger(__name__)
+_DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def quantise_variant(
+    settings: dict[str, Any], model_manifest: Path, weights: Path, timeline: Path
+) -> dict[str, Any]:
+    """Make a variant's weights while its energy is sampled.
+
+    Args:
+        settings: the study's slice: variant, prune, precision, device, energy.
+        model_manifest: of the model that is compressed.
+        weights: a directory of the variant's own; wiped first.
+        timeline: where the telemetry is written (parquet).
+
+    Returns:
+        The variant's manifest, less energy, provenance and code.
+
+    Raises:
+        CodewattError: the model's files are not those of its manifest, or a method refuses.
+    """
+    model = read_json(model_manifest)
+    source = Path(model["weights"]["directory"])
+    check_files(source, model["weights"]["files"])
+    precision, prune = settings["precision"], settings["prune"]
+    quantiser = open_quantiser(precision["method"])
+    device = _device(settings["device"], precision["method"])
+    shutil.rmtree(weights, ignore_errors=True)
+    with Sampler(timeline, settings["energy"]) as sampler:
+        start_s = time.monotonic()
+        made, counts = _compress(quantiser, source, weights, prune, precision, device)
+        end_s = time.monotonic()
+    directory = weights if made else source
+    described = describe_weights(directory)
+    dtype = quantiser.load_dtype(precision)
+    return {
+        "schema": 1,
+        "variant": settings["variant"],
+        "method": precision["method"],
+        "settings": {"prune": prune, "precision": precision},
+        "base": {key: model[key] for key in ("source", "layers", "parameters", "dtypes")},
+        "weights": {
+            "directory": str(directory),
+            "files": describe_files(directory) if made else model["weights"]["files"],
+        },
+        "size_bytes": described["size_bytes"] if counts else _cast_bytes(described, dtype),
+        "dtype": dtype,
+        "layers": described["layers"],
+        "parameters": _parameters(model, described, counts),
+        "model_type": described["model_type"],
+        "quantised": counts,
+        "meaningful_accuracy": model["meaningful_accuracy"],
+        "device": device,
+        "windows": [{"phase": "quantise", "start_s": start_s, "end_s": end_s}],
+        "duration_s": end_s - start_s,
+        "meters": sampler.meters,
+        "sampler": sampler.summary,
+    }
+
+
+def _device(asked: str, method: str) -> str:
+    """Where the method runs; copying files needs no device, and so no torch."""
+    return "cpu" if method == "none" else resolve_device(asked)
+
+
+def _compress(
+    quantiser: Quantiser,
+    source: Path,
+    weights: Path,
+    prune: dict[str, Any],
+    precision: dict[str, Any],
+    device: str,
+) -> tuple[bool, dict[str, Any] | None]:
+    """Prune, then quantise. Returns whether `weights` was written, and the quantiser's counts."""
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".making.") as scratch:
+        pruned = source
+        if prune["method"] != "none":
+            layers = read_json(source / "config.json")["num_hidden_layers"]
+            kept = open_pruner(prune["method"]).kept(layers, prune)
+            pruned = Path(scratch) / "pruned"
+            remove_layers(source, pruned, kept)
+            _LOG.info("kept layers %s of %d", kept, layers)
+        quantised = Path(scratch) / "quantised"
+        counts = quantiser.quantise(pruned, quantised, precision, device)
+        made = quantised if counts else pruned if pruned != source else None
+        if made is not None:
+            made.rename(weights)
+        return made is not None, counts
+
+
+def _cast_bytes(described: dict[str, Any], dtype: str) -> int:
+    """Bytes of the weights once they are cast to the dtype they run in."""
+    return int(described["parameters"]) * _DTYPE_BYTES[dtype]
+
+
+def _parameters(
+    model: dict[str, Any], described: dict[str, Any], counts: dict[str, Any] | None
+) -> int | None:
+    """Weights before packing: a quantised file's tensors hold several to the byte."""
+    if counts is None:
+        return int(described["parameters"])
+    if described["layers"] == model["layers"]:
+        return int(model["parameters"])
+    return None

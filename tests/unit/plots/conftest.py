@@ -1,0 +1,115 @@
+"""Cell tables of studies that never ran: figures are tested on what they draw, not on results."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from codewatt.analysis.columns import CELL
+from codewatt.analysis.stats import wilson_interval
+from codewatt.analysis.tables import to_table
+
+BITS = {"fp32": 32, "bf16": 16, "int8": 8, "fp4": 4, "nf4": 4, "gptq4": 4, "awq": 4}
+BASELINE = {"precision": "bf16", "prune": "none"}
+SHARES = {"gpu": 0.62, "cpu": 0.26, "dram": 0.12}
+
+
+def make_rows(
+    models: int = 2,
+    precisions: Sequence[str] = ("bf16", "int8", "nf4"),
+    depths: Sequence[int] = (0, 1, 2),
+    prompts: Sequence[str] = ("stripped",),
+    token_limits: Sequence[int] = (128,),
+    status: dict[str, str] | None = None,
+    tasks: int = 164,
+) -> list[dict[str, Any]]:
+    """One row a cell; energy falls with pruning and rises below 16 bits, pass@1 falls with both.
+
+    status: component → measured, modelled or unavailable.
+    """
+    status = status or {"gpu": "measured", "cpu": "modelled", "dram": "modelled"}
+    axes = itertools.product(range(models), precisions, depths, prompts, token_limits)
+    return [_row(*values, status, tasks) for values in axes]
+
+
+def _row(
+    model: int,
+    precision: str,
+    depth: int,
+    prompt: str,
+    limit: int,
+    status: dict[str, str],
+    tasks: int,
+) -> dict[str, Any]:
+    prune = "none" if depth == 0 else f"last{depth}"
+    variant = f"m{model}--{prune}--{precision}"
+    size = 1.0 + 0.45 * model
+    energy = 21_000.0 * size * (1 + (16 - BITS[precision]) / 20) * (1 - 0.06 * depth) * limit / 128
+    share = 0.62 + 0.03 * model - 0.004 * (16 - min(BITS[precision], 16)) - 0.09 * depth
+    solved = max(round(tasks * share * (0.3 if prompt == "as_is" else 1)), 0)
+    low, high = wilson_interval(solved, tasks)
+    present = {part: energy * SHARES[part] for part, s in status.items() if s != "unavailable"}
+    total = sum(present.values()) if present else None
+    row: dict[str, Any] = {
+        "cell_id": f"{variant}--he--{prompt}--t{limit}",
+        "variant_id": variant,
+        "model": f"m{model}",
+        "prune": prune,
+        "precision": precision,
+        "prune_layers": depth,
+        "benchmark": "he",
+        "prompt": prompt,
+        "token_limit": limit,
+        "batch_size": 1,
+        "engine": "transformers",
+        "status": "ok",
+        "valid": True,
+        "repeats": 3,
+        "tasks": tasks,
+        **{f"{part}_energy_status": value for part, value in status.items()},
+        "total_energy_status": "unavailable" if total is None else "modelled",
+    }
+    for tests in ("base", "plus"):
+        row[f"pass_at_1_{tests}"] = solved / tasks
+        row[f"pass_at_1_{tests}_wilson95_low"], row[f"pass_at_1_{tests}_wilson95_high"] = low, high
+    for part, joules in {**present, **({"total": total} if total else {})}.items():
+        row |= {
+            f"{part}_j_mean": joules,
+            f"{part}_j_n": 3,
+            f"{part}_j_ci95_low": joules * 0.95,
+            f"{part}_j_ci95_high": joules * 1.05,
+        }
+    return row
+
+
+@pytest.fixture
+def cell_table() -> Callable[..., pd.DataFrame]:
+    """Build a cell table: make_rows' arguments, and `edit`, a function that changes the rows."""
+
+    def build(edit: Callable[[list[dict[str, Any]]], None] | None = None, **axes: Any) -> Any:
+        rows = make_rows(**axes)
+        if edit is not None:
+            edit(rows)
+        return to_table(rows, CELL)
+
+    return build
+
+
+def make_labels(models: int = 2) -> dict[str, dict[str, str]]:
+    """Labels as a study gives them."""
+    names = ("StarCoder2-3B", "Phi-2", "Qwen2.5-Coder-7B", "Llama-3.1-8B", "StarCoder2-7B")
+    names += ("StarCoder2-15B", "DeepSeek-Coder-V2-Lite", "CodeLlama-13B")
+    return {
+        "model": {f"m{i}": names[i % len(names)] for i in range(models)},
+        "precision": {p: p.upper() if p != "gptq4" else "GPTQ 4-bit" for p in BITS},
+        "prune": {"none": "none", "last1": "last layer", "last2": "last 2 layers"},
+        "benchmark": {"he": "HumanEval+"},
+    }
+
+
+@pytest.fixture
+def labels() -> dict[str, dict[str, str]]:
+    """Labels for two models."""
+    return make_labels()

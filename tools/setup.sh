@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Make .venv from the pinned requirements, and see that the sandbox can run.
+# Usage: tools/setup.sh [dev]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+  echo "setup: $python is missing or older than 3.11; name a newer one: make PYTHON=python3.11" >&2
+  exit 1
+}
+
+if ! command -v bwrap >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "setup: installing bubblewrap, the sandbox in which completions are judged"
+    { apt-get install -y -qq bubblewrap || { apt-get update -qq && apt-get install -y -qq bubblewrap; }; } \
+      >/dev/null 2>&1 || { echo "setup: apt-get could not install bubblewrap" >&2; exit 1; }
+  else
+    echo "setup: bubblewrap is missing, the sandbox in which completions are judged." >&2
+    echo "       Install it and try again: sudo apt-get install bubblewrap" >&2
+    exit 1
+  fi
+fi
+
+locks=(requirements/lock.txt)
+[ "${1:-}" = dev ] && locks+=(requirements/dev.lock.txt)
+stamp=.venv/.$(cat "${locks[@]}" tools/setup.sh pyproject.toml | sha256sum | cut -c1-16)
+[ -e "$stamp" ] && exit 0
+
+echo "setup: installing the pinned requirements into .venv"
+[ -x .venv/bin/python ] || "$python" -m venv .venv || {
+  echo "setup: $python cannot make a virtual environment; on Debian: sudo apt-get install python3-venv" >&2
+  exit 1
+}
+pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+"${pip[@]}" "uv==$(sed -n 's/^uv==//p' requirements/uv.txt)"
+# torch comes through pip, which honours local files and extra indexes; its pin is in the lock.
+"${pip[@]}" "$(grep '^torch==' requirements/lock.txt)"
+# Everything else exactly as locked: evalplus names dependencies that it does not need here.
+for lock in "${locks[@]}"; do
+  grep -v '^torch==' "$lock" | .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -r -
+done
+.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+touch "$stamp"

@@ -1,0 +1,40 @@
+# A benchmark's tasks, and what its reference solutions answer on every input.
+
+
+rule prepare_benchmark:
+    output:
+        tasks=paths.benchmark("tasks.jsonl.gz"),
+        manifest=paths.benchmark("manifest.json"),
+    log:
+        paths.log("prepare_benchmark", "{benchmark}"),
+    threads: 1
+    resources:
+        **on_cpu_node(),
+    params:
+        settings=lambda wildcards: grid.benchmark_slice(wildcards.benchmark),
+        code=lambda wildcards: code(
+            "prepare_benchmark",
+            f"codewatt.benchmarks.{grid.settings('benchmark', wildcards.benchmark)['kind']}",
+        ),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/prepare_benchmark.py"
+
+
+rule compute_expected:
+    input:
+        tasks=paths.benchmark("tasks.jsonl.gz"),
+    output:
+        expected=paths.benchmark("expected.json.gz"),
+    log:
+        paths.log("compute_expected", "{benchmark}"),
+    threads: measured_threads()
+    resources:
+        **on_cpu_node(),
+    params:
+        code=code("compute_expected"),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/compute_expected.py"

@@ -1,0 +1,59 @@
+# Reads the study before any job exists; everything below asks the grid and the paths for names.
+
+import re
+
+from codewatt.cells import Grid, Paths
+from codewatt.config.load import load_config, load_study
+from codewatt.errors import CodewattError
+from codewatt.fingerprint import stage_code
+
+try:
+    settings = load_config(config)
+    study = load_study(settings.study)
+    grid = Grid(study)
+except CodewattError as error:
+    raise WorkflowError(str(error))
+paths = Paths.of(settings.results, study)
+machine = settings.machine
+
+
+wildcard_constraints:
+    **grid.wildcard_constraints(),
+
+
+def script_path(rule_name):
+    """The rule's script, for the digest of the code that it reaches."""
+    return os.path.join(workflow.basedir, "workflow", "scripts", f"{rule_name}.py")
+
+
+def code(rule_name, *members):
+    """The rule's code, a line a module, as params: an edited module re-runs what uses it."""
+    return stage_code(script_path(rule_name), members)
+
+
+def measured_threads():
+    """A measured job takes every core that this run was given, so that nothing runs beside it."""
+    return workflow.cores or machine.threads
+
+
+def on_gpu_node():
+    """Where the GPU stages run: in the rules, as a profile's block can be replaced unseen."""
+    asked = {"mem_mb": machine.gpu_mem_mb, "runtime": machine.gpu_runtime_min}
+    if machine.gpu_gres:
+        asked["gres"] = machine.gpu_gres
+    if machine.gpu_partition:
+        asked["slurm_partition"] = machine.gpu_partition
+    return asked
+
+
+def on_cpu_node(mem_mb=2000, runtime_min=60):
+    """Where all other stages run."""
+    asked = {"mem_mb": mem_mb, "runtime": runtime_min}
+    if machine.cpu_partition:
+        asked["slurm_partition"] = machine.cpu_partition
+    return asked
+
+
+def one_of(ids):
+    """A wildcard constraint for a list of ids; for an empty list, one that matches nothing."""
+    return "|".join(map(re.escape, ids)) or "(?!)"

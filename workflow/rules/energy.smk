@@ -1,0 +1,23 @@
+# Raw telemetry becomes joules: afterwards, and as often as one likes.
+
+
+rule measure_energy:
+    input:
+        generate=paths.cell("generate.json"),
+        timeline=paths.cell("timeline.parquet"),
+        evaluate=paths.cell("evaluate.json"),
+        evaluate_timeline=paths.cell("evaluate_timeline.parquet"),
+    output:
+        energy=paths.cell("energy.json"),
+    log:
+        paths.log("measure_energy", "{cell}"),
+    threads: 1
+    resources:
+        **on_cpu_node(),
+    params:
+        settings=grid.energy_slice(),
+        code=code("measure_energy"),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/measure_energy.py"

@@ -1,0 +1,29 @@
+# Completions are judged, only inside the sandbox.
+
+
+rule evaluate:
+    input:
+        generate=paths.cell("generate.json"),
+        completions=paths.cell("completions.jsonl.gz"),
+        tasks=lambda wildcards: paths.benchmark(
+            "tasks.jsonl.gz", grid.cell(wildcards.cell).benchmark
+        ),
+        expected=lambda wildcards: paths.benchmark(
+            "expected.json.gz", grid.cell(wildcards.cell).benchmark
+        ),
+    output:
+        results=paths.cell("eval_results.json.gz"),
+        timeline=paths.cell("evaluate_timeline.parquet"),
+        manifest=paths.cell("evaluate.json"),
+    log:
+        paths.log("evaluate", "{cell}"),
+    threads: measured_threads()
+    resources:
+        **on_cpu_node(mem_mb=8000),
+    params:
+        settings=grid.evaluate_slice(),
+        code=code("evaluate"),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,33 @@
+# A variant completes a benchmark's prompts, metered: load, idle, warm-up, repeats, idle.
+
+
+rule generate:
+    input:
+        variant=lambda wildcards: paths.variant(
+            "manifest.json", grid.cell(wildcards.cell).variant.id
+        ),
+        benchmark=lambda wildcards: paths.benchmark(
+            "manifest.json", grid.cell(wildcards.cell).benchmark
+        ),
+        tasks=lambda wildcards: paths.benchmark(
+            "tasks.jsonl.gz", grid.cell(wildcards.cell).benchmark
+        ),
+    output:
+        completions=paths.cell("completions.jsonl.gz"),
+        tasks=paths.cell("tasks.parquet"),
+        timeline=paths.cell("timeline.parquet"),
+        manifest=paths.cell("generate.json"),
+    log:
+        paths.log("generate", "{cell}"),
+    threads: measured_threads()
+    resources:
+        **on_gpu_node(),
+    params:
+        settings=lambda wildcards: grid.generate_slice(grid.cell(wildcards.cell)),
+        code=lambda wildcards: code(
+            "generate", f"codewatt.generate.engines.{grid.cell(wildcards.cell).engine}"
+        ),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/generate.py"

@@ -1,0 +1,41 @@
+# A model's weights at hand, described by a manifest: trained here, fetched, or random.
+
+
+rule train_nano:
+    output:
+        manifest=paths.model(),
+    log:
+        paths.log("train_nano", "{model}"),
+    wildcard_constraints:
+        model=one_of(grid.models_of("nano")),
+    threads: 1
+    resources:
+        **on_cpu_node(),
+    params:
+        settings=lambda wildcards: grid.model_slice(wildcards.model),
+        weights=paths.model_weights(),
+        code=code("train_nano"),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/train_nano.py"
+
+
+rule fetch_model:
+    output:
+        manifest=paths.model(),
+    log:
+        paths.log("fetch_model", "{model}"),
+    wildcard_constraints:
+        model=one_of(grid.models_of("hub", "path", "architecture")),
+    threads: 1
+    resources:
+        **on_cpu_node(mem_mb=machine.gpu_mem_mb),
+    params:
+        settings=lambda wildcards: grid.model_slice(wildcards.model),
+        weights=paths.model_weights(),
+        code=code("fetch_model"),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/fetch_model.py"

@@ -1,0 +1,29 @@
+# A model becomes a variant: pruned first, then quantised.
+
+
+rule quantise:
+    input:
+        model=lambda wildcards: paths.model(grid.variant(wildcards.variant).model),
+    output:
+        manifest=paths.variant("manifest.json"),
+        timeline=paths.variant("timeline.parquet"),
+    log:
+        paths.log("quantise", "{variant}"),
+    threads: measured_threads()
+    resources:
+        **on_gpu_node(),
+    params:
+        settings=lambda wildcards: grid.quantise_slice(grid.variant(wildcards.variant)),
+        weights=paths.variant("weights"),
+        code=lambda wildcards: code("quantise", *quantise_members(grid.variant(wildcards.variant))),
+    conda:
+        "../../envs/codewatt.yaml"
+    script:
+        "../scripts/quantise.py"
+
+
+def quantise_members(variant):
+    """The modules that make this variant: its pruner, if it is pruned, and its quantiser."""
+    prune = grid.method("prune", variant.prune)
+    pruner = [] if prune == "none" else [f"codewatt.prune.{prune}"]
+    return [*pruner, f"codewatt.quantise.{grid.method('precision', variant.precision)}"]

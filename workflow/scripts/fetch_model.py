@@ -1,0 +1,11 @@
+"""Make a model's weights available."""
+
+from pathlib import Path
+
+from codewatt.logs import rule_log
+from codewatt.models.fetch import fetch_model
+from codewatt.results import finish, read_settings
+
+with rule_log(snakemake):
+    manifest = fetch_model(read_settings(snakemake), Path(snakemake.params.weights))
+    finish(snakemake, snakemake.output.manifest, manifest)

@@ -1,0 +1,12 @@
+"""Train a nano model."""
+
+from pathlib import Path
+
+from codewatt.logs import rule_log
+from codewatt.nano.stage import make_nano
+from codewatt.results import finish, read_settings
+
+with rule_log(snakemake):
+    settings = read_settings(snakemake)
+    manifest = make_nano(settings, Path(snakemake.params.weights), snakemake.threads)
+    finish(snakemake, snakemake.output.manifest, manifest)
