@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.workbench import SMALL, Workbench
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -21,3 +23,12 @@ def test_data() -> Path:
     if not folder or not (Path(folder) / "humaneval_plus").is_dir():
         pytest.skip("benchmark data is absent: set CODEWATT_TEST_DATA to a folder that holds it")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    """The small study in a copy of the project, run to its end for real."""
+    bench = Workbench(REPOSITORY, tmp_path_factory.mktemp("study"))
+    bench.write_study(SMALL)
+    bench.snakemake("--cores", "all")
+    return bench

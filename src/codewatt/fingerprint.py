@@ -2,13 +2,16 @@
 
 A rule's params hold one line a module that its script reaches through imports, with a digest of
 what the module does. An edited module therefore re-runs exactly the rules that use it, and
-Snakemake's reason names the module; a comment, a docstring, a reformatting or a fresh checkout
+Snakemake's reason names the module; a comment, a docstring, a blank line or a fresh checkout
 re-runs nothing. Members of a family (quantisers, pruners, engines) are loaded by name, so that
 a new or edited member does not make the others' results stale: callers name the member.
 """
 
 import ast
 import hashlib
+import io
+import tokenize
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -42,18 +45,42 @@ def combined(lines: list[str]) -> str:
 
 @cache
 def _digest(path: Path) -> str:
-    """Digest of a module without comments, docstrings and layout."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
+    """Digest of a module's text without comments, docstrings, blank lines and trailing space.
+
+    Of the text, not of the syntax tree: that differs between versions of Python.
+    """
+    text = path.read_text(encoding="utf-8")
+    lines = [line.encode() for line in text.splitlines()]
+    for (first, start), (last, end) in [*_comments(text), *_docstrings(text)]:
+        for number in range(first - 1, last):
+            line = lines[number]
+            left = start if number == first - 1 else 0
+            right = end if number == last - 1 else len(line)
+            lines[number] = line[:left] + b" " * (right - left) + line[right:]
+    code = b"\n".join(stripped for line in lines if (stripped := line.rstrip()))
+    return hashlib.sha256(code).hexdigest()[:12]
+
+
+_Span = tuple[tuple[int, int], tuple[int, int]]  # (line from 1, byte from 0), first and last
+
+
+def _comments(text: str) -> Iterator[_Span]:
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            (line, start), (_, end) = token.start, token.end
+            before = token.line[:start].encode()
+            yield (line, len(before)), (line, len(before) + len(token.line[start:end].encode()))
+
+
+def _docstrings(text: str) -> Iterator[_Span]:
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            value = first.value
+            if isinstance(value.value, str) and value.end_lineno and value.end_col_offset:
+                yield (value.lineno, value.col_offset), (value.end_lineno, value.end_col_offset)
 
 
 @cache

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.interruption import end_with_run
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -17,6 +18,7 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
 
     A CodewattError is one line and exit code 1; anything else leaves its traceback in both.
     """
+    end_with_run()
     log = logging.getLogger(f"codewatt.{snakemake.rule}")
     to_file = logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")
     to_file.setFormatter(logging.Formatter(_FORMAT))

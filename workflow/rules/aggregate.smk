@@ -7,7 +7,9 @@ rule aggregate:
         tasks=[paths.cell("tasks.parquet", cell.id) for cell in grid.cells],
         evaluate=[paths.cell("evaluate.json", cell.id) for cell in grid.cells],
         energy=[paths.cell("energy.json", cell.id) for cell in grid.cells],
-        variants=[paths.variant("manifest.json", variant.id) for variant in grid.variants],
+        variants=[
+            paths.variant("manifest.json", variant.id) for variant in grid.variants
+        ],
     output:
         task_csv=paths.table("task.csv"),
         task=paths.table("task.parquet"),
@@ -34,14 +36,13 @@ rule aggregate:
         variant=paths.table("variant.parquet"),
     log:
         paths.log("aggregate"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(mem_mb=4000),
     params:
         settings=grid.aggregate_slice(),
         code=code("aggregate"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/aggregate.py"
-

@@ -7,6 +7,8 @@ rule prepare_benchmark:
         manifest=paths.benchmark("manifest.json"),
     log:
         paths.log("prepare_benchmark", "{benchmark}"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(),
@@ -16,8 +18,6 @@ rule prepare_benchmark:
             "prepare_benchmark",
             f"codewatt.benchmarks.{grid.settings('benchmark', wildcards.benchmark)['kind']}",
         ),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/prepare_benchmark.py"
 
@@ -29,12 +29,12 @@ rule compute_expected:
         expected=paths.benchmark("expected.json.gz"),
     log:
         paths.log("compute_expected", "{benchmark}"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
         **on_cpu_node(),
     params:
         code=code("compute_expected"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/compute_expected.py"

@@ -6,15 +6,22 @@ from codewatt.cells import Grid, Paths
 from codewatt.config.load import load_config, load_study
 from codewatt.errors import CodewattError
 from codewatt.fingerprint import stage_code
+from codewatt.interruption import forget_killed_run, hold_run
 
 try:
     settings = load_config(config)
     study = load_study(settings.study)
     grid = Grid(study)
 except CodewattError as error:
-    raise WorkflowError(str(error))
+    sys.exit(f"codewatt: {error}")
 paths = Paths.of(settings.results, study)
 machine = settings.machine
+if workflow.is_main_process:
+    forget_killed_run(os.getcwd())
+
+
+onstart:
+    hold_run(os.getcwd())
 
 
 wildcard_constraints:
@@ -33,7 +40,7 @@ def code(rule_name, *members):
 
 def measured_threads():
     """A measured job takes every core that this run was given, so that nothing runs beside it."""
-    return workflow.cores or machine.threads
+    return machine.threads or workflow.cores or 1
 
 
 def on_gpu_node():

@@ -11,13 +11,13 @@ rule measure_energy:
         energy=paths.cell("energy.json"),
     log:
         paths.log("measure_energy", "{cell}"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(),
     params:
         settings=grid.energy_slice(),
         code=code("measure_energy"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/measure_energy.py"

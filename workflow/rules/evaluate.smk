@@ -17,13 +17,13 @@ rule evaluate:
         manifest=paths.cell("evaluate.json"),
     log:
         paths.log("evaluate", "{cell}"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
         **on_cpu_node(mem_mb=8000),
     params:
         settings=grid.evaluate_slice(),
         code=code("evaluate"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/evaluate.py"

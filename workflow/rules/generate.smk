@@ -19,6 +19,8 @@ rule generate:
         manifest=paths.cell("generate.json"),
     log:
         paths.log("generate", "{cell}"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
         **on_gpu_node(),
@@ -27,7 +29,5 @@ rule generate:
         code=lambda wildcards: code(
             "generate", f"codewatt.generate.engines.{grid.cell(wildcards.cell).engine}"
         ),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/generate.py"

@@ -8,6 +8,8 @@ rule train_nano:
         paths.log("train_nano", "{model}"),
     wildcard_constraints:
         model=one_of(grid.models_of("nano")),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(),
@@ -15,8 +17,6 @@ rule train_nano:
         settings=lambda wildcards: grid.model_slice(wildcards.model),
         weights=paths.model_weights(),
         code=code("train_nano"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/train_nano.py"
 
@@ -28,6 +28,8 @@ rule fetch_model:
         paths.log("fetch_model", "{model}"),
     wildcard_constraints:
         model=one_of(grid.models_of("hub", "path", "architecture")),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(mem_mb=machine.gpu_mem_mb),
@@ -35,7 +37,5 @@ rule fetch_model:
         settings=lambda wildcards: grid.model_slice(wildcards.model),
         weights=paths.model_weights(),
         code=code("fetch_model"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/fetch_model.py"

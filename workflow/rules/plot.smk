@@ -29,14 +29,14 @@ rule plot:
         pdf=[figure(name, "pdf") for name in FIGURES],
     log:
         paths.log("plot"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(),
     params:
         labels=grid.labels_slice(),
         code=code("plot"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/plot.py"
 
@@ -55,14 +55,13 @@ rule summarise:
         ),
     log:
         paths.log("summarise"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(),
     params:
         labels=grid.labels_slice(),
         code=code("summarise"),
-    conda:
-        "../../envs/codewatt.yaml"
     script:
         "../scripts/summarise.py"
-

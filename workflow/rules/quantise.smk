@@ -9,15 +9,17 @@ rule quantise:
         timeline=paths.variant("timeline.parquet"),
     log:
         paths.log("quantise", "{variant}"),
+    conda:
+        "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
         **on_gpu_node(),
     params:
         settings=lambda wildcards: grid.quantise_slice(grid.variant(wildcards.variant)),
         weights=paths.variant("weights"),
-        code=lambda wildcards: code("quantise", *quantise_members(grid.variant(wildcards.variant))),
-    conda:
-        "../../envs/codewatt.yaml"
+        code=lambda wildcards: code(
+            "quantise", *quantise_members(grid.variant(wildcards.variant))
+        ),
     script:
         "../scripts/quantise.py"
 

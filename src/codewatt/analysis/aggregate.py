@@ -7,13 +7,14 @@ import pandas as pd
 
 from codewatt.analysis.cells import cell_row, compare_cells, compare_variants, variant_row
 from codewatt.analysis.columns import TABLES
+from codewatt.analysis.paired import compare_tasks
 from codewatt.analysis.records import CellRecord, Json, VariantRecord, variant_key
 from codewatt.analysis.runs import run_rows, task_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.vintage import check_vintages
 from codewatt.errors import CodewattError
 
-_WRITERS = {"parquet": write_parquet, "csv": write_csv}
+_WRITERS = {"": write_parquet, "_csv": write_csv}
 
 
 def aggregate(
@@ -21,8 +22,6 @@ def aggregate(
     variants: Sequence[Json],
     baseline: Json,
     out: Mapping[str, str | PathLike[str]],
-    *,
-    current_code: dict[str, str] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Read every cell's and variant's results and write the tables.
 
@@ -34,8 +33,8 @@ def aggregate(
             "energy": paths} and, optional, "completions": path (see CellRecord.read).
         variants: for each variant {"variant": ids, "manifest": path} (see VariantRecord.read).
         baseline: {"precision", "prune"}: what a model's other variants are compared with.
-        out: paths by name: "task_parquet", "task_csv", "run_parquet", and so on.
-        current_code: see check_vintages.
+        out: paths by name: "task" (parquet), "task_csv", "run", "run_csv", and so on for cell
+            and variant.
 
     Returns:
         The tables by level.
@@ -47,7 +46,7 @@ def aggregate(
     targets = {name: _target(name) for name in out}
     cell_records = [CellRecord.read(entry) for entry in cells]
     variant_records = [VariantRecord.read(entry) for entry in variants]
-    check_vintages(cell_records, variant_records, current_code)
+    check_vintages(cell_records, variant_records)
     tables = build_tables(cell_records, variant_records, baseline)
     for name, path in out.items():
         level, form = targets[name]
@@ -61,24 +60,27 @@ def build_tables(
     """The four tables of records that were read."""
     by_key = {variant.key: variant for variant in variants}
     rows: dict[str, list[Json]] = {level: [] for level in TABLES}
+    tasks_of: dict[str, list[Json]] = {}
     for record in cells:
         variant = by_key.get(variant_key(record.identity))
         meaningful = variant is None or variant.manifest.get("meaningful_accuracy", True)
-        tasks = task_rows(record)
+        tasks = tasks_of[record.identity["id"]] = task_rows(record)
         runs = run_rows(record, tasks, meaningful)
         rows["task"] += tasks
         rows["run"] += runs
         rows["cell"].append(cell_row(record, runs, variant))
     rows["variant"] = [variant_row(variant) for variant in variants]
     compare_cells(rows["cell"], baseline)
+    compare_tasks(rows["cell"], tasks_of)
     compare_variants(rows["variant"], baseline)
     return {level: to_table(rows[level], columns) for level, columns in TABLES.items()}
 
 
 def _target(name: str) -> tuple[str, str]:
     """Level and form of an output's name."""
-    level, _, form = name.partition("_")
-    if level not in TABLES or form not in _WRITERS:
-        allowed = ", ".join(f"{t}_{f}" for t in TABLES for f in _WRITERS)
+    form = "_csv" if name.endswith("_csv") else ""
+    level = name.removesuffix("_csv")
+    if level not in TABLES:
+        allowed = ", ".join(f"{t}{f}" for t in TABLES for f in _WRITERS)
         raise CodewattError(f"aggregate: no output {name!r}; allowed: {allowed}")
     return level, form

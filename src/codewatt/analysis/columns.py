@@ -6,6 +6,7 @@
 | `j_per_token` | joules per generated token |
 | `j_per_correct_task_base` | joules per task whose completion passed (base, or plus, tests) |
 | `pass_at_1_base_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
+| `tasks_lost_`, `tasks_gained_` | tasks that the baseline solves and this cell does not; reverse |
 | `_change` | fraction of the baseline: (x - baseline) / baseline |
 """
 
@@ -101,6 +102,9 @@ def _accuracy(tests: str) -> Columns:
         f"{name}_wilson95_low": REAL,
         f"{name}_wilson95_high": REAL,
         f"{name}_change": REAL,
+        f"tasks_lost_{tests}": INTEGER,
+        f"tasks_gained_{tests}": INTEGER,
+        f"mcnemar_p_{tests}": REAL,
         **{f"pass_at_{k}_{tests}": REAL for k in PASS_AT},
     }
 

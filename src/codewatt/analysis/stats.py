@@ -115,3 +115,15 @@ def overlap(first: Interval | None, second: Interval | None) -> bool | None:
     if first is None or second is None:
         return None
     return first[0] <= second[1] and second[0] <= first[1]
+
+
+def mcnemar_p(lost: int, gained: int) -> float:
+    """Exact two-sided p of McNemar's test (1947, Psychometrika 12(2):153-157).
+
+    Under the null hypothesis each of the n = lost + gained tasks whose verdict differs is as
+    likely lost as gained: p = min(1, 2 * P(X <= min(lost, gained))) with X ~ Binomial(n, 1/2).
+    1.0 when no verdict differs.
+    """
+    differing = lost + gained
+    tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1))
+    return min(1.0, float(2 * tail / 2**differing))

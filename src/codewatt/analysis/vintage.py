@@ -1,6 +1,7 @@
 """Refuse tables that mix results of different versions of the library."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
@@ -9,64 +10,71 @@ from codewatt.errors import CodewattError
 #: How many ids an error message names before it counts the rest.
 _NAMED = 30
 
-#: (id of the cell or variant, path of the manifest, its digest of the library's files)
-Stamp = tuple[str, Path, str]
+
+@dataclass(frozen=True)
+class _Stamp:
+    """What made one result. code: module → digest; when: the manifest's mtime (ns)."""
+
+    name: str
+    when: int
+    code: dict[str, str]
 
 
-def check_vintages(
-    cells: Sequence[CellRecord],
-    variants: Sequence[VariantRecord],
-    current: dict[str, str] | None = None,
-) -> None:
-    """Check that each stage's results carry one digest of the library's files.
+def check_vintages(cells: Sequence[CellRecord], variants: Sequence[VariantRecord]) -> None:
+    """Check that, within each stage, a module of the library is the same for all results.
 
-    Args:
-        current: the digest that each stage has now (generate, evaluate, energy, quantise), when
-            the caller knows it; else the digest of the newest manifest counts as current.
+    A manifest's "code" lists the modules that its stage used, each with a digest; results that
+    used different modules (another quantiser, another engine) do not contradict each other. The
+    newest manifest that lists a module decides which digest of it counts.
 
     Raises:
-        CodewattError: names the stage, the cells (or variants) to run again, and the digests.
+        CodewattError: names the stage, the changed modules, and what to run again.
     """
-    current = current or {}
-    stages: dict[str, list[Stamp]] = {
-        "quantise": list(_stamps((v.identity["id"], v.path, v.manifest) for v in variants)),
-        "generate": list(_stamps((_id(c), c.generate_path, c.generate) for c in cells)),
-        "evaluate": list(_stamps((_id(c), c.evaluate_path, c.evaluate) for c in cells)),
-        "energy": list(_stamps((_id(c), c.energy_path, c.energy) for c in cells)),
+    stages: dict[str, list[tuple[str, Path | None, Json | None]]] = {
+        "quantise": [(v.identity["id"], v.path, v.manifest) for v in variants],
+        "generate": [(c.identity["id"], c.generate_path, c.generate) for c in cells],
+        "evaluate": [(c.identity["id"], c.evaluate_path, c.evaluate) for c in cells],
+        "energy": [(c.identity["id"], c.energy_path, c.energy) for c in cells],
     }
-    for stage, stamps in stages.items():
-        _check_stage(stage, stamps, current.get(stage))
+    for stage, results in stages.items():
+        _check_stage(stage, list(_stamps(results)))
 
 
-def _id(cell: CellRecord) -> str:
-    return str(cell.identity["id"])
+def _stamps(results: Iterable[tuple[str, Path | None, Json | None]]) -> Iterable[_Stamp]:
+    for name, path, manifest in results:
+        if path is not None and manifest is not None:
+            yield _Stamp(name, path.stat().st_mtime_ns, _code(path, manifest))
 
 
-def _stamps(entries: Iterable[tuple[str, Path | None, Json | None]]) -> Iterable[Stamp]:
-    for name, path, manifest in entries:
-        if path is None or manifest is None:
-            continue
-        code = manifest.get("code")
-        # A status record says only that a cell cannot run; older ones may carry no digest.
-        if code is None and manifest.get("status") is not None:
-            continue
-        if not isinstance(code, str) or not code:
-            raise CodewattError(f"{path}: no 'code' (the digest of the library's files)")
-        yield name, path, code
+def _code(path: Path, manifest: Json) -> dict[str, str]:
+    """Module → digest; a single digest stands for the whole library."""
+    code = manifest.get("code")
+    if isinstance(code, str) and code:
+        return {"the library": code}
+    if isinstance(code, list) and code and all(isinstance(line, str) for line in code):
+        return {module: digest for module, _, digest in (line.rpartition(" ") for line in code)}
+    raise CodewattError(f"{path}: no 'code' (modules with their digests): run this stage again")
 
 
-def _check_stage(stage: str, stamps: list[Stamp], current: str | None) -> None:
-    if current is None and len({code for _, _, code in stamps}) < 2:
-        return
-    kept = current or max(stamps, key=lambda stamp: stamp[1].stat().st_mtime_ns)[2]
-    stale = sorted(name for name, _, code in stamps if code != kept)
-    if not stale:
-        return
-    others = sorted({code[:12] for _, _, code in stamps if code != kept})
-    named = ", ".join(stale[:_NAMED])
-    more = f" and {len(stale) - _NAMED} more" if len(stale) > _NAMED else ""
-    whose = "current" if current else "newest"
-    raise CodewattError(
-        f"{stage}: results of different versions of the library (code {', '.join(others)}; "
-        f"{whose} {kept[:12]}): run {stage} again for {named}{more}"
-    )
+def _check_stage(stage: str, stamps: list[_Stamp]) -> None:
+    current: dict[str, str] = {}
+    for stamp in sorted(stamps, key=lambda stamp: stamp.when):
+        current.update(stamp.code)
+    changed: set[str] = set()
+    stale: set[str] = set()
+    for stamp in stamps:
+        old = {module for module, digest in stamp.code.items() if current[module] != digest}
+        changed |= old
+        if old:
+            stale.add(stamp.name)
+    if stale:
+        raise CodewattError(
+            f"{stage}: results of different versions of the library ({_named(changed)} changed "
+            f"since the older ones were made): run {stage} again for {_named(stale)}"
+        )
+
+
+def _named(names: set[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return ", ".join(listed[:_NAMED]) + more

@@ -25,8 +25,9 @@ class Machine(Strict):
     )
     gpu_partition: str | None = Field(None, description="Slurm partition of those two stages.")
     cpu_partition: str | None = Field(None, description="Slurm partition of all others.")
-    threads: PositiveInt = Field(
-        8, description="Cores of a measured job on a cluster; here it takes all that --cores gives."
+    threads: PositiveInt | None = Field(
+        None,
+        description="Cores of a measured job. Absent: all that --cores gives, so that it is alone.",
     )
     gpu_mem_mb: Annotated[int, Field(ge=500)] = 32_000
     gpu_runtime_min: PositiveInt = 240

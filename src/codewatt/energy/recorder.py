@@ -54,12 +54,12 @@ class Recorder:
         with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
             for key, (times, values) in kept.items():
                 count = min(len(times), len(values))
-                labels = [
-                    pa.DictionaryArray.from_arrays(
-                        pa.array(memoryview(bytes(4 * count)).cast("i"), pa.int32()),
-                        pa.array([part]),
-                    )
-                    for part in key
-                ]
-                columns = [pa.array(times[:count]), *labels, pa.array(values[:count])]
-                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+                zeros = pa.Array.from_buffers(
+                    pa.int32(), count, [None, pa.py_buffer(bytes(4 * count))]
+                )
+                labels = [pa.DictionaryArray.from_arrays(zeros, pa.array([part])) for part in key]
+                t_s, value = (
+                    pa.Array.from_buffers(pa.float64(), count, [None, pa.py_buffer(data)])
+                    for data in (times, values)
+                )
+                writer.write_table(pa.Table.from_arrays([t_s, *labels, value], schema=schema))

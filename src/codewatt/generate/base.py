@@ -92,3 +92,9 @@ def cut_at_stop(text: str, stop_strings: tuple[str, ...]) -> tuple[str, bool]:
     """The text before the first stop string, and whether there was one."""
     found = [at for stop in stop_strings if (at := text.find(stop)) >= 0]
     return (text[: min(found)], True) if found else (text, False)
+
+
+def straddles(prompt: str, text: str, stop_strings: tuple[str, ...]) -> bool:
+    """Whether a stop string begins in the prompt and ends the text after it."""
+    whole = prompt + text
+    return any(whole.endswith(stop) and len(text) < len(stop) for stop in stop_strings if text)

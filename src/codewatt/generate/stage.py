@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
 from codewatt.generate.base import Decoding, Engine, open_engine
 from codewatt.generate.records import Measured, write_completions, write_task_records
-from codewatt.models.loading import Loaded, load_model, resolve_device
+from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,18 +56,17 @@ def generate_cell(
     variant = read_json(variant_manifest)
     stop_strings = tuple(read_json(benchmark_manifest)["stop_strings"])
     tasks = read_tasks(tasks_path)
-    sampler = Sampler(out.timeline, settings["energy"])
-    sampler.start()  # torch is imported while the meters open
-    import torch
+    sampler = Sampler(out.timeline, settings["energy"]).start()
+    import torch  # while the meters open
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
     synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
     phases = PhaseLog(synchronise)
     with sampler:
-        sampler.wait_ready()
+        sampler.use_gpus(used_gpus(device))
         try:
-            run = _Run(settings, variant, tasks, stop_strings, device, phases)
+            run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
             completions, described = run.measure()
             status: dict[str, Any] = {"status": "ok"}
         except (torch.cuda.OutOfMemoryError, MemoryError) as error:
@@ -107,9 +107,11 @@ class _Run:
         stop_strings: tuple[str, ...],
         device: str,
         phases: PhaseLog,
+        synchronise: Callable[[], None],
     ) -> None:
         cell, decoding = settings["cell"], settings["decoding"]
         self.variant, self.device, self.phases = variant, device, phases
+        self.synchronise = synchronise
         self.idle_s = settings["energy"]["idle_s"]
         self.engine_name, self.batch_size = cell["engine"], cell["batch_size"]
         self.repeats, self.seed = decoding["repeats"], decoding["seed"]
@@ -132,7 +134,7 @@ class _Run:
             loaded = self._load()
         with self.phases.window("idle_loaded"):
             time.sleep(self.idle_s)
-        engine = open_engine(self.engine_name, loaded, self.phases.synchronise)
+        engine = open_engine(self.engine_name, loaded, self.synchronise)
         self._seed(0)
         with self.phases.window("warmup"):
             for _, prompts in self._batches()[: self.warmup_batches]:

@@ -33,6 +33,15 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def used_gpus(device: str) -> list[str]:
+    """UUIDs of the GPUs that this process computes on, as NVML names them."""
+    import torch
+
+    if device == "cpu":
+        return []
+    return [f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"]
+
+
 def load_model(
     directory: str | Path,
     *,
@@ -65,7 +74,8 @@ def load_model(
             directory,
             dtype=getattr(torch, dtype),
             device_map={"": device},
-            quantization_config=quantisation,
+            # An explicit None would switch off what a quantised checkpoint says of itself.
+            **({} if quantisation is None else {"quantization_config": quantisation}),
             local_files_only=True,
             output_loading_info=True,
         )

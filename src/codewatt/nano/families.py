@@ -30,89 +30,75 @@ class Draft:
     atol: float = 0.0
 
 
-def _keys(*parts: Piece | str | None) -> str:
-    return "; ".join(
-        part.key if isinstance(part, Piece) else str(part) for part in parts if part is not None
-    )
+def _keys(*parts: Piece | str) -> str:
+    return "; ".join(part.key if isinstance(part, Piece) else part for part in parts)
 
 
-def _used(*parts: Piece | None) -> tuple[Piece, ...]:
-    return tuple(part for part in parts if part is not None)
+def _in_order(first: Piece, second: Piece) -> list[Piece]:
+    """Two conditions in an order of their own, as `a and b` is `b and a`."""
+    return sorted((first, second), key=lambda piece: piece.key)
 
 
-def _then(rng: Random, steps: list[Piece]) -> str:
-    """The steps in words: "add 2, square it and negate it"."""
-    *most, last = [step.words for step in steps]
-    joint = rng.choice((" and ", ", then "))
-    return ", ".join(most) + joint + last if most else last
+def _say(rng: Random, thing: str, steps: list[Piece]) -> str:
+    """The steps in words: "add 2 to n and square it"."""
+    said = [step.say("it" if place else thing) for place, step in enumerate(steps)]
+    return rng.choice((" and ", ", then ")).join(said)
 
 
-def _integer(rng: Random) -> str:
-    return "n"
-
-
-def _integers(rng: Random) -> str:
-    return "nums"
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
 
 
 def number_steps(rng: Random) -> Draft:
-    """Two or three steps on one number."""
-    n, steps = _integer(rng), pieces.number_steps(rng, 2)
+    """Two steps on one number."""
+    steps = pieces.number_steps(rng, 2)
     return Draft(
         key=_keys(*steps),
-        name=rng.choice(("transform", "compute", "apply_steps", "change_number")),
-        parameters=((n, "int"),),
-        docstring=rng.choice(("Take {n}, {s}.", "Start with {n}, {s}.")).format(
-            n=n, s=_then(rng, steps)
-        ),
-        body=(f"return {chain(n, steps)}",),
+        name=rng.choice(("compute", "apply")),
+        parameters=(("n", "int"),),
+        docstring=_sentence(_say(rng, "n", steps)),
+        body=(f"return {chain('n', steps)}",),
         used=tuple(steps),
     )
 
 
 _PAIRS = (
-    ("sum", "the sum of {a} and {b}", "{a} + {b}", False),
-    ("difference", "{a} minus {b}", "{a} - {b}", False),
-    ("product", "the product of {a} and {b}", "{a} * {b}", False),
-    ("larger", "the larger of {a} and {b}", "max({a}, {b})", True),
-    ("smaller", "the smaller of {a} and {b}", "min({a}, {b})", True),
-    ("distance", "the distance of {a} and {b}", "abs({a} - {b})", True),
+    ("sum", "the sum of a and b", "a + b", False),
+    ("difference", "the difference of a and b", "a - b", False),
+    ("product", "the product of a and b", "a * b", False),
+    ("larger", "the larger of a and b", "max(a, b)", True),
+    ("smaller", "the smaller of a and b", "min(a, b)", True),
 )
 
 
 def pair_steps(rng: Random) -> Draft:
     """Two numbers become one, and one or two steps follow."""
-    a, b = "a", "b"
     kind, words, code, atom = rng.choice(_PAIRS)
-    steps = pieces.number_steps(rng, 1)
-    operand = code.format(a=a, b=b)
-    bare = atom or steps[0].wraps
-    body = chain("{p}", steps).replace("{p}", operand if bare else f"({operand})", 1)
-    text = rng.choice(("Take {w}, {s}.", "Compute {w}, {s}."))
+    steps = pieces.number_steps(rng, rng.choice((1, 2)))
+    operand = code if atom or steps[0].wraps else f"({code})"
     return Draft(
         key=_keys(kind, *steps),
-        name=rng.choice(("combine", "mix_pair", "compute_pair", "join_numbers")),
-        parameters=((a, "int"), (b, "int")),
-        docstring=text.format(w=words.format(a=a, b=b), s=_then(rng, steps)),
-        body=(f"return {body}",),
+        name=rng.choice(("combine", "merge")),
+        parameters=(("a", "int"), ("b", "int")),
+        docstring=_sentence(_say(rng, words, steps)),
+        body=(f"return {chain(operand, steps)}",),
         used=tuple(steps),
     )
 
 
 def number_branch(rng: Random) -> Draft:
     """One step or another, by a condition."""
-    n, condition = _integer(rng), pieces.number_condition(rng)
+    condition = pieces.number_condition(rng)
     yes, no = pieces.number_steps(rng, 2)
-    text = rng.choice(("If {n} is {c}, {y}, otherwise {o}.", "When {n} is {c}, {y}, else {o}."))
     return Draft(
         key=_keys(condition, yes, no),
-        name=rng.choice(("choose", "branch", "adjust", "pick_step")),
-        parameters=((n, "int"),),
-        docstring=text.format(n=n, c=condition.words, y=yes.words, o=no.words),
+        name=rng.choice(("choose", "branch")),
+        parameters=(("n", "int"),),
+        docstring=_sentence(f"if n is {condition.words}, {yes.say('n')}, else {no.say('n')}"),
         body=(
-            f"if {condition.apply(n)}:",
-            f"    return {chain(n, [yes])}",
-            f"return {chain(n, [no])}",
+            f"if {condition.apply('n')}:",
+            f"    return {chain('n', [yes])}",
+            f"return {chain('n', [no])}",
         ),
         used=(condition, yes, no),
     )
@@ -120,81 +106,62 @@ def number_branch(rng: Random) -> Draft:
 
 def number_test(rng: Random) -> Draft:
     """Whether a number meets two conditions, or one of them."""
-    n = _integer(rng)
-    first, second = pieces.number_condition(rng), pieces.number_condition(rng)
-    while second.key.split()[0] == first.key.split()[0]:
-        second = pieces.number_condition(rng)
+    first, second = pieces.number_conditions(rng)
     joint = rng.choice(("and", "or"))
-    text = rng.choice(("Tell whether {n} is {a} {j} {b}.", "Check if {n} is {a} {j} {b}."))
+    start = rng.choice(("tell whether", "check that"))
     return Draft(
-        key=_keys(joint, *sorted((first, second), key=lambda piece: piece.key)),
-        name=rng.choice(("is_good", "check", "matches", "test_number")),
-        parameters=((n, "int"),),
-        docstring=text.format(n=n, a=first.words, j=joint, b=second.words),
-        body=(f"return {first.apply(n)} {joint} {second.apply(n)}",),
+        key=_keys(joint, *_in_order(first, second)),
+        name=rng.choice(("check", "matches")),
+        parameters=(("n", "int"),),
+        docstring=_sentence(f"{start} n is {first.words} {joint} {second.words}"),
+        body=(f"return {first.apply('n')} {joint} {second.apply('n')}",),
         used=(first, second),
     )
 
 
 def list_map(rng: Random) -> Draft:
-    """One or two steps on each number that meets a condition."""
-    nums, condition = _integers(rng), pieces.number_condition(rng)
-    steps = pieces.number_steps(rng, 1)
-    text = rng.choice(
-        ("For each number in {l} that is {c}, {s}.", "Take the numbers of {l} that are {c}, {s}.")
-    )
+    """A step on each number that meets a condition."""
+    condition, step = pieces.number_condition(rng), pieces.number_step(rng)
     return Draft(
-        key=_keys(condition, *steps),
-        name=rng.choice(("convert", "map_numbers", "transform_list", "update_all")),
-        parameters=((nums, "ints"),),
-        docstring=text.format(l=nums, c=condition.words, s=_then(rng, steps)),
-        body=(f"return [{chain('i', steps)} for i in {nums} if {condition.apply('i')}]",),
-        used=(condition, *steps),
+        key=_keys(condition, step),
+        name=rng.choice(("convert", "update")),
+        parameters=(("nums", "ints"),),
+        docstring=_sentence(step.say(f"each number in nums that is {condition.words}")),
+        body=(f"return [{chain('i', [step])} for i in nums if {condition.apply('i')}]",),
+        used=(condition, step),
     )
 
 
 def list_fold(rng: Random) -> Draft:
     """Sum, largest or smallest of the numbers that meet a condition, after one step."""
-    nums, condition = _integers(rng), pieces.number_condition(rng)
-    fold, step = pieces.number_fold(rng), pieces.number_step(rng)
-    text = rng.choice(
-        (
-            "For each number in {l} that is {c}, {s}, and return the {f}.",
-            "Take the numbers of {l} that are {c}, {s}, and give the {f}.",
-        )
-    )
-    inner = f"{chain('i', [step])} for i in {nums} if {condition.apply('i')}"
+    condition, step = pieces.number_condition(rng), pieces.number_step(rng)
+    fold = pieces.number_fold(rng)
+    inner = f"{chain('i', [step])} for i in nums if {condition.apply('i')}"
     if "," in fold.code:
         inner = f"({inner})"
+    each = step.say(f"each number in nums that is {condition.words}")
     return Draft(
         key=_keys(fold, condition, step),
-        name=rng.choice(("fold", "reduce_list", "summarise", "collect")),
-        parameters=((nums, "ints"),),
-        docstring=text.format(l=nums, c=condition.words, s=step.words, f=fold.words),
+        name=rng.choice(("fold", "collect")),
+        parameters=(("nums", "ints"),),
+        docstring=_sentence(f"find the {fold.words}: {each}"),
         body=(f"return {fold.apply(inner)}",),
         used=(condition, step),
     )
 
 
 def list_loop(rng: Random) -> Draft:
-    """A loop that adds up one step or another, by a condition."""
-    nums, condition = _integers(rng), pieces.number_condition(rng)
-    start = rng.choice((0, 1, 10, 100))
-    step = pieces.number_step(rng)
-    text = rng.choice(
-        (
-            "Start a total at {t} and loop over {l}: if a number is {c}, {s} and add it.",
-            "Loop over {l} with a total of {t}: if a number is {c}, {s} and add it.",
-        )
-    )
+    """A loop that adds up what a step makes of the numbers that meet a condition."""
+    condition, step = pieces.number_condition(rng), pieces.number_step(rng)
+    each = f"for each number in nums that is {condition.words}"
     return Draft(
-        key=_keys(str(start), condition, step),
-        name=rng.choice(("accumulate", "loop_total", "run_total", "gather")),
-        parameters=((nums, "ints"),),
-        docstring=text.format(t=start, l=nums, c=condition.words, s=step.words),
+        key=_keys(condition, step),
+        name=rng.choice(("total", "gather")),
+        parameters=(("nums", "ints"),),
+        docstring=_sentence(f"{each}, {step.say('it')} and add it to a total"),
         body=(
-            f"total = {start}",
-            f"for i in {nums}:",
+            "total = 0",
+            "for i in nums:",
             f"    if {condition.apply('i')}:",
             f"        total += {chain('i', [step])}",
             "return total",
@@ -204,149 +171,65 @@ def list_loop(rng: Random) -> Draft:
 
 
 def list_slice(rng: Random) -> Draft:
-    """Two or three steps on a whole list."""
-    nums, steps = _integers(rng), pieces.list_steps(rng, 2)
+    """Two steps on a whole list."""
+    steps = pieces.list_steps(rng, 2)
     return Draft(
         key=_keys(*steps),
-        name=rng.choice(("arrange", "slice_list", "select", "reorder")),
-        parameters=((nums, "ints"),),
-        docstring=rng.choice(("Take the list {l}, {s}.", "From the list {l}, {s}.")).format(
-            l=nums, s=_then(rng, steps)
-        ),
-        body=(f"return {chain(nums, steps)}",),
+        name=rng.choice(("select", "arrange")),
+        parameters=(("nums", "ints"),),
+        docstring=_sentence(_say(rng, "nums", steps)),
+        body=(f"return {chain('nums', steps)}",),
         used=tuple(steps),
-    )
-
-
-def list_average(rng: Random) -> Draft:
-    """The average of the numbers that meet a condition, after one step; 0.0 of none."""
-    nums, condition = _integers(rng), pieces.number_condition(rng)
-    step = pieces.number_step(rng)
-    text = rng.choice(
-        (
-            "Average the numbers of {l} that are {c}, or give 0.0 if there are none, {s}.",
-            "Give the mean of the numbers in {l} that are {c}, 0.0 for none, {s}.",
-        )
-    )
-    return Draft(
-        key=_keys(condition, step),
-        name=rng.choice(("average", "mean_of", "find_mean", "mean_value")),
-        parameters=((nums, "ints"),),
-        docstring=text.format(l=nums, c=condition.words, s=step.words),
-        body=(
-            f"kept = [i for i in {nums} if {condition.apply('i')}]",
-            "mean = sum(kept) / len(kept) if kept else 0.0",
-            f"return {chain('mean', [step])}",
-        ),
-        used=(condition, step),
-        atol=1e-6,
-    )
-
-
-def range_list(rng: Random) -> Draft:
-    """One or two steps on each number from 1 to n that meets a condition."""
-    n, condition = _integer(rng), pieces.number_condition(rng, 9)
-    steps = pieces.number_steps(rng, 1)
-    text = rng.choice(
-        (
-            "For each number from 1 to {n} that is {c}, {s}.",
-            "List the numbers from 1 to {n} that are {c}, {s}.",
-        )
-    )
-    return Draft(
-        key=_keys(condition, *steps),
-        name=rng.choice(("sequence", "build_range", "make_list", "up_to")),
-        parameters=((n, "count"),),
-        docstring=text.format(n=n, c=condition.words, s=_then(rng, steps)),
-        body=(
-            f"return [{chain('i', steps)} for i in range(1, {n} + 1) if {condition.apply('i')}]",
-        ),
-        used=(condition, *steps),
     )
 
 
 def text_steps(rng: Random) -> Draft:
-    """Two or three steps on a string."""
-    text, steps = "s", pieces.text_steps(rng, 2)
+    """Two steps on a string."""
+    steps = pieces.text_steps(rng, 2)
     return Draft(
         key=_keys(*steps),
-        name=rng.choice(("edit", "rewrite", "format_text", "change_text")),
-        parameters=((text, "text"),),
-        docstring=rng.choice(("Take the string {t}, {s}.", "With the string {t}, {s}.")).format(
-            t=text, s=_then(rng, steps)
-        ),
-        body=(f"return {chain(text, steps)}",),
+        name=rng.choice(("edit", "rewrite")),
+        parameters=(("s", "text"),),
+        docstring=_sentence(_say(rng, "s", steps)),
+        body=(f"return {chain('s', steps)}",),
         used=tuple(steps),
-    )
-
-
-def text_letters(rng: Random) -> Draft:
-    """Count or keep the characters that meet a condition, after one step on the string."""
-    text, condition = "s", pieces.letter_condition(rng)
-    (step,) = pieces.text_steps(rng, 1)
-    inner = chain(text, [step])
-    count = rng.random() < 0.5
-    verb = rng.choice(("count", "find the number of")) if count else rng.choice(("keep", "join"))
-    start = rng.choice(("Take the string", "With the string"))
-    code = (
-        f"sum({condition.apply('c')} for c in {inner})"
-        if count
-        else f"''.join(c for c in {inner} if {condition.apply('c')})"
-    )
-    return Draft(
-        key=_keys("count" if count else "keep", condition, step),
-        name=rng.choice(("letters", "scan_text", "characters", "pick_letters")),
-        parameters=((text, "text"),),
-        docstring=f"{start} {text}, {step.words} and {verb} the {condition.words}.",
-        body=(f"return {code}",),
-        used=(condition, step),
     )
 
 
 def word_map(rng: Random) -> Draft:
     """A step on each word that meets a condition."""
-    words, condition = "words", pieces.word_condition(rng)
-    steps = pieces.text_steps(rng, 1)
-    text = rng.choice(
-        ("For each string of {l} {c}, {s}.", "Take each string in {l} {c} and {s}.")
-    )
+    condition = pieces.word_condition(rng)
+    (step,) = pieces.text_steps(rng, 1)
     return Draft(
-        key=_keys(condition, *steps),
-        name=rng.choice(("edit_words", "map_words", "rewrite_all", "each_word")),
-        parameters=((words, "words"),),
-        docstring=text.format(l=words, c=condition.words, s=_then(rng, steps)),
-        body=(f"return [{chain('w', steps)} for w in {words} if {condition.apply('w')}]",),
-        used=(condition, *steps),
+        key=_keys(condition, step),
+        name=rng.choice(("map_words", "each_word")),
+        parameters=(("words", "words"),),
+        docstring=_sentence(step.say(f"each string in words {condition.words}")),
+        body=(f"return [{chain('w', [step])} for w in words if {condition.apply('w')}]",),
+        used=(condition, step),
     )
 
 
 _WORD_FOLDS = (
-    ("letters", "count the letters of all strings", "sum(len(w) for w in {g})"),
-    ("longest", "find the length of the longest string", "max((len(w) for w in {g}), default=0)"),
-    ("count", "count the strings", "sum(1 for w in {g})"),
-    ("initials", "join the first letters of the strings", "''.join(w[:1] for w in {g})"),
-    ("lengths", "map the strings to their lengths", "{{w: len(w) for w in {g}}}"),
-    ("ends", "map the strings to their last letters", "{{w: w[-1:] for w in {g}}}"),
+    ("letters", "add the lengths of", "sum(len(w) for w in {g})"),
+    ("count", "count", "sum(1 for w in {g})"),
+    ("initials", "join the first letters of", "''.join(w[:1] for w in {g})"),
+    ("lengths", "map to their lengths", "{{w: len(w) for w in {g}}}"),
 )
 
 
 def word_fold(rng: Random) -> Draft:
-    """One result from the words that meet one or two conditions."""
-    words = "words"
-    first, second = pieces.word_condition(rng), pieces.word_condition(rng)
-    while second.key.split()[0] == first.key.split()[0]:
-        second = pieces.word_condition(rng)
+    """One result from the words that meet a condition."""
+    condition = pieces.word_condition(rng)
     kind, verb, code = rng.choice(_WORD_FOLDS)
-    joint = rng.choice(("and", "or"))
-    source = f"{words} if {first.apply('w')} {joint} {second.apply('w')}"
-    text = rng.choice(("In {l}, {v} {a} {j} {b}.", "From {l}, {v} {a} {j} {b}."))
+    source = f"words if {condition.apply('w')}"
     return Draft(
-        key=_keys(kind, joint, *sorted((first, second), key=lambda piece: piece.key)),
-        name=rng.choice(("digest", "word_stats", "measure", "survey")),
-        parameters=((words, "words"),),
-        docstring=text.format(l=words, v=verb, a=first.words, j=joint, b=second.words),
+        key=_keys(kind, condition),
+        name=rng.choice(("digest", "survey")),
+        parameters=(("words", "words"),),
+        docstring=_sentence(f"{verb} the strings in words {condition.words}"),
         body=(f"return {code.format(g=source)}",),
-        used=(first, second),
+        used=(condition,),
     )
 
 
@@ -354,6 +237,6 @@ FAMILIES: dict[str, Callable[[Random], Draft]] = {
     family.__name__: family
     for family in (
         number_steps, pair_steps, number_branch, number_test, list_map, list_fold, list_loop,
-        list_slice, list_average, range_list, text_steps, text_letters, word_map, word_fold,
+        list_slice, text_steps, word_map, word_fold,
     )
 }  # fmt: skip

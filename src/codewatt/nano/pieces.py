@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-_LETTERS = "abcdeorst"
+_LETTERS = "aeorst"
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Piece:
     """One step or condition.
 
     key: identity, whatever the wording ("add 3").
-    words: the wording that was drawn.
+    words: the wording that was drawn; a step's has a gap {o} for the object.
     code: Python with {x} for the operand.
     wraps: the operand stands within brackets or quotes of its own, as in `abs({x})`.
     atom: the result needs no brackets when a further step is applied to it.
@@ -31,6 +31,10 @@ class Piece:
     atom: bool = False
     edges: tuple[int, ...] = ()
     letters: str = ""
+
+    def say(self, thing: str) -> str:
+        """The piece's words about a thing: "add 2 to it"."""
+        return self.words.replace("{o}", thing)
 
     def apply(self, operand: str) -> str:
         """The piece's code on an operand that is already safe to use."""
@@ -71,64 +75,55 @@ def _fill(kind: _Kind, rng: Random, constant: int) -> Piece:
 
 
 _NUMBER_STEPS = (
-    _Kind("add {k}", ("add {k}", "increase it by {k}"), "{x} + {k}"),
-    _Kind("subtract {k}", ("subtract {k}", "decrease it by {k}"), "{x} - {k}"),
-    _Kind("multiply {k}", ("multiply by {k}", "scale it by {k}"), "{x} * {k}"),
-    _Kind("modulo {k}", ("reduce it modulo {k}",), "{x} % {k}"),
-    _Kind("square", ("square it", "raise it to the power of 2"), "{x} ** 2"),
-    _Kind("negate", ("negate it", "flip its sign"), "-{x}"),
-    _Kind("abs", ("take its absolute value", "drop its sign"), "abs({x})", True, True),
+    _Kind("add {k}", ("add {k} to {o}", "increase {o} by {k}"), "{x} + {k}"),
+    _Kind("subtract {k}", ("subtract {k} from {o}", "decrease {o} by {k}"), "{x} - {k}"),
+    _Kind("multiply {k}", ("multiply {o} by {k}", "scale {o} by {k}"), "{x} * {k}"),
+    _Kind("modulo {k}", ("reduce {o} modulo {k}",), "{x} % {k}"),
+    _Kind("divide {k}", ("divide {o} by {k}",), "{x} // {k}"),
+    _Kind("square", ("square {o}",), "{x} ** 2"),
+    _Kind("negate", ("negate {o}", "flip the sign of {o}"), "-{x}"),
+    _Kind("abs", ("drop the sign of {o}",), "abs({x})", True, True),
 )
 
 _NUMBER_CONDITIONS = (
     _Kind("> {k}", ("greater than {k}", "more than {k}"), "{x} > {k}"),
-    _Kind(">= {k}", ("at least {k}", "{k} or more"), "{x} >= {k}"),
+    _Kind(">= {k}", ("at least {k}",), "{x} >= {k}"),
     _Kind("< {k}", ("less than {k}", "below {k}"), "{x} < {k}"),
-    _Kind("<= {k}", ("at most {k}", "{k} or less"), "{x} <= {k}"),
-    _Kind("!= {k}", ("not {k}", "different from {k}"), "{x} != {k}"),
-    _Kind("multiple {k}", ("divisible by {k}", "a multiple of {k}"), "{x} % {k} == 0"),
+    _Kind("<= {k}", ("at most {k}",), "{x} <= {k}"),
+    _Kind("!= {k}", ("different from {k}",), "{x} != {k}"),
+    _Kind("multiple {k}", ("divisible by {k}",), "{x} % {k} == 0"),
     _Kind("even", ("even",), "{x} % 2 == 0"),
     _Kind("odd", ("odd",), "{x} % 2 == 1"),
 )
 
 _LIST_STEPS = (
-    _Kind("first {k}", ("keep the first {k}", "take the first {k}"), "{x}[:{k}]", atom=True),
-    _Kind("last {k}", ("keep the last {k}", "take the last {k}"), "{x}[-{k}:]", atom=True),
-    _Kind("skip {k}", ("drop the first {k}", "skip the first {k}"), "{x}[{k}:]", atom=True),
-    _Kind("drop {k}", ("drop the last {k}", "leave out the last {k}"), "{x}[:-{k}]", atom=True),
-    _Kind("every {k}", ("keep every item number {k}", "take steps of {k}"), "{x}[::{k}]", atom=True),
-    _Kind("reverse", ("reverse the order", "turn it around"), "{x}[::-1]", atom=True),
-)
-
-_SORT_STEPS = (
-    _Kind("sort", ("sort it", "put it in order"), "sorted({x})", True, True),
-    _Kind("sort down", ("sort it downwards",), "sorted({x}, reverse=True)", True, True),
-    _Kind("unique", ("remove duplicates",), "list(dict.fromkeys({x}))", True, True),
+    _Kind("first {k}", ("take the first {k} of {o}",), "{x}[:{k}]", False, True),
+    _Kind("last {k}", ("take the last {k} of {o}",), "{x}[-{k}:]", False, True),
+    _Kind("skip {k}", ("drop the first {k} of {o}",), "{x}[{k}:]", False, True),
+    _Kind("drop {k}", ("drop the last {k} of {o}",), "{x}[:-{k}]", False, True),
+    _Kind("reverse", ("reverse {o}", "turn {o} around"), "{x}[::-1]", False, True),
+    _Kind("sort", ("sort {o}", "put {o} in order"), "sorted({x})", True, True),
 )
 
 _TEXT_STEPS = (
-    _Kind("first {k}", ("keep the first {k} characters",), "{x}[:{k}]", atom=True),
-    _Kind("last {k}", ("keep the last {k} characters",), "{x}[-{k}:]", atom=True),
-    _Kind("skip {k}", ("drop the first {k} characters",), "{x}[{k}:]", atom=True),
-    _Kind("repeat {k}", ("repeat it {k} times", "write it {k} times"), "{x} * {k}"),
-    _Kind("reverse", ("reverse it", "turn it around"), "{x}[::-1]", atom=True),
-    _Kind("upper", ("make it upper case", "capitalise every letter"), "{x}.upper()", atom=True),
-    _Kind("lower", ("make it lower case",), "{x}.lower()", atom=True),
-    _Kind("swap", ("swap upper and lower case",), "{x}.swapcase()", atom=True),
-    _Kind("strip", ("strip blanks at both ends",), "{x}.strip()", atom=True),
+    *_LIST_STEPS[:-1],
+    _Kind("repeat {k}", ("repeat {o} {k} times",), "{x} * {k}"),
+    _Kind("upper", ("make {o} upper case",), "{x}.upper()", False, True),
+    _Kind("lower", ("make {o} lower case",), "{x}.lower()", False, True),
+    _Kind("swap", ("swap the case of {o}",), "{x}.swapcase()", False, True),
+    _Kind("strip", ("strip {o}",), "{x}.strip()", False, True),
 )
 
 _LENGTH_CONDITIONS = (
-    _Kind("longer {k}", ("longer than {k}", "with more than {k} letters"), "len({x}) > {k}", True),
+    _Kind("longer {k}", ("longer than {k}",), "len({x}) > {k}", True),
     _Kind("shorter {k}", ("shorter than {k}",), "len({x}) < {k}", True),
-    _Kind("length {k}", ("of length {k}", "with exactly {k} letters"), "len({x}) == {k}", True),
-    _Kind("at least {k}", ("with at least {k} letters",), "len({x}) >= {k}", True),
+    _Kind("length {k}", ("of length {k}",), "len({x}) == {k}", True),
 )
 
 _NUMBER_FOLDS = (
-    _Kind("sum", ("sum", "total"), "sum({x})", True, True),
-    _Kind("max", ("largest", "maximum"), "max({x}, default=0)", True, True),
-    _Kind("min", ("smallest", "minimum"), "min({x}, default=0)", True, True),
+    _Kind("sum", ("sum",), "sum({x})", True, True),
+    _Kind("max", ("largest",), "max({x}, default=0)", True, True),
+    _Kind("min", ("smallest",), "min({x}, default=0)", True, True),
 )
 
 
@@ -144,12 +139,13 @@ def number_steps(rng: Random, count: int, largest: int = 9) -> list[Piece]:
 
 def number_condition(rng: Random, largest: int = 9) -> Piece:
     """A condition on a number; its constant lies between 2 and `largest`."""
-    if rng.random() < 0.15:
-        low = rng.randint(0, largest // 2)
-        high = rng.randint(low + 1, largest)
-        words = f"between {low} and {high}"
-        return Piece(words, words, f"{low} <= {{x}} <= {high}", edges=(low, high))
     return _fill(rng.choice(_NUMBER_CONDITIONS), rng, rng.randint(2, largest))
+
+
+def number_conditions(rng: Random) -> tuple[Piece, Piece]:
+    """Two conditions of different kinds on one number."""
+    first, second = _different(rng, 2, lambda: number_condition(rng))
+    return first, second
 
 
 def number_fold(rng: Random) -> Piece:
@@ -158,9 +154,8 @@ def number_fold(rng: Random) -> Piece:
 
 
 def list_steps(rng: Random, count: int) -> list[Piece]:
-    """Steps from a list to a list: slices, order, duplicates."""
-    kinds = _LIST_STEPS + _SORT_STEPS
-    return _different(rng, count, lambda: _fill(rng.choice(kinds), rng, rng.randint(2, 9)))
+    """Steps from a list to a list: slices and order."""
+    return _different(rng, count, lambda: _fill(rng.choice(_LIST_STEPS), rng, rng.randint(2, 9)))
 
 
 def text_steps(rng: Random, count: int) -> list[Piece]:
@@ -172,43 +167,41 @@ def _text_step(rng: Random) -> Piece:
     choice = rng.random()
     a, b = rng.sample(_LETTERS, 2)
     if choice < 0.1:
-        words = rng.choice((f"append '{a}'", f"put '{a}' at the end"))
-        return Piece(f"append {a}", words, f"{{x}} + '{a}'", letters=a)
+        return Piece(f"append {a}", f"append '{a}' to {{o}}", f"{{x}} + '{a}'", letters=a)
     if choice < 0.2:
-        words = rng.choice((f"replace '{a}' with '{b}'", f"change each '{a}' to '{b}'"))
-        return Piece(f"replace {a} {b}", words, f"{{x}}.replace('{a}', '{b}')", False, True, (), a)
+        code = f"{{x}}.replace('{a}', '{b}')"
+        return Piece(f"replace {a} {b}", f"replace '{a}' with '{b}' in {{o}}", code, False, True)
     if choice < 0.3:
-        words = rng.choice((f"remove every '{a}'", f"delete each '{a}'"))
-        return Piece(f"remove {a}", words, f"{{x}}.replace('{a}', '')", False, True, (), a)
+        code = f"{{x}}.replace('{a}', '')"
+        return Piece(f"remove {a}", f"remove '{a}' from {{o}}", code, False, True, (), a)
     return _fill(rng.choice(_TEXT_STEPS), rng, rng.randint(2, 9))
 
 
 def letter_condition(rng: Random) -> Piece:
-    """A condition on one character."""
-    a, b = rng.sample(_LETTERS, 2)
+    """A condition on one character, in words that follow "characters"."""
+    a = rng.choice(_LETTERS)
     return rng.choice(
         (
-            Piece("vowel", "vowels", "{x} in 'aeiou'", letters="aeiouAEIOU"),
-            Piece("digit", "digits", "{x}.isdigit()", letters="0159"),
-            Piece("upper", "capital letters", "{x}.isupper()", letters="ABYZ"),
-            Piece(f"= {a}", f"characters '{a}'", f"{{x}} == '{a}'", letters=a + a.upper()),
-            Piece(f"!= {a}", f"characters other than '{a}'", f"{{x}} != '{a}'", letters=a),
-            Piece(f"in {a}{b}", f"characters '{a}' or '{b}'", f"{{x}} in '{a}{b}'", letters=a + b),
-            Piece(f"before {a}", f"characters before '{a}'", f"{{x}} < '{a}'", letters=a),
+            Piece("vowel", "in 'aeiou'", "{x} in 'aeiou'", letters="aeiouAEIOU"),
+            Piece("digit", "that are digits", "{x}.isdigit()", letters="0159"),
+            Piece("upper", "that are capitals", "{x}.isupper()", letters="ABYZ"),
+            Piece(f"= {a}", f"equal to '{a}'", f"{{x}} == '{a}'", letters=a + a.upper()),
+            Piece(f"!= {a}", f"different from '{a}'", f"{{x}} != '{a}'", letters=a),
+            Piece(f"before {a}", f"before '{a}'", f"{{x}} < '{a}'", letters=a),
         )
     )
 
 
 def word_condition(rng: Random) -> Piece:
-    """A condition on a word, to follow a plural noun: "words longer than 3"."""
+    """A condition on a word, in words that follow "string": "string longer than 3"."""
     a = rng.choice(_LETTERS)
     if rng.random() < 0.5:
         return _fill(rng.choice(_LENGTH_CONDITIONS), rng, rng.randint(2, 9))
     return rng.choice(
         (
             Piece(f"starts {a}", f"starting with '{a}'", f"{{x}}.startswith('{a}')", letters=a),
-            Piece(f"ends {a}", f"ending in '{a}'", f"{{x}}.endswith('{a}')", letters=a),
-            Piece(f"has {a}", f"that contain '{a}'", f"'{a}' in {{x}}", letters=a),
+            Piece(f"ends {a}", f"ending with '{a}'", f"{{x}}.endswith('{a}')", letters=a),
+            Piece(f"has {a}", f"with '{a}'", f"'{a}' in {{x}}", letters=a),
             Piece(f"lacks {a}", f"without '{a}'", f"'{a}' not in {{x}}", letters=a),
         )
     )

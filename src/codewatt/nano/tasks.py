@@ -6,8 +6,9 @@ one part and tests from the other, so that no seed can bring a test task into tr
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -34,8 +35,8 @@ class Problem:
     prompt: str
     canonical_solution: str
     entry_point: str
-    base_input: tuple[tuple[Any, ...], ...] = ()
-    plus_input: tuple[tuple[Any, ...], ...] = ()
+    base_input: list[list[Any]] = field(default_factory=list)
+    plus_input: list[list[Any]] = field(default_factory=list)
     atol: float = 0.0
 
 
@@ -60,16 +61,17 @@ def held_out_problems(count: int, seed: int) -> list[Problem]:
     if count < 1:
         raise CodewattError(f"nano tasks: {count} asked for, at least 1 is needed")
     rng = Random(f"nano held out {seed}")
-    names = list(FAMILIES)
+    families = deque(FAMILIES)
     problems: list[Problem] = []
     seen: set[tuple[str, str]] = set()
-    while len(problems) < count:
-        family = names[len(problems) % len(names)]
+    while len(problems) < count and families:
+        family = families.popleft()
         draft = _draw_held_out(family, rng, seen)
-        base, plus = make_inputs(draft, rng)
-        problems.append(
-            _problem(family, draft, tuple(map(tuple, base)), tuple(map(tuple, plus)))
-        )
+        if draft is not None:
+            families.append(family)
+            problems.append(_problem(family, draft, *make_inputs(draft, rng)))
+    if len(problems) < count:
+        raise CodewattError(f"nano tasks: {count} asked for, at most {len(problems)} can be had")
     return problems
 
 
@@ -79,23 +81,21 @@ def is_held_out(family: str, key: str) -> bool:
     return int.from_bytes(total[:8], "big") % _HELD_OUT_ONE_IN == 0
 
 
-def _draw_held_out(family: str, rng: Random, seen: set[tuple[str, str]]) -> Draft:
+def _draw_held_out(family: str, rng: Random, seen: set[tuple[str, str]]) -> Draft | None:
+    """A held-out draft that is not among `seen`, which it joins; None if none turns up."""
     for _ in range(_DRAWS_PER_TASK):
         draft = FAMILIES[family](rng)
         if is_held_out(family, draft.key) and (family, draft.key) not in seen:
             seen.add((family, draft.key))
             return draft
-    raise CodewattError(
-        f"nano tasks: family {family} holds out no more than {sum(f == family for f, _ in seen)} "
-        "tasks; ask for fewer"
-    )
+    return None
 
 
 def _problem(
     family: str,
     draft: Draft,
-    base: tuple[tuple[Any, ...], ...] = (),
-    plus: tuple[tuple[Any, ...], ...] = (),
+    base: list[list[Any]] | None = None,
+    plus: list[list[Any]] | None = None,
 ) -> Problem:
     parameters = ", ".join(name for name, _ in draft.parameters)
     return Problem(
@@ -104,7 +104,7 @@ def _problem(
         prompt=f'def {draft.name}({parameters}):\n{_INDENT}"""{draft.docstring}"""\n',
         canonical_solution="".join(f"{_INDENT}{line}\n" for line in draft.body),
         entry_point=draft.name,
-        base_input=base,
-        plus_input=plus,
+        base_input=base or [],
+        plus_input=plus or [],
         atol=draft.atol,
     )

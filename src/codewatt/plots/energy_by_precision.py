@@ -1,7 +1,6 @@
 """Energy of a run for each precision, stacked by component, one panel a model."""
 
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +9,20 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from codewatt.analysis.tables import Row
-from codewatt.plots import style
+from codewatt.plots import panels, style
 from codewatt.plots.slices import (
-    Facet,
     Labels,
     Slice,
+    baseline_value,
     cut,
     energy_words,
-    label,
     modelled,
-    ordered,
     pick,
     repeats_words,
     spread,
 )
 
-_PANELS_A_ROW = 3
-_BAR_INCHES, _PANEL_INCHES = 0.2, 0.55
+_BAR_INCHES = 0.2
 _FAILED = "failed a validity expectation"
 
 
@@ -35,7 +31,6 @@ def plot(
     labels: Labels,
     out_stem: Path,
     *,
-    baseline: dict[str, str],
     prompt: str = "stripped",
 ) -> list[Path]:
     """Draw mean energy of a run by precision with the 95 % interval of the mean of the total.
@@ -44,14 +39,14 @@ def plot(
     failed cells pale and named. Shown: the baseline's pruning and one prompt style.
 
     Args:
-        cell_table: the cell table. labels: kind → id → label.
-        out_stem: path without suffix. baseline: {"precision", "prune"}.
+        cell_table: the table that `aggregate` made. labels: kind → id → label.
+        out_stem: path without suffix. prompt: the style shown, if the study has it.
 
     Returns:
         The PNG and the PDF.
     """
     only = {
-        "prune": pick(cell_table, "prune", baseline["prune"]),
+        "prune": baseline_value(cell_table, "prune"),
         "prompt": pick(cell_table, "prompt", prompt),
     }
     shown = cut(cell_table, labels, only)
@@ -61,62 +56,36 @@ def plot(
 
 def _draw(shown: Slice, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
-    models = {id(f): ordered(labels, "model", f.rows) for f in shown.facets}
-    precisions = {id(f): ordered(labels, "precision", f.rows) for f in shown.facets}
-    across = min(_PANELS_A_ROW, max((len(names) for names in models.values()), default=1))
-    # One entry a line of panels: its facet and the models in it.
-    lines = [
-        (facet, models[id(facet)][start : start + across])
-        for facet in shown.facets
-        for start in range(0, len(models[id(facet)]), across)
+    with_energy = any(row["total_j_mean"] is not None for row in rows)
+    grid = panels.arrange(shown.facets, labels, _BAR_INCHES)
+    sentences = [
+        "Energy of one run (every task of the benchmark once)",
+        shown.sentence,
+        energy_words(rows),
+        shown.omitted,
     ]
-    heights = [_PANEL_INCHES + _BAR_INCHES * len(precisions[id(facet)]) for facet, _ in lines]
-    width = style.COLUMN if across == 1 else style.TWO_COLUMNS
-    figure = style.new_figure(width, sum(heights) + (1.3 if across == 1 else 0.95))
-    style.subtitle(
-        figure,
-        [
-            "Energy of one run (every task of the benchmark once).",
-            shown.sentence,
-            energy_words(rows),
-            shown.omitted,
-        ],
+    figure = style.new_figure(
+        grid.width,
+        sum(grid.heights) if with_energy else style.EMPTY_PANEL,
+        sentences,
+        _legend(rows) if with_energy else [],
     )
-    if not any(row["total_j_mean"] is not None for row in rows):
+    if with_energy:
+        panels.draw(figure, grid, labels, _paint)
+    else:
         style.say(figure.subplots(), "no energy data")
-        return figure
-    grid = figure.subplots(len(lines), across, squeeze=False, height_ratios=heights or None)
-    for number, (line, column) in enumerate(product(range(len(lines)), range(across))):
-        facet, names = lines[line]
-        axes = grid.flat[number]
-        if column >= len(names):
-            axes.set_axis_off()
-            continue
-        panel = [row for row in facet.rows if row["model"] == names[column]]
-        _panel(axes, panel, facet, precisions[id(facet)], labels)
-        title = [label(labels, "model", names[column]), facet.title]
-        axes.set_title("\n".join(part for part in title if part))
-        if column > 0:
-            axes.tick_params(labelleft=False)
-    figure.legend(handles=_legend(rows), loc="outside lower center", ncols=2 if across == 1 else 3)
     return figure
 
 
-def _panel(
-    axes: Any, rows: Sequence[Row], facet: Facet, precisions: Sequence[str], labels: Labels
-) -> None:
-    """One model: a bar a precision, the first on top."""
-    highest = max((_top(row) for row in facet.rows), default=0.0)
+def _paint(axes: Any, panel: panels.Panel) -> None:
+    """One model: a bar a precision; the scale is that of the whole setting."""
+    highest = max(_top(row) for row in panel.facet.rows)
     divisor, unit = style.energy_scale(highest)
-    by_precision = {row["precision"]: row for row in rows}
-    for position, precision in enumerate(precisions):
-        _bar(axes, by_precision.get(precision), position, divisor)
-    axes.set_yticks(range(len(precisions)), [label(labels, "precision", p) for p in precisions])
-    axes.set_ylim(len(precisions) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, (highest or divisor) / divisor * 1.08)
-    axes.grid(axis="x")
     axes.set_xlabel(f"energy per run ({unit})")
+    by_precision = {row["precision"]: row for row in panel.rows}
+    for position, precision in enumerate(panel.precisions):
+        _bar(axes, by_precision.get(precision), position, divisor)
 
 
 def _top(row: Row) -> float:
@@ -141,11 +110,10 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
             joules / divisor,
             left=left,
             height=0.68,
-            color=colour,
+            color=colour if row["valid"] else style.pale(colour),
             edgecolor="white",
             linewidth=0,
             hatch=style.MODELLED_HATCH if is_modelled else None,
-            alpha=1.0 if row["valid"] else 0.3,
         )
         left += joules / divisor
     whisker = spread(row, "total_j")
@@ -153,7 +121,10 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
         ends = [[distance / divisor] for distance in whisker]
         axes.errorbar(left, position, xerr=ends, color=style.INK, capsize=2, elinewidth=0.9)
     if not row["valid"]:
-        axes.text(0, position, " invalid", va="center", color=style.ALERT, weight="bold")
+        # Beside a short bar, on a long one.
+        reach = _top(row) / divisor
+        start = reach if reach < 0.6 * axes.get_xlim()[1] else 0.0
+        axes.text(start, position, "  invalid", va="center", color=style.ALERT, weight="bold")
 
 
 def _no_bar(row: Row | None) -> str | None:
@@ -179,5 +150,5 @@ def _legend(rows: Sequence[Row]) -> list[Any]:
     elif runs:
         handles.append(Line2D([], [], linestyle="none", label=runs))
     if any(row["valid"] is False for row in rows):
-        handles.append(Patch(color=style.PALE, alpha=0.3, label=f"pale, invalid: {_FAILED}"))
+        handles.append(Patch(color=style.pale(style.INK), label=f"pale, invalid: {_FAILED}"))
     return handles

@@ -9,7 +9,7 @@ import pandas as pd
 from codewatt.analysis.frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.tables import Row
 from codewatt.plots import style
-from codewatt.plots.placing import place_labels
+from codewatt.plots.placing import Named, place_labels
 from codewatt.plots.slices import (
     Facet,
     Labels,
@@ -27,7 +27,7 @@ from codewatt.plots.slices import (
     without_accuracy,
 )
 
-#: Panels with more points than this name only the frontier and the baselines.
+#: Panels with more points than this are as wide as the page and name the frontier only.
 _NAME_ALL = 14
 _PANEL_INCHES = 3.3
 
@@ -37,7 +37,6 @@ def plot(
     labels: Labels,
     out_stem: Path,
     *,
-    baseline: dict[str, str],
     prompt: str = "stripped",
 ) -> list[Path]:
     """Draw each variant's mean energy of a run against its pass@1; the frontier over all models.
@@ -49,41 +48,38 @@ def plot(
     """
     shown = cut(cell_table, labels, {"prompt": pick(cell_table, "prompt", prompt)})
     with style.style():
-        return style.save(_draw(shown, labels, baseline), out_stem)
+        return style.save(_draw(shown, labels), out_stem)
 
 
-def _draw(shown: Slice, labels: Labels, baseline: dict[str, str]) -> Any:
+def _draw(shown: Slice, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
     models = ordered(labels, "model", rows)
-    across = 2 if len(shown.facets) > 1 else 1
+    crowded = any(len(facet.rows) > _NAME_ALL for facet in shown.facets)
+    across = 1 if crowded or len(shown.facets) < 2 else 2
     lines = max((len(shown.facets) + across - 1) // across, 1)
-    width = style.TWO_COLUMNS
-    height = _PANEL_INCHES * lines * (1.0 if across == 2 else 1.15)
-    figure = style.new_figure(width, height + 0.7 + 0.16 * ((len(models) + 6) // 4))
-    whiskers = (
-        "Whiskers: 95 % interval of the mean energy, 95 % Wilson interval of pass@1 over tasks."
-    )
-    style.subtitle(
-        figure,
-        [
-            shown.sentence,
-            energy_words(rows),
-            repeats_words(rows),
-            whiskers,
-            without_accuracy(rows, labels),
-            shown.omitted,
-        ],
-    )
+    drawn = [
+        row for row in rows if row["total_j_mean"] is not None and row["pass_at_1_base"] is not None
+    ]
+    handles = _legend(drawn, models, labels)
+    sentences = [
+        shown.sentence,
+        energy_words(rows),
+        repeats_words(rows),
+        "Whiskers: 95 % interval of the mean energy, 95 % Wilson interval of pass@1 over tasks",
+        without_accuracy(rows, labels),
+        shown.omitted,
+    ]
+    panel = _PANEL_INCHES * (1.0 if across == 2 else 1.15) if drawn else style.EMPTY_PANEL
+    figure = style.new_figure(style.TWO_COLUMNS, panel * lines, sentences, handles)
     grid = figure.subplots(lines, across, squeeze=False)
-    named: list[tuple[Any, list[tuple[float, float, str]]]] = []
+    named: list[tuple[Any, list[Named]]] = []
     for position, axes in enumerate(grid.flat):
         if position >= len(shown.facets):
             style.say(axes, "" if shown.facets else "no cells")
             continue
         facet = shown.facets[position]
         axes.set_title(facet.title)
-        named.append((axes, _panel(axes, facet, models, labels, baseline)))
-    figure.legend(handles=_legend(rows, models, labels), loc="outside lower center", ncols=4)
+        named.append((axes, _panel(axes, facet, models, labels)))
     # The layout must be final before labels are put where nothing else is.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -92,10 +88,8 @@ def _draw(shown: Slice, labels: Labels, baseline: dict[str, str]) -> Any:
     return figure
 
 
-def _panel(
-    axes: Any, facet: Facet, models: Sequence[str], labels: Labels, baseline: dict[str, str]
-) -> list[tuple[float, float, str]]:
-    """Draw one setting; returns the points to be named (x and y in data units, text)."""
+def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> list[Named]:
+    """Draw one setting; returns the points to be named."""
     accuracy = accuracy_column(facet.rows)
     with_energy = [row for row in facet.rows if row["total_j_mean"] is not None]
     rows = [row for row in with_energy if row[accuracy] is not None]
@@ -106,36 +100,49 @@ def _panel(
     members = frontier_cells(rows, accuracy)
     for row in rows:
         _point(axes, row, accuracy, divisor, row["cell_id"] in members, models)
+        if row["cell_id"] == row["baseline_cell_id"]:
+            place = (row["total_j_mean"] / divisor, row[accuracy])
+            axes.plot(*place, "o", markersize=9, color=style.INK, markerfacecolor="none")
     for group in comparable_groups(rows):
         _step(axes, [row for row in group if row["cell_id"] in members], accuracy, divisor)
     axes.set_xlabel(f"energy per run ({unit})")
     axes.set_ylabel(accuracy_words(accuracy))
     axes.grid()
     axes.margins(0.12)
-    base = (baseline["precision"], baseline["prune"])
     return [
-        (row["total_j_mean"] / divisor, row[accuracy], _name(row, labels, len(models) > 1))
+        Named(
+            row["total_j_mean"] / divisor,
+            row[accuracy],
+            _name(row, labels, len(models) > 1),
+            _ends(row, accuracy, divisor),
+        )
         for row in rows
-        if len(rows) <= _NAME_ALL
-        or row["cell_id"] in members
-        or (row["precision"], row["prune"]) == base
+        if len(rows) <= _NAME_ALL or row["cell_id"] in members
     ]
+
+
+def _ends(row: Row, accuracy: str, divisor: float) -> tuple[float, float, float, float]:
+    """Where a point's whiskers end: left, bottom, right, top, in data units."""
+    left, right = spread(row, "total_j") or (0.0, 0.0)
+    down, up = accuracy_spread(row, accuracy)
+    energy, score = row["total_j_mean"], row[accuracy]
+    return (energy - left) / divisor, score - down, (energy + right) / divisor, score + up
 
 
 def _point(
     axes: Any, row: Row, accuracy: str, divisor: float, member: bool, models: Sequence[str]
 ) -> None:
     look = style.model_look(models.index(row["model"]))
+    colour = look["color"] if member else style.pale(look["color"])
     energy = spread(row, "total_j") if row["valid"] else None
     axes.errorbar(
         row["total_j_mean"] / divisor,
         row[accuracy],
         xerr=None if energy is None else [[end / divisor] for end in energy],
         yerr=[[end] for end in accuracy_spread(row, accuracy)],
-        color=look["color"],
+        color=colour,
         marker=look["marker"] if row["valid"] else "x",
-        markerfacecolor="white" if modelled(row) else look["color"],
-        alpha=1.0 if member else 0.3,
+        markerfacecolor="white" if modelled(row) else colour,
         elinewidth=0.7,
         zorder=3 if member else 2,
     )
@@ -153,19 +160,25 @@ def _name(row: Row, labels: Labels, several_models: bool) -> str:
     words = [label(labels, "model", row["model"])] if several_models else []
     words.append(label(labels, "precision", row["precision"]))
     if row["prune_layers"]:
-        words.append(f"-{row['prune_layers']} layers")
+        words.append(f"-{row['prune_layers']} layer{'s' if row['prune_layers'] > 1 else ''}")
     return " ".join(words)
 
 
 def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[Any]:
-    drawn = [row for row in rows if row["total_j_mean"] is not None]
+    """Entries for what the drawn rows show; none when nothing is drawn."""
+    if not rows:
+        return []
     handles = [
         style.marker_handle(label(labels, "model", model), **style.model_look(position))
         for position, model in enumerate(models)
     ]
-    handles += [style.line_handle("efficient frontier"), style.pale_marker("pale: dominated")]
-    if any(modelled(row) for row in drawn):
+    handles += [
+        style.line_handle("efficient frontier"),
+        style.pale_marker("pale: dominated"),
+        style.ring_marker("ring: baseline"),
+    ]
+    if any(modelled(row) for row in rows):
         handles.append(style.open_marker())
-    if any(row["valid"] is False for row in drawn):
+    if any(row["valid"] is False for row in rows):
         handles.append(style.failed_marker())
     return handles

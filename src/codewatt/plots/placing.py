@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.transforms import Bbox
 
@@ -13,22 +13,31 @@ _DIRECTIONS = 16
 _PADDING = 1.0
 
 
-def place_labels(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
+class Named(NamedTuple):
+    """A point with its text, in data units. ends: left, bottom, right and top of its whiskers."""
+
+    x: float
+    y: float
+    text: str
+    ends: tuple[float, float, float, float]
+
+
+def place_labels(axes: Any, points: Sequence[Named]) -> None:
     """Write each text near its point, with a thin line to it when it stands further off.
 
     Candidates lie on circles of growing radius; the first that is inside the panel and covers
     nothing is taken, else the one that covers least. The figure's layout must be final.
 
-    Args:
-        points: x, y (data units) and text.
+    The whiskers of the named points count as things that are not to be covered.
     """
     figure = axes.figure
     renderer = figure.canvas.get_renderer()
     scale = figure.dpi / 72
     panel = axes.get_window_extent(renderer)
-    centres = [tuple(axes.transData.transform((x, y))) for x, y, _ in points]
-    taken = [_around(x, y, 3 * scale) for x, y in centres]
-    for (x, y, text), centre in sorted(zip(points, centres, strict=True), key=_rightmost):
+    centres = [tuple(axes.transData.transform((point.x, point.y))) for point in points]
+    taken = [_around(x, y, 4 * scale) for x, y in centres]
+    taken += [box for point in points for box in _whiskers(axes, point, scale)]
+    for (x, y, text, _), centre in sorted(zip(points, centres, strict=True), key=_rightmost):
         probe = axes.text(x, y, text, fontsize=6.5, transform=axes.transData)
         extent = probe.get_window_extent(renderer)
         probe.remove()
@@ -65,6 +74,18 @@ def _rightmost(entry: Any) -> tuple[float, float]:
 
 def _around(x: float, y: float, radius: float) -> Bbox:
     return Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
+
+
+def _whiskers(axes: Any, point: Named, scale: float) -> list[Bbox]:
+    """The boxes (pixels) of a point's two whiskers."""
+    left, bottom, right, top = point.ends
+    thin = 0.5 * scale
+    (x0, y), (x1, _) = axes.transData.transform([(left, point.y), (right, point.y)])
+    (x, y0), (_, y1) = axes.transData.transform([(point.x, bottom), (point.x, top)])
+    return [
+        Bbox.from_extents(x0, y - thin, x1, y + thin),
+        Bbox.from_extents(x - thin, y0, x + thin, y1),
+    ]
 
 
 def _best(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
 
 from codewatt.analysis.frontier import accuracy_column
 from codewatt.analysis.tables import Row
@@ -16,6 +15,7 @@ from codewatt.plots.slices import (
     Slice,
     accuracy_spread,
     accuracy_words,
+    baseline_value,
     cut,
     energy_words,
     label,
@@ -37,7 +37,6 @@ def plot(
     labels: Labels,
     out_stem: Path,
     *,
-    baseline: dict[str, str],
     prompt: str = "stripped",
 ) -> list[Path]:
     """Draw pass@1 (left) and energy of a run (right) against pruned layers.
@@ -48,7 +47,7 @@ def plot(
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
     only = {
-        "precision": pick(cell_table, "precision", baseline["precision"]),
+        "precision": baseline_value(cell_table, "precision"),
         "prompt": pick(cell_table, "prompt", prompt),
     }
     shown = cut(cell_table, labels, only)
@@ -60,22 +59,16 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
     models = ordered(labels, "model", rows)
     lines = max(len(shown.facets), 1)
-    legend_lines = (len(models) + 3) // 3 + 1
-    figure = style.new_figure(style.TWO_COLUMNS, _ROW_INCHES * lines + 0.5 + 0.16 * legend_lines)
-    whiskers = (
-        "Whiskers: 95 % Wilson interval over tasks (left), 95 % interval of the mean (right)."
-    )
-    style.subtitle(
-        figure,
-        [
-            shown.sentence,
-            energy_words(rows),
-            repeats_words(rows),
-            whiskers,
-            without_accuracy(rows, labels),
-            shown.omitted,
-        ],
-    )
+    sentences = [
+        shown.sentence,
+        energy_words(rows),
+        repeats_words(rows),
+        "Whiskers: 95 % Wilson interval over tasks (left), 95 % interval of the mean (right)",
+        without_accuracy(rows, labels),
+        shown.omitted,
+    ]
+    handles = _legend(rows, models, labels)
+    figure = style.new_figure(style.TWO_COLUMNS, _ROW_INCHES * lines, sentences, handles)
     grid = figure.subplots(lines, 2, squeeze=False)
     if not shown.facets:
         for axes in grid.flat:
@@ -86,9 +79,10 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         for axes in pair:
             axes.set_title(facet.title)
             axes.set_xlabel("pruned layers")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            depths = sorted({row["prune_layers"] for row in facet.rows})
+            axes.set_xticks(depths)
+            axes.set_xlim(depths[0] - 0.5, depths[-1] + 0.5)
             axes.grid(axis="y")
-    figure.legend(handles=_legend(rows, models, labels), loc="outside lower center", ncols=3)
     return figure
 
 

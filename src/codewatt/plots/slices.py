@@ -18,9 +18,10 @@ _AXIS_WORDS = {
     "token_limit": "at most {} tokens",
     "batch_size": "batch size {}",
     "engine": "engine {}",
-    "prune": "pruning {}",
+    "prune": "pruning: {}",
     "precision": "precision {}",
 }
+_NOUNS = {"prune": "pruning"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,16 @@ def cut(
     words = [_words(labels, axis, kept[0][axis]) for axis in constant]
     words += [_words(labels, axis, value) for axis, value in only.items()]
     sentence = ", ".join(words)
-    return Slice(facets, f"{sentence[:1].upper()}{sentence[1:]}.", _omitted(rows, labels, only))
+    return Slice(facets, sentence, _omitted(rows, labels, only))
+
+
+def baseline_value(cell_table: pd.DataFrame, axis: str) -> Any:
+    """The baseline's value on an axis ("precision" or "prune").
+
+    The first that occurs when the table names no baseline; None when there are no cells.
+    """
+    own = cell_table[cell_table["cell_id"] == cell_table["baseline_cell_id"]]
+    return pick(own if len(own) else cell_table, axis, None)
 
 
 def pick(cell_table: pd.DataFrame, axis: str, wanted: Any) -> Any:
@@ -103,13 +113,13 @@ def energy_words(rows: Iterable[Row]) -> str:
             if status in states:
                 states[status].add(part)
     if not states["measured"] and not states["modelled"]:
-        return "No energy data."
+        return "No energy data"
     said = [
         f"{_names(states[state])} {state}{', not measured' if state == 'modelled' else ''}"
         for state in ("measured", "modelled", "unavailable")
         if states[state]
     ]
-    return f"Energy: {'; '.join(said)}."
+    return f"Energy: {'; '.join(said)}"
 
 
 def repeats_words(rows: Sequence[Row]) -> str | None:
@@ -118,8 +128,8 @@ def repeats_words(rows: Sequence[Row]) -> str | None:
     if not counts:
         return None
     if counts == [1]:
-        return "One run each: no interval of the energy."
-    return f"n = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} runs."
+        return "one run each: no interval of the energy"
+    return f"n = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} runs"
 
 
 def modelled(row: Row) -> bool:
@@ -155,7 +165,7 @@ def without_accuracy(rows: Sequence[Row], labels: Labels) -> str | None:
         if row["accuracy_note"] is not None
     }
     said = "; ".join(f"{model}: {note}" for model, note in notes.items())
-    return f"Not shown in pass@1: {said}." if said else None
+    return f"Not shown in pass@1: {said}" if said else None
 
 
 def _words(labels: Labels, axis: str, value: Any) -> str:
@@ -171,5 +181,6 @@ def _omitted(rows: Sequence[Row], labels: Labels, only: Mapping[str, Any]) -> st
     for axis, value in only.items():
         others = [v for v in dict.fromkeys(row[axis] for row in rows) if v != value]
         if others:
-            said.append(f"{axis} {', '.join(label(labels, axis, other) for other in others)}")
-    return f"Not shown: {'; '.join(said)}." if said else None
+            named = ", ".join(label(labels, axis, other) for other in others)
+            said.append(f"{_NOUNS.get(axis, axis)} {named}")
+    return f"Not shown: {'; '.join(said)}" if said else None

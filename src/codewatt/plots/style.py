@@ -1,13 +1,16 @@
 """How every figure looks: colours, hatches, sizes, and files that are the same at each run."""
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -28,6 +31,13 @@ COMPONENT_COLOURS = {"gpu": "#0072B2", "cpu": "#E69F00", "dram": "#009E73"}
 COMPONENT_NAMES = {"gpu": "GPU", "cpu": "CPU", "dram": "DRAM"}
 INK, PALE, ALERT = "#333333", "#999999", "#B03A00"
 MODELLED_HATCH = "/////"
+#: Inches of a panel that only says that there is nothing to draw.
+EMPTY_PANEL = 0.8
+#: Inches: a character and a line of the words (7 points); a line of the legend, and the key and
+#: the space of an entry; the margins.
+_CHARACTER, _LINE = 0.056, 0.12
+_LEGEND_LINE, _LEGEND_KEY = 0.155, 0.5
+_FRAME = 0.2
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -64,19 +74,43 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure (inches) whose parts are laid out without overlap."""
+def new_figure(
+    width: float,
+    panels: float,
+    sentences: Sequence[str | None],
+    handles: Sequence[Any],
+) -> Figure:
+    """A figure whose parts are laid out without overlap, with its words and its legend.
+
+    Args:
+        width, panels: inches; the height of the words and of the legend is added to `panels`.
+        sentences: what the figure shows and what it leaves out, written above the panels.
+        handles: entries of the legend, below the panels.
+    """
+    said = [f"{sentence.rstrip('.')}." for sentence in sentences if sentence]
+    lines = textwrap.wrap(" ".join(said), width=int(width / _CHARACTER))
+    columns = _legend_columns(handles, width)
+    legend_lines = ceil(len(handles) / columns)
+    height = panels + _LINE * len(lines) + _LEGEND_LINE * legend_lines + _FRAME
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=7, color=INK)
+    if handles:
+        figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
     return figure
 
 
-def subtitle(figure: Figure, sentences: Sequence[str | None]) -> None:
-    """Write, above the panels, what the figure shows and what it leaves out."""
-    text = " ".join(sentence for sentence in sentences if sentence)
-    # 7 points of DejaVu Sans are about 0.056 inches a character.
-    lines = textwrap.wrap(text, width=int(figure.get_figwidth() / 0.056))
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=7, color=INK)
+def _legend_columns(handles: Sequence[Any], width: float) -> int:
+    """As many columns as fit into the width; entries run down the columns."""
+    lengths = [len(handle.get_label()) for handle in handles]
+    for columns in range(min(len(handles), 5), 1, -1):
+        # The first columns hold one entry more where the entries do not divide evenly.
+        short, longer = divmod(len(lengths), columns)
+        starts = [short * i + min(i, longer) for i in range(columns + 1)]
+        widest = [max(lengths[a:b]) for a, b in itertools.pairwise(starts)]
+        if sum(widest) * _CHARACTER + len(widest) * _LEGEND_KEY <= width:
+            return columns
+    return 1
 
 
 def save(figure: Figure, out_stem: Path) -> list[Path]:
@@ -108,6 +142,12 @@ def model_look(position: int) -> dict[str, Any]:
         "color": COLOURS[position % len(COLOURS)],
         "marker": MARKERS[position % len(MARKERS)],
     }
+
+
+def pale(colour: str) -> tuple[float, float, float]:
+    """A colour mixed with white; unlike transparency it looks the same where marks overlap."""
+    red, green, blue = (1 - (1 - part) * 0.35 for part in to_rgb(colour))
+    return red, green, blue
 
 
 def energy_scale(highest_j: float) -> tuple[float, str]:
@@ -147,7 +187,12 @@ def failed_marker() -> Line2D:
 
 def pale_marker(text: str) -> Line2D:
     """A legend entry for pale points."""
-    return marker_handle(text, marker="o", color=INK, alpha=0.3)
+    return marker_handle(text, marker="o", color=pale(INK))
+
+
+def ring_marker(text: str) -> Line2D:
+    """A legend entry for points with a ring."""
+    return marker_handle(text, marker="o", markersize=9, color=INK, markerfacecolor="none")
 
 
 def line_handle(text: str) -> Line2D:

@@ -9,7 +9,7 @@ from typing import Any
 
 from codewatt.energy.sampler import Sampler
 from codewatt.files import check_files, describe_files, read_json
-from codewatt.models.loading import resolve_device
+from codewatt.models.loading import resolve_device, used_gpus
 from codewatt.models.weights import describe_weights
 from codewatt.prune.base import open_pruner
 from codewatt.prune.surgery import remove_layers
@@ -43,7 +43,8 @@ def quantise_variant(
     quantiser = open_quantiser(precision["method"])
     device = _device(settings["device"], precision["method"])
     shutil.rmtree(weights, ignore_errors=True)
-    with Sampler(timeline, settings["energy"]) as sampler:
+    gpus = [] if device == "cpu" else used_gpus(device)
+    with Sampler(timeline, settings["energy"], gpus) as sampler:
         start_s = time.monotonic()
         made, counts = _compress(quantiser, source, weights, prune, precision, device)
         end_s = time.monotonic()

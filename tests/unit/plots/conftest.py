@@ -11,8 +11,9 @@ from codewatt.analysis.columns import CELL
 from codewatt.analysis.stats import wilson_interval
 from codewatt.analysis.tables import to_table
 
-BITS = {"fp32": 32, "bf16": 16, "int8": 8, "fp4": 4, "nf4": 4, "gptq4": 4, "awq": 4}
-BASELINE = {"precision": "bf16", "prune": "none"}
+#: Energy against bf16, and pass@1 lost, for each precision.
+WORK = {"fp32": 1.7, "bf16": 1, "int8": 1.9, "fp4": 1.2, "nf4": 1.25, "gptq4": 0.8, "awq": 0.75}
+LOSS = {"fp32": 0, "bf16": 0, "int8": 0.01, "fp4": 0.08, "nf4": 0.04, "gptq4": 0.03, "awq": 0.05}
 SHARES = {"gpu": 0.62, "cpu": 0.26, "dram": 0.12}
 
 
@@ -25,7 +26,7 @@ def make_rows(
     status: dict[str, str] | None = None,
     tasks: int = 164,
 ) -> list[dict[str, Any]]:
-    """One row a cell; energy falls with pruning and rises below 16 bits, pass@1 falls with both.
+    """One row a cell; energy and pass@1 fall with pruning.
 
     status: component → measured, modelled or unavailable.
     """
@@ -46,8 +47,9 @@ def _row(
     prune = "none" if depth == 0 else f"last{depth}"
     variant = f"m{model}--{prune}--{precision}"
     size = 1.0 + 0.45 * model
-    energy = 21_000.0 * size * (1 + (16 - BITS[precision]) / 20) * (1 - 0.06 * depth) * limit / 128
-    share = 0.62 + 0.03 * model - 0.004 * (16 - min(BITS[precision], 16)) - 0.09 * depth
+    work, loss = WORK[precision], LOSS[precision]
+    energy = 21_000.0 * size * work * (1 - 0.06 * depth) * limit / 128
+    share = 0.62 + 0.03 * model - loss - 0.09 * depth
     solved = max(round(tasks * share * (0.3 if prompt == "as_is" else 1)), 0)
     low, high = wilson_interval(solved, tasks)
     present = {part: energy * SHARES[part] for part, s in status.items() if s != "unavailable"}
@@ -65,6 +67,7 @@ def _row(
         "batch_size": 1,
         "engine": "transformers",
         "status": "ok",
+        "baseline_cell_id": f"m{model}--none--bf16--he--{prompt}--t{limit}",
         "valid": True,
         "repeats": 3,
         "tasks": tasks,
@@ -103,7 +106,7 @@ def make_labels(models: int = 2) -> dict[str, dict[str, str]]:
     names += ("StarCoder2-15B", "DeepSeek-Coder-V2-Lite", "CodeLlama-13B")
     return {
         "model": {f"m{i}": names[i % len(names)] for i in range(models)},
-        "precision": {p: p.upper() if p != "gptq4" else "GPTQ 4-bit" for p in BITS},
+        "precision": {p: p.upper() if p != "gptq4" else "GPTQ 4-bit" for p in WORK},
         "prune": {"none": "none", "last1": "last layer", "last2": "last 2 layers"},
         "benchmark": {"he": "HumanEval+"},
     }

@@ -75,7 +75,11 @@ class Meter(ABC):
     Attributes:
         info: what it is.
         failures: reads that failed while sampling, counted by what failed.
+        settle_s: how long to poll before and after the job's windows, so that an update of the
+            counter stands on either side of each.
     """
+
+    settle_s = 0.0
 
     def __init__(self, info: MeterInfo) -> None:
         self.info = info

@@ -19,9 +19,9 @@ def open_meters(
         gpu_ids: UUIDs of the job's GPUs; empty: none; None: by CUDA_VISIBLE_DEVICES.
         job_pid: the process that is metered.
     """
-    gpu = open_nvml(settings.nvml_interval_s, settings.nvml_state_interval_s, gpu_ids, job_pid)
+    gpu = open_nvml(settings, gpu_ids, job_pid)
     yield gpu
     yield open_rapl(settings.rapl_interval_s)
     yield open_host(settings.host_interval_s)
-    indices = gpu.indices if isinstance(gpu, NvmlMeter) else []
-    yield open_codecarbon(settings.codecarbon_interval_s, indices)
+    gpus = gpu.uuids if isinstance(gpu, NvmlMeter) else {}
+    yield open_codecarbon(settings.codecarbon_interval_s, gpus)

@@ -16,52 +16,64 @@ from typing import Any
 
 from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
 from codewatt.energy.meters.gpus import PhysicalGpu, SelectedBy, UnresolvedGpusError, select_gpus
+from codewatt.energy.settings import SamplerSettings
 
 _MILLI = 1e-3
 
 
 class NvmlMeter(Meter):
-    """Energy and power at every read; clock, temperature and the like every `state_interval_s`."""
+    """Energy at every read; power, and clock, temperature and the like, when they are due."""
+
+    settle_s = 0.25  # the counter moves every 100 ms
 
     def __init__(
         self,
         nvml: Any,
         gpus: Sequence[PhysicalGpu],
         selected_by: SelectedBy,
-        interval_s: float,
-        state_interval_s: float,
+        settings: SamplerSettings,
         job_pid: int,
     ) -> None:
         self._gpus = [_Gpu(nvml, gpu, job_pid) for gpu in gpus]
         self._nvml = nvml
-        self._state_interval_s, self._state_due_s = state_interval_s, 0.0
+        self._settings, self._power_due_s, self._state_due_s = settings, 0.0, 0.0
         driver = _text(nvml.nvmlSystemGetDriverVersion())
         super().__init__(
             MeterInfo(
                 "nvml",
                 f"driver {driver}",
-                interval_s,
+                settings.nvml_interval_s,
                 {"gpu": _gpu_component(self._gpus)},
                 [gpu.facts for gpu in self._gpus],
-                {"selected_by": selected_by, "state_interval_s": state_interval_s},
+                {
+                    "selected_by": selected_by,
+                    "power_interval_s": settings.nvml_power_interval_s,
+                    "state_interval_s": settings.nvml_state_interval_s,
+                },
             )
         )
         self.read()  # the first call of each function loads it, and takes milliseconds
 
     @property
-    def indices(self) -> list[int]:
-        """NVML's numbers of the GPUs that are read."""
-        return [int(gpu.facts["index"]) for gpu in self._gpus]
+    def uuids(self) -> dict[int, str]:
+        """NVML's number -> UUID of the GPUs that are read."""
+        return {int(gpu.facts["index"]): gpu.uuid for gpu in self._gpus}
 
     def read(self) -> list[Reading]:
         """Readings of all devices; a failing field is left out and counted."""
         readings: list[Reading] = []
         now_s = time.monotonic()
-        with_state = now_s >= self._state_due_s
+        with_power, with_state = now_s >= self._power_due_s, now_s >= self._state_due_s
+        if with_power:
+            self._power_due_s = now_s + self._settings.nvml_power_interval_s
         if with_state:
-            self._state_due_s = now_s + self._state_interval_s
+            self._state_due_s = now_s + self._settings.nvml_state_interval_s
         for gpu in self._gpus:
-            fields = {**gpu.joules, **gpu.state} if with_state else gpu.joules
+            fields = {
+                **gpu.energy,
+                **(gpu.power if with_power else {}),
+                **(gpu.state if with_state else {}),
+            }
             for quantity, read in fields.items():
                 try:
                     before_s = time.monotonic()
@@ -86,7 +98,7 @@ class _Gpu:
         handle = nvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
         power_kind, power_w = _power_reader(nvml, handle)
         energy = {"energy_j": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) * _MILLI}
-        joules = {**energy, "power_w": power_w} if power_w else energy
+        power = {"power_w": power_w} if power_w else {}
         state: dict[str, Callable[[], float]] = {
             "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
             "temperature_c": lambda: nvml.nvmlDeviceGetTemperature(
@@ -97,15 +109,16 @@ class _Gpu:
             "memory_used_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used,
             "other_processes": lambda: strangers(_process_ids(nvml, handle), job_pid),
         }
-        self.joules = {name: read for name, read in joules.items() if _works(nvml, read)}
+        self.energy = {name: read for name, read in energy.items() if _works(nvml, read)}
+        self.power = power
         self.state = {name: read for name, read in state.items() if _works(nvml, read)}
-        supported = {*self.joules, *self.state}
+        supported = {*self.energy, *self.power, *self.state}
         self.facts: dict[str, Any] = {
             "index": gpu.index,
             "device": gpu.uuid,
             "name": gpu.name,
-            "power_reading": power_kind if "power_w" in self.joules else None,
-            "unsupported": sorted({*joules, *state, "power_w"} - supported),
+            "power_reading": power_kind,
+            "unsupported": sorted({*energy, "power_w", *state} - supported),
             **_facts(nvml, handle),
         }
 
@@ -189,17 +202,16 @@ def _descends_from(pid: int, ancestor: int) -> bool:
 
 
 def _gpu_component(gpus: Sequence[_Gpu]) -> ComponentInfo:
-    if all("energy_j" in gpu.joules for gpu in gpus):
+    if all(gpu.energy for gpu in gpus):
         return ComponentInfo("measured", "NVML total-energy counter", None)
-    if all("power_w" in gpu.joules for gpu in gpus):
+    if all(gpu.power for gpu in gpus):
         return ComponentInfo("measured", "NVML power samples, integrated", "no energy counter")
     names = ", ".join(str(gpu.facts["name"]) for gpu in gpus)
     return ComponentInfo("unavailable", "nvml", f"NVML gives neither energy nor power of {names}")
 
 
 def open_nvml(
-    interval_s: float,
-    state_interval_s: float,
+    settings: SamplerSettings,
     gpu_ids: Sequence[str] | None,
     job_pid: int,
     environment: dict[str, str] | None = None,
@@ -225,7 +237,7 @@ def open_nvml(
             _openable(nvml), gpu_ids, environment, lambda mig: _parent_of_mig(nvml, mig)
         )
         if gpus:
-            return NvmlMeter(nvml, gpus, selected_by, interval_s, state_interval_s, job_pid)
+            return NvmlMeter(nvml, gpus, selected_by, settings, job_pid)
         reason, facts = f"the job was given no GPU ({selected_by})", {"selected_by": selected_by}
     except (UnresolvedGpusError, nvml.NVMLError) as error:
         reason, facts = str(error), {}

@@ -18,6 +18,7 @@ from codewatt.generate.base import (
     Engine,
     StopReason,
     cut_at_stop,
+    straddles,
 )
 
 
@@ -60,7 +61,7 @@ class TransformersEngine(Engine):
         new_tokens = tokens[:, encoded["input_ids"].shape[1] :].tolist()
         prompt_tokens = encoded["attention_mask"].sum(dim=1).tolist()
         completions = [
-            self._completion(row, ids, prompt_tokens, decoding, start_s, clock.steps_s)
+            self._completion(row, ids, prompts, prompt_tokens, decoding, start_s, clock.steps_s)
             for row, ids in enumerate(new_tokens)
         ]
         return Batch(completions, start_s, clock.steps_s[0], end_s)
@@ -83,6 +84,7 @@ class TransformersEngine(Engine):
         self,
         row: int,
         ids: list[int],
+        prompts: list[str],
         prompt_tokens: list[int],
         decoding: Decoding,
         start_s: float,
@@ -93,6 +95,11 @@ class TransformersEngine(Engine):
         length, ended = self._length(ids)
         text = self.loaded.tokenizer.decode(ids[:length], skip_special_tokens=True)
         text, stopped = cut_at_stop(text, decoding.stop_strings)
+        # generate() also sees a stop string that begins in the prompt; nothing is cut for it.
+        if ended:
+            stopped = stopped or straddles(prompts[prompt_index], text, decoding.stop_strings)
+        else:
+            stopped = stopped or length < decoding.token_limit
         reason: StopReason = "stop_string" if stopped else "eos" if ended else "length"
         return Completion(
             prompt_index=prompt_index,

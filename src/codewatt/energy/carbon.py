@@ -1,0 +1,48 @@
+"""Grams of CO2 equivalent a kWh, from the table that comes with CodeCarbon. No network."""
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from codewatt.errors import CodewattError
+from codewatt.files import read_json
+
+_TABLE = "data/private_infra/global_energy_mix.json"
+_JOULES_PER_KWH = 3.6e6
+
+
+def carbon_intensity(country: str) -> dict[str, Any]:
+    """{"country", "g_per_kwh", "source"} of a country's electricity.
+
+    The figure is the mean of a year; the source names the table, its version and the year.
+
+    Args:
+        country: ISO 3166 alpha-3 code.
+
+    Raises:
+        CodewattError: the table has no such country.
+    """
+    # find_spec does not import CodeCarbon, which would take half a second.
+    spec = importlib.util.find_spec("codecarbon")
+    if spec is None or spec.origin is None:
+        raise CodewattError("carbon intensities come with CodeCarbon: pip install codecarbon")
+    table = read_json(Path(spec.origin).parent / _TABLE)
+    if country not in table:
+        raise CodewattError(
+            f"energy.country: no carbon intensity for {country!r}; allowed: "
+            f"{', '.join(sorted(table))}"
+        )
+    entry = table[country]
+    version = importlib.metadata.version("codecarbon")
+    return {
+        "country": country,
+        "g_per_kwh": float(entry["carbon_intensity"]),
+        "source": f"CodeCarbon {version}, {Path(_TABLE).name}: {entry['country_name']}, "
+        f"electricity mix of {entry['year']}",
+    }
+
+
+def emissions_kg(energy_j: float, g_per_kwh: float) -> float:
+    """Kilograms of CO2 equivalent for an energy in joules."""
+    return energy_j / _JOULES_PER_KWH * g_per_kwh / 1000

@@ -1,0 +1,51 @@
+"""Settings of the measurement stage: what a valid measurement needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from codewatt.errors import CodewattError
+
+
+@dataclass(frozen=True)
+class JudgingSettings:
+    """Limits of the validity expectations, and whose electricity it was.
+
+    Attributes:
+        country: ISO 3166 alpha-3.
+        min_window_s: a repeat shorter than this is too short to trust.
+        min_readings: readings (of a staircase counter: updates) within a repeat.
+        counter_tolerance: |counter - samples| / counter. On an H200 both agree within 2 %.
+        max_unresolved_share: of a phase's time, in windows shorter than the meter's resolution.
+        clock_spread: (95th - 5th percentile) / median of the SM clock within a repeat.
+        idle_drift: |after - before| / before of a component's idle power.
+        idle_host_load: mean CPU load, 0 to 1, of the machine in an idle window.
+        max_gap_s: longest time without a reading; slower meters may take ten intervals.
+    """
+
+    country: str = "NLD"
+    min_window_s: float = 10.0
+    min_readings: int = 10
+    counter_tolerance: float = 0.05
+    max_unresolved_share: float = 0.01
+    clock_spread: float = 0.1
+    idle_drift: float = 0.1
+    idle_host_load: float = 0.2
+    max_gap_s: float = 2.0
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Pick this stage's keys out of the study's energy settings; defaults for the rest.
+
+        Raises:
+            CodewattError: a limit is not a number from 0 up, or the country not a string.
+        """
+        known = {field.name for field in fields(cls)}
+        picked = {name: value for name, value in settings.items() if name in known}
+        for name, value in picked.items():
+            if name == "country":
+                if not isinstance(value, str):
+                    raise CodewattError(f"energy.country: {value!r} is not an ISO alpha-3 code")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise CodewattError(f"energy.{name}: {value!r} is not a number from 0 up")
+        return cls(**picked)

@@ -1,0 +1,208 @@
+"""Which series is the figure for each component, and which stand beside it.
+
+The order is: a hardware counter, else integrated power samples, else what CodeCarbon reports.
+One choice holds for a whole timeline, so that the windows of a cell can be compared; the others
+are kept as alternatives. A source that lacks one of its devices is no source: a sum that misses a
+package or a GPU looks like a thrifty machine.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from codewatt.energy.integrate import (
+    Series,
+    WindowEnergy,
+    counter_energy,
+    counter_series,
+    sample_energy,
+)
+from codewatt.energy.timeline import Telemetry, Timeline
+
+COMPONENTS = ("gpu", "cpu", "dram")
+
+Status = Literal["measured", "modelled", "unavailable"]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Where a component's figure may come from; `status` is for timelines without description."""
+
+    name: str
+    meter: str
+    quantity: Literal["energy_j", "power_w"]
+    status: Status
+    method: str
+
+
+#: In order of preference.
+_CANDIDATES = {
+    "gpu": (
+        _Candidate("gpu_counter_j", "nvml", "energy_j", "measured", "NVML total-energy counter"),
+        _Candidate(
+            "gpu_samples_j", "nvml", "power_w", "measured", "NVML power samples, integrated"
+        ),
+        _Candidate("codecarbon_gpu_j", "codecarbon", "energy_j", "measured", "CodeCarbon"),
+    ),
+    "cpu": (
+        _Candidate("rapl_cpu_j", "rapl", "energy_j", "measured", "RAPL packages"),
+        _Candidate("codecarbon_cpu_j", "codecarbon", "energy_j", "modelled", "CodeCarbon"),
+    ),
+    "dram": (
+        _Candidate("rapl_dram_j", "rapl", "energy_j", "measured", "RAPL DRAM"),
+        _Candidate("codecarbon_dram_j", "codecarbon", "energy_j", "modelled", "CodeCarbon"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One component's energy from one meter, summed over its devices.
+
+    Attributes:
+        name: as `alternatives` in energy.json calls it.
+        status, method, detail: what the figure is worth.
+        series: device -> readings.
+        unsound: readings left out (not finite, or back in time).
+    """
+
+    name: str
+    component: str
+    meter: str
+    quantity: str
+    status: Status
+    method: str
+    detail: str | None
+    series: Mapping[str, Series]
+    unsound: int
+
+    @property
+    def resolution_s(self) -> float:
+        """The time between readings, of the slowest device."""
+        return max(series.resolution_s or 0.0 for series in self.series.values())
+
+    def energy(self, start_s: float, end_s: float) -> WindowEnergy:
+        """Joules of all devices between two times; no figure if one of them has none."""
+        of = counter_energy if self.quantity == "energy_j" else sample_energy
+        parts = {device: of(series, start_s, end_s) for device, series in self.series.items()}
+        gaps = [part.max_gap_s for part in parts.values() if part.max_gap_s is not None]
+        readings = min(part.readings for part in parts.values())
+        max_gap_s = max(gaps, default=None)
+        joules = 0.0
+        for device, part in parts.items():
+            if part.energy_j is None:
+                reason = f"{self.method}, {device}: {part.reason}"
+                return WindowEnergy(None, readings, max_gap_s, reason)
+            joules += part.energy_j
+        return WindowEnergy(joules, readings, max_gap_s, None)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The chosen source of each component that has one, and why the others have none."""
+
+    figures: Mapping[str, Source]
+    unavailable: Mapping[str, str]
+    alternatives: tuple[Source, ...]
+
+    @property
+    def total_status(self) -> Status:
+        """Measured only if all components that are present are."""
+        statuses = {source.status for source in self.figures.values()}
+        if not statuses:
+            return "unavailable"
+        return "measured" if statuses == {"measured"} else "modelled"
+
+    def status(self) -> dict[str, Status]:
+        """Status of each component."""
+        return {name: _status(self.figures.get(name)) for name in COMPONENTS}
+
+    def describe(self) -> dict[str, dict[str, str | None]]:
+        """energy.json's "components"."""
+        return {name: self._describe(name) for name in COMPONENTS}
+
+    def _describe(self, component: str) -> dict[str, str | None]:
+        source = self.figures.get(component)
+        if source is None:
+            why = self.unavailable.get(component)
+            return {"status": "unavailable", "method": "none", "detail": why}
+        return {"status": source.status, "method": source.method, "detail": source.detail}
+
+
+def choose_sources(timeline: Timeline) -> Sources:
+    """The best usable source of each component, and all others beside it."""
+    figures, unavailable, alternatives = {}, {}, []
+    for component, candidates in _CANDIDATES.items():
+        reasons = []
+        for candidate in candidates:
+            source = _source(timeline, component, candidate)
+            if isinstance(source, str):
+                reasons.append(source)
+            elif component not in figures:
+                figures[component] = source
+            else:
+                alternatives.append(source)
+        if component not in figures:
+            unavailable[component] = "; ".join(dict.fromkeys(reasons))
+    return Sources(figures, unavailable, tuple(alternatives))
+
+
+def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source | str:
+    """A usable source, or why it is none."""
+    info = timeline.meter(candidate.meter) or {}
+    said = info.get("components", {}).get(component, {})
+    if said.get("status") == "unavailable":
+        return f"{candidate.meter}: {said.get('detail')}"
+    telemetry = timeline.find(candidate.meter, component, candidate.quantity)
+    expected = [
+        device["device"]
+        for device in info.get("devices", [])
+        if device.get("component", component) == component
+    ]
+    missing = [device for device in expected if device not in telemetry]
+    if missing or not telemetry:
+        return f"{candidate.meter}: no {candidate.quantity} of {', '.join(missing) or component}"
+    chosen = {device: telemetry[device] for device in expected or sorted(telemetry)}
+    series = {device: _series(data, candidate.quantity) for device, data in chosen.items()}
+    still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
+    if still:
+        return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never moved"
+    described = candidate.meter != "nvml" and said
+    return Source(
+        name=candidate.name,
+        component=component,
+        meter=candidate.meter,
+        quantity=candidate.quantity,
+        status=said["status"] if described else candidate.status,
+        method=said["method"] if described else _nvml_method(candidate, info),
+        detail=said.get("detail"),
+        series=series,
+        unsound=sum(data.unsound for data in chosen.values()),
+    )
+
+
+def _nvml_method(candidate: _Candidate, info: dict[str, Any]) -> str:
+    """The method, with which kind of power reading was integrated."""
+    kinds = {device.get("power_reading") for device in info.get("devices", [])} - {None}
+    if candidate.quantity == "power_w" and kinds:
+        return f"{candidate.method} ({', '.join(sorted(kinds))} power)"
+    return candidate.method
+
+
+def _series(data: Telemetry, quantity: str) -> Series:
+    if quantity == "energy_j":
+        return counter_series(data.t_s, data.values)
+    return Series.of(data.t_s, data.values)
+
+
+def _alive(series: Series, quantity: str) -> bool:
+    """A counter that never moves, and a meter that only ever says 0 W, are broken, not thrifty."""
+    if len(series.t_s) < 2:
+        return False
+    if quantity == "energy_j":
+        return bool((series.values != series.values[0]).any())
+    return bool((series.values != 0).any())
+
+
+def _status(source: Source | None) -> Status:
+    return "unavailable" if source is None else source.status

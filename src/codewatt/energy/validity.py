@@ -1,0 +1,238 @@
+"""Validity: what must hold for a measurement to be trusted, each with what was observed.
+
+An expectation that cannot be judged, because what it needs was not recorded, has passed = None.
+A cell is valid if no expectation of severity "error" failed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from codewatt.energy.expectation import at_most, expectation
+from codewatt.energy.judging import JudgingSettings
+from codewatt.energy.sources import Source, Sources
+from codewatt.energy.timeline import Timeline
+from codewatt.energy.validity_gpu import judge_gpu, judge_gpu_run
+
+Json = dict[str, Any]
+
+
+def judge_cell(
+    generate: Json,
+    timeline: Timeline,
+    sources: Sources,
+    runs: Sequence[Json],
+    windows: Sequence[Json],
+    baseline: Mapping[str, Mapping[str, float | None]],
+    settings: JudgingSettings,
+) -> list[Json]:
+    """All expectations of one cell: those on the cell first, then those on each repeat.
+
+    Args:
+        runs, windows, baseline: as energy.json holds them.
+    """
+    edges = {w["repeat"]: (w["start_s"], w["end_s"]) for w in windows if w["phase"] == "repeat"}
+    judged = [
+        _readings_sound(sources),
+        _meters_read(generate),
+        _no_wrap_unseen(generate),
+        _energy_measured(sources),
+        _idle_known(sources, baseline),
+        _idle_steady(baseline, settings),
+        _host_idle(timeline, windows, settings),
+        *judge_gpu(timeline, sources),
+    ]
+    for run in runs:
+        start_s, end_s = edges[run["repeat"]]
+        judged += _judge_run(sources, run, start_s, end_s, settings)
+        judged += _phases_resolved(sources, run, windows, settings)
+        judged += judge_gpu_run(timeline, sources, run, start_s, end_s, settings)
+    return judged
+
+
+def _readings_sound(sources: Sources) -> Json:
+    bad = sum(source.unsound for source in sources.figures.values())
+    detail = "readings that are not finite numbers, or whose time did not advance"
+    return at_most("readings_sound", "error", bad, 0, "readings", detail)
+
+
+def _meters_read(generate: Json) -> Json:
+    """Reads that failed: each left a gap, which `no_gaps` judges by its length."""
+    failures = {what: n for _, what, n in _failures(generate) if not what.startswith("wrap")}
+    detail = "; ".join(f"{what} ({n} times)" for what, n in failures.items()) or "no read failed"
+    return at_most("reads_succeed", "warning", sum(failures.values()), 0, "reads", detail)
+
+
+def _no_wrap_unseen(generate: Json) -> Json:
+    late = sum(n for _, what, n in _failures(generate) if what.startswith("wrap"))
+    detail = "reads of a RAPL counter so late that it may have wrapped more than once since"
+    return at_most("no_wrap_unseen", "error", late, 0, "reads", detail)
+
+
+def _failures(generate: Json) -> Iterator[tuple[str, str, int]]:
+    """(meter, what failed, how often) from the sampler's summary."""
+    summary = generate.get("sampler") or {}
+    for meter, facts in summary.get("meters", {}).items():
+        for what, count in facts.get("failures", {}).items():
+            yield meter, what, count
+
+
+def _energy_measured(sources: Sources) -> Json:
+    modelled = [name for name, source in sources.figures.items() if source.status == "modelled"]
+    methods = "; ".join(f"{name}: {sources.figures[name].method}" for name in modelled)
+    return expectation(
+        "energy_measured",
+        "warning",
+        not modelled,
+        ", ".join(modelled) or None,
+        "no component modelled",
+        None,
+        methods or "every component present is measured",
+    )
+
+
+def _idle_known(sources: Sources, baseline: Mapping[str, Mapping[str, float | None]]) -> Json:
+    missing = [name for name in sources.figures if baseline["idle_loaded_w"][name] is None]
+    return expectation(
+        "idle_known",
+        "warning",
+        not missing,
+        ", ".join(missing) or None,
+        "idle power of every component",
+        None,
+        "without it there is no net energy"
+        + ("; is there an idle_loaded window, longer than the meter's resolution?" * bool(missing)),
+    )
+
+
+def _idle_steady(
+    baseline: Mapping[str, Mapping[str, float | None]], settings: JudgingSettings
+) -> Json:
+    drifts: dict[str, float] = {}
+    for name, before_w in baseline["idle_loaded_w"].items():
+        after_w = baseline["idle_after_w"][name]
+        if before_w and after_w is not None:
+            drifts[name] = abs(after_w - before_w) / before_w
+    worst = max(drifts, key=lambda name: drifts[name], default=None)
+    detail = "change of idle power, model loaded, from before to after the repeats"
+    return at_most(
+        "idle_steady",
+        "warning",
+        None if worst is None else drifts[worst],
+        settings.idle_drift,
+        "share",
+        detail if worst is None else f"{detail}: {worst}",
+    )
+
+
+def _host_idle(timeline: Timeline, windows: Sequence[Json], settings: JudgingSettings) -> Json:
+    """Nobody else computes while idle power is taken."""
+    load = timeline.find("host", "host", "cpu_load").get("machine")
+    observed: list[float] = []
+    for window in windows:
+        if load is not None and window["phase"] in ("idle_loaded", "idle_after"):
+            inside = (load.t_s >= window["start_s"]) & (load.t_s <= window["end_s"])
+            if inside.any():
+                observed.append(float(load.values[inside].mean()))
+    return at_most(
+        "host_idle",
+        "warning",
+        max(observed, default=None),
+        settings.idle_host_load,
+        "share",
+        "mean CPU load of the machine in the idle windows, the busier one",
+    )
+
+
+def _judge_run(
+    sources: Sources, run: Json, start_s: float, end_s: float, settings: JudgingSettings
+) -> Iterator[Json]:
+    """Expectations on one repeat, whatever the component."""
+    repeat = run["repeat"]
+    yield expectation(
+        "window_long_enough",
+        "error",
+        run["duration_s"] >= settings.min_window_s,
+        run["duration_s"],
+        settings.min_window_s,
+        "s",
+        "duration of the repeat, at least",
+        repeat,
+    )
+    parts = {name: source.energy(start_s, end_s) for name, source in sources.figures.items()}
+    reasons = [part.reason for part in parts.values() if part.reason]
+    why = [] if parts else [f"{name}: {reason}" for name, reason in sources.unavailable.items()]
+    yield expectation(
+        "energy_known",
+        "error",
+        run["energy_j"]["total"] is not None,
+        run["energy_j"]["total"],
+        "a figure",
+        "J",
+        "; ".join(reasons or why) or "every component that is present has a figure",
+        repeat,
+    )
+    fewest = min(parts, key=lambda name: parts[name].readings, default=None)
+    yield expectation(
+        "enough_readings",
+        "error",
+        None if fewest is None else parts[fewest].readings >= settings.min_readings,
+        None if fewest is None else parts[fewest].readings,
+        settings.min_readings,
+        "readings",
+        "fewest readings of a component within the repeat, at least"
+        + ("" if fewest is None else f": {fewest}"),
+        repeat,
+    )
+    yield _no_gaps(sources.figures, {n: p.max_gap_s for n, p in parts.items()}, repeat, settings)
+
+
+def _no_gaps(
+    figures: Mapping[str, Source],
+    gaps_s: Mapping[str, float | None],
+    repeat: int,
+    settings: JudgingSettings,
+) -> Json:
+    """The sampler was not starved; judged by the component that comes worst against its limit."""
+    limits_s = {n: max(settings.max_gap_s, 10 * s.resolution_s) for n, s in figures.items()}
+    known = {name: gap for name, gap in gaps_s.items() if gap is not None}
+    worst = max(known, key=lambda name: known[name] / limits_s[name], default=None)
+    return at_most(
+        "no_gaps",
+        "error",
+        None if worst is None else known[worst],
+        settings.max_gap_s if worst is None else limits_s[worst],
+        "s",
+        "longest time without a reading" + ("" if worst is None else f": {worst}"),
+        repeat,
+    )
+
+
+def _phases_resolved(
+    sources: Sources, run: Json, windows: Sequence[Json], settings: JudgingSettings
+) -> Iterator[Json]:
+    """Prefill and decode windows are longer than the meters' resolution."""
+    for phase in ("prefill", "decode"):
+        parts = [w for w in windows if w["phase"] == phase and w["repeat"] == run["repeat"]]
+        total_s = run[f"{phase}_s"]
+        if not parts or not total_s:
+            continue
+        shares = {
+            name: sum(w["duration_s"] for w in parts if w["energy_j"][name] is None) / total_s
+            for name in sources.figures
+        }
+        worst = max(shares, key=lambda name: shares[name], default=None)
+        resolutions = ", ".join(
+            f"{name} every {source.resolution_s:.3g} s" for name, source in sources.figures.items()
+        )
+        yield at_most(
+            f"{phase}_resolved",
+            "warning",
+            None if worst is None else shares[worst],
+            settings.max_unresolved_share,
+            "share",
+            f"share of {phase} time in windows without a figure of their own"
+            + ("" if worst is None else f": {worst}")
+            + f"; windows last {min(w['duration_s'] for w in parts):.3g} to "
+            f"{max(w['duration_s'] for w in parts):.3g} s, readings come: {resolutions}",
+            run["repeat"],
+        )

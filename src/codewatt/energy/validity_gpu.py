@@ -1,0 +1,159 @@
+"""Validity of what a GPU's figures need: the right card, all of it, alone, at steady clocks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from codewatt.energy.expectation import at_most, expectation
+from codewatt.energy.integrate import Floats
+from codewatt.energy.judging import JudgingSettings
+from codewatt.energy.sources import Source, Sources
+from codewatt.energy.timeline import Timeline
+
+Json = dict[str, Any]
+
+#: Bits of nvmlDeviceGetCurrentClocksThrottleReasons (NVML API reference, nvmlClocksEventReasons).
+_POWER_CAP = 0x4
+_SLOWDOWNS = {
+    0x8: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+    0x200: "board limit",
+    0x400: "reliability limit",
+}
+
+
+def judge_gpu(timeline: Timeline, sources: Sources) -> Iterator[Json]:
+    """Expectations on the card itself; none if NVML gave no figure."""
+    info = timeline.meter("nvml")
+    if info is None or not _by_nvml(sources):
+        return
+    devices, facts = info.get("devices", []), info.get("facts", {})
+    mig = [device["name"] for device in devices if device.get("mig_mode")]
+    yield expectation(
+        "no_mig",
+        "error",
+        not mig,
+        ", ".join(mig) or None,
+        "MIG off",
+        None,
+        "a partitioned GPU has one energy counter for all its tenants",
+    )
+    by, missing = facts.get("selected_by"), facts.get("not_polled", [])
+    yield expectation(
+        "gpu_selected",
+        "error",
+        not missing and (len(devices) == 1 or by != "all"),
+        f"{len(devices)} GPUs, selected by {by}" + "".join(f", not {name}" for name in missing),
+        "the GPUs that the job was given",
+        None,
+        "name them by CUDA_VISIBLE_DEVICES, or pass their UUIDs",
+    )
+
+
+def judge_gpu_run(
+    timeline: Timeline,
+    sources: Sources,
+    run: Json,
+    start_s: float,
+    end_s: float,
+    settings: JudgingSettings,
+) -> Iterator[Json]:
+    """Expectations on one repeat's GPU; none if NVML gave no figure."""
+    if not _by_nvml(sources):
+        return
+    repeat = run["repeat"]
+    state = {
+        quantity: _during(timeline, sources, quantity, start_s, end_s)
+        for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz")
+    }
+    yield _counter_agrees(run, settings)
+    yield at_most(
+        "gpu_not_shared",
+        "error",
+        max((float(values.max()) for values in state["other_processes"]), default=None),
+        0,
+        "processes",
+        "processes on the GPU that are not the job's",
+        repeat,
+    )
+    bits = [int(bits) for values in state["throttle_reasons"] for bits in values]
+    slow = sorted({name for bit, name in _SLOWDOWNS.items() if any(b & bit for b in bits)})
+    yield at_most(
+        "no_slowdown",
+        "error",
+        _share(bits, sum(_SLOWDOWNS)),
+        0,
+        "share",
+        "share of readings with the clock forced down" + (f": {', '.join(slow)}" if slow else ""),
+        repeat,
+    )
+    yield at_most(
+        "no_power_cap",
+        "warning",
+        _share(bits, _POWER_CAP),
+        0,
+        "share",
+        "share of readings with the clock held down by the power limit",
+        repeat,
+    )
+    spreads = [_spread(values) for values in state["sm_clock_mhz"]]
+    yield at_most(
+        "clocks_steady",
+        "warning",
+        max((spread for spread in spreads if spread is not None), default=None),
+        settings.clock_spread,
+        "share",
+        "(95th - 5th percentile) / median of the SM clock",
+        repeat,
+    )
+
+
+def _counter_agrees(run: Json, settings: JudgingSettings) -> Json:
+    """The energy counter and the integrated power samples tell the same joules."""
+    counter_j, samples_j = run["energy_j"]["gpu"], run["alternatives"].get("gpu_samples_j")
+    difference = None
+    if counter_j and samples_j is not None:
+        difference = abs(counter_j - samples_j) / counter_j
+    return at_most(
+        "counter_agrees",
+        "error",
+        difference,
+        settings.counter_tolerance,
+        "share",
+        "|counter - samples| / counter"
+        if difference is not None
+        else "there are not both a counter and power samples to compare",
+        run["repeat"],
+    )
+
+
+def _by_nvml(sources: Sources) -> Source | None:
+    """The GPU's figure, if NVML gave it."""
+    source = sources.figures.get("gpu")
+    return source if source is not None and source.meter == "nvml" else None
+
+
+def _during(
+    timeline: Timeline, sources: Sources, quantity: str, start_s: float, end_s: float
+) -> list[Floats]:
+    """Values of the job's GPUs within a window, an array for each GPU that has any."""
+    source = _by_nvml(sources)
+    found = timeline.find("nvml", "gpu", quantity)
+    inside = [
+        data.values[(data.t_s >= start_s) & (data.t_s <= end_s)]
+        for device, data in found.items()
+        if source is not None and device in source.series
+    ]
+    return [values for values in inside if len(values)]
+
+
+def _share(bits: list[int], mask: int) -> float | None:
+    return sum(bool(b & mask) for b in bits) / len(bits) if bits else None
+
+
+def _spread(values: Floats) -> float | None:
+    low, median, high = np.percentile(values, [5, 50, 95])
+    return float((high - low) / median) if median > 0 else None

@@ -1,0 +1,274 @@
+"""What the reference programs answer, and how long each call takes them.
+
+They run in the same sandbox, through the same runner, as the programs that are judged by them.
+"""
+
+import hashlib
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codewatt.benchmarks.base import SUITES, Task
+from codewatt.errors import CodewattError
+from codewatt.evaluate.codec import decode, holds_opaque
+from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.sandbox import Request, Sandbox, Suite
+from codewatt.evaluate.workers import Stopped, check_jobs, run_workers
+from codewatt.files import digest, read_json, write_json
+
+FORMAT = 1
+DIGEST = b"#"
+DIGEST_OVER = 4096
+"""Bytes. Some tasks answer with megabytes a test; to compare digests is enough for most."""
+
+_SUITE_TIME_S = 600.0
+_LOOK_S = 0.05
+_PRELOADED = re.compile(r"\b(numpy|pandas|dateutil|yaml|typing_extensions)\b")
+
+
+@dataclass(frozen=True)
+class SuiteAnswers:
+    """A reference program's answers to a suite.
+
+    Attributes:
+        lines: one encoded output (`outputs.encode`) a test; of one that is longer than
+            `DIGEST_OVER` only the digest and the length, in the runner's own form.
+        times_s: how long each call took.
+        floats_from: the first test whose output is a float, or a list or tuple of floats only.
+    """
+
+    lines: list[bytes]
+    times_s: list[float]
+    floats_from: int | None
+
+
+Expected = dict[str, dict[str, SuiteAnswers]]
+"""By task_id, then by suite."""
+
+
+def preload(code: str) -> tuple[str, ...]:
+    """Installed packages that a program names, of those that EvalPlus's process has loaded.
+
+    Loading them takes long and fails once the guard is up, so they are loaded before it, as in
+    EvalPlus, where the program finds them loaded.
+    """
+    return tuple(sorted(set(_PRELOADED.findall(code))))
+
+
+def compute_expected(
+    tasks: Sequence[Task],
+    *,
+    jobs: int,
+    limits: Limits | None = None,
+    on_done: Callable[[str], None] | None = None,
+) -> Expected:
+    """Run every task's reference program on all of its inputs.
+
+    Args:
+        jobs: sandboxes at a time.
+        on_done: called with the task_id of each task as it is finished.
+
+    Raises:
+        CodewattError: a reference program fails, or answers with something that cannot be
+            compared; or the sandbox cannot be set up.
+    """
+    check_jobs(jobs)
+    used = limits or Limits()
+    found: Expected = {}
+
+    def finish(index: int, answers: dict[str, SuiteAnswers]) -> None:
+        found[tasks[index].task_id] = answers
+        if on_done is not None:
+            on_done(tasks[index].task_id)
+
+    def work(slot: int, task: Task, stop: threading.Event) -> dict[str, SuiteAnswers]:
+        return _answers(task, used, slot, jobs, stop)
+
+    run_workers(tasks, work, jobs, finish)
+    return {task.task_id: found[task.task_id] for task in tasks}
+
+
+def _answers(
+    task: Task, limits: Limits, slot: int, jobs: int, stop: threading.Event
+) -> dict[str, SuiteAnswers]:
+    suites = {name: task.inputs(name) for name in SUITES}
+    return {
+        name: _parse(lines, f"{task.task_id}, {name} inputs")
+        for name, lines in _run(task, suites, limits, slot, jobs, stop).items()
+    }
+
+
+def _run(
+    task: Task,
+    suites: dict[str, list[list[Any]]],
+    limits: Limits,
+    slot: int,
+    jobs: int,
+    stop: threading.Event,
+) -> dict[str, list[bytes]]:
+    """What the runner says of the reference program: "SECONDS JSON" for each input."""
+    code = task.prompt + task.canonical_solution
+    request = Request(
+        code, task.entry_point, [Suite(suites[name]) for name in suites], True, preload(code)
+    )
+    found = {}
+    with Sandbox(request, limits, slot, jobs) as sandbox:
+        for position, (name, inputs) in enumerate(suites.items()):
+            what = f"{task.task_id}, {name} inputs"
+            lines = _read_to_end(sandbox, position, what, stop)
+            if len(lines) != len(inputs) + 3 or lines[-2:] != [b".", b""]:
+                said = b" ".join(line for line in lines if line[:1] in (b"!", b"?")).decode()
+                raise CodewattError(f"{what}: the reference program failed {said}".rstrip())
+            found[name] = lines[1:-2]
+    return found
+
+
+def whole_line(
+    task: Task, suite: str, index: int, limits: Limits, slot: int, jobs: int, stop: threading.Event
+) -> bytes:
+    """The encoded output of one test, by running the reference program on it again.
+
+    Raises:
+        CodewattError: the reference program fails.
+    """
+    lines = _run(task, {suite: [task.inputs(suite)[index]]}, limits, slot, jobs, stop)
+    return lines[suite][0].partition(b" ")[2]
+
+
+def _read_to_end(sandbox: Sandbox, suite: int, what: str, stop: threading.Event) -> list[bytes]:
+    """All lines of a suite; raises if it takes too long or never started."""
+    pieces: list[bytes] = []
+    deadline = time.monotonic() + _SUITE_TIME_S
+    while True:
+        chunk = sandbox.read(suite, _LOOK_S)
+        if chunk == b"":
+            break
+        if chunk is not None:
+            pieces.append(chunk)
+        if stop.is_set():
+            raise Stopped
+        if time.monotonic() > deadline:
+            raise CodewattError(f"{what}: the reference program ran for {_SUITE_TIME_S:.0f} s")
+        if overdrawn := sandbox.overdrawn():
+            raise CodewattError(f"{what}: the reference program used {overdrawn}")
+    if not pieces:
+        raise CodewattError(f"sandbox: it did not start: {sandbox.failure()}")
+    return b"".join(pieces).split(b"\n")
+
+
+def _parse(answered: list[bytes], what: str) -> SuiteAnswers:
+    """The answers in what the runner wrote, and which of them are floats."""
+    answers, times_s = [], []
+    floats_from = None
+    for number, line in enumerate(answered):
+        taken, _, answer = line.partition(b" ")
+        if holds_opaque(answer):
+            raise CodewattError(f"{what}: test {number + 1}: an output that cannot be compared")
+        if floats_from is None and _may_be_floats(answer) and _is_floats(decode(answer)):
+            floats_from = number
+        answers.append(_shortened(answer))
+        times_s.append(float(taken))
+    return SuiteAnswers(answers, times_s, floats_from)
+
+
+def length(line: bytes) -> int:
+    """Length (bytes) of an encoded output, which may be there only as its digest."""
+    if not line.startswith(DIGEST):
+        return len(line)
+    count = line.partition(b" ")[2]
+    return int(count) if count.isdigit() and len(count) < 20 else sys.maxsize
+
+
+def _shortened(line: bytes) -> bytes:
+    if len(line) <= DIGEST_OVER:
+        return line
+    return DIGEST + f"{hashlib.sha256(line).hexdigest()} {len(line)}".encode()
+
+
+def _may_be_floats(line: bytes) -> bool:
+    """False only if the output certainly holds no float; saves decoding most of them."""
+    return any(mark in line for mark in (b".", b"e", b"Infinity", b"nan"))
+
+
+def _is_floats(value: Any) -> bool:
+    """EvalPlus's is_floats."""
+    if isinstance(value, float):
+        return True
+    if isinstance(value, (list, tuple)) and value:
+        return all(isinstance(item, float) for item in value)
+    return type(value).__name__ == "ndarray" and str(value.dtype) in ("float64", "float32")
+
+
+def tasks_digest(tasks: Sequence[Task]) -> str:
+    """sha256 over all that expected outputs depend on."""
+    return digest([task.to_row() for task in tasks])
+
+
+def write_expected(path: str | Path, expected: Expected, tasks: Sequence[Task]) -> None:
+    """Save as JSON (gzip by suffix), atomically, with the digest of the tasks."""
+    rows = {
+        task_id: {
+            name: {
+                "lines": [line.decode("utf-8", "surrogatepass") for line in suite.lines],
+                "times_s": suite.times_s,
+                "floats_from": suite.floats_from,
+            }
+            for name, suite in suites.items()
+        }
+        for task_id, suites in expected.items()
+    }
+    write_json(path, {"schema": FORMAT, "tasks_sha256": tasks_digest(tasks), "tasks": rows})
+
+
+def read_expected(path: str | Path, tasks: Sequence[Task]) -> Expected:
+    """Read what `write_expected` wrote.
+
+    Raises:
+        CodewattError: not such a file, or one that was made for other tasks.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != FORMAT:
+        raise CodewattError(f"{path}: not expected outputs in format {FORMAT}")
+    if content.get("tasks_sha256") != tasks_digest(tasks):
+        raise CodewattError(f"{path}: these expected outputs were made for other tasks")
+    return {task.task_id: _suites(content["tasks"][task.task_id]) for task in tasks}
+
+
+def _suites(row: dict[str, Any]) -> dict[str, SuiteAnswers]:
+    return {
+        name: SuiteAnswers(
+            [line.encode("utf-8", "surrogatepass") for line in row[name]["lines"]],
+            row[name]["times_s"],
+            row[name]["floats_from"],
+        )
+        for name in SUITES
+    }
+
+
+def cached_expected(
+    tasks: Sequence[Task],
+    directory: Path,
+    *,
+    jobs: int,
+    limits: Limits | None = None,
+    on_done: Callable[[str], None] | None = None,
+) -> Expected:
+    """Expected outputs from a cache directory; computed and saved if they are not there.
+
+    A file that cannot be read is made anew.
+    """
+    key = digest([FORMAT, tasks_digest(tasks), list(sys.version_info[:2])])
+    path = directory / f"expected-{key[:32]}.json.gz"
+    if path.is_file():
+        try:
+            return read_expected(path, tasks)
+        except CodewattError:
+            pass
+    expected = compute_expected(tasks, jobs=jobs, limits=limits, on_done=on_done)
+    write_expected(path, expected, tasks)
+    return expected

@@ -1,0 +1,72 @@
+"""A few threads that each drive one sandbox at a time, and that end together."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from codewatt.errors import CodewattError
+
+MAX_JOBS = 128
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Stopped(Exception):
+    """The work was called off while a worker was at it."""
+
+
+def check_jobs(jobs: int) -> None:
+    """Refuse a number of sandboxes at a time that cannot be."""
+    if not 1 <= jobs <= MAX_JOBS:
+        raise CodewattError(f"jobs: expected 1 to {MAX_JOBS}, found {jobs}")
+
+
+def run_workers(
+    items: Sequence[Item],
+    work: Callable[[int, Item, threading.Event], Answer],
+    jobs: int,
+    on_done: Callable[[int, Answer], None],
+) -> None:
+    """Call `work(slot, item, stop)` for every item, in `jobs` threads.
+
+    `on_done(index, answer)` is called in this thread, in the order in which answers come. When it
+    or a worker raises, or the user interrupts, `stop` is set; workers look at it every few
+    hundredths of a second, and this function leaves, raising, only after the last has ended.
+    """
+    stop = threading.Event()
+    todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, Answer | None, BaseException | None]] = queue.SimpleQueue()
+    for index in range(len(items)):
+        todo.put(index)
+
+    def worker(slot: int) -> None:
+        index = -1
+        try:
+            while not stop.is_set():
+                index = todo.get_nowait()
+                done.put((index, work(slot, items[index], stop), None))
+        except queue.Empty:
+            pass
+        except BaseException as error:
+            done.put((index, None, error))
+
+    threads = [
+        threading.Thread(target=worker, args=(slot,), name=f"judge-{slot}")
+        for slot in range(min(jobs, len(items)))
+    ]
+    started: list[threading.Thread] = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        for _ in items:
+            index, answer, error = done.get()
+            if error is not None:
+                raise error
+            on_done(index, answer)  # type: ignore[arg-type]
+    finally:
+        stop.set()
+        for thread in started:
+            thread.join()

@@ -1,0 +1,68 @@
+"""A run that was killed can be started again by the same command.
+
+Snakemake's lock outlives a Snakemake that was killed, and so do its jobs. Here the running process
+also holds a lock of the kernel's, which ends with it: whoever gets that one knows that Snakemake's
+lock is stale. Jobs watch the process that started them and end with it.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+_OWNER = "CODEWATT_RUN"  # host:pid:start of the Snakemake that jobs belong to
+_POLL_S = 0.5
+_held: list[IO[str]] = []  # kept open for the life of the process
+
+
+def forget_killed_run(directory: str | Path) -> None:
+    """Remove Snakemake's lock of a directory if the run that made it is gone."""
+    state = Path(directory) / ".snakemake"
+    if not (state / "locks").is_dir():
+        return
+    with (state / "codewatt.lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return  # it is running: Snakemake's own lock has the word
+        shutil.rmtree(state / "locks", ignore_errors=True)
+
+
+def hold_run(directory: str | Path) -> None:
+    """Mark this process as the directory's running Snakemake, for as long as it lives."""
+    handle = (Path(directory) / ".snakemake" / "codewatt.lock").open("a")
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    _held.append(handle)
+    os.environ[_OWNER] = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def end_with_run() -> None:
+    """In a job: end, with all children, when the Snakemake that it belongs to is gone.
+
+    A job on another host than that Snakemake (a cluster's) is its scheduler's to end.
+    """
+    host, _, rest = os.environ.get(_OWNER, "").partition(":")
+    if host != socket.gethostname():
+        return
+    pid, started = map(int, rest.split(":"))
+    threading.Thread(target=_watch, args=(pid, started), daemon=True).start()
+
+
+def _watch(pid: int, started: int) -> None:
+    while _started(pid) == started:
+        time.sleep(_POLL_S)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None if there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])

@@ -1,0 +1,104 @@
+"""The grid shows without running anything, and a bad study is refused before any job starts."""
+
+import copy
+
+import pytest
+
+from tests.support.workbench import SMALL, Workbench
+
+pytestmark = pytest.mark.dag
+
+
+@pytest.fixture(scope="module")
+def fresh(repository, tmp_path_factory):
+    """A copy in which nothing has run."""
+    bench = Workbench(repository, tmp_path_factory.mktemp("fresh"))
+    bench.write_study(SMALL)
+    return bench
+
+
+def test_the_whole_grid_would_run(fresh):
+    planned = fresh.would_run()
+    per_rule = {rule: sum(r == rule for r, _ in planned) for rule, _ in planned}
+    assert per_rule == {
+        "train_nano": 2,
+        "prepare_benchmark": 1,
+        "compute_expected": 1,
+        "quantise": 4,
+        "generate": 4,
+        "evaluate": 4,
+        "measure_energy": 4,
+        "aggregate": 1,
+        "plot": 1,
+        "summarise": 1,
+    }
+    assert not (fresh.root / "results" / "small").exists()
+
+
+@pytest.mark.parametrize("what", ["--dag", "--rulegraph", "--summary"])
+def test_snakemakes_own_views(fresh, what):
+    output = fresh.snakemake(what).stdout
+    assert "generate" in output
+
+
+def test_the_slurm_profile_shows_the_same_grid_with_gpus(fresh):
+    local = fresh.would_run()
+    assert fresh.would_run("--profile", "profiles/slurm") == local
+    output = fresh.snakemake("-n", "--profile", "profiles/slurm").stdout
+    blocks = [block for block in output.split("\n\n") if "rule " in block]
+    text = "\n".join(blocks) if blocks else output
+    asking = {line.strip() for line in text.splitlines() if "gres=gpu:" in line}
+    assert asking
+    assert output.count("gres=gpu:") == 8, "4 quantise and 4 generate jobs ask for a GPU"
+
+
+BAD = {
+    "unknown key": (lambda s: s.update(colour=1), "study.yaml: colour: unknown key"),
+    "wrong type": (lambda s: s.update(token_limits=["24"]), "study.yaml: token_limits[0]: '24'"),
+    "unknown model": (
+        lambda s: s["exclude"].append({"model": "three"}),
+        "study.yaml: exclude[3].model: 'three' is not a model of this study: one, two",
+    ),
+    "impossible combination": (
+        lambda s: s["prunes"][1].update(layers=40),
+        "study.yaml: prune 'last1' removes 40 layers",
+    ),
+    "negative limit": (lambda s: s.update(token_limits=[-24]), "study.yaml: token_limits[0]: -24"),
+    "duplicate id": (
+        lambda s: s["models"].append(s["models"][0]),
+        "study.yaml: model 'one' is there 2 times",
+    ),
+    "empty grid": (
+        lambda s: s.update(exclude=[{"model": ["one", "two"]}]),
+        "study.yaml: exclude: it leaves no cell",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_study_is_one_line_before_any_job(fresh, name):
+    change, message = BAD[name]
+    study = copy.deepcopy(SMALL)
+    change(study)
+    fresh.write_study(study)
+    _refused(fresh, message)
+
+
+def test_a_study_that_is_not_yaml(fresh):
+    fresh.study_file.write_text("study: [\n")
+    _refused(fresh, "study.yaml:2:1: not valid YAML")
+
+
+def test_a_study_that_is_not_there(fresh):
+    fresh.study_file.unlink()
+    _refused(fresh, "study.yaml: no such file")
+
+
+def _refused(bench, message):
+    done = bench.snakemake("--cores", "1", check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("codewatt: ")]
+    assert done.returncode != 0
+    assert len(lines) == 1, done.stdout
+    assert lines[0].startswith("codewatt: " + message)
+    assert "Traceback" not in done.stdout
+    assert not (bench.root / "results" / "small").exists()

@@ -1,0 +1,121 @@
+"""A copy of the project in a directory of its own, in which Snakemake runs for real."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_COPIED = ("Snakefile", "config", "workflow", "src", "envs", "profiles", "requirements")
+_JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):")
+_WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>\S+)")
+TARGETS = {
+    "report",
+    "quantise_all",
+    "generate_all",
+    "evaluate_all",
+    "energy_all",
+    "aggregate_all",
+    "plot_all",
+}
+
+SMALL: dict[str, Any] = {
+    "study": "small",
+    "title": "A study small enough for tests",
+    "models": [
+        {"id": "one", "source": "nano", "architecture": "starcoder2", "steps": 60},
+        {"id": "two", "source": "nano", "architecture": "qwen2", "steps": 60, "seed": 1},
+    ],
+    "prunes": [
+        {"id": "full", "method": "none"},
+        {"id": "last1", "method": "last", "layers": 1},
+    ],
+    "precisions": [
+        {"id": "fp32", "method": "none", "dtype": "float32"},
+        {"id": "int8", "method": "bitsandbytes", "quant_type": "int8", "compute_dtype": "float32"},
+    ],
+    "benchmarks": [{"id": "nano", "kind": "nano", "tasks": 6}],
+    "token_limits": [24],
+    "batch_sizes": [6],
+    "device": "cpu",
+    "decoding": {"repeats": 2},
+    "energy": {"idle_s": 0.5, "min_window_s": 0.1},
+    "baseline": {"precision": "fp32", "prune": "full"},
+    "exclude": [
+        {"precision": "int8", "prune": "last1"},
+        {"model": "two", "precision": "int8"},
+        {"model": "two", "prune": "last1"},
+    ],
+}
+
+
+class Workbench:
+    """A copy of the project, one study file, and Snakemake on them."""
+
+    def __init__(self, repository: Path, root: Path) -> None:
+        self.root = root
+        for name in _COPIED:
+            source = repository / name
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            if source.is_dir():
+                shutil.copytree(source, root / name, ignore=ignored)
+            else:
+                shutil.copyfile(source, root / name)
+        self.study_file = root / "study.yaml"
+
+    def write_study(self, study: dict[str, Any]) -> None:
+        """Make this the study that runs."""
+        self.study_file.write_text(yaml.safe_dump(study, sort_keys=False))
+
+    def command(self, *arguments: str) -> list[str]:
+        """Snakemake's command line for this study."""
+        return ["snakemake", *arguments, "--config", "study=study.yaml"]
+
+    def environment(self) -> dict[str, str]:
+        """Without what an outer Snakemake or a cluster would have left."""
+        dropped = ("SNAKEMAKE", "SLURM_", "CODEWATT_RUN", "PYTHONPATH")
+        return {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake to its end; its output is in .stdout."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+        )
+        assert not check or done.returncode == 0, done.stdout[-6000:]
+        return done
+
+    def would_run(self, *arguments: str) -> set[tuple[str, str]]:
+        """(rule, wildcard value or '') of each job that a run would start, targets aside."""
+        jobs: set[tuple[str, str]] = set()
+        rule = value = ""
+        for line in [*self.snakemake("-n", *arguments).stdout.splitlines(), "rule end_of_output:"]:
+            if match := _JOB.match(line):
+                if rule and rule not in TARGETS:
+                    jobs.add((rule, value))
+                rule, value = match["rule"], ""
+            elif match := _WILDCARD.match(line):
+                value = match["value"]
+        return jobs
+
+    @contextmanager
+    def edited(self, path: str, old: str, new: str) -> Iterator[None]:
+        """One file of the copy with a change in it, put back afterwards."""
+        file = self.root / path
+        before = file.read_text()
+        assert old in before, f"{path} does not hold {old!r}"
+        file.write_text(before.replace(old, new, 1))
+        try:
+            yield
+        finally:
+            file.write_text(before)

@@ -1,0 +1,233 @@
+"""Result files of a small study that never ran, in the formats that the stages write."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from codewatt.files import describe_files, write_json, write_jsonl
+
+CODE = ["stage.py aaaa", "codewatt.files bbbb"]
+COMPONENTS = {
+    "gpu": {"status": "unavailable", "method": None, "detail": "no NVML"},
+    "cpu": {"status": "modelled", "method": "CodeCarbon", "detail": None},
+    "dram": {"status": "modelled", "method": "CodeCarbon", "detail": None},
+}
+Json = dict[str, Any]
+
+
+def joules(cpu: float, dram: float) -> Json:
+    """Energy by component on a machine without a GPU."""
+    return {"gpu": None, "cpu": cpu, "dram": dram, "total": cpu + dram}
+
+
+class Study:
+    """Builds cells and variants below a folder; `cells` and `variants` are aggregate's input."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cells: list[Json] = []
+        self.variants: list[Json] = []
+
+    def variant(self, precision: str = "fp32", model: str = "nano", **changes: Any) -> Path:
+        """Add a variant's manifest; `changes` replaces parts of it."""
+        ids = {"model": model, "prune": "none", "precision": precision}
+        path = self.folder / f"{model}-{precision}-manifest.json"
+        manifest = {
+            "schema": 1,
+            "variant": ids,
+            "method": "none",
+            "dtype": "float32",
+            "layers": 4,
+            "parameters": 760_000,
+            "size_bytes": 3_040_000 if precision == "fp32" else 1_000_000,
+            "duration_s": 0.5,
+            "energy_j": joules(1.0, 0.5),
+            "energy_status": {"gpu": "unavailable", "cpu": "modelled", "dram": "modelled"},
+            "meaningful_accuracy": True,
+            "code": CODE,
+        }
+        write_json(path, manifest | changes)
+        self.variants.append(
+            {"variant": {"id": f"{model}--none--{precision}", **ids}, "manifest": path}
+        )
+        return path
+
+    def infeasible(self, precision: str, reason: str) -> None:
+        """Add a cell that cannot run."""
+        entry = self._entry(precision, "nano")
+        write_json(
+            entry["generate"],
+            {"schema": 1, "status": "infeasible", "reason": reason, "code": CODE},
+        )
+        self.cells.append(entry)
+
+    def cell(
+        self,
+        precision: str = "fp32",
+        solved: tuple[str, ...] = ("t0", "t1", "t2"),
+        tasks: int = 4,
+        samples: int = 1,
+        joules_per_run: tuple[float, ...] = (100.0, 110.0, 120.0),
+        model: str = "nano",
+        edit: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Json:
+        """Add a cell. solved: tasks that pass plus tests; base tests also let the last task pass.
+
+        edit: changes the files' contents {"generate", "evaluate", "energy"} before they are
+        written.
+        """
+        entry = self._entry(precision, model)
+        repeats = len(joules_per_run)
+        keys = [
+            (r, s, f"t{t}") for r in range(repeats) for s in range(samples) for t in range(tasks)
+        ]
+        self._write_tasks(entry, keys)
+        write_jsonl(
+            entry["completions"],
+            (
+                {"task_id": t, "repeat": r, "sample": s, "completion": f"return {t}{s}"}
+                for r, s, t in keys
+            ),
+        )
+        contents = {
+            "generate": self._generate(entry, repeats),
+            "evaluate": self._evaluate(keys, solved, tasks, repeats),
+            "energy": self._energy(entry, joules_per_run),
+        }
+        if edit is not None:
+            edit(contents)
+        for name, content in contents.items():
+            write_json(entry[name], content)
+        self.cells.append(entry)
+        return entry
+
+    def _entry(self, precision: str, model: str) -> Json:
+        folder = self.folder / f"{model}-{precision}"
+        folder.mkdir()
+        variant = f"{model}--none--{precision}"
+        ids = {
+            "id": f"{variant}--held--stripped--t64--b1--transformers",
+            "variant": variant,
+            "model": model,
+            "prune": "none",
+            "precision": precision,
+            "benchmark": "held",
+            "prompt": "stripped",
+            "token_limit": 64,
+            "batch_size": 1,
+            "engine": "transformers",
+        }
+        files = {name: folder / f"{name}.json" for name in ("generate", "evaluate", "energy")}
+        files["tasks"] = folder / "tasks.parquet"
+        files["completions"] = folder / "completions.jsonl.gz"
+        return {"cell": ids, "prune_layers": 0, **files}
+
+    def _write_tasks(self, entry: Json, keys: list[tuple[int, int, str]]) -> None:
+        rows = [
+            {
+                "repeat": r,
+                "sample": s,
+                "task_id": t,
+                "batch": i,
+                "prompt_tokens": 20,
+                "new_tokens": 10,
+                "start_s": 100.0 + i,
+                "first_token_s": 100.1 + i,
+                "end_s": 100.5 + i,
+                "stop_reason": "eos",
+            }
+            for i, (r, s, t) in enumerate(keys)
+        ]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), entry["tasks"])
+
+    def _generate(self, entry: Json, repeats: int) -> Json:
+        described = describe_files(entry["tasks"].parent)
+        return {
+            "schema": 1,
+            "cell": entry["cell"],
+            "status": "ok",
+            "repeats": repeats,
+            "windows": [],
+            "files": {"tasks.parquet": described["tasks.parquet"]},
+            "code": CODE,
+        }
+
+    def _evaluate(
+        self, keys: list[tuple[int, int, str]], solved: tuple[str, ...], tasks: int, repeats: int
+    ) -> Json:
+        also = (*solved, f"t{tasks - 1}")
+        share = {"base": len(set(also)) / tasks, "plus": len(solved) / tasks}
+        return {
+            "schema": 1,
+            "by_repeat": [
+                {"repeat": r, **{k: {"1": v, "5": v, "10": v} for k, v in share.items()}}
+                for r in range(repeats)
+            ],
+            "verdicts": [
+                {
+                    "repeat": r,
+                    "sample": s,
+                    "task_id": t,
+                    "base": "pass" if t in also else "fail",
+                    "plus": "pass" if t in solved else "fail",
+                    "why": None,
+                }
+                for r, s, t in keys
+            ],
+            "windows": [{"phase": "evaluate", "start_s": 200.0, "end_s": 203.5}],
+            "code": CODE,
+        }
+
+    def _energy(self, entry: Json, joules_per_run: tuple[float, ...]) -> Json:
+        return {
+            "schema": 1,
+            "cell": entry["cell"],
+            "components": COMPONENTS,
+            "total_status": "modelled",
+            "baseline": {
+                "idle_unloaded_w": {"gpu": None, "cpu": 3.0, "dram": 1.0},
+                "idle_loaded_w": {"gpu": None, "cpu": 4.0, "dram": 1.0},
+                "idle_after_w": {"gpu": None, "cpu": 4.0, "dram": 1.0},
+            },
+            "runs": [
+                {
+                    "repeat": repeat,
+                    "duration_s": 4.0,
+                    "energy_j": joules(0.75 * total, 0.25 * total),
+                    "net_energy_j": joules(0.5 * total, 0.0),
+                    "prefill_energy_j": joules(0.25 * total, 0.0),
+                    "decode_energy_j": joules(0.5 * total, 0.25 * total),
+                    "prefill_s": 1.0,
+                    "decode_s": 3.0,
+                    "alternatives": {},
+                }
+                for repeat, total in enumerate(joules_per_run)
+            ],
+            "evaluate": {"duration_s": 3.5, "energy_j": joules(7.0, 3.0), "status": {}},
+            "load": {"duration_s": 1.0, "energy_j": joules(4.0, 1.0)},
+            "carbon": {"country": "NLD", "g_per_kwh": 360.0, "source": "test"},
+            "expectations": [
+                {
+                    "name": "window_long_enough",
+                    "severity": "error",
+                    "passed": True,
+                    "observed": 4.0,
+                    "limit": 1.0,
+                    "unit": "s",
+                    "repeat": 0,
+                    "detail": "",
+                }
+            ],
+            "valid": True,
+            "code": CODE,
+        }
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """An empty study."""
+    return Study(tmp_path)

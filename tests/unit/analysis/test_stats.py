@@ -1,0 +1,103 @@
+"""The statistics equal known values, scipy's own, and their defining properties."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from codewatt.analysis.stats import (
+    mcnemar_p,
+    overlap,
+    relative_change,
+    summarise,
+    t_interval,
+    wilson_interval,
+)
+
+values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)
+
+
+@given(values)
+def test_the_t_interval_is_scipys(sample: list[float]) -> None:
+    low, high = t_interval(sample)
+    scale = scipy_stats.sem(sample)
+    if scale == 0:
+        assert (low, high) == pytest.approx((np.mean(sample), np.mean(sample)))
+        return
+    want = scipy_stats.t.interval(0.95, len(sample) - 1, loc=np.mean(sample), scale=scale)
+    assert (low, high) == pytest.approx(want, rel=1e-6, abs=1e-6)
+
+
+def test_a_summary_holds_the_hand_calculated_numbers() -> None:
+    summary = summarise([10.0, 12.0, 14.0])
+    assert (summary.n, summary.mean, summary.sd) == (3, 12.0, 2.0)
+    half = 4.302652729911275 * 2 / math.sqrt(3)  # t(2; 0.975), from the printed tables 4.303
+    assert summary.ci95 == pytest.approx((12 - half, 12 + half))
+    assert summary.sd196 == pytest.approx((12 - 3.92, 12 + 3.92))
+
+
+def test_absent_values_are_left_out_and_not_taken_for_zero() -> None:
+    assert summarise([None, 4.0, None, 6.0]).mean == 5.0
+    assert summarise([None, None]) == summarise([])
+    assert summarise([]).mean is None
+
+
+def test_one_run_has_a_mean_and_no_interval() -> None:
+    summary = summarise([7.0])
+    assert (summary.n, summary.mean) == (1, 7.0)
+    assert summary.sd is summary.ci95 is summary.sd196 is None
+
+
+def test_a_number_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        summarise([1.0, float("nan")])
+
+
+def test_wilson_equals_the_published_example() -> None:
+    # Newcombe 1998, Statistics in Medicine 17:857-872, table I: 81 of 263 gives 0.2553 to 0.3662.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_equals_scipys(trials: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, trials))
+    want = scipy_stats.binomtest(successes, trials).proportion_ci(method="wilson")
+    assert wilson_interval(successes, trials) == pytest.approx((want.low, want.high), abs=1e-9)
+
+
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_wilson_lies_in_the_unit_interval_around_the_share(trials: int, share: float) -> None:
+    low, high = wilson_interval(share * trials, trials)
+    assert 0 <= low <= share * trials / trials <= high <= 1
+    assert high > low
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(-1, 3), (4, 3), (0, 0)])
+def test_wilson_refuses_what_is_no_proportion(successes: int, trials: int) -> None:
+    with pytest.raises(ValueError, match="not a proportion"):
+        wilson_interval(successes, trials)
+
+
+def test_a_change_is_a_fraction_of_the_baseline() -> None:
+    assert relative_change(75.0, 100.0) == -0.25
+    assert relative_change(None, 100.0) is None
+    assert relative_change(75.0, None) is None
+    assert relative_change(75.0, 0.0) is None
+
+
+def test_intervals_that_touch_overlap() -> None:
+    assert overlap((0.0, 1.0), (1.0, 2.0)) is True
+    assert overlap((0.0, 1.0), (1.1, 2.0)) is False
+    assert overlap(None, (1.0, 2.0)) is None
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_the_exact_binomial_test(lost: int, gained: int) -> None:
+    if lost + gained == 0:
+        assert mcnemar_p(lost, gained) == 1.0
+        return
+    want = scipy_stats.binomtest(lost, lost + gained).pvalue
+    assert mcnemar_p(lost, gained) == pytest.approx(want, rel=1e-9)

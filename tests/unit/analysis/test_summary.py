@@ -1,0 +1,166 @@
+"""The summary's sentences say what the cells show, and no more; the page stands alone."""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.headlines import energy_notice, joules, percent, sections
+from codewatt.analysis.summary import write_summary
+from codewatt.analysis.tables import to_rows
+from codewatt.errors import CodewattError
+
+BASELINE = {"precision": "fp32", "prune": "none"}
+LABELS = {"model": {"nano": "Nano <1>"}, "precision": {"fp32": "32-bit", "int8": "8-bit"}}
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def headline(study: Any) -> Any:
+    rows = to_rows(aggregate(study.cells, study.variants, BASELINE, {})["cell"])
+    (section,) = sections(rows, LABELS)
+    (found,) = section.headlines
+    return found
+
+
+def test_the_cheapest_variant_of_like_accuracy_is_named_with_its_intervals(study: Any) -> None:
+    study.cell("fp32", joules_per_run=(100.0, 101.0, 102.0))
+    study.cell("int8", joules_per_run=(50.0, 51.0, 52.0))
+    said = headline(study)
+    assert said.model == "Nano <1>"
+    assert said.main.startswith("8-bit costs least of the variants whose pass@1 interval overlaps")
+    assert "modelled 51.0 J [48.5 J, 53.5 J] per run against modelled 101 J" in said.main
+    assert "\N{MINUS SIGN}49.5 %; the energy intervals do not overlap" in said.main
+    assert "It solves the same tasks as the baseline." in said.more
+
+
+def test_a_saving_within_the_interval_is_called_that(study: Any) -> None:
+    study.cell("fp32", joules_per_run=(90.0, 100.0, 110.0))
+    study.cell("int8", joules_per_run=(80.0, 98.0, 110.0))
+    assert "the energy intervals overlap, so this is within the uncertainty" in headline(study).main
+
+
+def test_single_runs_are_said_to_have_no_interval(study: Any) -> None:
+    study.cell("fp32", joules_per_run=(100.0,))
+    study.cell("int8", joules_per_run=(50.0,))
+    assert "a single run each, so no interval" in headline(study).main
+
+
+def test_a_variant_that_lost_its_accuracy_is_not_the_cheapest_of_like_accuracy(study: Any) -> None:
+    everything = tuple(f"t{i}" for i in range(40))
+    study.cell("fp32", solved=everything, tasks=40)
+    study.cell("int8", solved=everything[:2], tasks=40, joules_per_run=(1.0, 1.1, 1.2))
+    said = headline(study)
+    assert said.main.startswith(
+        "the baseline 32-bit is the only variant with a pass@1 like its own"
+    )
+    assert any("8-bit" in sentence and "frontier" in sentence for sentence in said.more)
+
+
+def test_tasks_lost_beyond_chance_are_said(study: Any) -> None:
+    everything = tuple(f"t{i}" for i in range(60))
+    study.cell("fp32", solved=everything[:40], tasks=60)
+    study.cell("int8", solved=everything[:33], tasks=60, joules_per_run=(1.0, 1.1, 1.2))
+    assert any(
+        "it loses 7 and gains 0 against the baseline: beyond chance" in sentence
+        for sentence in headline(study).more
+    )
+
+
+def test_invalid_and_infeasible_cells_are_set_aside_by_name(study: Any) -> None:
+    study.cell("fp32")
+    study.cell(
+        "int8",
+        joules_per_run=(1.0, 1.0, 1.0),
+        edit=lambda contents: contents["energy"].update(valid=False),
+    )
+    study.infeasible("nf4", "no kernel")
+    said = headline(study)
+    assert said.main.startswith("the baseline 32-bit")
+    assert "Left out, as a validity expectation failed: 8-bit. Infeasible here: nf4." in said.more
+
+
+def test_without_a_usable_baseline_nothing_is_compared(study: Any) -> None:
+    study.infeasible("fp32", "does not fit")
+    study.cell("int8")
+    assert "the baseline is infeasible, so nothing is compared with it" in headline(study).main
+
+
+def test_random_weights_give_a_sentence_on_energy_only(study: Any) -> None:
+    study.variant("fp32", meaningful_accuracy=False)
+    study.cell("fp32")
+    said = headline(study).main
+    assert "costs least" in said
+    assert "random weights" in said
+    assert "pass@1 0" not in said
+
+
+def test_modelled_and_missing_energy_is_said_plainly(study: Any) -> None:
+    study.cell("fp32")
+    rows = to_rows(aggregate(study.cells, [], BASELINE, {})["cell"])
+    said = energy_notice(rows)
+    assert said is not None
+    assert "Energy of CPU and DRAM is modelled, not measured" in said
+    assert "Energy of GPU is unavailable" in said
+    measured = [{f"{part}_energy_status": "measured" for part in ("gpu", "cpu", "dram")}]
+    assert energy_notice(measured) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123, "12.3 mJ"), (5.0, "5.00 J"), (999.6, "1000 J"), (51234, "51.2 kJ"), (2e6, "2.00 MJ")],
+)
+def test_joules_are_written_readably(value: float, text: str) -> None:
+    assert joules(value) == text
+
+
+def test_a_change_has_its_sign() -> None:
+    assert percent(0.125) == "+12.5 %"
+    assert percent(-0.125) == "\N{MINUS SIGN}12.5 %"
+
+
+def page(study: Any, tmp_path: Path, figures: dict[str, Path]) -> str:
+    made = aggregate(study.cells, study.variants, BASELINE, {})
+    out = tmp_path / "summary.html"
+    provenance = {"versions": {"torch": "2.13.0"}, "gpu": None}
+    write_summary(made["cell"], made["variant"], LABELS, figures, provenance, out, title="A & B")
+    return out.read_text()
+
+
+def test_the_page_stands_alone_and_escapes_what_it_shows(study: Any, tmp_path: Path) -> None:
+    study.variant("fp32")
+    study.cell("fp32")
+    study.infeasible("int8", "no <GPU>")
+    figure = tmp_path / "frontier.png"
+    figure.write_bytes(PNG)
+    text = page(study, tmp_path, {"frontier": figure})
+    assert not re.findall(r"(?:src|href)=\"(?!data:)|https?://|@import|<script", text)
+    assert base64.b64encode(PNG).decode() in text
+    assert "A &amp; B" in text
+    assert "Nano &lt;1&gt;" in text
+    assert "no &lt;GPU&gt;" in text
+    assert '<span class="chip modelled" title="CodeCarbon; CodeCarbon">modelled: CPU, DRAM' in text
+    assert "<dt>versions.torch</dt><dd>2.13.0</dd>" in text
+    assert "<dt>gpu</dt><dd>not known</dd>" in text
+
+
+def test_the_page_names_what_failed(study: Any, tmp_path: Path) -> None:
+    def fail(contents: dict[str, Any]) -> None:
+        contents["energy"]["valid"] = False
+        contents["energy"]["expectations"][0] |= {"passed": False, "observed": 0.25}
+
+    entry = study.cell("fp32", edit=fail)
+    text = page(study, tmp_path, {})
+    assert f"<b>{entry['cell']['id']}</b>: window_long_enough (repeat 0): 0.25 s, limit 1 s" in text
+    assert '<span class="chip bad">invalid</span>' in text
+
+
+def test_a_figure_must_be_an_image(study: Any, tmp_path: Path) -> None:
+    with pytest.raises(CodewattError, match=r"frontier\.pdf: a figure of the summary is"):
+        page(study, tmp_path, {"frontier": tmp_path / "frontier.pdf"})
+    with pytest.raises(CodewattError, match=r"frontier\.png: no such file"):
+        page(study, tmp_path, {"frontier": tmp_path / "frontier.png"})

@@ -1,0 +1,82 @@
+"""Pruned directories are models that were built that small."""
+
+import json
+import shutil
+
+import pytest
+
+from codewatt.errors import CodewattError
+from codewatt.models.loading import load_model
+from codewatt.prune.base import open_pruner
+from codewatt.prune.surgery import remove_layers
+
+ARCHITECTURES = ["starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_pruned_equals_the_model_without_its_last_layers(tiny_model, tmp_path, architecture):
+    """Logits and cached decoding equal those of a model built with two layers and given theirs."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    source = tiny_model(architecture)
+    kept = open_pruner("last").kept(4, {"layers": 2})
+    remove_layers(source, tmp_path / "pruned", kept)
+    pruned = load_model(tmp_path / "pruned", dtype="float32", device="cpu")
+
+    config = AutoConfig.from_pretrained(tmp_path / "pruned")
+    small = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    full = load_model(source, dtype="float32", device="cpu").model.state_dict()
+    small.load_state_dict({name: full[name] for name in small.state_dict()})
+
+    ids = pruned.tokenizer("def add(a, b):\n", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        assert torch.equal(pruned.model(ids).logits, small(ids).logits)
+        cached, fresh = (
+            pruned.model.generate(
+                ids, max_new_tokens=8, do_sample=False, use_cache=use, pad_token_id=0
+            )
+            for use in (True, False)
+        )
+    assert torch.equal(cached, fresh), "the KV cache has the right layers"
+    assert pruned.model.config.num_hidden_layers == 2
+
+
+def test_layers_kept_in_the_middle_are_renumbered(tiny_model, tmp_path):
+    """Keeping layers 0 and 3 gives the computation of those two."""
+    import torch
+
+    source = tiny_model("qwen2")
+    remove_layers(source, tmp_path / "pruned", [0, 3])
+    pruned = load_model(tmp_path / "pruned", dtype="float32", device="cpu").model
+    full = load_model(source, dtype="float32", device="cpu").model
+    weights, original = pruned.state_dict(), full.state_dict()
+    for name in ("mlp.up_proj.weight", "self_attn.k_proj.bias"):
+        assert torch.equal(weights[f"model.layers.1.{name}"], original[f"model.layers.3.{name}"])
+
+
+def test_shards_keep_an_index_that_matches(tiny_model, tmp_path):
+    source = shutil.copytree(tiny_model("llama"), tmp_path / "sharded")
+    model = load_model(source, dtype="float32", device="cpu").model
+    (source / "model.safetensors").unlink()
+    model.save_pretrained(source, max_shard_size="200KB")
+    assert len(list(source.glob("*.safetensors"))) > 2
+    remove_layers(source, tmp_path / "pruned", [0, 1])
+    index = json.loads((tmp_path / "pruned" / "model.safetensors.index.json").read_text())
+    assert not any(".layers.2." in name for name in index["weight_map"])
+    assert load_model(tmp_path / "pruned", dtype="float32", device="cpu").model is not None
+
+
+def test_more_layers_than_there_are():
+    with pytest.raises(
+        CodewattError, match="prune last 4: the model has 4 layers; allowed: 1 to 3"
+    ):
+        open_pruner("last").kept(4, {"layers": 4})
+
+
+def test_weights_that_do_not_match_their_configuration(tiny_model, tmp_path):
+    source = shutil.copytree(tiny_model("llama"), tmp_path / "wrong")
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 9}))
+    with pytest.raises(CodewattError, match=r"layers \[0, 1, 2, 3\], its configuration 9"):
+        remove_layers(source, tmp_path / "pruned", [0])

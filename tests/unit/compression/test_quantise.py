@@ -1,0 +1,49 @@
+"""bitsandbytes changes the model, says by how much, and its files load to the same model."""
+
+import pytest
+
+from codewatt.models.loading import load_model
+from codewatt.quantise.base import open_quantiser
+
+INT8 = {"quant_type": "int8", "compute_dtype": "float32", "outlier_threshold": 6.0}
+FOUR_BIT = {"compute_dtype": "float32", "double_quantisation": False}
+SETTINGS = {
+    "int8": {**INT8, "double_quantisation": False},
+    "fp4": {**FOUR_BIT, "quant_type": "fp4"},
+    "nf4": {**FOUR_BIT, "quant_type": "nf4"},
+    "nf4-double": {**FOUR_BIT, "quant_type": "nf4", "double_quantisation": True},
+}
+LEAST_COSINE = {"int8": 0.999, "fp4": 0.9, "nf4": 0.9, "nf4-double": 0.9}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("architecture", ["starcoder2", "qwen2"])
+def test_quantised_models_are_close_but_not_equal(tiny_model, tmp_path, architecture, kind):
+    import torch
+
+    source = tiny_model(architecture)
+    settings = SETTINGS[kind]
+    counts = open_quantiser("bitsandbytes").quantise(source, tmp_path / "q", settings, "cpu")
+    assert counts["quantised_modules"] == 4 * (6 if architecture == "starcoder2" else 7)
+    base = load_model(source, dtype="float32", device="cpu")
+    quantised = load_model(tmp_path / "q", dtype="float32", device="cpu")
+    ids = base.tokenizer("def add(a, b):\n", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        wanted, got = base.model(ids).logits.flatten(), quantised.model(ids).logits.flatten()
+    assert not torch.equal(wanted, got), "quantising changed nothing"
+    assert torch.cosine_similarity(wanted, got, dim=0) > LEAST_COSINE[kind]
+
+
+def test_experts_that_stay_unquantised_are_counted(tiny_model, tmp_path):
+    """In a mixture of experts bitsandbytes leaves the fused experts: the counts say so."""
+    counts = open_quantiser("bitsandbytes").quantise(
+        tiny_model("deepseek_v2"), tmp_path / "q", SETTINGS["int8"], "cpu"
+    )
+    experts = 3 * 4 * 3 * 64 * 64  # layers x experts x matrices x size
+    assert counts["unquantised_weights"] > experts
+
+
+def test_no_quantisation_writes_nothing(tmp_path):
+    quantiser = open_quantiser("none")
+    assert quantiser.quantise(tmp_path, tmp_path / "q", {"dtype": "float32"}, "cpu") is None
+    assert not (tmp_path / "q").exists()

@@ -1,0 +1,185 @@
+"""A bad study is one line: the file, the key, what is allowed."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from codewatt.cells import Grid
+from codewatt.config.load import load_study, read_yaml, validate
+from codewatt.config.schema import reference, study_schema
+from codewatt.config.study import Study
+from codewatt.errors import CodewattError
+
+GOOD = {
+    "study": "small",
+    "title": "A small study",
+    "models": [{"id": "m", "source": "nano", "architecture": "starcoder2"}],
+    "prunes": [{"id": "full", "method": "none"}, {"id": "last1", "method": "last", "layers": 1}],
+    "precisions": [
+        {"id": "fp32", "method": "none", "dtype": "float32"},
+        {
+            "id": "nf4",
+            "method": "bitsandbytes",
+            "quant_type": "nf4",
+            "compute_dtype": "float32",
+        },
+    ],
+    "benchmarks": [{"id": "nano", "kind": "nano"}],
+    "token_limits": [48],
+    "baseline": {"precision": "fp32", "prune": "full"},
+}
+
+
+def _changed(path, value):
+    """The good study with one key set (or removed, with value `...`)."""
+    study = copy.deepcopy(GOOD)
+    at = study
+    for part in path[:-1]:
+        at = at[part]
+    if value is ...:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = value
+    return study
+
+
+BAD = {
+    "unknown key": (("token_limt",), 1, "token_limt: unknown key; did you mean 'token_limits'?"),
+    "unknown key inside": (
+        ("models", 0, "heds"),
+        4,
+        "models[0].heds: unknown key; did you mean 'heads'? allowed: architecture,",
+    ),
+    "wrong type": (("token_limits",), ["48"], "token_limits[0]: '48': input should be a valid int"),
+    "wrong type of a list": (("token_limits",), 48, "token_limits: 48: input should be a valid l"),
+    "unknown source": (
+        ("models", 0, "source"),
+        "hubb",
+        "models[0].source: 'hubb' is not allowed; allowed: hub, path, nano, architecture",
+    ),
+    "no source": (("models", 0, "source"), ..., "models[0].source: required, but absent; allowed"),
+    "unknown architecture": (
+        ("models", 0, "architecture"),
+        "gpt2",
+        "models[0].architecture: 'gpt2' is not allowed; allowed: 'starcoder2' or 'qwen2'",
+    ),
+    "id that is no file name": (("models", 0, "id"), "a/b", "models[0].id: 'a/b' does not match"),
+    "id with a double separator": (("models", 0, "id"), "a--b", "models[0].id: 'a--b' does not"),
+    "negative limit": (("token_limits",), [-1], "token_limits[0]: -1: input should be greater"),
+    "no limit": (("token_limits",), [], "token_limits: []: list should have at least 1 item"),
+    "branch for a revision": (
+        ("models", 0),
+        {"id": "m", "source": "hub", "repo": "a/b", "revision": "main"},
+        "models[0].revision: 'main' does not match ^[0-9a-f]{40}$",
+    ),
+    "too deep": (
+        ("prunes", 1, "layers"),
+        4,
+        "prune 'last1' removes 4 layers, model 'm' has 4: at most 3",
+    ),
+    "impossible combination": (
+        ("precisions", 1, "outlier_threshold"),
+        3.0,
+        "precisions[1]: outlier_threshold is for int8, not nf4",
+    ),
+    "greedy samples": (
+        ("decoding",),
+        {"strategy": "greedy", "samples": 2},
+        "decoding: samples must be 1 with strategy 'greedy'",
+    ),
+    "unknown model in exclude": (
+        ("exclude",),
+        [{"model": "x"}],
+        "exclude[0].model: 'x' is not a model of this study: m",
+    ),
+    "unknown axis in exclude": (
+        ("exclude",),
+        [{"colour": "x"}],
+        "exclude[0].colour: 'colour' is not allowed; allowed: 'model', 'prune'",
+    ),
+    "unknown baseline": (
+        ("baseline", "precision"),
+        "x",
+        "baseline.precision: 'x' is not a precision of this study: fp32, nf4",
+    ),
+    "duplicate id": (
+        ("models",),
+        GOOD["models"] * 2,
+        "model 'm' is there 2 times; once is",
+    ),
+    "duplicate number": (("token_limits",), [48, 48], "token_limit 48 is there 2 times"),
+    "nan": (("energy",), {"idle_s": float("nan")}, "energy.idle_s: nan: input should be a finite"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_studies_say_what_where_and_what_is_allowed(name):
+    path, value, message = BAD[name]
+    with pytest.raises(CodewattError) as caught:
+        validate(Study, _changed(path, value), "some/study.yaml")
+    text = str(caught.value)
+    assert text.startswith("some/study.yaml: " + message)
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("exclude", "message"),
+    [
+        ([{"model": "m"}], "exclude: it leaves no cell"),
+        ([{"precision": "fp32"}], "baseline: exclude takes out every cell"),
+    ],
+)
+def test_an_empty_grid_is_refused(exclude, message):
+    with pytest.raises(CodewattError, match=message):
+        Grid(validate(Study, _changed(("exclude",), exclude), "study.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("study: [", r":1:9: not valid YAML"),
+        ("a: 1\nb: 2\na: 3\n", r":3:1: not valid YAML: key 'a' is there twice"),
+        ("- 1\n", r": expected a mapping of keys, got a list"),
+        ("", r": expected a mapping of keys, got nothing"),
+        ("a: !!python/object/apply:os.system [x]\n", r"not valid YAML"),
+    ],
+)
+def test_bad_yaml_is_one_line(tmp_path, text, message):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(CodewattError, match=message) as caught:
+        read_yaml(tmp_path / "study.yaml")
+    assert "\n" not in str(caught.value)
+    assert "study.yaml" in str(caught.value)
+
+
+def test_a_missing_study_is_named(tmp_path):
+    with pytest.raises(CodewattError, match=r"nothing\.yaml: no such file"):
+        load_study(tmp_path / "nothing.yaml")
+
+
+def test_every_study_of_the_project_is_good(repository):
+    studies = sorted((repository / "config" / "studies").glob("*.yaml"))
+    assert studies
+    for path in studies:
+        assert Grid(load_study(path)).cells, path
+        assert path.stem == load_study(path).study, "a study's file has its name"
+
+
+def test_schema_and_reference_are_those_of_the_code(repository):
+    """On failure: make reference."""
+    assert (repository / "config" / "study.schema.json").read_text() == study_schema()
+    assert (repository / "docs" / "study.md").read_text() == reference()
+
+
+def test_the_schema_accepts_the_studies(repository):
+    import json
+
+    import jsonschema
+
+    schema = json.loads(study_schema())
+    for path in sorted(Path(repository, "config", "studies").glob("*.yaml")):
+        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**GOOD, "colour": 1}, schema)

@@ -1,0 +1,137 @@
+"""The grid is the product less the exclusions; a stage's slice holds what it reads and no more."""
+
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codewatt.cells import Grid, Paths
+from codewatt.config.load import validate
+from codewatt.config.study import Study
+from codewatt.errors import CodewattError
+
+PRECISIONS = [
+    {"id": "fp32", "method": "none", "dtype": "float32"},
+    {"id": "nf4", "method": "bitsandbytes", "quant_type": "nf4", "compute_dtype": "float32"},
+]
+
+
+def _study(**changes):
+    values = {
+        "study": "small",
+        "title": "A small study",
+        "models": [
+            {"id": "a", "source": "nano", "architecture": "starcoder2"},
+            {"id": "a-b", "source": "nano", "architecture": "qwen2"},
+        ],
+        "prunes": [
+            {"id": "full", "method": "none"},
+            {"id": "last1", "method": "last", "layers": 1},
+        ],
+        "precisions": PRECISIONS,
+        "benchmarks": [{"id": "nano", "kind": "nano"}],
+        "prompts": ["stripped", "as_is"],
+        "token_limits": [24, 48],
+        "batch_sizes": [1, 8],
+        "baseline": {"precision": "fp32", "prune": "full"},
+    }
+    return validate(Study, {**values, **changes}, "study.yaml")
+
+
+def test_the_grid_is_the_product():
+    grid = Grid(_study())
+    assert len(grid.cells) == 2 * 2 * 2 * 1 * 2 * 2 * 2
+    assert len({cell.id for cell in grid.cells}) == len(grid.cells)
+    assert len(grid.variants) == 8
+
+
+def test_exclusions_take_out_exactly_what_matches():
+    exclude = [
+        {"model": "a", "precision": "nf4"},
+        {"prompt": "as_is", "token_limit": [24, 48], "batch_size": 8},
+    ]
+    everything, left = Grid(_study()), Grid(_study(exclude=exclude))
+    wanted = [
+        cell
+        for cell in everything.cells
+        if not (cell.model == "a" and cell.precision == "nf4")
+        and not (cell.prompt == "as_is" and cell.batch_size == 8)
+    ]
+    assert list(left.cells) == wanted
+    assert [v.id for v in left.variants] == [
+        v.id for v in everything.variants if not (v.model == "a" and v.precision == "nf4")
+    ]
+
+
+def test_ids_match_their_own_constraint_and_no_other_cell():
+    grid = Grid(_study())
+    constraints = grid.wildcard_constraints()
+    for cell in grid.cells:
+        assert re.fullmatch(constraints["cell"], cell.id)
+        assert grid.cell(cell.id) == cell
+        assert re.fullmatch(constraints["variant"], cell.variant.id)
+    assert not re.fullmatch(constraints["cell"], grid.cells[0].id + "x")
+    with pytest.raises(CodewattError, match="no such cell in study 'small'"):
+        grid.cell("a--full")
+
+
+def test_a_slice_is_the_same_text_whatever_the_order_of_keys():
+    swapped = [dict(reversed(list(entry.items()))) for entry in PRECISIONS]
+    first, second = Grid(_study()), Grid(_study(precisions=swapped))
+    cell, variant = first.cells[0], first.variants[1]
+    assert first.generate_slice(cell) == second.generate_slice(cell)
+    assert first.quantise_slice(variant) == second.quantise_slice(variant)
+
+
+def _slices(grid):
+    """Every measured stage's slices, by stage and id."""
+    return {
+        **{("model", m): grid.model_slice(m) for m in grid.model_ids},
+        **{("quantise", v.id): grid.quantise_slice(v) for v in grid.variants},
+        **{("generate", c.id): grid.generate_slice(c) for c in grid.cells},
+        "evaluate": grid.evaluate_slice(),
+        "energy": grid.energy_slice(),
+        "aggregate": grid.aggregate_slice(),
+        "labels": grid.labels_slice(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "stages"),
+    [
+        ({"title": "Another"}, {"labels"}),
+        ({"precisions": [{**PRECISIONS[0], "label": "x"}, PRECISIONS[1]]}, {"labels"}),
+        ({"decoding": {"repeats": 2}}, {"generate"}),
+        ({"energy": {"country": "FRA"}}, {"energy"}),
+        ({"energy": {"idle_s": 1.0}}, {"generate"}),
+        ({"energy": {"nvml_interval_s": 0.5}}, {"quantise", "generate", "evaluate"}),
+        ({"evaluation": {"sanitize": False}}, {"evaluate"}),
+        ({"device": "cpu"}, {"quantise", "generate"}),
+        ({"baseline": {"precision": "nf4", "prune": "full"}}, {"aggregate"}),
+    ],
+)
+def test_a_change_reaches_the_slices_of_the_stages_that_read_it(changes, stages):
+    before, after = _slices(Grid(_study())), _slices(Grid(_study(**changes)))
+    differing = {key for key in before if before[key] != after[key]}
+    assert {key if isinstance(key, str) else key[0] for key in differing} == stages
+
+
+def test_paths_come_from_ids_alone():
+    study = _study()
+    paths = Paths.of("results", study)
+    assert paths.cell("energy.json") == "results/small/cells/{cell}/energy.json"
+    assert paths.cell("energy.json", "x") == "results/small/cells/x/energy.json"
+    assert paths.log("plot") == "results/small/logs/plot/study.log"
+
+
+ids = st.from_regex(r"[a-z0-9]{1,3}([._-][a-z0-9]{1,3}){0,2}", fullmatch=True)
+
+
+@given(st.lists(ids, min_size=2, max_size=5, unique=True))
+def test_different_values_never_make_the_same_id(names):
+    from codewatt.cells import Variant
+
+    variants = [Variant(*triple) for triple in itertools.product(names, repeat=3)]
+    assert len({variant.id for variant in variants}) == len(variants)

@@ -1,0 +1,75 @@
+"""Outputs are whole or absent; digests follow content."""
+
+import gzip
+import os
+
+import pytest
+
+from codewatt.errors import CodewattError
+from codewatt.files import (
+    atomic_path,
+    check_files,
+    describe_files,
+    digest,
+    read_json,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "x.json"
+    write_json(target, {"a": 1})
+    with pytest.raises(ZeroDivisionError), atomic_path(target) as temporary:
+        temporary.write_text(f"half{1 / 0}")
+    assert read_json(target) == {"a": 1}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+def test_nan_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert os.listdir(tmp_path) == []
+
+
+def test_gzip_of_the_same_rows_is_the_same_bytes(tmp_path):
+    rows = [{"a": "ä"}, {"b": [1, 2]}]
+    write_jsonl(tmp_path / "1.jsonl.gz", rows)
+    write_jsonl(tmp_path / "2.jsonl.gz", rows)
+    assert (tmp_path / "1.jsonl.gz").read_bytes() == (tmp_path / "2.jsonl.gz").read_bytes()
+    assert list(read_jsonl(tmp_path / "1.jsonl.gz")) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b'{"a": 1}\n{"a"\n', r":2: not readable"), (b"[1]\n", ":1: .*expected a JSON object")],
+)
+def test_bad_lines_are_named(tmp_path, content, message):
+    (tmp_path / "x.jsonl").write_bytes(content)
+    with pytest.raises(CodewattError, match=message):
+        list(read_jsonl(tmp_path / "x.jsonl"))
+
+
+def test_a_cut_gzip_is_an_error(tmp_path):
+    whole = gzip.compress(b'{"a": 1}\n' * 1000)
+    (tmp_path / "x.jsonl.gz").write_bytes(whole[:-12])
+    with pytest.raises(CodewattError, match="not readable"):
+        list(read_jsonl(tmp_path / "x.jsonl.gz"))
+
+
+def test_digest_ignores_the_order_of_keys_but_not_types():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": "1"})
+
+
+def test_described_files_are_checked(tmp_path):
+    (tmp_path / "a").write_text("x")
+    described = describe_files(tmp_path)
+    check_files(tmp_path, described)
+    (tmp_path / "a").write_text("y")
+    with pytest.raises(CodewattError, match="sha256 differs"):
+        check_files(tmp_path, described)
+    (tmp_path / "a").unlink()
+    with pytest.raises(CodewattError, match="missing, though its manifest lists it"):
+        check_files(tmp_path, described)

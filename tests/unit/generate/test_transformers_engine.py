@@ -1,0 +1,112 @@
+"""Completions are the model's own, and their counts and times are right."""
+
+import re
+
+import pytest
+
+from codewatt.generate.base import Decoding, cut_at_stop, open_engine
+from codewatt.models.loading import load_model
+
+PROMPTS = ["def add(a, b):", "def f(x):\n    return", "x"]
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_model):
+    return load_model(tiny_model("starcoder2"), dtype="float32", device="cpu")
+
+
+def _complete(loaded, prompts, **settings):
+    engine = open_engine("transformers", loaded, lambda: None)
+    return engine.complete(prompts, Decoding(**{"token_limit": 12, "stop_strings": (), **settings}))
+
+
+def _greedy(loaded, prompt, tokens):
+    """Greedy decoding spelt out, without cache or generate()."""
+    import torch
+
+    ids = loaded.tokenizer(prompt, return_tensors="pt")["input_ids"]
+    length = ids.shape[1]
+    with torch.inference_mode():
+        for _ in range(tokens):
+            following = loaded.model(ids).logits[0, -1].argmax().reshape(1, 1)
+            ids = torch.cat([ids, following], dim=1)
+            if following.item() == loaded.tokenizer.eos_token_id:
+                break
+    return ids[0, length:].tolist()
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_greedy_is_the_argmax_at_each_step(loaded, prompt):
+    wanted = _greedy(loaded, prompt, 12)
+    done = _complete(loaded, [prompt]).completions[0]
+    assert done.text == loaded.tokenizer.decode(wanted, skip_special_tokens=True)
+    assert done.new_tokens == len(wanted)
+
+
+def test_a_batch_of_unequal_prompts_completes_each_as_alone(loaded):
+    together = _complete(loaded, PROMPTS).completions
+    alone = [_complete(loaded, [prompt]).completions[0] for prompt in PROMPTS]
+    assert [done.text for done in together] == [done.text for done in alone]
+    assert [done.prompt_tokens for done in together] == [done.prompt_tokens for done in alone]
+
+
+def test_times_are_ordered(loaded):
+    batch = _complete(loaded, PROMPTS)
+    for done in batch.completions:
+        assert batch.start_s <= done.start_s < done.first_token_s <= done.end_s <= batch.end_s
+
+
+def test_the_token_limit_is_a_limit(loaded):
+    done = _complete(loaded, ["x"], token_limit=5).completions[0]
+    assert (done.new_tokens, done.stop_reason) == (5, "length")
+
+
+def test_a_stop_string_ends_a_completion_before_it(tiny_model):
+    loaded = load_model(tiny_model("qwen2"), dtype="float32", device="cpu")
+    free = _complete(loaded, ["x"], token_limit=24).completions[0].text
+    stop = re.search(r"[!-~]{2}", free).group()
+    first = free.find(stop)
+    done = _complete(loaded, ["x"], token_limit=24, stop_strings=(stop,)).completions[0]
+    assert done.text == free[:first]
+    assert done.stop_reason == "stop_string"
+    assert done.new_tokens < 24
+
+
+def test_a_stop_string_that_begins_in_the_prompt_is_a_stop(loaded):
+    free = _complete(loaded, ["x"], token_limit=12).completions[0].text
+    stop = "x" + free[:2]
+    done = _complete(loaded, ["x"], token_limit=12, stop_strings=(stop,)).completions[0]
+    assert (done.text, done.stop_reason) == (free[:2], "stop_string")
+
+
+def test_eos_ends_a_completion_and_counts_as_a_token(loaded):
+    free = _greedy(loaded, "x", 8)
+    token = loaded.tokenizer.convert_ids_to_tokens(free[3])
+    at = free.index(free[3])
+    loaded.tokenizer.eos_token, old = token, loaded.tokenizer.eos_token
+    try:
+        done = _complete(loaded, ["x"]).completions[0]
+    finally:
+        loaded.tokenizer.eos_token = old
+    assert (done.new_tokens, done.stop_reason) == (at + 1, "eos")
+
+
+def test_samples_are_seeded_and_differ(loaded):
+    import torch
+
+    def draw(seed):
+        torch.manual_seed(seed)
+        done = _complete(loaded, PROMPTS, samples=3, temperature=1.0, top_p=0.95)
+        return [(c.prompt_index, c.sample, c.text) for c in done.completions]
+
+    first = draw(0)
+    assert first == draw(0) != draw(1)
+    assert [(index, sample) for index, sample, _ in first] == [
+        (index, sample) for index in range(3) for sample in range(3)
+    ]
+    assert len({text for _, _, text in first}) > 3
+
+
+def test_the_earliest_stop_string_wins():
+    assert cut_at_stop("a\nclass X\ndef y", ("\ndef ", "\nclass ")) == ("a", True)
+    assert cut_at_stop("nothing", ("\ndef ",)) == ("nothing", False)

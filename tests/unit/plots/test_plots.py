@@ -1,0 +1,205 @@
+"""Figures draw what the table holds, say what they leave out, and are the same at each run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from codewatt.plots import energy_by_precision, frontier, prompts, prune_depth, style
+
+MODULES = [energy_by_precision, prune_depth, frontier, prompts]
+Build = Callable[..., pd.DataFrame]
+UNAVAILABLE = dict.fromkeys(("gpu", "cpu", "dram"), "unavailable")
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that a plot function saves, kept instead of written."""
+    kept: list[Figure] = []
+
+    def keep(figure: Figure, out_stem: Path) -> list[Path]:
+        figure.draw_without_rendering()
+        kept.append(figure)
+        return []
+
+    monkeypatch.setattr(style, "save", keep)
+    return kept
+
+
+def texts(figure: Figure) -> list[str]:
+    """All words of a figure that are not empty."""
+    return [t.get_text() for t in figure.findobj(Text) if t.get_text().strip()]
+
+
+def words(figure: Figure) -> str:
+    return " ".join(" ".join(texts(figure)).split())
+
+
+def bars(axes: Any) -> list[Any]:
+    return [bar for container in axes.containers for bar in container if hasattr(bar, "get_hatch")]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])
+def test_equal_tables_give_equal_files(
+    module: Any, cell_table: Build, labels: Any, tmp_path: Path
+) -> None:
+    table = cell_table(precisions=("bf16",), depths=(0, 1))
+    first = module.plot(table, labels, tmp_path / "a")
+    second = module.plot(table, labels, tmp_path / "b")
+    assert [path.name for path in first] == ["a.png", "a.pdf"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+        assert b"CreationDate" not in one.read_bytes()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("cells", [0, 1])
+def test_few_cells_still_make_a_figure(
+    module: Any, cells: int, cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    table = cell_table(models=1, precisions=("bf16",), depths=(0,)).head(cells)
+    module.plot(table, labels, Path("x"))
+    assert texts(drawn[0])
+
+
+@pytest.mark.parametrize("module", [energy_by_precision, prune_depth, frontier])
+def test_absent_energy_is_said_and_not_drawn_as_zero(
+    module: Any, cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    module.plot(cell_table(status=UNAVAILABLE), labels, Path("x"))
+    assert "no energy data" in texts(drawn[0])
+    assert "No energy data." in words(drawn[0])
+
+
+def test_bars_stack_to_the_total_and_modelled_parts_are_hatched(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    table = cell_table(models=1, precisions=("bf16", "int8"), depths=(0,))
+    energy_by_precision.plot(table, labels, Path("x"))
+    axes = drawn[0].axes[0]
+    rectangles = bars(axes)
+    assert [bar.get_hatch() for bar in rectangles] == [None, *[style.MODELLED_HATCH] * 2] * 2
+    ends = [rectangles[i].get_x() + rectangles[i].get_width() for i in (2, 5)]
+    assert ends == pytest.approx([joules / 1000 for joules in table["total_j_mean"]])
+    assert "GPU measured; CPU, DRAM modelled, not measured" in words(drawn[0])
+    assert "hatched: modelled, not measured" in words(drawn[0])
+
+
+def test_cells_without_a_bar_give_the_reason(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    def edit(rows: list[dict[str, Any]]) -> None:
+        rows[1]["valid"] = False
+        rows[2] = {**rows[2], "status": "infeasible", "valid": None, "total_j_mean": None}
+        del rows[5]
+
+    table = cell_table(edit, precisions=("bf16", "int8", "nf4"), depths=(0,))
+    energy_by_precision.plot(table, labels, Path("x"))
+    first, second = drawn[0].axes[:2]
+    assert [t.get_text().strip() for t in first.texts] == ["invalid", "infeasible"]
+    assert [t.get_text().strip() for t in second.texts] == ["not in the study"]
+
+
+def test_what_is_filtered_out_is_named(cell_table: Build, labels: Any, drawn: list[Figure]) -> None:
+    table = cell_table(precisions=("bf16", "int8"), prompts=("stripped", "as_is"))
+    for module in MODULES:
+        module.plot(table, labels, Path("x"))
+    energy, prune, front, prompt = (words(figure) for figure in drawn)
+    assert "Not shown: pruning last layer, last 2 layers; prompt as_is." in energy
+    assert "Not shown: precision INT8; prompt as_is." in prune
+    assert "Not shown: prompt as_is." in front
+    assert "Not shown: pruning last layer, last 2 layers." in prompt
+
+
+def test_token_limits_stand_in_panels_of_their_own(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    table = cell_table(models=1, precisions=("bf16",), depths=(0, 1), token_limits=(64, 256))
+    for module in MODULES:
+        module.plot(table, labels, Path("x"))
+    for figure in drawn:
+        titles = " ".join(axes.get_title(loc="left") for axes in figure.axes)
+        assert "at most 64 tokens" in titles
+        assert "at most 256 tokens" in titles
+
+
+def test_depth_lines_go_through_the_means(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    table = cell_table(models=1, precisions=("bf16",))
+    prune_depth.plot(table, labels, Path("x"))
+    accuracy, energy = drawn[0].axes
+    assert list(accuracy.lines[0].get_ydata()) == pytest.approx(list(table["pass_at_1_plus"]))
+    assert list(energy.lines[0].get_ydata()) == pytest.approx(list(table["total_j_mean"] / 1000))
+    assert list(energy.lines[0].get_xdata()) == [0, 1, 2]
+
+
+def test_random_weights_have_no_pass_at_1_and_the_figure_says_why(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    def edit(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            if row["model"] == "m1":
+                row |= {"accuracy_note": "random weights", "pass_at_1_plus": None}
+                row |= {"pass_at_1_base": None}
+
+    frontier.plot(cell_table(edit), labels, Path("x"))
+    assert "Not shown in pass@1: Phi-2: random weights." in words(drawn[0])
+
+
+@pytest.mark.parametrize("models", [1, 8])
+def test_labels_of_the_frontier_do_not_cover_each_other(
+    models: int, cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    precisions = ("fp32", "bf16", "int8", "fp4", "nf4", "gptq4", "awq")
+    frontier.plot(cell_table(models=models, precisions=precisions), labels, Path("x"))
+    axes = drawn[0].axes[0]
+    renderer = drawn[0].canvas.get_renderer()
+    # An annotation's own extent includes the line to its point; Text's is that of the words.
+    boxes = [Text.get_window_extent(note, renderer) for note in axes.texts]
+    assert len(boxes) >= 3
+    panel = axes.get_window_extent(renderer)
+    for number, box in enumerate(boxes):
+        assert panel.x0 <= box.x0
+        assert box.x1 <= panel.x1
+        assert not any(box.overlaps(other) for other in boxes[:number])
+
+
+def test_dominated_points_are_pale_and_members_are_not(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    table = cell_table(models=1, precisions=("bf16", "int8"), depths=(0,))
+    frontier.plot(table, labels, Path("x"))
+    colours = [container.lines[0].get_color() for container in drawn[0].axes[0].containers]
+    strong = style.model_look(0)["color"]
+    assert colours == [strong, style.pale(strong)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])
+def test_a_large_study_fits_its_page(
+    module: Any, cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    precisions = ("fp32", "bf16", "int8", "fp4", "nf4", "gptq4", "awq")
+    table = cell_table(models=8, precisions=precisions, prompts=("stripped", "as_is"))
+    module.plot(table, labels, Path("x"))
+    figure = drawn[0]
+    renderer = figure.canvas.get_renderer()
+    page = figure.bbox
+    assert figure.get_figwidth() == style.TWO_COLUMNS
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip() and text.axes is None:
+            box = text.get_window_extent(renderer)
+            assert box.x0 >= page.x0 - 1, text.get_text()
+            assert box.x1 <= page.x1 + 1, text.get_text()
+            assert box.y0 >= page.y0 - 1, text.get_text()
+
+
+@pytest.mark.parametrize(
+    ("joules", "unit"), [(0.5, "mJ"), (1, "J"), (999, "J"), (1000, "kJ"), (3e6, "MJ")]
+)
+def test_energy_is_scaled_to_a_readable_unit(joules: float, unit: str) -> None:
+    assert style.energy_scale(joules)[1] == unit
