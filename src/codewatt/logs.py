@@ -24,6 +24,7 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
     to_file.setFormatter(logging.Formatter(_FORMAT))
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setLevel(logging.WARNING)
+    to_stderr.addFilter(logging.Filter("codewatt"))  # libraries' warnings are for the log
     to_stderr.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     root = logging.getLogger()
     root.setLevel(logging.INFO)

@@ -5,20 +5,20 @@ overlap, which tasks were lost and gained, and what was modelled. Overlapping in
 show that two variants are equal.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from codewatt.analysis.columns import COMPONENTS
 from codewatt.analysis.frontier import SETTING, accuracy_column, energy_basis, frontier_cells
+from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.stats import Interval, overlap, relative_change
 
 #: Below this p the loss or gain of tasks is called beyond chance.
 _LEVEL = 0.05
 
 Row = dict[str, Any]
-Labels = Mapping[str, Mapping[str, str]]
-_COMPONENT_NAMES = {"gpu": "GPU", "cpu": "CPU", "dram": "DRAM"}
 
 
 @dataclass(frozen=True)
@@ -91,22 +91,25 @@ def headline(rows: Sequence[Row], labels: Labels, accuracy: str, members: set[st
 
 def energy_notice(rows: Sequence[Row]) -> str | None:
     """A plain statement on where energy is modelled or missing; None when all is measured."""
-    states: dict[str, set[str]] = {}
-    for row in rows:
-        for part in COMPONENTS:
-            states.setdefault(row[f"{part}_energy_status"] or "", set()).add(part)
-    modelled, missing = states.get("modelled", set()), states.get("unavailable", set())
-    if not modelled and not states.get("measured"):
-        return "No energy was measured or modelled: the energy columns are empty."
-    said = []
-    if modelled:
-        said.append(
-            f"Energy of {_parts(modelled)} is modelled, not measured: it is an estimate from "
-            "load and time, and its intervals show how repeatable the estimate is, not how right."
+    counts = {
+        state: Counter(
+            part for row in rows for part in COMPONENTS if row[f"{part}_energy_status"] == state
         )
-    if missing:
+        for state in ("measured", "modelled", "unavailable")
+    }
+    if not counts["measured"] and not counts["modelled"]:
+        return "No energy was measured or modelled: the energy columns are empty."
+    metered = sum(row["gpu_energy_status"] is not None for row in rows)
+    said = []
+    if counts["modelled"]:
         said.append(
-            f"Energy of {_parts(missing)} is unavailable where it is not given; totals lack it."
+            f"Energy of {_parts(counts['modelled'], metered)} is modelled, not measured: an "
+            "estimate from load and time, whose intervals show how repeatable it is, not how right."
+        )
+    if counts["unavailable"]:
+        said.append(
+            f"Energy of {_parts(counts['unavailable'], metered)} is unavailable and not part of "
+            "the totals."
         )
     return " ".join(said) or None
 
@@ -126,12 +129,7 @@ def variant_words(row: Row, labels: Labels) -> str:
     precision = label(labels, "precision", row["precision"])
     if not row["prune_layers"]:
         return precision
-    return f"{precision}, pruned: {label(labels, 'prune', row['prune'])}"
-
-
-def label(labels: Labels, kind: str, value: Any) -> str:
-    """The label of an id, or the id itself when it has none."""
-    return labels.get(kind, {}).get(str(value)) or str(value)
+    return f"{precision} (pruned: {label(labels, 'prune', row['prune'])})"
 
 
 def joules(value: float) -> str:
@@ -288,5 +286,11 @@ def _set_aside(rows: Sequence[Row], labels: Labels) -> str:
     return " ".join(said)
 
 
-def _parts(parts: set[str]) -> str:
-    return " and ".join(_COMPONENT_NAMES[part] for part in COMPONENTS if part in parts)
+def _parts(counts: Mapping[str, int], cells: int) -> str:
+    """Components in words, with a remark on those for which not all cells are meant."""
+    names = [
+        COMPONENT_NAMES[part] + ("" if counts[part] == cells else " (in some cells)")
+        for part in COMPONENTS
+        if counts.get(part)
+    ]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

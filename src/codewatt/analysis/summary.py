@@ -10,18 +10,17 @@ import pandas as pd
 from codewatt.analysis.columns import COMPONENTS
 from codewatt.analysis.frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.headlines import (
-    Labels,
     Row,
     accuracy_interval,
     energy_interval,
     energy_notice,
     joules,
-    label,
     percent,
     sections,
     setting_words,
     variant_words,
 )
+from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
@@ -168,7 +167,7 @@ def _chips(row: Row) -> list[tuple[str, str, str]]:
         parts = [part for part in COMPONENTS if row[f"{part}_energy_status"] == status]
         methods = [str(row[f"{part}_energy_method"] or "") for part in parts]
         if parts:
-            names = ", ".join(part.upper() for part in parts)
+            names = ", ".join(COMPONENT_NAMES[part] for part in parts)
             chips.append((status, names, "; ".join(filter(None, methods))))
     return chips
 

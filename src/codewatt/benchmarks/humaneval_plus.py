@@ -61,7 +61,8 @@ class HumanEvalPlus(Benchmark):
         unknown = sorted(set(settings) - {"path", "sha256", "mini"})
         if unknown:
             raise CodewattError(
-                f"benchmark {self.name}: unknown setting {unknown[0]!r}; allowed: path, sha256, mini"
+                f"benchmark {self.name}: unknown setting {unknown[0]!r}; "
+                "allowed: path, sha256, mini"
             )
         path, sha256 = settings.get("path"), settings.get("sha256")
         if path is None:
@@ -90,8 +91,7 @@ def unpacked_digests(path: str | Path) -> dict[str, str]:
     """
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     try:
-        opened = gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb")
-        with opened as stream:
+        with gzip.open(path) if str(path).endswith(".gz") else open(path, "rb") as stream:
             while chunk := stream.read(1 << 20):
                 md5.update(chunk)
                 sha256.update(chunk)

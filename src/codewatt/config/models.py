@@ -34,14 +34,17 @@ class NanoModel(Entry):
     source: Literal["nano"]
     architecture: Literal["starcoder2", "qwen2"]
     hidden_size: PositiveInt = 128
-    intermediate_size: PositiveInt = 256
+    intermediate_size: PositiveInt = 512
     layers: PositiveInt = 4
     heads: PositiveInt = 4
     kv_heads: PositiveInt = 2
-    vocab_size: Annotated[int, Field(ge=200, le=4096)] = 240
-    steps: PositiveInt = 300
-    batch_size: PositiveInt = 48
+    vocab_size: Annotated[int, Field(ge=258, le=4096)] = 640
+    steps: PositiveInt = 500
+    batch_size: PositiveInt = 16
     learning_rate: PositiveFloat = 3e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 40
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
+    max_tokens: PositiveInt = 256
     seed: Seed = 0
 
 

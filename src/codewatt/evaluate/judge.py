@@ -103,7 +103,8 @@ def judge(
     for index, program in enumerate(programs):
         places.setdefault(program, []).append(index)
     checkers = _checkers(tasks, expected, {program.task_id for program in programs})
-    unique = list(places)
+    # Those that may take longest first, so that no worker is left alone with one at the end.
+    unique = sorted(places, key=lambda program: -_reference_s(expected[program.task_id]))
     verdicts: dict[Program, Verdict] = {}
     judged = 0
 
@@ -119,6 +120,10 @@ def judge(
 
     run_workers(unique, work, jobs, finish)
     return [verdicts[program] for program in programs]
+
+
+def _reference_s(answers: Mapping[str, SuiteAnswers]) -> float:
+    return sum(sum(suite.times_s) for suite in answers.values())
 
 
 def unique_programs(programs: Sequence[Program]) -> int:

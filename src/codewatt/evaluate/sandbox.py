@@ -33,6 +33,9 @@ _PIPE_BYTES = 1 << 20
 _FIRST_UID = 0x40000000
 _EVERY_UID = ["0", "0", "4294967295"]
 
+# Isolated, but for the hash seed below; no site, no bytecode.
+_PYTHON_FLAGS = ("-P", "-s", "-S", "-B")
+
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -73,7 +76,8 @@ class Request:
 
 
 @lru_cache(maxsize=1)
-def _bubblewrap() -> str:
+def bubblewrap() -> str:
+    """The path of bwrap; CodewattError, with the command that helps, if it is not installed."""
     path = shutil.which("bwrap")
     if path is None:
         raise CodewattError(
@@ -149,7 +153,7 @@ def _compiled(name: str) -> bytes:
 @lru_cache(maxsize=8)
 def _arguments(tmpfs_bytes: int) -> tuple[str, ...]:
     """bubblewrap's arguments, but for the descriptors of one start."""
-    arguments = [_bubblewrap()]
+    arguments = [bubblewrap()]
     if drops_root():
         arguments += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         arguments += ["--unshare-cgroup-try", "--cap-drop", "ALL"]

@@ -1,6 +1,6 @@
 """Nano's tokenizer: byte-level BPE as StarCoder2 has it, trained on the training text.
 
-Digits stand alone, and a line's break merges with the indentation that follows it. A prompt
+Digits stand alone (with the blank before them), and a line's break merges with the indentation that follows it. A prompt
 that ends in a bare newline therefore ends in a token that training never showed there.
 """
 
@@ -26,14 +26,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     Raises:
         CodewattError: `vocab_size` does not even hold the bytes and the two special tokens.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     if vocab_size < _BYTES + 2:
         raise CodewattError(f"nano: vocab_size is {vocab_size}, at least {_BYTES + 2} is needed")
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+        [pre_tokenizers.Split(Regex(" ?[0-9]"), "isolated"), pre_tokenizers.ByteLevel(False)]
     )
     backend.decoder = decoders.ByteLevel()
     backend.train_from_iterator(

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from codewatt.analysis.labels import COMPONENT_NAMES, Labels
 from codewatt.analysis.tables import Row
 from codewatt.plots import panels, style
 from codewatt.plots.slices import (
-    Labels,
     Slice,
     baseline_value,
     cut,
@@ -136,10 +136,9 @@ def _no_bar(row: Row | None) -> str | None:
 
 
 def _legend(rows: Sequence[Row]) -> list[Any]:
-    parts = [p for p in style.COMPONENT_NAMES if any(r[f"{p}_j_mean"] is not None for r in rows)]
+    parts = [p for p in COMPONENT_NAMES if any(r[f"{p}_j_mean"] is not None for r in rows)]
     handles: list[Any] = [
-        Patch(color=style.COMPONENT_COLOURS[part], label=style.COMPONENT_NAMES[part])
-        for part in parts
+        Patch(color=style.COMPONENT_COLOURS[part], label=COMPONENT_NAMES[part]) for part in parts
     ]
     if any(modelled(row) for row in rows):
         handles.append(style.modelled_patch())

@@ -7,18 +7,17 @@ from typing import Any
 import pandas as pd
 
 from codewatt.analysis.frontier import accuracy_column, comparable_groups, frontier_cells
+from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.plots import style
 from codewatt.plots.placing import Named, place_labels
 from codewatt.plots.slices import (
     Facet,
-    Labels,
     Slice,
     accuracy_spread,
     accuracy_words,
     cut,
     energy_words,
-    label,
     modelled,
     ordered,
     pick,

@@ -6,9 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.plots import style
-from codewatt.plots.slices import Facet, Labels, label, ordered
+from codewatt.plots.slices import Facet, ordered
 
 _ACROSS = 3
 _FRAME_INCHES = 0.62

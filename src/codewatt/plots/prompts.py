@@ -8,16 +8,15 @@ from typing import Any
 import pandas as pd
 
 from codewatt.analysis.frontier import SETTING, accuracy_column
+from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.plots import panels, style
 from codewatt.plots.slices import (
-    Labels,
     Slice,
     accuracy_spread,
     accuracy_words,
     baseline_value,
     cut,
-    label,
     ordered,
     without_accuracy,
 )

@@ -7,10 +7,8 @@ from typing import Any
 import pandas as pd
 
 from codewatt.analysis.frontier import SETTING
+from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row, to_rows
-from codewatt.plots.style import COMPONENT_NAMES
-
-Labels = Mapping[str, Mapping[str, str]]
 
 _AXIS_WORDS = {
     "benchmark": "{}",
@@ -42,11 +40,6 @@ class Slice:
     facets: tuple[Facet, ...]
     sentence: str
     omitted: str | None
-
-
-def label(labels: Labels, kind: str, value: Any) -> str:
-    """The label of an id ("model", "precision", …), or the id itself when it has none."""
-    return labels.get(kind, {}).get(str(value)) or str(value)
 
 
 def ordered(labels: Labels, kind: str, rows: Iterable[Row]) -> list[str]:

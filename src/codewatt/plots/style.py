@@ -28,7 +28,6 @@ COLUMN, TWO_COLUMNS = 3.5, 7.16
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 COMPONENT_COLOURS = {"gpu": "#0072B2", "cpu": "#E69F00", "dram": "#009E73"}
-COMPONENT_NAMES = {"gpu": "GPU", "cpu": "CPU", "dram": "DRAM"}
 INK, PALE, ALERT = "#333333", "#999999", "#B03A00"
 MODELLED_HATCH = "/////"
 #: Inches of a panel that only says that there is nothing to draw.

@@ -106,6 +106,8 @@ def test_modelled_and_missing_energy_is_said_plainly(study: Any) -> None:
     assert said is not None
     assert "Energy of CPU and DRAM is modelled, not measured" in said
     assert "Energy of GPU is unavailable" in said
+    mixed = [rows[0], rows[0] | {"cpu_energy_status": "measured"}]
+    assert "Energy of CPU (in some cells) and DRAM is modelled" in str(energy_notice(mixed))
     measured = [{f"{part}_energy_status": "measured" for part in ("gpu", "cpu", "dram")}]
     assert energy_notice(measured) is None
 

@@ -13,6 +13,7 @@ from codewatt.plots import energy_by_precision, frontier, prompts, prune_depth, 
 
 MODULES = [energy_by_precision, prune_depth, frontier, prompts]
 Build = Callable[..., pd.DataFrame]
+LONG_NAMES = {f"m{i}": f"DeepSeek-Coder-V2-Lite {i}" for i in range(8)}
 UNAVAILABLE = dict.fromkeys(("gpu", "cpu", "dram"), "unavailable")
 
 
@@ -45,8 +46,13 @@ def bars(axes: Any) -> list[Any]:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])
 def test_equal_tables_give_equal_files(
-    module: Any, cell_table: Build, labels: Any, tmp_path: Path
+    module: Any,
+    cell_table: Build,
+    labels: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(style._RC, "savefig.dpi", 40)
     table = cell_table(precisions=("bf16",), depths=(0, 1))
     first = module.plot(table, labels, tmp_path / "a")
     second = module.plot(table, labels, tmp_path / "b")
@@ -183,19 +189,22 @@ def test_dominated_points_are_pale_and_members_are_not(
 def test_a_large_study_fits_its_page(
     module: Any, cell_table: Build, labels: Any, drawn: list[Figure]
 ) -> None:
+    labels = labels | {"model": LONG_NAMES}
     precisions = ("fp32", "bf16", "int8", "fp4", "nf4", "gptq4", "awq")
-    table = cell_table(models=8, precisions=precisions, prompts=("stripped", "as_is"))
+    styles = ("stripped", "as_is")
+    table = cell_table(models=8, precisions=precisions, depths=(0,), prompts=styles)
     module.plot(table, labels, Path("x"))
     figure = drawn[0]
     renderer = figure.canvas.get_renderer()
     page = figure.bbox
     assert figure.get_figwidth() == style.TWO_COLUMNS
-    for text in figure.findobj(Text):
-        if text.get_visible() and text.get_text().strip() and text.axes is None:
-            box = text.get_window_extent(renderer)
-            assert box.x0 >= page.x0 - 1, text.get_text()
-            assert box.x1 <= page.x1 + 1, text.get_text()
-            assert box.y0 >= page.y0 - 1, text.get_text()
+    outer = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for text in [*outer, *(axes._left_title for axes in figure.axes)]:
+        box = text.get_window_extent(renderer)
+        assert page.x0 - 1 <= box.x0, text.get_text()
+        assert box.x1 <= page.x1 + 1, text.get_text()
+        assert page.y0 - 1 <= box.y0, text.get_text()
+        assert box.y1 <= page.y1 + 1, text.get_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,14 @@
+"""What people read in place of ids."""
+
+from collections.abc import Mapping
+from typing import Any
+
+#: kind ("model", "precision", "prune", "benchmark", ...) -> id -> label.
+Labels = Mapping[str, Mapping[str, str]]
+
+COMPONENT_NAMES = {"gpu": "GPU", "cpu": "CPU", "dram": "DRAM"}
+
+
+def label(labels: Labels, kind: str, value: Any) -> str:
+    """The label of an id, or the id itself when it has none."""
+    return labels.get(kind, {}).get(str(value)) or str(value)

@@ -1,0 +1,22 @@
+"""The report's captions are sound reStructuredText."""
+
+from pathlib import Path
+
+import pytest
+
+NAMES = (
+    "workflow", "summary", "energy_by_precision", "prune_depth", "frontier", "prompts",
+    "table_cell", "table_run", "table_variant",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_caption_renders_without_complaint(name: str, repository: Path) -> None:
+    from docutils.core import publish_string
+    from jinja2 import Environment, StrictUndefined
+
+    source = (repository / "workflow" / "report" / f"{name}.rst").read_text()
+    template = Environment(undefined=StrictUndefined).from_string(source)
+    text = template.render(snakemake={"config": {"study": "nano"}})
+    settings = {"report_level": 1, "halt_level": 1}
+    assert b"<p>" in publish_string(text, writer="html5", settings_overrides=settings)
