@@ -200,6 +200,7 @@ class Grid:
         return canonical_json(
             {
                 "cells": [cell.identity() for cell in self.cells],
+                "variants": [{"id": variant.id, **asdict(variant)} for variant in self.variants],
                 "layers_removed": {prune.id: prune.layers for prune in self.study.prunes},
                 "baseline": self.study.baseline.model_dump(mode="json"),
             }

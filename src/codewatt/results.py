@@ -17,3 +17,16 @@ def finish(snakemake: Any, path: str, manifest: dict[str, Any]) -> None:
     """Write a manifest last, with where and by which code it was made."""
     made = {"provenance": provenance(), "code": list(snakemake.params.code)}
     write_json(path, {**manifest, **made})
+
+
+def infeasible(generate: dict[str, Any], *outputs: str) -> dict[str, Any]:
+    """The typed record of a cell that could not run, for a stage after it.
+
+    Args:
+        generate: the cell's generate.json, with its status and reason.
+        outputs: further files that the rule must leave; each holds the same record.
+    """
+    record = {key: generate[key] for key in ("schema", "cell", "status", "reason")}
+    for path in outputs:
+        write_json(path, record)
+    return record

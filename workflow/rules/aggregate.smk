@@ -4,6 +4,7 @@
 rule aggregate:
     input:
         generate=[paths.cell("generate.json", cell.id) for cell in grid.cells],
+        completions=[paths.cell("completions.jsonl.gz", cell.id) for cell in grid.cells],
         tasks=[paths.cell("tasks.parquet", cell.id) for cell in grid.cells],
         evaluate=[paths.cell("evaluate.json", cell.id) for cell in grid.cells],
         energy=[paths.cell("energy.json", cell.id) for cell in grid.cells],

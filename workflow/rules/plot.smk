@@ -1,9 +1,9 @@
 # The tables become figures, and one page that answers at a glance.
 
 FIGURES = {
+    "frontier": "energy against pass@1",
     "energy_by_precision": "energy per precision",
     "prune_depth": "pruned layers",
-    "frontier": "energy against pass@1",
     "prompts": "prompt style",
 }
 
@@ -35,7 +35,7 @@ rule plot:
     resources:
         **on_cpu_node(),
     params:
-        labels=grid.labels_slice(),
+        settings=grid.labels_slice(),
         code=code("plot"),
     script:
         "../scripts/plot.py"
@@ -46,6 +46,7 @@ rule summarise:
         cells=paths.table("cell.parquet"),
         variants=paths.table("variant.parquet"),
         figures=rules.plot.output.png,
+        template="src/codewatt/analysis/templates/summary.html.j2",
     output:
         summary=report(
             paths.summary(),
@@ -61,7 +62,7 @@ rule summarise:
     resources:
         **on_cpu_node(),
     params:
-        labels=grid.labels_slice(),
+        settings=grid.labels_slice(),
         code=code("summarise"),
     script:
         "../scripts/summarise.py"

@@ -1,1 +1,22 @@
-"""pending"""
+"""Every cell's files become one tidy table a level."""
+
+from codewatt.analysis.aggregate import aggregate
+from codewatt.logs import rule_log
+from codewatt.results import read_settings
+
+with rule_log(snakemake):
+    settings = read_settings(snakemake)
+    files = ("generate", "completions", "tasks", "evaluate", "energy")
+    cells = [
+        {
+            "cell": cell,
+            "prune_layers": settings["layers_removed"][cell["prune"]],
+            **{name: snakemake.input[name][index] for name in files},
+        }
+        for index, cell in enumerate(settings["cells"])
+    ]
+    variants = [
+        {"variant": variant, "manifest": manifest}
+        for variant, manifest in zip(settings["variants"], snakemake.input.variants, strict=True)
+    ]
+    aggregate(cells, variants, settings["baseline"], dict(snakemake.output.items()))

@@ -1,1 +1,10 @@
-"""pending"""
+"""What a benchmark's reference solutions answer."""
+
+from codewatt.benchmarks.base import read_tasks
+from codewatt.evaluate.expected import compute_expected, write_expected
+from codewatt.logs import rule_log
+
+with rule_log(snakemake):
+    tasks = read_tasks(snakemake.input.tasks)
+    expected = compute_expected(tasks, jobs=snakemake.threads)
+    write_expected(snakemake.output.expected, expected, tasks)

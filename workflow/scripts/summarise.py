@@ -1,1 +1,22 @@
-"""pending"""
+"""One page that answers at a glance."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from codewatt.analysis.summary import write_summary
+from codewatt.logs import rule_log
+from codewatt.provenance import provenance
+from codewatt.results import read_settings
+
+with rule_log(snakemake):
+    settings = read_settings(snakemake)
+    write_summary(
+        pd.read_parquet(snakemake.input.cells),
+        pd.read_parquet(snakemake.input.variants),
+        settings["labels"],
+        {Path(path).stem: Path(path) for path in snakemake.input.figures},
+        provenance(),
+        Path(snakemake.output.summary),
+        title=settings["title"],
+    )

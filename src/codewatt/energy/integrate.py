@@ -20,7 +20,7 @@ class WindowEnergy:
 
     Attributes:
         energy_j: joules; None if the readings do not allow a figure.
-        readings: how many readings (updates, of a staircase counter) lie in the window.
+        readings: how many readings lie in the window.
         max_gap_s: the longest time without a reading in and at the edges of the window.
         reason: why there is no figure; None if there is one.
     """
@@ -49,20 +49,6 @@ class Series:
         """A series with its resolution."""
         resolution_s = float(np.median(np.diff(t_s))) if len(t_s) > 1 else None
         return cls(t_s, values, resolution_s)
-
-
-def counter_series(t_s: Floats, energy_j: Floats) -> Series:
-    """A cumulative counter, reduced to its updates if it is a staircase.
-
-    A counter that is read more often than it moves repeats its value. The update that a changed
-    reading shows happened since the reading before it: it is put in the middle, which is right
-    within half a polling interval. Readings before the first update tell no time and are dropped.
-    A counter that moves between (nearly) all readings is taken as it is.
-    """
-    changed = np.flatnonzero(np.diff(energy_j) != 0)
-    if len(changed) * 2 >= len(energy_j) - 1:
-        return Series.of(t_s, energy_j)
-    return Series.of((t_s[changed] + t_s[changed + 1]) / 2, energy_j[changed + 1])
 
 
 def counter_energy(series: Series, start_s: float, end_s: float) -> WindowEnergy:

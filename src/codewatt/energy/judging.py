@@ -14,7 +14,7 @@ class JudgingSettings:
     Attributes:
         country: ISO 3166 alpha-3.
         min_window_s: a repeat shorter than this is too short to trust.
-        min_readings: readings (of a staircase counter: updates) within a repeat.
+        min_readings: readings (steps of NVML's counter) within a repeat.
         counter_tolerance: |counter - samples| / counter. On an H200 both agree within 2 %.
         max_unresolved_share: of a phase's time, in windows shorter than the meter's resolution.
         clock_spread: (95th - 5th percentile) / median of the SM clock within a repeat.

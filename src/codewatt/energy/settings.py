@@ -12,10 +12,7 @@ class SamplerSettings:
     """Seconds between readings.
 
     Attributes:
-        nvml_interval_s: GPU energy. On an H200 the counter moves every 100 ms; polled this
-            often, each update is placed within half this interval.
-        nvml_power_interval_s: GPU power, which moves every 100 ms there too. A read costs the
-            driver up to 3 ms, so reading it more often buys nothing.
+        nvml_interval_s: GPU power, and the wait for the next step of the energy counter.
         nvml_state_interval_s: GPU clock, temperature, throttle reasons, processes.
         rapl_interval_s: CPU and DRAM counters; less where a counter could wrap unseen.
         codecarbon_interval_s: CodeCarbon's energies.
@@ -23,7 +20,6 @@ class SamplerSettings:
     """
 
     nvml_interval_s: float = 0.02
-    nvml_power_interval_s: float = 0.1
     nvml_state_interval_s: float = 0.5
     rapl_interval_s: float = 0.1
     codecarbon_interval_s: float = 0.5

@@ -14,10 +14,9 @@ from codewatt.energy.integrate import (
     Series,
     WindowEnergy,
     counter_energy,
-    counter_series,
     sample_energy,
 )
-from codewatt.energy.timeline import Telemetry, Timeline
+from codewatt.energy.timeline import Timeline
 
 COMPONENTS = ("gpu", "cpu", "dram")
 
@@ -163,7 +162,7 @@ def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source
     if missing or not telemetry:
         return f"{candidate.meter}: no {candidate.quantity} of {', '.join(missing) or component}"
     chosen = {device: telemetry[device] for device in expected or sorted(telemetry)}
-    series = {device: _series(data, candidate.quantity) for device, data in chosen.items()}
+    series = {device: Series.of(data.t_s, data.values) for device, data in chosen.items()}
     still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
     if still:
         return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never moved"
@@ -187,12 +186,6 @@ def _nvml_method(candidate: _Candidate, info: dict[str, Any]) -> str:
     if candidate.quantity == "power_w" and kinds:
         return f"{candidate.method} ({', '.join(sorted(kinds))} power)"
     return candidate.method
-
-
-def _series(data: Telemetry, quantity: str) -> Series:
-    if quantity == "energy_j":
-        return counter_series(data.t_s, data.values)
-    return Series.of(data.t_s, data.values)
 
 
 def _alive(series: Series, quantity: str) -> bool:

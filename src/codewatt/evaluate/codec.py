@@ -5,6 +5,7 @@ types, and anything else raises `ValueError`.
 """
 
 import json
+import re
 from collections import Counter, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
@@ -109,6 +110,11 @@ def _array(content: list[Any]) -> Any:
     dtype, shape, values = _exactly(content, str, list, list)
     if len(shape) > 32 or not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError("not an array's shape")
+    if dtype == "|O":
+        array = numpy.empty(len(values), dtype=object)
+        for index, value in enumerate(values):
+            array[index] = value
+        return array.reshape(shape)
     if not set(map(type, values)) <= _NUMPY_ITEMS:
         raise ValueError("not an array's values")
     longest = max((len(item) for item in values if type(item) in (str, bytes)), default=0)
@@ -130,7 +136,7 @@ def _dtype(name: str) -> Any:
     import numpy
 
     # The width of strings is not taken over: a small array could claim gigabytes.
-    if len(name) > 12 or name[1:2] not in tuple("biufcSU"):
+    if not _DTYPE.fullmatch(name):
         raise ValueError("not a data type that is compared")
     return numpy.dtype(name[1]) if name[1] in "SU" else numpy.dtype(name)
 
@@ -171,6 +177,7 @@ _DECODERS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "opaque": (str, Opaque),
 }
 
+_DTYPE = re.compile(r"[<>|=][biufcSU][0-9]{1,9}")
 _NUMPY_ITEMS = frozenset({int, float, bool, complex, str, bytes})
 _MAX_ARRAY_CHARACTERS = 1 << 24
 

@@ -28,7 +28,12 @@ DIGEST_OVER = 4096
 
 _SUITE_TIME_S = 600.0
 _LOOK_S = 0.05
-_PRELOADED = re.compile(r"\b(numpy|pandas|dateutil|yaml|typing_extensions)\b")
+_PRELOADED = {
+    **{name: name for name in ("numpy", "pandas", "dateutil", "yaml", "typing_extensions")},
+    "multiprocessing": "multiprocessing.pool",
+    "concurrent": "concurrent.futures.process",
+}
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,12 @@ Expected = dict[str, dict[str, SuiteAnswers]]
 
 
 def preload(code: str) -> tuple[str, ...]:
-    """Installed packages that a program names, of those that EvalPlus's process has loaded.
+    """Modules that a program names, of those that EvalPlus's process has loaded.
 
     Loading them takes long and fails once the guard is up, so they are loaded before it, as in
     EvalPlus, where the program finds them loaded.
     """
-    return tuple(sorted(set(_PRELOADED.findall(code))))
+    return tuple(_PRELOADED[name] for name in sorted({*_WORD.findall(code)} & set(_PRELOADED)))
 
 
 def compute_expected(
@@ -210,11 +215,15 @@ def tasks_digest(tasks: Sequence[Task]) -> str:
 
 
 def write_expected(path: str | Path, expected: Expected, tasks: Sequence[Task]) -> None:
-    """Save as JSON (gzip by suffix), atomically, with the digest of the tasks."""
+    """Save as JSON (gzip by suffix), atomically, with the digest of the tasks.
+
+    Lines are bytes (UTF-8, and lone surrogates that JSON files cannot hold), so each is written
+    as the text of the same code points.
+    """
     rows = {
         task_id: {
             name: {
-                "lines": [line.decode("utf-8", "surrogatepass") for line in suite.lines],
+                "lines": [line.decode("latin-1") for line in suite.lines],
                 "times_s": suite.times_s,
                 "floats_from": suite.floats_from,
             }
@@ -242,7 +251,7 @@ def read_expected(path: str | Path, tasks: Sequence[Task]) -> Expected:
 def _suites(row: dict[str, Any]) -> dict[str, SuiteAnswers]:
     return {
         name: SuiteAnswers(
-            [line.encode("utf-8", "surrogatepass") for line in row[name]["lines"]],
+            [line.encode("latin-1") for line in row[name]["lines"]],
             row[name]["times_s"],
             row[name]["floats_from"],
         )

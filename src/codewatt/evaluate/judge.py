@@ -26,7 +26,6 @@ from codewatt.evaluate.workers import MAX_JOBS, Stopped, check_jobs, run_workers
 PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
 
 _LOOK_S = 0.05
-_NEXT_SUITE_S = 10.0
 _GATHER_S = 0.0005
 
 
@@ -212,7 +211,7 @@ class _Case:
         """Follow a suite to its verdict; None if it never started."""
         answers = _Answers(self._expectation(name), name in self._whole)
         started = False
-        patience_s = self.limits.start_s if position == 0 else _NEXT_SUITE_S
+        patience_s = self.limits.start_s if position == 0 else self.limits.next_s
         deadline = time.monotonic() + patience_s
         while True:
             if self.stop.is_set():

@@ -15,8 +15,8 @@ class Limits:
     Attributes:
         min_time_s: the least time that one call gets.
         time_factor: a call gets this many times what the reference program took, if that is more.
-        suite_time_s: the most that all calls of a suite get together (2 s of grace are added, as
-            EvalPlus does).
+        suite_time_s: the most that all calls of a suite get together.
+        grace_s: added to the time of a suite; EvalPlus adds a second to it and waits for another.
         memory_bytes: address space of each process.
         total_memory_bytes: resident memory of all processes together; None is `memory_bytes`, or
             less where the machine has not as much for every job.
@@ -24,17 +24,20 @@ class Limits:
         files: open files of each process.
         tmpfs_bytes: the private /tmp, and the largest file in it.
         start_s: how long the sandbox itself may take to start before that is an error.
+        next_s: how long the second suite may take to start before it gets a sandbox of its own.
     """
 
     min_time_s: float = 1.0
     time_factor: float = 4.0
     suite_time_s: float = 60.0
+    grace_s: float = 2.0
     memory_bytes: int = 4 * _GIB
     total_memory_bytes: int | None = None
     processes: int = 64
     files: int = 128
     tmpfs_bytes: int = 64 * _MIB
     start_s: float = 60.0
+    next_s: float = 5.0
 
     def call_times_s(self, reference_s: list[float]) -> list[float]:
         """The time limit of each call, from what the reference program took for it."""
@@ -42,7 +45,7 @@ class Limits:
 
     def suite_deadline_s(self, call_times_s: list[float]) -> float:
         """When a suite is over, counted from its start: EvalPlus's timeout for fast checks."""
-        return min(self.suite_time_s, sum(call_times_s)) + 2.0
+        return min(self.suite_time_s, sum(call_times_s)) + self.grace_s
 
     def total_memory(self, jobs: int) -> int:
         """Bytes that all processes of one sandbox may hold, while `jobs` sandboxes run."""

@@ -19,7 +19,12 @@ MAX_DEPTH = 100
 """Containers nested deeper are opaque; no benchmark's expected output comes near."""
 
 MAX_NODES = 4_000_000
-"""Values with more parts are opaque."""
+"""Values with more parts are opaque; a container within another counts as `_NESTED` parts."""
+
+MAX_CHARACTERS = 1 << 26
+"""Longer texts are opaque."""
+
+_NESTED = 16
 
 MAX_DIGITS = 4300
 """Longer decimal integers are refused by both ends; they travel as hexadecimal."""
@@ -91,9 +96,12 @@ def _tagged(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
             return {"int": hex(value)}
         if strict and kind is float and value != value:
             return {"float": "nan"}
+        if kind is str and len(value) > MAX_CHARACTERS:
+            raise Unencodable("size")
         return value
-    if depth > MAX_DEPTH:
-        raise Unencodable("depth")
+    budget[0] -= _NESTED
+    if depth > MAX_DEPTH or budget[0] < 0:
+        raise Unencodable("size")
     if kind is list:
         return _items(value, budget, depth, strict)
     pack = _EXACT.get(kind)
@@ -210,6 +218,8 @@ def _numpy(value: Any, kind: type) -> tuple[Any, ...] | None:
     if not array and numpy.generic not in _mro(kind):
         return None
     dtype = value.dtype
+    if array and dtype.kind == "O" and value.size <= MAX_NODES:
+        return "ndarray", dtype.str, list(value.shape), value.ravel().tolist()
     if dtype.kind not in _NUMPY_KINDS or dtype.name in ("longdouble", "clongdouble"):
         return None
     if dtype.itemsize > 16 and dtype.kind in "fc":

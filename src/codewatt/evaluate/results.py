@@ -31,7 +31,8 @@ def eval_results(
         rows[program.task_id].append(
             {
                 "task_id": program.task_id,
-                "solution": program.code,
+                # A lone surrogate cannot be written; the program has failed to load with it.
+                "solution": program.code.encode("utf-8", "backslashreplace").decode(),
                 "base_status": verdict.base.status,
                 "plus_status": verdict.plus.status,
                 "base_fail_tests": _failed_tests(verdict.base, task.base_input),

@@ -358,13 +358,13 @@ class Sandbox:
         self._open.discard(descriptor)
         os.close(descriptor)
 
-    def _init(self) -> tuple[int, int] | None:
+    def _init(self, patience_s: float = 0.0) -> tuple[int, int] | None:
         """(PID, PID descriptor) of the first process inside; all others die with it."""
         if self._root is None:
             poll = select.poll()
             poll.register(self._info, select.POLLIN)
             with contextlib.suppress(OSError, ValueError, KeyError):
-                if poll.poll(0) and (text := os.read(self._info, 4096)):
+                if poll.poll(patience_s * 1000) and (text := os.read(self._info, 4096)):
                     pid = json.loads(text)["child-pid"]
                     self._root = pid, os.pidfd_open(pid)
         return self._root
@@ -373,12 +373,16 @@ class Sandbox:
         """Kill everything, wait until it is gone, close all descriptors."""
         process = getattr(self, "_process", None)
         if process is not None:
-            init = self._init()
+            # Even if it has hardly begun: bubblewrap says at once who is inside.
+            init = self._init(self.limits.start_s)
             with contextlib.suppress(OSError):
                 if init is not None:
                     # The end of a PID namespace's init waits for all processes in it.
                     signal.pidfd_send_signal(init[1], signal.SIGKILL)
-                    select.select([init[1]], [], [], self.limits.start_s)
+            # bubblewrap itself reaps it and ends; killed outright, it would leave a zombie to
+            # the machine's first process, which in a container may never reap it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(self.limits.start_s if init is not None else 0)
             process.kill()
             process.wait()
             process.stderr.close()

@@ -17,7 +17,7 @@ class Draft:
     """A task without its inputs.
 
     key: what is computed; name: the function's; parameters: names and kinds of its arguments
-    ("int", "count", "ints", "text", "words"); docstring: one line; body: lines, not indented;
+    ("int", "ints", "text", "words"); docstring: one line; body: lines, not indented;
     used: the pieces, for inputs at their edges; atol: absolute tolerance of the result.
     """
 
@@ -68,21 +68,23 @@ _PAIRS = (
     ("product", "the product of a and b", "a * b", False),
     ("larger", "the larger of a and b", "max(a, b)", True),
     ("smaller", "the smaller of a and b", "min(a, b)", True),
+    ("average", "the average of a and b", "(a + b) / 2", False),
 )
 
 
-def pair_steps(rng: Random) -> Draft:
-    """Two numbers become one, and one or two steps follow."""
+def pair_step(rng: Random) -> Draft:
+    """Two numbers become one, and a step follows."""
     kind, words, code, atom = rng.choice(_PAIRS)
-    steps = pieces.number_steps(rng, rng.choice((1, 2)))
-    operand = code if atom or steps[0].wraps else f"({code})"
+    step = pieces.number_step(rng)
+    operand = code if atom or step.wraps else f"({code})"
     return Draft(
-        key=_keys(kind, *steps),
+        key=_keys(kind, step),
         name=rng.choice(("combine", "merge")),
         parameters=(("a", "int"), ("b", "int")),
-        docstring=_sentence(_say(rng, words, steps)),
-        body=(f"return {chain(operand, steps)}",),
-        used=tuple(steps),
+        docstring=_sentence(step.say(words)),
+        body=(f"return {chain(operand, [step])}",),
+        used=(step,),
+        atol=1e-6 if kind == "average" else 0.0,
     )
 
 
@@ -236,7 +238,7 @@ def word_fold(rng: Random) -> Draft:
 FAMILIES: dict[str, Callable[[Random], Draft]] = {
     family.__name__: family
     for family in (
-        number_steps, pair_steps, number_branch, number_test, list_map, list_fold, list_loop,
+        number_steps, pair_step, number_branch, number_test, list_map, list_fold, list_loop,
         list_slice, text_steps, word_map, word_fold,
     )
 }  # fmt: skip

@@ -26,7 +26,7 @@ def make_inputs(draft: Draft, rng: Random) -> tuple[list[list[Any]], list[list[A
 
 
 def _collect(
-    draft: Draft, rng: Random, count: int, makers: "dict[str, _Maker]", seen: set[str]
+    draft: Draft, rng: Random, count: int, makers: dict[str, "_Maker"], seen: set[str]
 ) -> list[list[Any]]:
     found: list[list[Any]] = []
     while len(found) < count:
@@ -57,16 +57,6 @@ def _edgy_int(draft: Draft, rng: Random) -> int:
         edge = rng.choice(_edges(draft))
         return edge if rng.random() < 0.8 else -edge
     return rng.choice((rng.randint(-60, -1), rng.randint(41, 120), 1000, -999))
-
-
-def _count(draft: Draft, rng: Random) -> int:
-    return rng.randint(8, 24)
-
-
-def _edgy_count(draft: Draft, rng: Random) -> int:
-    if rng.random() < 0.5:
-        return max(0, min(40, rng.choice(_edges(draft))))
-    return rng.randint(0, 40)
 
 
 def _ints(draft: Draft, rng: Random) -> list[int]:
@@ -114,10 +104,7 @@ def _edgy_word(draft: Draft, rng: Random) -> str:
 
 
 _Maker = Callable[[Draft, Random], Any]
-_ORDINARY: dict[str, _Maker] = {
-    "int": _int, "count": _count, "ints": _ints, "text": _text, "words": _words,
-}  # fmt: skip
+_ORDINARY: dict[str, _Maker] = {"int": _int, "ints": _ints, "text": _text, "words": _words}
 _EDGY: dict[str, _Maker] = {
-    "int": _edgy_int, "count": _edgy_count, "ints": _edgy_ints, "text": _edgy_text,
-    "words": _edgy_words,
+    "int": _edgy_int, "ints": _edgy_ints, "text": _edgy_text, "words": _edgy_words,
 }  # fmt: skip

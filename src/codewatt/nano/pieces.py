@@ -61,7 +61,9 @@ class _Kind:
     atom: bool = False
 
 
-def _fill(kind: _Kind, rng: Random, constant: int) -> Piece:
+def _fill(kind: _Kind, rng: Random) -> Piece:
+    """A piece of that kind, its wording and its constant (one digit, not 0 or 1) drawn."""
+    constant = rng.randint(2, 9)
     text = str(constant)
     has_gap = "{k}" in kind.key
     return Piece(
@@ -79,7 +81,7 @@ _NUMBER_STEPS = (
     _Kind("subtract {k}", ("subtract {k} from {o}", "decrease {o} by {k}"), "{x} - {k}"),
     _Kind("multiply {k}", ("multiply {o} by {k}", "scale {o} by {k}"), "{x} * {k}"),
     _Kind("modulo {k}", ("reduce {o} modulo {k}",), "{x} % {k}"),
-    _Kind("divide {k}", ("divide {o} by {k}",), "{x} // {k}"),
+    _Kind("divide {k}", ("floor divide {o} by {k}",), "{x} // {k}"),
     _Kind("square", ("square {o}",), "{x} ** 2"),
     _Kind("negate", ("negate {o}", "flip the sign of {o}"), "-{x}"),
     _Kind("abs", ("drop the sign of {o}",), "abs({x})", True, True),
@@ -92,7 +94,7 @@ _NUMBER_CONDITIONS = (
     _Kind("<= {k}", ("at most {k}",), "{x} <= {k}"),
     _Kind("!= {k}", ("different from {k}",), "{x} != {k}"),
     _Kind("multiple {k}", ("divisible by {k}",), "{x} % {k} == 0"),
-    _Kind("even", ("even",), "{x} % 2 == 0"),
+    _Kind("multiple 2", ("even",), "{x} % 2 == 0"),
     _Kind("odd", ("odd",), "{x} % 2 == 1"),
 )
 
@@ -127,19 +129,19 @@ _NUMBER_FOLDS = (
 )
 
 
-def number_step(rng: Random, largest: int = 9) -> Piece:
-    """A step from a number to a number; its constant lies between 2 and `largest`."""
-    return _fill(rng.choice(_NUMBER_STEPS), rng, rng.randint(2, largest))
+def number_step(rng: Random) -> Piece:
+    """A step from a number to a number."""
+    return _fill(rng.choice(_NUMBER_STEPS), rng)
 
 
-def number_steps(rng: Random, count: int, largest: int = 9) -> list[Piece]:
+def number_steps(rng: Random, count: int) -> list[Piece]:
     """Steps in which no two neighbours are of one kind, as "add 2, add 3" is nobody's wish."""
-    return _different(rng, count, lambda: number_step(rng, largest))
+    return _different(rng, count, lambda: number_step(rng))
 
 
-def number_condition(rng: Random, largest: int = 9) -> Piece:
-    """A condition on a number; its constant lies between 2 and `largest`."""
-    return _fill(rng.choice(_NUMBER_CONDITIONS), rng, rng.randint(2, largest))
+def number_condition(rng: Random) -> Piece:
+    """A condition on a number."""
+    return _fill(rng.choice(_NUMBER_CONDITIONS), rng)
 
 
 def number_conditions(rng: Random) -> tuple[Piece, Piece]:
@@ -150,12 +152,12 @@ def number_conditions(rng: Random) -> tuple[Piece, Piece]:
 
 def number_fold(rng: Random) -> Piece:
     """A fold of numbers; of none it is 0."""
-    return _fill(rng.choice(_NUMBER_FOLDS), rng, 0)
+    return _fill(rng.choice(_NUMBER_FOLDS), rng)
 
 
 def list_steps(rng: Random, count: int) -> list[Piece]:
     """Steps from a list to a list: slices and order."""
-    return _different(rng, count, lambda: _fill(rng.choice(_LIST_STEPS), rng, rng.randint(2, 9)))
+    return _different(rng, count, lambda: _fill(rng.choice(_LIST_STEPS), rng))
 
 
 def text_steps(rng: Random, count: int) -> list[Piece]:
@@ -165,38 +167,24 @@ def text_steps(rng: Random, count: int) -> list[Piece]:
 
 def _text_step(rng: Random) -> Piece:
     choice = rng.random()
-    a, b = rng.sample(_LETTERS, 2)
+    a = rng.choice(_LETTERS)
     if choice < 0.1:
         return Piece(f"append {a}", f"append '{a}' to {{o}}", f"{{x}} + '{a}'", letters=a)
     if choice < 0.2:
-        code = f"{{x}}.replace('{a}', '{b}')"
-        return Piece(f"replace {a} {b}", f"replace '{a}' with '{b}' in {{o}}", code, False, True)
-    if choice < 0.3:
         code = f"{{x}}.replace('{a}', '')"
         return Piece(f"remove {a}", f"remove '{a}' from {{o}}", code, False, True, (), a)
-    return _fill(rng.choice(_TEXT_STEPS), rng, rng.randint(2, 9))
-
-
-def letter_condition(rng: Random) -> Piece:
-    """A condition on one character, in words that follow "characters"."""
-    a = rng.choice(_LETTERS)
-    return rng.choice(
-        (
-            Piece("vowel", "in 'aeiou'", "{x} in 'aeiou'", letters="aeiouAEIOU"),
-            Piece("digit", "that are digits", "{x}.isdigit()", letters="0159"),
-            Piece("upper", "that are capitals", "{x}.isupper()", letters="ABYZ"),
-            Piece(f"= {a}", f"equal to '{a}'", f"{{x}} == '{a}'", letters=a + a.upper()),
-            Piece(f"!= {a}", f"different from '{a}'", f"{{x}} != '{a}'", letters=a),
-            Piece(f"before {a}", f"before '{a}'", f"{{x}} < '{a}'", letters=a),
-        )
-    )
+    if choice < 0.3:
+        b = rng.choice(_LETTERS.replace(a, ""))
+        code = f"{{x}}.replace('{a}', '{b}')"
+        return Piece(f"replace {a} {b}", f"replace '{a}' with '{b}' in {{o}}", code, atom=True)
+    return _fill(rng.choice(_TEXT_STEPS), rng)
 
 
 def word_condition(rng: Random) -> Piece:
     """A condition on a word, in words that follow "string": "string longer than 3"."""
     a = rng.choice(_LETTERS)
     if rng.random() < 0.5:
-        return _fill(rng.choice(_LENGTH_CONDITIONS), rng, rng.randint(2, 9))
+        return _fill(rng.choice(_LENGTH_CONDITIONS), rng)
     return rng.choice(
         (
             Piece(f"starts {a}", f"starting with '{a}'", f"{{x}}.startswith('{a}')", letters=a),

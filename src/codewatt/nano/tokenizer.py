@@ -1,7 +1,8 @@
 """Nano's tokenizer: byte-level BPE as StarCoder2 has it, trained on the training text.
 
-Digits stand alone (with the blank before them), and a line's break merges with the indentation that follows it. A prompt
-that ends in a bare newline therefore ends in a token that training never showed there.
+Digits stand alone (with the blank before them), and a line's break merges with the indentation
+that follows it. A prompt that ends in a bare newline therefore ends in a token that training
+never showed there.
 """
 
 from collections.abc import Iterable
@@ -14,10 +15,12 @@ from codewatt.files import read_json, write_json
 EOS = "<|endoftext|>"
 PAD = "<|pad|>"
 _BYTES = 256
-# transformers maps the model types starcoder2 and qwen2 to tokenizer classes with a
-# pre-tokeniser of their own, which replaces the saved one. It loads tokenizer.json as it is
-# when tokenizer_config.json names this class.
-_TOKENIZER_CLASS = "PreTrainedTokenizerFast"
+# AutoTokenizer distrusts the tokenizer class that a folder of these model types names. It builds
+# the model type's own tokenizer instead, which parts text otherwise than tokenizer.json says.
+# It believes a folder that has an auto_map, even an empty one (transformers 5.23,
+# tokenization_auto.py, MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS); save_pretrained keeps it.
+_DISTRUSTED_MODEL_TYPES = ("qwen2",)
+_EMPTY_AUTO_MAP = {"AutoTokenizer": [None, None]}
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
@@ -54,10 +57,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     )
 
 
-def save_tokenizer(tokenizer: Any, directory: Path) -> None:
-    """Save the tokenizer so that AutoTokenizer reads it back as it is, in any model's folder."""
+def save_tokenizer(tokenizer: Any, directory: Path, model_type: str) -> None:
+    """Save the tokenizer so that AutoTokenizer reads it back as it is in a model's folder.
+
+    Args:
+        model_type: of the model's config.json in the same folder.
+    """
     tokenizer.save_pretrained(directory)
     path = directory / "tokenizer_config.json"
     config = read_json(path)
-    config["tokenizer_class"] = _TOKENIZER_CLASS
+    config["tokenizer_class"] = "TokenizersBackend"
+    if model_type in _DISTRUSTED_MODEL_TYPES:
+        config["auto_map"] = _EMPTY_AUTO_MAP
     write_json(path, config)

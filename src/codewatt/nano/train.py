@@ -49,7 +49,7 @@ def train_nano(settings: dict[str, Any], directory: Path, threads: int) -> dict[
         batches = _batches(functions, tokenizer, checked)
         curve, tokens = _fit(model, batches, checked)
         model.save_pretrained(directory)
-        save_tokenizer(tokenizer, directory)
+        save_tokenizer(tokenizer, directory, model.config.model_type)
     return {
         "settings": checked.to_dict(),
         "threads": threads,
@@ -78,6 +78,7 @@ def build_model(settings: NanoSettings, tokenizer: Any) -> Any:
         "num_attention_heads": settings.heads,
         "num_key_value_heads": settings.kv_heads,
         "max_position_embeddings": settings.max_tokens,
+        "initializer_range": settings.initializer_range,
         "tie_word_embeddings": True,
         "bos_token_id": tokenizer.eos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
@@ -115,7 +116,7 @@ def _batches(
     ]
     pool = settings.batch_size * _SORTED_BATCHES
     order = Random(f"nano batches {settings.seed}")
-    batches = []
+    batches: list[tuple[Any, Any]] = []
     for start in range(0, len(rows), pool):
         near = sorted(rows[start : start + pool], key=lambda row: len(row[0]))
         cut = [

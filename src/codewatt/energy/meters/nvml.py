@@ -16,13 +16,17 @@ from typing import Any
 
 from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
 from codewatt.energy.meters.gpus import PhysicalGpu, SelectedBy, UnresolvedGpusError, select_gpus
+from codewatt.energy.meters.staircase import Staircase
 from codewatt.energy.settings import SamplerSettings
 
 _MILLI = 1e-3
 
 
 class NvmlMeter(Meter):
-    """Energy at every read; power, and clock, temperature and the like, when they are due."""
+    """Power at every read; energy when the counter steps; clock and the like when they are due.
+
+    Readings of energy_j are the counter's steps, timed within half an interval (`Staircase`).
+    """
 
     settle_s = 0.25  # the counter moves every 100 ms
 
@@ -36,7 +40,8 @@ class NvmlMeter(Meter):
     ) -> None:
         self._gpus = [_Gpu(nvml, gpu, job_pid) for gpu in gpus]
         self._nvml = nvml
-        self._settings, self._power_due_s, self._state_due_s = settings, 0.0, 0.0
+        self._settings, self._state_due_s = settings, 0.0
+        self._steps = {gpu.uuid: Staircase(settings.nvml_interval_s) for gpu in gpus}
         driver = _text(nvml.nvmlSystemGetDriverVersion())
         super().__init__(
             MeterInfo(
@@ -47,7 +52,6 @@ class NvmlMeter(Meter):
                 [gpu.facts for gpu in self._gpus],
                 {
                     "selected_by": selected_by,
-                    "power_interval_s": settings.nvml_power_interval_s,
                     "state_interval_s": settings.nvml_state_interval_s,
                 },
             )
@@ -63,15 +67,15 @@ class NvmlMeter(Meter):
         """Readings of all devices; a failing field is left out and counted."""
         readings: list[Reading] = []
         now_s = time.monotonic()
-        with_power, with_state = now_s >= self._power_due_s, now_s >= self._state_due_s
-        if with_power:
-            self._power_due_s = now_s + self._settings.nvml_power_interval_s
+        with_state = now_s >= self._state_due_s
         if with_state:
             self._state_due_s = now_s + self._settings.nvml_state_interval_s
         for gpu in self._gpus:
+            steps = self._steps[gpu.uuid]
+            with_energy = steps.due(now_s)
             fields = {
-                **gpu.energy,
-                **(gpu.power if with_power else {}),
+                **(gpu.energy if with_energy else {}),
+                **gpu.power,
                 **(gpu.state if with_state else {}),
             }
             for quantity, read in fields.items():
@@ -82,6 +86,11 @@ class NvmlMeter(Meter):
                 except self._nvml.NVMLError as error:
                     self.failures[f"{quantity}: {error}"] += 1
                     continue
+                if quantity == "energy_j":
+                    step = steps.step(t_s, value)
+                    if step is None:
+                        continue
+                    t_s, value = step
                 readings.append(Reading(t_s, "gpu", gpu.uuid, quantity, value))
         return readings
 

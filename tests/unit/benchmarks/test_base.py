@@ -1,0 +1,61 @@
+"""Tasks are read as HumanEval+ writes them, and mistakes are named."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewatt.benchmarks.base import Task, read_tasks, write_tasks
+from codewatt.errors import CodewattError
+from codewatt.files import write_jsonl
+
+ROW: dict[str, Any] = {
+    "task_id": "T/0",
+    "prompt": "def f(x):\n",
+    "entry_point": "f",
+    "canonical_solution": "    return x\n",
+    "base_input": [[1], [[2, 3]]],
+    "plus_input": [],
+    "atol": 0,
+    "contract": "not read",
+}
+
+
+@pytest.mark.parametrize("name", ["tasks.jsonl", "tasks.jsonl.gz"])
+def test_tasks_come_back_as_written(tmp_path: Path, name: str) -> None:
+    tasks = [Task.from_row({**ROW, "task_id": f"T/{i}"}, "here") for i in range(3)]
+    write_tasks(tmp_path / name, tasks)
+    assert read_tasks(tmp_path / name) == tasks
+    assert tasks[0].inputs("base") == [[1], [[2, 3]]]
+    assert tasks[0].inputs("plus") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("task_id", ""), ("task_id", 3), ("prompt", None), ("entry_point", "no name"),
+        ("canonical_solution", 1), ("base_input", [1]), ("base_input", {}), ("plus_input", None),
+        ("atol", -1), ("atol", "x"), ("atol", True), ("atol", float("inf")),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_named_with_file_and_line(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    path = tmp_path / "tasks.jsonl"
+    write_jsonl(path, [ROW, {**ROW, "task_id": "T/1", field: value}])
+    with pytest.raises(CodewattError, match=f"tasks.jsonl:2: {field}: expected") as error:
+        read_tasks(path)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_fields_twins_and_empty_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    write_jsonl(path, [{key: value for key, value in ROW.items() if key != "base_input"}])
+    with pytest.raises(CodewattError, match=r"base_input: expected .* found nothing"):
+        read_tasks(path)
+    write_jsonl(path, [ROW, ROW])
+    with pytest.raises(CodewattError, match=r"tasks.jsonl:2: task_id: 'T/0' is there twice"):
+        read_tasks(path)
+    write_jsonl(path, [])
+    with pytest.raises(CodewattError, match="no task in it"):
+        read_tasks(path)

@@ -1,0 +1,221 @@
+"""NVML through functions with the real binding's signatures: units, gaps and absence."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import create_autospec
+
+import pynvml
+import pytest
+
+from codewatt.energy.meters import nvml
+from codewatt.energy.meters.base import Meter
+from codewatt.energy.meters.nvml import open_nvml, strangers
+from codewatt.energy.settings import SamplerSettings
+
+UUID = "GPU-aaa"
+
+
+class Clock:
+    """time.monotonic that moves when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+class FakeNvml:
+    """One GPU: what it answers to each call; an NVMLError is raised."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {
+            "nvmlInit": None,
+            "nvmlShutdown": None,
+            "nvmlSystemGetDriverVersion": "580.1",
+            "nvmlDeviceGetCount": 1,
+            "nvmlDeviceGetHandleByIndex": "handle",
+            "nvmlDeviceGetHandleByUUID": "handle",
+            "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": "handle",
+            "nvmlDeviceGetName": "NVIDIA H200",
+            "nvmlDeviceGetUUID": UUID,
+            "nvmlDeviceGetTotalEnergyConsumption": 5_000_000,
+            "nvmlDeviceGetPowerUsage": 81_000,
+            "nvmlDeviceGetFieldValues": [self.field(pynvml.NVML_SUCCESS, 123_456)],
+            "nvmlDeviceGetClockInfo": 1980,
+            "nvmlDeviceGetTemperature": 40,
+            "nvmlDeviceGetCurrentClocksThrottleReasons": 4,
+            "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=50),
+            "nvmlDeviceGetMemoryInfo": SimpleNamespace(used=1 << 30, total=1 << 37),
+            "nvmlDeviceGetComputeRunningProcesses": [],
+            "nvmlDeviceGetGraphicsRunningProcesses": [],
+            "nvmlDeviceGetEnforcedPowerLimit": 700_000,
+            "nvmlDeviceGetPersistenceMode": 1,
+            "nvmlDeviceGetEccMode": [1, 1],
+            "nvmlDeviceGetMigMode": [0, 0],
+        }
+        for name in self.answers:
+            setattr(self, name, create_autospec(getattr(pynvml, name), side_effect=self._say(name)))
+
+    @staticmethod
+    def field(status: int, milliwatts: int) -> SimpleNamespace:
+        return SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=milliwatts))
+
+    def _say(self, name: str) -> Callable[..., Any]:
+        def answer(*_: Any, **__: Any) -> Any:
+            value = self.answers[name]
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        """Constants and exceptions are the real ones."""
+        return getattr(pynvml, name)
+
+
+NOT_SUPPORTED = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(nvml, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> FakeNvml:
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    return fake
+
+
+def opened(gpu_ids: list[str] | None = None, environment: dict[str, str] | None = None) -> Meter:
+    return open_nvml(SamplerSettings(), gpu_ids, os.getpid(), environment or {})
+
+
+def latest(meter: Meter) -> dict[str, float]:
+    return {reading.quantity: reading.value for reading in meter.read()}
+
+
+def test_units_and_facts(gpu: FakeNvml, clock: Clock) -> None:
+    meter = opened()
+    clock.now_s += 1
+    gpu.answers["nvmlDeviceGetTotalEnergyConsumption"] = 5_012_500
+    assert latest(meter) == {
+        "energy_j": pytest.approx(5012.5),
+        "power_w": pytest.approx(123.456),
+        "sm_clock_mhz": 1980,
+        "temperature_c": 40,
+        "throttle_reasons": 4,
+        "utilisation": 0.5,
+        "memory_used_bytes": 1 << 30,
+        "other_processes": 0,
+    }
+    device = meter.info.devices[0]
+    assert device["power_reading"] == "instant"
+    assert device["power_limit_w"] == 700.0
+    assert device["mig_mode"] is False
+    assert meter.info.components["gpu"].status == "measured"
+    assert meter.info.version == "driver 580.1"
+
+
+def test_the_averaged_power_is_told_from_the_instant_one(gpu: FakeNvml, clock: Clock) -> None:
+    gpu.answers["nvmlDeviceGetFieldValues"] = [gpu.field(pynvml.NVML_ERROR_NOT_SUPPORTED, 0)]
+    meter = opened()
+    assert meter.info.devices[0]["power_reading"] == "average"
+    assert latest(meter)["power_w"] == pytest.approx(81.0)
+
+
+def test_a_field_that_is_not_supported_is_absent_and_named(gpu: FakeNvml, clock: Clock) -> None:
+    for name in ("Temperature", "UtilizationRates", "MigMode", "TotalEnergyConsumption"):
+        gpu.answers[f"nvmlDeviceGet{name}"] = NOT_SUPPORTED
+    meter = opened()
+    clock.now_s += 1
+    assert not {"temperature_c", "utilisation", "energy_j"} & set(latest(meter))
+    device = meter.info.devices[0]
+    assert device["unsupported"] == ["energy_j", "temperature_c", "utilisation"]
+    assert device["mig_mode"] is None
+    assert meter.info.components["gpu"].method == "NVML power samples, integrated"
+    assert not meter.failures
+
+
+def test_neither_energy_nor_power_is_unavailable(gpu: FakeNvml) -> None:
+    for name in ("TotalEnergyConsumption", "PowerUsage", "FieldValues"):
+        gpu.answers[f"nvmlDeviceGet{name}"] = NOT_SUPPORTED
+    assert opened().info.components["gpu"].status == "unavailable"
+
+
+def test_a_read_that_fails_later_is_left_out_and_counted(gpu: FakeNvml, clock: Clock) -> None:
+    meter = opened()
+    gpu.answers["nvmlDeviceGetFieldValues"] = pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+    clock.now_s += 1
+    assert "power_w" not in latest(meter)
+    assert list(meter.failures) == ["power_w: Unknown Error"]
+
+
+def test_energy_is_read_when_it_steps_and_state_when_due(gpu: FakeNvml, clock: Clock) -> None:
+    """10 s of a counter that steps by 30 J every 0.1 s: 300 W whichever way it is read."""
+    meter, readings = opened(), []
+    first_s = clock.now_s
+    for tick in range(1, 500):
+        clock.now_s = first_s + tick * 0.02
+        steps = int((clock.now_s - first_s + 1e-9) / 0.1)
+        gpu.answers["nvmlDeviceGetTotalEnergyConsumption"] = 5_000_000 + 30_000 * steps
+        readings += meter.read()
+    energy = [(r.t_s, r.value) for r in readings if r.quantity == "energy_j"]
+    watts = (energy[-1][1] - energy[0][1]) / (energy[-1][0] - energy[0][0])
+    assert len(energy) == 99
+    assert watts == pytest.approx(300, rel=0.01)
+    assert len([r for r in readings if r.quantity == "power_w"]) == 499
+    assert len([r for r in readings if r.quantity == "sm_clock_mhz"]) == pytest.approx(20, abs=1)
+    calls = gpu.nvmlDeviceGetTotalEnergyConsumption.call_count  # type: ignore[attr-defined]
+    assert calls < 320
+
+
+def test_only_the_jobs_gpu_is_read(gpu: FakeNvml) -> None:
+    opened(environment={"CUDA_VISIBLE_DEVICES": "0"})
+    gpu.nvmlDeviceGetHandleByUUID.assert_called_with(UUID)  # type: ignore[attr-defined]
+
+
+def reason(meter: Meter) -> str:
+    assert meter.read() == []
+    assert meter.info.interval_s is None
+    assert meter.info.components["gpu"].status == "unavailable"
+    return meter.info.components["gpu"].detail or ""
+
+
+def test_absence_is_explained(gpu: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "the job was given no GPU" in reason(opened(gpu_ids=[]))
+    assert "no GPU" in reason(opened(environment={"CUDA_VISIBLE_DEVICES": ""}))
+    assert "GPU-b is not one of" in reason(opened(gpu_ids=["GPU-b"]))
+    gpu.answers["nvmlDeviceGetHandleByIndex"] = pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+    assert "no GPU" in reason(opened())
+    gpu.answers["nvmlInit"] = pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+    assert "no NVIDIA driver" in reason(opened())
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert "pip install nvidia-ml-py" in reason(opened())
+
+
+def test_strangers_are_processes_that_are_not_the_jobs() -> None:
+    child = subprocess.Popen(["sleep", "30"])
+    try:
+        assert strangers({os.getpid(), child.pid}, os.getpid()) == 0
+        assert strangers({os.getpid()}, child.pid) == 1
+        assert strangers(set(), os.getpid()) == 0
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_one_process_of_another_namespace_may_be_the_job_and_two_may_not() -> None:
+    unknown = {2**22 + 1, 2**22 + 2}  # above Linux's largest process id
+    assert strangers({min(unknown)}, os.getpid()) == 0
+    assert strangers(unknown, os.getpid()) == 1
+    assert strangers({*unknown, os.getpid()}, os.getpid()) == 2

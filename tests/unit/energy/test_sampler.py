@@ -1,0 +1,185 @@
+"""The sampler's process: it writes what it read, and ends with the job whatever happens to it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewatt.energy.measure import window_energy
+from codewatt.energy.sampler import Sampler
+from codewatt.energy.timeline import read_timeline
+from codewatt.errors import CodewattError
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samplers without CodeCarbon, whose start takes 2 s."""
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent" / "codecarbon.py").write_text("raise ImportError")
+    paths = [str(tmp_path / "absent"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+def gone(pid: int, within_s: float = 5.0) -> bool:
+    """Whether a process ends (a zombie has ended) within a time."""
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def process_of(sampler: Sampler) -> subprocess.Popen[bytes]:
+    assert sampler._process is not None
+    return sampler._process
+
+
+def test_a_real_job_gets_a_timeline_a_summary_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With CodeCarbon as installed; its own configuration must neither scale nor write."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home, here):
+        folder.mkdir()
+        (folder / ".codecarbon.config").write_text("[codecarbon]\npue=7\nforce_ram_power=999\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("CODECARBON_FORCE_RAM_POWER", "555")
+    monkeypatch.chdir(here)
+    with Sampler("timeline.parquet", {"codecarbon_interval_s": 0.2}) as sampler:
+        start_s = time.monotonic()
+        time.sleep(1.2)
+        end_s = time.monotonic()
+    assert capfd.readouterr() == ("", "")
+    assert {path.name for path in here.iterdir()} == {".codecarbon.config", "timeline.parquet"}
+    assert {path.name for path in home.iterdir()} == {".codecarbon.config"}
+
+    told = {meter["name"]: meter for meter in sampler.meters}
+    assert set(told) == {"nvml", "rapl", "host", "codecarbon"}
+    facts = told["codecarbon"]["facts"]
+    assert facts["mode"] in ("cpu_load", "intel_rapl", "constant")
+    if told["rapl"]["components"]["dram"]["status"] == "unavailable":
+        found = window_energy("timeline.parquet", start_s, end_s)
+        expected_j = facts["dram_power_w"] * (end_s - start_s)
+        assert found["energy_j"]["dram"] == pytest.approx(expected_j, rel=0.05)
+        assert found["status"]["dram"] == "modelled"
+        assert facts["dram_power_w"] < 500
+    read = sampler.summary["meters"]["codecarbon"]
+    assert read["reads"] >= 6
+    assert read["failures"] == {}
+    assert sampler.summary["startup_cpu_s"] > 0
+    assert 0 <= sampler.summary["cpu_share"] < 1
+    json.dumps(sampler.summary, allow_nan=False)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_timeline_describes_its_meters_and_outlives_an_interrupt(tmp_path: Path) -> None:
+    """An interrupt from the keyboard reaches the whole process group; it is the job's to handle."""
+    path = tmp_path / "deep" / "timeline.parquet"
+    with Sampler(path, {"host_interval_s": 0.05}, gpu_ids=[]) as sampler:
+        process_of(sampler).send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    timeline = read_timeline(path)
+    assert timeline.meters == sampler.meters
+    load = timeline.find("host", "host", "cpu_load")["machine"]
+    assert len(load.t_s) >= 6
+    assert load.unsound == 0
+    assert ((load.values >= 0) & (load.values <= 1)).all()
+    codecarbon = timeline.meter("codecarbon")
+    assert codecarbon is not None
+    assert "not installed" in codecarbon["components"]["cpu"]["detail"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_killed_sampler_is_one_line_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.parquet"
+
+    def job() -> None:
+        with Sampler(path) as sampler:
+            process_of(sampler).kill()
+
+    with pytest.raises(CodewattError, match=r"sampler ended early \(killed by SIGKILL\)") as caught:
+        job()
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_job_that_fails_leaves_no_timeline_and_its_own_error(tmp_path: Path) -> None:
+    path, pids = tmp_path / "timeline.parquet", []
+
+    def job() -> None:
+        with Sampler(path) as sampler:
+            pids.append(process_of(sampler).pid)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        job()
+    assert gone(pids[0], within_s=0.5)
+    assert not path.exists()
+
+
+_JOB = """
+import os, signal, sys, time
+from codewatt.energy.sampler import Sampler
+sampler = Sampler(sys.argv[1]).start()
+if sys.argv[2] == "forked":
+    sampler.wait_ready()
+    if os.fork() == 0:   # holds the sampler's pipes open
+        time.sleep(20)
+        os._exit(0)
+print(sampler._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("when", ["starting", "forked"])
+def test_the_sampler_ends_when_its_job_is_killed(tmp_path: Path, when: str) -> None:
+    path = tmp_path / "timeline.parquet"
+    job = subprocess.Popen(
+        [sys.executable, "-c", _JOB, str(path), when],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert job.stdout is not None
+    pid = int(job.stdout.readline())
+    try:
+        job.wait()
+        assert gone(pid)
+        assert not path.exists()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+        job.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"nvml_interval_s": 0}, r"energy\.nvml_interval_s: 0 s is not between 0.001 s and 60 s"),
+        ({"nvml_interval_s": "x"}, r"energy\.nvml_interval_s: 'x' is not a number"),
+        ({"codecarbon_interval_s": 0.05}, r"energy\.codecarbon_interval_s: 0.05 s is not between"),
+    ],
+)
+def test_bad_settings_fail_before_a_process_starts(settings: Any, message: str) -> None:
+    with pytest.raises(CodewattError, match=message):
+        Sampler("x.parquet", settings)
+
+
+def test_a_sampler_that_was_not_started_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CodewattError, match="not running"):
+        Sampler(tmp_path / "x.parquet").stop()

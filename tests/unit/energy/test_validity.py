@@ -1,0 +1,152 @@
+"""Each thing that makes a joule wrong fails its own expectation; nothing passes silently."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+GPU = ("nvml", "gpu", "GPU-0", "energy_j")
+POWER = ("nvml", "gpu", "GPU-0", "power_w")
+Measured = Callable[..., dict[str, Any]]
+
+
+def set_during(bench: Any, quantity: str, start_s: float, end_s: float, value: float) -> None:
+    key = ("nvml", "gpu", "GPU-0", quantity)
+    t_s, values = bench.series[key]
+    bench.series[key] = (t_s, np.where((t_s >= start_s) & (t_s < end_s), value, values))
+
+
+def without(bench: Any, key: Any, start_s: float, end_s: float) -> None:
+    """Take readings out of a series."""
+    t_s, values = bench.series[key]
+    kept = (t_s < start_s) | (t_s > end_s)
+    bench.series[key] = (t_s[kept], values[kept])
+
+
+def nvml(bench: Any, **facts: Any) -> None:
+    info = bench.meters["nvml"]
+    bench.meters["nvml"] = replace(info, facts={**info.facts, **facts})
+
+
+def mig(bench: Any) -> None:
+    info = bench.meters["nvml"]
+    bench.meters["nvml"] = replace(info, devices=[{**info.devices[0], "mig_mode": True}])
+
+
+def two_gpus(bench: Any) -> None:
+    info = bench.meters["nvml"]
+    for quantity in ("energy_j", "power_w"):
+        bench.series["nvml", "gpu", "GPU-1", quantity] = bench.series[
+            "nvml", "gpu", "GPU-0", quantity
+        ]
+    bench.meters["nvml"] = replace(
+        info,
+        devices=[*info.devices, {"device": "GPU-1", "name": "x"}],
+        facts={"selected_by": "all"},
+    )
+
+
+def hotter(bench: Any) -> None:
+    """Idle power after the repeats is a third higher."""
+    t_s, joules = bench.series[GPU]
+    bench.series[GPU] = (t_s, joules + np.clip(t_s - 1071, 0, None) * 33)
+
+
+def busy_host(bench: Any) -> None:
+    key = ("host", "host", "machine", "cpu_load")
+    bench.series[key] = (bench.series[key][0], np.full(len(bench.series[key][0]), 0.5))
+
+
+def samples_off(bench: Any) -> None:
+    t_s, watts = bench.series[POWER]
+    bench.series[POWER] = (t_s, watts * 1.07)
+
+
+def reset(bench: Any) -> None:
+    t_s, joules = bench.series[GPU]
+    bench.series[GPU] = (t_s, np.where(t_s < 1060, joules, joules - joules[0]))
+
+
+def failures(what: str) -> Callable[[Any], None]:
+    def change(bench: Any) -> None:
+        bench.sampler = {"meters": {"rapl": {"failures": {what: 3}}}}
+
+    return change
+
+
+def state(quantity: str, value: float) -> Callable[[Any], None]:
+    def change(bench: Any) -> None:
+        set_during(bench, quantity, 1055, 1058, value)
+
+    return change
+
+
+def drifting(bench: Any) -> None:
+    t_s, clocks = bench.series["nvml", "gpu", "GPU-0", "sm_clock_mhz"]
+    slower = np.where(t_s > 1050, 1980 - (t_s - 1050) * 30, clocks)
+    bench.series["nvml", "gpu", "GPU-0", "sm_clock_mhz"] = (t_s, slower)
+
+
+CASES: dict[str, tuple[Callable[[Any], None], str, str, int | None]] = {
+    "window_long_enough": (lambda b: None, "window_long_enough", "error", 0),
+    "shared": (state("other_processes", 1), "gpu_not_shared", "error", 1),
+    "mig": (mig, "no_mig", "error", None),
+    "throttled": (state("throttle_reasons", 0x40), "no_slowdown", "error", 1),
+    "capped": (state("throttle_reasons", 0x4), "no_power_cap", "warning", 1),
+    "drifting clocks": (drifting, "clocks_steady", "warning", 1),
+    "disagreement": (samples_off, "counter_agrees", "error", 1),
+    "reset": (reset, "energy_known", "error", 1),
+    "starved": (lambda b: without(b, GPU, 1055, 1058), "no_gaps", "error", 1),
+    "few readings": (lambda b: without(b, GPU, 1050.05, 1069.5), "enough_readings", "error", 1),
+    "whole box": (two_gpus, "gpu_selected", "error", None),
+    "unread gpu": (lambda b: nvml(b, not_polled=["GPU-9"]), "gpu_selected", "error", None),
+    "modelled": (lambda b: b.drop("rapl"), "energy_measured", "warning", None),
+    "failed reads": (failures("cpu package-0"), "reads_succeed", "warning", None),
+    "late reads": (failures("wrap may be unseen"), "no_wrap_unseen", "error", None),
+    "warming": (hotter, "idle_steady", "warning", None),
+    "busy host": (busy_host, "host_idle", "warning", None),
+    "no idle": (lambda b: b.windows.pop(2), "idle_known", "warning", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_fault_fails_its_expectation_in_its_repeat(
+    bench: Any, measured: Measured, case: str
+) -> None:
+    change, name, severity, repeat = CASES[case]
+    change(bench)
+    cell = measured(**({"min_window_s": 30} if name == "window_long_enough" else {}))
+    told = next(e for e in cell["expectations"] if (e["name"], e["repeat"]) == (name, repeat))
+    assert told["passed"] is False
+    assert told["severity"] == severity
+    assert told["limit"] is not None
+    assert told["detail"]
+    assert cell["valid"] is (severity == "warning")
+
+
+def test_a_sound_cell_passes_them_all(measured: Measured) -> None:
+    told = measured()["expectations"]
+    assert {e["name"] for e in told if e["passed"] is not True} == set()
+    assert {e["repeat"] for e in told} == {None, 0, 1}
+
+
+def test_a_fault_in_one_repeat_leaves_the_other(bench: Any, measured: Measured) -> None:
+    set_during(bench, "other_processes", 1055, 1058, 1)
+    told = [e for e in measured()["expectations"] if e["name"] == "gpu_not_shared"]
+    assert [e["passed"] for e in told] == [True, False]
+
+
+def test_what_was_not_recorded_is_not_judged(bench: Any, measured: Measured) -> None:
+    for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz", "power_w"):
+        del bench.series["nvml", "gpu", "GPU-0", quantity]
+    judged = {e["name"]: e["passed"] for e in measured()["expectations"]}
+    for name in ("gpu_not_shared", "no_slowdown", "clocks_steady", "counter_agrees"):
+        assert judged[name] is None
+
+
+def test_a_job_without_gpu_has_no_expectations_on_one(bench: Any, measured: Measured) -> None:
+    bench.drop("nvml")
+    names = {e["name"] for e in measured()["expectations"]}
+    assert not names & {"no_mig", "gpu_selected", "gpu_not_shared", "counter_agrees"}

@@ -1,0 +1,81 @@
+"""A small task, a judge for it, and a view into the sandbox."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewatt.benchmarks.base import Task
+from codewatt.evaluate.codec import decode
+from codewatt.evaluate.expected import Expected, SuiteAnswers
+from codewatt.evaluate.judge import Program, Verdict, judge
+from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.probe import probe_sandbox
+from codewatt.evaluate.sandbox import Request, Sandbox, Suite
+
+QUICK = Limits(min_time_s=0.3, suite_time_s=0.4, grace_s=0.3, next_s=1.0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sandbox(request: pytest.FixtureRequest) -> None:
+    missing = probe_sandbox()
+    if missing is not None:
+        pytest.fail(f"these tests judge programs, and {missing}")
+
+
+@pytest.fixture(scope="session")
+def quick_limits() -> Limits:
+    """Short times, so that a program that hangs costs a second and not a minute."""
+    return QUICK
+
+
+def succ_task(task_id: str = "Test/0") -> Task:
+    """answer(x) is x + 1; three base tests and two plus tests."""
+    return Task(
+        task_id, "def answer(x):\n", "answer", "    return x + 1\n", [[1], [2], [3]], [[10], [20]]
+    )
+
+
+def succ_expected(task_id: str = "Test/0") -> Expected:
+    """What the reference program of `succ_task` answers."""
+    return {
+        task_id: {
+            "base": SuiteAnswers([b"2", b"3", b"4"], [0.0] * 3, None),
+            "plus": SuiteAnswers([b"11", b"21"], [0.0] * 2, None),
+        }
+    }
+
+
+@pytest.fixture(scope="session")
+def judge_programs() -> Callable[..., list[Verdict]]:
+    """Judge programs for `succ_task`, with short limits."""
+
+    def judged(codes: list[str], limits: Limits = QUICK, jobs: int = 8) -> list[Verdict]:
+        programs = [Program("Test/0", code) for code in codes]
+        return judge([succ_task()], succ_expected(), programs, jobs=jobs, limits=limits)
+
+    return judged
+
+
+@pytest.fixture(scope="session")
+def look_inside() -> Callable[..., Any]:
+    """What `look()` of a program returns when it runs in the sandbox."""
+
+    def looked(code: str, limits: Limits = QUICK) -> Any:
+        said = b""
+        with Sandbox(Request(code, "look", [Suite([[]])]), limits) as sandbox:
+            while chunk := sandbox.read(0, 10.0):
+                said += chunk
+        lines = said.splitlines()
+        assert len(lines) == 3, said
+        assert lines[2] == b".", said
+        return decode(lines[1])
+
+    return looked
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[[], set[str]]:
+    """The names of all files below tmp_path."""
+    return lambda: {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}

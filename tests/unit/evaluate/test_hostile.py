@@ -1,0 +1,358 @@
+"""Hostile programs: each is contained, has failed, and leaves nothing behind.
+
+Where that can be told from inside, a program answers rightly only if its attack succeeded, so
+that a pass would be a breach. Many first undo EvalPlus's guard (`posix`, `ctypes`), so that it is
+the sandbox that holds them.
+"""
+
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codewatt.evaluate import sandbox
+from codewatt.evaluate.judge import Verdict
+from codewatt.evaluate.limits import Limits
+
+# What the attacks share: the functions that the guard took away, from where it does not look.
+TOOLS = """
+import ctypes, io, posix, signal, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+
+def tried(action):
+    try:
+        return bool(action())
+    except OSError:
+        return False
+
+def read(path):
+    return tried(lambda: io.FileIO(path).read())
+
+def write(path):
+    return tried(lambda: io.FileIO(path, "w").write(b"x"))
+
+def answer(x):
+    return x + 1 if attack() else None
+"""
+
+CONNECT = "import socket\ndef attack():\n"
+
+ATTACKS = {
+    "connect to an address": CONNECT
+    + "    return tried(lambda: socket.create_connection(('1.1.1.1', 53), 0.2) or True)\n",
+    "connect to this machine": CONNECT
+    + "    return tried(lambda: socket.create_connection(('127.0.0.1', {port}), 0.2) or True)\n",
+    "ask for a name": CONNECT + "    return tried(lambda: socket.getaddrinfo('example.com', 80))\n",
+    "connect to an abstract socket": CONNECT
+    + "    s = socket.socket(socket.AF_UNIX)\n"
+    + "    return tried(lambda: s.connect('\\0{abstract}') or True)\n",
+    "reach the virtual machine's host": CONNECT
+    + "    return tried(lambda: socket.socket(socket.AF_VSOCK) and True)\n",
+    "talk to the kernel's netlink": CONNECT
+    + "    return tried(lambda: socket.socket(socket.AF_NETLINK) and True)\n",
+    "read the users": "def attack(): return read('/etc/passwd') or read('/etc/shadow')\n",
+    "read a file of the user": "def attack(): return read('{secret}')\n",
+    "read the checkout": "def attack(): return read('{checkout}/pyproject.toml')\n",
+    "read the benchmark's package": "def attack(): return read('{package}')\n",
+    "read the first process's environment": "def attack():\n"
+    "    return tried(lambda: b'CODEWATT_SECRET' in io.FileIO('/proc/1/environ').read())\n",
+    "read the environment": "import os\n"
+    "def attack(): return 'CODEWATT_SECRET' in str([*os.environ, *posix.environ])\n",
+    "see the machine's processes": "def attack():\n"
+    "    return sum(name.isdigit() for name in posix.listdir('/proc')) > 8\n",
+    "write outside": "def attack():\n"
+    "    return any([write(folder + '/x') for folder in\n"
+    "                ('', '/usr/lib', '/etc', '/dev', '/runner', '/proc/sys', '{folder}')])\n",
+    "write to the interpreter": "def attack():\n"
+    "    return write(sys.executable) or write(io.__file__)\n",
+    "mount something": "def attack():\n"
+    "    return libc.mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0\n",
+    "enter a namespace of its own": "def attack():\n    return libc.unshare(0x10000000) == 0\n",
+    "become root": "def attack():\n"
+    "    return libc.setresuid(0, 0, 0) == 0 or libc.setgid(0) == 0\n",
+    "trace the parent": "def attack():\n    return libc.ptrace(16, posix.getppid(), 0, 0) == 0\n",
+    "hold memory that no limit counts": "def attack():\n"
+    "    return libc.memfd_create(b'x', 0) >= 0 or libc.shmget(0, 1 << 20, 0o1600) >= 0\n",
+    "kill outside": "def attack():\n    return tried(lambda: posix.kill({pid}, 9) or True)\n",
+    "address space": "def attack():\n"
+    "    try:\n"
+    "        return bytearray(5 << 30)\n"
+    "    except MemoryError:\n"
+    "        return False\n",
+    "fill /tmp": "def attack():\n"
+    "    stream = io.FileIO('/tmp/a', 'w')\n"
+    "    more = io.FileIO('/tmp/b', 'w')\n"
+    "    for _ in range(90):\n"
+    "        if not tried(lambda: stream.write(bytes(1 << 20)) + more.write(bytes(1 << 20))):\n"
+    "            return False\n"
+    "    return True\n",
+    "fork bomb": "import time\ndef attack():\n"
+    "    while True:\n"
+    "        try:\n"
+    "            posix.fork()\n"
+    "        except OSError:\n"
+    "            pass\n",
+    "threads without end": "import threading\ndef attack():\n"
+    "    while True:\n"
+    "        try:\n"
+    "            threading.Thread(target=time.sleep, args=(9,)).start()\n"
+    "        except RuntimeError:\n"
+    "            time.sleep(0.01)\n",
+    "memory of many processes": "def attack():\n"
+    "    for _ in range(8):\n"
+    "        if posix.fork() == 0:\n"
+    "            break\n"
+    "    held = bytearray(200 << 20)\n"
+    "    for i in range(0, len(held), 4096): held[i] = 1\n"
+    "    time.sleep(30)\n",
+    "a loop": "def attack():\n    while True: pass\n",
+    "a loop while it is loaded": "while True: pass\n",
+    "a loop that swallows": "def attack():\n"
+    "    while True:\n"
+    "        try:\n"
+    "            n = 0\n"
+    "            while True: n += 1\n"
+    "        except BaseException: pass\n",
+    "a loop that ignores signals": "def attack():\n"
+    "    for number in range(1, 65):\n"
+    "        try: signal.signal(number, signal.SIG_IGN)\n"
+    "        except (OSError, ValueError): pass\n"
+    "    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
+    "    while True: pass\n",
+    "a loop without its timer": "def attack():\n"
+    "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+    "    while True: pass\n",
+    "printing without end": "def attack():\n    while True: print('x' * 100000)\n",
+    "raw output without end": "def attack():\n"
+    "    while True: posix.write(1, b'x' * 100000), posix.write(2, b'x' * 100000)\n",
+    "results without end": "def attack():\n    while True: posix.write(FD, b'2')\n",
+    "empty results without end": "def attack():\n    while True: posix.write(FD, b'\\n' * 4096)\n",
+    "forged results": "def attack():\n"
+    "    posix.write(FD, b'true\\n2\\n3\\n4\\n.\\n')\n    posix._exit(0)\n",
+    "forged end": "def attack():\n    posix.write(FD, b'.\\n')\n    posix._exit(0)\n",
+    "forged digests": "def attack():\n    posix.write(FD, b'#' + b'0' * 64 + b' 1\\n' * 5)\n",
+    "a result of brackets": "def attack():\n    posix.write(FD, b'[' * 60000 + b'\\n')\n",
+    "results that are not text": "def attack():\n    posix.write(FD, bytes(range(256)) + b'\\n')\n",
+    "a result that unrolls": "def attack():\n"
+    '    posix.write(FD, b\'{"tuple":{"range":[0,1000000000000,1]}}\\n\')\n',
+    "an array that unrolls": "def attack():\n"
+    '    posix.write(FD, b\'{"ndarray":["<i8",[9],[{"range":[0,1000000000000,1]}]]}\\n\')\n',
+    "kill the parent": "def attack():\n    posix.kill(posix.getppid(), 9)\n    time.sleep(9)\n",
+    "stop the parent": "def attack():\n    posix.kill(posix.getppid(), 19)\n    time.sleep(9)\n",
+    "kill the first process": "def attack():\n    posix.kill(1, 9)\n    return False\n",
+    "kill everybody": "def attack():\n    posix.kill(-1, 9)\n    posix.kill(0, 9)\n",
+    "os._exit(0)": "def attack(): posix._exit(0)\n",
+    "os._exit while it is loaded": "posix._exit(0)\n",
+    "sys.exit": "def attack(): sys.exit(0)\n",
+    "raise SystemExit while it is loaded": "raise SystemExit(0)\n",
+    "raise KeyboardInterrupt": "def attack(): raise KeyboardInterrupt\n",
+    "abort": "def attack(): libc.abort()\n",
+    "equal to everything": "class Yes:\n"
+    "    __eq__ = lambda self, other: True\n"
+    "    __hash__ = None\n"
+    "def answer(x): return Yes()\n",
+    "a number equal to everything": "class Yes(int):\n"
+    "    def __eq__(self, other): return True\n"
+    "    __ne__ = __lt__ = __gt__ = __eq__\n"
+    "def answer(x): return Yes(-1)\n",
+    "a class that lies": "class Meta(type):\n"
+    "    def __eq__(self, other): return True\n"
+    "    def __hash__(self): return hash(int)\n"
+    "    def __instancecheck__(self, other): return True\n"
+    "class Yes(metaclass=Meta):\n"
+    "    __class__ = int\n"
+    "    def __eq__(self, other): return True\n"
+    "    def __getattr__(self, name): return lambda *a, **k: 2\n"
+    "def answer(x): return Yes()\n",
+    "patch through the stack": "def attack():\n"
+    "    frame = sys._getframe()\n"
+    "    while frame:\n"
+    "        for space in (frame.f_globals, frame.f_locals):\n"
+    "            for name in ('_encode', '_send', '_line'):\n"
+    "                if callable(space.get(name)): space[name] = lambda *a: b'true'\n"
+    "        frame = frame.f_back\n",
+    "patch through gc": "import gc, types\n"
+    "def attack():\n"
+    "    for thing in gc.get_objects():\n"
+    "        if isinstance(thing, types.FunctionType) and thing.__name__ in ('_line', 'encode'):\n"
+    "            thing.__code__ = (lambda *a: b'true').__code__\n",
+    "patch the modules": "import builtins, json, struct\n"
+    "def attack():\n"
+    "    for module in (json, json.encoder, struct, time, builtins):\n"
+    "        for name in ('dumps', 'pack', 'perf_counter', 'len', 'type', 'set', 'map'):\n"
+    "            if hasattr(module, name): setattr(module, name, lambda *a, **k: 2)\n",
+    "write what is expected": "import os\n"
+    "def attack():\n"
+    "    found = [os.path.join(folder, name) for top in ('/tmp', '/runner', '/dev')\n"
+    "             for folder, _, names in os.walk(top) for name in names]\n"
+    "    return any([write(path) for path in found if 'expected' in path])\n",
+    "daemons": "def attack():\n"
+    "    if posix.fork() == 0:\n"
+    "        posix.setsid()\n"
+    "        if posix.fork() == 0:\n"
+    "            for number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)\n"
+    "            time.sleep(600)\n"
+    "        posix._exit(0)\n",
+    "a daemon that holds the results": "def attack():\n"
+    "    if posix.fork() == 0:\n"
+    "        time.sleep(600)\n"
+    "    posix._exit(0)\n",
+    "deep recursion": "def attack():\n"
+    "    sys.setrecursionlimit(10**9)\n"
+    "    def down(n): return down(n + 1) + 1\n"
+    "    return down(0)\n",
+    "deep recursion in C": "def attack():\n"
+    "    sys.setrecursionlimit(10**9)\n"
+    "    thing = []\n"
+    "    for _ in range(10**6): thing = [thing]\n"
+    "    return repr(thing)\n",
+    "a deep answer": "def answer(x):\n"
+    "    thing = []\n"
+    "    for _ in range(10**5): thing = [thing]\n"
+    "    return thing\n",
+    "an answer that holds itself": "def answer(x):\n"
+    "    thing = []\n    thing.append(thing)\n    return thing\n",
+    "an answer that doubles": "def answer(x):\n"
+    "    thing = []\n    for _ in range(60): thing = [thing, thing]\n    return thing\n",
+    "a huge number": "def answer(x): return 7 ** 3000000\n",
+    "a huge text": "def answer(x): return 'x' * (1 << 28)\n",
+    "close everything": "def attack():\n    posix.closerange(0, 1000)\n",
+    "reopen the other results": "def attack():\n"
+    "    for fd in range(3, 100):\n"
+    "        try:\n"
+    "            path = '/proc/%d/fd/%d' % (posix.getppid(), fd)\n"
+    "            io.FileIO(path, 'w').write(b'11\\n21\\n.\\n')\n"
+    "        except OSError: pass\n",
+}
+
+# By EvalPlus's words. What is in neither list ends as "fail" on both suites; what is in the second
+# ends as one or the other, by which of two limits it meets first.
+TIMEOUTS = {
+    *("a loop while it is loaded", "a loop that swallows", "a loop that ignores signals"),
+    *("a loop without its timer", "kill the parent", "kill everybody", "os._exit(0)"),
+    *("os._exit while it is loaded", "abort", "a daemon that holds the results"),
+    "close everything",
+}
+EITHER = {
+    *("fork bomb", "threads without end", "memory of many processes", "deep recursion"),
+    *("deep recursion in C", "patch through the stack", "stop the parent"),
+    *("raw output without end", "a huge number", "an answer that doubles", "a huge text"),
+}
+
+
+def _results_descriptor(code: str) -> str:
+    """Finding one's descriptors takes a readable /proc/self/fd; else guess, as attackers do."""
+    return (
+        code.replace("FD,", "_fd(),")
+        + """
+def _fd():
+    for number in range(3, 1000):
+        try:
+            if posix.fstat(number).st_mode & 0o170000 == 0o010000:
+                return number
+        except OSError:
+            pass
+"""
+    )
+
+
+@pytest.fixture(scope="module")
+def secrets() -> Iterator[dict[str, str]]:
+    """Things outside that programs try to reach: they are really there."""
+    abstract = f"codewatt-test-{os.getpid()}"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as unix,
+        tempfile.TemporaryDirectory(prefix="codewatt-outside-") as folder,
+    ):
+        unix.bind(f"\0{abstract}")
+        unix.listen()
+        os.chmod(folder, 0o777)
+        secret = Path(folder, "expected.json")
+        secret.write_text("[2, 3, 4]")
+        secret.chmod(0o666)
+        os.environ["CODEWATT_SECRET"] = "outside"
+        yield {
+            "port": str(server.getsockname()[1]),
+            "abstract": abstract,
+            "folder": folder,
+            "secret": str(secret),
+            "checkout": str(Path(__file__).parents[3]),
+            "package": str(Path(__file__).parents[3] / "src/codewatt/evaluate/judge.py"),
+            "pid": str(os.getpid()),
+        }
+        del os.environ["CODEWATT_SECRET"]
+        assert {path.name for path in Path(folder).iterdir()} == {"expected.json"}
+        assert secret.read_text() == "[2, 3, 4]"
+
+
+@pytest.fixture(scope="module")
+def verdicts(
+    secrets: dict[str, str],
+    judge_programs: Callable[..., list[Verdict]],
+    quick_limits: Limits,
+) -> dict[str, Verdict]:
+    """All attacks, judged in one go, four at a time."""
+    limits = replace(quick_limits, total_memory_bytes=512 << 20)
+    before, threads = _children(), threading.active_count()
+    codes = []
+    for attack in ATTACKS.values():
+        for name, value in secrets.items():
+            attack = attack.replace("{" + name + "}", value)
+        codes.append(_results_descriptor(TOOLS + attack))
+    found = dict(zip(ATTACKS, judge_programs(codes, limits), strict=True))
+    assert threading.active_count() == threads
+    assert _children() == before
+    return found
+
+
+def _children() -> set[int]:
+    """The processes below this one, zombies included."""
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        found.update(map(int, (task / "children").read_text().split()))
+    return found
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_fails(attack: str, verdicts: dict[str, Verdict]) -> None:
+    verdict = verdicts[attack]
+    wanted = {"timeout"} if attack in TIMEOUTS else {"fail"}
+    if attack in EITHER:
+        wanted = {"fail", "timeout"}
+    assert {verdict.base.status, verdict.plus.status} <= wanted, verdict.why
+
+
+# An attack that breaks on a mistake of its own would show nothing.
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_was_really_tried(attack: str, verdicts: dict[str, Verdict]) -> None:
+    why = verdicts[attack].why or ""
+    for mistake in ("NameError", "SyntaxError", "TypeError", "ImportError", "AttributeError"):
+        assert mistake not in why
+
+
+def test_the_same_harness_passes_a_right_program(
+    judge_programs: Callable[..., list[Verdict]],
+) -> None:
+    code = _results_descriptor(TOOLS + "def attack(): return write('/tmp/mine')\n")
+    (verdict,) = judge_programs([code])
+    assert (verdict.base.status, verdict.plus.status) == ("pass", "pass"), verdict.why
+
+
+def test_nothing_is_left_in_the_machine(verdicts: dict[str, Verdict]) -> None:
+    """No process of an attack lives on under another parent, and no file stays in /tmp."""
+    own = {sandbox._uid(slot) for slot in range(256)}
+    left = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                if process.stat().st_uid in own:
+                    left.append((process / "cmdline").read_bytes())
+    assert left == []
+    assert [path for path in Path(tempfile.gettempdir()).iterdir() if path.name == "mine"] == []

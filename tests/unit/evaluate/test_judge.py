@@ -1,0 +1,262 @@
+"""Statuses are EvalPlus's, and the judge looks after itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewatt.benchmarks.base import Task
+from codewatt.errors import CodewattError
+from codewatt.evaluate.expected import (
+    DIGEST_OVER,
+    cached_expected,
+    compute_expected,
+    preload,
+    read_expected,
+    write_expected,
+)
+from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
+from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.workers import run_workers
+
+Judged = Callable[..., list[Verdict]]
+GOOD = "def answer(x): return x + 1\n"
+
+
+def task(solution: str, base: list[Any], plus: list[Any] | None = None, **more: Any) -> Task:
+    given = {"task_id": "Test/1", "prompt": "", "entry_point": "answer", **more}
+    return Task(canonical_solution=solution, base_input=base, plus_input=plus or [], **given)
+
+
+def judged(the_task: Task, code: str, limits: Limits | None = None) -> Verdict:
+    used = limits or Limits(grace_s=0.5, suite_time_s=2)
+    expected = compute_expected([the_task], jobs=1, limits=used)
+    (verdict,) = judge([the_task], expected, [Program("Test/1", code)], jobs=1, limits=used)
+    return verdict
+
+
+def test_statuses_are_those_of_evalplus(judge_programs: Judged) -> None:
+    wanted = {
+        GOOD: ("pass", "pass"),
+        "def answer(x): return x + 1 if x < 9 else 0\n": ("pass", "fail"),
+        "def answer(x): return x + 1 if x > 9 else 0\n": ("fail", "pass"),
+        "def answer(x) return x\n": ("fail", "fail"),
+        "def other(x): return x + 1\n": ("fail", "fail"),
+        "answer = 3\n": ("fail", "fail"),
+        "def answer(x, y): return x\n": ("fail", "fail"),
+        "def answer(x): return float(x + 1)\n": ("pass", "pass"),
+        "def answer(x): return str(x + 1)\n": ("fail", "fail"),
+        "def answer(x):\n    while x > 9: pass\n    return x + 1\n": ("pass", "fail"),
+        "def answer(x):\n    import os\n    return x + 1 if x > 9 else os._exit(0)\n": (
+            *("timeout", "pass"),
+        ),
+        # EvalPlus's guard: what is not there, and what is.
+        "def answer(x):\n    open('/dev/null')\n    return x + 1\n": ("fail", "fail"),
+        "def answer(x):\n    exit()\n": ("fail", "fail"),
+        "def answer(x):\n    input()\n    return x + 1\n": ("fail", "fail"),
+        "import os\ndef answer(x):\n    os.remove('x')\n": ("fail", "fail"),
+        "import subprocess\ndef answer(x):\n    subprocess.run('ls')\n": ("fail", "fail"),
+        "import resource\n" + GOOD: ("fail", "fail"),
+        "def answer(x):\n    print(x)\n    return x + 1\n": ("pass", "pass"),
+        "import numpy as np\ndef answer(x): return np.int64(x + 1)\n": ("pass", "pass"),
+        "import multiprocessing, concurrent.futures, threading\n" + GOOD: ("pass", "pass"),
+        "import random, re, math, heapq, typing, datetime, asyncio\n" + GOOD: ("pass", "pass"),
+        "if __name__ == '__main__':\n    raise ValueError\n" + GOOD: ("pass", "pass"),
+        # The suites know nothing of each other.
+        "n = []\ndef answer(x):\n    n.append(x)\n    return x + 1 if len(n) < 4 else 0\n": (
+            *("pass", "pass"),
+        ),
+    }
+    found = judge_programs(list(wanted))
+    assert {
+        code: (verdict.base.status, verdict.plus.status)
+        for code, verdict in zip(wanted, found, strict=True)
+    } == wanted
+
+
+def test_the_failed_test_and_the_reason_are_named(judge_programs: Judged) -> None:
+    code = "def answer(x):\n    if x == 2: raise KeyError\n    return x + 1\n"
+    (verdict,) = judge_programs([code])
+    assert (verdict.base.done, verdict.why) == (2, "base: test 2: a call raised KeyError")
+    assert verdict.plus.why is None
+
+
+def test_a_float_raises_the_tolerance_for_the_tests_after_it() -> None:
+    """EvalPlus's rule: exact until an expected output is a float, then 1e-6 for the rest."""
+    outputs = "    return [[1.0, 1], 2.0, [1.0, 1]][i]\n"
+    near = "def answer(i): return [[1.0000001, 1], 2.0, [1.0, 1.0000001]][i]\n"
+    the_task = task("def answer(i):\n" + outputs, [[0], [1], [2]])
+    assert judged(the_task, near).base.done == 1
+    later = task("def answer(i):\n" + outputs, [[1], [2]])
+    assert judged(later, near).base.status == "pass"
+
+
+def test_find_zero_is_judged_by_its_polynomial_and_untouched_inputs() -> None:
+    the_task = task("def find_zero(xs): return -0.5\n", [[[1, 2]]], entry_point="find_zero",
+                    atol=1e-4)  # fmt: skip
+    for answer, wanted in [("-0.50001", "pass"), ("-0.6", "fail"), ("'x'", "fail"),
+                           ("xs.clear() or 1", "fail"), ("10**400", "fail")]:  # fmt: skip
+        assert judged(the_task, f"def find_zero(xs): return {answer}\n").base.status == wanted
+
+
+def test_long_outputs_are_compared_by_digest_and_looked_at_when_it_differs() -> None:
+    the_task = task("def answer(n): return list(range(n))\n", [[5], [DIGEST_OVER]], [[9000]])
+    expected = compute_expected([the_task], jobs=1)["Test/1"]
+    assert expected["base"].lines[1].startswith(b"#")
+    for code, wanted in [
+        ("def answer(n): return list(range(n))\n", "pass"),
+        ("def answer(n): return [float(x) for x in range(n)]\n", "pass"),
+        ("def answer(n): return list(range(n))[:-1] + [0]\n", "fail"),
+        ("def answer(n): return 'x' * 90000\n", "fail"),
+    ]:
+        assert judged(the_task, code).base.status == wanted
+
+
+def test_slow_programs_get_four_times_what_the_reference_takes() -> None:
+    sleeper = "import time\ndef answer(s):\n    time.sleep(s)\n    return s\n"
+    the_task = task(sleeper, [[0.3]])
+    quick = Limits(min_time_s=0.1, grace_s=1)
+    assert judged(the_task, sleeper, quick).base.status == "pass"
+    slower = sleeper.replace("sleep(s)", "sleep(6 * s)")
+    assert judged(the_task, slower, quick).base.why == "test 1: a call took too long"
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other versions count otherwise")
+def test_recursion_just_as_deep_as_in_evalplus_fits() -> None:
+    """Counted in EvalPlus 0.3.1 on Python 3.11: 971 calls fit below its own, 972 do not."""
+    code = "def answer(n): return 0 if n == 1 else answer(n - 1)\n"
+    easy = task("def answer(n): return 0\n", [[971]], [[972]])
+    verdict = judged(easy, code)
+    assert (verdict.base.status, verdict.plus.status) == ("pass", "fail")
+
+
+def test_equal_programs_are_run_once(judge_programs: Judged) -> None:
+    calls: list[int] = []
+    the_task = task(GOOD, [[1]])
+    expected = compute_expected([the_task], jobs=1)
+    programs = [Program("Test/1", code) for code in (GOOD, "x", GOOD)]
+    verdicts = judge([the_task], expected, programs, jobs=1, on_done=calls.append)
+    assert [v.base.status for v in verdicts] == ["pass", "fail", "pass"]
+    assert sorted(calls)[-1] == 3
+    assert len(calls) == unique_programs(programs) == 2
+
+
+def test_bad_requests_are_one_line() -> None:
+    the_task = task(GOOD, [[1]])
+    expected = compute_expected([the_task], jobs=1)
+    with pytest.raises(CodewattError, match="no such task"):
+        judge([the_task], expected, [Program("Test/2", GOOD)], jobs=1)
+    with pytest.raises(CodewattError, match="jobs: expected 1 to 128, found 0"):
+        judge([the_task], expected, [Program("Test/1", GOOD)], jobs=0)
+    with pytest.raises(CodewattError, match="the reference program failed !ZeroDivisionError"):
+        compute_expected([task("def answer(x): return 1 / 0\n", [[1]])], jobs=1)
+    with pytest.raises(CodewattError, match="cannot be compared"):
+        compute_expected([task("def answer(x): return object()\n", [[1]])], jobs=1)
+
+
+def test_expected_outputs_are_kept_and_only_for_their_tasks(tmp_path: Path) -> None:
+    the_task = task("def answer(x): return [x, float('nan'), '\\ud800', 1.5]\n", [[1]], [[2]])
+    expected = compute_expected([the_task], jobs=1)
+    path = tmp_path / "expected.json.gz"
+    write_expected(path, expected, [the_task])
+    assert read_expected(path, [the_task]) == expected
+    with pytest.raises(CodewattError, match="made for other tasks"):
+        read_expected(path, [task(GOOD, [[1]])])
+    seen: list[str] = []
+    first = cached_expected([the_task], tmp_path / "cache", jobs=1, on_done=seen.append)
+    again = cached_expected([the_task], tmp_path / "cache", jobs=1, on_done=seen.append)
+    assert first == again
+    assert seen == ["Test/1"]
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(b"half")
+    assert cached_expected([the_task], tmp_path / "cache", jobs=1)["Test/1"]["base"].lines
+
+
+def test_packages_that_evalplus_has_loaded_are_loaded_before_the_guard() -> None:
+    assert preload("import numpy as np\nx = __import__('pandas')") == ("numpy", "pandas")
+    assert preload("import math") == ()
+
+
+def test_an_error_in_a_worker_or_a_callback_ends_all_of_them() -> None:
+    before = threading.active_count()
+
+    def work(slot: int, item: int, stop: threading.Event) -> int:
+        if item == 1:
+            raise KeyError(item)
+        while item > 1 and not stop.wait(0.01):
+            pass
+        return item
+
+    with pytest.raises(KeyError):
+        run_workers([0, 1, 2, 3], work, 3, lambda index, answer: None)
+    with pytest.raises(ZeroDivisionError):
+        run_workers([0, 2, 3], work, 3, lambda index, answer: 1 // 0)  # type: ignore[arg-type]
+    assert threading.active_count() == before
+
+
+def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while four programs hang: gone within a second or two, with all processes."""
+    script = tmp_path / "hang.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys
+        from codewatt.benchmarks.base import Task
+        from codewatt.evaluate.expected import SuiteAnswers
+        from codewatt.evaluate.judge import Program, judge
+        task = Task("T", "", "f", "", [[1]], [], 0.0)
+        answers = {"base": SuiteAnswers([b"1"], [9.0], None), "plus": SuiteAnswers([], [], None)}
+        print("start", flush=True)
+        judge([task], {"T": answers}, [Program("T", f"while True: {n}") for n in range(9)], jobs=4)
+        """)
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    below: set[int] = set()
+    while len(below) < 4:
+        time.sleep(0.05)
+        below = _below(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert b"KeyboardInterrupt" in said
+    assert not [pid for pid in below if os.path.exists(f"/proc/{pid}")]
+
+
+def test_a_killed_judge_leaves_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "hang.py"
+    script.write_text(
+        "from codewatt.evaluate.sandbox import *\n"
+        "import time\n"
+        "with Sandbox(Request('while True: pass', 'f', [Suite([[1]])]), Limits()) as s:\n"
+        "    s.read(0, 9)\n    print('start', flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    below = _below(process.pid)
+    assert len(below) >= 3
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 5
+    while any(os.path.exists(f"/proc/{pid}") for pid in below) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in below if os.path.exists(f"/proc/{pid}")]
+
+
+def _below(pid: int) -> set[int]:
+    found, todo = set(), [pid]
+    while todo:
+        for children in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            todo += map(int, children.read_text().split())
+        found.update(todo)
+    return found

@@ -1,0 +1,133 @@
+"""What the sandbox shows to a program, and what is said when it cannot be set up."""
+
+import platform
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from codewatt.errors import CodewattError
+from codewatt.evaluate import probe, sandbox
+from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.seccomp import seccomp_filter
+
+Look = Callable[..., Any]
+
+
+def test_the_view_is_small(look_inside: Look) -> None:
+    """Nothing of the user, of /etc, of /tmp; no environment but the sandbox's own."""
+    found = look_inside(
+        "import io, os, sys\n"
+        "def look():\n"
+        "    folders = {path: sorted(os.listdir(path)) for path in ('/tmp', '/dev', '/etc')}\n"
+        "    return folders, dict(os.environ), os.listdir('/'), os.uname().nodename\n"
+    )
+    folders, environment, top, name = found
+    assert folders["/tmp"] == ["0"]
+    assert folders["/dev"] == ["full", "null", "random", "urandom", "zero"]
+    assert folders["/etc"] in ([], ["ld.so.cache"])
+    assert set(environment) <= {*sandbox._ENVIRONMENT, "LD_LIBRARY_PATH", "PWD", "LC_CTYPE"}
+    assert "runner" in top
+    assert name == "sandbox"
+
+
+def test_a_program_has_no_privileges_and_few_descriptors(look_inside: Look) -> None:
+    status, pids, pipes = look_inside(
+        "import io, os\n"
+        "def look():\n"
+        "    text = io.FileIO('/proc/self/status').read().decode()\n"
+        "    status = dict(line.split(':', 1) for line in text.splitlines())\n"
+        "    kept = {key: status[key].split() for key in ('Uid', 'Gid', 'Groups', 'CapEff',\n"
+        "            'CapPrm', 'CapAmb', 'NoNewPrivs', 'Seccomp')}\n"
+        "    pids = [name for name in os.listdir('/proc') if name.isdigit()]\n"
+        "    held = []\n"
+        "    for number in range(200):\n"
+        "        try:\n"
+        "            os.fstat(number)\n"
+        "            held.append(number)\n"
+        "        except OSError:\n"
+        "            pass\n"
+        "    return kept, pids, held\n"
+    )
+    assert "0" not in status["Uid"] + status["Gid"]
+    assert {"0000000000000000"} == {*status["CapEff"], *status["CapPrm"], *status["CapAmb"]}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == (["1"], ["2"])
+    assert len(pids) == 3  # the namespace's init, the runner, the program
+    assert len(pipes) <= 4  # the standard ones and the results
+
+
+def test_the_limits_are_set(look_inside: Look) -> None:
+    limits = Limits(memory_bytes=1 << 30, processes=7, files=50, tmpfs_bytes=1 << 20)
+    text = look_inside(
+        "import io\ndef look(): return io.FileIO('/proc/self/limits').read().decode()\n", limits
+    )
+    set_to = {line[:26].strip(): line[26:].split()[1] for line in text.splitlines()[1:]}
+    assert set_to["Max address space"] == str(1 << 30)
+    assert set_to["Max open files"] == "50"
+    assert set_to["Max file size"] == str(1 << 20)
+    assert set_to["Max core file size"] == "0"
+    if sandbox.drops_root() or sandbox._counts_processes_by_namespace():
+        assert set_to["Max processes"] == "7"
+
+
+def test_what_python_offers_is_there(look_inside: Look) -> None:
+    assert look_inside(
+        "import ctypes, decimal, hashlib, sqlite3, ssl, statistics, zlib, asyncio, numpy\n"
+        "def look(): return asyncio.run(asyncio.sleep(0, 5))\n"
+    ) == 5  # fmt: skip
+
+
+def test_the_machine_is_ready_or_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probe.probe_sandbox() is None
+    probe._probe.cache_clear()
+    sandbox.bubblewrap.cache_clear()
+    sandbox._arguments.cache_clear()
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    missing = probe.probe_sandbox()
+    assert missing is not None
+    assert "apt install bubblewrap" in missing
+    with pytest.raises(CodewattError, match="bubblewrap is not installed"):
+        probe.require_sandbox()
+
+
+def test_a_sandbox_that_does_not_start_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """Never a reason to run without one: the message is bubblewrap's own."""
+    refusing = tmp_path / "bwrap"
+    refusing.write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1"
+    )
+    refusing.chmod(0o755)
+    monkeypatch.setattr(sandbox, "_arguments", lambda tmpfs_bytes: (str(refusing),))
+    probe._probe.cache_clear()
+    missing = probe.probe_sandbox(Limits(start_s=5))
+    assert missing is not None
+    assert missing.startswith("sandbox: it did not start: bwrap: No permissions")
+    assert "\n" not in missing
+    probe._probe.cache_clear()
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_is_well_formed(machine: str) -> None:
+    """Every jump lands inside the program, and the last instruction returns."""
+    program = seccomp_filter(machine)
+    instructions = list(struct.iter_unpack("<HBBI", program))
+    for place, (code, if_true, if_false, _) in enumerate(instructions):
+        if code & 7 == 5:
+            assert place + 1 + max(if_true, if_false) < len(instructions)
+    assert instructions[-1][0] == 6
+
+
+def test_an_unknown_machine_is_refused() -> None:
+    with pytest.raises(CodewattError, match="no system-call filter for mips"):
+        seccomp_filter("mips")
+    assert seccomp_filter() == seccomp_filter(platform.machine())
+
+
+def test_memory_is_shared_out() -> None:
+    limits = Limits()
+    assert limits.total_memory(1) <= limits.memory_bytes
+    assert limits.total_memory(64) * 64 <= limits.total_memory(1) * 64
+    assert Limits(total_memory_bytes=5).total_memory(9) == 5
