@@ -27,7 +27,8 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
     to_stderr.addFilter(logging.Filter("codewatt"))  # libraries' warnings are for the log
     to_stderr.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     root = logging.getLogger()
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("codewatt").setLevel(logging.INFO)
     root.handlers[:] = [to_file, to_stderr]
     logging.captureWarnings(True)
     try:

@@ -34,9 +34,10 @@ class HumanEvalPlus(Benchmark):
     Settings:
         path: a local .jsonl or .jsonl.gz, or null to download into the cache
             ($XDG_CACHE_HOME/codewatt, else ~/.cache/codewatt).
-        sha256: of the unpacked content; null leaves a local file unchecked. A download is
-            always checked, against the pinned digest unless another one is given.
-        mini: the small variant, with fewer plus inputs; only for a download.
+        mini: the small variant, with fewer plus inputs.
+        pinned: whether the unpacked content must have the pinned digest (default true); a
+            download always must.
+        tasks: only the first so many; null for all.
     """
 
     name: ClassVar[str] = "humaneval_plus"
@@ -58,23 +59,22 @@ class HumanEvalPlus(Benchmark):
 
     def tasks(self, settings: dict[str, Any]) -> list[Task]:
         """The 164 tasks (a local file may hold fewer)."""
-        unknown = sorted(set(settings) - {"path", "sha256", "mini"})
-        if unknown:
+        allowed = ("mini", "path", "pinned", "tasks")
+        if unknown := sorted(set(settings) - set(allowed)):
             raise CodewattError(
                 f"benchmark {self.name}: unknown setting {unknown[0]!r}; "
-                "allowed: path, sha256, mini"
+                f"allowed: {', '.join(allowed)}"
             )
-        path, sha256 = settings.get("path"), settings.get("sha256")
+        variant = "HumanEvalPlus-Mini" if settings.get("mini") else "HumanEvalPlus"
+        path = settings.get("path")
         if path is None:
-            variant = "HumanEvalPlus-Mini" if settings.get("mini") else "HumanEvalPlus"
-            return read_tasks(_cached(variant, sha256 or _SHA256[variant]))
-        if settings.get("mini"):
-            raise CodewattError(
-                f"benchmark {self.name}: mini: only for a download; name the small file in path"
-            )
-        if sha256 is not None:
-            _check(Path(path), sha256)
-        return read_tasks(path)
+            path = _cached(variant)
+        elif settings.get("pinned", True):
+            _check(Path(path), variant)
+        return read_tasks(path)[: settings.get("tasks")]
+
+
+BENCHMARK = HumanEvalPlus()
 
 
 def cache_directory() -> Path:
@@ -100,26 +100,24 @@ def unpacked_digests(path: str | Path) -> dict[str, str]:
     return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
 
 
-def _check(path: Path, sha256: str) -> None:
+def _check(path: Path, variant: str) -> None:
     found = unpacked_digests(path)["sha256"]
-    if found != sha256.lower():
-        raise CodewattError(f"{path}: sha256 of the unpacked content is {found}, expected {sha256}")
+    if found != _SHA256[variant]:
+        raise CodewattError(
+            f"{path}: sha256 of the unpacked content is {found}, "
+            f"that of {variant} {VERSION} is {_SHA256[variant]}"
+        )
 
 
-def _cached(variant: str, sha256: str) -> Path:
+def _cached(variant: str) -> Path:
     """The downloaded file, fetched if it is not there; checked each time."""
-    target = cache_directory() / f"{variant}-{VERSION}-{sha256[:12]}.jsonl"
+    target = cache_directory() / f"{variant}-{VERSION}-{_SHA256[variant][:12]}.jsonl"
     if not target.is_file():
         content = _download(_URL.format(commit=_COMMIT, name=variant))
-        found = hashlib.sha256(content).hexdigest()
-        if found != sha256:
-            raise CodewattError(
-                f"{variant}: the download's unpacked sha256 is {found}, expected {sha256}: "
-                f"not HumanEval+ {VERSION}"
-            )
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)
-    _check(target, sha256)
+            _check(temporary, variant)
+    _check(target, variant)
     return target
 
 
@@ -133,6 +131,7 @@ def _download(url: str) -> bytes:
             content: bytes = unpacked.read(_MAX_BYTES)
     except (URLError, OSError, EOFError) as error:
         raise CodewattError(
-            f"{url}: cannot be fetched ({error}); name a local copy in the benchmark's path"
+            f"{url}: cannot be fetched ({error}); "
+            "name a local copy: benchmark_files in config/config.yaml"
         ) from None
     return content

@@ -15,12 +15,8 @@ def open_benchmark(kind: str) -> Benchmark:
         module = importlib.import_module(f"codewatt.benchmarks.{kind}")
     except ModuleNotFoundError:
         raise CodewattError(f"benchmark {kind!r}: there is no such benchmark") from None
-    kinds = [
-        member
-        for member in vars(module).values()
-        if isinstance(member, type) and issubclass(member, Benchmark) and member.__module__ == module.__name__
-    ]
-    return kinds[0]()
+    benchmark: Benchmark = module.BENCHMARK
+    return benchmark
 
 
 def prepare_benchmark(

@@ -1,8 +1,8 @@
 """Where a study's models come from."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from codewatt.config.base import Dtype, Entry, PositiveFloat, PositiveInt, Seed, Strict
 
@@ -34,18 +34,30 @@ class NanoModel(Entry):
     source: Literal["nano"]
     architecture: Literal["starcoder2", "qwen2"]
     hidden_size: PositiveInt = 128
-    intermediate_size: PositiveInt = 512
+    intermediate_size: PositiveInt = 256
     layers: PositiveInt = 4
     heads: PositiveInt = 4
     kv_heads: PositiveInt = 2
     vocab_size: Annotated[int, Field(ge=258, le=4096)] = 640
-    steps: PositiveInt = 500
-    batch_size: PositiveInt = 16
+    max_tokens: PositiveInt = Field(256, description="The model's context.")
+    initializer_range: PositiveFloat = 0.04
+    steps: PositiveInt = 1400
+    batch_size: PositiveInt = 6
     learning_rate: PositiveFloat = 3e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 40
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
-    max_tokens: PositiveInt = 256
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.hidden_size % self.heads or self.heads % self.kv_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}, "
+                f"and heads of kv_heads {self.kv_heads}"
+            )
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} must be below steps {self.steps}")
+        return self
 
 
 class TokenizerFromStdlib(Strict):

@@ -71,7 +71,7 @@ def evaluate_file(
     if benchmark not in BENCHMARKS:
         raise CodewattError(f"benchmark {benchmark!r}: allowed: {', '.join(sorted(BENCHMARKS))}")
     require_sandbox()
-    tasks = BENCHMARKS[benchmark]().tasks({"path": str(dataset)})
+    tasks = BENCHMARKS[benchmark]().tasks({"path": str(dataset), "pinned": False})
     rows = read_samples(samples, tasks)
     with _Progress("expected outputs", len(tasks)) as progress:
         expected = cached_expected(

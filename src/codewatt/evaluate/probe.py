@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.evaluate.bubblewrap import bubblewrap, drops_root
 from codewatt.evaluate.limits import Limits
-from codewatt.evaluate.sandbox import Request, Sandbox, Suite, bubblewrap, drops_root
+from codewatt.evaluate.sandbox import Request, Sandbox, Suite
 
 # Runs inside: what a program must find there, and what it must not.
 _PROGRAM = """

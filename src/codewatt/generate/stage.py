@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ class _Run:
         """One measured pass over the benchmark."""
         self._seed(repeat)
         found: list[Measured] = []
-        with self.phases.window("repeat", repeat=repeat):
+        with _quiet_libraries(), self.phases.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
                 batch = engine.complete(prompts, self.decoding)
                 self.phases.add("prefill", batch.start_s, batch.first_token_s, repeat, number)
@@ -209,6 +210,19 @@ def _prompt(task: Task, style: str) -> str:
     if style == "as_is":
         return task.prompt
     raise CodewattError(f"prompt style {style!r}: allowed: stripped, as_is")
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """No log lines inside a measured window: bitsandbytes writes one at every 8-bit product.
+
+    What libraries have to say they said in the warm-up.
+    """
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _nothing() -> None:

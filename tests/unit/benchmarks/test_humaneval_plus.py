@@ -29,22 +29,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "codewatt"
 
 
-def test_a_local_file_is_read_and_checked_if_asked(tmp_path: Path) -> None:
+def test_a_local_file_is_read_and_checked_unless_told_not_to(tmp_path: Path) -> None:
     path = tmp_path / "he.jsonl.gz"
     path.write_bytes(gzip.compress(CONTENT))
     benchmark = HumanEvalPlus()
-    assert benchmark.tasks({"path": str(path)})[0].task_id == "T/0"
-    assert benchmark.tasks({"path": str(path), "sha256": SHA256.upper(), "mini": False})
-    with pytest.raises(CodewattError, match="sha256 of the unpacked content is"):
-        benchmark.tasks({"path": str(path), "sha256": "0" * 64})
+    assert benchmark.tasks({"path": str(path), "pinned": False})[0].task_id == "T/0"
+    assert benchmark.tasks({"path": str(path), "pinned": False, "tasks": 0}) == []
+    with pytest.raises(CodewattError, match="sha256 of the unpacked content is " + SHA256):
+        benchmark.tasks({"path": str(path)})
     assert unpacked_digests(path)["sha256"] == SHA256
 
 
 def test_unknown_settings_are_refused() -> None:
-    with pytest.raises(CodewattError, match="unknown setting 'file'; allowed: path, sha256, mini"):
+    with pytest.raises(CodewattError, match="unknown setting 'file'; allowed: mini, path, pinned"):
         HumanEvalPlus().tasks({"file": "x"})
-    with pytest.raises(CodewattError, match="mini: only for a download"):
-        HumanEvalPlus().tasks({"path": "x", "mini": True})
 
 
 def test_a_download_is_kept_and_checked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,23 +53,24 @@ def test_a_download_is_kept_and_checked(cache: Path, monkeypatch: pytest.MonkeyP
         return CONTENT
 
     monkeypatch.setattr(humaneval_plus, "_download", download)
+    monkeypatch.setitem(humaneval_plus._SHA256, "HumanEvalPlus", SHA256)
     for _ in range(2):
-        assert len(HumanEvalPlus().tasks({"sha256": SHA256})) == 1
+        assert len(HumanEvalPlus().tasks({})) == 1
     assert len(asked) == 1
     assert "200defce9e3429d28ca215b6dd061c0f7f31c18b/HumanEvalPlus.jsonl.gz" in asked[0]
     (kept,) = cache.iterdir()
     kept.write_bytes(CONTENT + b"\n")
-    with pytest.raises(CodewattError, match="expected " + SHA256):
-        HumanEvalPlus().tasks({"sha256": SHA256})
+    with pytest.raises(CodewattError, match=SHA256):
+        HumanEvalPlus().tasks({})
 
 
-def test_a_download_of_another_version_is_refused_and_not_kept(
+def test_a_download_of_another_version_is_refused(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(humaneval_plus, "_download", lambda url: CONTENT)
-    with pytest.raises(CodewattError, match=r"not HumanEval\+ v0.1.10"):
-        HumanEvalPlus().tasks({"mini": True})
-    assert not cache.exists()
+    for _ in range(2):
+        with pytest.raises(CodewattError, match=humaneval_plus._SHA256["HumanEvalPlus-Mini"]):
+            HumanEvalPlus().tasks({"mini": True})
 
 
 def test_stop_strings_are_those_of_evalplus() -> None:
@@ -84,8 +83,7 @@ def test_stop_strings_are_those_of_evalplus() -> None:
 @pytest.mark.parametrize(("name", "plus"), [("", 122_683), ("-Mini", 1_107)])
 def test_the_pinned_digests_are_those_of_the_data(test_data: Path, name: str, plus: int) -> None:
     path = test_data / "humaneval_plus" / f"HumanEvalPlus{name}-v0.1.10.jsonl.gz"
-    sha256 = humaneval_plus._SHA256[f"HumanEvalPlus{name}"]
-    tasks = HumanEvalPlus().tasks({"path": str(path), "sha256": sha256})
+    tasks = HumanEvalPlus().tasks({"path": str(path), "mini": bool(name)})
     assert len(tasks) == 164
     assert sum(len(task.base_input) for task in tasks) == 1570
     assert sum(len(task.plus_input) for task in tasks) == plus

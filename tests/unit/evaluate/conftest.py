@@ -8,7 +8,7 @@ import pytest
 
 from codewatt.benchmarks.base import Task
 from codewatt.evaluate.codec import decode
-from codewatt.evaluate.expected import Expected, SuiteAnswers
+from codewatt.evaluate.expected import Expected, SuiteAnswers, preload
 from codewatt.evaluate.judge import Program, Verdict, judge
 from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.probe import probe_sandbox
@@ -63,8 +63,8 @@ def look_inside() -> Callable[..., Any]:
     """What `look()` of a program returns when it runs in the sandbox."""
 
     def looked(code: str, limits: Limits = QUICK) -> Any:
-        said = b""
-        with Sandbox(Request(code, "look", [Suite([[]])]), limits) as sandbox:
+        said, request = b"", Request(code, "look", [Suite([[]])], preload=preload(code))
+        with Sandbox(request, limits) as sandbox:
             while chunk := sandbox.read(0, 10.0):
                 said += chunk
         lines = said.splitlines()

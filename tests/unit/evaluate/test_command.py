@@ -14,7 +14,6 @@ from codewatt.errors import CodewattError
 from codewatt.evaluate.command import add_arguments, run
 from codewatt.evaluate.expected import compute_expected, write_expected
 from codewatt.evaluate.samples import read_samples
-from codewatt.evaluate.sanitize import sanitize_all
 from codewatt.evaluate.stage import evaluate_cell
 from codewatt.files import read_json, write_jsonl
 
@@ -34,7 +33,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def evaluate(folder: Path, rows: list[dict[str, Any]], *more: str) -> int:
-    write_jsonl(folder / "samples.jsonl.gz", rows)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "samples.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     given = ["--benchmark", "humaneval_plus", "--dataset", str(folder / "tasks.jsonl.gz")]
@@ -106,12 +106,14 @@ def test_sanitising_is_evalplus_own_and_survives_odd_code(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chatty = {key: f"{text}\nprint(add(1)\nclass" for key, text in RIGHT.items()}
-    evaluate(folder, rows_of(chatty), "--sanitize")
-    assert capsys.readouterr().out.splitlines()[-1] == "pass@1: base 1.000, plus 1.000"
-    solution = read_json(folder / "out.json")["eval"]["T/0"][0]["solution"]
-    assert solution == "def add(x):\n\n    return x + 1"
     odd = ["\0", "x = " + "(" * 300, "", "\ud800", "lambda: (yield)", "x = " + "-" * 5000 + "1"]
-    assert len(sanitize_all([(code, "f") for code in odd], jobs=2)) == len(odd)
+    rows = [{"task_id": "T/0", "solution": code} for code in odd]
+    evaluate(folder, [*rows_of(chatty), *rows], "--sanitize")
+    results = read_json(folder / "out.json")["eval"]
+    assert capsys.readouterr().out.splitlines()[-1] == "pass@1: base 0.571, plus 0.571"
+    assert results["T/0"][0]["solution"] == "def add(x):\n\n    return x + 1"
+    assert [row["base_status"] for row in results["T/0"]] == ["pass", *["fail"] * 6]
+    assert [row["base_status"] for row in results["T/1"]] == ["pass"]
 
 
 def test_solution_counts_before_completion(folder: Path) -> None:

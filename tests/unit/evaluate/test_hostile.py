@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.evaluate import sandbox
+from codewatt.evaluate import bubblewrap
 from codewatt.evaluate.judge import Verdict
 from codewatt.evaluate.limits import Limits
 
@@ -347,7 +347,7 @@ def test_the_same_harness_passes_a_right_program(
 
 def test_nothing_is_left_in_the_machine(verdicts: dict[str, Verdict]) -> None:
     """No process of an attack lives on under another parent, and no file stays in /tmp."""
-    own = {sandbox._uid(slot) for slot in range(256)}
+    own = {bubblewrap.uid_of(slot) for slot in range(256)}
     left = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():

@@ -122,8 +122,8 @@ def test_long_outputs_are_compared_by_digest_and_looked_at_when_it_differs() -> 
 
 def test_slow_programs_get_four_times_what_the_reference_takes() -> None:
     sleeper = "import time\ndef answer(s):\n    time.sleep(s)\n    return s\n"
-    the_task = task(sleeper, [[0.3]])
-    quick = Limits(min_time_s=0.1, grace_s=1)
+    the_task = task(sleeper, [[0.15]])
+    quick = Limits(min_time_s=0.1, grace_s=0.5)
     assert judged(the_task, sleeper, quick).base.status == "pass"
     slower = sleeper.replace("sleep(s)", "sleep(6 * s)")
     assert judged(the_task, slower, quick).base.why == "test 1: a call took too long"

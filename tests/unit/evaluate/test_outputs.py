@@ -157,7 +157,7 @@ def near(value: Any, draw: Any) -> Any:
         return value
 
 
-quiet = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quiet = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -182,7 +182,7 @@ def test_the_verdict_on_any_output_is_evalplus_own(output: Any, expected: Any, a
 
 @pytest.mark.filterwarnings("ignore")
 @given(st.data(), expected_values, st.sampled_from([0, 1e-6, 1e-4]))
-@settings(quiet, max_examples=600)
+@settings(quiet, max_examples=250)
 def test_the_verdict_on_a_near_output_is_evalplus_own(
     data: Any, expected: Any, atol: float
 ) -> None:

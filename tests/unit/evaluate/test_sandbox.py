@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate import probe, sandbox
+from codewatt.evaluate import bubblewrap, probe, sandbox
 from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.seccomp import seccomp_filter
 
@@ -27,7 +27,7 @@ def test_the_view_is_small(look_inside: Look) -> None:
     assert folders["/tmp"] == ["0"]
     assert folders["/dev"] == ["full", "null", "random", "urandom", "zero"]
     assert folders["/etc"] in ([], ["ld.so.cache"])
-    assert set(environment) <= {*sandbox._ENVIRONMENT, "LD_LIBRARY_PATH", "PWD", "LC_CTYPE"}
+    assert set(environment) <= {*bubblewrap.ENVIRONMENT, "LD_LIBRARY_PATH", "PWD", "LC_CTYPE"}
     assert "runner" in top
     assert name == "sandbox"
 
@@ -67,7 +67,7 @@ def test_the_limits_are_set(look_inside: Look) -> None:
     assert set_to["Max open files"] == "50"
     assert set_to["Max file size"] == str(1 << 20)
     assert set_to["Max core file size"] == "0"
-    if sandbox.drops_root() or sandbox._counts_processes_by_namespace():
+    if bubblewrap.drops_root() or bubblewrap.counts_processes_by_namespace():
         assert set_to["Max processes"] == "7"
 
 
@@ -81,8 +81,8 @@ def test_what_python_offers_is_there(look_inside: Look) -> None:
 def test_the_machine_is_ready_or_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     assert probe.probe_sandbox() is None
     probe._probe.cache_clear()
-    sandbox.bubblewrap.cache_clear()
-    sandbox._arguments.cache_clear()
+    bubblewrap.bubblewrap.cache_clear()
+    bubblewrap.arguments_of.cache_clear()
     monkeypatch.setattr("shutil.which", lambda name: None)
     missing = probe.probe_sandbox()
     assert missing is not None
@@ -100,7 +100,7 @@ def test_a_sandbox_that_does_not_start_is_an_error(
         "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1"
     )
     refusing.chmod(0o755)
-    monkeypatch.setattr(sandbox, "_arguments", lambda tmpfs_bytes: (str(refusing),))
+    monkeypatch.setattr(sandbox, "arguments_of", lambda tmpfs_bytes: (str(refusing),))
     probe._probe.cache_clear()
     missing = probe.probe_sandbox(Limits(start_s=5))
     assert missing is not None

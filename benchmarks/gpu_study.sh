@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Generate the completions of a study on a machine with a GPU, and pack what the other stages need.
+#
+# Usage: benchmarks/gpu_study.sh STUDY ARCHIVE.tar.gz [BENCHMARK_FILE]
+# Elsewhere, in a checkout of the same commit: tar xzf ARCHIVE.tar.gz && snakemake --config study=STUDY
+# judges the completions and makes tables and figures; nothing is generated again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+study=$1 archive=$2
+config=(study="$study")
+[ -n "${3:-}" ] && config+=("benchmark_files={humaneval_plus: $3}")
+nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.sm,temperature.gpu --format=csv
+python3 -m snakemake generate_all --cores all --quiet rules --config "${config[@]}" || failed=$?
+folder=results/$(sed -n 's/^study: *//p' "$study")
+tar czf "$archive" --exclude='*/weights' "$folder" .snakemake/metadata
+exit "${failed:-0}"
