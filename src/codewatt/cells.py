@@ -193,7 +193,13 @@ class Grid:
     def energy_slice(self) -> str:
         """What measure_energy reads."""
         energy = self.study.energy
-        return canonical_json({"country": energy.country, "min_window_s": energy.min_window_s})
+        return canonical_json(
+            {
+                "country": energy.country,
+                "min_window_s": energy.min_window_s,
+                "min_readings": energy.min_readings,
+            }
+        )
 
     def aggregate_slice(self) -> str:
         """What aggregate reads: which cells, and what they are compared with."""

@@ -11,7 +11,7 @@ from tests.support.workbench import SMALL
 pytestmark = pytest.mark.dag
 
 VARIANTS = ["one--full--fp32", "one--full--int8", "one--last1--fp32", "two--full--fp32"]
-ASKED = "nano--stripped--t24--b6--transformers"
+ASKED = "nano--stripped--t24--b2--transformers"
 CELLS = [f"{variant}--{ASKED}" for variant in VARIANTS]
 AFTER_CELLS = {("aggregate", ""), ("plot", ""), ("summarise", "")}
 DISPLAY = {("plot", ""), ("summarise", "")}

@@ -28,8 +28,8 @@ SMALL: dict[str, Any] = {
     "study": "small",
     "title": "A study small enough for tests",
     "models": [
-        {"id": "one", "source": "nano", "architecture": "starcoder2", "steps": 60},
-        {"id": "two", "source": "nano", "architecture": "qwen2", "steps": 60, "seed": 1},
+        {"id": "one", "source": "nano", "architecture": "starcoder2", "steps": 110},
+        {"id": "two", "source": "nano", "architecture": "qwen2", "steps": 110, "seed": 1},
     ],
     "prunes": [
         {"id": "full", "method": "none"},
@@ -41,10 +41,16 @@ SMALL: dict[str, Any] = {
     ],
     "benchmarks": [{"id": "nano", "kind": "nano", "tasks": 6}],
     "token_limits": [24],
-    "batch_sizes": [6],
+    "batch_sizes": [2],
     "device": "cpu",
     "decoding": {"repeats": 2},
-    "energy": {"idle_s": 0.5, "min_window_s": 0.1},
+    "evaluation": {"sanitize": False},
+    "energy": {
+        "idle_s": 0.3,
+        "min_window_s": 0.05,
+        "min_readings": 1,
+        "codecarbon_interval_s": 0.1,
+    },
     "baseline": {"precision": "fp32", "prune": "full"},
     "exclude": [
         {"precision": "int8", "prune": "last1"},

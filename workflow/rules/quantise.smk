@@ -6,7 +6,6 @@ rule quantise:
         model=lambda wildcards: paths.model(grid.variant(wildcards.variant).model),
     output:
         manifest=paths.variant("manifest.json"),
-        timeline=paths.variant("timeline.parquet"),
     log:
         paths.log("quantise", "{variant}"),
     conda:
@@ -17,6 +16,7 @@ rule quantise:
     params:
         settings=lambda wildcards: grid.quantise_slice(grid.variant(wildcards.variant)),
         weights=paths.variant("weights"),
+        timeline=paths.variant("timeline.parquet"),
         code=lambda wildcards: code(
             "quantise", *quantise_members(grid.variant(wildcards.variant))
         ),

@@ -57,6 +57,9 @@ class Energy(Strict):
     min_window_s: PositiveFloat = Field(
         10.0, description="Repeats shorter than this fail their validity check."
     )
+    min_readings: PositiveInt = Field(
+        10, description="Repeats with fewer readings of a meter fail their validity check."
+    )
 
 
 class Baseline(Strict):

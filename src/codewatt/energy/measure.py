@@ -202,3 +202,17 @@ def _evaluate(evaluate: Json | None, timeline_path: str | os.PathLike[str] | Non
     sources = choose_sources(read_timeline(timeline_path, evaluate.get("meters")))
     total = _phase_total(sources, evaluate["windows"], "evaluate")
     return None if total is None else {**total, "status": sources.status()}
+
+
+def cost_of(manifest: Mapping[str, Any]) -> Json:
+    """{"energy_j", "energy_status"} of a variant's making, for its manifest.
+
+    Each is null per component where nothing was made or nothing is known.
+    """
+    windows = manifest["windows"]
+    if not windows:
+        absent = dict.fromkeys((*COMPONENTS, "total"))
+        return {"energy_j": absent, "energy_status": absent}
+    window = windows[0]
+    found = window_energy(manifest["timeline"], window["start_s"], window["end_s"])
+    return {"energy_j": found["energy_j"], "energy_status": found["status"]}

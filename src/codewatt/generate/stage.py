@@ -58,7 +58,8 @@ def generate_cell(
     stop_strings = tuple(read_json(benchmark_manifest)["stop_strings"])
     tasks = read_tasks(tasks_path)
     sampler = Sampler(out.timeline, settings["energy"]).start()
-    import torch  # while the meters open
+    import torch  # these two while the meters open, and outside the window of loading
+    import transformers.modeling_utils  # noqa: F401
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])

@@ -16,6 +16,10 @@ class Quantiser(ABC):
         """The dtype of all that is not quantised, for loading the result."""
 
     @abstractmethod
+    def import_libraries(self) -> None:
+        """Import what `quantise` needs, so that its cost is that of quantising alone."""
+
+    @abstractmethod
     def quantise(
         self, source: Path, target: Path, settings: dict[str, Any], device: str
     ) -> dict[str, Any] | None:

@@ -19,6 +19,11 @@ class BitsAndBytes(Quantiser):
         """See `Quantiser.load_dtype`."""
         return str(settings["compute_dtype"])
 
+    def import_libraries(self) -> None:
+        """See `Quantiser.import_libraries`."""
+        import bitsandbytes  # noqa: F401
+        import transformers.modeling_utils  # noqa: F401
+
     def quantise(
         self, source: Path, target: Path, settings: dict[str, Any], device: str
     ) -> dict[str, Any]:

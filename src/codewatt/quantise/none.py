@@ -13,6 +13,9 @@ class Unquantised(Quantiser):
         """See `Quantiser.load_dtype`."""
         return str(settings["dtype"])
 
+    def import_libraries(self) -> None:
+        """See `Quantiser.import_libraries`: there are none."""
+
     def quantise(
         self, source: Path, target: Path, settings: dict[str, Any], device: str
     ) -> dict[str, Any] | None:

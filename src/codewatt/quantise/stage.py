@@ -28,7 +28,7 @@ def quantise_variant(
         settings: the study's slice: variant, prune, precision, device, energy.
         model_manifest: of the model that is compressed.
         weights: a directory of the variant's own; wiped first.
-        timeline: where the telemetry is written (parquet).
+        timeline: where the telemetry is written (parquet), if anything is made.
 
     Returns:
         The variant's manifest, less energy, provenance and code.
@@ -41,21 +41,53 @@ def quantise_variant(
     check_files(source, model["weights"]["files"])
     precision, prune = settings["precision"], settings["prune"]
     quantiser = open_quantiser(precision["method"])
-    device = _device(settings["device"], precision["method"])
     shutil.rmtree(weights, ignore_errors=True)
-    gpus = [] if device == "cpu" else used_gpus(device)
-    with Sampler(timeline, settings["energy"], gpus) as sampler:
-        start_s = time.monotonic()
-        made, counts = _compress(quantiser, source, weights, prune, precision, device)
-        end_s = time.monotonic()
-    directory = weights if made else source
+    timeline.unlink(missing_ok=True)
+    described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
+    made = prune["method"] != "none" or precision["method"] != "none"
+    device = "cpu"
+    if made:
+        sampler = Sampler(timeline, settings["energy"]).start()
+        quantiser.import_libraries()  # while the meters open
+        device = _device(settings["device"], precision["method"])
+        with sampler:
+            sampler.use_gpus([] if device == "cpu" else used_gpus(device))
+            start_s = time.monotonic()
+            counts = _compress(quantiser, source, weights, prune, precision, device)
+            end_s = time.monotonic()
+        described = {"counts": counts, "cost": _cost(start_s, end_s, timeline, sampler)}
+    return _manifest(settings, model, weights if made else source, made, device, **described)
+
+
+def _cost(start_s: float, end_s: float, timeline: Path, sampler: Sampler) -> dict[str, Any]:
+    """When it ran and what was recorded; joules are computed from it by another stage's code."""
+    return {
+        "windows": [{"phase": "quantise", "start_s": start_s, "end_s": end_s}],
+        "duration_s": end_s - start_s,
+        "timeline": str(timeline),
+        "meters": sampler.meters,
+        "sampler": sampler.summary,
+    }
+
+
+def _manifest(
+    settings: dict[str, Any],
+    model: dict[str, Any],
+    directory: Path,
+    made: bool,
+    device: str,
+    counts: dict[str, Any] | None,
+    cost: dict[str, Any],
+) -> dict[str, Any]:
+    """What was made, from what."""
+    precision = settings["precision"]
     described = describe_weights(directory)
-    dtype = quantiser.load_dtype(precision)
+    dtype = open_quantiser(precision["method"]).load_dtype(precision)
     return {
         "schema": 1,
         "variant": settings["variant"],
         "method": precision["method"],
-        "settings": {"prune": prune, "precision": precision},
+        "settings": {"prune": settings["prune"], "precision": precision},
         "base": {key: model[key] for key in ("source", "layers", "parameters", "dtypes")},
         "weights": {
             "directory": str(directory),
@@ -69,10 +101,7 @@ def quantise_variant(
         "quantised": counts,
         "meaningful_accuracy": model["meaningful_accuracy"],
         "device": device,
-        "windows": [{"phase": "quantise", "start_s": start_s, "end_s": end_s}],
-        "duration_s": end_s - start_s,
-        "meters": sampler.meters,
-        "sampler": sampler.summary,
+        **cost,
     }
 
 
@@ -88,8 +117,8 @@ def _compress(
     prune: dict[str, Any],
     precision: dict[str, Any],
     device: str,
-) -> tuple[bool, dict[str, Any] | None]:
-    """Prune, then quantise. Returns whether `weights` was written, and the quantiser's counts."""
+) -> dict[str, Any] | None:
+    """Prune, then quantise into `weights`. Returns the quantiser's counts."""
     weights.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".making.") as scratch:
         pruned = source
@@ -101,10 +130,8 @@ def _compress(
             _LOG.info("kept layers %s of %d", kept, layers)
         quantised = Path(scratch) / "quantised"
         counts = quantiser.quantise(pruned, quantised, precision, device)
-        made = quantised if counts else pruned if pruned != source else None
-        if made is not None:
-            made.rename(weights)
-        return made is not None, counts
+        (quantised if counts else pruned).rename(weights)
+        return counts
 
 
 def _cast_bytes(described: dict[str, Any], dtype: str) -> int:
