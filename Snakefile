@@ -4,7 +4,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
-os.environ["PYTHONPATH"] = os.path.join(workflow.basedir, "src")
+os.environ.update(PYTHONPATH=os.path.join(workflow.basedir, "src"))
 
 
 configfile: "config/config.yaml"

@@ -14,3 +14,14 @@ compile=(uv pip compile --quiet --no-header --no-annotate "${finder[@]}")
 { sed 's/^\(torch==[0-9.]*\)+.*/\1/' "$scratch/base.txt"; cat requirements/nodeps.txt; } | sort -f \
   >requirements/lock.txt
 "${compile[@]}" --constraint requirements/lock.txt requirements/dev.in -o requirements/dev.lock.txt
+# The same pins for conda. Snakemake copies the file elsewhere, so it names no other file; what is
+# installed without its needs comes after (codewatt.post-deploy.sh).
+{
+  echo "# Made by make lock from requirements/lock.txt."
+  printf 'channels:\n  - conda-forge\n  - nodefaults\ndependencies:\n  - python=3.11\n  - pip\n  - bubblewrap\n  - pip:\n'
+  grep -vxFf requirements/nodeps.txt requirements/lock.txt | sed 's/^/      - /'
+} >envs/codewatt.yaml
+{
+  echo "# Made by make lock from requirements/nodeps.txt."
+  sed 's/^/python -m pip install --no-deps /' requirements/nodeps.txt
+} >envs/codewatt.post-deploy.sh

@@ -71,11 +71,19 @@ class Grid:
     for the same values, whatever the order of the keys in the study file.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, where: str = "study") -> None:
+        """Build the grid of a study; `where` is its file, for error messages.
+
+        Raises:
+            CodewattError: exclude leaves no cell, or none of the baseline's.
+        """
         self.study = study
+        self.where = where
         self.cells = tuple(self._cells())
         if not self.cells:
-            raise CodewattError("exclude: it leaves no cell of the grid; at least one must stay")
+            raise CodewattError(
+                f"{where}: exclude: it leaves no cell of the grid; at least one must stay"
+            )
         self._check_baseline()
 
     def _cells(self) -> Iterable[Cell]:
@@ -90,8 +98,8 @@ class Grid:
             (c.prune, c.precision) == (baseline.prune, baseline.precision) for c in self.cells
         ):
             raise CodewattError(
-                f"baseline: exclude takes out every cell with prune {baseline.prune!r} and "
-                f"precision {baseline.precision!r}; at least one must stay"
+                f"{self.where}: baseline: exclude takes out every cell with prune "
+                f"{baseline.prune!r} and precision {baseline.precision!r}; at least one must stay"
             )
 
     @cached_property

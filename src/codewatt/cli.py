@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from codewatt.evaluate import command
+    import codewatt.evaluate.command as command
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -52,7 +52,7 @@ def _study(options: argparse.Namespace) -> int:
     from codewatt.cells import Grid
     from codewatt.config.load import load_study
 
-    grid = Grid(load_study(options.file))
+    grid = Grid(load_study(options.file), str(options.file))
     for cell in grid.cells:
         print(cell.id)
     print(

@@ -115,6 +115,17 @@ class Workbench:
         return jobs
 
     @contextmanager
+    def appended(self, path: str, text: str = "EDITED = 1\n") -> Iterator[None]:
+        """One file of the copy with text at its end, put back afterwards."""
+        file = self.root / path
+        before = file.read_text()
+        file.write_text(before + text)
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
+    @contextmanager
     def edited(self, path: str, old: str, new: str) -> Iterator[None]:
         """One file of the copy with a change in it, put back afterwards."""
         file = self.root / path

@@ -11,7 +11,7 @@ from codewatt.interruption import forget_killed_run, hold_run
 try:
     settings = load_config(config)
     study = load_study(settings.study)
-    grid = Grid(study)
+    grid = Grid(study, settings.study)
 except CodewattError as error:
     sys.exit(f"codewatt: {error}")
 paths = Paths.of(settings.results, study)
@@ -64,3 +64,31 @@ def on_cpu_node(mem_mb=2000, runtime_min=60):
 def one_of(ids):
     """A wildcard constraint for a list of ids; for an empty list, one that matches nothing."""
     return "|".join(map(re.escape, ids)) or "(?!)"
+
+
+def quantise_members(variant):
+    """The modules that make this variant: its pruner, if it is pruned, and its quantiser."""
+    prune = grid.method("prune", variant.prune)
+    pruner = [] if prune == "none" else [f"codewatt.prune.{prune}"]
+    return [*pruner, f"codewatt.quantise.{grid.method('precision', variant.precision)}"]
+
+
+FIGURES = {
+    "frontier": "energy against pass@1",
+    "energy_by_precision": "energy per precision",
+    "prune_depth": "pruned layers",
+    "prompts": "prompt style",
+}
+
+
+def figure(name, extension):
+    """A figure's path; the PNG is what the report shows."""
+    path = paths.figure(f"{name}.{extension}")
+    if extension != "png":
+        return path
+    return report(
+        path,
+        caption=f"../report/{name}.rst",
+        category="Figures",
+        labels={"figure": FIGURES[name]},
+    )

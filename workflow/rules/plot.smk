@@ -1,25 +1,5 @@
 # The tables become figures, and one page that answers at a glance.
 
-FIGURES = {
-    "frontier": "energy against pass@1",
-    "energy_by_precision": "energy per precision",
-    "prune_depth": "pruned layers",
-    "prompts": "prompt style",
-}
-
-
-def figure(name, extension):
-    """A figure's path; the PNG is what the report shows."""
-    path = paths.figure(f"{name}.{extension}")
-    if extension != "png":
-        return path
-    return report(
-        path,
-        caption=f"../report/{name}.rst",
-        category="Figures",
-        labels={"figure": FIGURES[name]},
-    )
-
 
 rule plot:
     input:

@@ -22,10 +22,3 @@ rule quantise:
         ),
     script:
         "../scripts/quantise.py"
-
-
-def quantise_members(variant):
-    """The modules that make this variant: its pruner, if it is pruned, and its quantiser."""
-    prune = grid.method("prune", variant.prune)
-    pruner = [] if prune == "none" else [f"codewatt.prune.{prune}"]
-    return [*pruner, f"codewatt.quantise.{grid.method('precision', variant.precision)}"]

@@ -1,0 +1,2 @@
+# Made by make lock from requirements/nodeps.txt.
+python -m pip install --no-deps evalplus==0.3.1
