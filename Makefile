@@ -30,7 +30,7 @@ check: dev ## format, lint and types
 	@$(RUN) ruff check src tests workflow/scripts benchmarks
 	@$(RUN) snakefmt --check Snakefile workflow/rules
 	@$(RUN) mypy
-	@$(RUN) snakemake --lint --quiet
+	@$(RUN) snakemake --lint
 
 format: dev ## format the code
 	@$(RUN) ruff format src tests workflow/scripts benchmarks
