@@ -131,7 +131,10 @@ def arguments_of(tmpfs_bytes: int) -> tuple[str, ...]:
     for link in ("/lib", "/lib64", "/lib32"):
         if os.path.islink(link):
             arguments += ["--symlink", os.readlink(link), link]
-    for parent in sorted({str(up) for path in _readable() for up in Path(path).parents} - {"/"}):
+    # Before what is readable: Python itself may be installed somewhere below /tmp.
+    arguments += ["--perms", "1777", "--size", str(tmpfs_bytes), "--tmpfs", "/tmp"]
+    parents = {str(up) for path in _readable() for up in Path(path).parents} - {"/", "/tmp"}
+    for parent in sorted(parents):
         arguments += ["--perms", "0755", "--dir", parent]  # bubblewrap would make them 0700
     for path in _readable():
         arguments += ["--ro-bind", path, path]
@@ -141,5 +144,4 @@ def arguments_of(tmpfs_bytes: int) -> tuple[str, ...]:
     for name in ("null", "zero", "full", "random", "urandom"):
         arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     arguments += ["--remount-ro", "/dev", "--proc", "/proc"]
-    arguments += ["--perms", "1777", "--size", str(tmpfs_bytes), "--tmpfs", "/tmp"]
     return (*arguments, "--chdir", "/tmp")
