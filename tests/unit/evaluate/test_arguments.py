@@ -1,5 +1,7 @@
 """The order in which the sandbox's file system is put together."""
 
+import itertools
+
 from codewatt.evaluate.bubblewrap import arguments_of
 
 
@@ -7,7 +9,7 @@ def test_the_private_tmp_does_not_hide_a_python_installed_below_tmp():
     arguments = arguments_of(1 << 20)
     mounted = [
         at
-        for at, (flag, path) in enumerate(zip(arguments, arguments[1:], strict=False))
+        for at, (flag, path) in enumerate(itertools.pairwise(arguments))
         if (flag, path) == ("--tmpfs", "/tmp")
     ]
     assert len(mounted) == 1
