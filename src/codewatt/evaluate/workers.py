@@ -52,8 +52,10 @@ def run_workers(
         except BaseException as error:
             done.put((index, None, error))
 
+    # Daemons: an interrupt inside Thread.start() can leave the new thread waiting for ever for a
+    # lock of its own start, and Python would wait for it at its end. Its sandbox dies with Python.
     threads = [
-        threading.Thread(target=worker, args=(slot,), name=f"judge-{slot}")
+        threading.Thread(target=worker, args=(slot,), name=f"judge-{slot}", daemon=True)
         for slot in range(min(jobs, len(items)))
     ]
     started: list[threading.Thread] = []
