@@ -23,6 +23,22 @@ def check_jobs(jobs: int) -> None:
         raise CodewattError(f"jobs: expected 1 to {MAX_JOBS}, found {jobs}")
 
 
+_LOOK_S = 0.2
+
+
+def _next(done: "queue.SimpleQueue[Item]") -> Item:
+    """The next item, with a look at signals while there is none.
+
+    The kernel may hand an interrupt to another thread; Python acts on it in this one, which would
+    sleep on in a wait without end.
+    """
+    while True:
+        try:
+            return done.get(timeout=_LOOK_S)
+        except queue.Empty:
+            continue
+
+
 def run_workers(
     items: Sequence[Item],
     work: Callable[[int, Item, threading.Event], Answer],
@@ -52,10 +68,8 @@ def run_workers(
         except BaseException as error:
             done.put((index, None, error))
 
-    # Daemons: an interrupt inside Thread.start() can leave the new thread waiting for ever for a
-    # lock of its own start, and Python would wait for it at its end. Its sandbox dies with Python.
     threads = [
-        threading.Thread(target=worker, args=(slot,), name=f"judge-{slot}", daemon=True)
+        threading.Thread(target=worker, args=(slot,), name=f"judge-{slot}")
         for slot in range(min(jobs, len(items)))
     ]
     started: list[threading.Thread] = []
@@ -64,7 +78,7 @@ def run_workers(
             thread.start()
             started.append(thread)
         for _ in items:
-            index, answer, error = done.get()
+            index, answer, error = _next(done)
             if error is not None:
                 raise error
             on_done(index, answer)  # type: ignore[arg-type]
