@@ -27,6 +27,7 @@ report: "workflow/report/workflow.rst"
 localrules:
     quantise_all,
     generate_all,
+    generate_aa,
     evaluate_all,
     energy_all,
     aggregate_all,
@@ -50,6 +51,12 @@ rule quantise_all:
 rule generate_all:
     input:
         [paths.cell("generate.json", cell.id) for cell in grid.cells],
+
+
+rule generate_aa:
+    input:
+        rules.generate_all.input,
+        [paths.cell("generate.json", twin.id) for twin in grid.twins.values()],
 
 
 rule evaluate_all:

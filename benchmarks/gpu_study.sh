@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Generate the completions of a study on a machine with a GPU, and pack what the other stages need.
 #
-# Usage: benchmarks/gpu_study.sh STUDY ARCHIVE.tar.gz [BENCHMARK_FILE]
+# Usage: [TARGET=generate_aa] benchmarks/gpu_study.sh STUDY ARCHIVE.tar.gz [BENCHMARK_FILE]
+# TARGET generate_aa also generates the second runs of the A/A test.
 # Elsewhere, in a checkout of the same commit: tar xzf ARCHIVE.tar.gz && snakemake --config study=STUDY
 # judges the completions and makes tables and figures; nothing is generated again.
 set -euo pipefail
@@ -10,7 +11,7 @@ study=$1 archive=$2
 config=(study="$study")
 [ -n "${3:-}" ] && config+=("benchmark_files={humaneval_plus: $3}")
 nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.sm,temperature.gpu --format=csv
-python3 -m snakemake generate_all --cores all --quiet rules --config "${config[@]}" || failed=$?
+python3 -m snakemake "${TARGET:-generate_all}" --cores all --quiet rules --config "${config[@]}" || failed=$?
 folder=results/$(sed -n 's/^study: *//p' "$study")
 tar czf "$archive" --exclude='*/weights' "$folder" .snakemake/metadata
 exit "${failed:-0}"

@@ -8,7 +8,7 @@ of an id: ids are looked up in the grid that the study made.
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import canonical_json
 
 _JOIN = "--"  # ids hold single separators only, so that two of them are unambiguous
+_AGAIN = "again"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Cell:
     token_limit: int
     batch_size: int
     engine: str
+    again: bool = False
+    """Whether this is the second run of a cell under another name, for the A/A test."""
 
     @property
     def variant(self) -> Variant:
@@ -57,11 +60,13 @@ class Cell:
     def id(self) -> str:
         """The name of its directory."""
         asked = (self.benchmark, self.prompt, f"t{self.token_limit}", f"b{self.batch_size}")
-        return _JOIN.join((self.variant.id, *asked, self.engine))
+        again = (_AGAIN,) if self.again else ()
+        return _JOIN.join((self.variant.id, *asked, self.engine, *again))
 
     def identity(self) -> dict[str, Any]:
         """The axes and both ids, as the tables hold them."""
-        return {"id": self.id, "variant": self.variant.id, **asdict(self)}
+        axes = {name: value for name, value in asdict(self).items() if name != "again"}
+        return {"id": self.id, "variant": self.variant.id, **axes}
 
 
 class Grid:
@@ -103,6 +108,13 @@ class Grid:
             )
 
     @cached_property
+    def twins(self) -> dict[str, Cell]:
+        """Id of each cell of the baseline -> the same cell under its second name."""
+        baseline = (self.study.baseline.prune, self.study.baseline.precision)
+        chosen = [cell for cell in self.cells if (cell.prune, cell.precision) == baseline]
+        return {cell.id: replace(cell, again=True) for cell in chosen}
+
+    @cached_property
     def variants(self) -> tuple[Variant, ...]:
         """The variants that some cell needs, in order."""
         return tuple(dict.fromkeys(cell.variant for cell in self.cells))
@@ -119,7 +131,7 @@ class Grid:
 
     @cached_property
     def _cell_by_id(self) -> dict[str, Cell]:
-        return {cell.id: cell for cell in self.cells}
+        return {cell.id: cell for cell in (*self.cells, *self.twins.values())}
 
     @cached_property
     def _variant_by_id(self) -> dict[str, Variant]:
@@ -203,6 +215,7 @@ class Grid:
         energy = self.study.energy
         return canonical_json(
             {
+                "boundary": energy.boundary,
                 "country": energy.country,
                 "min_window_s": energy.min_window_s,
                 "min_readings": energy.min_readings,
@@ -217,6 +230,16 @@ class Grid:
                 "variants": [{"id": variant.id, **asdict(variant)} for variant in self.variants],
                 "layers_removed": {prune.id: prune.layers for prune in self.study.prunes},
                 "baseline": self.study.baseline.model_dump(mode="json"),
+                "boundary": self.study.energy.boundary,
+            }
+        )
+
+    def aa_slice(self) -> str:
+        """What the A/A test reads: the cells, and which of them ran twice."""
+        return canonical_json(
+            {
+                "cells": [cell.identity() for cell in self.cells],
+                "twins": {cell_id: twin.id for cell_id, twin in self.twins.items()},
             }
         )
 
@@ -251,7 +274,7 @@ class Grid:
             "model": one_of["model"],
             "benchmark": one_of["benchmark"],
             "variant": variant,
-            "cell": _JOIN.join((variant, *asked)),
+            "cell": _JOIN.join((variant, *asked)) + f"(?:{_JOIN}{_AGAIN})?",
         }
 
 

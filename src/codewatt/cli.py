@@ -1,4 +1,4 @@
-"""The command line: `codewatt evaluate`, `codewatt study`, `codewatt reference`."""
+"""The command line: `codewatt evaluate`, `study`, `published check`, `reference`."""
 
 import argparse
 import sys
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     import codewatt.evaluate.command as command
+    import codewatt.published.command as published_command
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -40,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="check a study file and show its grid")
     study.add_argument("file", type=Path)
     study.set_defaults(run=_study)
+    published = commands.add_parser("published", help="check a published study's energy figures")
+    published_command.add_arguments(published)
+    published.set_defaults(run=published_command.run)
     reference = commands.add_parser("reference", help="write the study file's schema and reference")
     reference.add_argument("--schema", type=Path, required=True)
     reference.add_argument("--page", type=Path, required=True)

@@ -7,8 +7,10 @@ rule measure_energy:
         timeline=paths.cell("timeline.parquet"),
         evaluate=paths.cell("evaluate.json"),
         evaluate_timeline=paths.cell("evaluate_timeline.parquet"),
+        tasks=paths.cell("tasks.parquet"),
     output:
         energy=paths.cell("energy.json"),
+        tasks=paths.cell("task_energy.parquet"),
     log:
         paths.log("measure_energy", "{cell}"),
     conda:

@@ -1,20 +1,24 @@
 """Raw telemetry becomes joules."""
 
-from codewatt.energy.measure import measure_cell
+from codewatt.energy.measure import measure_cell, measure_tasks
+from codewatt.energy.tasks import write_task_energies
 from codewatt.files import read_json, write_json
 from codewatt.logs import rule_log
 from codewatt.results import infeasible, read_settings
 
 with rule_log(snakemake):
-    generate = read_json(snakemake.input.generate)
+    files, out = snakemake.input, snakemake.output
+    generate, tasks = read_json(files.generate), []
     if generate["status"] == "ok":
         energy = measure_cell(
             generate,
-            snakemake.input.timeline,
-            read_json(snakemake.input.evaluate),
-            snakemake.input.evaluate_timeline,
+            files.timeline,
+            read_json(files.evaluate),
+            files.evaluate_timeline,
             read_settings(snakemake),
         )
+        tasks = measure_tasks(generate, files.timeline, files.tasks)
     else:
         energy = infeasible(generate)
-    write_json(snakemake.output.energy, {**energy, "code": list(snakemake.params.code)})
+    write_task_energies(out.tasks, tasks)
+    write_json(out.energy, {**energy, "code": list(snakemake.params.code)})

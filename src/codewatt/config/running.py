@@ -44,7 +44,16 @@ class Evaluation(Strict):
 
 
 class Energy(Strict):
-    """What is sampled, how often, and what a valid measurement needs."""
+    """What is sampled, how often, what a figure takes in, and what a valid one needs."""
+
+    boundary: Literal["node", "job", "gpu"] = Field(
+        "node",
+        description=(
+            "What the study's own figures take in: 'node' is the job's GPUs with all CPU and DRAM "
+            "of the machine, 'job' with the job's share of these by processors, 'gpu' the GPUs "
+            "alone. The tables hold all three."
+        ),
+    )
 
     country: str = Field(
         "NLD", pattern=r"^[A-Z]{3}$", description="ISO 3166 alpha-3 code; its grid's gCO2e/kWh."

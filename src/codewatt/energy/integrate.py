@@ -3,10 +3,14 @@
 Pure functions of numpy arrays. Times are seconds, ascending; energies joules; powers watts.
 Nothing is guessed: a window that the readings do not cover, that is shorter than their spacing,
 or in which the counter went backwards has no figure, and a reason.
+
+A figure's `uncertainty_j` is a bound on what the edges of a window can be wrong by, given the
+readings, not a standard deviation: between two readings a counter's true value lies somewhere
+between theirs. What the meter itself is wrong by is not in it.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +24,14 @@ class WindowEnergy:
 
     Attributes:
         energy_j: joules; None if the readings do not allow a figure.
+        uncertainty_j: by how much its edges can be wrong; None with `energy_j`.
         readings: how many readings lie in the window.
         max_gap_s: the longest time without a reading in and at the edges of the window.
         reason: why there is no figure; None if there is one.
     """
 
     energy_j: float | None
+    uncertainty_j: float | None
     readings: int
     max_gap_s: float | None
     reason: str | None
@@ -36,59 +42,101 @@ class Series:
     """Readings over time, ready to be asked for windows.
 
     Attributes:
+        kind: "counter" (cumulative joules, linear between readings) or "power" (watts, linear
+            between readings, so that its integral is the trapezoids').
         t_s, values: shape (n,), float64.
         resolution_s: the median time between readings; None with fewer than two.
+        jitter_s: by how much the time of a reading can be wrong.
+        cumulative_j: shape (n,): joules since the first reading.
     """
 
+    kind: Literal["counter", "power"]
     t_s: Floats
     values: Floats
     resolution_s: float | None
+    jitter_s: float
+    cumulative_j: Floats
 
     @classmethod
-    def of(cls, t_s: Floats, values: Floats) -> "Series":
-        """A series with its resolution."""
-        resolution_s = float(np.median(np.diff(t_s))) if len(t_s) > 1 else None
-        return cls(t_s, values, resolution_s)
+    def counter(cls, t_s: Floats, joules: Floats, jitter_s: float = 0.0) -> "Series":
+        """A cumulative counter."""
+        since_first = joules - joules[0] if len(joules) else joules
+        return cls("counter", t_s, joules, _resolution(t_s), jitter_s, since_first)
+
+    @classmethod
+    def power(cls, t_s: Floats, watts: Floats, jitter_s: float = 0.0) -> "Series":
+        """Samples of power."""
+        areas = np.diff(t_s) * (watts[1:] + watts[:-1]) / 2
+        cumulative = np.concatenate(([0.0], np.cumsum(areas))) if len(t_s) else t_s
+        return cls("power", t_s, watts, _resolution(t_s), jitter_s, cumulative)
+
+    def joules_at(self, t_s: npt.ArrayLike) -> Floats:
+        """Joules from the first reading to each time, shape of `t_s`; within the readings."""
+        at = np.asarray(t_s, dtype=np.float64)
+        if self.kind == "counter":
+            return np.asarray(np.interp(at, self.t_s, self.cumulative_j))
+        left = self._left(at)
+        passed_s, span_s = at - self.t_s[left], self.t_s[left + 1] - self.t_s[left]
+        low_w, high_w = self.values[left], self.values[left + 1]
+        slope = (high_w - low_w) / span_s
+        return np.asarray(self.cumulative_j[left] + passed_s * (low_w + slope * passed_s / 2))
+
+    def bound_at(self, t_s: npt.ArrayLike) -> Floats:
+        """By how many joules `joules_at` can be wrong at each time, shape of `t_s`.
+
+        Of a counter: the distance to the farther of the two readings around it, as the counter
+        never falls; of power samples: as if the power had jumped from one reading's to the
+        other's anywhere between them. The readings' own times being wrong by `jitter_s` adds
+        that time at the mean power there.
+        """
+        at = np.asarray(t_s, dtype=np.float64)
+        left = self._left(at)
+        span_s = self.t_s[left + 1] - self.t_s[left]
+        step_j = np.abs(self.cumulative_j[left + 1] - self.cumulative_j[left])
+        jitter_j = self.jitter_s * step_j / span_s
+        into_s = at - self.t_s[left]
+        on_reading = (into_s == 0) | (into_s == span_s)
+        if self.kind == "counter":
+            share = np.maximum(into_s, span_s - into_s) / span_s
+            return np.asarray(np.where(on_reading, 0.0, share * step_j) + jitter_j)
+        jump_w = np.abs(self.values[left + 1] - self.values[left])
+        jump_j = jump_w * np.minimum(into_s, span_s - into_s)
+        return np.asarray(np.where(on_reading, 0.0, jump_j) + jitter_j)
+
+    def window(self, start_s: float, end_s: float) -> WindowEnergy:
+        """The energy between two times."""
+        readings, gap_s = _coverage(self.t_s, start_s, end_s)
+        reason = self.unusable(start_s, end_s)
+        if reason is not None:
+            return WindowEnergy(None, None, readings, gap_s, reason)
+        at_start, at_end = self.joules_at([start_s, end_s])
+        bound_j = float(self.bound_at([start_s, end_s]).sum())
+        return WindowEnergy(float(at_end - at_start), bound_j, readings, gap_s, None)
+
+    def unusable(self, start_s: float, end_s: float) -> str | None:
+        """Why a window has no figure; None if it has one."""
+        if self.resolution_s is None:
+            return "fewer than two readings"
+        if not (self.t_s[0] <= start_s <= end_s <= self.t_s[-1]):
+            return "the readings do not cover the window"
+        if end_s - start_s < self.resolution_s:
+            return (
+                f"the window of {end_s - start_s:.3f} s is shorter than the time between "
+                f"readings, {self.resolution_s:.3f} s"
+            )
+        first, last = _bracket(self.t_s, start_s, end_s)
+        if self.kind == "counter" and np.any(np.diff(self.values[first : last + 1]) < 0):
+            return "the counter went backwards (reset or driver reload)"
+        return None
+
+    def _left(self, at: Floats) -> npt.NDArray[np.intp]:
+        """Index of the reading before each time; of the last but one for the last time."""
+        left = np.searchsorted(self.t_s, at, side="right") - 1
+        return np.clip(left, 0, max(len(self.t_s) - 2, 0))
 
 
-def counter_energy(series: Series, start_s: float, end_s: float) -> WindowEnergy:
-    """Energy between two times of a cumulative counter, linear between its readings."""
-    first, last = _bracket(series.t_s, start_s, end_s)
-    readings, gap_s = _coverage(series.t_s, start_s, end_s)
-    reason = _unusable(series, start_s, end_s)
-    if reason is None and np.any(np.diff(series.values[first : last + 1]) < 0):
-        reason = "the counter went backwards (reset or driver reload)"
-    if reason is not None:
-        return WindowEnergy(None, readings, gap_s, reason)
-    at_start, at_end = np.interp([start_s, end_s], series.t_s, series.values)
-    return WindowEnergy(float(at_end - at_start), readings, gap_s, None)
-
-
-def sample_energy(series: Series, start_s: float, end_s: float) -> WindowEnergy:
-    """Energy between two times of power samples: trapezoids, the edges interpolated."""
-    readings, gap_s = _coverage(series.t_s, start_s, end_s)
-    reason = _unusable(series, start_s, end_s)
-    if reason is not None:
-        return WindowEnergy(None, readings, gap_s, reason)
-    inside = (series.t_s > start_s) & (series.t_s < end_s)
-    at_edges = np.interp([start_s, end_s], series.t_s, series.values)
-    t_s = np.concatenate(([start_s], series.t_s[inside], [end_s]))
-    power_w = np.concatenate(([at_edges[0]], series.values[inside], [at_edges[1]]))
-    return WindowEnergy(float(np.trapezoid(power_w, t_s)), readings, gap_s, None)
-
-
-def _unusable(series: Series, start_s: float, end_s: float) -> str | None:
-    """Why a window has no figure, as far as times alone tell."""
-    if series.resolution_s is None:
-        return "fewer than two readings"
-    if not (series.t_s[0] <= start_s <= end_s <= series.t_s[-1]):
-        return "the readings do not cover the window"
-    if end_s - start_s < series.resolution_s:
-        return (
-            f"the window of {end_s - start_s:.3f} s is shorter than the time between readings, "
-            f"{series.resolution_s:.3f} s"
-        )
-    return None
+def _resolution(t_s: Floats) -> float | None:
+    return float(np.median(np.diff(t_s))) if len(t_s) > 1 else None
 
 
 def _bracket(t_s: Floats, start_s: float, end_s: float) -> tuple[int, int]:
@@ -100,7 +148,7 @@ def _bracket(t_s: Floats, start_s: float, end_s: float) -> tuple[int, int]:
 
 def _coverage(t_s: Floats, start_s: float, end_s: float) -> tuple[int, float | None]:
     """Readings inside the window, and the longest gap between those inside or around it."""
-    inside = int(np.count_nonzero((t_s >= start_s) & (t_s <= end_s)))
+    inside = int(np.searchsorted(t_s, end_s, "right") - np.searchsorted(t_s, start_s, "left"))
     if len(t_s) < 2:
         return inside, None
     first, last = _bracket(t_s, start_s, end_s)

@@ -4,18 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from codewatt.energy.boundaries import BOUNDARIES
 from codewatt.errors import CodewattError
 
 
 @dataclass(frozen=True)
 class JudgingSettings:
-    """Limits of the validity expectations, and whose electricity it was.
+    """Limits of the validity expectations, whose electricity it was, and what a figure takes in.
 
     Attributes:
         country: ISO 3166 alpha-3.
+        boundary: "node", "job" or "gpu": what the study's own figures are (boundaries.py).
         min_window_s: a repeat shorter than this is too short to trust.
         min_readings: readings (steps of NVML's counter) within a repeat.
-        counter_tolerance: |counter - samples| / counter. On an H200 both agree within 2 %.
+        counter_tolerance: |counter - samples| / samples, with instantaneous power. On an H200
+            both agree within 1 % over 10 s and more.
+        average_tolerance: the same where the only power reading is a one-second average.
+        codecarbon_tolerance: |RAPL here - RAPL through CodeCarbon| / the latter.
+        max_edge_share: the bound on what a repeat's edges can be wrong by, over its energy.
+        below_idle: by which share of itself a repeat's energy may lie below the idle power's.
+        others_load: CPU time of processes that are not the job's, over that of all processors.
         max_unresolved_share: of a phase's time, in windows shorter than the meter's resolution.
         clock_spread: (95th - 5th percentile) / median of the SM clock within a repeat.
         idle_drift: |after - before| / before of a component's idle power.
@@ -26,7 +34,13 @@ class JudgingSettings:
     country: str = "NLD"
     min_window_s: float = 10.0
     min_readings: int = 10
-    counter_tolerance: float = 0.05
+    boundary: str = "node"
+    counter_tolerance: float = 0.02
+    average_tolerance: float = 0.05
+    codecarbon_tolerance: float = 0.05
+    max_edge_share: float = 0.05
+    below_idle: float = 0.05
+    others_load: float = 0.05
     max_unresolved_share: float = 0.01
     clock_spread: float = 0.1
     idle_drift: float = 0.1
@@ -38,7 +52,8 @@ class JudgingSettings:
         """Pick this stage's keys out of the study's energy settings; defaults for the rest.
 
         Raises:
-            CodewattError: a limit is not a number from 0 up, or the country not a string.
+            CodewattError: a limit is not a number from 0 up, the country not a string, or the
+                boundary none that there is.
         """
         known = {field.name for field in fields(cls)}
         picked = {name: value for name, value in settings.items() if name in known}
@@ -46,6 +61,10 @@ class JudgingSettings:
             if name == "country":
                 if not isinstance(value, str):
                     raise CodewattError(f"energy.country: {value!r} is not an ISO alpha-3 code")
+            elif name == "boundary":
+                if value not in BOUNDARIES:
+                    allowed = ", ".join(BOUNDARIES)
+                    raise CodewattError(f"energy.boundary: {value!r} is none of {allowed}")
             elif isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise CodewattError(f"energy.{name}: {value!r} is not a number from 0 up")
         return cls(**picked)

@@ -1,24 +1,32 @@
-"""From raw telemetry to joules: of every window, of every repeat, with and without idle power.
+"""From raw telemetry to joules: of every window, every repeat and every task.
 
-The total of a window is the sum over the components that this machine has a figure for; where
-one of them has none in that window, the total has none either, so that totals compare.
+Each figure is kept by component and by boundary (boundaries.py), with idle power and without.
 """
 
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from codewatt.energy.boundaries import (
+    PARTS,
+    Boundaries,
+    Joules,
+    allocation_of,
+    boundaries_of,
+    uses_gpu,
+)
 from codewatt.energy.carbon import carbon_intensity
 from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.sources import COMPONENTS, Source, Sources, choose_sources
+from codewatt.energy.sources import COMPONENTS, Sources, choose_sources
+from codewatt.energy.tasks import read_tasks, task_energies
 from codewatt.energy.timeline import read_timeline
-from codewatt.energy.validity import judge_cell
+from codewatt.energy.validity import Measurement, judge_cell
 from codewatt.errors import CodewattError
 
 Json = dict[str, Any]
-#: {"gpu", "cpu", "dram", "total"} -> joules or None.
-Joules = dict[str, float | None]
+Path = str | os.PathLike[str]
 
 _SCHEMA = 1
 _IDLE_PHASES = ("idle_unloaded", "idle_loaded", "idle_after")
@@ -26,11 +34,33 @@ _IDLE_PHASES = ("idle_unloaded", "idle_loaded", "idle_after")
 _LOADED_PHASES = ("warmup", "repeat", "prefill", "decode")
 
 
+@dataclass(frozen=True)
+class _Meter:
+    """A timeline ready to be asked: its sources, and what boundaries are made of them."""
+
+    sources: Sources
+    boundaries: Boundaries
+
+    def energy(self, start_s: float, end_s: float) -> Joules:
+        """Joules of each part between two times."""
+        figures = self.sources.figures.items()
+        return self.boundaries.add({n: s.energy(start_s, end_s).energy_j for n, s in figures})
+
+    def uncertainty(self, start_s: float, end_s: float) -> Joules:
+        """By how many joules `energy` can be wrong at its edges; the parts' bounds add up."""
+        figures = self.sources.figures.items()
+        return self.boundaries.add({n: s.energy(start_s, end_s).uncertainty_j for n, s in figures})
+
+    def status(self) -> dict[str, Json]:
+        """Status, method and detail of each part."""
+        return self.boundaries.status(self.sources.describe())
+
+
 def measure_cell(
     generate: Json,
-    timeline_path: str | os.PathLike[str],
+    timeline_path: Path,
     evaluate: Json | None,
-    evaluate_timeline_path: str | os.PathLike[str] | None,
+    evaluate_timeline_path: Path | None,
     settings: Mapping[str, Any],
 ) -> Json:
     """energy.json of one cell, but for "code", which the caller adds.
@@ -47,57 +77,111 @@ def measure_cell(
     judging = JudgingSettings.from_dict(settings)
     timeline = read_timeline(timeline_path, generate.get("meters"))
     sources = choose_sources(timeline)
+    device = generate.get("model", {}).get("device")
+    meter = _Meter(sources, boundaries_of(timeline, uses_gpu(sources, device)))
     windows = generate["windows"]
     if not any(window["phase"] == "repeat" for window in windows):
         raise CodewattError(f"{timeline_path}: its manifest has no window of phase 'repeat'")
-    baseline = {f"{phase}_w": _idle_power(sources, windows, phase) for phase in _IDLE_PHASES}
-    measured = [_window(sources, window, baseline["idle_loaded_w"]) for window in windows]
-    runs = [
-        _run(sources, window, measured, judging.max_unresolved_share)
-        for window in measured
-        if window["phase"] == "repeat"
-    ]
-    expectations = judge_cell(generate, timeline, sources, runs, measured, baseline, judging)
+    baseline = {f"{phase}_w": _idle_power(meter, windows, [phase]) for phase in _IDLE_PHASES}
+    baseline["idle_w"] = _idle_power(meter, windows, ["idle_loaded", "idle_after"])
+    measured = [_window(meter, window, baseline["idle_w"]) for window in windows]
+    repeats = [window for window in measured if window["phase"] == "repeat"]
+    runs = [_run(meter, window, measured, judging.max_unresolved_share) for window in repeats]
+    components = meter.status()
+    expectations = judge_cell(
+        Measurement(
+            generate, timeline, sources, meter.boundaries, components, runs, measured, baseline
+        ),
+        judging,
+    )
     return {
         "schema": _SCHEMA,
         "cell": generate["cell"],
-        "components": sources.describe(),
-        "total_status": sources.total_status,
+        "boundary": judging.boundary,
+        "components": components,
+        "allocation": allocation_of(timeline),
         "baseline": baseline,
         "windows": measured,
         "runs": runs,
         "evaluate": _evaluate(evaluate, evaluate_timeline_path),
-        "load": _phase_total(sources, windows, "load"),
+        "load": _phase_total(meter, windows, "load"),
+        "warmup": _phase_total(meter, windows, "warmup"),
+        "sampler": _own_cost(generate),
         "carbon": carbon_intensity(judging.country),
         "expectations": expectations,
         "valid": all(e["passed"] is not False for e in expectations if e["severity"] == "error"),
     }
 
 
-def window_energy(timeline_path: str | os.PathLike[str], start_s: float, end_s: float) -> Json:
-    """{"energy_j": {component and total: joules or None}, "status": {component: status}}.
+def measure_tasks(generate: Json, timeline_path: Path, tasks_path: Path) -> list[Json]:
+    """The energy of each task of a cell; see tasks.task_energies for the rows.
 
     Args:
-        start_s, end_s: CLOCK_MONOTONIC seconds, within the timeline.
+        generate, timeline_path: as of `measure_cell`.
+        tasks_path: the cell's tasks.parquet.
 
     Raises:
         CodewattError: the timeline is missing or unreadable.
     """
-    sources = choose_sources(read_timeline(timeline_path))
-    return {"energy_j": _energy(sources, start_s, end_s), "status": sources.status()}
+    timeline = read_timeline(timeline_path, generate.get("meters"))
+    sources = choose_sources(timeline)
+    device = generate.get("model", {}).get("device")
+    boundaries = boundaries_of(timeline, uses_gpu(sources, device))
+    return task_energies(sources, boundaries, read_tasks(tasks_path))
 
 
-def _energy(sources: Sources, start_s: float, end_s: float) -> Joules:
-    parts = {
-        name: source.energy(start_s, end_s).energy_j for name, source in sources.figures.items()
+def window_energy(
+    timeline_path: Path, start_s: float, end_s: float, device: str | None = None
+) -> Json:
+    """{"energy_j": {part: joules or None}, "status": {part: status}}.
+
+    Args:
+        start_s, end_s: CLOCK_MONOTONIC seconds, within the timeline.
+        device: "cuda" or "cpu", what the job computed on; None: by what was metered.
+
+    Raises:
+        CodewattError: the timeline is missing or unreadable.
+    """
+    timeline = read_timeline(timeline_path)
+    sources = choose_sources(timeline)
+    meter = _Meter(sources, boundaries_of(timeline, uses_gpu(sources, device)))
+    return {"energy_j": meter.energy(start_s, end_s), "status": _statuses(meter)}
+
+
+def cost_of(manifest: Mapping[str, Any]) -> Json:
+    """{"energy_j", "energy_status"} of a variant's making, for its manifest.
+
+    Each is null per part where nothing was made or nothing is known.
+    """
+    windows = manifest["windows"]
+    if not windows:
+        absent = dict.fromkeys(PARTS)
+        return {"energy_j": absent, "energy_status": absent}
+    window = windows[0]
+    found = window_energy(
+        manifest["timeline"], window["start_s"], window["end_s"], manifest.get("device")
+    )
+    return {"energy_j": found["energy_j"], "energy_status": found["status"]}
+
+
+def _statuses(meter: _Meter) -> dict[str, str]:
+    return {part: str(described["status"]) for part, described in meter.status().items()}
+
+
+def _idle_power(meter: _Meter, windows: Sequence[Json], phases: Iterable[str]) -> Joules:
+    """Mean power (W) of each component over the windows of idle phases, each as long as it is.
+
+    A phase that has no window does not count; a component without a figure in one of the windows
+    has none.
+    """
+    edges = [(w["start_s"], w["end_s"]) for w in windows if w["phase"] in set(phases)]
+    duration_s = math.fsum(end_s - start_s for start_s, end_s in edges)
+    each = [meter.energy(*edge) for edge in edges]
+    joules = {name: _sum(energy[name] for energy in each) for name in PARTS}
+    return {
+        name: value / duration_s if value is not None and duration_s > 0 else None
+        for name, value in joules.items()
     }
-    return _with_total(sources, parts)
-
-
-def _with_total(sources: Sources, parts: Mapping[str, float | None]) -> Joules:
-    """All components (None where unavailable) and their total."""
-    joules: Joules = {name: parts.get(name) for name in COMPONENTS}
-    return {**joules, "total": _sum(parts[name] for name in sources.figures)}
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
@@ -107,64 +191,51 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return math.fsum(present) if present and len(present) == len(known) else None
 
 
-def _idle_power(sources: Sources, windows: Sequence[Json], phase: str) -> dict[str, float | None]:
-    """Mean power (W) of each component over the windows of an idle phase."""
-    edges = [(w["start_s"], w["end_s"]) for w in windows if w["phase"] == phase]
-    duration_s = math.fsum(end_s - start_s for start_s, end_s in edges)
-
-    def mean_w(source: Source | None) -> float | None:
-        if source is None or duration_s <= 0:
-            return None
-        joules = _sum(source.energy(*edge).energy_j for edge in edges)
-        return None if joules is None else joules / duration_s
-
-    return {name: mean_w(sources.figures.get(name)) for name in COMPONENTS}
-
-
-def _window(sources: Sources, window: Json, idle_w: Mapping[str, float | None]) -> Json:
+def _window(meter: _Meter, window: Json, idle_w: Joules) -> Json:
     """One entry of energy.json's "windows"."""
     duration_s = window["end_s"] - window["start_s"]
-    energy_j = _energy(sources, window["start_s"], window["end_s"])
+    energy_j = meter.energy(window["start_s"], window["end_s"])
     loaded = window["phase"] in _LOADED_PHASES
     return {
         **{key: window[key] for key in ("phase", "repeat", "batch", "start_s", "end_s")},
         "duration_s": duration_s,
         "energy_j": energy_j,
-        "net_energy_j": _net(sources, energy_j, idle_w if loaded else {}, duration_s),
+        "net_energy_j": _net(meter, energy_j, idle_w if loaded else {}, duration_s),
     }
 
 
 def _net(
-    sources: Sources, energy_j: Joules, idle_w: Mapping[str, float | None], duration_s: float
+    meter: _Meter, energy_j: Joules, idle_w: Mapping[str, float | None], duration_s: float
 ) -> Joules:
     """Energy above that of the machine idling with the model loaded."""
     parts: dict[str, float | None] = {}
-    for name in sources.figures:
+    for name in COMPONENTS:
         joules, watts = energy_j[name], idle_w.get(name)
         parts[name] = None if joules is None or watts is None else joules - watts * duration_s
-    return _with_total(sources, parts)
+    return meter.boundaries.add(parts)
 
 
-def _run(sources: Sources, window: Json, measured: Sequence[Json], max_unresolved: float) -> Json:
+def _run(meter: _Meter, window: Json, measured: Sequence[Json], max_unresolved: float) -> Json:
     """One entry of energy.json's "runs": a repeat and its phases."""
     repeat, start_s, end_s = window["repeat"], window["start_s"], window["end_s"]
     run = {
         "repeat": repeat,
         "duration_s": window["duration_s"],
         "energy_j": window["energy_j"],
+        "uncertainty_j": meter.uncertainty(start_s, end_s),
         "net_energy_j": window["net_energy_j"],
     }
     for phase in ("prefill", "decode"):
         parts = [w for w in measured if w["phase"] == phase and w["repeat"] == repeat]
-        run[f"{phase}_energy_j"] = _phase_energy(sources, parts, max_unresolved)
+        run[f"{phase}_energy_j"] = _phase_energy(meter, parts, max_unresolved)
         run[f"{phase}_s"] = math.fsum(w["duration_s"] for w in parts) if parts else None
     run["alternatives"] = {
-        source.name: source.energy(start_s, end_s).energy_j for source in sources.alternatives
+        source.name: source.energy(start_s, end_s).energy_j for source in meter.sources.alternatives
     }
     return run
 
 
-def _phase_energy(sources: Sources, windows: Sequence[Json], max_unresolved: float) -> Joules:
+def _phase_energy(meter: _Meter, windows: Sequence[Json], max_unresolved: float) -> Joules:
     """Energy of a repeat's windows of one phase.
 
     A window shorter than the meter's resolution has no figure of its own. As long as such windows
@@ -180,39 +251,32 @@ def _phase_energy(sources: Sources, windows: Sequence[Json], max_unresolved: flo
             return None
         return math.fsum(w["energy_j"][name] for w in known) * total_s / known_s
 
-    return _with_total(sources, {name: joules(name) for name in sources.figures})
+    return meter.boundaries.add({name: joules(name) for name in meter.sources.figures})
 
 
-def _phase_total(sources: Sources, windows: Sequence[Json], phase: str) -> Json | None:
+def _phase_total(meter: _Meter, windows: Sequence[Json], phase: str) -> Json | None:
     """Duration and energy of all windows of a phase that happens outside the repeats."""
     chosen = [w for w in windows if w["phase"] == phase]
     if not chosen:
         return None
-    each = [_energy(sources, w["start_s"], w["end_s"]) for w in chosen]
+    each = [meter.energy(w["start_s"], w["end_s"]) for w in chosen]
     return {
         "duration_s": math.fsum(w["end_s"] - w["start_s"] for w in chosen),
-        "energy_j": {name: _sum(e[name] for e in each) for name in (*COMPONENTS, "total")},
+        "energy_j": {name: _sum(energy[name] for energy in each) for name in PARTS},
     }
 
 
-def _evaluate(evaluate: Json | None, timeline_path: str | os.PathLike[str] | None) -> Json | None:
-    """Duration, energy and status of judging; None if it was not metered."""
+def _evaluate(evaluate: Json | None, timeline_path: Path | None) -> Json | None:
+    """Duration, energy and status of judging, which uses no GPU; None if it was not metered."""
     if evaluate is None or timeline_path is None:
         return None
-    sources = choose_sources(read_timeline(timeline_path, evaluate.get("meters")))
-    total = _phase_total(sources, evaluate["windows"], "evaluate")
-    return None if total is None else {**total, "status": sources.status()}
+    timeline = read_timeline(timeline_path, evaluate.get("meters"))
+    meter = _Meter(choose_sources(timeline), boundaries_of(timeline, uses_gpu=False))
+    total = _phase_total(meter, evaluate["windows"], "evaluate")
+    return None if total is None else {**total, "status": _statuses(meter)}
 
 
-def cost_of(manifest: Mapping[str, Any]) -> Json:
-    """{"energy_j", "energy_status"} of a variant's making, for its manifest.
-
-    Each is null per component where nothing was made or nothing is known.
-    """
-    windows = manifest["windows"]
-    if not windows:
-        absent = dict.fromkeys((*COMPONENTS, "total"))
-        return {"energy_j": absent, "energy_status": absent}
-    window = windows[0]
-    found = window_energy(manifest["timeline"], window["start_s"], window["end_s"])
-    return {"energy_j": found["energy_j"], "energy_status": found["status"]}
+def _own_cost(generate: Json) -> Json:
+    """What the sampler itself cost: the share of one processor that it kept busy."""
+    summary = generate.get("sampler") or {}
+    return {"cpu_share": summary.get("cpu_share"), "max_rss_bytes": summary.get("max_rss_bytes")}

@@ -86,6 +86,11 @@ class Sampler:
         if not self.meters:
             self.meters = self._answer(_READY_TIMEOUT_S)["meters"]
 
+    @property
+    def pid(self) -> int:
+        """The process that samples; to stop it for a while is to stop metering."""
+        return self._running().pid
+
     def use_gpus(self, uuids: Sequence[str]) -> None:
         """Narrow the timeline down to these GPUs, once the job knows which it uses."""
         self.wait_ready()

@@ -10,12 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from codewatt.energy.integrate import (
-    Series,
-    WindowEnergy,
-    counter_energy,
-    sample_energy,
-)
+from codewatt.energy.integrate import Series, WindowEnergy
 from codewatt.energy.timeline import Timeline
 
 COMPONENTS = ("gpu", "cpu", "dram")
@@ -82,42 +77,38 @@ class Source:
 
     def energy(self, start_s: float, end_s: float) -> WindowEnergy:
         """Joules of all devices between two times; no figure if one of them has none."""
-        of = counter_energy if self.quantity == "energy_j" else sample_energy
-        parts = {device: of(series, start_s, end_s) for device, series in self.series.items()}
+        parts = {device: one.window(start_s, end_s) for device, one in self.series.items()}
         gaps = [part.max_gap_s for part in parts.values() if part.max_gap_s is not None]
         readings = min(part.readings for part in parts.values())
         max_gap_s = max(gaps, default=None)
-        joules = 0.0
+        joules = uncertainty = 0.0
         for device, part in parts.items():
-            if part.energy_j is None:
+            if part.energy_j is None or part.uncertainty_j is None:
                 reason = f"{self.method}, {device}: {part.reason}"
-                return WindowEnergy(None, readings, max_gap_s, reason)
+                return WindowEnergy(None, None, readings, max_gap_s, reason)
             joules += part.energy_j
-        return WindowEnergy(joules, readings, max_gap_s, None)
+            uncertainty += part.uncertainty_j
+        return WindowEnergy(joules, uncertainty, readings, max_gap_s, None)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The chosen source of each component that has one, and why the others have none."""
+    """The chosen source of each component that has one, and why the others have none.
+
+    Attributes:
+        figures: component -> source.
+        unavailable: component -> why it has none.
+        passed_over: component -> why a source that is preferred to the chosen one is not used.
+        alternatives: sources beside the chosen ones.
+    """
 
     figures: Mapping[str, Source]
     unavailable: Mapping[str, str]
+    passed_over: Mapping[str, str]
     alternatives: tuple[Source, ...]
 
-    @property
-    def total_status(self) -> Status:
-        """Measured only if all components that are present are."""
-        statuses = {source.status for source in self.figures.values()}
-        if not statuses:
-            return "unavailable"
-        return "measured" if statuses == {"measured"} else "modelled"
-
-    def status(self) -> dict[str, Status]:
-        """Status of each component."""
-        return {name: _status(self.figures.get(name)) for name in COMPONENTS}
-
     def describe(self) -> dict[str, dict[str, str | None]]:
-        """energy.json's "components"."""
+        """Status, method and detail of each component."""
         return {name: self._describe(name) for name in COMPONENTS}
 
     def _describe(self, component: str) -> dict[str, str | None]:
@@ -130,7 +121,8 @@ class Sources:
 
 def choose_sources(timeline: Timeline) -> Sources:
     """The best usable source of each component, and all others beside it."""
-    figures, unavailable, alternatives = {}, {}, []
+    figures: dict[str, Source] = {}
+    unavailable, passed_over, alternatives = {}, {}, []
     for component, candidates in _CANDIDATES.items():
         reasons = []
         for candidate in candidates:
@@ -139,11 +131,13 @@ def choose_sources(timeline: Timeline) -> Sources:
                 reasons.append(source)
             elif component not in figures:
                 figures[component] = source
+                if reasons:
+                    passed_over[component] = "; ".join(dict.fromkeys(reasons))
             else:
                 alternatives.append(source)
         if component not in figures:
             unavailable[component] = "; ".join(dict.fromkeys(reasons))
-    return Sources(figures, unavailable, tuple(alternatives))
+    return Sources(figures, unavailable, passed_over, tuple(alternatives))
 
 
 def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source | str:
@@ -162,7 +156,9 @@ def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source
     if missing or not telemetry:
         return f"{candidate.meter}: no {candidate.quantity} of {', '.join(missing) or component}"
     chosen = {device: telemetry[device] for device in expected or sorted(telemetry)}
-    series = {device: Series.of(data.t_s, data.values) for device, data in chosen.items()}
+    make = Series.counter if candidate.quantity == "energy_j" else Series.power
+    jitter_s = _jitter_s(candidate, info)
+    series = {device: make(data.t_s, data.values, jitter_s) for device, data in chosen.items()}
     still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
     if still:
         return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never moved"
@@ -197,5 +193,8 @@ def _alive(series: Series, quantity: str) -> bool:
     return bool((series.values != 0).any())
 
 
-def _status(source: Source | None) -> Status:
-    return "unavailable" if source is None else source.status
+def _jitter_s(candidate: _Candidate, info: dict[str, Any]) -> float:
+    """By how much a reading's time can be wrong: a step of NVML's counter, by half a poll."""
+    if candidate.name != "gpu_counter_j":
+        return 0.0
+    return float(info.get("interval_s") or 0.0) / 2

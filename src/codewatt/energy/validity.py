@@ -5,48 +5,77 @@ A cell is valid if no expectation of severity "error" failed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from codewatt.energy.boundaries import Boundaries
 from codewatt.energy.expectation import at_most, expectation
 from codewatt.energy.judging import JudgingSettings
 from codewatt.energy.sources import Source, Sources
 from codewatt.energy.timeline import Timeline
 from codewatt.energy.validity_gpu import judge_gpu, judge_gpu_run
+from codewatt.energy.validity_power import judge_others, judge_power, judge_share
 
 Json = dict[str, Any]
 
 
-def judge_cell(
-    generate: Json,
-    timeline: Timeline,
-    sources: Sources,
-    runs: Sequence[Json],
-    windows: Sequence[Json],
-    baseline: Mapping[str, Mapping[str, float | None]],
-    settings: JudgingSettings,
-) -> list[Json]:
-    """All expectations of one cell: those on the cell first, then those on each repeat.
+@dataclass(frozen=True)
+class Measurement:
+    """What there is to judge of one cell.
 
-    Args:
+    Attributes:
+        generate: its manifest.
+        components: status and method of each part, as energy.json holds them.
         runs, windows, baseline: as energy.json holds them.
     """
+
+    generate: Json
+    timeline: Timeline
+    sources: Sources
+    boundaries: Boundaries
+    components: Mapping[str, Json]
+    runs: Sequence[Json]
+    windows: Sequence[Json]
+    baseline: Mapping[str, Mapping[str, float | None]]
+
+
+def judge_cell(cell: Measurement, settings: JudgingSettings) -> list[Json]:
+    """All expectations of one cell: those on the cell first, then those on each repeat."""
+    timeline, sources, windows = cell.timeline, cell.sources, cell.windows
     edges = {w["repeat"]: (w["start_s"], w["end_s"]) for w in windows if w["phase"] == "repeat"}
     judged = [
         _readings_sound(sources),
-        _meters_read(generate),
-        _no_wrap_unseen(generate),
+        _meters_read(cell.generate),
+        _no_wrap_unseen(cell.generate),
         _energy_measured(sources),
-        _idle_known(sources, baseline),
-        _idle_steady(baseline, settings),
+        _idle_known(sources, cell.baseline),
+        _idle_steady(cell.baseline, settings),
         _host_idle(timeline, windows, settings),
         *judge_gpu(timeline, sources),
+        judge_share(cell.boundaries, settings),
     ]
-    for run in runs:
+    for run in cell.runs:
         start_s, end_s = edges[run["repeat"]]
-        judged += _judge_run(sources, run, start_s, end_s, settings)
+        judged += _judge_run(cell, run, start_s, end_s, settings)
+        judged += judge_power(timeline, sources, run, cell.baseline["idle_w"], settings)
+        judged.append(judge_others(timeline, sources, run, start_s, end_s, settings))
         judged += _phases_resolved(sources, run, windows, settings)
         judged += judge_gpu_run(timeline, sources, run, start_s, end_s, settings)
-    return judged
+    return [*judged, _all_checked(judged)]
+
+
+def _all_checked(judged: Sequence[Json]) -> Json:
+    """What could not be judged is said: a check without data must not pass for a check."""
+    unchecked = {e["name"] for e in judged if e["severity"] == "error" and e["passed"] is None}
+    return expectation(
+        "all_checked",
+        "warning",
+        not unchecked,
+        ", ".join(sorted(unchecked)) or None,
+        "every expectation of severity error",
+        None,
+        "expectations that lack what they need to be judged",
+    )
 
 
 def _readings_sound(sources: Sources) -> Json:
@@ -78,7 +107,10 @@ def _failures(generate: Json) -> Iterator[tuple[str, str, int]]:
 
 def _energy_measured(sources: Sources) -> Json:
     modelled = [name for name, source in sources.figures.items() if source.status == "modelled"]
-    methods = "; ".join(f"{name}: {sources.figures[name].method}" for name in modelled)
+    methods = "; ".join(
+        f"{name}: {sources.figures[name].method}; instead of {sources.passed_over.get(name)}"
+        for name in modelled
+    )
     return expectation(
         "energy_measured",
         "warning",
@@ -144,10 +176,10 @@ def _host_idle(timeline: Timeline, windows: Sequence[Json], settings: JudgingSet
 
 
 def _judge_run(
-    sources: Sources, run: Json, start_s: float, end_s: float, settings: JudgingSettings
+    cell: Measurement, run: Json, start_s: float, end_s: float, settings: JudgingSettings
 ) -> Iterator[Json]:
     """Expectations on one repeat, whatever the component."""
-    repeat = run["repeat"]
+    sources, repeat = cell.sources, run["repeat"]
     yield expectation(
         "window_long_enough",
         "error",
@@ -160,15 +192,29 @@ def _judge_run(
     )
     parts = {name: source.energy(start_s, end_s) for name, source in sources.figures.items()}
     reasons = [part.reason for part in parts.values() if part.reason]
-    why = [] if parts else [f"{name}: {reason}" for name, reason in sources.unavailable.items()]
+    why = [f"{name}: {reason}" for name, reason in sources.unavailable.items()]
+    figure_j = run["energy_j"][settings.boundary]
+    status = cell.components[settings.boundary]
     yield expectation(
         "energy_known",
         "error",
-        run["energy_j"]["total"] is not None,
-        run["energy_j"]["total"],
-        "a figure",
+        figure_j is not None,
+        figure_j,
+        f"a figure of boundary {settings.boundary}",
         "J",
-        "; ".join(reasons or why) or "every component that is present has a figure",
+        "every part of it has a figure"
+        if figure_j is not None
+        else "; ".join(reasons or filter(None, [status["detail"], *why])),
+        repeat,
+    )
+    bound_j = run["uncertainty_j"][settings.boundary]
+    yield at_most(
+        "edges_resolved",
+        "warning",
+        bound_j / figure_j if bound_j is not None and figure_j else None,
+        settings.max_edge_share,
+        "share",
+        "the most that the window's edges can be wrong by, of its energy",
         repeat,
     )
     fewest = min(parts, key=lambda name: parts[name].readings, default=None)

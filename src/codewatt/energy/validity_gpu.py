@@ -8,6 +8,7 @@ import numpy as np
 from codewatt.energy.expectation import at_most, expectation
 from codewatt.energy.integrate import Floats
 from codewatt.energy.judging import JudgingSettings
+from codewatt.energy.plausible import meters_agree
 from codewatt.energy.sources import Source, Sources
 from codewatt.energy.timeline import Timeline
 
@@ -31,6 +32,15 @@ def judge_gpu(timeline: Timeline, sources: Sources) -> Iterator[Json]:
     if info is None or not _by_nvml(sources):
         return
     devices, facts = info.get("devices", []), info.get("facts", {})
+    yield expectation(
+        "gpu_counter_used",
+        "warning",
+        sources.figures["gpu"].name == "gpu_counter_j",
+        sources.figures["gpu"].method,
+        "NVML's total-energy counter",
+        None,
+        sources.passed_over.get("gpu") or "the counter is the figure, power samples beside it",
+    )
     mig = [device["name"] for device in devices if device.get("mig_mode")]
     yield expectation(
         "no_mig",
@@ -69,7 +79,7 @@ def judge_gpu_run(
         quantity: _during(timeline, sources, quantity, start_s, end_s)
         for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz")
     }
-    yield _counter_agrees(run, settings)
+    yield _counter_agrees(timeline, run, settings)
     yield at_most(
         "gpu_not_shared",
         "error",
@@ -111,21 +121,18 @@ def judge_gpu_run(
     )
 
 
-def _counter_agrees(run: Json, settings: JudgingSettings) -> Json:
+def _counter_agrees(timeline: Timeline, run: Json, settings: JudgingSettings) -> Json:
     """The energy counter and the integrated power samples tell the same joules."""
     counter_j, samples_j = run["energy_j"]["gpu"], run["alternatives"].get("gpu_samples_j")
-    difference = None
-    if counter_j and samples_j is not None:
-        difference = abs(counter_j - samples_j) / counter_j
-    return at_most(
+    devices = (timeline.meter("nvml") or {}).get("devices", [])
+    instant = all(device.get("power_reading") == "instant" for device in devices)
+    detail = f"|counter - samples of {'instant' if instant else 'average'} power| / samples"
+    return meters_agree(
         "counter_agrees",
-        "error",
-        difference,
-        settings.counter_tolerance,
-        "share",
-        "|counter - samples| / counter"
-        if difference is not None
-        else "there are not both a counter and power samples to compare",
+        counter_j,
+        samples_j,
+        settings.counter_tolerance if instant else settings.average_tolerance,
+        detail if samples_j else "there are not both a counter and power samples to compare",
         run["repeat"],
     )
 

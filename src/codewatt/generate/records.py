@@ -1,13 +1,12 @@
 """What a cell's generation leaves behind: completions for EvalPlus, and a row of times for each."""
 
-import io
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from codewatt.files import atomic_path, write_jsonl
+from codewatt.files import write_jsonl
 from codewatt.generate.base import Completion
+from codewatt.tabular import write_rows
 
 _FIELDS = (
     ("repeat", "int32"),
@@ -53,11 +52,6 @@ def write_completions(path: Path, measured: Iterable[Measured]) -> None:
 
 def write_task_records(path: Path, measured: Iterable[Measured]) -> None:
     """Write one parquet row per completion: counts, CLOCK_MONOTONIC seconds, why it stopped."""
-    import pyarrow
-    import pyarrow.json
-    import pyarrow.parquet
-
-    schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in _FIELDS])
     rows = [
         {
             **vars(item.completion),
@@ -67,12 +61,4 @@ def write_task_records(path: Path, measured: Iterable[Measured]) -> None:
         }
         for item in measured
     ]
-    if not rows:
-        table = schema.empty_table()
-    else:
-        # Through JSON: building arrays from Python values makes pyarrow import pandas (1.2 s).
-        lines = "".join(json.dumps({name: row[name] for name, _ in _FIELDS}) + "\n" for row in rows)
-        options = pyarrow.json.ParseOptions(explicit_schema=schema)
-        table = pyarrow.json.read_json(io.BytesIO(lines.encode()), parse_options=options)
-    with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary)
+    write_rows(path, rows, _FIELDS)

@@ -20,9 +20,11 @@ class Reading(NamedTuple):
         t_s: CLOCK_MONOTONIC seconds.
         component: "gpu", "cpu", "dram" or "host".
         device: GPU UUID, "package-0", "machine".
-        quantity: "energy_j" (cumulative, never wraps), "power_w", "sm_clock_mhz", "temperature_c",
-            "throttle_reasons" (NVML's bit mask), "utilisation" and "cpu_load" (0 to 1),
-            "memory_used_bytes", "other_processes" (a count).
+        quantity: "energy_j" (cumulative, never wraps), "power_w", "power_average_w" (of the last
+            second), "sm_clock_mhz", "memory_clock_mhz", "temperature_c", "throttle_reasons"
+            (NVML's bit mask), "utilisation" and "cpu_load" (0 to 1), "memory_used_bytes",
+            "other_processes" (a count), "busy_s" and "job_busy_s" (CPU seconds, cumulative: of
+            the machine, and of the job with its sampler).
     """
 
     t_s: float

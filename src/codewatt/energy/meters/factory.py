@@ -22,6 +22,6 @@ def open_meters(
     gpu = open_nvml(settings, gpu_ids, job_pid)
     yield gpu
     yield open_rapl(settings.rapl_interval_s)
-    yield open_host(settings.host_interval_s)
+    yield open_host(settings.host_interval_s, job_pid)
     gpus = gpu.uuids if isinstance(gpu, NvmlMeter) else {}
     yield open_codecarbon(settings.codecarbon_interval_s, gpus)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-SelectedBy = Literal["caller", "environment", "all"]
+SelectedBy = Literal["caller", "environment", "slurm", "all"]
 
 
 class UnresolvedGpusError(Exception):
@@ -37,7 +37,8 @@ def select_gpus(
     Args:
         gpus: GPUs that may be opened, in NVML's order.
         gpu_ids: named by the caller (UUIDs, with or without "GPU-"; an empty list means none);
-            None: by CUDA_VISIBLE_DEVICES, and where that is not set, all.
+            None: by CUDA_VISIBLE_DEVICES, where that is not set by Slurm's list of the job's
+            GPUs, and where there is none, all.
         environment: the job's environment variables.
         parent_of_mig: the UUID of the GPU that holds a MIG instance, None if unknown.
 
@@ -49,8 +50,32 @@ def select_gpus(
         return list(dict.fromkeys(found)), "caller"
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return list(gpus), "all"
+        return _from_slurm(gpus, environment) or (list(gpus), "all")
     return _from_environment(gpus, visible, environment, parent_of_mig), "environment"
+
+
+def _from_slurm(
+    gpus: Sequence[PhysicalGpu], environment: dict[str, str]
+) -> tuple[list[PhysicalGpu], SelectedBy] | None:
+    """The GPUs that Slurm gave the step or job; None if it names none.
+
+    SLURM_STEP_GPUS and SLURM_JOB_GPUS number the node's GPUs, whatever a device cgroup hides
+    (man sbatch, srun). Where a cgroup leaves just as many as are named, these are they.
+    """
+    named = environment.get("SLURM_STEP_GPUS") or environment.get("SLURM_JOB_GPUS")
+    numbers = [part.strip() for part in (named or "").split(",") if part.strip()]
+    if not numbers:
+        return None
+    if len(numbers) == len(gpus):
+        return list(gpus), "slurm"
+    by_index = {str(gpu.index): gpu for gpu in gpus}
+    if missing := [number for number in numbers if number not in by_index]:
+        have = ", ".join(by_index) or "none"
+        raise UnresolvedGpusError(
+            f"Slurm gave the job GPU {', '.join(missing)}, which is not one of those that it may "
+            f"open ({have}): set CUDA_VISIBLE_DEVICES"
+        )
+    return [by_index[number] for number in numbers], "slurm"
 
 
 def _from_environment(

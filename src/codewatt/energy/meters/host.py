@@ -1,45 +1,61 @@
-"""How busy the machine is: to see whether someone else was, not to make joules of it."""
+"""How busy the machine is, and with whose work: to see whether someone else was, not for joules."""
 
 import os
 import time
 from pathlib import Path
 
+from codewatt.energy.allocation import job_allocation
 from codewatt.energy.meters.base import AbsentMeter, Meter, MeterInfo, Reading
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class HostMeter(Meter):
-    """CPU load of the whole machine since the last reading, and memory in use, from /proc.
+    """CPU load of the whole machine, CPU time of machine and job, memory in use, from /proc.
 
     Load is the share of busy jiffies over all CPUs, 0 to 1; time stolen by a hypervisor counts as
-    busy, waiting for a disk does not. Linux counts guest time inside user and nice already.
+    busy, waiting for a disk does not. Linux counts guest time inside user and nice already. In
+    the cumulative `busy_s` stolen time is not counted: it is no work of this machine's.
     """
 
-    def __init__(self, interval_s: float, proc: Path) -> None:
-        facts = {"cpu_count": os.cpu_count()}
+    def __init__(self, interval_s: float, proc: Path, job_pid: int) -> None:
+        facts = {"cpu_count": os.cpu_count(), "allocation": job_allocation()}
         super().__init__(MeterInfo("host", None, interval_s, facts=facts))
         self._stat, self._meminfo = proc / "stat", proc / "meminfo"
-        self._busy, self._total = self._jiffies()
+        self._job_stat = proc / str(job_pid) / "stat"
+        self._busy, self._total, _ = self._jiffies()
 
     def read(self) -> list[Reading]:
-        """cpu_load (none if no jiffy passed) and memory_used_bytes."""
+        """cpu_load (none if no jiffy passed), busy_s, job_busy_s and memory_used_bytes."""
         t_s = time.monotonic()
-        busy, total = self._jiffies()
+        busy, total, worked = self._jiffies()
         passed, self._busy, used = total - self._total, busy, busy - self._busy
         self._total = total
-        readings = [Reading(t_s, "host", "machine", "memory_used_bytes", self._memory_used())]
+        values = {
+            "memory_used_bytes": self._memory_used(),
+            "busy_s": worked / _TICKS_PER_S,
+            "job_busy_s": self._job_busy_s(),
+        }
         if passed > 0:
-            load = min(max(used / passed, 0.0), 1.0)
-            readings.append(Reading(t_s, "host", "machine", "cpu_load", load))
-        return readings
+            values["cpu_load"] = min(max(used / passed, 0.0), 1.0)
+        return [Reading(t_s, "host", "machine", name, value) for name, value in values.items()]
 
-    def _jiffies(self) -> tuple[int, int]:
-        """(busy, total) jiffies of all CPUs since boot; man 5 proc, /proc/stat."""
+    def _jiffies(self) -> tuple[int, int, int]:
+        """(busy, total, busy less stolen) jiffies of all CPUs since boot (man 5 proc, stat)."""
         with self._stat.open(encoding="ascii") as stream:
             user, nice, system, idle, iowait, irq, softirq, steal = map(
                 int, stream.readline().split()[1:9]
             )
-        busy = user + nice + system + irq + softirq + steal
-        return busy, busy + idle + iowait
+        worked = user + nice + system + irq + softirq
+        return worked + steal, worked + steal + idle + iowait, worked
+
+    def _job_busy_s(self) -> float:
+        """CPU seconds of the job, of its children that have ended, and of this sampler."""
+        # pid (name) state ppid ...: the name may hold spaces and parentheses; man 5 proc
+        text = self._job_stat.read_text(encoding="utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()
+        own = sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
+        return own / _TICKS_PER_S + time.process_time()
 
     def _memory_used(self) -> float:
         """MemTotal - MemAvailable, in bytes (the file counts in KiB)."""
@@ -53,11 +69,16 @@ class HostMeter(Meter):
         return float(sizes["MemTotal"] - sizes["MemAvailable"])
 
 
-def open_host(interval_s: float, proc: Path = Path("/proc")) -> Meter:
-    """The host meter, or an absent one where /proc does not tell."""
+def open_host(interval_s: float, job_pid: int | None = None, proc: Path = Path("/proc")) -> Meter:
+    """The host meter, or an absent one where /proc does not tell.
+
+    Args:
+        job_pid: the process that is metered; None: this one.
+    """
     try:
-        meter = HostMeter(interval_s, proc)
+        meter = HostMeter(interval_s, proc, os.getpid() if job_pid is None else job_pid)
         meter.read()
-    except (OSError, ValueError, KeyError) as error:
-        return AbsentMeter("host", ["host"], f"{proc} is not readable as Linux's /proc: {error}")
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        reason = f"{proc} is not readable as Linux's /proc: {error}"
+        return AbsentMeter("host", ["host"], reason, {"allocation": job_allocation()})
     return meter

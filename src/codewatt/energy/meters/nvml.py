@@ -2,9 +2,11 @@
 
 - Energy: nvmlDeviceGetTotalEnergyConsumption, millijoules since the driver was loaded (Volta and
   newer). It is a staircase: on an H200 it moves every 100 ms.
-- Power: NVML_FI_DEV_POWER_INSTANT where the driver has it, else nvmlDeviceGetPowerUsage, which on
-  most GPUs since Ampere is the average of the last second (NVML API reference; Yang et al.,
-  "Accurate and Convenient Energy Measurements for GPUs", SC 2024). Each device's facts say which.
+- Power, as `power_w`: NVML_FI_DEV_POWER_INSTANT where the driver has it, else
+  nvmlDeviceGetPowerUsage, which is the average of the last second on GPUs since Ampere except
+  GA100 (NVML API reference; Yang et al., "Accurate and Convenient Energy Measurements for GPUs",
+  SC 2024). Beside it, as `power_average_w`: NVML_FI_DEV_POWER_AVERAGE. Each device's facts say
+  which field stands behind which name.
 
 A field that a GPU does not support is left out of its series, never 0.
 """
@@ -20,6 +22,10 @@ from codewatt.energy.meters.staircase import Staircase
 from codewatt.energy.settings import SamplerSettings
 
 _MILLI = 1e-3
+#: The one-second average needs no more readings than this.
+_AVERAGE_INTERVAL_S = 0.1
+#: Boards of GA100, the one Ampere chip whose power usage is not an average.
+_GA100 = ("A100", "A800", "A30")
 
 
 class NvmlMeter(Meter):
@@ -40,7 +46,7 @@ class NvmlMeter(Meter):
     ) -> None:
         self._gpus = [_Gpu(nvml, gpu, job_pid) for gpu in gpus]
         self._nvml = nvml
-        self._settings, self._state_due_s = settings, 0.0
+        self._settings, self._state_due_s, self._average_due_s = settings, 0.0, 0.0
         self._steps = {gpu.uuid: Staircase(settings.nvml_interval_s) for gpu in gpus}
         driver = _text(nvml.nvmlSystemGetDriverVersion())
         super().__init__(
@@ -70,12 +76,16 @@ class NvmlMeter(Meter):
         with_state = now_s >= self._state_due_s
         if with_state:
             self._state_due_s = now_s + self._settings.nvml_state_interval_s
+        with_average = now_s >= self._average_due_s
+        if with_average:
+            self._average_due_s = now_s + _AVERAGE_INTERVAL_S
         for gpu in self._gpus:
             steps = self._steps[gpu.uuid]
             with_energy = steps.due(now_s)
             fields = {
                 **(gpu.energy if with_energy else {}),
                 **gpu.power,
+                **(gpu.average if with_average else {}),
                 **(gpu.state if with_state else {}),
             }
             for quantity, read in fields.items():
@@ -105,11 +115,13 @@ class _Gpu:
     def __init__(self, nvml: Any, gpu: PhysicalGpu, job_pid: int) -> None:
         self.uuid = gpu.uuid
         handle = nvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
-        power_kind, power_w = _power_reader(nvml, handle)
+        power_field, power_kind, power_w = _power_reader(nvml, handle, gpu.name)
         energy = {"energy_j": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) * _MILLI}
         power = {"power_w": power_w} if power_w else {}
+        average = {"power_average_w": _field_reader(nvml, handle, nvml.NVML_FI_DEV_POWER_AVERAGE)}
         state: dict[str, Callable[[], float]] = {
             "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
+            "memory_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM),
             "temperature_c": lambda: nvml.nvmlDeviceGetTemperature(
                 handle, nvml.NVML_TEMPERATURE_GPU
             ),
@@ -120,33 +132,62 @@ class _Gpu:
         }
         self.energy = {name: read for name, read in energy.items() if _works(nvml, read)}
         self.power = power
+        self.average = {name: read for name, read in average.items() if _works(nvml, read)}
         self.state = {name: read for name, read in state.items() if _works(nvml, read)}
-        supported = {*self.energy, *self.power, *self.state}
+        supported = {*self.energy, *self.power, *self.average, *self.state}
+        fields = {"power_w": power_field} if power_field else {}
+        if self.average:
+            fields["power_average_w"] = "NVML_FI_DEV_POWER_AVERAGE"
         self.facts: dict[str, Any] = {
             "index": gpu.index,
             "device": gpu.uuid,
             "name": gpu.name,
             "power_reading": power_kind,
-            "unsupported": sorted({*energy, "power_w", *state} - supported),
+            "power_fields": fields,
+            "unsupported": sorted({*energy, "power_w", *average, *state} - supported),
             **_facts(nvml, handle),
         }
 
 
-def _power_reader(nvml: Any, handle: Any) -> tuple[str | None, Callable[[], float] | None]:
-    """("instant" or "average", a function that reads watts); (None, None) without either."""
+def _power_reader(
+    nvml: Any, handle: Any, name: str
+) -> tuple[str | None, str | None, Callable[[], float] | None]:
+    """(NVML's name of the field, "instant" or "average", a function that reads watts).
 
-    def instant_w() -> float:
-        value = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_POWER_INSTANT])[0]
+    (None, None, None) without any.
+    """
+    instant_w = _field_reader(nvml, handle, nvml.NVML_FI_DEV_POWER_INSTANT)
+
+    def usage_w() -> float:
+        return float(nvml.nvmlDeviceGetPowerUsage(handle) * _MILLI)
+
+    if _works(nvml, instant_w):
+        return "NVML_FI_DEV_POWER_INSTANT", "instant", instant_w
+    if _works(nvml, usage_w):
+        return "nvmlDeviceGetPowerUsage", _usage_kind(nvml, handle, name), usage_w
+    return None, None, None
+
+
+def _field_reader(nvml: Any, handle: Any, field: int) -> Callable[[], float]:
+    """A function that reads one of NVML's power fields, in watts."""
+
+    def watts() -> float:
+        value = nvml.nvmlDeviceGetFieldValues(handle, [field])[0]
         if value.nvmlReturn != nvml.NVML_SUCCESS:
             raise nvml.NVMLError(value.nvmlReturn)
         return float(value.value.uiVal * _MILLI)
 
-    def average_w() -> float:
-        return float(nvml.nvmlDeviceGetPowerUsage(handle) * _MILLI)
+    return watts
 
-    if _works(nvml, instant_w):
-        return "instant", instant_w
-    return ("average", average_w) if _works(nvml, average_w) else (None, None)
+
+def _usage_kind(nvml: Any, handle: Any, name: str) -> str:
+    """What nvmlDeviceGetPowerUsage gives on this GPU; an average where that cannot be told."""
+    try:
+        architecture = nvml.nvmlDeviceGetArchitecture(handle)
+    except nvml.NVMLError:
+        return "average"
+    ga100 = any(board in name for board in _GA100)
+    return "instant" if architecture < nvml.NVML_DEVICE_ARCH_AMPERE or ga100 else "average"
 
 
 def _works(nvml: Any, read: Callable[[], object]) -> bool:
@@ -171,6 +212,11 @@ def _facts(nvml: Any, handle: Any) -> dict[str, Any]:
         "power_limit_w": fact(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) * _MILLI),
         "persistence_mode": fact(lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle))),
         "ecc_mode": fact(lambda: bool(nvml.nvmlDeviceGetEccMode(handle)[0])),
+        "ecc_uncorrected_errors": fact(
+            lambda: nvml.nvmlDeviceGetTotalEccErrors(
+                handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+            )
+        ),
         "mig_mode": fact(lambda: bool(nvml.nvmlDeviceGetMigMode(handle)[0])),
         "memory_total_bytes": fact(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total),
     }

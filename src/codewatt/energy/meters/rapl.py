@@ -11,6 +11,7 @@ Counted: every `package-*` domain as CPU, every `dram` domain as DRAM. Not count
 `intel-rapl-mmio` tree (the same packages through another door).
 """
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
 
 POWERCAP = Path("/sys/class/powercap")
+CPUS = Path("/sys/devices/system/cpu")
 REMEDY = "as root: chmod a+r /sys/class/powercap/*/energy_uj (until the next boot)"
 
 #: More than any package draws (the largest are rated 500 W), so the wrap bound is safe.
@@ -113,13 +115,18 @@ def _component(name: str, domains: list[_Domain], bound_s: float) -> ComponentIn
     )
 
 
-def open_rapl(interval_s: float, root: Path = POWERCAP) -> Meter:
+def open_rapl(interval_s: float, root: Path = POWERCAP, cpus: Path = CPUS) -> Meter:
     """The RAPL meter, or an absent one that says why and what to do.
 
     All packages or none: a sum that misses one would look like a small machine.
+
+    Args:
+        cpus: where Linux tells which processor sits in which package.
     """
     try:
-        domains, mirrors = _without_mirrors(_find(root))
+        found = _find(root)
+        _check_packages(found, _sockets(cpus))
+        domains, mirrors = _without_mirrors(found)
         return RaplMeter(domains, interval_s, mirrors)
     except _NoRaplError as error:
         return AbsentMeter("rapl", ["cpu", "dram"], str(error))
@@ -159,6 +166,28 @@ def _find(root: Path) -> list[_Domain]:
             f"{unreadable[0]}; {REMEDY}"
         )
     return domains
+
+
+def _sockets(cpus: Path) -> int | None:
+    """How many packages the machine has; None where Linux does not tell."""
+    ids = set()
+    for path in cpus.glob("cpu[0-9]*/topology/physical_package_id"):
+        try:
+            ids.add(int(path.read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            return None
+    return len(ids) or None
+
+
+def _check_packages(domains: list[_Domain], sockets: int | None) -> None:
+    """Refuse counters of some packages only; dies of one package share its number."""
+    names = {domain.device for domain in domains if domain.component == "cpu"}
+    packages = {match[0] for name in names if (match := re.match(r"package-\d+", name))}
+    if sockets is not None and len(packages) < sockets:
+        raise _NoRaplError(
+            f"RAPL shows {len(packages)} of {sockets} packages ({', '.join(sorted(packages))}): a "
+            "sum without the others would be too low"
+        )
 
 
 def _without_mirrors(domains: list[_Domain]) -> tuple[list[_Domain], list[str]]:

@@ -1,0 +1,69 @@
+"""Which part of the machine's processors a job holds: what its share of CPU and DRAM rests on.
+
+The counters of CPU and DRAM are the whole machine's. A job that holds some of its processors is
+billed for a share of them, by their number; that share is an attribution, not a measurement.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_CGROUP = Path("/sys/fs/cgroup")
+_NAMES = ("SLURM_JOB_ID", "SLURM_CPUS_ON_NODE", "SLURM_JOB_NODELIST", "SLURM_JOB_PARTITION")
+
+
+def job_allocation(
+    environment: Mapping[str, str] | None = None,
+    processors: int | None = None,
+    affinity: int | None = None,
+    cgroup: Path = _CGROUP,
+) -> dict[str, Any]:
+    """What this process holds of the machine's logical processors.
+
+    The smallest of three counts is taken: the processors that the kernel lets it run on
+    (sched_getaffinity), its cgroup's quota (cpu.max), and Slurm's SLURM_CPUS_ON_NODE. Where Slurm
+    counts cores and the machine has two threads a core, only the first tells the truth, and
+    Slurm's number is taken as it is.
+
+    Args:
+        environment, processors, affinity, cgroup: of this process, unless given.
+
+    Returns:
+        {"processors_held", "processors", "share" (0 to 1), "source", "slurm"}; share is None
+        where the machine's processors cannot be counted.
+    """
+    environment = os.environ if environment is None else environment
+    processors = processors or os.cpu_count()
+    held: dict[str, float] = {"affinity": affinity or len(os.sched_getaffinity(0))}
+    if (quota := _quota(cgroup)) is not None:
+        held["cgroup quota"] = quota
+    given = environment.get("SLURM_CPUS_ON_NODE", "")
+    if given.isdigit() and int(given) > 0:
+        held["slurm"] = int(given)
+    source = min(held, key=lambda name: held[name])
+    share = None if processors is None else min(held[source] / processors, 1.0)
+    return {
+        "processors_held": held[source],
+        "processors": processors,
+        "share": share,
+        "source": "whole machine" if share == 1.0 else source,
+        "slurm": {name: environment[name] for name in _NAMES if name in environment},
+    }
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Processors that cgroup v2's cpu.max, or v1's cfs quota, allows; None without a limit."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        try:
+            quota, period = (
+                (cgroup / "cpu" / name).read_text(encoding="ascii").strip()
+                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            )
+        except OSError:
+            return None
+    if not quota.isdigit() or not period.isdigit() or int(period) == 0:
+        return None
+    return int(quota) / int(period)

@@ -1,0 +1,1 @@
+"""A published study's energy figures, put to the same expectations as our own."""
