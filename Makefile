@@ -26,15 +26,15 @@ unit: dev ## the fast part of the tests
 	@$(RUN) pytest tests/unit
 
 check: dev ## format, lint and types
-	@$(RUN) ruff format --check src tests workflow/scripts benchmarks
-	@$(RUN) ruff check src tests workflow/scripts benchmarks
+	@$(RUN) ruff format --check src tests tools workflow/scripts benchmarks
+	@$(RUN) ruff check src tests tools workflow/scripts benchmarks
 	@$(RUN) snakefmt --check Snakefile workflow/rules
 	@$(RUN) mypy
 	@$(RUN) snakemake --lint
 
 format: dev ## format the code
-	@$(RUN) ruff format src tests workflow/scripts benchmarks
-	@$(RUN) ruff check --fix src tests workflow/scripts benchmarks
+	@$(RUN) ruff format src tests tools workflow/scripts benchmarks
+	@$(RUN) ruff check --fix src tests tools workflow/scripts benchmarks
 	@$(RUN) snakefmt Snakefile workflow/rules
 
 reference: setup ## write the study file's schema and reference page

@@ -3,8 +3,10 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.join(workflow.basedir, "src"))
-os.environ.update(PYTHONPATH=os.path.join(workflow.basedir, "src"))
+sources = os.path.join(workflow.basedir, "src")
+sys.path.insert(0, sources)
+others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys([sources, *others])))
 
 
 configfile: "config/config.yaml"

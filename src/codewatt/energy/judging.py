@@ -17,9 +17,10 @@ class JudgingSettings:
         boundary: "node", "job" or "gpu": what the study's own figures are (boundaries.py).
         min_window_s: a repeat shorter than this is too short to trust.
         min_readings: readings (steps of NVML's counter) within a repeat.
-        counter_tolerance: |counter - samples| / samples, with instantaneous power. On an H200
-            both agree within 1 % over 10 s and more.
-        average_tolerance: the same where the only power reading is a one-second average.
+        counter_tolerance: |counter - power| / power, with NVML's one-second averages integrated.
+            On an H100 both agree within 1 % over 10 s and more (docs/measurements.md).
+        samples_tolerance: the same with instantaneous samples, which miss what happens between
+            two of the driver's readings, 100 ms apart.
         codecarbon_tolerance: |RAPL here - RAPL through CodeCarbon| / the latter.
         max_edge_share: the bound on what a repeat's edges can be wrong by, over its energy.
         below_idle: by which share of itself a repeat's energy may lie below the idle power's.
@@ -36,7 +37,7 @@ class JudgingSettings:
     min_readings: int = 10
     boundary: str = "node"
     counter_tolerance: float = 0.02
-    average_tolerance: float = 0.05
+    samples_tolerance: float = 0.03
     codecarbon_tolerance: float = 0.05
     max_edge_share: float = 0.05
     below_idle: float = 0.05

@@ -135,7 +135,7 @@ class Sampling:
             "startup_cpu_s": self._startup_cpu_s,
             "sampling_cpu_s": sampling_cpu_s,
             "cpu_share": sampling_cpu_s / sampled_s,
-            "max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "max_rss_bytes": _max_rss_bytes(),
             "meters": {poller.meter.info.name: poller.summary() for poller in self._pollers},
         }
 
@@ -162,6 +162,13 @@ def _narrowed(info: "MeterInfo", wanted: set[str]) -> "MeterInfo":
         reason = "none of the job's GPUs was read" if wanted else "the job used no GPU"
         components = {"gpu": ComponentInfo("unavailable", "nvml", reason)}
     return replace(info, devices=kept, components=components, facts=facts)
+
+
+def _max_rss_bytes() -> int | None:
+    """The most memory this process held; getrusage's counts that of its parent before exec."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as stream:
+        lines = [line for line in stream if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) * 1024 if lines else None
 
 
 def _cpu_s() -> float:

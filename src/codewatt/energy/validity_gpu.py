@@ -79,7 +79,7 @@ def judge_gpu_run(
         quantity: _during(timeline, sources, quantity, start_s, end_s)
         for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz")
     }
-    yield _counter_agrees(timeline, run, settings)
+    yield from _counter_agrees(timeline, run, settings)
     yield at_most(
         "gpu_not_shared",
         "error",
@@ -121,20 +121,38 @@ def judge_gpu_run(
     )
 
 
-def _counter_agrees(timeline: Timeline, run: Json, settings: JudgingSettings) -> Json:
-    """The energy counter and the integrated power samples tell the same joules."""
-    counter_j, samples_j = run["energy_j"]["gpu"], run["alternatives"].get("gpu_samples_j")
+def _counter_agrees(timeline: Timeline, run: Json, settings: JudgingSettings) -> Iterator[Json]:
+    """The energy counter and the integrated power tell the same joules.
+
+    The one-second averages decide, as the driver makes them of more readings than it shows;
+    instantaneous samples do where there are no averages.
+    """
+    figure_j, others = run["energy_j"]["gpu"], run["alternatives"]
     devices = (timeline.meter("nvml") or {}).get("devices", [])
-    instant = all(device.get("power_reading") == "instant" for device in devices)
-    detail = f"|counter - samples of {'instant' if instant else 'average'} power| / samples"
-    return meters_agree(
+    kinds = {device.get("power_reading") for device in devices}
+    average_j, samples_j = others.get("gpu_average_j"), others.get("gpu_samples_j")
+    sampled = "one-second averages" if "average" in kinds else "instantaneous samples"
+    by_average, averages = average_j is not None, "one-second averages"
+    yield meters_agree(
         "counter_agrees",
-        counter_j,
-        samples_j,
-        settings.counter_tolerance if instant else settings.average_tolerance,
-        detail if samples_j else "there are not both a counter and power samples to compare",
+        figure_j,
+        average_j if by_average else samples_j,
+        settings.counter_tolerance if by_average else settings.samples_tolerance,
+        "there are not both a counter and power to compare"
+        if average_j is None and samples_j is None
+        else f"|figure - integrated power| / the latter: {averages if by_average else sampled}",
         run["repeat"],
     )
+    if by_average and samples_j is not None:
+        yield meters_agree(
+            "samples_agree",
+            figure_j,
+            samples_j,
+            settings.samples_tolerance,
+            f"|figure - integrated power| / the latter: {sampled}",
+            run["repeat"],
+            severity="warning",
+        )
 
 
 def _by_nvml(sources: Sources) -> Source | None:

@@ -1,10 +1,9 @@
 """Judges the runs of a published study, and corrects those whose counter wrapped unseen."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
 from statistics import fmean, median
 
 from codewatt.energy.expectation import at_most
@@ -112,11 +111,17 @@ def check(runs: Sequence[Run]) -> list[CheckedRun]:
 
 
 def group(checked: Sequence[CheckedRun]) -> list[Group]:
-    """The runs by table, in the order of the first run; names are the tables' shared part less."""
+    """The runs by table, in the order of the first run; named less the folders all tables share."""
     tables = list(dict.fromkeys(c.run.table for c in checked))
-    common = os.path.commonpath([os.path.dirname(table) for table in tables])
-    names = {table: str(Path(table).relative_to(common).with_suffix("")) for table in tables}
-    return [Group(names[table], [c for c in checked if c.run.table == table]) for table in tables]
+    folders = zip(*(table.split("/")[:-1] for table in tables), strict=False)
+    shared = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, folders))
+    return [
+        Group(
+            "/".join(table.split("/")[shared:]).removesuffix(".csv"),
+            [c for c in checked if c.run.table == table],
+        )
+        for table in tables
+    ]
 
 
 def _study(runs: Sequence[Run]) -> _Study:

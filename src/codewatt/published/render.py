@@ -172,7 +172,7 @@ def _wrapped(checked: Sequence[CheckedRun]) -> Iterator[str]:
     if others:
         largest = max(abs(wraps.residual_share) for wraps in others)
         yield (
-            f"In the {len(others)} shorter runs with a log of their own CPU and EAR differ by at "
+            f"In the {len(others)} shorter runs with a log of their own, CPU and EAR differ by at "
             f"most {100 * largest:.1f} %."
         )
 

@@ -252,7 +252,7 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
         (",128,none,0,3,", ",128,none,0,x,", "runs.csv:5: run: expected a whole number, found 'x'"),
         (",step\n", ",guess\n", "runs.csv:7: ear_match: expected one of"),
         (",284.587852,", ",,", "runs.csv:7: ear_packages_w: expected watts for ear_match 'step'"),
-        (",none,0,0,", ",none\n", "runs.csv:2: run: the line ends before this column"),
+        (",none,0,0,", ",none\n", "runs.csv:2: layers_pruned: the line ends before this column"),
     ],
 )
 def test_bad_files_are_named_in_one_line(

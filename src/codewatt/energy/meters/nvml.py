@@ -34,7 +34,8 @@ class NvmlMeter(Meter):
     Readings of energy_j are the counter's steps, timed within half an interval (`Staircase`).
     """
 
-    settle_s = 0.25  # the counter moves every 100 ms
+    # The counter moves every 100 ms; an average of the last second counts for the middle of it.
+    settle_s = 0.6
 
     def __init__(
         self,
