@@ -43,10 +43,10 @@ def test_a_machine_without_a_gpu_says_so(results):
 def test_energies_are_sums_of_their_parts(results):
     runs = _table(results, "run")
     parts = runs[["gpu_j", "cpu_j", "dram_j"]].sum(axis=1, min_count=1)
-    known = runs["total_j"].notna()
+    known = runs["energy_j"].notna()
     assert known.any(), "some repeat is long enough for a figure"
     pd.testing.assert_series_equal(
-        parts[known], runs["total_j"][known], check_names=False, check_exact=False
+        parts[known], runs["energy_j"][known], check_names=False, check_exact=False
     )
 
 
@@ -74,7 +74,7 @@ def test_variants_say_what_was_made(results):
     manifest = read_json(results / "variants/one--full--int8/manifest.json")
     assert manifest["quantised"]["quantised_modules"] == 4 * 6
     assert manifest["provenance"]["versions"]["bitsandbytes"]
-    assert set(manifest["energy_j"]) == {"gpu", "cpu", "dram", "total"}
+    assert set(manifest["energy_j"]) == {"gpu", "cpu", "dram", "node", "job"}
 
 
 def test_figures_and_summary_are_there(results):

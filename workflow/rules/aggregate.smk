@@ -8,6 +8,7 @@ rule aggregate:
         tasks=[paths.cell("tasks.parquet", cell.id) for cell in grid.cells],
         evaluate=[paths.cell("evaluate.json", cell.id) for cell in grid.cells],
         energy=[paths.cell("energy.json", cell.id) for cell in grid.cells],
+        task_energy=[paths.cell("task_energy.parquet", cell.id) for cell in grid.cells],
         variants=[
             paths.variant("manifest.json", variant.id) for variant in grid.variants
         ],
@@ -35,6 +36,16 @@ rule aggregate:
             labels={"table": "variants", "rows": "one a variant"},
         ),
         variant=paths.table("variant.parquet"),
+        expectation_csv=report(
+            paths.table("expectation.csv"),
+            caption="../report/table_expectation.rst",
+            category="Tables",
+            labels={
+                "table": "expectations",
+                "rows": "one a cell, repeat and expectation",
+            },
+        ),
+        expectation=paths.table("expectation.parquet"),
     log:
         paths.log("aggregate"),
     conda:
@@ -47,3 +58,31 @@ rule aggregate:
         code=code("aggregate"),
     script:
         "../scripts/aggregate.py"
+
+
+# Not part of the default target: it runs the baseline's cells a second time.
+rule aa_test:
+    input:
+        energy=[
+            paths.cell("energy.json", cell.id)
+            for cell in (*grid.cells, *grid.twins.values())
+        ],
+    output:
+        table=report(
+            paths.table("aa_test.csv"),
+            caption="../report/table_aa_test.rst",
+            category="Tables",
+            labels={"table": "A/A test", "rows": "one a comparison"},
+        ),
+    log:
+        paths.log("aa_test"),
+    conda:
+        "../../envs/codewatt.yaml"
+    threads: 1
+    resources:
+        **on_cpu_node(),
+    params:
+        settings=grid.aa_slice(),
+        code=code("aa_test"),
+    script:
+        "../scripts/aa_test.py"

@@ -25,6 +25,7 @@ rule summarise:
     input:
         cells=paths.table("cell.parquet"),
         variants=paths.table("variant.parquet"),
+        expectations=paths.table("expectation.parquet"),
         figures=rules.plot.output.png,
         template="src/codewatt/analysis/templates/summary.html.j2",
     output:

@@ -6,7 +6,7 @@ from codewatt.results import read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)
-    files = ("generate", "completions", "tasks", "evaluate", "energy")
+    files = ("generate", "completions", "tasks", "evaluate", "energy", "task_energy")
     cells = [
         {
             "cell": cell,
@@ -19,4 +19,5 @@ with rule_log(snakemake):
         {"variant": variant, "manifest": manifest}
         for variant, manifest in zip(settings["variants"], snakemake.input.variants, strict=True)
     ]
-    aggregate(cells, variants, settings["baseline"], dict(snakemake.output.items()))
+    out = dict(snakemake.output.items())
+    aggregate(cells, variants, settings["baseline"], out, settings["boundary"])

@@ -1,4 +1,4 @@
-"""All results of a study as four tidy tables: task, run, cell and variant."""
+"""All results of a study as tidy tables: task, run, cell, variant and expectation."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -9,7 +9,7 @@ from codewatt.analysis.cells import cell_row, compare_cells, compare_variants, v
 from codewatt.analysis.columns import TABLES
 from codewatt.analysis.paired import compare_tasks
 from codewatt.analysis.records import CellRecord, Json, VariantRecord, variant_key
-from codewatt.analysis.runs import run_rows, task_rows
+from codewatt.analysis.runs import expectation_rows, run_rows, task_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.vintage import check_vintages
 from codewatt.errors import CodewattError
@@ -22,6 +22,7 @@ def aggregate(
     variants: Sequence[Json],
     baseline: Json,
     out: Mapping[str, str | PathLike[str]],
+    boundary: str = "node",
 ) -> dict[str, pd.DataFrame]:
     """Read every cell's and variant's results and write the tables.
 
@@ -30,11 +31,12 @@ def aggregate(
 
     Args:
         cells: for each cell {"cell": ids, "prune_layers": int, "generate", "tasks", "evaluate",
-            "energy": paths} and, optional, "completions": path (see CellRecord.read).
+            "energy": paths} and, optional, "completions", "task_energy": paths (CellRecord.read).
         variants: for each variant {"variant": ids, "manifest": path} (see VariantRecord.read).
         baseline: {"precision", "prune"}: what a model's other variants are compared with.
-        out: paths by name: "task" (parquet), "task_csv", "run", "run_csv", and so on for cell
-            and variant.
+        boundary: what the study's own energy figures take in: "node", "job" or "gpu".
+        out: paths by name: "task" (parquet), "task_csv", "run", "run_csv", and so on for the
+            others (codewatt.analysis.columns.TABLES).
 
     Returns:
         The tables by level.
@@ -47,7 +49,7 @@ def aggregate(
     cell_records = [CellRecord.read(entry) for entry in cells]
     variant_records = [VariantRecord.read(entry) for entry in variants]
     check_vintages(cell_records, variant_records)
-    tables = build_tables(cell_records, variant_records, baseline)
+    tables = build_tables(cell_records, variant_records, baseline, boundary)
     for name, path in out.items():
         level, form = targets[name]
         _WRITERS[form](tables[level], path)
@@ -55,9 +57,12 @@ def aggregate(
 
 
 def build_tables(
-    cells: Sequence[CellRecord], variants: Sequence[VariantRecord], baseline: Json
+    cells: Sequence[CellRecord],
+    variants: Sequence[VariantRecord],
+    baseline: Json,
+    boundary: str = "node",
 ) -> dict[str, pd.DataFrame]:
-    """The four tables of records that were read."""
+    """The tables of records that were read."""
     by_key = {variant.key: variant for variant in variants}
     rows: dict[str, list[Json]] = {level: [] for level in TABLES}
     tasks_of: dict[str, list[Json]] = {}
@@ -68,8 +73,9 @@ def build_tables(
         runs = run_rows(record, tasks, meaningful)
         rows["task"] += tasks
         rows["run"] += runs
+        rows["expectation"] += expectation_rows(record)
         rows["cell"].append(cell_row(record, runs, variant))
-    rows["variant"] = [variant_row(variant) for variant in variants]
+    rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     compare_cells(rows["cell"], baseline)
     compare_tasks(rows["cell"], tasks_of)
     compare_variants(rows["variant"], baseline)

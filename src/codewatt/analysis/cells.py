@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from codewatt.analysis.columns import COMPONENTS, METRICS, PARTS, PASS_AT, TESTS
-from codewatt.analysis.frontier import SETTING, energy_basis
+from codewatt.analysis.columns import COMPONENTS, IDLE, METRICS, PASS_AT, TESTS
+from codewatt.analysis.frontier import SETTING, energy_basis, inside
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
-from codewatt.analysis.runs import id_columns, status_columns
+from codewatt.analysis.runs import brief, figures, id_columns, status_columns
 from codewatt.analysis.stats import relative_change, summarise, wilson_interval
 from codewatt.files import canonical_json
 
@@ -54,7 +54,7 @@ def compare_cells(rows: Sequence[Json], baseline: Json) -> None:
 
     The baseline of a cell is the cell of the same model and setting (benchmark, prompt, token
     limit, batch size, engine) whose variant is the study's baseline {"precision", "prune"}.
-    Energy is not compared, and `change_note` says so, where the two totals came about in
+    Energy is not compared, and `change_note` says so, where the two figures came about in
     different ways; nothing that was timed or metered is compared with a baseline that failed an
     expectation.
     """
@@ -78,8 +78,8 @@ def compare_cells(rows: Sequence[Json], baseline: Json) -> None:
             row[f"{name}_change"] = relative_change(row.get(name), reference)
 
 
-def variant_row(record: VariantRecord) -> Json:
-    """One variant's row, but for its baseline."""
+def variant_row(record: VariantRecord, boundary: str) -> Json:
+    """One variant's row, but for its baseline; boundary: what the study's figures take in."""
     manifest = record.manifest
     method = manifest.get("method")
     joules, status = manifest.get("energy_j") or {}, manifest.get("energy_status") or {}
@@ -94,7 +94,7 @@ def variant_row(record: VariantRecord) -> Json:
             for key in ("dtype", "layers", "parameters", "size_bytes", "meaningful_accuracy")
         },
         "quantise_s": manifest.get("duration_s"),
-        **{f"quantise_{part}_j": joules.get(part) for part in PARTS},
+        **{f"quantise_{name}_j": value for name, value in figures(joules, boundary).items()},
         **{f"quantise_{part}_energy_status": _status(status.get(part)) for part in COMPONENTS},
     }
 
@@ -129,7 +129,7 @@ def _comparability(row: Json, base: Json | None) -> tuple[str | None, set[str]]:
     if energy_basis(row) != energy_basis(base):
         ways = " against ".join("/".join(energy_basis(r)) for r in (row, base))
         return (
-            f"energy came about differently (gpu/cpu/dram: {ways})",
+            f"energy came about differently ({'/'.join(inside(row))}: {ways})",
             {m for m in METRICS if any(mark in m for mark in _ENERGY_MARKS)},
         )
     return None, set()
@@ -157,15 +157,11 @@ def _described(expectation: Json) -> str:
     repeat, unit = expectation.get("repeat"), expectation.get("unit")
     where = f" (repeat {repeat})" if repeat is not None else ""
     figures = [
-        f"{prefix}{_brief(expectation[key])}{f' {unit}' if unit else ''}"
+        f"{prefix}{brief(expectation[key])}{f' {unit}' if unit else ''}"
         for prefix, key in (("", "observed"), ("limit ", "limit"))
         if expectation.get(key) is not None
     ]
     return f"{expectation['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
-
-
-def _brief(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _accuracy(evaluate: Json, runs: list[Json], meaningful: bool) -> Json:
@@ -217,19 +213,25 @@ def _metrics(runs: list[Json]) -> Json:
 
 
 def _background(record: CellRecord) -> Json:
-    """Idle power, and the energy of loading the model and of judging its completions."""
+    """Idle power, the energy of loading, warming up and judging, and what the job held."""
     energy, evaluate = record.energy or {}, record.evaluate or {}
-    idle = energy.get("baseline") or {}
+    idle, boundary = energy.get("baseline") or {}, energy["boundary"]
+    phases = {
+        f"{phase}_{name}_j": value
+        for phase in ("load", "warmup", "evaluate")
+        for name, value in figures(_joules(energy.get(phase)), boundary).items()
+    }
     windows = [w for w in evaluate.get("windows", []) if w["phase"] == "evaluate"]
     return {
         **{
             f"{phase}_{part}_w": (idle.get(f"{phase}_w") or {}).get(part)
-            for phase in ("idle_unloaded", "idle_loaded")
+            for phase in IDLE
             for part in COMPONENTS
         },
-        **{f"load_{part}_j": _joules(energy.get("load")).get(part) for part in PARTS},
+        **phases,
+        "processors_share": (energy.get("allocation") or {}).get("share"),
+        "sampler_cpu_share": (energy.get("sampler") or {}).get("cpu_share"),
         "evaluate_s": math.fsum(w["end_s"] - w["start_s"] for w in windows) if windows else None,
-        **{f"evaluate_{part}_j": _joules(energy.get("evaluate")).get(part) for part in PARTS},
     }
 
 

@@ -3,7 +3,10 @@
 | in a name | unit |
 |---|---|
 | `_s`, `_j`, `_w`, `_bytes`, `_kg` | seconds, joules, watts, bytes, kilograms |
-| `j_per_token` | joules per generated token |
+| `energy_j` | the energy inside `energy_boundary`: node, job or gpu, as the study says |
+| `node_j`, `job_j`, `gpu_j` | the energy inside each boundary; `cpu_j`, `dram_j` are the node's |
+| `_uncertainty_j` | a bound on what the edges of the window can be wrong by |
+| `j_per_token` | `energy_j` per generated token; so are all figures per something |
 | `j_per_correct_task_base` | joules per task whose completion passed (base, or plus, tests) |
 | `pass_at_1_base_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
 | `tasks_lost_`, `tasks_gained_` | tasks that the baseline solves and this cell does not; reverse |
@@ -15,8 +18,13 @@ STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
 Columns = dict[str, str]
 
 COMPONENTS = ("gpu", "cpu", "dram")
-PARTS = (*COMPONENTS, "total")
+#: Components, and the boundaries that are sums of them (codewatt.energy.boundaries).
+PARTS = (*COMPONENTS, "node", "job")
+#: The same and "energy", which is the boundary that the study chose (`energy_boundary`).
+FIGURES = (*PARTS, "energy")
 TESTS = ("base", "plus")
+#: Idle power: before loading, loaded before the warm-up and after the last repeat, the last two.
+IDLE = ("idle_unloaded", "idle_loaded", "idle_after", "idle")
 #: The k of pass@k beside 1; a column is empty where a task has fewer samples.
 PASS_AT = (5, 10, 100)
 
@@ -36,7 +44,11 @@ CELL_IDS: Columns = {
     "batch_size": INTEGER,
     "engine": STRING,
 }
-ENERGY_STATUS: Columns = {f"{part}_energy_status": STRING for part in PARTS}
+ENERGY_STATUS: Columns = {
+    "energy_boundary": STRING,
+    "energy_status": STRING,
+    **{f"{part}_energy_status": STRING for part in PARTS},
+}
 
 TASK: Columns = {
     **CELL_IDS,
@@ -50,6 +62,8 @@ TASK: Columns = {
     "stop_reason": STRING,
     "base_status": STRING,
     "plus_status": STRING,
+    **{f"{part}{kind}_j": REAL for part in FIGURES for kind in ("", "_uncertainty")},
+    "energy_note": STRING,
 }
 
 #: What a run has a number of, and a cell a mean, an SD and intervals of.
@@ -58,12 +72,13 @@ METRICS: tuple[str, ...] = (
     "tokens_per_s",
     "latency_s",
     "ttft_s",
-    *(f"{part}_j" for part in PARTS),
-    *(f"net_{part}_j" for part in PARTS),
+    *(f"{part}_j" for part in FIGURES),
+    "energy_uncertainty_j",
+    *(f"net_{part}_j" for part in FIGURES),
     "prefill_s",
     "decode_s",
-    *(f"prefill_{part}_j" for part in PARTS),
-    *(f"decode_{part}_j" for part in PARTS),
+    *(f"prefill_{part}_j" for part in FIGURES),
+    *(f"decode_{part}_j" for part in FIGURES),
     "j_per_token",
     "j_per_task",
     *(f"j_per_correct_task_{tests}" for tests in TESTS),
@@ -128,12 +143,14 @@ CELL: Columns = {
     **_accuracy("plus"),
     **ENERGY_STATUS,
     **{f"{part}_energy_method": STRING for part in COMPONENTS},
+    "processors_share": REAL,
+    "sampler_cpu_share": REAL,
     **_METRIC_STATISTICS,
-    **{f"idle_unloaded_{part}_w": REAL for part in COMPONENTS},
-    **{f"idle_loaded_{part}_w": REAL for part in COMPONENTS},
-    **{f"load_{part}_j": REAL for part in PARTS},
+    **{f"{phase}_{part}_w": REAL for phase in IDLE for part in COMPONENTS},
+    **{f"load_{part}_j": REAL for part in FIGURES},
+    **{f"warmup_{part}_j": REAL for part in FIGURES},
     "evaluate_s": REAL,
-    **{f"evaluate_{part}_j": REAL for part in PARTS},
+    **{f"evaluate_{part}_j": REAL for part in FIGURES},
     "size_bytes": INTEGER,
     "parameters": INTEGER,
 }
@@ -151,8 +168,26 @@ VARIANT: Columns = {
     "baseline_variant_id": STRING,
     "meaningful_accuracy": BOOLEAN,
     "quantise_s": REAL,
-    **{f"quantise_{part}_j": REAL for part in PARTS},
+    **{f"quantise_{part}_j": REAL for part in FIGURES},
     **{f"quantise_{part}_energy_status": STRING for part in COMPONENTS},
 }
 
-TABLES: dict[str, Columns] = {"task": TASK, "run": RUN, "cell": CELL, "variant": VARIANT}
+EXPECTATION: Columns = {
+    "cell_id": STRING,
+    "repeat": INTEGER,
+    "name": STRING,
+    "severity": STRING,
+    "passed": BOOLEAN,
+    "observed": STRING,
+    "limit": STRING,
+    "unit": STRING,
+    "detail": STRING,
+}
+
+TABLES: dict[str, Columns] = {
+    "task": TASK,
+    "run": RUN,
+    "cell": CELL,
+    "variant": VARIANT,
+    "expectation": EXPECTATION,
+}

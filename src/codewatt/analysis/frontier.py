@@ -29,14 +29,18 @@ def efficient(points: Sequence[tuple[float | None, float | None]]) -> list[bool]
     return [point in members for point in points]
 
 
-def energy_basis(row: Row) -> tuple[str, str, str]:
-    """How a cell's total energy came about: the status of GPU, CPU and DRAM, in that order.
+def energy_basis(row: Row) -> tuple[str, ...]:
+    """How a cell's energy came about: the status of each component inside its boundary.
 
-    Totals of different bases are sums over different components, or mix measured with modelled
-    figures: they are not compared.
+    Figures of different bases are sums over different components, or mix measured with modelled
+    ones: they are not compared.
     """
-    gpu, cpu, dram = (str(row.get(f"{part}_energy_status")) for part in COMPONENTS)
-    return gpu, cpu, dram
+    return tuple(str(row.get(f"{part}_energy_status")) for part in inside(row))
+
+
+def inside(row: Row) -> tuple[str, ...]:
+    """The components inside a cell's boundary."""
+    return ("gpu",) if row.get("energy_boundary") == "gpu" else COMPONENTS
 
 
 def accuracy_column(rows: Sequence[Row]) -> str:
@@ -54,7 +58,7 @@ def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def frontier_cells(rows: Sequence[Row], accuracy: str) -> set[str]:
-    """Ids of the cells on the efficient frontier of mean total energy (J) and `accuracy`.
+    """Ids of the cells on the efficient frontier of mean energy (J) and `accuracy`.
 
     The frontier is drawn over all models, separately for each setting and each energy basis.
     Cells that failed an expectation or have no figure are left out.
@@ -65,7 +69,7 @@ def frontier_cells(rows: Sequence[Row], accuracy: str) -> set[str]:
     """
     members: set[str] = set()
     for group in comparable_groups([row for row in rows if row["valid"]]):
-        points = [(row["total_j_mean"], row[accuracy]) for row in group]
+        points = [(row["energy_j_mean"], row[accuracy]) for row in group]
         members.update(
             row["cell_id"] for row, kept in zip(group, efficient(points), strict=True) if kept
         )

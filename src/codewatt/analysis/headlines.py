@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.analysis.columns import COMPONENTS
-from codewatt.analysis.frontier import SETTING, accuracy_column, energy_basis, frontier_cells
-from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
+from codewatt.analysis.frontier import (
+    SETTING,
+    accuracy_column,
+    energy_basis,
+    frontier_cells,
+    inside,
+)
+from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
 from codewatt.analysis.stats import Interval, overlap, relative_change
 
 #: Below this p the loss or gain of tasks is called beyond chance.
@@ -73,7 +79,7 @@ def headline(rows: Sequence[Row], labels: Labels, accuracy: str, members: set[st
     """
     model = label(labels, "model", rows[0]["model"])
     base = next((r for r in rows if r["cell_id"] == r["baseline_cell_id"]), None)
-    usable = [r for r in rows if r["valid"] and r["total_j_mean"] is not None]
+    usable = [r for r in rows if r["valid"] and r["energy_j_mean"] is not None]
     more = [_frontier(rows, labels, members), _set_aside(rows, labels)]
     if not usable:
         main = "no energy figure that can be used: nothing is said about what costs least."
@@ -93,7 +99,7 @@ def energy_notice(rows: Sequence[Row]) -> str | None:
     """A plain statement on where energy is modelled or missing; None when all is measured."""
     counts = {
         state: Counter(
-            part for row in rows for part in COMPONENTS if row[f"{part}_energy_status"] == state
+            part for row in rows for part in inside(row) if row[f"{part}_energy_status"] == state
         )
         for state in ("measured", "modelled", "unavailable")
     }
@@ -109,9 +115,15 @@ def energy_notice(rows: Sequence[Row]) -> str | None:
     if counts["unavailable"]:
         said.append(
             f"Energy of {_parts(counts['unavailable'], metered)} is unavailable and not part of "
-            "the totals."
+            "the figures."
         )
     return " ".join(said) or None
+
+
+def boundary_words(rows: Sequence[Row]) -> str | None:
+    """What the energy figures take in; None where there are none."""
+    chosen = dict.fromkeys(r["energy_boundary"] for r in rows if r["energy_boundary"] is not None)
+    return ", ".join(BOUNDARY_NAMES[name] for name in chosen) or None
 
 
 def setting_words(row: Row, labels: Labels) -> str:
@@ -151,8 +163,8 @@ def accuracy_interval(row: Row, accuracy: str) -> Interval:
 
 
 def energy_interval(row: Row) -> Interval | None:
-    """The 95 % interval of a cell's mean total energy (J); None with fewer than two runs."""
-    low, high = row["total_j_ci95_low"], row["total_j_ci95_high"]
+    """The 95 % interval of a cell's mean energy (J); None with fewer than two runs."""
+    low, high = row["energy_j_ci95_low"], row["energy_j_ci95_high"]
     return None if low is None or high is None else (low, high)
 
 
@@ -172,7 +184,7 @@ def _near(base: Row, usable: Sequence[Row], accuracy: str) -> list[Row]:
         and energy_basis(row) == energy_basis(base)
         and overlap(accuracy_interval(row, accuracy), reference)
     ]
-    return sorted(near, key=lambda row: float(row["total_j_mean"]))
+    return sorted(near, key=lambda row: float(row["energy_j_mean"]))
 
 
 def _against_baseline(base: Row, near: Sequence[Row], labels: Labels, accuracy: str) -> str:
@@ -185,7 +197,7 @@ def _against_baseline(base: Row, near: Sequence[Row], labels: Labels, accuracy: 
             else "is the only variant with a pass@1 like its own (no other interval overlaps it)"
         )
         return f"the baseline {name} {which}: {_energy(base)} per run, {_score(base, accuracy)}."
-    change = relative_change(best["total_j_mean"], base["total_j_mean"]) or 0.0
+    change = relative_change(best["energy_j_mean"], base["energy_j_mean"]) or 0.0
     return (
         f"{variant_words(best, labels)} costs least of the variants whose pass@1 interval overlaps "
         f"that of the baseline {name}: {_energy(best)} per run against {_energy(base)} "
@@ -242,21 +254,21 @@ def _without_baseline(
         why = "the baseline failed an expectation"
     else:
         why = "the baseline has no energy figure"
-    cheapest = min(usable, key=lambda row: float(row["total_j_mean"]))
+    cheapest = min(usable, key=lambda row: float(row["energy_j_mean"]))
     score = f" at {_score(cheapest, accuracy)}" if cheapest[accuracy] is not None else ""
     return f"{_cheapest_words(usable, labels)}{score}; {why}, so nothing is compared with it."
 
 
 def _cheapest_words(usable: Sequence[Row], labels: Labels) -> str:
-    cheapest = min(usable, key=lambda row: float(row["total_j_mean"]))
+    cheapest = min(usable, key=lambda row: float(row["energy_j_mean"]))
     return f"{variant_words(cheapest, labels)} costs least, {_energy(cheapest)} per run"
 
 
 def _energy(row: Row) -> str:
     interval = energy_interval(row)
-    mark = "modelled " if row["total_energy_status"] == "modelled" else ""
+    mark = "modelled " if row["energy_status"] == "modelled" else ""
     ends = f" [{joules(interval[0])}, {joules(interval[1])}]" if interval else ""
-    return f"{mark}{joules(row['total_j_mean'])}{ends}"
+    return f"{mark}{joules(row['energy_j_mean'])}{ends}"
 
 
 def _score(row: Row, accuracy: str) -> str:

@@ -7,6 +7,11 @@ from typing import Any
 Labels = Mapping[str, Mapping[str, str]]
 
 COMPONENT_NAMES = {"gpu": "GPU", "cpu": "CPU", "dram": "DRAM"}
+BOUNDARY_NAMES = {
+    "node": "whole node",
+    "job": "the job's share of the node",
+    "gpu": "GPU only",
+}
 
 
 def label(labels: Labels, kind: str, value: Any) -> str:

@@ -23,7 +23,7 @@ TASK_COLUMNS = (
     "end_s", "stop_reason",
 )  # fmt: skip
 EVALUATE_KEYS = ("verdicts",)
-ENERGY_KEYS = ("components", "total_status", "runs", "expectations", "valid")
+ENERGY_KEYS = ("boundary", "components", "runs", "expectations", "valid")
 
 Json = dict[str, Any]
 #: One completion of a cell: (repeat, sample, task_id).
@@ -53,11 +53,16 @@ class CellRecord:
     energy: Json | None = None
     energy_path: Path | None = None
     completions_identical: bool | None = None
+    task_energies: tuple[Json, ...] = ()
 
     @property
     def repeats(self) -> list[int]:
         """The repeats that ran, ascending."""
         return sorted({row["repeat"] for row in self.tasks})
+
+    def task_energy(self) -> dict[Key, Json]:
+        """The energy of each completion, where the energy stage left it."""
+        return {_key(row): row for row in self.task_energies}
 
     def verdicts(self) -> dict[Key, Json]:
         """The verdict of each completion."""
@@ -70,7 +75,8 @@ class CellRecord:
 
         Args:
             entry: {"cell": ids, "prune_layers": int, "generate", "tasks", "evaluate", "energy":
-                paths} and, optional, "completions": path of completions.jsonl.gz.
+                paths} and, optional, "completions": path of completions.jsonl.gz, and
+                "task_energy": path of task_energy.parquet.
 
         Raises:
             CodewattError: a file is missing, unreadable, of another cell, or contradicts another.
@@ -137,6 +143,7 @@ def _with_results(head: CellRecord, entry: Json) -> CellRecord:
         completions_identical=_identical(
             entry.get("completions"), len({t["repeat"] for t in tasks})
         ),
+        task_energies=_read_task_energy(entry.get("task_energy")),
     )
     _check_verdicts(record)
     _check_runs(record)
@@ -193,6 +200,18 @@ def _read_tasks(path: Path, generate: Json, generate_path: Path) -> list[Json]:
             f"{path}: repeats {sorted(repeats)}, but {generate_path} says {generate['repeats']}"
         )
     return rows
+
+
+def _read_task_energy(path: Any) -> tuple[Json, ...]:
+    """Rows of task_energy.parquet; none if it was not given."""
+    import pyarrow.parquet as parquet
+
+    if path is None:
+        return ()
+    try:
+        return tuple(parquet.read_table(path).to_pylist())
+    except (OSError, ValueError) as error:
+        raise CodewattError(f"{path}: not readable as parquet: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

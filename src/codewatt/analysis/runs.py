@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from codewatt.analysis.columns import COMPONENTS, PARTS, TESTS
+from codewatt.analysis.columns import PARTS, TESTS
 from codewatt.analysis.records import CellRecord, Json
 
 JOULES_PER_KWH = 3.6e6
@@ -23,20 +23,30 @@ def id_columns(record: CellRecord) -> Json:
 
 
 def status_columns(energy: Json | None) -> Json:
-    """How each component's energy came about; empty for a cell without energy."""
+    """The study's boundary and how each part came about; empty for a cell without energy."""
     if energy is None:
         return {}
-    components = energy.get("components", {})
-    parts = {f"{p}_energy_status": components.get(p, {}).get("status") for p in COMPONENTS}
-    return {**parts, "total_energy_status": energy.get("total_status")}
+    found = {part: energy["components"].get(part, {}).get("status") for part in PARTS}
+    return {
+        "energy_boundary": energy["boundary"],
+        "energy_status": found[energy["boundary"]],
+        **{f"{part}_energy_status": status for part, status in found.items()},
+    }
+
+
+def figures(joules: Json | None, boundary: str) -> Json:
+    """FIGURES -> joules or None: every part, and "energy", the part that the study chose."""
+    known = joules or {}
+    return {**{part: known.get(part) for part in PARTS}, "energy": known.get(boundary)}
 
 
 def task_rows(record: CellRecord) -> list[Json]:
     """One row for each completion: (repeat, sample, task). Empty for an infeasible cell."""
-    ids, verdicts = id_columns(record), record.verdicts()
+    ids, verdicts, joules = id_columns(record), record.verdicts(), record.task_energy()
     rows = []
     for task in sorted(record.tasks, key=lambda row: (row["repeat"], row["sample"])):
-        verdict = verdicts[task["repeat"], task["sample"], task["task_id"]]
+        key = task["repeat"], task["sample"], task["task_id"]
+        verdict = verdicts[key]
         rows.append(
             {
                 **ids,
@@ -50,9 +60,22 @@ def task_rows(record: CellRecord) -> list[Json]:
                 "stop_reason": task["stop_reason"],
                 "base_status": verdict.get("base"),
                 "plus_status": verdict.get("plus"),
+                **_task_joules(joules.get(key), record),
             }
         )
     return rows
+
+
+def _task_joules(row: Json | None, record: CellRecord) -> Json:
+    """A task's energy and its uncertainty, by part and for the study's boundary."""
+    if row is None or record.energy is None:
+        return {}
+    boundary = record.energy["boundary"]
+    found: Json = {"energy_note": row["energy_note"]}
+    for kind in ("_j", "_uncertainty_j"):
+        by_part = {part: row[f"{part}{kind}"] for part in PARTS}
+        found |= {f"{name}{kind}": value for name, value in figures(by_part, boundary).items()}
+    return found
 
 
 def run_rows(record: CellRecord, tasks: list[Json], meaningful: bool) -> list[Json]:
@@ -71,6 +94,26 @@ def run_rows(record: CellRecord, tasks: list[Json], meaningful: bool) -> list[Js
         _run_row(record, record.energy, run, by_repeat[run["repeat"]], meaningful)
         for run in sorted(record.energy["runs"], key=lambda run: int(run["repeat"]))
     ]
+
+
+def expectation_rows(record: CellRecord) -> list[Json]:
+    """One row for each expectation on the cell and on each repeat, whether it passed or not."""
+    if record.energy is None:
+        return []
+    return [
+        {
+            **{key: e[key] for key in ("repeat", "name", "severity", "passed", "unit", "detail")},
+            "cell_id": record.identity["id"],
+            "observed": None if e["observed"] is None else brief(e["observed"]),
+            "limit": None if e["limit"] is None else brief(e["limit"]),
+        }
+        for e in record.energy["expectations"]
+    ]
+
+
+def brief(value: object) -> str:
+    """A figure with four significant digits, anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
@@ -112,8 +155,9 @@ def _run_row(
 
     Where a task has several samples, each of them counts as one task in `j_per_*task*`.
     """
-    joules = _joules(run)
-    total_j = joules["total_j"]
+    boundary = energy["boundary"]
+    joules = _joules(run, boundary)
+    energy_j = joules["energy_j"]
     correct = {tests: _correct(tasks, tests) if meaningful else None for tests in TESTS}
     accuracy = {tests: pass_at_1(tasks, tests) if meaningful else None for tests in TESTS}
     new_tokens = _total(row["new_tokens"] for row in tasks)
@@ -135,25 +179,26 @@ def _run_row(
         "prefill_s": run.get("prefill_s"),
         "decode_s": run.get("decode_s"),
         **joules,
-        "j_per_token": _ratio(total_j, new_tokens),
-        "j_per_task": _ratio(total_j, len(tasks)),
-        **{f"j_per_correct_task_{t}": _ratio(total_j, correct[t]) for t in TESTS},
-        **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], total_j) for t in TESTS},
+        "energy_uncertainty_j": (run.get("uncertainty_j") or {}).get(boundary),
+        "j_per_token": _ratio(energy_j, new_tokens),
+        "j_per_task": _ratio(energy_j, len(tasks)),
+        **{f"j_per_correct_task_{t}": _ratio(energy_j, correct[t]) for t in TESTS},
+        **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], energy_j) for t in TESTS},
         "co2e_kg": None
-        if total_j is None or grams is None
-        else total_j / JOULES_PER_KWH * grams / 1000,
+        if energy_j is None or grams is None
+        else energy_j / JOULES_PER_KWH * grams / 1000,
         **status_columns(energy),
     }
 
 
-def _joules(run: Json) -> Json:
+def _joules(run: Json, boundary: str) -> Json:
     kinds = {"": "energy_j", "net_": "net_energy_j"} | {
         f"{phase}_": f"{phase}_energy_j" for phase in ("prefill", "decode")
     }
     return {
-        f"{prefix}{part}_j": (run.get(kind) or {}).get(part)
+        f"{prefix}{name}_j": value
         for prefix, kind in kinds.items()
-        for part in PARTS
+        for name, value in figures(run.get(kind), boundary).items()
     }
 
 

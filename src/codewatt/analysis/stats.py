@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 #: The multiple of the SD that the published studies drew as error bars.
@@ -127,3 +127,51 @@ def mcnemar_p(lost: int, gained: int) -> float:
     differing = lost + gained
     tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1))
     return min(1.0, float(2 * tail / 2**differing))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two means apart. difference: second - first; ci95: its 95 % interval; p: two-sided."""
+
+    difference: float
+    ci95: Interval
+    p: float
+
+
+def welch(first: list[float], second: list[float]) -> Difference | None:
+    """Welch's t-test (1947, Biometrika 34(1-2):28-35) of two means whose variances may differ.
+
+    t = (x̄₂ - x̄₁) / √(s₁²/n₁ + s₂²/n₂), with the degrees of freedom of Welch and Satterthwaite.
+    Equal constants have p = 1, different ones p = 0.
+
+    Returns:
+        None for fewer than two values on either side.
+    """
+    sds = sample_sd(first), sample_sd(second)
+    if sds[0] is None or sds[1] is None:
+        return None
+    parts = [sd * sd / len(x) for sd, x in zip((sds[0], sds[1]), (first, second), strict=True)]
+    difference = math.fsum(second) / len(second) - math.fsum(first) / len(first)
+    variance = sum(parts)
+    if variance == 0:
+        return Difference(difference, (difference, difference), 1.0 if difference == 0 else 0.0)
+    freedom = variance**2 / sum(
+        part**2 / (len(x) - 1) for part, x in zip(parts, (first, second), strict=True)
+    )
+    error = math.sqrt(variance)
+    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
+    p = 2 * float(stdtr(freedom, -abs(difference) / error))
+    return Difference(difference, (difference - half, difference + half), p)
+
+
+def holm(ps: list[float]) -> list[float]:
+    """p values adjusted for their number (Holm 1979, Scand. J. Statist. 6(2):65-70).
+
+    The k-th smallest of m becomes the largest of (m - j + 1) p_j over j ≤ k, at most 1.
+    """
+    order = sorted(range(len(ps)), key=lambda i: ps[i])
+    adjusted, highest = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = highest
+    return adjusted

@@ -12,6 +12,7 @@ from codewatt.analysis.frontier import accuracy_column, comparable_groups, front
 from codewatt.analysis.headlines import (
     Row,
     accuracy_interval,
+    boundary_words,
     energy_interval,
     energy_notice,
     joules,
@@ -20,7 +21,7 @@ from codewatt.analysis.headlines import (
     setting_words,
     variant_words,
 )
-from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
+from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
@@ -37,6 +38,7 @@ _CAPTIONS = {
 def write_summary(
     cell_table: pd.DataFrame,
     variant_table: pd.DataFrame,
+    expectation_table: pd.DataFrame,
     labels: Labels,
     figures: Mapping[str, str | Path],
     provenance: Mapping[str, Any],
@@ -49,7 +51,7 @@ def write_summary(
     The page loads nothing: styles and figures are inside it.
 
     Args:
-        cell_table, variant_table: the tables that `aggregate` made.
+        cell_table, variant_table, expectation_table: the tables that `aggregate` made.
         labels: kind ("model", "precision", "prune", "benchmark") → id → label.
         figures: name of a plot module → its PNG or SVG, in the order of the page.
         provenance: what made these results; nested values are listed by their path.
@@ -64,6 +66,9 @@ def write_summary(
     page = _template().render(
         title=title,
         notice=energy_notice(rows),
+        boundary=boundary_words(rows),
+        boundaries=[_boundary_view(row, labels) for row in rows if row["status"] == "ok"],
+        expectations=_expectation_views(to_rows(expectation_table)),
         sections=sections(rows, labels),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],
@@ -149,12 +154,12 @@ def _view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, An
         "score_change": _change(row[f"{accuracy}_change"]),
         "lost": None if lost is None else f"-{lost}, +{gained}".replace("-", "\N{MINUS SIGN}"),
         "lost_p": _number(row[f"mcnemar_p_{tests}"], ".3g"),
-        "energy": _joules(row["total_j_mean"]),
+        "energy": _joules(row["energy_j_mean"]),
         "energy_interval": f"[{joules(energy[0])}, {joules(energy[1])}]" if energy else None,
-        "energy_change": _change(row["total_j_change"]),
+        "energy_change": _change(row["energy_j_change"]),
         "change_note": row["change_note"],
         "chips": _chips(row),
-        "net_energy": _joules(row["net_total_j_mean"]),
+        "net_energy": _joules(row["net_energy_j_mean"]),
         "j_per_correct": _joules(row[f"j_per_correct_task_{tests}_mean"]),
         "tokens_per_s": _number(row["tokens_per_s_mean"], ".1f"),
     }
@@ -172,6 +177,46 @@ def _chips(row: Row) -> list[tuple[str, str, str]]:
     return chips
 
 
+def _boundary_view(row: Row, labels: Labels) -> dict[str, Any]:
+    """Energy of a run inside each boundary, with its interval and how it came about."""
+    cells = []
+    for name in BOUNDARY_NAMES:
+        mean = row[f"{name}_j_mean"]
+        low, high = row[f"{name}_j_ci95_low"], row[f"{name}_j_ci95_high"]
+        cells.append(
+            {
+                "energy": _joules(mean),
+                "interval": None if low is None else f"[{joules(low)}, {joules(high)}]",
+                "status": row[f"{name}_energy_status"],
+            }
+        )
+    share = row["processors_share"]
+    return {
+        "model": label(labels, "model", row["model"]),
+        "variant": variant_words(row, labels),
+        "setting": setting_words(row, labels),
+        "share": None if share is None else f"{share:.0%}",
+        "cells": cells,
+    }
+
+
+def _expectation_views(rows: list[Row]) -> list[dict[str, Any]]:
+    """Each expectation once: how often it passed, failed and could not be judged."""
+    views: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        view = views.setdefault(
+            (row["name"], row["severity"]),
+            {"name": row["name"], "severity": row["severity"], "detail": row["detail"]}
+            | {"passed": 0, "failed": 0, "unjudged": 0, "first": None},
+        )
+        key = {True: "passed", False: "failed", None: "unjudged"}[row["passed"]]
+        view[key] += 1
+        if row["passed"] is False and view["first"] is None:
+            unit = f" {row['unit']}" if row["unit"] else ""
+            view["first"] = f"{row['observed']}{unit}, limit {row['limit']}{unit}"
+    return sorted(views.values(), key=lambda view: (view["severity"], -view["failed"]))
+
+
 def _variant_view(row: Row, labels: Labels) -> dict[str, Any]:
     return {
         "model": label(labels, "model", row["model"]),
@@ -185,7 +230,7 @@ def _variant_view(row: Row, labels: Labels) -> dict[str, Any]:
         "size": _megabytes(row["size_bytes"]),
         "size_change": _change(row["size_bytes_change"]),
         "seconds": _number(row["quantise_s"], ".1f"),
-        "energy": _joules(row["quantise_total_j"]),
+        "energy": _joules(row["quantise_energy_j"]),
     }
 
 

@@ -20,6 +20,8 @@ from codewatt.plots.slices import (
     pick,
     repeats_words,
     spread,
+    stack,
+    validity_words,
 )
 
 _BAR_INCHES = 0.2
@@ -33,7 +35,7 @@ def plot(
     *,
     prompt: str = "stripped",
 ) -> list[Path]:
-    """Draw mean energy of a run by precision with the 95 % interval of the mean of the total.
+    """Draw mean energy of a run by precision with the 95 % interval of the mean.
 
     A panel a model, all panels of one setting on the same scale; modelled components hatched;
     failed cells pale and named. Shown: the baseline's pruning and one prompt style.
@@ -56,12 +58,13 @@ def plot(
 
 def _draw(shown: Slice, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
-    with_energy = any(row["total_j_mean"] is not None for row in rows)
+    with_energy = any(row["energy_j_mean"] is not None for row in rows)
     grid = panels.arrange(shown.facets, labels, _BAR_INCHES)
     sentences = [
         "Energy of one run (every task of the benchmark once)",
         shown.sentence,
         energy_words(rows),
+        validity_words(rows),
         shown.omitted,
     ]
     figure = style.new_figure(
@@ -90,7 +93,7 @@ def _paint(axes: Any, panel: panels.Panel) -> None:
 
 def _top(row: Row) -> float:
     """The highest joules that a cell's bar and whisker reach."""
-    return max(row["total_j_mean"] or 0.0, row["total_j_ci95_high"] or 0.0)
+    return max(row["energy_j_mean"] or 0.0, row["energy_j_ci95_high"] or 0.0)
 
 
 def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
@@ -100,10 +103,8 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
         axes.text(0, position, f" {reason}", va="center", color=style.PALE, style="italic")
         return
     left = 0.0
-    for part, colour in style.COMPONENT_COLOURS.items():
-        joules = row[f"{part}_j_mean"]
-        if joules is None:
-            continue
+    for part, joules in stack(row):
+        colour = style.COMPONENT_COLOURS[part]
         is_modelled = row[f"{part}_energy_status"] == "modelled"
         axes.barh(
             position,
@@ -116,7 +117,7 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
             hatch=style.MODELLED_HATCH if is_modelled else None,
         )
         left += joules / divisor
-    whisker = spread(row, "total_j")
+    whisker = spread(row, "energy_j")
     if whisker is not None:
         ends = [[distance / divisor] for distance in whisker]
         axes.errorbar(left, position, xerr=ends, color=style.INK, capsize=2, elinewidth=0.9)
@@ -132,19 +133,20 @@ def _no_bar(row: Row | None) -> str | None:
         return "not in the study"
     if row["status"] != "ok":
         return str(row["status"])
-    return "no energy data" if row["total_j_mean"] is None else None
+    return "no energy data" if row["energy_j_mean"] is None else None
 
 
 def _legend(rows: Sequence[Row]) -> list[Any]:
-    parts = [p for p in COMPONENT_NAMES if any(r[f"{p}_j_mean"] is not None for r in rows)]
+    shown = {part for row in rows for part, _ in stack(row)}
+    parts = [part for part in COMPONENT_NAMES if part in shown]
     handles: list[Any] = [
         Patch(color=style.COMPONENT_COLOURS[part], label=COMPONENT_NAMES[part]) for part in parts
     ]
     if any(modelled(row) for row in rows):
         handles.append(style.modelled_patch())
     runs = repeats_words(rows)
-    if any(spread(row, "total_j") is not None for row in rows):
-        whisker = f"95 % interval of the mean total, {runs}"
+    if any(spread(row, "energy_j") is not None for row in rows):
+        whisker = f"95 % interval of the mean, {runs}"
         handles.append(Line2D([], [], color=style.INK, marker="|", label=whisker))
     elif runs:
         handles.append(Line2D([], [], linestyle="none", label=runs))

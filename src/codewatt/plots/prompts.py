@@ -18,6 +18,7 @@ from codewatt.plots.slices import (
     baseline_value,
     cut,
     ordered,
+    validity_words,
     without_accuracy,
 )
 
@@ -52,6 +53,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         shown.sentence,
         "The study has one prompt style only" if len(prompts) == 1 else None,
         without_accuracy(rows, labels),
+        validity_words(rows),
         shown.omitted,
     ]
     figure = style.new_figure(

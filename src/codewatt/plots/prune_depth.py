@@ -23,6 +23,7 @@ from codewatt.plots.slices import (
     pick,
     repeats_words,
     spread,
+    validity_words,
     without_accuracy,
 )
 
@@ -61,6 +62,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     sentences = [
         shown.sentence,
         energy_words(rows),
+        validity_words(rows),
         repeats_words(rows),
         "Whiskers: 95 % Wilson interval over tasks (left), 95 % interval of the mean (right)",
         without_accuracy(rows, labels),
@@ -106,18 +108,18 @@ def _accuracy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
 
 
 def _energy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
-    rows = [row for row in facet.rows if row["total_j_mean"] is not None]
+    rows = [row for row in facet.rows if row["energy_j_mean"] is not None]
     if not rows:
         style.say(axes, "no energy data")
         return
-    tops = [max(row["total_j_mean"], row["total_j_ci95_high"] or 0.0) for row in rows]
+    tops = [max(row["energy_j_mean"], row["energy_j_ci95_high"] or 0.0) for row in rows]
     divisor, unit = style.energy_scale(max(tops))
     for position, line in _lines(rows, models):
         look = style.model_look(position)
         valid = [row for row in line if row["valid"]]
         axes.plot(
             _depths(valid, position, len(models)),
-            [row["total_j_mean"] / divisor for row in valid],
+            [row["energy_j_mean"] / divisor for row in valid],
             color=look["color"],
         )
         for row in line:
@@ -128,10 +130,10 @@ def _energy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
 
 def _energy_point(axes: Any, row: Row, depth: float, divisor: float, look: dict[str, Any]) -> None:
     """A cell: open when modelled, a cross when it failed an expectation."""
-    whisker = spread(row, "total_j") if row["valid"] else None
+    whisker = spread(row, "energy_j") if row["valid"] else None
     axes.errorbar(
         depth,
-        row["total_j_mean"] / divisor,
+        row["energy_j_mean"] / divisor,
         yerr=None if whisker is None else [[end / divisor] for end in whisker],
         color=look["color"],
         marker=look["marker"] if row["valid"] else "x",
@@ -163,6 +165,6 @@ def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[
     ]
     if any(modelled(row) for row in rows):
         handles.append(style.open_marker())
-    if any(row["valid"] is False and row["total_j_mean"] is not None for row in rows):
+    if any(row["valid"] is False and row["energy_j_mean"] is not None for row in rows):
         handles.append(style.failed_marker())
     return handles

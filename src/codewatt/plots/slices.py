@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.frontier import SETTING
+from codewatt.analysis.frontier import SETTING, inside
+from codewatt.analysis.headlines import boundary_words
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row, to_rows
 
@@ -97,11 +98,34 @@ def pick(cell_table: pd.DataFrame, axis: str, wanted: Any) -> Any:
     return wanted if wanted in values else next(iter(values), None)
 
 
-def energy_words(rows: Iterable[Row]) -> str:
-    """One sentence on where the energy figures come from."""
+def stack(row: Row) -> list[tuple[str, float]]:
+    """(component, mean joules) inside a cell's boundary; they add up to its energy."""
+    share = row["processors_share"] if row["energy_boundary"] == "job" else 1.0
+    parts = [(part, row[f"{part}_j_mean"]) for part in inside(row)]
+    return [
+        (part, joules if part == "gpu" else joules * share)
+        for part, joules in parts
+        if joules is not None
+    ]
+
+
+def validity_words(rows: Sequence[Row]) -> str | None:
+    """How many of the cells shown failed a validity expectation, or raised a warning."""
+    failed = sum(row["valid"] is False for row in rows)
+    warned = sum(row["valid"] is True and row["warnings"] is not None for row in rows)
+    said = []
+    if failed:
+        said.append(f"{failed} of {len(rows)} cells failed a validity expectation on energy")
+    if warned:
+        said.append(f"{warned} of {len(rows)} raised a warning")
+    return "; ".join(said) or None
+
+
+def energy_words(rows: Sequence[Row]) -> str:
+    """One sentence on what the energy figures take in and where they come from."""
     states: dict[str, set[str]] = {"measured": set(), "modelled": set(), "unavailable": set()}
     for row in rows:
-        for part in COMPONENT_NAMES:
+        for part in inside(row):
             status = row[f"{part}_energy_status"]
             if status in states:
                 states[status].add(part)
@@ -112,7 +136,7 @@ def energy_words(rows: Iterable[Row]) -> str:
         for state in ("measured", "modelled", "unavailable")
         if states[state]
     ]
-    return f"Energy: {'; '.join(said)}"
+    return f"Energy of {boundary_words(rows)}: {'; '.join(said)}"
 
 
 def repeats_words(rows: Sequence[Row]) -> str | None:
@@ -126,8 +150,8 @@ def repeats_words(rows: Sequence[Row]) -> str | None:
 
 
 def modelled(row: Row) -> bool:
-    """Whether a cell's total energy has a modelled part."""
-    return bool(row["total_energy_status"] == "modelled")
+    """Whether a cell's energy has a modelled part."""
+    return bool(row["energy_status"] == "modelled")
 
 
 def spread(row: Row, metric: str) -> tuple[float, float] | None:

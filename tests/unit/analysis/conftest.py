@@ -15,13 +15,15 @@ COMPONENTS = {
     "gpu": {"status": "unavailable", "method": None, "detail": "no NVML"},
     "cpu": {"status": "modelled", "method": "CodeCarbon", "detail": None},
     "dram": {"status": "modelled", "method": "CodeCarbon", "detail": None},
+    "node": {"status": "modelled", "method": "cpu + dram", "detail": None},
+    "job": {"status": "modelled", "method": "cpu + dram", "detail": None},
 }
 Json = dict[str, Any]
 
 
 def joules(cpu: float, dram: float) -> Json:
     """Energy by component on a machine without a GPU."""
-    return {"gpu": None, "cpu": cpu, "dram": dram, "total": cpu + dram}
+    return {"gpu": None, "cpu": cpu, "dram": dram, "node": cpu + dram, "job": (cpu + dram) / 2}
 
 
 class Study:
@@ -187,17 +189,21 @@ class Study:
             "schema": 1,
             "cell": entry["cell"],
             "components": COMPONENTS,
-            "total_status": "modelled",
+            "boundary": "node",
+            "allocation": {"processors_held": 4, "processors": 8, "share": 0.5},
+            "sampler": {"cpu_share": 0.1},
             "baseline": {
                 "idle_unloaded_w": {"gpu": None, "cpu": 3.0, "dram": 1.0},
                 "idle_loaded_w": {"gpu": None, "cpu": 4.0, "dram": 1.0},
                 "idle_after_w": {"gpu": None, "cpu": 4.0, "dram": 1.0},
+                "idle_w": {"gpu": None, "cpu": 4.0, "dram": 1.0},
             },
             "runs": [
                 {
                     "repeat": repeat,
                     "duration_s": 4.0,
                     "energy_j": joules(0.75 * total, 0.25 * total),
+                    "uncertainty_j": joules(0.75, 0.25),
                     "net_energy_j": joules(0.5 * total, 0.0),
                     "prefill_energy_j": joules(0.25 * total, 0.0),
                     "decode_energy_j": joules(0.5 * total, 0.25 * total),
@@ -209,6 +215,7 @@ class Study:
             ],
             "evaluate": {"duration_s": 3.5, "energy_j": joules(7.0, 3.0), "status": {}},
             "load": {"duration_s": 1.0, "energy_j": joules(4.0, 1.0)},
+            "warmup": {"duration_s": 0.5, "energy_j": joules(2.0, 1.0)},
             "carbon": {"country": "NLD", "g_per_kwh": 360.0, "source": "test"},
             "expectations": [
                 {

@@ -52,10 +52,10 @@ def test_a_task_row_has_times_and_verdicts(study: Any) -> None:
 
 def test_a_runs_figures_are_what_they_say(study: Any) -> None:
     run = two_cells(study)["run"][1]
-    assert run["total_j"] == pytest.approx(110.0)
+    assert run["energy_j"] == pytest.approx(110.0)
     assert run["cpu_j"] == pytest.approx(82.5)
-    assert run["net_total_j"] == pytest.approx(55.0)
-    assert run["prefill_total_j"] + run["decode_total_j"] == pytest.approx(110.0)
+    assert run["net_energy_j"] == pytest.approx(55.0)
+    assert run["prefill_energy_j"] + run["decode_energy_j"] == pytest.approx(110.0)
     assert run["gpu_j"] is None
     assert run["tokens_per_s"] == pytest.approx(40 / 4)
     assert run["j_per_token"] == pytest.approx(110 / 40)
@@ -64,22 +64,22 @@ def test_a_runs_figures_are_what_they_say(study: Any) -> None:
     assert run["j_per_correct_task_plus"] == pytest.approx(110 / 3)
     assert run["pass_at_1_plus_per_kwh"] == pytest.approx(0.75 / (110 / 3.6e6))
     assert run["co2e_kg"] == pytest.approx(110 / 3.6e6 * 0.360)
-    assert run["total_energy_status"] == "modelled"
+    assert run["energy_status"] == "modelled"
 
 
 def test_a_cell_has_mean_interval_and_band_over_its_repeats(study: Any) -> None:
     cell = two_cells(study)["cell"][0]
-    assert cell["total_j_mean"] == pytest.approx(110.0)
-    assert cell["total_j_sd"] == pytest.approx(10.0)
-    assert cell["total_j_n"] == 3
+    assert cell["energy_j_mean"] == pytest.approx(110.0)
+    assert cell["energy_j_sd"] == pytest.approx(10.0)
+    assert cell["energy_j_n"] == 3
     half = 4.302652729911275 * 10 / math.sqrt(3)
-    assert cell["total_j_ci95_low"] == pytest.approx(110 - half)
-    assert cell["total_j_sd196_high"] == pytest.approx(110 + 19.6)
+    assert cell["energy_j_ci95_low"] == pytest.approx(110 - half)
+    assert cell["energy_j_sd196_high"] == pytest.approx(110 + 19.6)
     assert cell["gpu_j_mean"] is None
     assert cell["gpu_j_n"] == 0
     assert (cell["idle_loaded_cpu_w"], cell["idle_loaded_gpu_w"]) == (4.0, None)
-    assert (cell["evaluate_total_j"], cell["evaluate_s"]) == (10.0, 3.5)
-    assert cell["load_total_j"] == 5.0
+    assert (cell["evaluate_energy_j"], cell["evaluate_s"]) == (10.0, 3.5)
+    assert (cell["load_energy_j"], cell["warmup_energy_j"]) == (5.0, 3.0)
     assert cell["pass_at_10_plus"] == 0.75
     assert cell["pass_at_100_plus"] is None
 
@@ -87,8 +87,8 @@ def test_a_cell_has_mean_interval_and_band_over_its_repeats(study: Any) -> None:
 def test_changes_are_against_the_named_baseline_cell(study: Any) -> None:
     base, other = two_cells(study)["cell"]
     assert base["baseline_cell_id"] == other["baseline_cell_id"] == FP32
-    assert base["total_j_change"] == 0
-    assert other["total_j_change"] == pytest.approx(-0.5)
+    assert base["energy_j_change"] == 0
+    assert other["energy_j_change"] == pytest.approx(-0.5)
     assert other["pass_at_1_plus_change"] == pytest.approx((0.25 - 0.75) / 0.75)
     assert (other["tasks_lost_plus"], other["tasks_gained_plus"]) == (2, 0)
     assert other["mcnemar_p_plus"] == pytest.approx(0.5)
@@ -99,7 +99,7 @@ def test_a_variants_size_is_compared_with_its_models_baseline(study: Any) -> Non
     rows = two_cells(study)["variant"]
     assert rows[1]["baseline_variant_id"] == "nano--none--fp32"
     assert rows[1]["size_bytes_change"] == pytest.approx((1_000_000 - 3_040_000) / 3_040_000)
-    assert (rows[1]["quantise_total_j"], rows[1]["quantise_gpu_energy_status"]) == (
+    assert (rows[1]["quantise_energy_j"], rows[1]["quantise_gpu_energy_status"]) == (
         1.5,
         "unavailable",
     )
@@ -110,7 +110,7 @@ def test_a_cell_without_baseline_says_so(study: Any) -> None:
     cell = tables(study)["cell"][0]
     assert cell["baseline_cell_id"] is None
     assert cell["change_note"] == "no baseline cell in the study"
-    assert cell["total_j_change"] is None
+    assert cell["energy_j_change"] is None
 
 
 def test_energy_that_came_about_differently_is_not_compared(study: Any) -> None:
@@ -122,7 +122,7 @@ def test_energy_that_came_about_differently_is_not_compared(study: Any) -> None:
     study.cell("int8", edit=metered)
     cell = tables(study)["cell"][1]
     assert "came about differently" in cell["change_note"]
-    assert cell["total_j_change"] is cell["j_per_token_change"] is cell["co2e_kg_change"] is None
+    assert cell["energy_j_change"] is cell["j_per_token_change"] is cell["co2e_kg_change"] is None
     assert cell["duration_s_change"] == 0
     assert cell["pass_at_1_plus_change"] == 0
 
@@ -132,7 +132,7 @@ def test_nothing_metered_is_compared_with_an_invalid_baseline(study: Any) -> Non
     study.cell("int8")
     base, other = tables(study)["cell"]
     assert other["change_note"] == "baseline cell failed an expectation"
-    assert other["total_j_change"] is other["duration_s_change"] is None
+    assert other["energy_j_change"] is other["duration_s_change"] is None
     assert other["pass_at_1_plus_change"] == 0
     assert (
         base["failed_expectations"] == "gpu_not_shared (repeat 1): 2 processes, limit 1 processes"
@@ -179,7 +179,7 @@ def test_an_infeasible_cell_keeps_its_row_with_the_reason(study: Any) -> None:
     made = tables(study)
     row = made["cell"][1]
     assert (row["status"], row["status_reason"]) == ("infeasible", "needs a GPU")
-    assert row["total_j_mean"] is row["pass_at_1_plus"] is row["valid"] is row["repeats"] is None
+    assert row["energy_j_mean"] is row["pass_at_1_plus"] is row["valid"] is row["repeats"] is None
     assert row["baseline_cell_id"] == FP32
     assert {run["cell_id"] for run in made["run"]} == {FP32}
 
@@ -203,15 +203,16 @@ def test_no_correct_task_has_no_joules_per_correct_task(study: Any) -> None:
 
 def test_unavailable_energy_is_absent_and_not_zero(study: Any) -> None:
     def unmetered(contents: dict[str, Any]) -> None:
-        nothing = dict.fromkeys(("gpu", "cpu", "dram", "total"))
+        nothing = dict.fromkeys(PARTS)
         for run in contents["energy"]["runs"]:
             for key in [key for key in run if key.endswith("energy_j")]:
                 run[key] = nothing
-        contents["energy"]["total_status"] = "unavailable"
+        for part in contents["energy"]["components"].values():
+            part["status"] = "unavailable"
 
     study.cell("fp32", edit=unmetered)
     made = tables(study)
-    for name in ("total_j", "j_per_token", "j_per_task", "pass_at_1_plus_per_kwh", "co2e_kg"):
+    for name in ("energy_j", "j_per_token", "j_per_task", "pass_at_1_plus_per_kwh", "co2e_kg"):
         assert made["run"][0][name] is None
         assert made["cell"][0][f"{name}_mean"] is None
     assert made["cell"][0]["tokens_per_s_mean"] == 10

@@ -55,7 +55,7 @@ def row(cell_id: str, energy: float | None, score: float | None, **changes: Any)
         "batch_size": 1,
         "engine": "e",
         "valid": True,
-        "total_j_mean": energy,
+        "energy_j_mean": energy,
         "pass_at_1_plus": score,
         "gpu_energy_status": "measured",
         "cpu_energy_status": "modelled",

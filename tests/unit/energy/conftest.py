@@ -54,6 +54,7 @@ class Bench:
         self.series: dict[Key, tuple[Any, Any]] = {
             ("nvml", "gpu", GPU, "energy_j"): (steps, self.joules(steps) + 5e6),
             ("nvml", "gpu", GPU, "power_w"): (polls, self.watts(polls)),
+            ("nvml", "gpu", GPU, "power_average_w"): (steps[11:], self.averages(steps[11:])),
             ("nvml", "gpu", GPU, "sm_clock_mhz"): (slow, np.full(len(slow), 1980.0)),
             ("nvml", "gpu", GPU, "throttle_reasons"): (slow, np.zeros(len(slow))),
             ("nvml", "gpu", GPU, "other_processes"): (slow, np.zeros(len(slow))),
@@ -63,6 +64,8 @@ class Bench:
             ("codecarbon", "cpu", "machine", "energy_j"): (slow, (slow - 1000) * 50),
             ("codecarbon", "dram", "machine", "energy_j"): (slow, (slow - 1000) * 20),
             ("host", "host", "machine", "cpu_load"): (slow, np.full(len(slow), 0.02)),
+            ("host", "host", "machine", "busy_s"): (slow, (slow - 1000) * 1.1 + 777),
+            ("host", "host", "machine", "job_busy_s"): (slow, (slow - 1000) * 1.0),
         }
         rapl = {
             "cpu": ComponentInfo("measured", "RAPL, 2 package domains"),
@@ -99,7 +102,11 @@ class Bench:
                 },
             ),
         }
-        self.sampler: dict[str, Any] = {"meters": {}}
+        self.meters["host"] = MeterInfo(
+            "host", None, 0.5, facts={"allocation": {"processors": 8, "share": 1.0}}
+        )
+        self.sampler: dict[str, Any] = {"meters": {}, "cpu_share": 0.1}
+        self.device = "cuda"
 
     @staticmethod
     def window(
@@ -121,8 +128,17 @@ class Bench:
         busy_s = np.clip(t_s - 1030, 0, 40)
         return self.idle_w * (t_s - self.start_s) + (self.busy_w - self.idle_w) * busy_s
 
+    def averages(self, t_s: Any) -> Any:
+        """The mean power of a second that ended 0.1 s before."""
+        return self.joules(t_s - 0.1) - self.joules(t_s - 1.1)
+
     def drop(self, *meters: str) -> None:
-        """As on a machine without these meters: their series are gone, and they say so."""
+        """As on a machine without these meters: their series are gone, and they say so.
+
+        Without NVML the job uses no GPU either.
+        """
+        if "nvml" in meters:
+            self.device = "cpu"
         self.series = {key: data for key, data in self.series.items() if key[0] not in meters}
         for name in meters:
             info = self.meters[name]
@@ -134,6 +150,7 @@ class Bench:
         return {
             "schema": 1,
             "cell": {"id": "cell"},
+            "model": {"device": self.device},
             "windows": self.windows,
             "meters": [info.to_dict() for info in self.meters.values()],
             "sampler": self.sampler,

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from codewatt.energy.integrate import Series, counter_energy, sample_energy
+from codewatt.energy.integrate import Series
 
-_KINDS = [counter_energy, sample_energy]
+_KINDS = [Series.counter, Series.power]
 
 
 @st.composite
@@ -24,9 +24,9 @@ def readings(draw: st.DrawFn) -> tuple[Any, Any]:
 
 def as_series(kind: Any, t_s: Any, watts: Any) -> Series:
     """Power samples, or the counter of a machine that drew them stepwise."""
-    if kind is sample_energy:
-        return Series.of(t_s, watts)
-    return Series.of(t_s, np.concatenate(([0.0], np.cumsum(watts[1:] * np.diff(t_s)))))
+    if kind == Series.power:
+        return Series.power(t_s, watts)
+    return Series.counter(t_s, np.concatenate(([0.0], np.cumsum(watts[1:] * np.diff(t_s)))))
 
 
 @pytest.mark.parametrize("kind", _KINDS)
@@ -36,7 +36,7 @@ def test_adjacent_windows_add_up(kind: Any, data: Any, cuts: list[float]) -> Non
     t_s, watts = data
     series = as_series(kind, t_s, watts)
     a, b, c = sorted(t_s[0] + cut * (t_s[-1] - t_s[0]) for cut in cuts)
-    whole, first, second = (kind(series, *edge).energy_j for edge in ((a, c), (a, b), (b, c)))
+    whole, first, second = (series.window(*edge).energy_j for edge in ((a, c), (a, b), (b, c)))
     if None not in (whole, first, second):
         assert first + second == pytest.approx(whole, abs=1e-6)
 
@@ -52,7 +52,7 @@ def test_constant_power_is_power_times_time(kind: Any, data: Any, power: float, 
     t_s = data[0]
     series = as_series(kind, t_s, np.full(len(t_s), power))
     start_s, end_s = (t_s[0] + cut * (t_s[-1] - t_s[0]) for cut in cuts)
-    assert kind(series, start_s, end_s).energy_j == pytest.approx(power * (end_s - start_s))
+    assert series.window(start_s, end_s).energy_j == pytest.approx(power * (end_s - start_s))
 
 
 @pytest.mark.parametrize("kind", _KINDS)
@@ -62,19 +62,19 @@ def test_a_longer_window_never_holds_less(kind: Any, data: Any, cuts: Any) -> No
     t_s, watts = data
     series = as_series(kind, t_s, watts)
     start_s, shorter_s, longer_s = (t_s[0] + cut * (t_s[-1] - t_s[0]) for cut in cuts)
-    short, long = (kind(series, start_s, end_s).energy_j for end_s in (shorter_s, longer_s))
+    short, long = (series.window(start_s, end_s).energy_j for end_s in (shorter_s, longer_s))
     assert 0 <= short <= long + 1e-9
 
 
 def test_a_counter_is_linear_between_its_readings() -> None:
-    series = Series.of(np.array([0.0, 1.0, 2.0]), np.array([0.0, 100.0, 400.0]))
-    assert counter_energy(series, 0.5, 1.5).energy_j == pytest.approx(200.0)
+    series = Series.counter(np.array([0.0, 1.0, 2.0]), np.array([0.0, 100.0, 400.0]))
+    assert series.window(0.5, 1.5).energy_j == pytest.approx(200.0)
 
 
 def test_samples_are_interpolated_at_the_edges() -> None:
-    series = Series.of(np.array([0.0, 1.0, 2.0]), np.array([0.0, 100.0, 100.0]))
+    series = Series.power(np.array([0.0, 1.0, 2.0]), np.array([0.0, 100.0, 100.0]))
     # 0.5 s rising from 50 W to 100 W, then 0.5 s at 100 W
-    assert sample_energy(series, 0.5, 1.5).energy_j == pytest.approx(37.5 + 50.0)
+    assert series.window(0.5, 1.5).energy_j == pytest.approx(37.5 + 50.0)
 
 
 @pytest.mark.parametrize("kind", _KINDS)
@@ -90,8 +90,8 @@ def test_samples_are_interpolated_at_the_edges() -> None:
 def test_no_figure_without_readings_for_it(
     kind: Any, start_s: float, end_s: float, reason: str
 ) -> None:
-    series = Series.of(np.arange(10.0), np.arange(10.0))
-    found = kind(series, start_s, end_s)
+    series = kind(np.arange(10.0), np.arange(10.0))
+    found = series.window(start_s, end_s)
     assert found.energy_j is None
     assert reason in (found.reason or "")
 
@@ -99,20 +99,20 @@ def test_no_figure_without_readings_for_it(
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_reading_is_none(kind: Any, count: int) -> None:
-    series = Series.of(np.arange(float(count)), np.ones(count))
-    assert kind(series, 0.0, 0.0).reason == "fewer than two readings"
+    series = kind(np.arange(float(count)), np.ones(count))
+    assert series.window(0.0, 0.0).reason == "fewer than two readings"
 
 
 def test_a_counter_that_goes_back_has_no_figure_there_and_has_one_elsewhere() -> None:
-    series = Series.of(np.arange(8.0), np.array([0, 10, 20, 30, 5, 15, 25, 35.0]))
-    assert counter_energy(series, 0.0, 3.0).energy_j == pytest.approx(30.0)
-    assert counter_energy(series, 4.0, 7.0).energy_j == pytest.approx(30.0)
+    series = Series.counter(np.arange(8.0), np.array([0, 10, 20, 30, 5, 15, 25, 35.0]))
+    assert series.window(0.0, 3.0).energy_j == pytest.approx(30.0)
+    assert series.window(4.0, 7.0).energy_j == pytest.approx(30.0)
     for edges in ((0.0, 7.0), (3.2, 4.2), (2.5, 3.6)):
-        assert "went backwards" in (counter_energy(series, *edges).reason or "")
+        assert "went backwards" in (series.window(*edges).reason or "")
 
 
 def test_a_gap_is_told_even_where_it_reaches_over_an_edge() -> None:
-    series = Series.of(np.array([0.0, 1.0, 2.0, 7.0, 8.0, 9.0]), np.ones(6))
-    assert sample_energy(series, 0.0, 2.0).max_gap_s == 1.0
-    assert sample_energy(series, 0.0, 4.0).max_gap_s == 5.0
-    assert sample_energy(series, 3.0, 5.0).readings == 0
+    series = Series.power(np.array([0.0, 1.0, 2.0, 7.0, 8.0, 9.0]), np.ones(6))
+    assert series.window(0.0, 2.0).max_gap_s == 1.0
+    assert series.window(0.0, 4.0).max_gap_s == 5.0
+    assert series.window(3.0, 5.0).readings == 0

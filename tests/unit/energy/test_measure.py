@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from codewatt.energy.boundaries import PARTS
 from codewatt.energy.measure import measure_cell, window_energy
 from codewatt.errors import CodewattError
 
 GPU = ("nvml", "gpu", "GPU-0", "energy_j")
 POWER = ("nvml", "gpu", "GPU-0", "power_w")
+AVERAGE = ("nvml", "gpu", "GPU-0", "power_average_w")
 
 Measured = Callable[..., dict[str, Any]]
 
@@ -25,22 +27,25 @@ def test_every_figure_of_a_fully_metered_cell(measured: Measured) -> None:
         "gpu": pytest.approx(6000),
         "cpu": pytest.approx(1200),
         "dram": pytest.approx(60),
-        "total": pytest.approx(7260),
+        "node": pytest.approx(7260),
+        "job": pytest.approx(7260),
     }
     # Idle takes a third of it.
-    assert cell["runs"][1]["net_energy_j"]["total"] == pytest.approx(7260 * 2 / 3)
-    assert cell["runs"][1]["prefill_energy_j"]["total"] == pytest.approx(7260 / 4)
+    assert cell["runs"][1]["net_energy_j"]["node"] == pytest.approx(7260 * 2 / 3)
+    assert cell["runs"][1]["prefill_energy_j"]["node"] == pytest.approx(7260 / 4)
     assert cell["runs"][1]["decode_energy_j"]["gpu"] == pytest.approx(4500)
     assert (cell["runs"][1]["prefill_s"], cell["runs"][1]["decode_s"]) == (5.0, 15.0)
     assert cell["baseline"]["idle_loaded_w"] == {
         "gpu": pytest.approx(100),
         "cpu": pytest.approx(20),
         "dram": pytest.approx(1),
+        "node": pytest.approx(121),
+        "job": pytest.approx(121),
     }
     assert cell["load"]["duration_s"] == 2.0
     assert cell["load"]["energy_j"]["gpu"] == pytest.approx(200)
     assert cell["evaluate"] is None
-    assert cell["total_status"] == "measured"
+    assert cell["components"]["node"]["status"] == "measured"
     assert cell["valid"] is True
     assert [run["repeat"] for run in cell["runs"]] == [0, 1]
     assert cell["carbon"]["country"] == "NLD"
@@ -50,6 +55,7 @@ def test_every_figure_of_a_fully_metered_cell(measured: Measured) -> None:
 def test_the_alternatives_stand_beside_the_figures(measured: Measured) -> None:
     assert measured()["runs"][1]["alternatives"] == {
         "gpu_samples_j": pytest.approx(6000, rel=1e-3),
+        "gpu_average_j": pytest.approx(6000, rel=0.01),
         "codecarbon_cpu_j": pytest.approx(1000),
         "codecarbon_dram_j": pytest.approx(400),
     }
@@ -60,7 +66,7 @@ def test_windows_keep_their_order_and_idle_is_taken_off_loaded_phases_only(
 ) -> None:
     windows = measured()["windows"]
     assert [w["phase"] for w in windows] == [w["phase"] for w in bench.windows]
-    net = {w["phase"]: w["net_energy_j"]["total"] for w in windows}
+    net = {w["phase"]: w["net_energy_j"]["node"] for w in windows}
     assert net["decode"] == pytest.approx(15 * 242)
     assert net["warmup"] == pytest.approx(0, abs=1e-6)
     assert net["load"] is None
@@ -76,15 +82,18 @@ def test_without_gpu_and_rapl_the_figures_are_modelled_and_say_so(
         "gpu": "unavailable",
         "cpu": "modelled",
         "dram": "modelled",
+        "node": "modelled",
+        "job": "modelled",
     }
     assert cell["components"]["gpu"]["detail"] == "nvml: no nvml; codecarbon: no GPU"
     assert cell["components"]["cpu"]["method"] == "CodeCarbon 3.3.2, 50 W"
-    assert cell["total_status"] == "modelled"
+    assert cell["components"]["node"]["status"] == "modelled"
     assert cell["runs"][0]["energy_j"] == {
         "gpu": None,
         "cpu": pytest.approx(1000),
         "dram": pytest.approx(400),
-        "total": pytest.approx(1400),
+        "node": pytest.approx(1400),
+        "job": pytest.approx(1400),
     }
 
 
@@ -92,15 +101,15 @@ def test_modelled_beside_measured_makes_the_total_modelled(bench: Any, measured:
     bench.drop("rapl")
     cell = measured()
     assert cell["components"]["gpu"]["status"] == "measured"
-    assert cell["total_status"] == "modelled"
-    assert cell["runs"][0]["energy_j"]["total"] == pytest.approx(6000 + 1400)
+    assert cell["components"]["node"]["status"] == "modelled"
+    assert cell["runs"][0]["energy_j"]["node"] == pytest.approx(6000 + 1400)
 
 
 def test_no_meter_at_all_is_null_and_invalid(bench: Any, measured: Measured) -> None:
     bench.drop("nvml", "rapl", "codecarbon")
     cell = measured()
-    assert cell["total_status"] == "unavailable"
-    assert cell["runs"][0]["energy_j"] == dict.fromkeys(("gpu", "cpu", "dram", "total"))
+    assert cell["components"]["node"]["status"] == "unavailable"
+    assert cell["runs"][0]["energy_j"] == dict.fromkeys(PARTS)
     assert cell["valid"] is False
 
 
@@ -117,14 +126,14 @@ def test_a_counter_that_never_moves_is_not_a_figure(bench: Any, measured: Measur
     bench.series[GPU] = (t_s, np.zeros(len(joules)))
     cell = measured()
     assert "samples" in cell["components"]["gpu"]["method"]
-    del bench.series[POWER]
+    del bench.series[POWER], bench.series[AVERAGE]
     cell = measured()
     assert cell["components"]["gpu"]["status"] == "unavailable"
     assert "energy_j of GPU-0 never moved" in cell["components"]["gpu"]["detail"]
 
 
 def test_power_that_is_always_zero_is_not_a_figure(bench: Any, measured: Measured) -> None:
-    del bench.series[GPU]
+    del bench.series[GPU], bench.series[AVERAGE]
     bench.series[POWER] = (bench.series[POWER][0], np.zeros(len(bench.series[POWER][0])))
     assert measured()["components"]["gpu"]["status"] == "unavailable"
 
@@ -139,8 +148,7 @@ def test_a_missing_package_is_no_cheap_machine(bench: Any, measured: Measured) -
 
 
 def test_codecarbons_gpu_figure_is_the_last_resort(bench: Any, measured: Measured) -> None:
-    del bench.series[GPU]
-    del bench.series[POWER]
+    del bench.series[GPU], bench.series[POWER], bench.series[AVERAGE]
     told = bench.meters["codecarbon"]
     gpu = replace(told.components["gpu"], status="measured", method="CodeCarbon, NVML counter")
     bench.meters["codecarbon"] = replace(told, components={**told.components, "gpu": gpu})
@@ -156,7 +164,7 @@ def test_a_reset_counter_has_no_figure_in_that_repeat_only(bench: Any, measured:
     bench.series[GPU] = (t_s, np.where(t_s < 1040, joules, joules - joules[0]))
     cell = measured()
     assert cell["runs"][0]["energy_j"]["gpu"] is None
-    assert cell["runs"][0]["energy_j"]["total"] is None
+    assert cell["runs"][0]["energy_j"]["node"] is None
     assert cell["runs"][1]["energy_j"]["gpu"] == pytest.approx(6000)
     assert cell["valid"] is False
 
@@ -182,7 +190,7 @@ def test_a_window_below_the_resolution_has_no_figure_of_its_own(
 ) -> None:
     split_prefill(bench, 0.04)
     cell = measured()
-    assert cell["windows"][-1]["energy_j"] == dict.fromkeys(("gpu", "cpu", "dram", "total"))
+    assert cell["windows"][-1]["energy_j"] == dict.fromkeys(PARTS)
     # It is 0.8 % of the phase's time, and is taken to draw what the rest draws.
     assert cell["runs"][1]["prefill_energy_j"]["gpu"] == pytest.approx(1500)
 
@@ -191,7 +199,7 @@ def test_a_phase_of_many_short_windows_has_no_figure(bench: Any, measured: Measu
     for _ in range(2):
         split_prefill(bench, 0.04)
     cell = measured()
-    assert cell["runs"][1]["prefill_energy_j"] == dict.fromkeys(("gpu", "cpu", "dram", "total"))
+    assert cell["runs"][1]["prefill_energy_j"] == dict.fromkeys(PARTS)
     assert cell["runs"][1]["prefill_s"] == pytest.approx(5.0)
     assert cell["runs"][1]["energy_j"]["gpu"] == pytest.approx(6000)
     told = [e for e in cell["expectations"] if e["name"] == "prefill_resolved" and e["repeat"] == 1]
@@ -202,14 +210,14 @@ def test_a_phase_of_many_short_windows_has_no_figure(bench: Any, measured: Measu
 
 def test_a_window_outside_the_readings_has_no_figure(bench: Any, measured: Measured) -> None:
     bench.windows[-1]["end_s"] = 2000.0
-    assert measured()["baseline"]["idle_after_w"] == dict.fromkeys(("gpu", "cpu", "dram"))
+    assert measured()["baseline"]["idle_after_w"] == dict.fromkeys(PARTS)
 
 
 def test_without_an_idle_window_there_is_no_net_energy(bench: Any, measured: Measured) -> None:
-    bench.windows = [w for w in bench.windows if w["phase"] != "idle_loaded"]
+    bench.windows = [w for w in bench.windows if w["phase"] not in ("idle_loaded", "idle_after")]
     run = measured()["runs"][0]
-    assert run["net_energy_j"]["total"] is None
-    assert run["energy_j"]["total"] == pytest.approx(7260)
+    assert run["net_energy_j"]["node"] is None
+    assert run["energy_j"]["node"] == pytest.approx(7260)
 
 
 def test_not_a_number_and_time_running_back_are_left_out_and_told(
@@ -234,7 +242,7 @@ def test_evaluate_has_its_own_timeline(bench: Any, tmp_path: Path) -> None:
     cell = measure_cell(bench.manifest, path, evaluate, other, {})
     assert cell["evaluate"]["duration_s"] == 10.0
     assert cell["evaluate"]["energy_j"]["gpu"] is None
-    assert cell["evaluate"]["energy_j"]["total"] == pytest.approx(600 + 30)
+    assert cell["evaluate"]["energy_j"]["node"] == pytest.approx(600 + 30)
     assert cell["evaluate"]["status"]["gpu"] == "unavailable"
     assert measure_cell(bench.manifest, path, evaluate, None, {})["evaluate"] is None
 
@@ -242,8 +250,8 @@ def test_evaluate_has_its_own_timeline(bench: Any, tmp_path: Path) -> None:
 def test_the_energy_of_any_window_of_a_timeline(bench: Any, tmp_path: Path) -> None:
     path = bench.write(tmp_path / "timeline.parquet")
     found = window_energy(path, 1031.0, 1032.0)
-    assert found["energy_j"]["total"] == pytest.approx(363)
-    assert found["status"] == {"gpu": "measured", "cpu": "measured", "dram": "measured"}
+    assert found["energy_j"]["node"] == pytest.approx(363)
+    assert found["status"] == dict.fromkeys(PARTS, "measured")
 
 
 @pytest.mark.parametrize(

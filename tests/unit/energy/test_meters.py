@@ -21,7 +21,7 @@ def proc(root: Path, jiffies: str) -> None:
 
 def test_cpu_load_is_the_busy_share_since_the_last_read(tmp_path: Path) -> None:
     proc(tmp_path, "100 0 100 800 0 0 0 0")
-    meter = open_host(0.5, tmp_path)
+    meter = open_host(0.5, 7, tmp_path)
     proc(tmp_path, "130 10 120 820 10 5 5 0")
     read = {reading.quantity: reading.value for reading in meter.read()}
     # 70 busy (user, nice, system, irq, softirq) of 100; waiting for a disk is not busy
@@ -30,7 +30,7 @@ def test_cpu_load_is_the_busy_share_since_the_last_read(tmp_path: Path) -> None:
 
 
 def test_no_proc_is_absent(tmp_path: Path) -> None:
-    meter = open_host(0.5, tmp_path)
+    meter = open_host(0.5, 7, tmp_path)
     assert meter.info.interval_s is None
     assert "not readable" in (meter.info.components["host"].detail or "")
 

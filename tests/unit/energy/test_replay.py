@@ -19,7 +19,7 @@ def test_a_recorded_job_replays_to_its_joules() -> None:
     assert samples == pytest.approx(joules, rel=0.01)
     assert cell["baseline"]["idle_loaded_w"]["gpu"] == pytest.approx(125.5, abs=0.1)
     assert cell["components"]["cpu"]["status"] == "unavailable"
-    assert cell["total_status"] == "measured"
+    assert cell["components"]["gpu"]["status"] == "measured"
     assert cell["valid"] is True
     # Prefill windows of 28 ms are below the counter's 100 ms; the card ran into its 700 W limit.
     failed = {e["name"] for e in cell["expectations"] if e["passed"] is False}

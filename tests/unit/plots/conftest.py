@@ -72,12 +72,14 @@ def _row(
         "repeats": 3,
         "tasks": tasks,
         **{f"{part}_energy_status": value for part, value in status.items()},
-        "total_energy_status": "unavailable" if total is None else "modelled",
+        "energy_boundary": "node",
+        "processors_share": 1.0,
+        "energy_status": "unavailable" if total is None else "modelled",
     }
     for tests in ("base", "plus"):
         row[f"pass_at_1_{tests}"] = solved / tasks
         row[f"pass_at_1_{tests}_wilson95_low"], row[f"pass_at_1_{tests}_wilson95_high"] = low, high
-    for part, joules in {**present, **({"total": total} if total else {})}.items():
+    for part, joules in {**present, **({"energy": total} if total else {})}.items():
         row |= {
             f"{part}_j_mean": joules,
             f"{part}_j_n": 3,

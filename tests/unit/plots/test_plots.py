@@ -90,7 +90,7 @@ def test_bars_stack_to_the_total_and_modelled_parts_are_hatched(
     rectangles = bars(axes)
     assert [bar.get_hatch() for bar in rectangles] == [None, *[style.MODELLED_HATCH] * 2] * 2
     ends = [rectangles[i].get_x() + rectangles[i].get_width() for i in (2, 5)]
-    assert ends == pytest.approx([joules / 1000 for joules in table["total_j_mean"]])
+    assert ends == pytest.approx([joules / 1000 for joules in table["energy_j_mean"]])
     assert "GPU measured; CPU, DRAM modelled, not measured" in words(drawn[0])
     assert "hatched: modelled, not measured" in words(drawn[0])
 
@@ -100,7 +100,7 @@ def test_cells_without_a_bar_give_the_reason(
 ) -> None:
     def edit(rows: list[dict[str, Any]]) -> None:
         rows[1]["valid"] = False
-        rows[2] = {**rows[2], "status": "infeasible", "valid": None, "total_j_mean": None}
+        rows[2] = {**rows[2], "status": "infeasible", "valid": None, "energy_j_mean": None}
         del rows[5]
 
     table = cell_table(edit, precisions=("bf16", "int8", "nf4"), depths=(0,))
@@ -140,7 +140,7 @@ def test_depth_lines_go_through_the_means(
     prune_depth.plot(table, labels, Path("x"))
     accuracy, energy = drawn[0].axes
     assert list(accuracy.lines[0].get_ydata()) == pytest.approx(list(table["pass_at_1_plus"]))
-    assert list(energy.lines[0].get_ydata()) == pytest.approx(list(table["total_j_mean"] / 1000))
+    assert list(energy.lines[0].get_ydata()) == pytest.approx(list(table["energy_j_mean"] / 1000))
     assert list(energy.lines[0].get_xdata()) == [0, 1, 2]
 
 

@@ -1,0 +1,11 @@
+"""The same must measure the same: halves of the repeats, and the baseline's cells run twice."""
+
+from codewatt.analysis.aa import aa_test
+from codewatt.logs import rule_log
+from codewatt.results import read_settings
+
+with rule_log(snakemake):
+    settings = read_settings(snakemake)
+    names = [*(cell["id"] for cell in settings["cells"]), *settings["twins"].values()]
+    energies = dict(zip(names, snakemake.input.energy, strict=True))
+    aa_test(settings["cells"], settings["twins"], energies, snakemake.output.table)
