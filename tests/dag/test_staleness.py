@@ -103,6 +103,11 @@ def test_the_country_changed(bench):
     assert bench.would_run() == jobs("measure_energy", of=CELLS) | AFTER_CELLS
 
 
+def test_the_boundary_changed(bench):
+    _with(bench, lambda study: study["energy"].update(boundary="job"))
+    assert bench.would_run() == jobs("measure_energy", of=CELLS) | AFTER_CELLS
+
+
 def test_more_memory_for_jobs(bench):
     with bench.edited(
         "config/config.yaml", "benchmark_files:", "machine: {gpu_mem_mb: 64000}\nbenchmark_files:"

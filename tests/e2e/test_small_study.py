@@ -25,7 +25,7 @@ def test_there_is_one_row_for_each_cell_run_and_completion(results):
 
 
 def test_csv_and_parquet_hold_the_same(results):
-    for level in ("task", "run", "cell", "variant"):
+    for level in ("task", "run", "cell", "variant", "expectation"):
         written = pd.read_csv(results / "tables" / f"{level}.csv")
         assert list(written.columns) == list(_table(results, level).columns)
         assert len(written) == len(_table(results, level))
@@ -45,9 +45,43 @@ def test_energies_are_sums_of_their_parts(results):
     parts = runs[["gpu_j", "cpu_j", "dram_j"]].sum(axis=1, min_count=1)
     known = runs["energy_j"].notna()
     assert known.any(), "some repeat is long enough for a figure"
-    pd.testing.assert_series_equal(
-        parts[known], runs["energy_j"][known], check_names=False, check_exact=False
-    )
+    assert set(runs["energy_boundary"]) == {"node"}
+    for column in ("energy_j", "node_j"):
+        pd.testing.assert_series_equal(
+            parts[known], runs[column][known], check_names=False, check_exact=False
+        )
+    assert (runs["job_j"][known] <= runs["node_j"][known]).all()
+
+
+def test_each_task_has_its_energy_or_the_reason_why_not(results):
+    tasks = _table(results, "task")
+    known = tasks["node_j"].notna()
+    assert tasks["energy_note"][~known].str.contains("shorter than the time between").all()
+    assert (tasks["node_uncertainty_j"][known] >= 0).all()
+
+
+def test_every_expectation_is_a_row(results):
+    table = _table(results, "expectation")
+    energy = [read_json(path) for path in sorted((results / "cells").glob("*/energy.json"))]
+    assert len(table) == sum(len(cell["expectations"]) for cell in energy)
+    assert set(table["severity"]) == {"error", "warning"}
+    assert not table["passed"][table["name"] == "energy_measured"].any()
+
+
+def test_the_aa_test_runs_the_baselines_cells_a_second_time(finished_study, results):
+    again = {cell.name for cell in (results / "cells").iterdir() if cell.name.endswith("again")}
+    assert not again, "nothing runs twice unless it is asked for"
+    planned = finished_study.would_run("aa_test")
+    twins = {name for rule, name in planned if rule == "generate"}
+    assert len(twins) == 2
+    assert all(name.endswith("--again") and "--full--fp32--" in name for name in twins)
+    finished_study.snakemake("aa_test", "--cores", "all")
+    table = pd.read_csv(results / "tables" / "aa_test.csv")
+    assert set(table["cell_id"][table["comparison"] == "twin"]) == {
+        name.removesuffix("--again") for name in twins
+    }
+    assert finished_study.would_run("aa_test") == set()
+    assert finished_study.would_run() == set()
 
 
 def test_repeats_of_greedy_decoding_are_identical(results):

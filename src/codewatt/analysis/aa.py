@@ -2,9 +2,9 @@
 
 Two comparisons, of energy and of time: the first half of a cell's repeats with the second half,
 which shows drift within a job; and a cell with the same cell run again under another name, which
-shows what one job differs from the next. Each is a Welch test with its 95 % interval; p values are
-adjusted for their number (Holm), so that one false alarm in twenty runs of the whole test is to be
-expected, not one in twenty rows. What the intervals are wide is what this study cannot tell.
+shows what one job differs from the next. Each is a Welch test: it passes where the 95 % interval
+of the difference holds zero. One row in twenty fails by chance; `p_holm` is adjusted for their
+number. What the intervals are wide is the smallest change that this study can tell.
 """
 
 import logging
@@ -55,8 +55,8 @@ def aa_test(
         energies: id of a cell or twin -> its energy.json.
 
     Returns:
-        The rows. `change` is (other mean - mean) / mean; `passed` is whether the difference could
-        be chance (p_holm above 0.05), absent where it could not be judged.
+        The rows. `change` is (other mean - mean) / mean; `passed` is whether its 95 %
+        interval holds 0, absent where it could not be judged.
 
     Raises:
         CodewattError: an energy.json is missing or not whole.
@@ -67,7 +67,7 @@ def aa_test(
         rows += _twin(cell_id, twin_id, records[cell_id], records[twin_id])
     judged = [row for row in rows if row["p"] is not None]
     for row, p in zip(judged, holm([row["p"] for row in judged]), strict=True):
-        row["p_holm"], row["passed"] = p, p > 1 - CONFIDENCE
+        row["p_holm"], row["passed"] = p, row["p"] > 1 - CONFIDENCE
     write_csv(to_table(rows, AA), out)
     _say(rows)
     return rows
@@ -170,9 +170,11 @@ def _say(rows: Sequence[Json]) -> None:
     judged = [row for row in rows if row["passed"] is not None]
     failed = [row for row in judged if not row["passed"]]
     _LOG.info(
-        "A/A test: %d of %d comparisons show no difference beyond chance, %d could not be judged",
+        "A/A test: in %d of %d comparisons the 95 %% interval of the difference holds zero (by "
+        "chance about %.1f would not), %d could not be judged",
         len(judged) - len(failed),
         len(judged),
+        len(judged) * (1 - CONFIDENCE),
         len(rows) - len(judged),
     )
     for row in failed:

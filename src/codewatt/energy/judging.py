@@ -26,6 +26,7 @@ class JudgingSettings:
         below_idle: by which share of itself a repeat's energy may lie below the idle power's.
         others_load: CPU time of processes that are not the job's, over that of all processors.
         max_unresolved_share: of a phase's time, in windows shorter than the meter's resolution.
+        max_outside_phases: of a repeat's time, outside prefill and decode.
         clock_spread: (95th - 5th percentile) / median of the SM clock within a repeat.
         idle_drift: |after - before| / before of a component's idle power.
         idle_host_load: mean CPU load, 0 to 1, of the machine in an idle window.
@@ -43,6 +44,7 @@ class JudgingSettings:
     below_idle: float = 0.05
     others_load: float = 0.05
     max_unresolved_share: float = 0.01
+    max_outside_phases: float = 0.05
     clock_spread: float = 0.1
     idle_drift: float = 0.1
     idle_host_load: float = 0.2

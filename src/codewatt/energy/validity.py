@@ -253,10 +253,27 @@ def _no_gaps(
     )
 
 
+def _phases_cover(run: Json, settings: JudgingSettings) -> Json:
+    """What a repeat spends outside prefill and decode is the pipeline's own work."""
+    phases_s = [run["prefill_s"], run["decode_s"]]
+    known = None not in phases_s and run["duration_s"] > 0
+    outside = 1 - sum(s for s in phases_s if s is not None) / run["duration_s"] if known else None
+    return at_most(
+        "phases_cover",
+        "warning",
+        outside,
+        settings.max_outside_phases,
+        "share",
+        "share of the repeat outside prefill and decode, the pipeline's own work",
+        run["repeat"],
+    )
+
+
 def _phases_resolved(
     sources: Sources, run: Json, windows: Sequence[Json], settings: JudgingSettings
 ) -> Iterator[Json]:
-    """Prefill and decode windows are longer than the meters' resolution."""
+    """Prefill and decode fill the repeat, and their windows are longer than meters resolve."""
+    yield _phases_cover(run, settings)
     for phase in ("prefill", "decode"):
         parts = [w for w in windows if w["phase"] == phase and w["repeat"] == run["repeat"]]
         total_s = run[f"{phase}_s"]

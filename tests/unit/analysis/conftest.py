@@ -1,6 +1,7 @@
 """Result files of a small study that never ran, in the formats that the stages write."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,7 @@ class Study:
         return {
             "schema": 1,
             "cell": entry["cell"],
-            "components": COMPONENTS,
+            "components": deepcopy(COMPONENTS),
             "boundary": "node",
             "allocation": {"processors_held": 4, "processors": 8, "share": 0.5},
             "sampler": {"cpu_share": 0.1},

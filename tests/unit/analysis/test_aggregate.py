@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.columns import CELL, TABLES
+from codewatt.analysis.columns import CELL, PARTS, TABLES
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
@@ -39,6 +39,7 @@ def test_every_level_has_its_rows(study: Any) -> None:
         "run": 2 * 3,
         "cell": 2,
         "variant": 2,
+        "expectation": 2,
     }
 
 

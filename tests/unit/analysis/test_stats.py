@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from codewatt.analysis.stats import (
+    Difference,
+    holm,
     mcnemar_p,
     overlap,
     relative_change,
     summarise,
     t_interval,
+    welch,
     wilson_interval,
 )
 
@@ -101,3 +104,31 @@ def test_mcnemar_is_the_exact_binomial_test(lost: int, gained: int) -> None:
         return
     want = scipy_stats.binomtest(lost, lost + gained).pvalue
     assert mcnemar_p(lost, gained) == pytest.approx(want, rel=1e-9)
+
+
+@given(
+    st.lists(st.floats(0, 1000), min_size=2, max_size=8),
+    st.lists(st.floats(0, 1000), min_size=2, max_size=8),
+)
+def test_welchs_test_is_scipys(first: list[float], second: list[float]) -> None:
+    if min(np.std(first), np.std(second)) < 1e-3:
+        return
+    ours = welch(first, second)
+    theirs = scipy_stats.ttest_ind(second, first, equal_var=False)
+    low, high = theirs.confidence_interval(0.95)
+    assert ours is not None
+    assert ours.p == pytest.approx(theirs.pvalue, abs=1e-9)
+    assert ours.ci95 == (pytest.approx(low), pytest.approx(high))
+
+
+def test_constants_are_equal_or_they_are_not() -> None:
+    assert welch([1.0, 1.0], [1.0, 1.0]) == Difference(0.0, (0.0, 0.0), 1.0)
+    assert welch([1.0, 1.0], [2.0, 2.0]) == Difference(1.0, (1.0, 1.0), 0.0)
+    assert welch([1.0], [1.0, 2.0]) is None
+
+
+def test_holms_adjustment_is_the_published_example() -> None:
+    # Holm 1979, by hand: sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1, made monotone.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -129,7 +129,8 @@ def page(study: Any, tmp_path: Path, figures: dict[str, Path]) -> str:
     made = aggregate(study.cells, study.variants, BASELINE, {})
     out = tmp_path / "summary.html"
     provenance = {"versions": {"torch": "2.13.0"}, "gpu": None}
-    write_summary(made["cell"], made["variant"], LABELS, figures, provenance, out, title="A & B")
+    shown = (made["cell"], made["variant"], made["expectation"])
+    write_summary(*shown, LABELS, figures, provenance, out, title="A & B")
     return out.read_text()
 
 

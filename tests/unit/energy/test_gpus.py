@@ -62,3 +62,25 @@ def test_the_caller_outweighs_the_environment() -> None:
     assert ([gpu.index for gpu in found], by) == ([2, 1], "caller")
     assert select_gpus(SAME, [], environment, lambda _: None) == ([], "caller")
     assert select_gpus(SAME, None, {}, lambda _: None)[1] == "all"
+
+
+@pytest.mark.parametrize(
+    ("environment", "indices"),
+    [
+        ({"SLURM_JOB_GPUS": "2"}, [2]),
+        ({"SLURM_STEP_GPUS": "3,1", "SLURM_JOB_GPUS": "0"}, [3, 1]),
+        ({"SLURM_JOB_GPUS": "4,5,6,7"}, [0, 1, 2, 3]),  # a cgroup shows the job's own four
+        ({"SLURM_JOB_GPUS": "2", "CUDA_VISIBLE_DEVICES": "0"}, [0]),
+    ],
+)
+def test_slurms_numbers_count_where_cuda_is_told_nothing(
+    environment: dict[str, str], indices: list[int]
+) -> None:
+    found, by = select_gpus(SAME, None, environment, lambda _: None)
+    assert [gpu.index for gpu in found] == indices
+    assert by == ("environment" if "CUDA_VISIBLE_DEVICES" in environment else "slurm")
+
+
+def test_a_gpu_of_slurms_that_cannot_be_opened_is_refused() -> None:
+    with pytest.raises(UnresolvedGpusError, match="Slurm gave the job GPU 6"):
+        select_gpus(SAME, None, {"SLURM_JOB_GPUS": "6"}, lambda _: None)

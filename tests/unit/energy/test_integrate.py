@@ -116,3 +116,39 @@ def test_a_gap_is_told_even_where_it_reaches_over_an_edge() -> None:
     assert series.window(0.0, 2.0).max_gap_s == 1.0
     assert series.window(0.0, 4.0).max_gap_s == 5.0
     assert series.window(3.0, 5.0).readings == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=readings(), cuts=st.tuples(st.floats(0, 0.3), st.floats(0.6, 1)), draw=st.data())
+def test_a_counters_bound_holds_whatever_happened_between_its_readings(
+    data: Any, cuts: Any, draw: st.DataObject
+) -> None:
+    """The true energy is any function that never falls and meets the counter at its readings."""
+    t_s, watts = data
+    series = as_series(Series.counter, t_s, watts)
+    start_s, end_s = (t_s[0] + cut * (t_s[-1] - t_s[0]) for cut in cuts)
+    found = series.window(start_s, end_s)
+    true_j = 0.0
+    for sign, at in ((-1, start_s), (1, end_s)):
+        left = max(int(np.searchsorted(t_s, at, side="right")) - 1, 0)
+        right = min(left + 1, len(t_s) - 1)
+        low, high = series.cumulative_j[left], series.cumulative_j[right]
+        if at == t_s[left]:
+            high = low
+        elif at == t_s[right]:
+            low = high
+        true_j += sign * (low + draw.draw(st.floats(0, 1)) * (high - low))
+    assert abs(found.energy_j - true_j) <= found.uncertainty_j + 1e-6
+
+
+def test_the_edges_of_samples_are_bounded_by_the_jump_between_them() -> None:
+    series = Series.power(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 100.0, 100.0, 100.0]))
+    assert series.window(0.25, 2.5).uncertainty_j == pytest.approx(25.0)
+    assert series.window(1.0, 2.5).uncertainty_j == 0.0
+
+
+def test_a_reading_whose_time_is_uncertain_widens_the_bound() -> None:
+    t_s, joules = np.arange(5.0), np.arange(5.0) * 300
+    sharp = Series.counter(t_s, joules).window(1.0, 3.0)
+    blurred = Series.counter(t_s, joules, jitter_s=0.01).window(1.0, 3.0)
+    assert (sharp.uncertainty_j, blurred.uncertainty_j) == (0.0, pytest.approx(6.0))

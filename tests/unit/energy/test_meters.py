@@ -1,5 +1,6 @@
 """Small meters and tables: host load, CodeCarbon's set-up, carbon intensity, phases."""
 
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,11 @@ from codewatt.energy.phases import PhaseLog
 from codewatt.errors import CodewattError
 
 
-def proc(root: Path, jiffies: str) -> None:
+def proc(root: Path, jiffies: str, own: str = "10 20 3 4") -> None:
     (root / "stat").write_text(f"cpu  {jiffies} 0 0\ncpu0 1 1 1 1\n")
+    (root / "7").mkdir(exist_ok=True)
+    before = "S 1 7 7 0 -1 4194304 1 2 3 4"
+    (root / "7" / "stat").write_text(f"7 (a (strange) name) {before} {own} 20 0 1 0\n")
     (root / "meminfo").write_text("MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable: 6000 kB\n")
 
 
@@ -25,7 +29,14 @@ def test_cpu_load_is_the_busy_share_since_the_last_read(tmp_path: Path) -> None:
     proc(tmp_path, "130 10 120 820 10 5 5 0")
     read = {reading.quantity: reading.value for reading in meter.read()}
     # 70 busy (user, nice, system, irq, softirq) of 100; waiting for a disk is not busy
-    assert read == {"cpu_load": pytest.approx(0.7), "memory_used_bytes": 2000 * 1024}
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    own_s = read.pop("job_busy_s") - 37 * tick_s  # the job's and its ended children's, and ours
+    assert own_s == pytest.approx(time.process_time(), abs=1)
+    assert read == {
+        "cpu_load": pytest.approx(0.7),
+        "memory_used_bytes": 2000 * 1024,
+        "busy_s": pytest.approx(270 * tick_s),
+    }
     assert "cpu_load" not in {reading.quantity for reading in meter.read()}
 
 

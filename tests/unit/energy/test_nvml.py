@@ -57,6 +57,8 @@ class FakeNvml:
             "nvmlDeviceGetPersistenceMode": 1,
             "nvmlDeviceGetEccMode": [1, 1],
             "nvmlDeviceGetMigMode": [0, 0],
+            "nvmlDeviceGetTotalEccErrors": 0,
+            "nvmlDeviceGetArchitecture": pynvml.NVML_DEVICE_ARCH_HOPPER,
         }
         for name in self.answers:
             setattr(self, name, create_autospec(getattr(pynvml, name), side_effect=self._say(name)))
@@ -111,7 +113,9 @@ def test_units_and_facts(gpu: FakeNvml, clock: Clock) -> None:
     assert latest(meter) == {
         "energy_j": pytest.approx(5012.5),
         "power_w": pytest.approx(123.456),
+        "power_average_w": pytest.approx(123.456),
         "sm_clock_mhz": 1980,
+        "memory_clock_mhz": 1980,
         "temperature_c": 40,
         "throttle_reasons": 4,
         "utilisation": 0.5,
@@ -121,16 +125,41 @@ def test_units_and_facts(gpu: FakeNvml, clock: Clock) -> None:
     device = meter.info.devices[0]
     assert device["power_reading"] == "instant"
     assert device["power_limit_w"] == 700.0
+    assert device["ecc_uncorrected_errors"] == 0
+    assert device["power_fields"] == {
+        "power_w": "NVML_FI_DEV_POWER_INSTANT",
+        "power_average_w": "NVML_FI_DEV_POWER_AVERAGE",
+    }
     assert device["mig_mode"] is False
     assert meter.info.components["gpu"].status == "measured"
     assert meter.info.version == "driver 580.1"
 
 
-def test_the_averaged_power_is_told_from_the_instant_one(gpu: FakeNvml, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("name", "architecture", "kind"),
+    [
+        ("NVIDIA H200", pynvml.NVML_DEVICE_ARCH_HOPPER, "average"),
+        ("NVIDIA A100-SXM4-80GB", pynvml.NVML_DEVICE_ARCH_AMPERE, "instant"),
+        ("NVIDIA A10", pynvml.NVML_DEVICE_ARCH_AMPERE, "average"),
+        ("Tesla V100", pynvml.NVML_DEVICE_ARCH_VOLTA, "instant"),
+        ("NVIDIA X", NOT_SUPPORTED, "average"),
+    ],
+)
+def test_power_usage_is_an_average_since_ampere_but_for_ga100(
+    gpu: FakeNvml, clock: Clock, name: str, architecture: Any, kind: str
+) -> None:
     gpu.answers["nvmlDeviceGetFieldValues"] = [gpu.field(pynvml.NVML_ERROR_NOT_SUPPORTED, 0)]
+    gpu.answers["nvmlDeviceGetName"] = name
+    gpu.answers["nvmlDeviceGetArchitecture"] = architecture
     meter = opened()
-    assert meter.info.devices[0]["power_reading"] == "average"
-    assert latest(meter)["power_w"] == pytest.approx(81.0)
+    device = meter.info.devices[0]
+    assert (device["power_reading"], device["power_fields"]) == (
+        kind,
+        {"power_w": "nvmlDeviceGetPowerUsage"},
+    )
+    read = latest(meter)
+    assert read["power_w"] == pytest.approx(81.0)
+    assert "power_average_w" not in read
 
 
 def test_a_field_that_is_not_supported_is_absent_and_named(gpu: FakeNvml, clock: Clock) -> None:
@@ -157,7 +186,7 @@ def test_a_read_that_fails_later_is_left_out_and_counted(gpu: FakeNvml, clock: C
     gpu.answers["nvmlDeviceGetFieldValues"] = pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
     clock.now_s += 1
     assert "power_w" not in latest(meter)
-    assert list(meter.failures) == ["power_w: Unknown Error"]
+    assert set(meter.failures) == {"power_w: Unknown Error", "power_average_w: Unknown Error"}
 
 
 def test_energy_is_read_when_it_steps_and_state_when_due(gpu: FakeNvml, clock: Clock) -> None:

@@ -141,6 +141,32 @@ def test_a_failing_read_leaves_out_that_domain_only(powercap: Powercap) -> None:
     assert meter.failures == {"cpu package-1": 1}
 
 
+def sockets(root: Path, ids: list[int]) -> Path:
+    """Linux's topology of a machine whose processors sit in these packages."""
+    for number, package in enumerate(ids):
+        folder = root / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "physical_package_id").write_text(f"{package}\n")
+    return root
+
+
+def test_a_package_without_a_counter_makes_all_unavailable(
+    powercap: Powercap, tmp_path: Path
+) -> None:
+    powercap.add("intel-rapl:0", "package-0", 5)
+    two = sockets(tmp_path / "two", [0, 0, 1, 1])
+    assert "RAPL shows 1 of 2 packages (package-0)" in absent(open_rapl(1.0, powercap.root, two))
+    one = sockets(tmp_path / "one", [0, 0, 0, 0])
+    assert open_rapl(1.0, powercap.root, one).info.components["cpu"].status == "measured"
+
+
+def test_dies_of_one_package_are_one_package(powercap: Powercap, tmp_path: Path) -> None:
+    powercap.add("intel-rapl:0", "package-0-die-0", 1_000_000_000)
+    powercap.add("intel-rapl:1", "package-0-die-1", 9_000_000_000)
+    cpus = sockets(tmp_path / "cpus", [0, 0, 1, 1])
+    assert "1 of 2 packages" in absent(open_rapl(1.0, powercap.root, cpus))
+
+
 def absent(meter: Meter) -> str:
     """Why the CPU figure is absent; nothing is read."""
     assert meter.info.components["cpu"].status == "unavailable"

@@ -59,9 +59,91 @@ def busy_host(bench: Any) -> None:
     bench.series[key] = (bench.series[key][0], np.full(len(bench.series[key][0]), 0.5))
 
 
-def samples_off(bench: Any) -> None:
-    t_s, watts = bench.series[POWER]
-    bench.series[POWER] = (t_s, watts * 1.07)
+def power_off(*quantities: str) -> Callable[[Any], None]:
+    """Power readings that are 7 % too high."""
+
+    def change(bench: Any) -> None:
+        for quantity in quantities:
+            key = ("nvml", "gpu", "GPU-0", quantity)
+            t_s, watts = bench.series[key]
+            bench.series[key] = (t_s, watts * 1.07)
+
+    return change
+
+
+def spoil(position: int, value: float | None = None, back_s: float = 0.0) -> Callable[[Any], None]:
+    """One reading of the counter that is no number, or is from another time."""
+
+    def change(bench: Any) -> None:
+        t_s, joules = (array.copy() for array in bench.series[GPU])
+        joules[position] = joules[position] if value is None else value
+        t_s[position] -= back_s
+        bench.series[GPU] = (t_s, joules)
+
+    return change
+
+
+def zero_counter(bench: Any) -> None:
+    bench.series[GPU] = (bench.series[GPU][0], np.zeros(len(bench.series[GPU][0])))
+
+
+def no_counter(bench: Any) -> None:
+    del bench.series[GPU]
+
+
+def jump(bench: Any) -> None:
+    """The counter gains what no card can draw."""
+    t_s, joules = bench.series[GPU]
+    bench.series[GPU] = (t_s, np.where(t_s > 1055, joules + 1e5, joules))
+
+
+def lost_joules(bench: Any) -> None:
+    """Both packages miss a wrap of 262,143 J / 1000 in the second repeat."""
+    for package in ("package-0", "package-1"):
+        key = ("rapl", "cpu", package, "energy_j")
+        t_s, joules = bench.series[key]
+        share = np.clip((t_s - 1050) / 20, 0, 1)
+        bench.series[key] = (t_s, joules - share * 450)
+
+
+def package_gone(bench: Any) -> None:
+    """One package's counter is not read from the second repeat on."""
+    key = ("rapl", "cpu", "package-1", "energy_j")
+    t_s, joules = bench.series[key]
+    bench.series[key] = (t_s[t_s < 1055], joules[t_s < 1055])
+
+
+def others_compute(bench: Any) -> None:
+    key = ("host", "host", "machine", "busy_s")
+    t_s, busy_s = bench.series[key]
+    bench.series[key] = (t_s, busy_s + np.clip(t_s - 1050, 0, None) * 2)
+
+
+def part_of_node(bench: Any) -> None:
+    allocation = {"processors": 8, "processors_held": 2, "share": 0.25}
+    bench.meters["host"] = replace(bench.meters["host"], facts={"allocation": allocation})
+
+
+def unknown_load(bench: Any) -> None:
+    del bench.series["host", "host", "machine", "busy_s"]
+
+
+def own_work(bench: Any) -> None:
+    """A tenth of a repeat is neither prefill nor decode."""
+    window = next(w for w in bench.windows if (w["phase"], w["repeat"]) == ("decode", 1))
+    window["end_s"] -= 2.0
+
+
+def coarse_counter(bench: Any) -> None:
+    """A counter that moves every 1.3 s."""
+    t_s, joules = bench.series[GPU]
+    bench.series[GPU] = (t_s[::13], joules[::13])
+
+
+def gpu_unmetered(bench: Any) -> None:
+    """The job used a GPU that no meter read."""
+    bench.drop("nvml")
+    bench.device = "cuda"
 
 
 def reset(bench: Any) -> None:
@@ -96,7 +178,21 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str, int | None]] = {
     "throttled": (state("throttle_reasons", 0x40), "no_slowdown", "error", 1),
     "capped": (state("throttle_reasons", 0x4), "no_power_cap", "warning", 1),
     "drifting clocks": (drifting, "clocks_steady", "warning", 1),
-    "disagreement": (samples_off, "counter_agrees", "error", 1),
+    "disagreement": (power_off("power_average_w", "power_w"), "counter_agrees", "error", 1),
+    "samples disagree": (power_off("power_w"), "samples_agree", "warning", 1),
+    "no counter": (no_counter, "gpu_counter_used", "warning", None),
+    "zero counter": (zero_counter, "gpu_counter_used", "warning", None),
+    "not a number": (spoil(550, float("nan")), "readings_sound", "error", None),
+    "time runs back": (spoil(550, back_s=5.0), "readings_sound", "error", None),
+    "impossible power": (jump, "gpu_power_plausible", "error", 1),
+    "less than idle": (lost_joules, "cpu_not_below_idle", "error", 1),
+    "package gone": (package_gone, "energy_known", "error", 1),
+    "gpu unmetered": (gpu_unmetered, "energy_known", "error", 0),
+    "others compute": (others_compute, "node_not_shared", "error", 1),
+    "part of a node": (part_of_node, "node_held", "warning", None),
+    "unknown load": (unknown_load, "all_checked", "warning", None),
+    "own work": (own_work, "phases_cover", "warning", 1),
+    "coarse counter": (coarse_counter, "edges_resolved", "warning", 1),
     "reset": (reset, "energy_known", "error", 1),
     "starved": (lambda b: without(b, GPU, 1055, 1058), "no_gaps", "error", 1),
     "few readings": (lambda b: without(b, GPU, 1050.05, 1069.5), "enough_readings", "error", 1),
@@ -139,11 +235,13 @@ def test_a_fault_in_one_repeat_leaves_the_other(bench: Any, measured: Measured) 
 
 
 def test_what_was_not_recorded_is_not_judged(bench: Any, measured: Measured) -> None:
-    for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz", "power_w"):
+    unread = ("other_processes", "throttle_reasons", "sm_clock_mhz", "power_w", "power_average_w")
+    for quantity in unread:
         del bench.series["nvml", "gpu", "GPU-0", quantity]
     judged = {e["name"]: e["passed"] for e in measured()["expectations"]}
     for name in ("gpu_not_shared", "no_slowdown", "clocks_steady", "counter_agrees"):
         assert judged[name] is None
+    assert judged["all_checked"] is False
 
 
 def test_a_job_without_gpu_has_no_expectations_on_one(bench: Any, measured: Measured) -> None:

@@ -1,6 +1,7 @@
 """transformers' own generate(): the way in which the studies ran their models."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,10 +21,15 @@ from codewatt.generate.base import (
     cut_at_stop,
     straddles,
 )
+from codewatt.models.loading import Loaded
 
 
 class TransformersEngine(Engine):
     """model.generate() on left-padded batches with a dynamic KV cache."""
+
+    def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
+        super().__init__(loaded, synchronise)
+        self._stops: dict[tuple[str, ...], StopStringCriteria] = {}
 
     def describe(self) -> dict[str, Any]:
         """See `Engine.describe`."""
@@ -44,7 +50,7 @@ class TransformersEngine(Engine):
         clock = _StepClock(self.synchronise)
         criteria: list[StoppingCriteria] = [clock]
         if decoding.stop_strings:
-            criteria.append(StopStringCriteria(tokenizer, list(decoding.stop_strings)))
+            criteria.append(self._stop_at(decoding.stop_strings))
         self.synchronise()
         start_s = time.monotonic()
         encoded = tokenizer(prompts, return_tensors="pt", padding=True).to(self.loaded.device)
@@ -65,6 +71,14 @@ class TransformersEngine(Engine):
             for row, ids in enumerate(new_tokens)
         ]
         return Batch(completions, start_s, clock.steps_s[0], end_s)
+
+    def _stop_at(self, stop_strings: tuple[str, ...]) -> StopStringCriteria:
+        """Made once: going through the vocabulary takes half a second, in every batch."""
+        if stop_strings not in self._stops:
+            self._stops[stop_strings] = StopStringCriteria(
+                self.loaded.tokenizer, list(stop_strings)
+            )
+        return self._stops[stop_strings]
 
     def _configuration(self, decoding: Decoding) -> GenerationConfig:
         """Every choice made here: a checkpoint's own generation_config.json has no say."""

@@ -1,0 +1,106 @@
+"""The A/A test finds what differs, and what it cannot tell it leaves open."""
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewatt.analysis.aa import AA, aa_test
+from codewatt.errors import CodewattError
+from codewatt.files import write_json
+
+SAME = (100.0, 101.0, 99.0, 100.5, 99.5)
+
+
+class Pair:
+    """One cell and its second run, as energy.json files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, name: str, joules: tuple[float, ...], **changes: Any) -> Path:
+        path = self.folder / f"{name}.json"
+        status = {"status": "measured"}
+        runs = [
+            {
+                "repeat": repeat,
+                "duration_s": value / 10,
+                "energy_j": {"gpu": value, "cpu": None, "dram": None, "node": None, "job": None},
+            }
+            for repeat, value in enumerate(joules)
+        ]
+        record = {
+            "boundary": "gpu",
+            "components": {"gpu": status},
+            "runs": runs,
+            "expectations": [],
+            "valid": True,
+        }
+        write_json(path, {**record, **changes})
+        return path
+
+    def test(self, first: tuple[float, ...], second: tuple[float, ...], **changes: Any) -> Any:
+        energies = {"a": self.write("a", first, **changes), "a--again": self.write("b", second)}
+        return aa_test([{"id": "a"}], {"a": "a--again"}, energies, self.folder / "aa.csv")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return Pair(tmp_path)
+
+
+def test_the_same_passes(pair: Pair) -> None:
+    rows = pair.test(SAME, SAME[::-1])
+    assert [(row["comparison"], row["metric"]) for row in rows] == [
+        ("halves", "gpu_j"),
+        ("halves", "duration_s"),
+        ("twin", "gpu_j"),
+        ("twin", "duration_s"),
+    ]
+    assert all(row["passed"] for row in rows)
+    twin = rows[2]
+    assert twin["change"] == pytest.approx(0, abs=1e-12)
+    assert twin["change_ci95_low"] < 0 < twin["change_ci95_high"]
+    with (pair.folder / "aa.csv").open() as stream:
+        assert next(iter(csv.DictReader(stream))).keys() == AA.keys()
+
+
+def test_a_cell_that_costs_more_the_second_time_fails_and_is_told(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="codewatt"):
+        rows = pair.test(SAME, tuple(value * 1.05 for value in SAME))
+    twin = rows[2]
+    assert twin["passed"] is False
+    assert twin["change"] == pytest.approx(0.05)
+    assert twin["p"] < 0.05 <= 1
+    assert "twin, a: gpu_j differs by 5.00 %" in caplog.text
+
+
+def test_drift_within_a_job_fails_its_halves(pair: Pair) -> None:
+    rows = pair.test((100.0, 100.5, 110.0, 110.5, 109.5), SAME)
+    assert rows[0]["passed"] is False
+    assert (rows[0]["n"], rows[0]["other_n"]) == (2, 3)
+
+
+def test_too_few_repeats_are_not_judged(pair: Pair) -> None:
+    rows = pair.test((100.0, 101.0, 102.0), (100.0,))
+    assert {row["passed"] for row in rows} == {None}
+    assert "too few repeats" in rows[0]["note"]
+
+
+def test_an_invalid_cell_is_marked(pair: Pair) -> None:
+    rows = pair.test(SAME, SAME, valid=False)
+    assert {row["valid"] for row in rows} == {False}
+    assert "failed a validity expectation" in rows[0]["note"]
+
+
+def test_an_infeasible_cell_has_no_rows_and_half_a_record_is_refused(pair: Pair) -> None:
+    write_json(pair.folder / "a.json", {"status": "infeasible", "reason": "too large"})
+    energies = {"a": pair.folder / "a.json"}
+    assert aa_test([{"id": "a"}], {}, energies, pair.folder / "aa.csv") == []
+    write_json(pair.folder / "a.json", {"boundary": "gpu"})
+    with pytest.raises(CodewattError, match=r"a\.json: components, runs"):
+        aa_test([{"id": "a"}], {}, energies, pair.folder / "aa.csv")
