@@ -229,6 +229,8 @@ def _background(record: CellRecord) -> Json:
             for part in COMPONENTS
         },
         **phases,
+        "grid_country": (energy.get("carbon") or {}).get("country"),
+        "grid_gco2e_per_kwh": (energy.get("carbon") or {}).get("g_per_kwh"),
         "processors_share": (energy.get("allocation") or {}).get("share"),
         "sampler_cpu_share": (energy.get("sampler") or {}).get("cpu_share"),
         "evaluate_s": math.fsum(w["end_s"] - w["start_s"] for w in windows) if windows else None,

@@ -143,6 +143,8 @@ CELL: Columns = {
     **_accuracy("plus"),
     **ENERGY_STATUS,
     **{f"{part}_energy_method": STRING for part in COMPONENTS},
+    "grid_country": STRING,
+    "grid_gco2e_per_kwh": REAL,
     "processors_share": REAL,
     "sampler_cpu_share": REAL,
     **_METRIC_STATISTICS,

@@ -179,10 +179,15 @@ def _sockets(cpus: Path) -> int | None:
     return len(ids) or None
 
 
+def _package(domain: _Domain) -> str:
+    """The package that a domain belongs to, whichever of its dies it is."""
+    match = re.match(r"package-\d+", domain.device)
+    return match[0] if match else domain.device
+
+
 def _check_packages(domains: list[_Domain], sockets: int | None) -> None:
     """Refuse counters of some packages only; dies of one package share its number."""
-    names = {domain.device for domain in domains if domain.component == "cpu"}
-    packages = {match[0] for name in names if (match := re.match(r"package-\d+", name))}
+    packages = {_package(domain) for domain in domains if domain.component == "cpu"}
     if sockets is not None and len(packages) < sockets:
         raise _NoRaplError(
             f"RAPL shows {len(packages)} of {sockets} packages ({', '.join(sorted(packages))}): a "
@@ -194,7 +199,8 @@ def _without_mirrors(domains: list[_Domain]) -> tuple[list[_Domain], list[str]]:
     """Domains without those that show another one's counter, and the names left out.
 
     Some AMD packages of several dies expose the package's counter once a die; summed, they would
-    multiply the joules (codecarbon issue 1274). Independent counters are never this close.
+    multiply the joules (codecarbon issue 1274). Independent counters are hardly ever this close,
+    and those of different packages are never taken for one.
     """
     kept: list[tuple[_Domain, int]] = []
     mirrors = []
@@ -203,7 +209,10 @@ def _without_mirrors(domains: list[_Domain]) -> tuple[list[_Domain], list[str]]:
         twins = [
             other
             for other, seen in kept
-            if other.component == domain.component and value > 0 and abs(value - seen) < _MIRROR_UJ
+            if other.component == domain.component
+            and _package(other) == _package(domain)
+            and value > 0
+            and abs(value - seen) < _MIRROR_UJ
         ]
         if twins:
             mirrors.append(f"{domain.device} mirrors {twins[0].device}")
