@@ -235,13 +235,9 @@ class Grid:
         )
 
     def aa_slice(self) -> str:
-        """What the A/A test reads: the cells, and which of them ran twice."""
-        return canonical_json(
-            {
-                "cells": [cell.identity() for cell in self.cells],
-                "twins": {cell_id: twin.id for cell_id, twin in self.twins.items()},
-            }
-        )
+        """What the A/A test reads: the cells, in order, and which of them ran twice."""
+        twins = [[cell_id, twin.id] for cell_id, twin in self.twins.items()]
+        return canonical_json({"cells": [cell.id for cell in self.cells], "twins": twins})
 
     def labels_slice(self) -> str:
         """What figures and the summary read beside the tables."""

@@ -80,6 +80,13 @@ def test_the_aa_test_runs_the_baselines_cells_a_second_time(finished_study, resu
     assert set(table["cell_id"][table["comparison"] == "twin"]) == {
         name.removesuffix("--again") for name in twins
     }
+    means = _table(results, "cell").set_index("cell_id")["node_j_mean"]
+    for row in table[table["metric"] == "node_j"].itertuples():
+        if row.comparison == "twin":
+            assert row.mean == pytest.approx(means[row.cell_id])
+            again = read_json(results / "cells" / row.other_cell_id / "energy.json")
+            joules = [run["energy_j"]["node"] for run in again["runs"]]
+            assert row.other_mean == pytest.approx(sum(joules) / len(joules))
     assert finished_study.would_run("aa_test") == set()
     assert finished_study.would_run() == set()
 

@@ -6,6 +6,6 @@ from codewatt.results import read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)
-    names = [*(cell["id"] for cell in settings["cells"]), *settings["twins"].values()]
+    names = [*settings["cells"], *(twin for _, twin in settings["twins"])]
     energies = dict(zip(names, snakemake.input.energy, strict=True))
-    aa_test(settings["cells"], settings["twins"], energies, snakemake.output.table)
+    aa_test(settings["cells"], dict(settings["twins"]), energies, snakemake.output.table)

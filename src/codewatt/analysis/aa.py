@@ -42,7 +42,7 @@ _TOO_FEW = "too few repeats: each side needs two"
 
 
 def aa_test(
-    cells: Sequence[Json],
+    cells: Sequence[str],
     twins: Mapping[str, str],
     energies: Mapping[str, str | PathLike[str]],
     out: str | PathLike[str],
@@ -59,10 +59,10 @@ def aa_test(
         interval holds 0, absent where it could not be judged.
 
     Raises:
-        CodewattError: an energy.json is missing or not whole.
+        CodewattError: an energy.json is missing, not whole, or of another cell.
     """
-    records = {cell_id: _read(path) for cell_id, path in energies.items()}
-    rows = [row for cell in cells for row in _halves(cell["id"], records[cell["id"]])]
+    records = {cell_id: _read(cell_id, path) for cell_id, path in energies.items()}
+    rows = [row for cell_id in cells for row in _halves(cell_id, records[cell_id])]
     for cell_id, twin_id in twins.items():
         rows += _twin(cell_id, twin_id, records[cell_id], records[twin_id])
     judged = [row for row in rows if row["p"] is not None]
@@ -73,8 +73,11 @@ def aa_test(
     return rows
 
 
-def _read(path: str | PathLike[str]) -> Json:
+def _read(cell_id: str, path: str | PathLike[str]) -> Json:
     content: Json = read_json(path)
+    named = content.get("cell", {}).get("id", cell_id)
+    if named != cell_id:
+        raise CodewattError(f"{path}: of another cell: {named}, not {cell_id}")
     absent = [key for key in ENERGY_KEYS if key not in content]
     if absent and content.get("status") != INFEASIBLE:
         raise CodewattError(f"{path}: {', '.join(absent)} missing: run this stage again")

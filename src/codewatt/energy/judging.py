@@ -24,6 +24,7 @@ class JudgingSettings:
         codecarbon_tolerance: |RAPL here - RAPL through CodeCarbon| / the latter.
         max_edge_share: the bound on what a repeat's edges can be wrong by, over its energy.
         below_idle: by which share of itself a repeat's energy may lie below the idle power's.
+        stolen_share: processor time that a hypervisor took, of all processors' time.
         others_load: CPU time of processes that are not the job's, over that of all processors.
         max_unresolved_share: of a phase's time, in windows shorter than the meter's resolution.
         max_outside_phases: of a repeat's time, outside prefill and decode.
@@ -42,6 +43,7 @@ class JudgingSettings:
     codecarbon_tolerance: float = 0.05
     max_edge_share: float = 0.05
     below_idle: float = 0.05
+    stolen_share: float = 0.01
     others_load: float = 0.05
     max_unresolved_share: float = 0.01
     max_outside_phases: float = 0.05

@@ -14,7 +14,7 @@ from codewatt.energy.judging import JudgingSettings
 from codewatt.energy.sources import Source, Sources
 from codewatt.energy.timeline import Timeline
 from codewatt.energy.validity_gpu import judge_gpu, judge_gpu_run
-from codewatt.energy.validity_power import judge_others, judge_power, judge_share
+from codewatt.energy.validity_power import judge_others, judge_power, judge_share, judge_stolen
 
 Json = dict[str, Any]
 
@@ -59,6 +59,7 @@ def judge_cell(cell: Measurement, settings: JudgingSettings) -> list[Json]:
         judged += _judge_run(cell, run, start_s, end_s, settings)
         judged += judge_power(timeline, sources, run, cell.baseline["idle_w"], settings)
         judged.append(judge_others(timeline, sources, run, start_s, end_s, settings))
+        judged.append(judge_stolen(timeline, run, start_s, end_s, settings))
         judged += _phases_resolved(sources, run, windows, settings)
         judged += judge_gpu_run(timeline, sources, run, start_s, end_s, settings)
     return [*judged, _all_checked(judged)]

@@ -136,17 +136,35 @@ def judge_others(
     )
 
 
-def _others_load(timeline: Timeline, start_s: float, end_s: float) -> float | None:
-    """The machine's CPU time less the job's, over processors times seconds; None if unknown."""
-    machine = timeline.find("host", "host", "busy_s").get("machine")
-    job = timeline.find("host", "host", "job_busy_s").get("machine")
-    processors = allocation_of(timeline).get("processors")
-    if machine is None or job is None or not processors or end_s <= start_s:
-        return None
-    if not (machine.t_s[0] <= start_s and end_s <= machine.t_s[-1]):
-        return None
-    busy_s, own_s = (
-        float(np.diff(np.interp([start_s, end_s], data.t_s, data.values))[0])
-        for data in (machine, job)
+def judge_stolen(
+    timeline: Timeline, run: Json, start_s: float, end_s: float, settings: JudgingSettings
+) -> Json:
+    """A hypervisor does not give the machine's processors to others during a repeat."""
+    return at_most(
+        "not_stolen",
+        "warning",
+        _cpu_share(timeline, "stolen_s", start_s, end_s),
+        settings.stolen_share,
+        "share",
+        "processor time that a hypervisor took, of all processors' time",
+        run["repeat"],
     )
-    return float(max(busy_s - own_s, 0.0) / (processors * (end_s - start_s)))
+
+
+def _others_load(timeline: Timeline, start_s: float, end_s: float) -> float | None:
+    """The machine's CPU time less the job's, of all processors' time; None if unknown."""
+    machine = _cpu_share(timeline, "busy_s", start_s, end_s)
+    job = _cpu_share(timeline, "job_busy_s", start_s, end_s)
+    return None if machine is None or job is None else max(machine - job, 0.0)
+
+
+def _cpu_share(timeline: Timeline, quantity: str, start_s: float, end_s: float) -> float | None:
+    """CPU seconds of a window over processors times seconds; None if unknown or not covered."""
+    data = timeline.find("host", "host", quantity).get("machine")
+    processors = allocation_of(timeline).get("processors")
+    if data is None or not processors or end_s <= start_s:
+        return None
+    if len(data.t_s) < 2 or not (data.t_s[0] <= start_s and end_s <= data.t_s[-1]):
+        return None
+    at_start, at_end = np.interp([start_s, end_s], data.t_s, data.values)
+    return float((at_end - at_start) / (processors * (end_s - start_s)))

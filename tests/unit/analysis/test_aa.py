@@ -32,6 +32,7 @@ class Pair:
             for repeat, value in enumerate(joules)
         ]
         record = {
+            "cell": {"id": name},
             "boundary": "gpu",
             "components": {"gpu": status},
             "runs": runs,
@@ -42,8 +43,11 @@ class Pair:
         return path
 
     def test(self, first: tuple[float, ...], second: tuple[float, ...], **changes: Any) -> Any:
-        energies = {"a": self.write("a", first, **changes), "a--again": self.write("b", second)}
-        return aa_test([{"id": "a"}], {"a": "a--again"}, energies, self.folder / "aa.csv")
+        energies = {
+            "a": self.write("a", first, **changes),
+            "a--again": self.write("a--again", second),
+        }
+        return aa_test(["a"], {"a": "a--again"}, energies, self.folder / "aa.csv")
 
 
 @pytest.fixture
@@ -100,7 +104,13 @@ def test_an_invalid_cell_is_marked(pair: Pair) -> None:
 def test_an_infeasible_cell_has_no_rows_and_half_a_record_is_refused(pair: Pair) -> None:
     write_json(pair.folder / "a.json", {"status": "infeasible", "reason": "too large"})
     energies = {"a": pair.folder / "a.json"}
-    assert aa_test([{"id": "a"}], {}, energies, pair.folder / "aa.csv") == []
+    assert aa_test(["a"], {}, energies, pair.folder / "aa.csv") == []
     write_json(pair.folder / "a.json", {"boundary": "gpu"})
     with pytest.raises(CodewattError, match=r"a\.json: components, runs"):
-        aa_test([{"id": "a"}], {}, energies, pair.folder / "aa.csv")
+        aa_test(["a"], {}, energies, pair.folder / "aa.csv")
+
+
+def test_a_record_of_another_cell_is_refused(pair: Pair) -> None:
+    energies = {"a": pair.write("b", SAME)}
+    with pytest.raises(CodewattError, match=r"b\.json: of another cell: b, not a"):
+        aa_test(["a"], {}, energies, pair.folder / "aa.csv")

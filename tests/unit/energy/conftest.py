@@ -65,6 +65,7 @@ class Bench:
             ("codecarbon", "dram", "machine", "energy_j"): (slow, (slow - 1000) * 20),
             ("host", "host", "machine", "cpu_load"): (slow, np.full(len(slow), 0.02)),
             ("host", "host", "machine", "busy_s"): (slow, (slow - 1000) * 1.1 + 777),
+            ("host", "host", "machine", "stolen_s"): (slow, np.full(len(slow), 3.0)),
             ("host", "host", "machine", "job_busy_s"): (slow, (slow - 1000) * 1.0),
         }
         rapl = {

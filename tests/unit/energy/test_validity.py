@@ -119,6 +119,12 @@ def others_compute(bench: Any) -> None:
     bench.series[key] = (t_s, busy_s + np.clip(t_s - 1050, 0, None) * 2)
 
 
+def stolen(bench: Any) -> None:
+    key = ("host", "host", "machine", "stolen_s")
+    t_s, stolen_s = bench.series[key]
+    bench.series[key] = (t_s, stolen_s + np.clip(t_s - 1050, 0, None) * 0.2)
+
+
 def part_of_node(bench: Any) -> None:
     allocation = {"processors": 8, "processors_held": 2, "share": 0.25}
     bench.meters["host"] = replace(bench.meters["host"], facts={"allocation": allocation})
@@ -189,6 +195,7 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str, int | None]] = {
     "package gone": (package_gone, "energy_known", "error", 1),
     "gpu unmetered": (gpu_unmetered, "energy_known", "error", 0),
     "others compute": (others_compute, "node_not_shared", "error", 1),
+    "stolen": (stolen, "not_stolen", "warning", 1),
     "part of a node": (part_of_node, "node_held", "warning", None),
     "unknown load": (unknown_load, "all_checked", "warning", None),
     "own work": (own_work, "phases_cover", "warning", 1),

@@ -23,8 +23,8 @@ class Reading(NamedTuple):
         quantity: "energy_j" (cumulative, never wraps), "power_w", "power_average_w" (of the last
             second), "sm_clock_mhz", "memory_clock_mhz", "temperature_c", "throttle_reasons"
             (NVML's bit mask), "utilisation" and "cpu_load" (0 to 1), "memory_used_bytes",
-            "other_processes" (a count), "busy_s" and "job_busy_s" (CPU seconds, cumulative: of
-            the machine, and of the job with its sampler).
+            "other_processes" (a count), "busy_s", "job_busy_s" and "stolen_s" (CPU seconds,
+            cumulative: of the machine, of the job with its sampler, and what a hypervisor took).
     """
 
     t_s: float

@@ -26,14 +26,16 @@ class HostMeter(Meter):
         self._busy, self._total, _ = self._jiffies()
 
     def read(self) -> list[Reading]:
-        """cpu_load (none if no jiffy passed), busy_s, job_busy_s and memory_used_bytes."""
+        """cpu_load (none if no jiffy passed), busy_s, stolen_s, job_busy_s, memory_used_bytes."""
         t_s = time.monotonic()
         busy, total, worked = self._jiffies()
+        stolen = busy - worked
         passed, self._busy, used = total - self._total, busy, busy - self._busy
         self._total = total
         values = {
             "memory_used_bytes": self._memory_used(),
             "busy_s": worked / _TICKS_PER_S,
+            "stolen_s": stolen / _TICKS_PER_S,
             "job_busy_s": self._job_busy_s(),
         }
         if passed > 0:
