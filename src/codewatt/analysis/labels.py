@@ -8,9 +8,9 @@ Labels = Mapping[str, Mapping[str, str]]
 
 COMPONENT_NAMES = {"gpu": "GPU", "cpu": "CPU", "dram": "DRAM"}
 BOUNDARY_NAMES = {
-    "node": "whole node",
+    "node": "the whole node",
     "job": "the job's share of the node",
-    "gpu": "GPU only",
+    "gpu": "the GPU alone",
 }
 
 

@@ -115,10 +115,10 @@ def validity_words(rows: Sequence[Row]) -> str | None:
     warned = sum(row["valid"] is True and row["warnings"] is not None for row in rows)
     said = []
     if failed:
-        said.append(f"{failed} of {len(rows)} cells failed a validity expectation on energy")
+        said.append(f"{failed} failed a validity expectation on energy")
     if warned:
-        said.append(f"{warned} of {len(rows)} raised a warning")
-    return "; ".join(said) or None
+        said.append(f"{warned} raised a warning")
+    return f"Of {len(rows)} cells {', '.join(said)}" if said else None
 
 
 def energy_words(rows: Sequence[Row]) -> str:

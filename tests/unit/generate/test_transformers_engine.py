@@ -110,3 +110,18 @@ def test_samples_are_seeded_and_differ(loaded):
 def test_the_earliest_stop_string_wins():
     assert cut_at_stop("a\nclass X\ndef y", ("\ndef ", "\nclass ")) == ("a", True)
     assert cut_at_stop("nothing", ("\ndef ",)) == ("nothing", False)
+
+
+def test_stop_strings_are_prepared_once_and_not_in_every_batch(loaded, monkeypatch):
+    """transformers goes through the vocabulary for them: half a second that is no decoding."""
+    from codewatt.generate.engines import transformers as module
+
+    made = []
+    real = module.StopStringCriteria
+    monkeypatch.setattr(
+        module, "StopStringCriteria", lambda *args: made.append(args) or real(*args)
+    )
+    engine = open_engine("transformers", loaded, lambda: None)
+    for stop_strings in [("\ndef ",), ("\ndef ",), ("\nclass ",), ("\ndef ",)]:
+        engine.complete(["x"], Decoding(token_limit=4, stop_strings=stop_strings))
+    assert len(made) == 2
