@@ -115,7 +115,9 @@ def test_variants_say_what_was_made(results):
     manifest = read_json(results / "variants/one--full--int8/manifest.json")
     assert manifest["quantised"]["quantised_modules"] == 4 * 6
     assert manifest["provenance"]["versions"]["bitsandbytes"]
-    assert set(manifest["energy_j"]) == {"gpu", "cpu", "dram", "node", "job"}
+    # Joules are computed from the telemetry when the tables are made.
+    assert "energy_j" not in manifest
+    assert int8["quantise_cpu_energy_status"] in ("measured", "modelled")
 
 
 def test_figures_and_summary_are_there(results):

@@ -1,6 +1,5 @@
 """Make a variant."""
 
-import importlib
 from pathlib import Path
 
 from codewatt.logs import rule_log
@@ -15,7 +14,4 @@ with rule_log(snakemake):
         Path(params.weights),
         Path(params.timeline),
     )
-    # By name, so that the weights do not go stale when the computation of joules changes: the
-    # telemetry is kept, and the figure can be computed from it anew.
-    cost = importlib.import_module("codewatt.energy.measure").cost_of(manifest)
-    finish(snakemake, snakemake.output.manifest, {**manifest, **cost})
+    finish(snakemake, snakemake.output.manifest, manifest)

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from codewatt.analysis.columns import COMPONENTS, IDLE, METRICS, PASS_AT, TESTS
-from codewatt.analysis.frontier import SETTING, energy_basis, inside
+from codewatt.analysis.columns import COMPONENTS, IDLE, METRICS, PARTS, PASS_AT, TESTS
+from codewatt.analysis.frontier import SETTING, energy_basis
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
 from codewatt.analysis.runs import brief, figures, id_columns, status_columns
 from codewatt.analysis.stats import relative_change, summarise, wilson_interval
@@ -82,7 +82,7 @@ def variant_row(record: VariantRecord, boundary: str) -> Json:
     """One variant's row, but for its baseline; boundary: what the study's figures take in."""
     manifest = record.manifest
     method = manifest.get("method")
-    joules, status = manifest.get("energy_j") or {}, manifest.get("energy_status") or {}
+    joules, status = record.cost["energy_j"], record.cost["energy_status"]
     return {
         "variant_id": record.identity["id"],
         **{key: record.identity[key] for key in ("model", "prune", "precision")},
@@ -95,7 +95,8 @@ def variant_row(record: VariantRecord, boundary: str) -> Json:
         },
         "quantise_s": manifest.get("duration_s"),
         **{f"quantise_{name}_j": value for name, value in figures(joules, boundary).items()},
-        **{f"quantise_{part}_energy_status": _status(status.get(part)) for part in COMPONENTS},
+        **{f"quantise_{part}_energy_status": status.get(part) for part in PARTS},
+        "quantise_energy_note": record.cost["energy_note"],
     }
 
 
@@ -126,10 +127,12 @@ def _comparability(row: Json, base: Json | None) -> tuple[str | None, set[str]]:
         return None, set()
     if not base["valid"]:
         return "baseline cell failed an expectation", set(METRICS)
+    if not row["valid"]:
+        return "this cell failed an expectation", set(METRICS)
     if energy_basis(row) != energy_basis(base):
-        ways = " against ".join("/".join(energy_basis(r)) for r in (row, base))
+        ways = " against ".join(", ".join(energy_basis(r)) for r in (row, base))
         return (
-            f"energy came about differently ({'/'.join(inside(row))}: {ways})",
+            f"energy came about differently: {ways}",
             {m for m in METRICS if any(mark in m for mark in _ENERGY_MARKS)},
         )
     return None, set()
@@ -229,6 +232,11 @@ def _background(record: CellRecord) -> Json:
             for part in COMPONENTS
         },
         **phases,
+        **{
+            f"evaluate_{part}_energy_status": status
+            for part, status in ((energy.get("evaluate") or {}).get("status") or {}).items()
+        },
+        "gpu_names": _gpu_names(record.generate),
         "grid_country": (energy.get("carbon") or {}).get("country"),
         "grid_gco2e_per_kwh": (energy.get("carbon") or {}).get("g_per_kwh"),
         "processors_share": (energy.get("allocation") or {}).get("share"),
@@ -237,14 +245,15 @@ def _background(record: CellRecord) -> Json:
     }
 
 
+def _gpu_names(generate: Json) -> str | None:
+    """The models of the job's GPUs, as NVML names them."""
+    meters = [m for m in generate.get("meters") or [] if m["name"] == "nvml"]
+    return ", ".join(str(d.get("name")) for m in meters for d in m["devices"]) or None
+
+
 def _joules(energy: Json | None) -> Json:
     """The joules by component of a phase, which may stand alone or beside the phase's times."""
     if energy is None:
         return {}
     inner = energy.get("energy_j", energy)
     return inner if isinstance(inner, dict) else {}
-
-
-def _status(status: object) -> object:
-    """A component's status, given alone or with its method."""
-    return status.get("status") if isinstance(status, dict) else status

@@ -62,6 +62,7 @@ TASK: Columns = {
     "stop_reason": STRING,
     "base_status": STRING,
     "plus_status": STRING,
+    "valid": BOOLEAN,
     **{f"{part}{kind}_j": REAL for part in FIGURES for kind in ("", "_uncertainty")},
     "energy_note": STRING,
 }
@@ -79,6 +80,8 @@ METRICS: tuple[str, ...] = (
     "decode_s",
     *(f"prefill_{part}_j" for part in FIGURES),
     *(f"decode_{part}_j" for part in FIGURES),
+    "prefill_energy_uncertainty_j",
+    "decode_energy_uncertainty_j",
     "j_per_token",
     "j_per_task",
     *(f"j_per_correct_task_{tests}" for tests in TESTS),
@@ -145,6 +148,7 @@ CELL: Columns = {
     **{f"{part}_energy_method": STRING for part in COMPONENTS},
     "grid_country": STRING,
     "grid_gco2e_per_kwh": REAL,
+    "gpu_names": STRING,
     "processors_share": REAL,
     "sampler_cpu_share": REAL,
     **_METRIC_STATISTICS,
@@ -153,6 +157,7 @@ CELL: Columns = {
     **{f"warmup_{part}_j": REAL for part in FIGURES},
     "evaluate_s": REAL,
     **{f"evaluate_{part}_j": REAL for part in FIGURES},
+    **{f"evaluate_{part}_energy_status": STRING for part in PARTS},
     "size_bytes": INTEGER,
     "parameters": INTEGER,
 }
@@ -171,7 +176,8 @@ VARIANT: Columns = {
     "meaningful_accuracy": BOOLEAN,
     "quantise_s": REAL,
     **{f"quantise_{part}_j": REAL for part in FIGURES},
-    **{f"quantise_{part}_energy_status": STRING for part in COMPONENTS},
+    **{f"quantise_{part}_energy_status": STRING for part in PARTS},
+    "quantise_energy_note": STRING,
 }
 
 EXPECTATION: Columns = {

@@ -30,12 +30,22 @@ def efficient(points: Sequence[tuple[float | None, float | None]]) -> list[bool]
 
 
 def energy_basis(row: Row) -> tuple[str, ...]:
-    """How a cell's energy came about: the status of each component inside its boundary.
+    """How a cell's energy came about: its boundary, and status and method of each part inside.
 
-    Figures of different bases are sums over different components, or mix measured with modelled
-    ones: they are not compared.
+    Figures of different bases are sums over different components, come from other cards, or mix
+    measured with modelled ones: they are not compared. Of modelled parts the status alone counts,
+    as their methods hold figures that each machine guesses for itself.
     """
-    return tuple(str(row.get(f"{part}_energy_status")) for part in inside(row))
+    boundary = str(row.get("energy_boundary"))
+    share = row.get("processors_share")
+    held = [f"{share:.3g} of the processors"] if boundary == "job" and share is not None else []
+    cards = [str(name)] if (name := row.get("gpu_names")) is not None else []
+    return boundary, *held, *cards, *(_origin(row, part) for part in inside(row))
+
+
+def _origin(row: Row, part: str) -> str:
+    status, method = row.get(f"{part}_energy_status"), row.get(f"{part}_energy_method")
+    return f"{part} {status}" + (f" ({method})" if status == "measured" and method else "")
 
 
 def inside(row: Row) -> tuple[str, ...]:

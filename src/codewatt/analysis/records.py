@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codewatt.energy.measure import cost_of
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, read_json, read_jsonl
 
@@ -96,12 +97,16 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class VariantRecord:
-    """One variant's manifest. identity: ids (VARIANT_KEYS, and "id"); reason: as for a cell."""
+    """One variant's manifest. identity: ids (VARIANT_KEYS, and "id"); reason: as for a cell.
+
+    cost: what its making took (codewatt.energy.measure.cost_of), of its telemetry as it is.
+    """
 
     identity: Json
     reason: str | None
     manifest: Json
     path: Path
+    cost: Json
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -118,7 +123,7 @@ class VariantRecord:
         path = Path(entry["manifest"])
         identity = _pick(entry["variant"], ("id", *VARIANT_KEYS), "variant")
         manifest = _manifest(path, "variant", identity)
-        return cls(identity=identity, reason=_infeasible(manifest), manifest=manifest, path=path)
+        return cls(identity, _infeasible(manifest), manifest, path, cost_of(manifest))
 
 
 def variant_key(identity: Json) -> tuple[str, str, str]:

@@ -60,6 +60,7 @@ def task_rows(record: CellRecord) -> list[Json]:
                 "stop_reason": task["stop_reason"],
                 "base_status": verdict.get("base"),
                 "plus_status": verdict.get("plus"),
+                "valid": None if record.energy is None else _valid(record.energy, key[0]),
                 **_task_joules(joules.get(key), record),
             }
         )
@@ -179,7 +180,10 @@ def _run_row(
         "prefill_s": run.get("prefill_s"),
         "decode_s": run.get("decode_s"),
         **joules,
-        "energy_uncertainty_j": (run.get("uncertainty_j") or {}).get(boundary),
+        **{
+            f"{prefix}energy_uncertainty_j": (run.get(f"{prefix}uncertainty_j") or {}).get(boundary)
+            for prefix in ("", "prefill_", "decode_")
+        },
         "j_per_token": _ratio(energy_j, new_tokens),
         "j_per_task": _ratio(energy_j, len(tasks)),
         **{f"j_per_correct_task_{t}": _ratio(energy_j, correct[t]) for t in TESTS},

@@ -5,11 +5,12 @@ billed for a share of them, by their number; that share is an attribution, not a
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 _NAMES = ("SLURM_JOB_ID", "SLURM_CPUS_ON_NODE", "SLURM_JOB_NODELIST", "SLURM_JOB_PARTITION")
 
 
@@ -18,6 +19,7 @@ def job_allocation(
     processors: int | None = None,
     affinity: int | None = None,
     cgroup: Path = _CGROUP,
+    own_cgroups: Path = _OWN_CGROUPS,
 ) -> dict[str, Any]:
     """What this process holds of the machine's logical processors.
 
@@ -27,7 +29,8 @@ def job_allocation(
     Slurm's number is taken as it is.
 
     Args:
-        environment, processors, affinity, cgroup: of this process, unless given.
+        environment, processors, affinity: of this process, unless given.
+        cgroup, own_cgroups: where cgroups are mounted, and where Linux names this process's.
 
     Returns:
         {"processors_held", "processors", "share" (0 to 1), "source", "slurm"}; share is None
@@ -36,7 +39,7 @@ def job_allocation(
     environment = os.environ if environment is None else environment
     processors = processors or os.cpu_count()
     held: dict[str, float] = {"affinity": affinity or len(os.sched_getaffinity(0))}
-    if (quota := _quota(cgroup)) is not None:
+    if (quota := _quota(cgroup, own_cgroups)) is not None:
         held["cgroup quota"] = quota
     given = environment.get("SLURM_CPUS_ON_NODE", "")
     if given.isdigit() and int(given) > 0:
@@ -52,18 +55,54 @@ def job_allocation(
     }
 
 
-def _quota(cgroup: Path) -> float | None:
-    """Processors that cgroup v2's cpu.max, or v1's cfs quota, allows; None without a limit."""
+def _quota(mount: Path, own_cgroups: Path) -> float | None:
+    """Processors that the narrowest quota allows, from the process's cgroup up; None without.
+
+    cgroup v2's cpu.max, or v1's cfs quota (Linux, Documentation/admin-guide/cgroup-v2.rst).
+    """
+    found = []
+    for folder in _cgroups(mount, own_cgroups):
+        quota = _v2_quota(folder) or _v1_quota(folder)
+        if quota is not None:
+            found.append(quota)
+    return min(found, default=None)
+
+
+def _cgroups(mount: Path, own_cgroups: Path) -> Iterator[Path]:
+    """The folders of this process's cgroups that may hold a quota, and all above them."""
     try:
-        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        try:
-            quota, period = (
-                (cgroup / "cpu" / name).read_text(encoding="ascii").strip()
-                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            )
-        except OSError:
-            return None
+        lines = own_cgroups.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    seen = set()
+    for line in [*lines, "0::/", "0:cpu:/"]:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = mount / "cpu" if controllers else mount
+        folder = root / path.strip("/")
+        for each in (folder, *folder.parents):
+            if each not in seen and each.is_relative_to(root):
+                seen.add(each)
+                yield each
+
+
+def _v2_quota(folder: Path) -> float | None:
+    try:
+        return _ratio(*(folder / "cpu.max").read_text(encoding="ascii").split())
+    except (OSError, TypeError):
+        return None
+
+
+def _v1_quota(folder: Path) -> float | None:
+    try:
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        return _ratio(*((folder / name).read_text(encoding="ascii").strip() for name in names))
+    except OSError:
+        return None
+
+
+def _ratio(quota: str, period: str) -> float | None:
     if not quota.isdigit() or not period.isdigit() or int(period) == 0:
         return None
     return int(quota) / int(period)

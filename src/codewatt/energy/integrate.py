@@ -113,6 +113,17 @@ class Series:
         bound_j = float(self.bound_at([start_s, end_s]).sum())
         return WindowEnergy(float(at_end - at_start), bound_j, readings, gap_s, None)
 
+    def longest_flat_s(self, start_s: float, end_s: float) -> float:
+        """The longest time within a window in which readings came and none differed."""
+        inside = (self.t_s >= start_s) & (self.t_s <= end_s)
+        t_s, moved = self.t_s[inside], np.diff(self.values[inside]) != 0
+        if len(t_s) < 2:
+            return 0.0
+        # A step is a move; what lies between two steps, less a reading, is flat.
+        edges = np.concatenate(([t_s[0]], t_s[:-1][moved], [t_s[-1]]))
+        starts = np.concatenate(([t_s[0]], t_s[1:][moved]))
+        return float(np.max(edges[1:] - starts))
+
     def unusable(self, start_s: float, end_s: float) -> str | None:
         """Why a window has no figure; None if it has one."""
         if self.resolution_s is None:

@@ -25,7 +25,8 @@ class JudgingSettings:
         max_edge_share: the bound on what a repeat's edges can be wrong by, over its energy.
         below_idle: by which share of itself a repeat's energy may lie below the idle power's.
         stolen_share: processor time that a hypervisor took, of all processors' time.
-        others_load: CPU time of processes that are not the job's, over that of all processors.
+        others_processors: processors that others than the job keep busy, on average.
+        max_phase_edge_share: what is not known of a phase: time without a figure, and edges.
         max_unresolved_share: of a phase's time, in windows shorter than the meter's resolution.
         max_outside_phases: of a repeat's time, outside prefill and decode.
         clock_spread: (95th - 5th percentile) / median of the SM clock within a repeat.
@@ -44,7 +45,8 @@ class JudgingSettings:
     max_edge_share: float = 0.05
     below_idle: float = 0.05
     stolen_share: float = 0.01
-    others_load: float = 0.05
+    others_processors: float = 0.5
+    max_phase_edge_share: float = 0.1
     max_unresolved_share: float = 0.01
     max_outside_phases: float = 0.05
     clock_spread: float = 0.1

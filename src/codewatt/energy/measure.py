@@ -23,7 +23,9 @@ from codewatt.energy.sources import COMPONENTS, Sources, choose_sources
 from codewatt.energy.tasks import read_tasks, task_energies
 from codewatt.energy.timeline import read_timeline
 from codewatt.energy.validity import Measurement, judge_cell
+from codewatt.energy.validity_phase import judge_phase
 from codewatt.errors import CodewattError
+from codewatt.files import check_files
 
 Json = dict[str, Any]
 Path = str | os.PathLike[str]
@@ -72,9 +74,11 @@ def measure_cell(
         settings: the study's energy settings; see judging.JudgingSettings for keys and defaults.
 
     Raises:
-        CodewattError: a timeline is missing, no repeat was measured, or the country is unknown.
+        CodewattError: a timeline is missing or not the manifest's, no repeat was measured, or the
+            country is unknown.
     """
     judging = JudgingSettings.from_dict(settings)
+    _check_file(generate, timeline_path)
     timeline = read_timeline(timeline_path, generate.get("meters"))
     sources = choose_sources(timeline)
     device = generate.get("model", {}).get("device")
@@ -88,12 +92,11 @@ def measure_cell(
     repeats = [window for window in measured if window["phase"] == "repeat"]
     runs = [_run(meter, window, measured, judging.max_unresolved_share) for window in repeats]
     components = meter.status()
-    expectations = judge_cell(
-        Measurement(
-            generate, timeline, sources, meter.boundaries, components, runs, measured, baseline
-        ),
-        judging,
+    judged = Measurement(
+        generate, timeline, sources, meter.boundaries, components, runs, measured, baseline
     )
+    evaluated, evaluation_sound = _evaluate(evaluate, evaluate_timeline_path, judging)
+    expectations = [*judge_cell(judged, judging), *evaluation_sound]
     return {
         "schema": _SCHEMA,
         "cell": generate["cell"],
@@ -103,7 +106,7 @@ def measure_cell(
         "baseline": baseline,
         "windows": measured,
         "runs": runs,
-        "evaluate": _evaluate(evaluate, evaluate_timeline_path),
+        "evaluate": evaluated,
         "load": _phase_total(meter, windows, "load"),
         "warmup": _phase_total(meter, windows, "warmup"),
         "sampler": _own_cost(generate),
@@ -123,6 +126,7 @@ def measure_tasks(generate: Json, timeline_path: Path, tasks_path: Path) -> list
     Raises:
         CodewattError: the timeline is missing or unreadable.
     """
+    _check_file(generate, tasks_path)
     timeline = read_timeline(timeline_path, generate.get("meters"))
     sources = choose_sources(timeline)
     device = generate.get("model", {}).get("device")
@@ -149,19 +153,32 @@ def window_energy(
 
 
 def cost_of(manifest: Mapping[str, Any]) -> Json:
-    """{"energy_j", "energy_status"} of a variant's making, for its manifest.
+    """{"energy_j", "energy_status", "energy_note"} of a variant's making.
 
-    Each is null per part where nothing was made or nothing is known.
+    Each is null per part where nothing was made or nothing is known; the note says what is wrong
+    with the figure, or why there is none.
     """
-    windows = manifest["windows"]
+    absent: Json = dict.fromkeys(PARTS)
+    windows = manifest.get("windows")
     if not windows:
-        absent = dict.fromkeys(PARTS)
-        return {"energy_j": absent, "energy_status": absent}
-    window = windows[0]
-    found = window_energy(
-        manifest["timeline"], window["start_s"], window["end_s"], manifest.get("device")
+        return {"energy_j": absent, "energy_status": absent, "energy_note": None}
+    path, window = manifest["timeline"], {**windows[0], "repeat": None, "batch": None}
+    if not os.path.isfile(path):
+        return {"energy_j": absent, "energy_status": absent, "energy_note": f"{path} is gone"}
+    found = window_energy(path, window["start_s"], window["end_s"], manifest.get("device"))
+    timeline = read_timeline(path)
+    sound = judge_phase(
+        "quantise", timeline, choose_sources(timeline), [window], manifest, JudgingSettings()
     )
-    return {"energy_j": found["energy_j"], "energy_status": found["status"]}
+    note = None if sound["passed"] else str(sound["observed"])
+    return {"energy_j": found["energy_j"], "energy_status": found["status"], "energy_note": note}
+
+
+def _check_file(manifest: Json, path: Path) -> None:
+    """Refuse a file that is not the one its manifest tells of."""
+    name = os.path.basename(path)
+    described = {n: d for n, d in manifest.get("files", {}).items() if n == name}
+    check_files(os.path.dirname(path), described)
 
 
 def _statuses(meter: _Meter) -> dict[str, str]:
@@ -200,6 +217,7 @@ def _window(meter: _Meter, window: Json, idle_w: Joules) -> Json:
         **{key: window[key] for key in ("phase", "repeat", "batch", "start_s", "end_s")},
         "duration_s": duration_s,
         "energy_j": energy_j,
+        "uncertainty_j": meter.uncertainty(window["start_s"], window["end_s"]),
         "net_energy_j": _net(meter, energy_j, idle_w if loaded else {}, duration_s),
     }
 
@@ -228,6 +246,7 @@ def _run(meter: _Meter, window: Json, measured: Sequence[Json], max_unresolved: 
     for phase in ("prefill", "decode"):
         parts = [w for w in measured if w["phase"] == phase and w["repeat"] == repeat]
         run[f"{phase}_energy_j"] = _phase_energy(meter, parts, max_unresolved)
+        run[f"{phase}_uncertainty_j"] = _phase_uncertainty(meter, parts)
         run[f"{phase}_s"] = math.fsum(w["duration_s"] for w in parts) if parts else None
     run["alternatives"] = {
         source.name: source.energy(start_s, end_s).energy_j for source in meter.sources.alternatives
@@ -254,6 +273,15 @@ def _phase_energy(meter: _Meter, windows: Sequence[Json], max_unresolved: float)
     return meter.boundaries.add({name: joules(name) for name in meter.sources.figures})
 
 
+def _phase_uncertainty(meter: _Meter, windows: Sequence[Json]) -> Joules:
+    """What the edges of a repeat's windows of one phase can be wrong by, all of them added up."""
+
+    def bound(name: str) -> float | None:
+        return _sum(w["uncertainty_j"][name] for w in windows if w["energy_j"][name] is not None)
+
+    return meter.boundaries.add({name: bound(name) for name in meter.sources.figures})
+
+
 def _phase_total(meter: _Meter, windows: Sequence[Json], phase: str) -> Json | None:
     """Duration and energy of all windows of a phase that happens outside the repeats."""
     chosen = [w for w in windows if w["phase"] == phase]
@@ -266,14 +294,23 @@ def _phase_total(meter: _Meter, windows: Sequence[Json], phase: str) -> Json | N
     }
 
 
-def _evaluate(evaluate: Json | None, timeline_path: Path | None) -> Json | None:
-    """Duration, energy and status of judging, which uses no GPU; None if it was not metered."""
+def _evaluate(
+    evaluate: Json | None, timeline_path: Path | None, judging: JudgingSettings
+) -> tuple[Json | None, list[Json]]:
+    """Duration, energy and status of judging, which uses no GPU, and whether they are sound.
+
+    None and no expectation if it was not metered.
+    """
     if evaluate is None or timeline_path is None:
-        return None
+        return None, []
     timeline = read_timeline(timeline_path, evaluate.get("meters"))
     meter = _Meter(choose_sources(timeline), boundaries_of(timeline, uses_gpu=False))
     total = _phase_total(meter, evaluate["windows"], "evaluate")
-    return None if total is None else {**total, "status": _statuses(meter)}
+    if total is None:
+        return None, []
+    windows = [w for w in evaluate["windows"] if w["phase"] == "evaluate"]
+    sound = judge_phase("evaluate", timeline, meter.sources, windows, evaluate, judging)
+    return {**total, "status": _statuses(meter)}, [sound]
 
 
 def _own_cost(generate: Json) -> Json:

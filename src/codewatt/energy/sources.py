@@ -1,6 +1,7 @@
 """Which series is the figure for each component, and which stand beside it.
 
-The order is: a hardware counter, else integrated power samples, else what CodeCarbon reports.
+The order is: a hardware counter, else integrated power samples, else what CodeCarbon models; what
+CodeCarbon measures, by the same counters, only stands beside.
 One choice holds for a whole timeline, so that the windows of a cell can be compared; the others
 are kept as alternatives. A source that lacks one of its devices is no source: a sum that misses a
 package or a GPU looks like a thrifty machine.
@@ -140,6 +141,13 @@ def choose_sources(timeline: Timeline) -> Sources:
             source = _source(timeline, component, candidate)
             if isinstance(source, str):
                 reasons.append(source)
+            elif (
+                component not in figures
+                and candidate.meter == "codecarbon"
+                and (source.status == "measured")
+            ):
+                # It reads the same counters, but does not ask whether they are all there.
+                reasons.append("codecarbon: it reads the counters that are not sound here")
             elif component not in figures:
                 figures[component] = source
                 if reasons:

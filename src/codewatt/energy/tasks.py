@@ -1,8 +1,8 @@
 """The energy of each task, from the timeline, with its uncertainty.
 
-A task that runs alone has the energy between its start and its end. Tasks of one batch run at the
-same time: at each moment the machine's power is divided equally among the sequences that are not
-finished, so that the tasks of a batch add up to the batch, and no joule is counted twice.
+A task that runs alone has the energy between its start and its end. Where tasks of a repeat
+overlap, as those of one batch do, the power is divided at each moment equally among the sequences
+that are not finished, so that the tasks of a batch add up to it and no joule is counted twice.
 
 A counter that moves every 100 ms has no figure for a task of 50 ms: such a task has none, and the
 reason. A longer one has a figure and a bound on its error, which for a few steps of the counter is
@@ -38,12 +38,12 @@ def task_energies(
     rows: list[Json] = [{key: task[key] for key, _ in KEYS} for task in tasks]
     parts: list[dict[str, tuple[float | None, float | None]]] = [{} for _ in tasks]
     notes: list[list[str]] = [[] for _ in tasks]
-    for members in _batches(tasks):
+    for members in _repeats(tasks):
         start_s = np.array([tasks[i]["start_s"] for i in members], dtype=np.float64)
         end_s = np.array([tasks[i]["end_s"] for i in members], dtype=np.float64)
         for component, source in sources.figures.items():
             for i, (joules, bound, reason) in zip(
-                members, _shared(source, start_s, end_s), strict=True
+                members, _figures(source, start_s, end_s), strict=True
             ):
                 parts[i][component] = joules, bound
                 if reason:
@@ -53,27 +53,40 @@ def task_energies(
         bounds = boundaries.add({name: pair[1] for name, pair in found.items()})
         row |= {f"{part}_j": energy[part] for part in PARTS}
         row |= {f"{part}_uncertainty_j": bounds[part] for part in PARTS}
+        absent = [] if energy["node"] is not None or said else sources.unavailable.items()
+        said += [f"{component}: {reason}" for component, reason in absent]
         row["energy_note"] = "; ".join(said) or None
     return rows
 
 
-def shares(start_s: Floats, end_s: Floats) -> tuple[Floats, Floats]:
-    """How tasks that overlap share the time: equally, at each moment, among those that run.
+def shared(
+    series: Series, start_s: Floats, end_s: Floats
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Joules of tasks that may overlap: at each moment equally among those that run.
+
+    With n(t) tasks running, a task has the integral of dE / n(t) from its start to its end. All
+    tasks' figures add up to the energy of the time in which any of them ran.
 
     Args:
-        start_s, end_s: shape (n,).
+        start_s, end_s: shape (n,), within the series' readings.
 
     Returns:
-        times: shape (k,), all starts and ends, ascending.
-        weights: shape (n, k): a task's energy is weights @ cumulative joules at `times`.
+        Joules, and a bound on what they can be wrong by: shape (n,) each.
     """
     times = np.unique(np.concatenate([start_s, end_s]))
-    alive = (start_s[:, None] <= times[:-1]) & (end_s[:, None] >= times[1:])
-    count = alive.sum(axis=0)
-    share = alive / np.maximum(count, 1)
-    # The energy of a slice is its end's cumulative joules less its start's.
-    padded = np.pad(share, ((0, 0), (1, 1)))
-    return times, padded[:, :-1] - padded[:, 1:]
+    first, last = np.searchsorted(times, start_s), np.searchsorted(times, end_s)
+    changes = np.zeros(len(times), dtype=np.intp)
+    np.add.at(changes, first, 1)
+    np.add.at(changes, last, -1)
+    part = 1.0 / np.maximum(np.cumsum(changes)[:-1], 1)  # of each slice between two times
+    joules = np.concatenate(([0.0], np.cumsum(part * np.diff(series.joules_at(times)))))
+    # A time within a task weighs by how its share changes there, its edges by their share.
+    bound_j = series.bound_at(times)
+    inner = np.zeros(len(times))
+    inner[1:-1] = np.abs(np.diff(part)) * bound_j[1:-1]
+    sums = np.concatenate(([0.0], np.cumsum(inner)))
+    edges_j = part[first] * bound_j[first] + part[last - 1] * bound_j[last]
+    return joules[last] - joules[first], edges_j + sums[last] - sums[first + 1]
 
 
 def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> None:
@@ -91,37 +104,31 @@ def read_tasks(path: str | os.PathLike[str]) -> list[Json]:
     return rows
 
 
-def _batches(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
-    """Positions of the tasks that ran together."""
-    found: dict[tuple[int, int], list[int]] = {}
+def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Positions of the tasks of each repeat."""
+    found: dict[int, list[int]] = {}
     for position, task in enumerate(tasks):
-        found.setdefault((task["repeat"], task["batch"]), []).append(position)
+        found.setdefault(task["repeat"], []).append(position)
     return list(found.values())
 
 
-def _shared(
+def _figures(
     source: Source, start_s: Floats, end_s: Floats
 ) -> list[tuple[float | None, float | None, str | None]]:
-    """(joules, bound, why there is none) of each task of one batch, over all devices."""
-    times, weights = shares(start_s, end_s)
-    joules = np.zeros(len(start_s))
-    bound = np.zeros(len(start_s))
+    """(joules, bound, why there is none) of each task of one repeat, over all devices."""
+    joules, bound = np.zeros(len(start_s)), np.zeros(len(start_s))
     reasons: list[str | None] = [None] * len(start_s)
     for device in source.series.values():
         for i, edges in enumerate(zip(start_s, end_s, strict=True)):
             reasons[i] = reasons[i] or device.unusable(*edges)
         if all(reasons):
             continue
-        at, wrong = _inside(device, times)
-        joules += weights @ at
-        bound += np.abs(weights) @ wrong
+        # Times that are not covered belong to tasks that were just refused.
+        low_s, high_s = device.t_s[0], device.t_s[-1]
+        found = shared(device, np.clip(start_s, low_s, high_s), np.clip(end_s, low_s, high_s))
+        joules += found[0]
+        bound += found[1]
     return [
         (None, None, reason) if reason else (float(j), float(b), None)
         for j, b, reason in zip(joules, bound, reasons, strict=True)
     ]
-
-
-def _inside(series: Series, times: Floats) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Cumulative joules and their bounds; times that are not covered belong to refused tasks."""
-    within = np.clip(times, series.t_s[0], series.t_s[-1])
-    return series.joules_at(within), series.bound_at(within)

@@ -14,6 +14,7 @@ from codewatt.energy.judging import JudgingSettings
 from codewatt.energy.sources import Source, Sources
 from codewatt.energy.timeline import Timeline
 from codewatt.energy.validity_gpu import judge_gpu, judge_gpu_run
+from codewatt.energy.validity_phase import judge_phase
 from codewatt.energy.validity_power import judge_others, judge_power, judge_share, judge_stolen
 
 Json = dict[str, Any]
@@ -53,16 +54,26 @@ def judge_cell(cell: Measurement, settings: JudgingSettings) -> list[Json]:
         _host_idle(timeline, windows, settings),
         *judge_gpu(timeline, sources),
         judge_share(cell.boundaries, settings),
+        *_phases_sound(cell, settings),
     ]
     for run in cell.runs:
         start_s, end_s = edges[run["repeat"]]
         judged += _judge_run(cell, run, start_s, end_s, settings)
+        judged.append(_counters_move(sources, run, start_s, end_s, settings))
         judged += judge_power(timeline, sources, run, cell.baseline["idle_w"], settings)
         judged.append(judge_others(timeline, sources, run, start_s, end_s, settings))
         judged.append(judge_stolen(timeline, run, start_s, end_s, settings))
         judged += _phases_resolved(sources, run, windows, settings)
         judged += judge_gpu_run(timeline, sources, run, start_s, end_s, settings)
     return [*judged, _all_checked(judged)]
+
+
+def _phases_sound(cell: Measurement, settings: JudgingSettings) -> Iterator[Json]:
+    """What is wrong in windows that are no repeats: net energy and the phases' own rest on them."""
+    for phase in ("load", "idle_loaded", "warmup", "idle_after"):
+        windows = [w for w in cell.windows if w["phase"] == phase]
+        if windows:
+            yield judge_phase(phase, cell.timeline, cell.sources, windows, {}, settings)
 
 
 def _all_checked(judged: Sequence[Json]) -> Json:
@@ -124,7 +135,11 @@ def _energy_measured(sources: Sources) -> Json:
 
 
 def _idle_known(sources: Sources, baseline: Mapping[str, Mapping[str, float | None]]) -> Json:
-    missing = [name for name in sources.figures if baseline["idle_loaded_w"][name] is None]
+    missing = [
+        name
+        for name in sources.figures
+        if baseline["idle_loaded_w"][name] is None or baseline["idle_after_w"][name] is None
+    ]
     return expectation(
         "idle_known",
         "warning",
@@ -132,8 +147,7 @@ def _idle_known(sources: Sources, baseline: Mapping[str, Mapping[str, float | No
         ", ".join(missing) or None,
         "idle power of every component",
         None,
-        "without it there is no net energy"
-        + ("; is there an idle_loaded window, longer than the meter's resolution?" * bool(missing)),
+        "net energy rests on idle windows before and after, longer than the meter's resolution",
     )
 
 
@@ -233,6 +247,30 @@ def _judge_run(
     yield _no_gaps(sources.figures, {n: p.max_gap_s for n, p in parts.items()}, repeat, settings)
 
 
+def _counters_move(
+    sources: Sources, run: Json, start_s: float, end_s: float, settings: JudgingSettings
+) -> Json:
+    """No counter that is read again and again stands still: something is drawn all the time."""
+    still: dict[str, float] = {}
+    for name, source in sources.figures.items():
+        for device, series in source.series.items():
+            if series.kind == "counter":
+                flat_s = series.longest_flat_s(start_s, end_s)
+                still[f"{name} {device}"] = flat_s / max(
+                    settings.max_gap_s, 10 * (series.resolution_s or 0.0)
+                )
+    worst = max(still, key=lambda name: still[name], default=None)
+    return at_most(
+        "counters_move",
+        "error",
+        None if worst is None else still[worst],
+        1.0,
+        f"x {settings.max_gap_s:g} s",
+        "longest time in which a counter stood still" + ("" if worst is None else f": {worst}"),
+        run["repeat"],
+    )
+
+
 def _no_gaps(
     figures: Mapping[str, Source],
     gaps_s: Mapping[str, float | None],
@@ -259,13 +297,17 @@ def _phases_cover(run: Json, settings: JudgingSettings) -> Json:
     phases_s = [run["prefill_s"], run["decode_s"]]
     known = None not in phases_s and run["duration_s"] > 0
     outside = 1 - sum(s for s in phases_s if s is not None) / run["duration_s"] if known else None
+    if outside is not None and outside < -0.01:
+        outside = -outside + settings.max_outside_phases  # more than there is: joules counted twice
     return at_most(
         "phases_cover",
         "warning",
         outside,
         settings.max_outside_phases,
         "share",
-        "share of the repeat outside prefill and decode, the pipeline's own work",
+        "share of the repeat outside prefill and decode, the pipeline's own work"
+        if outside is None or outside >= 0
+        else "prefill and decode overlap",
         run["repeat"],
     )
 
@@ -273,30 +315,37 @@ def _phases_cover(run: Json, settings: JudgingSettings) -> Json:
 def _phases_resolved(
     sources: Sources, run: Json, windows: Sequence[Json], settings: JudgingSettings
 ) -> Iterator[Json]:
-    """Prefill and decode fill the repeat, and their windows are longer than meters resolve."""
+    """Prefill and decode fill the repeat, and the meters tell them apart."""
     yield _phases_cover(run, settings)
     for phase in ("prefill", "decode"):
         parts = [w for w in windows if w["phase"] == phase and w["repeat"] == run["repeat"]]
-        total_s = run[f"{phase}_s"]
-        if not parts or not total_s:
+        if not parts or not run[f"{phase}_s"]:
             continue
-        shares = {
-            name: sum(w["duration_s"] for w in parts if w["energy_j"][name] is None) / total_s
-            for name in sources.figures
-        }
-        worst = max(shares, key=lambda name: shares[name], default=None)
+        unknown = {name: _unknown_share(run, phase, parts, name) for name in sources.figures}
+        worst = max(unknown, key=lambda name: unknown[name], default=None)
         resolutions = ", ".join(
             f"{name} every {source.resolution_s:.3g} s" for name, source in sources.figures.items()
         )
         yield at_most(
             f"{phase}_resolved",
             "warning",
-            None if worst is None else shares[worst],
-            settings.max_unresolved_share,
+            None if worst is None else unknown[worst],
+            settings.max_phase_edge_share,
             "share",
-            f"share of {phase} time in windows without a figure of their own"
-            + ("" if worst is None else f": {worst}")
-            + f"; windows last {min(w['duration_s'] for w in parts):.3g} to "
+            f"what the edges of {phase} can be wrong by, of its energy, and its time without a "
+            f"figure{'' if worst is None else f': {worst}'}; windows last "
+            f"{min(w['duration_s'] for w in parts):.3g} to "
             f"{max(w['duration_s'] for w in parts):.3g} s, readings come: {resolutions}",
             run["repeat"],
         )
+
+
+def _unknown_share(run: Json, phase: str, parts: Sequence[Json], name: str) -> float:
+    """The share of a phase's time without a figure, and of its energy that its edges leave open."""
+    if run[f"{phase}_energy_j"][name] is None:
+        return 1.0
+    without_s = sum(w["duration_s"] for w in parts if w["energy_j"][name] is None)
+    known_j = sum(w["energy_j"][name] for w in parts if w["energy_j"][name] is not None)
+    bound_j = run[f"{phase}_uncertainty_j"][name]
+    edges = bound_j / known_j if bound_j is not None and known_j > 0 else 0.0
+    return float(without_s / run[f"{phase}_s"] + edges)

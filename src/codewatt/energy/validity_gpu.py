@@ -76,7 +76,7 @@ def judge_gpu_run(
         return
     repeat = run["repeat"]
     state = {
-        quantity: _during(timeline, sources, quantity, start_s, end_s)
+        quantity: state_during(timeline, sources, quantity, start_s, end_s)
         for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz")
     }
     yield from _counter_agrees(timeline, run, settings)
@@ -161,7 +161,7 @@ def _by_nvml(sources: Sources) -> Source | None:
     return source if source is not None and source.meter == "nvml" else None
 
 
-def _during(
+def state_during(
     timeline: Timeline, sources: Sources, quantity: str, start_s: float, end_s: float
 ) -> list[Floats]:
     """Values of the job's GPUs within a window, an array for each GPU that has any."""
@@ -172,7 +172,8 @@ def _during(
         for device, data in found.items()
         if source is not None and device in source.series
     ]
-    return [values for values in inside if len(values)]
+    # A card that is not seen could be the one that is shared or hot.
+    return inside if inside and all(len(values) for values in inside) else []
 
 
 def _share(bits: list[int], mask: int) -> float | None:

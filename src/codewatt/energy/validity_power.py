@@ -33,7 +33,7 @@ def judge_power(
         joules = run["energy_j"][name]
         if source.status != "measured":
             continue
-        low_w, high_w = _possible_w(timeline, name, source)
+        low_w, high_w = possible_w(timeline, name, source)
         yield power_plausible(
             None if joules is None or not run["duration_s"] else joules / run["duration_s"],
             low_w,
@@ -47,7 +47,7 @@ def judge_power(
         yield from _codecarbon_agrees(sources, run, settings)
 
 
-def _possible_w(timeline: Timeline, name: str, source: Source) -> tuple[float, float]:
+def possible_w(timeline: Timeline, name: str, source: Source) -> tuple[float, float]:
     """The range of a component's power, over all its devices."""
     low_w, high_w = (bound * len(source.series) for bound in _POSSIBLE_W[name])
     if name == "gpu":
@@ -128,10 +128,10 @@ def judge_others(
     return at_most(
         "node_not_shared",
         "error" if billed else "warning",
-        _others_load(timeline, start_s, end_s),
-        settings.others_load,
-        "share",
-        "CPU time of processes that are not the job's, of all processors' time",
+        _others_processors(timeline, start_s, end_s),
+        settings.others_processors,
+        "processors",
+        "processors that are kept busy by others than the job",
         run["repeat"],
     )
 
@@ -151,11 +151,14 @@ def judge_stolen(
     )
 
 
-def _others_load(timeline: Timeline, start_s: float, end_s: float) -> float | None:
-    """The machine's CPU time less the job's, of all processors' time; None if unknown."""
+def _others_processors(timeline: Timeline, start_s: float, end_s: float) -> float | None:
+    """The machine's CPU time less the job's, a second; None if unknown."""
     machine = _cpu_share(timeline, "busy_s", start_s, end_s)
     job = _cpu_share(timeline, "job_busy_s", start_s, end_s)
-    return None if machine is None or job is None else max(machine - job, 0.0)
+    processors = allocation_of(timeline).get("processors")
+    if machine is None or job is None or not processors:
+        return None
+    return float(max(machine - job, 0.0) * processors)
 
 
 def _cpu_share(timeline: Timeline, quantity: str, start_s: float, end_s: float) -> float | None:

@@ -48,8 +48,6 @@ class Study:
             "parameters": 760_000,
             "size_bytes": 3_040_000 if precision == "fp32" else 1_000_000,
             "duration_s": 0.5,
-            "energy_j": joules(1.0, 0.5),
-            "energy_status": {"gpu": "unavailable", "cpu": "modelled", "dram": "modelled"},
             "meaningful_accuracy": True,
             "code": CODE,
         }

@@ -101,10 +101,25 @@ def test_an_invalid_cell_is_marked(pair: Pair) -> None:
     assert "failed a validity expectation" in rows[0]["note"]
 
 
+def test_a_modelled_twin_is_no_twin_of_a_measured_cell(pair: Pair) -> None:
+    modelled = {"gpu": {"status": "modelled"}}
+    rows = pair.test(SAME, SAME, components=modelled)
+    twin = [row for row in rows if row["comparison"] == "twin"]
+    assert [(row["passed"], row["note"]) for row in twin] == [
+        (False, "gpu modelled against gpu measured")
+    ]
+
+
 def test_an_infeasible_cell_has_no_rows_and_half_a_record_is_refused(pair: Pair) -> None:
     write_json(pair.folder / "a.json", {"status": "infeasible", "reason": "too large"})
     energies = {"a": pair.folder / "a.json"}
     assert aa_test(["a"], {}, energies, pair.folder / "aa.csv") == []
+    energies["a--again"] = pair.write("a--again", SAME)
+    rows = aa_test(["a"], {"a": "a--again"}, energies, pair.folder / "aa.csv")
+    assert [(row["passed"], row["note"]) for row in rows] == [
+        (False, "one of the two is infeasible")
+    ]
+    del energies["a--again"]
     write_json(pair.folder / "a.json", {"boundary": "gpu"})
     with pytest.raises(CodewattError, match=r"a\.json: components, runs"):
         aa_test(["a"], {}, energies, pair.folder / "aa.csv")

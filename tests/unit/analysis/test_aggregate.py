@@ -100,10 +100,43 @@ def test_a_variants_size_is_compared_with_its_models_baseline(study: Any) -> Non
     rows = two_cells(study)["variant"]
     assert rows[1]["baseline_variant_id"] == "nano--none--fp32"
     assert rows[1]["size_bytes_change"] == pytest.approx((1_000_000 - 3_040_000) / 3_040_000)
-    assert (rows[1]["quantise_energy_j"], rows[1]["quantise_gpu_energy_status"]) == (
-        1.5,
-        "unavailable",
-    )
+
+
+def test_a_variants_making_costs_what_its_telemetry_tells_today(
+    study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Joules in a manifest would be those of the code that made the weights."""
+    status = dict.fromkeys(PARTS, "modelled")
+    cost = {"energy_j": dict.fromkeys(PARTS, 1.5), "energy_status": status, "energy_note": "late"}
+    monkeypatch.setattr("codewatt.analysis.records.cost_of", lambda manifest: cost)
+    row = two_cells(study)["variant"][1]
+    assert (row["quantise_energy_j"], row["quantise_cpu_energy_status"]) == (1.5, "modelled")
+    assert row["quantise_energy_note"] == "late"
+
+
+def test_an_invalid_cell_is_compared_with_nothing(study: Any) -> None:
+    study.cell("fp32")
+    study.cell("int8", edit=lambda contents: contents["energy"].update(valid=False))
+    cell = tables(study)["cell"][1]
+    assert cell["energy_j_change"] is None
+    assert cell["change_note"] == "this cell failed an expectation"
+
+
+def test_other_cards_and_other_boundaries_are_not_compared(study: Any) -> None:
+    def on(name: str) -> Any:
+        meter = {"name": "nvml", "devices": [{"name": name}]}
+        return lambda contents: contents["generate"].update(meters=[meter])
+
+    study.cell("fp32", edit=on("H100"))
+    study.cell("int8", edit=on("H200"))
+    study.cell("nf4", edit=lambda contents: contents["energy"].update(boundary="job"))
+    _, other_card, other_boundary = tables(study)["cell"]
+    assert other_card["gpu_names"] == "H200"
+    assert other_card["energy_j_change"] is None
+    assert "H200" in other_card["change_note"]
+    assert other_card["duration_s_change"] is not None
+    assert other_boundary["energy_j_change"] is None
+    assert "job, 0.5 of the processors" in other_boundary["change_note"]
 
 
 def test_a_cell_without_baseline_says_so(study: Any) -> None:

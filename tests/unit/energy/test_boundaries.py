@@ -97,6 +97,23 @@ def test_a_quota_that_sets_no_limit_is_none(tmp_path: Path, text: str) -> None:
     assert job_allocation({}, processors=4, affinity=4, cgroup=tmp_path)["share"] == 1.0
 
 
+def test_the_quota_is_that_of_the_processs_own_cgroup_and_those_above_it(tmp_path: Path) -> None:
+    own, job = tmp_path / "own", tmp_path / "system.slice" / "job.scope"
+    job.mkdir(parents=True)
+    own.write_text("0::/system.slice/job.scope\n")
+    (job / "cpu.max").write_text("max 100000\n")
+    (job.parent / "cpu.max").write_text("200000 100000\n")
+    found = job_allocation({}, processors=64, affinity=64, cgroup=tmp_path, own_cgroups=own)
+    assert (found["share"], found["source"]) == (2 / 64, "cgroup quota")
+    own.write_text("4:cpu,cpuacct:/slurm/job7\n1:memory:/elsewhere\n")
+    folder = tmp_path / "cpu" / "slurm" / "job7"
+    folder.mkdir(parents=True)
+    (folder / "cpu.cfs_quota_us").write_text("100000")
+    (folder / "cpu.cfs_period_us").write_text("100000")
+    found = job_allocation({}, processors=64, affinity=64, cgroup=tmp_path, own_cgroups=own)
+    assert found["share"] == 1 / 64
+
+
 def test_the_quota_of_cgroup_1(tmp_path: Path) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("200000")

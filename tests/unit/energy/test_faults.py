@@ -6,9 +6,11 @@ is done to a recording of a real job.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from tests.support.nvml import NOT_SUPPORTED, Clock, FakeNvml
 
 DATA = Path(__file__).resolve().parents[2] / "fixtures" / "energy"
 Cell = dict[str, Any]
+JOB = os.getpid()
 
 #: Idle, two repeats of 10.5 s at 300 W, idle; 100 W otherwise. Seconds after the start.
 PHASES = (
@@ -45,6 +48,7 @@ class Machine:
         self.set("TotalEnergyConsumption", lambda _: int(1e9 + 1000 * self.joules(self.step_s)))
         self.set("FieldValues", self.power)
         self.set("CurrentClocksThrottleReasons", 0)
+        self.set("ComputeRunningProcesses", [SimpleNamespace(pid=JOB)])
 
     @property
     def now_s(self) -> float:
@@ -99,7 +103,7 @@ def metered(
 ) -> Cell:
     """energy.json of a job on the machine; `skip` says when the sampler does not get to read."""
     meter, recorder = (
-        open_nvml(SamplerSettings(), None, 1, {"CUDA_VISIBLE_DEVICES": "0"}),
+        open_nvml(SamplerSettings(), None, JOB, {"CUDA_VISIBLE_DEVICES": "0"}),
         Recorder(),
     )
     for tick in range(int(END_S / 0.02)):
@@ -182,13 +186,8 @@ def slow_counter(m: Machine) -> None:
 
 
 def shared(m: Machine) -> None:
-    class Process:
-        pid = 2**22 + 1  # above Linux's largest process id: of another namespace
-
-    class Other:
-        pid = 2**22 + 2
-
-    m.from_fault("ComputeRunningProcesses", [Process, Other])
+    stranger = SimpleNamespace(pid=2**22 + 1)  # above Linux's largest process id: unknown here
+    m.from_fault("ComputeRunningProcesses", [SimpleNamespace(pid=JOB), stranger])
 
 
 def mig(m: Machine) -> None:

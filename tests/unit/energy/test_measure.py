@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from codewatt.energy.boundaries import PARTS
-from codewatt.energy.measure import measure_cell, window_energy
+from codewatt.energy.measure import cost_of, measure_cell, window_energy
 from codewatt.errors import CodewattError
 
 GPU = ("nvml", "gpu", "GPU-0", "energy_j")
@@ -147,16 +147,43 @@ def test_a_missing_package_is_no_cheap_machine(bench: Any, measured: Measured) -
     assert "no energy_j of package-1" in measured()["components"]["cpu"]["detail"]
 
 
-def test_codecarbons_gpu_figure_is_the_last_resort(bench: Any, measured: Measured) -> None:
-    del bench.series[GPU], bench.series[POWER], bench.series[AVERAGE]
+def test_what_codecarbon_measures_stands_beside_and_is_no_figure(
+    bench: Any, measured: Measured
+) -> None:
+    """It reads the counters that were refused, without asking whether they are whole."""
     told = bench.meters["codecarbon"]
-    gpu = replace(told.components["gpu"], status="measured", method="CodeCarbon, NVML counter")
-    bench.meters["codecarbon"] = replace(told, components={**told.components, "gpu": gpu})
-    t_s = bench.series[("codecarbon", "cpu", "machine", "energy_j")][0]
-    bench.series[("codecarbon", "gpu", "machine", "energy_j")] = (t_s, bench.joules(t_s))
+    rapl = replace(told.components["cpu"], status="measured", method="CodeCarbon, RAPL")
+    bench.meters["codecarbon"] = replace(told, components={**told.components, "cpu": rapl})
+    assert measured()["runs"][0]["alternatives"]["codecarbon_cpu_j"] == pytest.approx(1000)
+    del bench.series[("rapl", "cpu", "package-1", "energy_j")]
     cell = measured()
-    assert cell["components"]["gpu"]["method"] == "CodeCarbon, NVML counter"
-    assert cell["runs"][0]["energy_j"]["gpu"] == pytest.approx(6000)
+    assert cell["components"]["cpu"]["status"] == "unavailable"
+    assert "it reads the counters that are not sound here" in cell["components"]["cpu"]["detail"]
+    assert cell["runs"][0]["energy_j"]["node"] is None
+    assert cell["valid"] is False
+
+
+def test_what_making_a_variant_cost(bench: Any, tmp_path: Path) -> None:
+    path = bench.write(tmp_path / "timeline.parquet")
+    window = {"phase": "quantise", "start_s": 1031.0, "end_s": 1036.0}
+    manifest = {"timeline": str(path), "windows": [window], "device": "cuda", "sampler": {}}
+    cost = cost_of(manifest)
+    assert cost["energy_j"]["node"] == pytest.approx(5 * 363)
+    assert (cost["energy_status"]["node"], cost["energy_note"]) == ("measured", None)
+    key = ("nvml", "gpu", "GPU-0", "other_processes")
+    bench.series[key] = (bench.series[key][0], np.ones(len(bench.series[key][0])))
+    bench.write(tmp_path / "timeline.parquet")
+    assert "other processes on the card" in cost_of(manifest)["energy_note"]
+    path.unlink()
+    assert "is gone" in cost_of(manifest)["energy_note"]
+    assert cost_of({"windows": []})["energy_j"]["gpu"] is None
+
+
+def test_a_timeline_that_is_not_the_manifests_is_refused(bench: Any, tmp_path: Path) -> None:
+    path = bench.write(tmp_path / "timeline.parquet")
+    described = {"timeline.parquet": {"bytes": path.stat().st_size, "sha256": "0" * 64}}
+    with pytest.raises(CodewattError, match="sha256 differs from its manifest"):
+        measure_cell({**bench.manifest, "files": described}, path, None, None, {})
 
 
 def test_a_reset_counter_has_no_figure_in_that_repeat_only(bench: Any, measured: Measured) -> None:

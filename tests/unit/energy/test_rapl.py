@@ -132,6 +132,51 @@ def test_a_late_read_is_counted(powercap: Powercap, monkeypatch: pytest.MonkeyPa
     assert meter.failures == {"wrap may be unseen": 1}
 
 
+@pytest.mark.parametrize("now_uj", [99_999_999_999, 0])
+def test_a_counter_that_steps_back_or_starts_anew_is_told(
+    powercap: Powercap, monkeypatch: pytest.MonkeyPatch, now_uj: int
+) -> None:
+    """It looks like a wrap: 262 kJ in a moment, which no package can draw."""
+    powercap.add("intel-rapl:0", "package-0", 100_000_000_000)
+    now = iter([0.0, 0.1, 0.2])
+    monkeypatch.setattr(rapl.time, "monotonic", lambda: next(now))
+    meter = open_rapl(1.0, powercap.root)
+    meter.read()
+    assert not meter.failures
+    powercap.set("intel-rapl:0", now_uj)
+    meter.read()
+    assert meter.failures == {"wrap or reset: more than 1000 W": 1}
+
+
+def test_dram_of_one_package_of_two_is_no_dram(powercap: Powercap) -> None:
+    powercap.add("intel-rapl:0", "package-0", 1_000_000_000)
+    powercap.add("intel-rapl:0:0", "dram", 5_000_000)
+    powercap.add("intel-rapl:1", "package-1", 9_000_000_000)
+    meter = open_rapl(1.0, powercap.root)
+    assert set(values(meter)) == {("cpu", "package-0"), ("cpu", "package-1")}
+    assert meter.info.components["dram"].status == "unavailable"
+    assert "not every package" in (meter.info.components["dram"].detail or "")
+
+
+def test_dies_read_some_time_apart_are_still_one_counter(
+    powercap: Powercap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 400 W a counter gains 4 J while its other die waits to be read."""
+    powercap.add("intel-rapl:0", "package-0-die-0", 7_000_000_000)
+    powercap.add("intel-rapl:1", "package-0-die-1", 7_000_000_000)
+    reads = iter(range(100))
+    plain = Path.read_text
+
+    def counting(path: Path, *args: Any, **kwargs: Any) -> str:
+        if path.name == "energy_uj":
+            return str(7_000_000_000 + 4_000_000 * next(reads))
+        return plain(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", counting)
+    meter = open_rapl(1.0, powercap.root)
+    assert meter.info.facts["mirrors_left_out"] == ["package-0-die-1 mirrors package-0-die-0"]
+
+
 def test_a_failing_read_leaves_out_that_domain_only(powercap: Powercap) -> None:
     powercap.add("intel-rapl:0", "package-0", 0)
     powercap.add("intel-rapl:1", "package-1", 10_000_000_000)

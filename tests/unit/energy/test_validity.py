@@ -113,6 +113,39 @@ def package_gone(bench: Any) -> None:
     bench.series[key] = (t_s[t_s < 1055], joules[t_s < 1055])
 
 
+def frozen_package(bench: Any) -> None:
+    """One package's counter stands still for a second repeat that goes on."""
+    key = ("rapl", "cpu", "package-1", "energy_j")
+    t_s, joules = bench.series[key]
+    still = joules[np.searchsorted(t_s, 1052)]
+    lost = joules[np.searchsorted(t_s, 1068)] - still
+    inside = np.where(t_s > 1052, still, joules)
+    bench.series[key] = (t_s, np.where(t_s > 1068, joules - lost, inside))
+
+
+def stranger_at_rest(bench: Any) -> None:
+    set_during(bench, "other_processes", 1010, 1029, 1)
+
+
+def jump_while_loading(bench: Any) -> None:
+    t_s, joules = bench.series[GPU]
+    bench.series[GPU] = (t_s, np.where(t_s > 1007, joules + 1e5, joules))
+
+
+def smeared(bench: Any) -> None:
+    """Decode in windows of little more than a step of the counter."""
+    window = next(w for w in bench.windows if (w["phase"], w["repeat"]) == ("decode", 1))
+    bench.windows.remove(window)
+    for number in range(100):
+        start_s = window["start_s"] + 0.15 * number
+        bench.windows.append(bench.window("decode", start_s, start_s + 0.15, 1, number))
+
+
+def overlapping(bench: Any) -> None:
+    window = next(w for w in bench.windows if (w["phase"], w["repeat"]) == ("decode", 1))
+    bench.windows.append({**window, "batch": 1})
+
+
 def others_compute(bench: Any) -> None:
     key = ("host", "host", "machine", "busy_s")
     t_s, busy_s = bench.series[key]
@@ -195,6 +228,11 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str, int | None]] = {
     "package gone": (package_gone, "energy_known", "error", 1),
     "gpu unmetered": (gpu_unmetered, "energy_known", "error", 0),
     "others compute": (others_compute, "node_not_shared", "error", 1),
+    "frozen package": (frozen_package, "counters_move", "error", 1),
+    "stranger at rest": (stranger_at_rest, "idle_loaded_sound", "warning", None),
+    "jump while loading": (jump_while_loading, "load_sound", "warning", None),
+    "smeared phases": (smeared, "decode_resolved", "warning", 1),
+    "phases overlap": (overlapping, "phases_cover", "warning", 1),
     "stolen": (stolen, "not_stolen", "warning", 1),
     "part of a node": (part_of_node, "node_held", "warning", None),
     "unknown load": (unknown_load, "all_checked", "warning", None),

@@ -46,6 +46,7 @@ class CodeCarbonMeter(Meter):
         self._totals.latest = None
         t_s = time.monotonic()
         self._tracker.flush()
+        t_s = (t_s + time.monotonic()) / 2
         latest = self._totals.latest
         if latest is None:  # flush swallows its exceptions
             self.failures["flush"] += 1

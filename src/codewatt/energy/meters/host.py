@@ -22,7 +22,7 @@ class HostMeter(Meter):
         facts = {"cpu_count": os.cpu_count(), "allocation": job_allocation()}
         super().__init__(MeterInfo("host", None, interval_s, facts=facts))
         self._stat, self._meminfo = proc / "stat", proc / "meminfo"
-        self._job_stat = proc / str(job_pid) / "stat"
+        self._proc, self._job = proc, job_pid
         self._busy, self._total, _ = self._jiffies()
 
     def read(self) -> list[Reading]:
@@ -52,12 +52,40 @@ class HostMeter(Meter):
         return worked + steal, worked + steal + idle + iowait, worked
 
     def _job_busy_s(self) -> float:
-        """CPU seconds of the job, of its children that have ended, and of this sampler."""
-        # pid (name) state ppid ...: the name may hold spaces and parentheses; man 5 proc
-        text = self._job_stat.read_text(encoding="utf-8", errors="replace")
-        fields = text.rpartition(")")[2].split()
-        own = sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
-        return own / _TICKS_PER_S + time.process_time()
+        """CPU seconds of the job and of all below it, this sampler among them.
+
+        A child's seconds move to its parent's account when it is waited for: the sum over all
+        that live, each with its ended children, does not jump.
+        """
+        waiting, ticks = [self._job], 0
+        while waiting:
+            pid = waiting.pop()
+            used = self._ticks(pid)
+            if used is not None:
+                ticks += used
+                waiting += self._children(pid)
+        return ticks / _TICKS_PER_S
+
+    def _ticks(self, pid: int) -> int | None:
+        """utime, stime, cutime and cstime; None for a process that has just ended."""
+        try:
+            # pid (name) state ppid ...: the name may hold spaces and parentheses; man 5 proc
+            text = (self._proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            if pid == self._job:
+                raise
+            return None
+        return sum(map(int, text.rpartition(")")[2].split()[11:15]))
+
+    def _children(self, pid: int) -> list[int]:
+        """Live children of all its threads; none where Linux does not tell them."""
+        found: list[int] = []
+        for path in self._proc.glob(f"{pid}/task/*/children"):
+            try:
+                found += map(int, path.read_text(encoding="ascii").split())
+            except (OSError, ValueError):
+                continue
+        return found
 
     def _memory_used(self) -> float:
         """MemTotal - MemAvailable, in bytes (the file counts in KiB)."""

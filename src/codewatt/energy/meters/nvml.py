@@ -83,7 +83,7 @@ class NvmlMeter(Meter):
         for gpu in self._gpus:
             steps = self._steps[gpu.uuid]
             with_energy = steps.due(now_s)
-            fields = {
+            fields: dict[str, Callable[[], float | None]] = {
                 **(gpu.energy if with_energy else {}),
                 **gpu.power,
                 **(gpu.average if with_average else {}),
@@ -93,6 +93,8 @@ class NvmlMeter(Meter):
                 try:
                     before_s = time.monotonic()
                     value = read()
+                    if value is None:
+                        continue
                     t_s = (before_s + time.monotonic()) / 2
                 except self._nvml.NVMLError as error:
                     self.failures[f"{quantity}: {error}"] += 1
@@ -120,7 +122,7 @@ class _Gpu:
         energy = {"energy_j": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) * _MILLI}
         power = {"power_w": power_w} if power_w else {}
         average = {"power_average_w": _field_reader(nvml, handle, nvml.NVML_FI_DEV_POWER_AVERAGE)}
-        state: dict[str, Callable[[], float]] = {
+        state: dict[str, Callable[[], float | None]] = {
             "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
             "memory_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM),
             "temperature_c": lambda: nvml.nvmlDeviceGetTemperature(
@@ -230,12 +232,16 @@ def _process_ids(nvml: Any, handle: Any) -> set[int]:
     return {int(process.pid) for process in [*compute, *graphics]}
 
 
-def strangers(process_ids: set[int], job_pid: int) -> int:
-    """How many of these processes do not belong to the job.
+def strangers(process_ids: set[int], job_pid: int) -> int | None:
+    """How many of these processes do not belong to the job; None where that cannot be told.
 
     A process that /proc does not know is in another process namespace (a container sees host
-    ids); one such process is taken to be the job itself, as nothing can tell them apart.
+    ids); one such process is taken to be the job itself, as nothing can tell them apart. Where
+    the list is empty the job itself is not seen (it has no context yet, or the container hides
+    processes), and so nobody else would be.
     """
+    if not process_ids:
+        return None
     known = {pid for pid in process_ids if os.path.exists(f"/proc/{pid}")}
     others = sum(not _descends_from(pid, job_pid) for pid in known)
     unknown = len(process_ids - known)

@@ -26,6 +26,8 @@ REMEDY = "as root: chmod a+r /sys/class/powercap/*/energy_uj (until the next boo
 MAX_POWER_W = 1000.0
 #: Two package domains this close are one counter seen twice (dies of one AMD package do that).
 _MIRROR_UJ = 1_000_000
+#: What a step may hold beyond the highest power: counter and clock are not read at one instant.
+_STEP_J = 20.0
 
 
 class _NoRaplError(Exception):
@@ -53,14 +55,19 @@ class _Domain:
     def start(self) -> None:
         self.last_uj, self.last_s = self.raw_uj(), time.monotonic()
 
-    def advance(self) -> bool:
-        """Add what passed since the last reading; False if a wrap may have gone unseen."""
+    def advance(self) -> str | None:
+        """Add what passed since the last reading; what is wrong with the step, if anything is."""
         now_uj, now_s = self.raw_uj(), time.monotonic()
-        passed_uj = unwrapped_uj(self.last_uj, now_uj, self.range_uj)
-        late = now_s - self.last_s >= self.wrap_s
-        self.joules += passed_uj * 1e-6
+        joules = unwrapped_uj(self.last_uj, now_uj, self.range_uj) * 1e-6
+        passed_s = now_s - self.last_s
+        self.joules += joules
         self.last_uj, self.last_s = now_uj, now_s
-        return not late
+        if passed_s >= self.wrap_s:
+            return "wrap may be unseen"
+        if joules > MAX_POWER_W * passed_s + _STEP_J:
+            # A counter that starts anew, or steps back by a little, looks like a whole wrap.
+            return f"wrap or reset: more than {MAX_POWER_W:.0f} W"
+        return None
 
 
 def unwrapped_uj(last_uj: int, now_uj: int, range_uj: int) -> int:
@@ -93,8 +100,8 @@ class RaplMeter(Meter):
         readings = []
         for domain in self._domains:
             try:
-                if not domain.advance():
-                    self.failures["wrap may be unseen"] += 1
+                if (wrong := domain.advance()) is not None:
+                    self.failures[wrong] += 1
             except (OSError, ValueError):
                 self.failures[f"{domain.component} {domain.device}"] += 1
                 continue
@@ -107,7 +114,7 @@ class RaplMeter(Meter):
 def _component(name: str, domains: list[_Domain], bound_s: float) -> ComponentInfo:
     what = {"cpu": "package", "dram": "dram"}[name]
     if not domains:
-        return ComponentInfo("unavailable", "rapl", f"this CPU has no RAPL domain named {what}")
+        return ComponentInfo("unavailable", "rapl", f"not every package has a RAPL domain {what}")
     return ComponentInfo(
         "measured",
         f"RAPL, {len(domains)} {what} domain{'s' if len(domains) > 1 else ''}",
@@ -127,7 +134,7 @@ def open_rapl(interval_s: float, root: Path = POWERCAP, cpus: Path = CPUS) -> Me
         found = _find(root)
         _check_packages(found, _sockets(cpus))
         domains, mirrors = _without_mirrors(found)
-        return RaplMeter(domains, interval_s, mirrors)
+        return RaplMeter(_whole_dram(domains), interval_s, mirrors)
     except _NoRaplError as error:
         return AbsentMeter("rapl", ["cpu", "dram"], str(error))
     except (OSError, ValueError) as error:
@@ -202,20 +209,31 @@ def _without_mirrors(domains: list[_Domain]) -> tuple[list[_Domain], list[str]]:
     multiply the joules (codecarbon issue 1274). Independent counters are hardly ever this close,
     and those of different packages are never taken for one.
     """
-    kept: list[tuple[_Domain, int]] = []
+    kept: list[_Domain] = []
     mirrors = []
     for domain in domains:
-        value = domain.raw_uj()
-        twins = [
-            other
-            for other, seen in kept
-            if other.component == domain.component
-            and _package(other) == _package(domain)
-            and value > 0
-            and abs(value - seen) < _MIRROR_UJ
-        ]
-        if twins:
-            mirrors.append(f"{domain.device} mirrors {twins[0].device}")
+        twin = next((other for other in kept if _mirrors(domain, other)), None)
+        if twin is None:
+            kept.append(domain)
         else:
-            kept.append((domain, value))
-    return [domain for domain, _ in kept], mirrors
+            mirrors.append(f"{domain.device} mirrors {twin.device}")
+    return kept, mirrors
+
+
+def _mirrors(domain: _Domain, other: _Domain) -> bool:
+    """Whether two domains of one package show one counter: read between two reads of the other."""
+    if domain.component != other.component or _package(domain) != _package(other):
+        return False
+    before_uj, value_uj, after_uj = other.raw_uj(), domain.raw_uj(), other.raw_uj()
+    return value_uj > 0 and before_uj - _MIRROR_UJ < value_uj < after_uj + _MIRROR_UJ
+
+
+def _whole_dram(domains: list[_Domain]) -> list[_Domain]:
+    """Without DRAM where not each package shows it: the rest would look like little memory."""
+    packages, with_dram = (
+        {_package(domain) for domain in domains if domain.component == component}
+        for component in ("cpu", "dram")
+    )
+    if packages == with_dram:
+        return domains
+    return [domain for domain in domains if domain.component == "cpu"]

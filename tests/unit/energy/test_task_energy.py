@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codewatt.energy.boundaries import Boundaries
+from codewatt.energy.integrate import Series
 from codewatt.energy.sources import choose_sources
-from codewatt.energy.tasks import FIGURES, shares, task_energies, write_task_energies
+from codewatt.energy.tasks import FIGURES, shared, task_energies, write_task_energies
 from codewatt.energy.timeline import read_timeline
 
 
@@ -65,9 +66,9 @@ def test_tasks_of_a_batch_share_each_moment_equally(rows: Any) -> None:
     assert third == pytest.approx(300 / 3 + 300 / 2 + 600)
 
 
-def test_batches_and_repeats_do_not_share(rows: Any) -> None:
+def test_batches_that_overlap_share_and_no_joule_counts_twice(rows: Any) -> None:
     found = rows([task(1031, 1032, batch=0), task(1031, 1032, batch=1)])
-    assert [row["gpu_j"] for row in found] == [pytest.approx(300)] * 2
+    assert [row["gpu_j"] for row in found] == [pytest.approx(150)] * 2
 
 
 def test_a_task_that_is_not_covered_spoils_no_other(rows: Any) -> None:
@@ -80,27 +81,48 @@ def test_a_task_that_is_not_covered_spoils_no_other(rows: Any) -> None:
 edges = st.floats(0, 100, allow_nan=False).map(lambda t: round(t, 3))
 
 
+def spelt_out(series: Series, start_s: Any, end_s: Any) -> tuple[Any, Any]:
+    """The definition: a slice of time between two edges, shared by those that run in it."""
+    times = np.unique(np.concatenate([start_s, end_s]))
+    alive = (start_s[:, None] <= times[:-1]) & (end_s[:, None] >= times[1:])
+    share = alive / np.maximum(alive.sum(axis=0), 1)
+    padded = np.pad(share, ((0, 0), (1, 1)))
+    weights = padded[:, :-1] - padded[:, 1:]
+    return weights @ series.joules_at(times), np.abs(weights) @ series.bound_at(times)
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(edges, st.floats(0.5, 50)), min_size=1, max_size=12), st.data())
-def test_shares_add_up_to_the_time_in_which_any_task_ran(
-    tasks: list[tuple[float, float]], data: st.DataObject
+@given(st.lists(st.tuples(edges, st.floats(0.5, 50)), min_size=1, max_size=12), st.integers(0, 99))
+def test_shares_are_those_of_the_definition_and_add_up(
+    tasks: list[tuple[float, float]], seed: int
 ) -> None:
     start_s = np.array([start for start, _ in tasks])
     end_s = start_s + np.array([length for _, length in tasks])
-    times, weights = shares(start_s, end_s)
-    # A cumulative energy with any power, never falling.
-    watts = data.draw(
-        st.lists(st.floats(0, 1000), min_size=len(times) - 1, max_size=len(times) - 1)
-    )
-    steps = np.array(watts) * np.diff(times)
-    joules = weights @ np.concatenate(([0.0], np.cumsum(steps)))
+    t_s = np.linspace(-1, 160, 300)
+    draw = np.random.default_rng(seed)
+    series = Series.counter(t_s, np.cumsum(draw.uniform(0, 100, len(t_s))), 0.01)
+    joules, bound = shared(series, start_s, end_s)
+    expected, expected_bound = spelt_out(series, start_s, end_s)
+    assert joules == pytest.approx(expected, abs=1e-6)
+    assert bound == pytest.approx(expected_bound, abs=1e-6)
+    times = np.unique(np.concatenate([start_s, end_s]))
     ran = [bool(((start_s <= a) & (end_s >= b)).any()) for a, b in itertools.pairwise(times)]
-    assert joules.sum() == pytest.approx(float(steps[ran].sum()), abs=1e-6)
-    assert (joules >= -1e-9).all()
+    assert joules.sum() == pytest.approx(
+        float(np.diff(series.joules_at(times))[ran].sum()), abs=1e-6
+    )
+
+
+def test_why_a_task_has_no_energy_is_said_even_where_a_meter_is_missing(
+    bench: Any, rows: Any
+) -> None:
+    bench.drop("nvml")
+    row = rows([task(1031.0, 1033.0)])[0]
+    assert row["node_j"] is None
+    assert row["energy_note"].startswith("gpu: nvml: no nvml")
 
 
 def test_the_table_keeps_what_is_absent_absent(rows: Any, tmp_path: Path) -> None:
-    made = rows([task(1031.0, 1031.05, name="a"), task(1031.0, 1033.0, batch=1, name="b")])
+    made = rows([task(1034.0, 1034.05, name="a"), task(1031.0, 1033.0, batch=1, name="b")])
     write_task_energies(tmp_path / "tasks.parquet", made)
     read = pq.read_table(tmp_path / "tasks.parquet").to_pylist()
     assert [row["gpu_j"] for row in read] == [None, pytest.approx(600)]

@@ -1,0 +1,79 @@
+"""Validity of what is not a repeat: loading, warming up, resting, judging, quantising."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from codewatt.energy.expectation import expectation
+from codewatt.energy.judging import JudgingSettings
+from codewatt.energy.sources import Sources
+from codewatt.energy.timeline import Timeline
+from codewatt.energy.validity_gpu import state_during
+from codewatt.energy.validity_power import possible_w
+
+Json = dict[str, Any]
+
+
+def judge_phase(
+    phase: str,
+    timeline: Timeline,
+    sources: Sources,
+    windows: Sequence[Json],
+    manifest: Mapping[str, Any],
+    settings: JudgingSettings,
+) -> Json:
+    """Whether the figures of a phase's windows can be believed, as one warning.
+
+    Args:
+        windows: its windows.
+        manifest: of the job; its "sampler" tells of reads that failed.
+    """
+    wrong = [
+        *_failed_reads(manifest),
+        *(
+            problem
+            for window in windows
+            for problem in _problems(timeline, sources, window, settings)
+        ),
+    ]
+    return expectation(
+        f"{phase}_sound",
+        "warning",
+        not wrong,
+        "; ".join(dict.fromkeys(wrong)) or None,
+        "nothing wrong",
+        None,
+        "possible power, no gap, no wrap unseen, nobody else on the card, in this phase's windows",
+    )
+
+
+def _failed_reads(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Reads of RAPL so late, or so strange, that its counter cannot be believed."""
+    meters = (manifest.get("sampler") or {}).get("meters", {})
+    for what in meters.get("rapl", {}).get("failures", {}):
+        if what.startswith("wrap"):
+            yield what
+
+
+def _problems(
+    timeline: Timeline, sources: Sources, window: Json, settings: JudgingSettings
+) -> Iterator[str]:
+    start_s, end_s = window["start_s"], window["end_s"]
+    for name, source in sources.figures.items():
+        if source.unsound:
+            yield f"{name}: {source.unsound} readings are not sound"
+        if end_s - start_s < 2 * source.resolution_s:
+            continue  # too short for the meter to say anything of it
+        found = source.energy(start_s, end_s)
+        if found.energy_j is None:
+            yield f"{name}: {found.reason}"
+            continue
+        limit_s = max(settings.max_gap_s, 10 * source.resolution_s)
+        if found.max_gap_s is not None and found.max_gap_s > limit_s:
+            yield f"{name}: {found.max_gap_s:.3g} s without a reading"
+        watts = found.energy_j / (end_s - start_s)
+        low_w, high_w = possible_w(timeline, name, source)
+        if source.status == "measured" and not low_w <= watts <= high_w:
+            yield f"{name}: {watts:.4g} W is not possible"
+    others = state_during(timeline, sources, "other_processes", start_s, end_s)
+    if any(values.max() > 0 for values in others):
+        yield "gpu: other processes on the card"
