@@ -12,7 +12,7 @@ from codewatt.config.models import Model
 from codewatt.config.running import Baseline, Decoding, Energy, Evaluation
 
 PromptStyle = Literal["stripped", "as_is"]
-Engine = Literal["transformers"]
+Engine = Literal["transformers", "graph"]
 AXES = (
     "model",
     "prune",
@@ -97,6 +97,12 @@ class Study(Strict):
             if value not in known:
                 allowed = ", ".join(map(str, known))
                 raise ValueError(f"{where}: {value!r} is not a {axis} of this study: {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def _engines_can_decode_so(self) -> Self:
+        if "graph" in self.engines and self.decoding.strategy != "greedy":
+            raise ValueError("engines: 'graph' decodes greedily only; strategy is 'sampled'")
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ class Batch:
     """The completions of one batch, and the edges of its two phases.
 
     prefill is [start_s, first_token_s], decode is [first_token_s, end_s]; the accelerator was
-    synchronised at each of the three.
+    synchronised at each of the three, or its own clock tells the one between.
     """
 
     completions: list[Completion]
@@ -60,12 +60,23 @@ class Batch:
     end_s: float
 
 
+class InfeasibleError(CodewattError):
+    """This engine cannot run this model here, and the reason; a record, not a failure."""
+
+
 class Engine(ABC):
     """One way to run a loaded model."""
 
     def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
         self.loaded = loaded
         self.synchronise = synchronise
+
+    def prepare(self, batches: Sequence[list[str]], decoding: Decoding) -> None:  # noqa: B027
+        """Do beforehand what is done once for all batches of a cell; outside every window.
+
+        Args:
+            batches: the prompts of each batch.
+        """
 
     @abstractmethod
     def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
@@ -95,6 +106,9 @@ def cut_at_stop(text: str, stop_strings: tuple[str, ...]) -> tuple[str, bool]:
 
 
 def straddles(prompt: str, text: str, stop_strings: tuple[str, ...]) -> bool:
-    """Whether a stop string begins in the prompt and ends the text after it."""
-    whole = prompt + text
-    return any(whole.endswith(stop) and len(text) < len(stop) for stop in stop_strings if text)
+    """Whether a stop string begins in the prompt and ends in the text after it."""
+    return any(
+        stop in prompt[max(len(prompt) - len(stop) + 1, 0) :] + text[: len(stop) - 1]
+        for stop in stop_strings
+        if len(stop) > 1
+    )

@@ -13,7 +13,7 @@ from codewatt.energy.phases import PhaseLog
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
-from codewatt.generate.base import Decoding, Engine, open_engine
+from codewatt.generate.base import Decoding, Engine, InfeasibleError, open_engine
 from codewatt.generate.records import Measured, write_completions, write_task_records
 from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
 
@@ -71,7 +71,7 @@ def generate_cell(
             run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
             completions, described = run.measure()
             status: dict[str, Any] = {"status": "ok"}
-        except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        except (torch.cuda.OutOfMemoryError, MemoryError, InfeasibleError) as error:
             reason = " ".join(str(error).split()) or "out of memory"
             _LOG.warning("infeasible: %s", reason)
             completions, described = [], {"reason": reason}
@@ -139,6 +139,7 @@ class _Run:
         engine = open_engine(self.engine_name, loaded, self.synchronise)
         self._seed(0)
         with self.phases.window("warmup"):
+            engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
             for _, prompts in self._batches()[: self.warmup_batches]:
                 engine.complete(prompts, self.decoding)
         completions = [

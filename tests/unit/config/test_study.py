@@ -183,3 +183,11 @@ def test_the_schema_accepts_the_studies(repository):
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**GOOD, "colour": 1}, schema)
+
+
+def test_the_graph_engine_is_for_greedy_decoding():
+    study = _changed(("engines",), ["transformers", "graph"])
+    assert validate(Study, study, "study.yaml").engines == ["transformers", "graph"]
+    study["decoding"] = {"strategy": "sampled", "temperature": 0.8}
+    with pytest.raises(CodewattError, match="'graph' decodes greedily only"):
+        validate(Study, study, "study.yaml")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from codewatt.generate.base import Decoding, cut_at_stop, open_engine
+from codewatt.generate.base import Decoding, cut_at_stop, open_engine, straddles
 from codewatt.models.loading import load_model
 
 PROMPTS = ["def add(a, b):", "def f(x):\n    return", "x"]
@@ -125,3 +125,16 @@ def test_stop_strings_are_prepared_once_and_not_in_every_batch(loaded, monkeypat
     for stop_strings in [("\ndef ",), ("\ndef ",), ("\nclass ",), ("\ndef ",)]:
         engine.complete(["x"], Decoding(token_limit=4, stop_strings=stop_strings))
     assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "expected"),
+    [
+        ("def f(a:", "):", True),  # ":)" lies across the edge, in the middle of the token
+        ("x", ":)", False),  # it lies in the text alone, and cuts it
+        ("a:) b", "c", False),  # it lies in the prompt alone
+        ("", ")", False),
+    ],
+)
+def test_a_stop_string_across_the_edge_is_seen_wherever_its_token_ends(prompt, text, expected):
+    assert straddles(prompt, text, (":)",)) is expected

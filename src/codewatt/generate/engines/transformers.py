@@ -12,15 +12,8 @@ from transformers import (
     StopStringCriteria,
 )
 
-from codewatt.generate.base import (
-    Batch,
-    Completion,
-    Decoding,
-    Engine,
-    StopReason,
-    cut_at_stop,
-    straddles,
-)
+from codewatt.generate.assemble import Generated, completions_of
+from codewatt.generate.base import Batch, Decoding, Engine
 from codewatt.models.loading import Loaded
 
 
@@ -41,11 +34,7 @@ class TransformersEngine(Engine):
         }
 
     def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
-        """See `Engine.complete`.
-
-        A sequence's end is read when the host next looks at the batch after its last token, so
-        it is late by at most one decoding step.
-        """
+        """See `Engine.complete`."""
         tokenizer, model = self.loaded.tokenizer, self.loaded.model
         clock = _StepClock(self.synchronise)
         criteria: list[StoppingCriteria] = [clock]
@@ -65,11 +54,9 @@ class TransformersEngine(Engine):
         end_s = time.monotonic()
         clock.steps_s.append(end_s)
         new_tokens = tokens[:, encoded["input_ids"].shape[1] :].tolist()
-        prompt_tokens = encoded["attention_mask"].sum(dim=1).tolist()
-        completions = [
-            self._completion(row, ids, prompts, prompt_tokens, decoding, start_s, clock.steps_s)
-            for row, ids in enumerate(new_tokens)
-        ]
+        prompt_tokens = encoded["attention_mask"].sum(dim=1).repeat_interleave(decoding.samples)
+        generated = Generated(new_tokens, prompt_tokens.tolist(), start_s, clock.steps_s)
+        completions = completions_of(generated, tokenizer, prompts, decoding)
         return Batch(completions, start_s, clock.steps_s[0], end_s)
 
     def _stop_at(self, stop_strings: tuple[str, ...]) -> StopStringCriteria:
@@ -93,47 +80,6 @@ class TransformersEngine(Engine):
             use_cache=True,
             **(chosen if sampled else {}),
         )
-
-    def _completion(
-        self,
-        row: int,
-        ids: list[int],
-        prompts: list[str],
-        prompt_tokens: list[int],
-        decoding: Decoding,
-        start_s: float,
-        steps_s: list[float],
-    ) -> Completion:
-        """Text, length and end of one row of the batch."""
-        prompt_index, sample = divmod(row, decoding.samples)
-        length, ended = self._length(ids)
-        text = self.loaded.tokenizer.decode(ids[:length], skip_special_tokens=True)
-        text, stopped = cut_at_stop(text, decoding.stop_strings)
-        # generate() also sees a stop string that begins in the prompt; nothing is cut for it.
-        if ended:
-            stopped = stopped or straddles(prompts[prompt_index], text, decoding.stop_strings)
-        else:
-            stopped = stopped or length < decoding.token_limit
-        reason: StopReason = "stop_string" if stopped else "eos" if ended else "length"
-        return Completion(
-            prompt_index=prompt_index,
-            sample=sample,
-            text=text.replace("\t", "    "),  # as EvalPlus does before it judges
-            prompt_tokens=prompt_tokens[prompt_index],
-            new_tokens=length + (ended and not stopped),
-            start_s=start_s,
-            first_token_s=steps_s[0],
-            end_s=steps_s[min(length + ended, len(steps_s) - 1)],
-            stop_reason=reason,
-        )
-
-    def _length(self, ids: list[int]) -> tuple[int, bool]:
-        """Tokens before the first end or padding token, and whether there was one."""
-        ends = {self.loaded.tokenizer.eos_token_id, self.loaded.tokenizer.pad_token_id}
-        for index, token in enumerate(ids):
-            if token in ends:
-                return index, True
-        return len(ids), False
 
 
 class _StepClock(StoppingCriteria):  # type: ignore[misc]

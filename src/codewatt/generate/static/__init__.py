@@ -1,0 +1,1 @@
+"""Decoding whose every step has the same shapes and addresses, so that it can be captured once."""

@@ -1,0 +1,165 @@
+"""The graph engine says what transformers' generate() says, token by token, in fp32."""
+
+import pytest
+
+from codewatt.benchmarks.base import Task, write_tasks
+from codewatt.errors import CodewattError
+from codewatt.files import describe_files, write_json
+from codewatt.generate.base import Decoding, InfeasibleError, open_engine
+from codewatt.generate.engines.graph import GraphEngine
+from codewatt.generate.stage import CellFiles, generate_cell
+from codewatt.models.loading import load_model
+
+ARCHITECTURES = ("starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2")
+PROMPTS = ["def add(a, b):", "x", "def f(x):\n    return x + 1\n\n\ndef g(y):", "a = [1, 2]"]
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def loaded(request, tiny_model):
+    return load_model(tiny_model(request.param), dtype="float32", device="cpu")
+
+
+def both(loaded, prompts, **settings):
+    """The completions of both engines, less their times."""
+    decoding = Decoding(**{"token_limit": 20, "stop_strings": (), **settings})
+    found = []
+    for name in ("transformers", "graph"):
+        engine = open_engine(name, loaded, lambda: None)
+        engine.prepare([prompts], decoding)
+        batch = engine.complete(prompts, decoding)
+        assert batch.start_s <= batch.first_token_s <= batch.end_s
+        for done in batch.completions:
+            assert batch.start_s <= done.first_token_s <= done.end_s <= batch.end_s
+        found.append(
+            [
+                (c.prompt_index, c.text, c.prompt_tokens, c.new_tokens, c.stop_reason)
+                for c in batch.completions
+            ]
+        )
+    return found
+
+
+@pytest.mark.parametrize("batch", [PROMPTS[:1], ["x"], PROMPTS])
+def test_greedy_output_is_that_of_generate(loaded, batch):
+    theirs, ours = both(loaded, batch)
+    assert ours == theirs
+    assert len(ours) == len(batch)
+
+
+def test_stop_strings_end_each_sequence_where_generate_ends_it(loaded):
+    free, _ = both(loaded, PROMPTS)
+    stops = tuple({text[3:5] for _, text, *_ in free if len(text) > 6})
+    assert stops
+    theirs, ours = both(loaded, PROMPTS, stop_strings=stops)
+    assert ours == theirs
+    assert "stop_string" in {reason for *_, reason in ours}
+
+
+def test_an_end_of_sequence_token_ends_one_sequence_and_not_the_others(loaded):
+    engine = open_engine("graph", loaded, lambda: None)
+    engine.complete(PROMPTS, Decoding(token_limit=20, stop_strings=()))
+    made = loaded.tokenizer.convert_ids_to_tokens(engine._decoder.tokens[0].tolist())
+    token = next(token for token in made[2:] if token is not None)  # the model knows more ids
+    loaded.tokenizer.eos_token, old = token, loaded.tokenizer.eos_token
+    try:
+        theirs, ours = both(loaded, PROMPTS)
+    finally:
+        loaded.tokenizer.eos_token = old
+    assert ours == theirs
+    assert "eos" in {reason for *_, reason in ours}
+
+
+@pytest.fixture
+def starcoder(tiny_model):
+    return load_model(tiny_model("starcoder2"), dtype="float32", device="cpu")
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantised_layers_decode_alike(tiny_model, bits):
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    four = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.float32}
+    config = BitsAndBytesConfig(
+        load_in_4bit=bits == 4, load_in_8bit=bits == 8, **(four if bits == 4 else {})
+    )
+    loaded = load_model(
+        tiny_model("starcoder2"), dtype="float32", device="cpu", quantisation=config
+    )
+    theirs, ours = both(loaded, PROMPTS, token_limit=8)
+    assert ours == theirs
+
+
+def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
+    engine = open_engine("graph", starcoder, lambda: None)
+    decoding = Decoding(token_limit=6, stop_strings=())
+    engine.prepare([PROMPTS[:2], PROMPTS[2:], PROMPTS[:1]], decoding)
+    decoder = engine._decoder
+    texts = {}
+    for batch in (PROMPTS[:2], PROMPTS[2:], PROMPTS[:1]):
+        done = engine.complete(batch, decoding).completions
+        assert len(done) == len(batch)
+        texts.update({batch[c.prompt_index]: c.text for c in done})
+    assert engine._decoder is decoder
+    reference = open_engine("transformers", starcoder, lambda: None)
+    for prompt, text in texts.items():
+        assert reference.complete([prompt], decoding).completions[0].text == text
+    assert engine.describe()["cache_places"] % 64 == 0
+    assert engine.describe()["captured"] is False
+
+
+def test_a_sequence_that_has_ended_costs_no_further_steps_when_all_have(starcoder, monkeypatch):
+    from codewatt.generate.static.decode import GreedyDecoder
+
+    steps = []
+    step = GreedyDecoder.step
+    monkeypatch.setattr(GreedyDecoder, "step", lambda self: steps.append(1) or step(self))
+    engine = open_engine("graph", starcoder, lambda: None)
+    text = engine.complete(["x"], Decoding(token_limit=20, stop_strings=())).completions[0].text
+    assert len(steps) == 19
+    steps.clear()
+    engine.complete(["x"], Decoding(token_limit=20, stop_strings=(text[4:6],)))
+    assert len(steps) < 12
+
+
+def test_what_reaches_beyond_a_sliding_window_is_refused_with_the_reason(starcoder):
+    """The tests' StarCoder2 has a window of 128 tokens; here all layers attend to everything."""
+    engine = open_engine("graph", starcoder, lambda: None)
+    with pytest.raises(InfeasibleError, match="reach beyond the model's sliding window of 128"):
+        engine.prepare([["x"]], Decoding(token_limit=128, stop_strings=()))
+    engine.prepare([["x"]], Decoding(token_limit=127, stop_strings=()))
+
+
+def test_sampling_is_refused_in_one_line(starcoder):
+    engine = open_engine("graph", starcoder, lambda: None)
+    with pytest.raises(CodewattError, match="greedy decoding of one sample only"):
+        engine.prepare([["x"]], Decoding(4, (), temperature=1.0))
+
+
+def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(
+    tiny_model, tmp_path, monkeypatch
+):
+    def refuse(self, batches, decoding):
+        raise InfeasibleError("engine graph: a step of X cannot be captured: it asks the host")
+
+    monkeypatch.setattr(GraphEngine, "prepare", refuse)
+    weights = tiny_model("starcoder2")
+    described = {"directory": str(weights), "files": describe_files(weights)}
+    variant = {"weights": described, "dtype": "float32", "parameters": 1}
+    write_json(tmp_path / "variant.json", {**variant, "meaningful_accuracy": False})
+    write_json(tmp_path / "benchmark.json", {"stop_strings": []})
+    write_tasks(tmp_path / "tasks.jsonl.gz", [Task("t/0", "def f():", "f", "\n    pass", [], [])])
+    settings = {
+        "cell": {"engine": "graph", "batch_size": 1, "prompt": "stripped", "token_limit": 4},
+        "device": "cpu",
+        "decoding": {
+            "repeats": 1, "seed": 0, "warmup_batches": 1, "samples": 1, "temperature": None,
+            "top_p": None,
+        },
+        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
+    }  # fmt: skip
+    out = CellFiles(*(tmp_path / name for name in ("c.jsonl.gz", "t.parquet", "timeline.parquet")))
+    inputs = (tmp_path / "variant.json", tmp_path / "benchmark.json", tmp_path / "tasks.jsonl.gz")
+    manifest = generate_cell(settings, *inputs, out, threads=1)
+    assert manifest["status"] == "infeasible"
+    assert manifest["reason"].endswith("cannot be captured: it asks the host")
