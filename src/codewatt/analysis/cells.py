@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from codewatt.analysis.columns import COMPONENTS, IDLE, METRICS, PARTS, PASS_AT, TESTS
+from codewatt.analysis.columns import IDLE, METRICS, PASS_AT, TESTS
 from codewatt.analysis.frontier import SETTING, energy_basis
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
 from codewatt.analysis.runs import brief, figures, id_columns, status_columns
 from codewatt.analysis.stats import relative_change, summarise, wilson_interval
+from codewatt.energy.boundaries import PARTS
+from codewatt.energy.sources import COMPONENTS
 from codewatt.files import canonical_json
 
 RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"

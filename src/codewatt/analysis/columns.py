@@ -13,14 +13,14 @@
 | `_change` | fraction of the baseline: (x - baseline) / baseline |
 """
 
+from codewatt.energy.boundaries import PARTS
+from codewatt.energy.sources import COMPONENTS
+
 STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
 #: Column name → pandas dtype; every dtype can be absent (NA), so that absent is never 0.
 Columns = dict[str, str]
 
-COMPONENTS = ("gpu", "cpu", "dram")
-#: Components, and the boundaries that are sums of them (codewatt.energy.boundaries).
-PARTS = (*COMPONENTS, "node", "job")
-#: The same and "energy", which is the boundary that the study chose (`energy_boundary`).
+#: PARTS and "energy", which is the boundary that the study chose (`energy_boundary`).
 FIGURES = (*PARTS, "energy")
 TESTS = ("base", "plus")
 #: Idle power: before loading, loaded before the warm-up and after the last repeat, the last two.

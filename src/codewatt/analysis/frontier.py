@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from codewatt.energy.sources import COMPONENTS
+
 #: What must be equal for two cells' energy and accuracy to be set against each other.
 SETTING = ("benchmark", "prompt", "token_limit", "batch_size", "engine")
-COMPONENTS = ("gpu", "cpu", "dram")
 
 Row = dict[str, Any]
 

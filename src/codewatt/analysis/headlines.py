@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codewatt.analysis.columns import COMPONENTS
 from codewatt.analysis.frontier import (
     SETTING,
     accuracy_column,
@@ -20,6 +19,7 @@ from codewatt.analysis.frontier import (
 )
 from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
 from codewatt.analysis.stats import Interval, overlap, relative_change
+from codewatt.energy.sources import COMPONENTS
 
 #: Below this p the loss or gain of tasks is called beyond chance.
 _LEVEL = 0.05

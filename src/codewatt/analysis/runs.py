@@ -4,8 +4,9 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from codewatt.analysis.columns import PARTS, TESTS
+from codewatt.analysis.columns import TESTS
 from codewatt.analysis.records import CellRecord, Json
+from codewatt.energy.boundaries import PARTS
 
 JOULES_PER_KWH = 3.6e6
 PASS = "pass"

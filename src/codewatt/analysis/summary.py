@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.columns import COMPONENTS
 from codewatt.analysis.frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.headlines import (
     Row,
@@ -23,6 +22,7 @@ from codewatt.analysis.headlines import (
 )
 from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import to_rows
+from codewatt.energy.sources import COMPONENTS
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
 

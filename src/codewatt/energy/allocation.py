@@ -76,7 +76,8 @@ def _cgroups(mount: Path, own_cgroups: Path) -> Iterator[Path]:
         lines = []
     seen = set()
     for line in [*lines, "0::/", "0:cpu:/"]:
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")  # number:controllers:path, man 7 cgroups
+        controllers, _, path = rest.partition(":")
         if controllers and "cpu" not in controllers.split(","):
             continue
         root = mount / "cpu" if controllers else mount

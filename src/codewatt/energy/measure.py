@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from codewatt.energy.boundaries import (
     PARTS,
@@ -20,8 +20,8 @@ from codewatt.energy.boundaries import (
 from codewatt.energy.carbon import carbon_intensity
 from codewatt.energy.judging import JudgingSettings
 from codewatt.energy.sources import COMPONENTS, Sources, choose_sources
-from codewatt.energy.tasks import read_tasks, task_energies
-from codewatt.energy.timeline import read_timeline
+from codewatt.energy.tasks import read_task_times, task_energies
+from codewatt.energy.timeline import Timeline, read_timeline
 from codewatt.energy.validity import Measurement, judge_cell
 from codewatt.energy.validity_phase import judge_phase
 from codewatt.errors import CodewattError
@@ -43,15 +43,26 @@ class _Meter:
     sources: Sources
     boundaries: Boundaries
 
+    @classmethod
+    def of(cls, timeline: Timeline, device: str | None) -> Self:
+        """The meter of a job on "cuda" or "cpu"; None: on what was metered."""
+        sources = choose_sources(timeline)
+        return cls(sources, boundaries_of(timeline, uses_gpu(sources, device)))
+
+    def window(self, start_s: float, end_s: float) -> tuple[Joules, Joules]:
+        """Joules of each part between two times, and what the edges can make them wrong by.
+
+        The bounds of a sum's parts add up.
+        """
+        found = {n: source.energy(start_s, end_s) for n, source in self.sources.figures.items()}
+        return (
+            self.boundaries.add({name: part.energy_j for name, part in found.items()}),
+            self.boundaries.add({name: part.uncertainty_j for name, part in found.items()}),
+        )
+
     def energy(self, start_s: float, end_s: float) -> Joules:
         """Joules of each part between two times."""
-        figures = self.sources.figures.items()
-        return self.boundaries.add({n: s.energy(start_s, end_s).energy_j for n, s in figures})
-
-    def uncertainty(self, start_s: float, end_s: float) -> Joules:
-        """By how many joules `energy` can be wrong at its edges; the parts' bounds add up."""
-        figures = self.sources.figures.items()
-        return self.boundaries.add({n: s.energy(start_s, end_s).uncertainty_j for n, s in figures})
+        return self.window(start_s, end_s)[0]
 
     def status(self) -> dict[str, Json]:
         """Status, method and detail of each part."""
@@ -80,9 +91,7 @@ def measure_cell(
     judging = JudgingSettings.from_dict(settings)
     _check_file(generate, timeline_path)
     timeline = read_timeline(timeline_path, generate.get("meters"))
-    sources = choose_sources(timeline)
-    device = generate.get("model", {}).get("device")
-    meter = _Meter(sources, boundaries_of(timeline, uses_gpu(sources, device)))
+    meter = _Meter.of(timeline, generate.get("model", {}).get("device"))
     windows = generate["windows"]
     if not any(window["phase"] == "repeat" for window in windows):
         raise CodewattError(f"{timeline_path}: its manifest has no window of phase 'repeat'")
@@ -93,7 +102,7 @@ def measure_cell(
     runs = [_run(meter, window, measured, judging.max_unresolved_share) for window in repeats]
     components = meter.status()
     judged = Measurement(
-        generate, timeline, sources, meter.boundaries, components, runs, measured, baseline
+        generate, timeline, meter.sources, meter.boundaries, components, runs, measured, baseline
     )
     evaluated, evaluation_sound = _evaluate(evaluate, evaluate_timeline_path, judging)
     expectations = [*judge_cell(judged, judging), *evaluation_sound]
@@ -128,10 +137,8 @@ def measure_tasks(generate: Json, timeline_path: Path, tasks_path: Path) -> list
     """
     _check_file(generate, tasks_path)
     timeline = read_timeline(timeline_path, generate.get("meters"))
-    sources = choose_sources(timeline)
-    device = generate.get("model", {}).get("device")
-    boundaries = boundaries_of(timeline, uses_gpu(sources, device))
-    return task_energies(sources, boundaries, read_tasks(tasks_path))
+    meter = _Meter.of(timeline, generate.get("model", {}).get("device"))
+    return task_energies(meter.sources, meter.boundaries, read_task_times(tasks_path))
 
 
 def window_energy(
@@ -146,9 +153,7 @@ def window_energy(
     Raises:
         CodewattError: the timeline is missing or unreadable.
     """
-    timeline = read_timeline(timeline_path)
-    sources = choose_sources(timeline)
-    meter = _Meter(sources, boundaries_of(timeline, uses_gpu(sources, device)))
+    meter = _Meter.of(read_timeline(timeline_path), device)
     return {"energy_j": meter.energy(start_s, end_s), "status": _statuses(meter)}
 
 
@@ -165,13 +170,15 @@ def cost_of(manifest: Mapping[str, Any]) -> Json:
     path, window = manifest["timeline"], {**windows[0], "repeat": None, "batch": None}
     if not os.path.isfile(path):
         return {"energy_j": absent, "energy_status": absent, "energy_note": f"{path} is gone"}
-    found = window_energy(path, window["start_s"], window["end_s"], manifest.get("device"))
     timeline = read_timeline(path)
-    sound = judge_phase(
-        "quantise", timeline, choose_sources(timeline), [window], manifest, JudgingSettings()
-    )
-    note = None if sound["passed"] else str(sound["observed"])
-    return {"energy_j": found["energy_j"], "energy_status": found["status"], "energy_note": note}
+    meter = _Meter.of(timeline, manifest.get("device"))
+    sound = judge_phase("quantise", timeline, meter.sources, [window], manifest, JudgingSettings())
+    notes = {True: None, False: sound["observed"], None: "too short to be judged"}
+    return {
+        "energy_j": meter.energy(window["start_s"], window["end_s"]),
+        "energy_status": _statuses(meter),
+        "energy_note": notes[sound["passed"]],
+    }
 
 
 def _check_file(manifest: Json, path: Path) -> None:
@@ -211,13 +218,13 @@ def _sum(values: Iterable[float | None]) -> float | None:
 def _window(meter: _Meter, window: Json, idle_w: Joules) -> Json:
     """One entry of energy.json's "windows"."""
     duration_s = window["end_s"] - window["start_s"]
-    energy_j = meter.energy(window["start_s"], window["end_s"])
+    energy_j, uncertainty_j = meter.window(window["start_s"], window["end_s"])
     loaded = window["phase"] in _LOADED_PHASES
     return {
         **{key: window[key] for key in ("phase", "repeat", "batch", "start_s", "end_s")},
         "duration_s": duration_s,
         "energy_j": energy_j,
-        "uncertainty_j": meter.uncertainty(window["start_s"], window["end_s"]),
+        "uncertainty_j": uncertainty_j,
         "net_energy_j": _net(meter, energy_j, idle_w if loaded else {}, duration_s),
     }
 
@@ -240,7 +247,7 @@ def _run(meter: _Meter, window: Json, measured: Sequence[Json], max_unresolved: 
         "repeat": repeat,
         "duration_s": window["duration_s"],
         "energy_j": window["energy_j"],
-        "uncertainty_j": meter.uncertainty(start_s, end_s),
+        "uncertainty_j": window["uncertainty_j"],
         "net_energy_j": window["net_energy_j"],
     }
     for phase in ("prefill", "decode"):
@@ -304,7 +311,7 @@ def _evaluate(
     if evaluate is None or timeline_path is None:
         return None, []
     timeline = read_timeline(timeline_path, evaluate.get("meters"))
-    meter = _Meter(choose_sources(timeline), boundaries_of(timeline, uses_gpu=False))
+    meter = _Meter.of(timeline, "cpu")
     total = _phase_total(meter, evaluate["windows"], "evaluate")
     if total is None:
         return None, []

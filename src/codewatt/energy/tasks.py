@@ -68,7 +68,7 @@ def shared(
     tasks' figures add up to the energy of the time in which any of them ran.
 
     Args:
-        start_s, end_s: shape (n,), within the series' readings.
+        start_s, end_s: shape (n,), within the series' readings; each end after its start.
 
     Returns:
         Joules, and a bound on what they can be wrong by: shape (n,) each.
@@ -95,7 +95,7 @@ def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> N
     write_rows(path, rows, fields)
 
 
-def read_tasks(path: str | os.PathLike[str]) -> list[Json]:
+def read_task_times(path: str | os.PathLike[str]) -> list[Json]:
     """Rows of tasks.parquet, as far as energy needs them."""
     import pyarrow.parquet as pq
 
@@ -123,11 +123,13 @@ def _figures(
             reasons[i] = reasons[i] or device.unusable(*edges)
         if all(reasons):
             continue
-        # Times that are not covered belong to tasks that were just refused.
-        low_s, high_s = device.t_s[0], device.t_s[-1]
-        found = shared(device, np.clip(start_s, low_s, high_s), np.clip(end_s, low_s, high_s))
-        joules += found[0]
-        bound += found[1]
+        # What lies outside the readings belongs to tasks that were just refused; as far as they
+        # reach inside, they have their share there.
+        inside_s = [np.clip(edge_s, device.t_s[0], device.t_s[-1]) for edge_s in (start_s, end_s)]
+        running = inside_s[1] > inside_s[0]
+        found = shared(device, inside_s[0][running], inside_s[1][running])
+        joules[running] += found[0]
+        bound[running] += found[1]
     return [
         (None, None, reason) if reason else (float(j), float(b), None)
         for j, b, reason in zip(joules, bound, reasons, strict=True)

@@ -19,6 +19,9 @@ from codewatt.energy.validity_power import judge_others, judge_power, judge_shar
 
 Json = dict[str, Any]
 
+#: By which share of a repeat its phases may exceed it, as their edges are taken one by one.
+_OVERLAP = -0.01
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -53,7 +56,7 @@ def judge_cell(cell: Measurement, settings: JudgingSettings) -> list[Json]:
         _idle_steady(cell.baseline, settings),
         _host_idle(timeline, windows, settings),
         *judge_gpu(timeline, sources),
-        judge_share(cell.boundaries, settings),
+        judge_share(cell.boundaries),
         *_phases_sound(cell, settings),
     ]
     for run in cell.runs:
@@ -105,7 +108,10 @@ def _meters_read(generate: Json) -> Json:
 
 def _no_wrap_unseen(generate: Json) -> Json:
     late = sum(n for _, what, n in _failures(generate) if what.startswith("wrap"))
-    detail = "reads of a RAPL counter so late that it may have wrapped more than once since"
+    detail = (
+        "reads of a RAPL counter so late that it may have wrapped more than once since, or of a "
+        "step that no package can draw (it started anew)"
+    )
     return at_most("no_wrap_unseen", "error", late, 0, "reads", detail)
 
 
@@ -251,24 +257,17 @@ def _counters_move(
     sources: Sources, run: Json, start_s: float, end_s: float, settings: JudgingSettings
 ) -> Json:
     """No counter that is read again and again stands still: something is drawn all the time."""
-    still: dict[str, float] = {}
-    for name, source in sources.figures.items():
-        for device, series in source.series.items():
-            if series.kind == "counter":
-                flat_s = series.longest_flat_s(start_s, end_s)
-                still[f"{name} {device}"] = flat_s / max(
-                    settings.max_gap_s, 10 * (series.resolution_s or 0.0)
-                )
-    worst = max(still, key=lambda name: still[name], default=None)
-    return at_most(
-        "counters_move",
-        "error",
-        None if worst is None else still[worst],
-        1.0,
-        f"x {settings.max_gap_s:g} s",
-        "longest time in which a counter stood still" + ("" if worst is None else f": {worst}"),
-        run["repeat"],
-    )
+    still = {
+        f"{name} {device}": (
+            series.longest_flat_s(start_s, end_s),
+            _slowest_s(series.resolution_s, settings),
+        )
+        for name, source in sources.figures.items()
+        for device, series in source.series.items()
+        if series.kind == "counter"
+    }
+    detail = "longest time in which a counter stood still"
+    return _worst_against_its_limit("counters_move", still, detail, run["repeat"], settings)
 
 
 def _no_gaps(
@@ -278,36 +277,51 @@ def _no_gaps(
     settings: JudgingSettings,
 ) -> Json:
     """The sampler was not starved; judged by the component that comes worst against its limit."""
-    limits_s = {n: max(settings.max_gap_s, 10 * s.resolution_s) for n, s in figures.items()}
-    known = {name: gap for name, gap in gaps_s.items() if gap is not None}
-    worst = max(known, key=lambda name: known[name] / limits_s[name], default=None)
-    return at_most(
-        "no_gaps",
-        "error",
-        None if worst is None else known[worst],
-        settings.max_gap_s if worst is None else limits_s[worst],
-        "s",
-        "longest time without a reading" + ("" if worst is None else f": {worst}"),
-        repeat,
-    )
+    known = {
+        name: (gap_s, _slowest_s(figures[name].resolution_s, settings))
+        for name, gap_s in gaps_s.items()
+        if gap_s is not None
+    }
+    detail = "longest time without a reading"
+    return _worst_against_its_limit("no_gaps", known, detail, repeat, settings)
+
+
+def _slowest_s(resolution_s: float | None, settings: JudgingSettings) -> float:
+    """How long a meter may be silent; a slow one for ten of its intervals."""
+    return max(settings.max_gap_s, 10 * (resolution_s or 0.0))
+
+
+def _worst_against_its_limit(
+    name: str,
+    found: Mapping[str, tuple[float, float]],
+    detail: str,
+    repeat: int,
+    settings: JudgingSettings,
+) -> Json:
+    """An error by the one of (observed, limit) in seconds that comes worst; None without any."""
+    worst = max(found, key=lambda key: found[key][0] / found[key][1], default=None)
+    observed_s, limit_s = (None, settings.max_gap_s) if worst is None else found[worst]
+    said = detail if worst is None else f"{detail}: {worst}"
+    return at_most(name, "error", observed_s, limit_s, "s", said, repeat)
 
 
 def _phases_cover(run: Json, settings: JudgingSettings) -> Json:
-    """What a repeat spends outside prefill and decode is the pipeline's own work."""
+    """What a repeat spends outside prefill and decode is the pipeline's own work.
+
+    Less than nothing (but for rounding of the edges) means that they overlap, and joules in both.
+    """
     phases_s = [run["prefill_s"], run["decode_s"]]
     known = None not in phases_s and run["duration_s"] > 0
     outside = 1 - sum(s for s in phases_s if s is not None) / run["duration_s"] if known else None
-    if outside is not None and outside < -0.01:
-        outside = -outside + settings.max_outside_phases  # more than there is: joules counted twice
-    return at_most(
+    return expectation(
         "phases_cover",
         "warning",
+        None if outside is None else _OVERLAP <= outside <= settings.max_outside_phases,
         outside,
-        settings.max_outside_phases,
+        f"{_OVERLAP:g} to {settings.max_outside_phases:g}",
         "share",
-        "share of the repeat outside prefill and decode, the pipeline's own work"
-        if outside is None or outside >= 0
-        else "prefill and decode overlap",
+        "share of the repeat outside prefill and decode, the pipeline's own work; below 0 they "
+        "overlap",
         run["repeat"],
     )
 

@@ -19,6 +19,8 @@ Json = dict[str, Any]
 _POSSIBLE_W = {"gpu": (1.0, 1500.0), "cpu": (0.5, 1000.0), "dram": (0.05, 500.0)}
 #: A GPU's mean over seconds stays this close to its power limit.
 _ABOVE_LIMIT = 1.25
+#: Processors by which a job's CPU time may seem to exceed its machine's.
+_COUNTED_ALIKE = 0.1
 
 
 def judge_power(
@@ -90,7 +92,7 @@ def _codecarbon_agrees(sources: Sources, run: Json, settings: JudgingSettings) -
         )
 
 
-def judge_share(boundaries: Boundaries, settings: JudgingSettings) -> Json:
+def judge_share(boundaries: Boundaries) -> Json:
     """The job holds the whole machine: else the node's figure may hold others' joules."""
     share = boundaries.share
     detail = "share of the machine's processors that the job holds"
@@ -140,10 +142,12 @@ def judge_stolen(
     timeline: Timeline, run: Json, start_s: float, end_s: float, settings: JudgingSettings
 ) -> Json:
     """A hypervisor does not give the machine's processors to others during a repeat."""
+    stolen = _busy_processors(timeline, "stolen_s", start_s, end_s)
+    processors = allocation_of(timeline).get("processors")
     return at_most(
         "not_stolen",
         "warning",
-        _cpu_share(timeline, "stolen_s", start_s, end_s),
+        stolen / processors if stolen is not None and processors else None,
         settings.stolen_share,
         "share",
         "processor time that a hypervisor took, of all processors' time",
@@ -152,22 +156,26 @@ def judge_stolen(
 
 
 def _others_processors(timeline: Timeline, start_s: float, end_s: float) -> float | None:
-    """The machine's CPU time less the job's, a second; None if unknown."""
-    machine = _cpu_share(timeline, "busy_s", start_s, end_s)
-    job = _cpu_share(timeline, "job_busy_s", start_s, end_s)
-    processors = allocation_of(timeline).get("processors")
-    if machine is None or job is None or not processors:
+    """Processors that others than the job keep busy; None if that cannot be told.
+
+    It cannot where the job seems to use more than the machine does: the two were then not
+    counted alike (Linux counts in ticks of 10 ms, which is all that they may differ by).
+    """
+    machine = _busy_processors(timeline, "busy_s", start_s, end_s)
+    job = _busy_processors(timeline, "job_busy_s", start_s, end_s)
+    if machine is None or job is None or job - machine > _COUNTED_ALIKE:
         return None
-    return float(max(machine - job, 0.0) * processors)
+    return max(machine - job, 0.0)
 
 
-def _cpu_share(timeline: Timeline, quantity: str, start_s: float, end_s: float) -> float | None:
-    """CPU seconds of a window over processors times seconds; None if unknown or not covered."""
+def _busy_processors(
+    timeline: Timeline, quantity: str, start_s: float, end_s: float
+) -> float | None:
+    """CPU seconds a second over a window; None if it was not recorded or does not cover it."""
     data = timeline.find("host", "host", quantity).get("machine")
-    processors = allocation_of(timeline).get("processors")
-    if data is None or not processors or end_s <= start_s:
+    if data is None or len(data.t_s) < 2 or end_s <= start_s:
         return None
-    if len(data.t_s) < 2 or not (data.t_s[0] <= start_s and end_s <= data.t_s[-1]):
+    if not (data.t_s[0] <= start_s and end_s <= data.t_s[-1]):
         return None
     at_start, at_end = np.interp([start_s, end_s], data.t_s, data.values)
-    return float((at_end - at_start) / (processors * (end_s - start_s)))
+    return float((at_end - at_start) / (end_s - start_s))

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.columns import CELL, PARTS, TABLES
+from codewatt.analysis.columns import CELL, TABLES
 from codewatt.analysis.tables import to_rows
+from codewatt.energy.boundaries import PARTS
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
 

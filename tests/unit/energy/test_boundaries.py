@@ -1,14 +1,15 @@
 """Node, job and GPU: three boundaries that are never mixed; and what a job holds of a node."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codewatt.config.running import Energy
 from codewatt.energy.allocation import job_allocation
-from codewatt.energy.boundaries import PARTS, Boundaries
+from codewatt.energy.boundaries import BOUNDARIES, PARTS, Boundaries
 
 watts = st.floats(0, 1e6)
 
@@ -61,6 +62,12 @@ def test_a_sum_is_worth_as_much_as_its_worst_part(gpu: str, cpu: str, expected: 
         for name, status in (("gpu", gpu), ("cpu", cpu), ("dram", "measured"))
     }
     assert Boundaries(True, 1.0).status(components)["node"]["status"] == expected
+
+
+def test_a_study_may_choose_every_boundary_that_there_is() -> None:
+    """The study's file is read by a room that may not ask this one."""
+    allowed = get_args(Energy.model_fields["boundary"].annotation)
+    assert allowed == BOUNDARIES
 
 
 def test_a_studys_boundary_decides_what_is_known(bench: Any, measured: Any) -> None:

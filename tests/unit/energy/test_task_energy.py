@@ -78,6 +78,15 @@ def test_a_task_that_is_not_covered_spoils_no_other(rows: Any) -> None:
     assert inside["gpu_j"] == pytest.approx(200)
 
 
+@pytest.mark.parametrize(("start_s", "end_s"), [(900, 950), (1095, 1099)])
+def test_a_task_wholly_outside_the_readings_is_refused_and_spoils_no_other(
+    rows: Any, start_s: float, end_s: float
+) -> None:
+    inside, outside = rows([task(1031, 1033, name="a"), task(start_s, end_s, name="b")])
+    assert inside["gpu_j"] == pytest.approx(600)
+    assert outside["gpu_j"] is None
+
+
 edges = st.floats(0, 100, allow_nan=False).map(lambda t: round(t, 3))
 
 

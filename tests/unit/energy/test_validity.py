@@ -293,3 +293,36 @@ def test_a_job_without_gpu_has_no_expectations_on_one(bench: Any, measured: Meas
     bench.drop("nvml")
     names = {e["name"] for e in measured()["expectations"]}
     assert not names & {"no_mig", "gpu_selected", "gpu_not_shared", "counter_agrees"}
+
+
+def told(cell: dict[str, Any], name: str, repeat: int | None = 1) -> dict[str, Any]:
+    return next(e for e in cell["expectations"] if (e["name"], e["repeat"]) == (name, repeat))
+
+
+def test_what_is_observed_is_what_was_seen(bench: Any, measured: Measured) -> None:
+    overlapping(bench)
+    assert told(measured(), "phases_cover")["observed"] == pytest.approx(-0.75)
+    frozen_package(bench)
+    frozen = told(measured(), "counters_move")
+    assert (frozen["unit"], frozen["limit"]) == ("s", 2.0)
+    assert frozen["observed"] == pytest.approx(16, abs=0.3)
+    assert frozen["detail"].endswith("cpu package-1")
+
+
+def test_a_job_that_seems_busier_than_its_machine_is_not_judged(
+    bench: Any, measured: Measured
+) -> None:
+    key = ("host", "host", "machine", "job_busy_s")
+    t_s, busy_s = bench.series[key]
+    bench.series[key] = (t_s, busy_s * 2)
+    cell = measured()
+    assert told(cell, "node_not_shared")["passed"] is None
+    assert told(cell, "all_checked", None)["observed"] == "node_not_shared"
+
+
+def test_a_phase_too_short_for_every_meter_is_not_called_sound(
+    bench: Any, measured: Measured
+) -> None:
+    load = next(w for w in bench.windows if w["phase"] == "load")
+    load["end_s"] = load["start_s"] + 0.15
+    assert told(measured(), "load_sound", None)["passed"] is None

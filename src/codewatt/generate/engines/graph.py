@@ -18,7 +18,7 @@ from transformers import StopStringCriteria
 from codewatt.errors import CodewattError
 from codewatt.generate.assemble import Generated, completions_of
 from codewatt.generate.base import Batch, Decoding, Engine, InfeasibleError
-from codewatt.generate.static.decode import GreedyDecoder, padded_rows
+from codewatt.generate.static.decode import GreedyDecoder
 
 #: Steps between two looks of the host at which sequences are done; a look waits for the GPU.
 _LOOK_EVERY = 16
@@ -61,19 +61,19 @@ class GraphEngine(Engine):
         """
         if decoding.temperature is not None or decoding.samples != 1:
             raise CodewattError("engine graph: greedy decoding of one sample only")
-        longest = max(len(self._ids(prompt)) for prompts in batches for prompt in prompts)
-        self._make(max(map(len, batches)), longest, decoding, batches[0])
+        encoded = [self._encode(prompts) for prompts in batches]
+        longest = max(batch["input_ids"].shape[1] for batch in encoded)
+        self._make(max(map(len, batches)), longest, decoding, encoded[0])
 
     def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
         """See `Engine.complete`. Times of tokens are the GPU's own, by events."""
         self.synchronise()
         start_s = time.monotonic()
         clock = _Clock(self._cuda, start_s)
-        longest = max(len(self._ids(prompt)) for prompt in prompts)
-        decoder = self._make(len(prompts), longest, decoding, prompts)
+        encoded = self._encode(prompts)
+        decoder = self._make(len(prompts), encoded["input_ids"].shape[1], decoding, encoded)
         with torch.inference_mode():
-            encoded = self._encode(padded_rows(prompts, decoder.batch))
-            decoder.prefill(encoded["input_ids"], encoded["attention_mask"], len(prompts))
+            decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
             clock.tick()
             self._decode(decoder, clock)
         self.synchronise()
@@ -81,7 +81,7 @@ class GraphEngine(Engine):
         steps_s = clock.times()
         generated = Generated(
             decoder.tokens[: len(prompts), : len(steps_s)].tolist(),
-            encoded["attention_mask"][: len(prompts)].sum(dim=1).tolist(),
+            encoded["attention_mask"].sum(dim=1).tolist(),
             start_s,
             [*steps_s, end_s],
         )
@@ -100,9 +100,7 @@ class GraphEngine(Engine):
                 decoder.step()
             clock.tick()
 
-    def _make(
-        self, batch: int, longest: int, decoding: Decoding, prompts: list[str]
-    ) -> GreedyDecoder:
+    def _make(self, batch: int, longest: int, decoding: Decoding, encoded: Any) -> GreedyDecoder:
         """The decoder that holds such a batch; made, and its step captured, if there is none."""
         made = self._decoder
         places = longest + decoding.token_limit
@@ -134,15 +132,14 @@ class GraphEngine(Engine):
                 stops,
             )
             if self._cuda:
-                self._graph = self._capture(decoder, prompts)
+                self._graph = self._capture(decoder, encoded)
         self._decoder, self._decoding = decoder, decoding
         return decoder
 
-    def _capture(self, decoder: GreedyDecoder, prompts: list[str]) -> Any:
-        """The step as a CUDA graph."""
+    def _capture(self, decoder: GreedyDecoder, encoded: Any) -> Any:
+        """The step as a CUDA graph; some prompts fill the buffers first."""
         start_s = time.monotonic()
-        encoded = self._encode(padded_rows(prompts, decoder.batch))
-        decoder.prefill(encoded["input_ids"], encoded["attention_mask"], len(prompts))
+        decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
         with _infeasible_if_it_fails(self.loaded.model):
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
@@ -162,10 +159,6 @@ class GraphEngine(Engine):
     def _encode(self, prompts: list[str]) -> Any:
         encoded = self.loaded.tokenizer(prompts, return_tensors="pt", padding=True)
         return encoded.to(self.loaded.device)
-
-    def _ids(self, prompt: str) -> list[int]:
-        ids: list[int] = self.loaded.tokenizer(prompt)["input_ids"]
-        return ids
 
 
 class _Clock:

@@ -1,6 +1,5 @@
 """One decoding step as a function of buffers: nothing of it runs on the host but its launch."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -52,14 +51,15 @@ class GreedyDecoder:
         self._recent = zeros(batch, stops.maximum_token_len if stops is not None else 1)
         self._cache = fixed_cache(model.config.num_hidden_layers, length, self._place)
 
-    def prefill(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, live: int) -> None:
+    def prefill(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
         """Read the prompts and append their first token.
 
         Args:
-            input_ids, attention_mask: int64 (batch, prompt length), left-padded.
-            live: how many sequences count; the rest fills the batch and is finished at once.
+            input_ids, attention_mask: int64 (rows, prompt length), left-padded. Fewer rows than
+                the batch are filled up with the last one again, which is finished at once.
         """
-        prompt = input_ids.shape[1]
+        live, prompt = input_ids.shape
+        input_ids, attention_mask = (self._filled(rows) for rows in (input_ids, attention_mask))
         positions = attention_mask.cumsum(dim=-1) - 1
         self.finished.fill_(False)
         self.finished[live:] = True
@@ -97,6 +97,10 @@ class GreedyDecoder:
         self._positions.add_(1)
         self._append(logits)
 
+    def _filled(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows up to the batch, the last one again and again."""
+        return torch.cat([rows, rows[-1:].expand(self.batch - len(rows), -1)])
+
     def _append(self, logits: torch.Tensor) -> None:
         """Take the most likely token of the last place; note which sequences that ends."""
         chosen = logits[:, -1].float().argmax(dim=-1)
@@ -109,8 +113,3 @@ class GreedyDecoder:
         if self.stops is not None:
             ended = ended | self.stops(self._recent, None)
         self.finished.logical_or_(ended)
-
-
-def padded_rows(prompts: Sequence[str], batch: int) -> list[str]:
-    """The prompts, filled up to the batch with the last one again."""
-    return [*prompts, *([prompts[-1]] * (batch - len(prompts)))]
