@@ -11,12 +11,11 @@ printed output, copied in resources/published/de_reus_2024_job_steps.csv.
 import argparse
 import csv
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from codewatt.files import atomic_path
+from codewatt.files import write_csv_rows
 
 Row = dict[str, str]
 Config = tuple[str, str, str, str]
@@ -86,17 +85,6 @@ def build(raw: Path, job_steps: Path = JOB_STEPS) -> list[Row]:
         if not run["ear_match"]:
             _take_mean(run, steps)
     return runs
-
-
-def write(rows: Sequence[Row], out: Path) -> None:
-    """Write the rows, atomically."""
-    with (
-        atomic_path(out) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _tables(raw: Path) -> list[Path]:
@@ -188,7 +176,7 @@ def main() -> None:
     parser.add_argument("raw", type=Path, metavar="RAW_DIR")
     parser.add_argument("out", type=Path, metavar="OUT.csv")
     options = parser.parse_args()
-    write(build(options.raw), options.out)
+    write_csv_rows(options.out, COLUMNS, build(options.raw))
 
 
 if __name__ == "__main__":

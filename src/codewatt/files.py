@@ -4,13 +4,14 @@ Every output is written to a temporary name in the same directory and renamed, s
 process that is killed leaves the old file or none, and never half of one.
 """
 
+import csv
 import gzip
 import hashlib
 import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -114,6 +115,20 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         raise CodewattError(f"{path}: no such file") from None
     except (ValueError, EOFError, gzip.BadGzipFile) as error:
         raise CodewattError(f"{path}:{number}: not readable as JSON lines: {error}") from None
+
+
+def write_csv_rows(
+    path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Write rows as CSV with exactly these columns, atomically; None is an empty field.
+
+    Raises:
+        ValueError: a row has a key that is no column.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def describe_files(directory: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:

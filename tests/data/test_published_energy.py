@@ -25,9 +25,15 @@ def tool(repository: Path) -> ModuleType:
 
 
 def test_the_committed_file_is_made_from_the_raw_ones(
-    tool: ModuleType, test_data: Path, repository: Path, tmp_path: Path
+    tool: ModuleType,
+    test_data: Path,
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tool.write(tool.build(test_data / "greenllms"), tmp_path / "made.csv")
+    words = ["published_energy.py", str(test_data / "greenllms"), str(tmp_path / "made.csv")]
+    monkeypatch.setattr(sys, "argv", words)
+    tool.main()
     committed = repository / "resources/published/de_reus_2024_energy.csv"
     assert (tmp_path / "made.csv").read_bytes() == committed.read_bytes()
 

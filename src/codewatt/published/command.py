@@ -1,13 +1,11 @@
 """`codewatt published check`: puts a published study's energy figures to our expectations."""
 
 import argparse
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 from codewatt.errors import CodewattError
-from codewatt.files import atomic_path
-from codewatt.published.check import CheckedRun, check
+from codewatt.files import write_csv_rows
+from codewatt.published.check import check
 from codewatt.published.data import read_runs
 from codewatt.published.render import CSV_COLUMNS, csv_row, render
 
@@ -36,17 +34,6 @@ def run(options: argparse.Namespace) -> int:
         raise CodewattError(f"{path}: no such file; name a copy with --data")
     checked = check(read_runs(path))
     if options.csv is not None:
-        write_csv(checked, options.csv)
+        write_csv_rows(options.csv, CSV_COLUMNS, map(csv_row, checked))
     print(render(checked, by_run=options.runs))
     return 0
-
-
-def write_csv(checked: Sequence[CheckedRun], path: Path) -> None:
-    """Write one row a run, atomically."""
-    with (
-        atomic_path(path) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as stream,
-    ):
-        writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(csv_row(c) for c in checked)
