@@ -58,7 +58,7 @@ def test_stop_strings_end_each_sequence_where_generate_ends_it(loaded):
 def test_an_end_of_sequence_token_ends_one_sequence_and_not_the_others(loaded):
     engine = open_engine("graph", loaded, lambda: None)
     engine.complete(PROMPTS, Decoding(token_limit=20, stop_strings=()))
-    made = loaded.tokenizer.convert_ids_to_tokens(engine._decoder.tokens[0].tolist())
+    made = loaded.tokenizer.convert_ids_to_tokens(engine._decoder.results(1, 20)[0])
     token = next(token for token in made[2:] if token is not None)  # the model knows more ids
     loaded.tokenizer.eos_token, old = token, loaded.tokenizer.eos_token
     try:
@@ -112,8 +112,8 @@ def test_a_sequence_that_has_ended_costs_no_further_steps_when_all_have(starcode
     from codewatt.generate.static.decode import GreedyDecoder
 
     steps = []
-    step = GreedyDecoder.step
-    monkeypatch.setattr(GreedyDecoder, "step", lambda self: steps.append(1) or step(self))
+    step = GreedyDecoder.advance
+    monkeypatch.setattr(GreedyDecoder, "advance", lambda self: steps.append(1) or step(self))
     engine = open_engine("graph", starcoder, lambda: None)
     text = engine.complete(["x"], Decoding(token_limit=20, stop_strings=())).completions[0].text
     assert len(steps) == 19

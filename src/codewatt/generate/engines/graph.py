@@ -2,13 +2,16 @@
 
 transformers' generate() launches some hundred kernels from Python for each token, and at small
 batches the GPU waits for it: what is measured then is the host. Here a step is a graph over
-buffers that never move (static/decode.py); the host launches it, and looks at the batch every few
-steps only. Prompts are read by transformers' own forward. Without a GPU the same step runs as it
-is, so that what it computes can be tested anywhere.
+buffers that never move (static/); the host launches it, and looks at the batch every few steps
+only. Dense architectures run by a plan of joined products and our own kernels, others by
+transformers' forward; the manifest says which and why. Prompts are read by transformers' own
+forward. Without a GPU the same step runs as it is, by torch's functions, so that what it computes
+can be tested anywhere.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,10 +21,14 @@ from transformers import StopStringCriteria
 from codewatt.errors import CodewattError
 from codewatt.generate.assemble import Generated, completions_of
 from codewatt.generate.base import Batch, Decoding, Engine, InfeasibleError
-from codewatt.generate.static.decode import GreedyDecoder
+from codewatt.generate.static.decode import ROOM, GreedyDecoder
+from codewatt.generate.static.operations import Operations
+from codewatt.generate.static.plan import Plan, plan_of
+from codewatt.generate.static.step import ForwardStep, PlannedStep, Step
 
-#: Steps between two looks of the host at which sequences are done; a look waits for the GPU.
-_LOOK_EVERY = 16
+#: Steps between two looks of the host at which sequences are done. The answer is waited for when
+#: the next steps have been launched, so a batch runs less than twice as many past its end.
+_LOOK_EVERY = 8
 #: Places of the cache come in multiples of this.
 _PLACES = 64
 #: Runs of a step before it is captured, as libraries set themselves up at their first calls.
@@ -34,22 +41,33 @@ class GraphEngine(Engine):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._cuda = self.loaded.device == "cuda"
+        self._plan: Plan | str | None = None
+        self._operations = Operations()
         self._decoder: GreedyDecoder | None = None
-        self._graph: Any = None
+        self._advance: Callable[[], None] = _nothing
+        self._look: Callable[[], None] = _nothing
         self._decoding: Decoding | None = None
+        self._places = 0
         self._captures, self._capture_s = 0, 0.0
 
     def describe(self) -> dict[str, Any]:
-        """See `Engine.describe`. capture_s: seconds of all captures; captures: how many."""
+        """See `Engine.describe`.
+
+        step: 'planned', or 'forward' with the reason why there is no plan. capture_s: seconds of
+        all captures, the compiling of kernels among them; captures: how many.
+        """
+        reason = self._plan if isinstance(self._plan, str) else None
         return {
             "name": "graph",
             "attention": self.loaded.model.config._attn_implementation,
             "padding_side": self.loaded.tokenizer.padding_side,
             "torch_threads": torch.get_num_threads(),
-            "captured": self._graph is not None,
+            "step": "forward" if reason else "planned",
+            "step_reason": reason,
+            "captured": self._captures > 0,
             "captures": self._captures,
             "capture_s": self._capture_s,
-            "cache_places": None if self._decoder is None else self._decoder.length,
+            "cache_places": self._places or None,
         }
 
     def prepare(self, batches: Sequence[list[str]], decoding: Decoding) -> None:
@@ -76,39 +94,55 @@ class GraphEngine(Engine):
             decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
             clock.tick()
             self._decode(decoder, clock)
-        self.synchronise()
-        end_s = time.monotonic()
-        steps_s = clock.times()
+            self.synchronise()
+            end_s = time.monotonic()
+            steps_s = clock.times()
+            tokens = decoder.results(len(prompts), len(steps_s))
         generated = Generated(
-            decoder.tokens[: len(prompts), : len(steps_s)].tolist(),
-            encoded["attention_mask"].sum(dim=1).tolist(),
-            start_s,
-            [*steps_s, end_s],
+            tokens, encoded["attention_mask"].sum(dim=1).tolist(), start_s, [*steps_s, end_s]
         )
         completions = completions_of(generated, self.loaded.tokenizer, prompts, decoding)
         return Batch(completions, start_s, steps_s[0], end_s)
 
     def _decode(self, decoder: GreedyDecoder, clock: "_Clock") -> None:
         """Launch steps until all sequences have ended or reached the limit."""
-        look_every = _LOOK_EVERY if self._cuda else 1
-        for number in range(1, decoder.limit):
-            if (number - 1) % look_every == 0 and bool(decoder.finished.all()):
+        every, ahead = (_LOOK_EVERY, 1) if self._cuda else (1, 0)
+        answers = deque([self._ask(decoder)])
+        left = decoder.limit - 1
+        while left > 0:
+            if len(answers) > ahead and answers.popleft()():
                 return
-            if self._graph is not None:
-                self._graph.replay()
-            else:
-                decoder.step()
-            clock.tick()
+            for _ in range(min(every, left)):
+                self._advance()
+                clock.tick()
+            left -= every
+            answers.append(self._ask(decoder))
+
+    def _ask(self, decoder: GreedyDecoder) -> Callable[[], bool]:
+        """Have the batch looked at; the answer (all have ended?) waits for the GPU when called."""
+        self._look()
+        if not self._cuda:
+            return lambda: bool(decoder.all_finished)
+        answer = torch.empty(1, dtype=torch.bool, pin_memory=True)
+        answer.copy_(decoder.all_finished, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+
+        def wait() -> bool:
+            copied.synchronize()
+            return bool(answer)
+
+        return wait
 
     def _make(self, batch: int, longest: int, decoding: Decoding, encoded: Any) -> GreedyDecoder:
         """The decoder that holds such a batch; made, and its step captured, if there is none."""
         made = self._decoder
-        places = longest + decoding.token_limit
+        places = longest + max(decoding.token_limit, ROOM)
         if (
             made is not None
             and self._decoding == decoding
             and batch <= made.batch
-            and places <= made.length
+            and places <= self._places
         ):
             return made
         window = _sliding_window(self.loaded.model.config)
@@ -120,45 +154,67 @@ class GraphEngine(Engine):
         stops = None
         if decoding.stop_strings:
             stops = StopStringCriteria(self.loaded.tokenizer, list(decoding.stop_strings))
-        length = -(-places // _PLACES) * _PLACES
-        self._graph = self._decoder = None  # the old buffers' memory is given back first
+        self._decoder = None  # the old buffers' memory is given back first
+        self._advance = self._look = _nothing
+        start_s = time.monotonic()
+        self._places = -(-places // _PLACES) * _PLACES
         with torch.inference_mode():
             decoder = GreedyDecoder(
                 self.loaded.model,
                 self.loaded.tokenizer,
+                self._step(batch, self._places),
                 batch,
-                length,
                 decoding.token_limit,
                 stops,
+                _LOOK_EVERY if self._cuda else 1,
             )
+            self._advance, self._look = decoder.advance, decoder.look
             if self._cuda:
-                self._graph = self._capture(decoder, encoded)
+                decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
+                with _infeasible_if_it_fails(self.loaded.model):
+                    self._advance = _captured(decoder.advance)
+                    self._look = _captured(decoder.look)
+                self._captures += 1
+                self._capture_s += time.monotonic() - start_s
         self._decoder, self._decoding = decoder, decoding
         return decoder
 
-    def _capture(self, decoder: GreedyDecoder, encoded: Any) -> Any:
-        """The step as a CUDA graph; some prompts fill the buffers first."""
-        start_s = time.monotonic()
-        decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
-        with _infeasible_if_it_fails(self.loaded.model):
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(_RUNS_BEFORE):
-                    decoder.step()
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                decoder.step()
-            graph.replay()
-            torch.cuda.synchronize()
-        self._captures += 1
-        self._capture_s += time.monotonic() - start_s
-        return graph
+    def _step(self, batch: int, places: int) -> Step:
+        """The step of this model; its plan is made at the first call."""
+        model = self.loaded.model
+        if self._plan is None:
+            self._plan = plan_of(model)
+            if self._cuda and isinstance(self._plan, Plan):
+                from codewatt.generate.static.fast import kernels_for
+
+                self._operations = kernels_for(model.device)
+        if isinstance(self._plan, str):
+            return ForwardStep(model, batch, places)
+        return PlannedStep(model, self._plan, self._operations, batch, places)
 
     def _encode(self, prompts: list[str]) -> Any:
         encoded = self.loaded.tokenizer(prompts, return_tensors="pt", padding=True)
         return encoded.to(self.loaded.device)
+
+
+def _captured(work: Callable[[], None]) -> Callable[[], None]:
+    """The launch of a CUDA graph that does what `work` does."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(_RUNS_BEFORE):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    graph.replay()
+    torch.cuda.synchronize()
+    return graph.replay  # type: ignore[no-any-return]
+
+
+def _nothing() -> None:
+    """Before there is a decoder."""
 
 
 class _Clock:

@@ -1,55 +1,63 @@
-"""One decoding step as a function of buffers: nothing of it runs on the host but its launch."""
+"""Greedy decoding as functions of buffers: nothing of it runs on the host but its launch."""
 
 from typing import Any
 
 import torch
 from transformers import StopStringCriteria
 
-from codewatt.generate.static.cache import fixed_cache, reading
+from codewatt.generate.static.cache import reading
+from codewatt.generate.static.step import Step
+
+#: New tokens that there is room for at least: what is run before capturing goes somewhere.
+ROOM = 8
 
 
 class GreedyDecoder:
     """Greedy decoding of a batch of fixed size, step by step, in buffers that never move.
 
-    After `prefill`, each `step` appends a token to every sequence: the argmax of its logits, or
-    padding once it has ended. A sequence ends with the end-of-sequence token or when a stop string
-    is complete, by transformers' own criterion over the last tokens.
+    After `prefill`, each `advance` appends the most likely token to every sequence. `look` finds
+    which of the latest tokens ended a sequence: the end-of-sequence token, or one that completes a
+    stop string by transformers' own criterion. Looking is apart from stepping, as it takes as many
+    kernels as a layer and need not be done at every token: what a sequence got after its end is
+    taken off in `results`.
 
     Args:
         model: a causal language model of transformers; tokenizer: its tokenizer, left-padded.
-        batch: sequences; length: places of the cache, prompt and new tokens together.
-        limit: new tokens at most.
+        step: what computes logits; its cache has room for prompt and new tokens.
+        batch: sequences; limit: new tokens at most.
         stops: the criterion of the stop strings; None without any.
+        looked_at: new tokens that a look sees: at most so many steps may lie between two.
 
     Attributes:
-        tokens: int64 (batch, limit), the new tokens.
-        finished: bool (batch,).
+        all_finished: bool (1,), whether all sequences had ended at the last look.
     """
 
     def __init__(
         self,
         model: Any,
         tokenizer: Any,
+        step: Step,
         batch: int,
-        length: int,
         limit: int,
         stops: StopStringCriteria | None,
+        looked_at: int,
     ) -> None:
-        self.model, self.stops = model, stops
-        self.batch, self.length, self.limit = batch, length, limit
+        self.model, self._step, self._stops = model, step, stops
+        self.batch, self.limit = batch, limit
         self._eos, self._pad = tokenizer.eos_token_id, tokenizer.pad_token_id
         device = model.device
 
-        def zeros(*shape: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
+        def zeros(*shape: int) -> torch.Tensor:
+            return torch.zeros(shape, dtype=torch.int64, device=device)
 
-        self.tokens = zeros(batch, limit)
-        self.finished = zeros(batch, dtype=torch.bool)
-        self._place, self._count = zeros(1), zeros(1)
-        self._latest, self._positions = zeros(batch, 1), zeros(batch, 1)
-        self._mask = zeros(batch, 1, 1, length, dtype=torch.bool)
-        self._recent = zeros(batch, stops.maximum_token_len if stops is not None else 1)
-        self._cache = fixed_cache(model.config.num_hidden_layers, length, self._place)
+        # The end of the prompt and the new tokens behind it: a stop string can begin in the prompt.
+        self._width = stops.maximum_token_len if stops is not None else 1
+        self._history = zeros(batch, self._width + max(limit, ROOM))
+        self._column, self._count, self._latest = zeros(1), zeros(1), zeros(batch)
+        self._lengths = zeros(batch)
+        self.all_finished = zeros(1).bool()
+        self._back = torch.arange(-looked_at, 0, device=device)
+        self._window = torch.arange(1, self._width + 1, device=device)
 
     def prefill(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
         """Read the prompts and append their first token.
@@ -61,55 +69,55 @@ class GreedyDecoder:
         live, prompt = input_ids.shape
         input_ids, attention_mask = (self._filled(rows) for rows in (input_ids, attention_mask))
         positions = attention_mask.cumsum(dim=-1) - 1
-        self.finished.fill_(False)
-        self.finished[live:] = True
-        self.tokens.fill_(self._pad)
+        self._lengths.fill_(self.limit)
+        self._lengths[live:] = 0
+        self._history.fill_(self._pad)
+        width = min(self._width, prompt)
+        self._history[:, self._width - width : self._width] = input_ids[:, -width:]
         self._count.zero_()
-        self._place.fill_(prompt)
-        self._positions.copy_(positions[:, -1:] + 1)
-        self._mask.fill_(False)
-        self._mask[:, 0, 0, :prompt] = attention_mask.bool()
-        width = self._recent.shape[1]
-        self._recent.fill_(self._pad)
-        self._recent[:, -min(width, prompt) :] = input_ids[:, -width:]
-        with reading(self._cache):
+        self._column.fill_(self._width)
+        self._step.place.fill_(prompt - 1)
+        self._step.start.copy_(prompt - attention_mask.sum(dim=-1))
+        with reading(self._step.cache):
             logits = self.model(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
                 position_ids=positions.masked_fill(attention_mask == 0, 0),
-                past_key_values=self._cache,
+                past_key_values=self._step.cache,
                 use_cache=True,
                 logits_to_keep=1,
             ).logits
-        self._append(logits)
+        self._append(logits[:, -1])
 
-    def step(self) -> None:
-        """Append a token to every sequence. Same shapes, same addresses, no host: capturable."""
-        self._mask.index_fill_(3, self._place, True)
-        logits = self.model(
-            input_ids=self._latest,
-            attention_mask=self._mask,
-            position_ids=self._positions,
-            past_key_values=self._cache,
-            use_cache=True,
-        ).logits
-        self._place.add_(1)
-        self._positions.add_(1)
-        self._append(logits)
+    def advance(self) -> None:
+        """Append a token to every sequence; capturable."""
+        self._append(self._step(self._latest))
+
+    def look(self) -> None:
+        """Find the ends among the latest tokens; capturable."""
+        new = (self._count + self._back).clamp_min(0)  # tokens that a look sees twice do no harm
+        windows = self._history[:, new[:, None] + self._window]  # (batch, looked at, width)
+        ended = windows[..., -1] == (-1 if self._eos is None else self._eos)
+        if self._stops is not None:
+            ended = ended | self._stops(windows.flatten(0, 1), None).view(ended.shape)
+        ends = torch.where(ended, new + 1, self.limit).amin(dim=1)
+        torch.minimum(self._lengths, ends, out=self._lengths)
+        self.all_finished.copy_((self._lengths <= self._count).all())
+
+    def results(self, rows: int, count: int) -> list[list[int]]:
+        """The first `count` new tokens of the first sequences, padded after each one's end."""
+        tokens = self._history[:rows, self._width : self._width + count]
+        past = torch.arange(count, device=tokens.device) >= self._lengths[:rows, None]
+        return tokens.masked_fill(past, self._pad).tolist()  # type: ignore[no-any-return]
 
     def _filled(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows up to the batch, the last one again and again."""
         return torch.cat([rows, rows[-1:].expand(self.batch - len(rows), -1)])
 
     def _append(self, logits: torch.Tensor) -> None:
-        """Take the most likely token of the last place; note which sequences that ends."""
-        chosen = logits[:, -1].float().argmax(dim=-1)
-        chosen = torch.where(self.finished, self._pad, chosen)
-        self.tokens.index_copy_(1, self._count, chosen[:, None])
+        """Take the most likely token of each sequence; logits (batch, vocabulary)."""
+        torch.argmax(logits.float(), dim=-1, out=self._latest)
+        self._history.index_copy_(1, self._column, self._latest[:, None])
+        self._column.add_(1)
         self._count.add_(1)
-        self._latest.copy_(chosen[:, None])
-        self._recent.copy_(torch.cat([self._recent[:, 1:], chosen[:, None]], dim=1))
-        ended = torch.zeros_like(self.finished) if self._eos is None else chosen == self._eos
-        if self.stops is not None:
-            ended = ended | self.stops(self._recent, None)
-        self.finished.logical_or_(ended)
+        self._step.place.add_(1)

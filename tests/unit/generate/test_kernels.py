@@ -1,0 +1,149 @@
+"""The kernels compute what torch's functions do; run by Triton's interpreter, without a GPU."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("TRITON_INTERPRET", "1")
+pytest.importorskip("triton", reason="triton is not installed (make dev installs it)")
+
+import torch
+
+from codewatt.generate.static.fast import Kernels
+from codewatt.generate.static.operations import Memory, Operations
+from codewatt.generate.static.plan import Heads, Norm
+from codewatt.generate.static.projections import (
+    Dense,
+    FourBit,
+    Int8,
+    Projection,
+    pack_words,
+    unpack_words,
+)
+
+INPUTS, FEATURES = 96, 40
+
+
+def linear(features, dtype=torch.float32, bias=True):
+    layer = torch.nn.Linear(INPUTS, features, bias=bias, dtype=dtype)
+    return layer.requires_grad_(False)
+
+
+def norms():
+    weight, bias = 1 + torch.randn(INPUTS) / 4, torch.randn(INPUTS) / 4
+    return {
+        "none": None,
+        "layer": Norm(weight, bias, 1e-5, rms=False),
+        "layer without bias": Norm(weight, None, 1e-5, rms=False),
+        "rms": Norm(weight, None, 1e-6, rms=True),
+    }
+
+
+def packed_forms(weight):
+    """The same layer in each form that has a kernel, dequantised into its module."""
+    codes = torch.randint(0, 16, weight.shape)
+    scale = torch.rand(len(weight), INPUTS // 32) / 8
+    words = pack_words(codes, 32)
+    table = torch.linspace(-1, 1, 16) ** 3
+    return {
+        "dense": Dense(weight),
+        "int8": Int8(
+            torch.randint(-128, 128, weight.shape, dtype=torch.int8), torch.rand(len(weight)) / 99
+        ),
+        "int4": FourBit(words, scale, torch.randn(scale.shape) / 9, None, 32),
+        "int4 symmetric": FourBit(words, scale, None, None, 32),
+        "table": FourBit(words, scale, None, table, 32),
+    }
+
+
+def product(form, gated=False, bias=True):
+    layer = linear(FEATURES * (2 if gated else 1), bias=bias)
+    packed = packed_forms(layer.weight.data)[form]
+    layer.weight.data = packed.dequantised()
+    return Projection((layer,), packed, layer.bias, gated)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+FORMS = ("dense", "int8", "int4", "int4 symmetric", "table")
+
+
+def compare(form, norm, *, gated=False, activation=None, bias=True, residual=False):
+    made = product(form, gated, bias)
+    row = torch.randn(1, INPUTS) * 3 + 1
+    settings = {
+        "norm": norms()[norm],
+        "activation": activation,
+        "residual": torch.randn(1, FEATURES) if residual else None,
+    }
+    wanted = Operations().project(Projection(made.modules, None, made.bias, gated), row, **settings)
+    assert wanted.shape == (1, FEATURES)
+    found = Kernels().project(made, row, **settings)
+    torch.testing.assert_close(found, wanted, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("norm", list(norms()))
+@pytest.mark.parametrize("form", FORMS)
+def test_a_product_behind_a_norm(form, norm):
+    compare(form, norm)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_gated_product(form):
+    compare(form, "rms", gated=True, activation="silu", bias=False)
+    compare(form, "layer", gated=True, activation="gelu")
+
+
+@pytest.mark.parametrize("activation", ["gelu_tanh", "gelu", "silu", "relu"])
+def test_an_activation(activation):
+    compare("dense", "layer", activation=activation)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_residual_is_added(form):
+    compare(form, "none", residual=True)
+    compare(form, "none", residual=True, bias=False)
+
+
+def test_words_hold_the_codes():
+    codes = torch.randint(0, 16, (5, 128), dtype=torch.uint8)
+    for group in (32, 64, 128):
+        words = pack_words(codes, group)
+        assert words.dtype == torch.int32
+        assert torch.equal(unpack_words(words, group), codes)
+    # Nibble j of a group's word c is the group's element j * group / 8 + c.
+    assert (int(pack_words(codes, 32)[0, 1]) >> 4) & 15 == int(codes[0, 5])
+
+
+LAYOUTS = {
+    "grouped": Heads(6, 2, 20, (0, 20), (120, 20), (160, 20), 20, 20**-0.5),
+    "one head each, partly rotated": Heads(3, 3, 16, (0, 16), (48, 16), (96, 16), 8, 0.25),
+    "by head": Heads(3, 3, 16, (0, 48), (16, 48), (32, 48), 4, 0.25),
+}
+
+
+@pytest.mark.parametrize("place", [9, 63, 64, 200])
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+@pytest.mark.parametrize("blocks", [1, 256])
+def test_attention(layout, place, blocks, monkeypatch):
+    monkeypatch.setattr("codewatt.generate.static.fast._BLOCKS", blocks)
+    heads, batch, places = LAYOUTS[layout], 3, 256
+    elements = (heads.heads + 2 * heads.kv_heads) * heads.size
+    angles = torch.randn(places, heads.rotary // 2).repeat(1, 2)
+    start = torch.tensor([0, 5, place])  # the last one sees itself alone
+    memory = Memory(angles.cos(), angles.sin(), torch.tensor([place]), start)
+    shape = (batch, heads.kv_heads, places, heads.size)
+    keys, values = torch.randn(shape), torch.randn(shape)
+    qkv = torch.randn(batch, elements)
+    caches = [(keys.clone(), values.clone()) for _ in range(2)]
+    operations = Kernels()
+    wanted = Operations().attend(qkv, heads, memory, *caches[0])
+    found = operations.attend(qkv, heads, memory, *caches[1])
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(caches[1], caches[0])
+    assert not torch.equal(caches[1][0], keys)
+    again = operations.attend(qkv, heads, memory, *caches[1])  # what joins the splits is reset
+    torch.testing.assert_close(again, wanted, rtol=1e-5, atol=1e-5)
