@@ -12,7 +12,6 @@ m the mean, s the deviation, W (g (x - m) / s + b) = (W (g x) - m (W g)) / s + W
 W b are known beforehand.
 """
 
-from typing import Any
 
 import triton
 import triton.language as tl
@@ -22,12 +21,12 @@ DENSE, INT8 = tl.constexpr(0), tl.constexpr(1)
 
 
 @triton.jit
-def _tanh(x: Any) -> Any:
+def _tanh(x):
     return 2 * tl.sigmoid(2 * x) - 1
 
 
 @triton.jit
-def _activated(x: Any, activation: tl.constexpr) -> Any:
+def _activated(x, activation: tl.constexpr):
     if activation == "gelu_tanh":
         return 0.5 * x * (1 + _tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
     if activation == "gelu":
@@ -40,7 +39,7 @@ def _activated(x: Any, activation: tl.constexpr) -> Any:
 
 
 @triton.jit
-def _moments(s1: Any, s2: Any, inputs: tl.constexpr, eps: tl.constexpr, norm: tl.constexpr) -> Any:
+def _moments(s1, s2, inputs: tl.constexpr, eps: tl.constexpr, norm: tl.constexpr):
     """Mean and inverse deviation from the sums of x and x^2."""
     mean = 0.0
     inverse = 1.0
@@ -52,9 +51,9 @@ def _moments(s1: Any, s2: Any, inputs: tl.constexpr, eps: tl.constexpr, norm: tl
 
 @triton.jit
 def _finish(
-    total: Any, rows: Any, inside: Any, mean: Any, inverse: Any, sums: Any, bias: Any,
+    total, rows, inside, mean, inverse, sums, bias,
     norm: tl.constexpr, has_bias: tl.constexpr,
-) -> Any:  # fmt: skip
+):  # fmt: skip
     """A product's row with its norm and bias put in."""
     if norm == LAYER_NORM:
         total = (total - mean * tl.load(sums + rows, mask=inside, other=0.0)) * inverse
@@ -81,6 +80,11 @@ def product(
     gate = tl.zeros([ROWS, COLUMNS], tl.float32)
     s1 = tl.zeros([COLUMNS], tl.float32)
     s2 = tl.zeros([COLUMNS], tl.float32)
+    # Weights do not depend on the kernel before: the first are asked for while that one ends.
+    mask = inside[:, None] & (tl.arange(0, COLUMNS) < inputs)[None, :]
+    early = tl.load(
+        w + at + tl.arange(0, COLUMNS)[None, :], mask=mask, other=0, eviction_policy="evict_first"
+    )
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
@@ -90,9 +94,12 @@ def product(
             mask = inside[:, None]
         else:
             mask = inside[:, None] & (columns < inputs)[None, :]
-        weight = tl.load(
-            w + at + columns[None, :], mask=mask, other=0, eviction_policy="evict_first"
-        )
+        if first == 0:
+            weight = early
+        else:
+            weight = tl.load(
+                w + at + columns[None, :], mask=mask, other=0, eviction_policy="evict_first"
+            )
         value = tl.load(x + columns, mask=columns < inputs, other=0.0).to(tl.float32)
         if norm != NO_NORM:
             if norm == LAYER_NORM:
@@ -121,6 +128,14 @@ def product(
 
 
 @triton.jit
+def _number(word, nibble: tl.constexpr):
+    """A nibble times 16^(nibble % 4): read in place, so that only half of them are shifted."""
+    half = word if nibble < 4 else (word >> 16)
+    exact = (half & (15 << (4 * (nibble % 4)))) | 0x4B000000
+    return exact.to(tl.float32, bitcast=True) - 8388608.0
+
+
+@triton.jit
 def product_four_bit(
     x, words, scale, zero, table, sums, bias, gamma, residual, out,
     features: tl.constexpr, inputs: tl.constexpr, eps: tl.constexpr, group: tl.constexpr,
@@ -143,6 +158,9 @@ def product_four_bit(
     gate = tl.zeros([ROWS, COLUMNS], tl.float32)
     s1 = tl.zeros([COLUMNS], tl.float32)
     s2 = tl.zeros([COLUMNS], tl.float32)
+    at_early = rows.to(tl.int64)[:, None] * words_a_row + tl.arange(0, COLUMNS)[None, :]
+    mask = inside[:, None] & (tl.arange(0, COLUMNS) < words_a_row)[None, :]
+    early = tl.load(words + at_early, mask=mask, other=0, eviction_policy="evict_first")
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
@@ -151,7 +169,10 @@ def product_four_bit(
         there = column < words_a_row
         mask = inside[:, None] & there[None, :]
         at = rows.to(tl.int64)[:, None] * words_a_row + column[None, :]
-        word = tl.load(words + at, mask=mask, other=0, eviction_policy="evict_first")
+        if first == 0:
+            word = early
+        else:
+            word = tl.load(words + at, mask=mask, other=0, eviction_policy="evict_first")
         at_scale = rows[:, None] * groups + (column // words_a_group)[None, :]
         factor = tl.load(scale + at_scale, mask=mask, other=0.0).to(tl.float32)
         if has_zero:
@@ -187,16 +208,10 @@ def product_four_bit(
                 if gated:
                     dot2 += tl.load(table + ((word2 >> (4 * nibble)) & 15)) * value[None, :]
             else:
-                # Four nibbles are read in place, as multiples of a power of sixteen.
-                place: tl.constexpr = 4 * (nibble % 4)
-                half = word if nibble < 4 else (word >> 16)
-                number = ((half & (15 << place)) | 0x4B000000).to(tl.float32, bitcast=True)
-                scaled = value * (1.0 / (1 << place))
-                dot += (number - 8388608.0) * scaled[None, :]
+                scaled = value * (1.0 / (1 << (4 * (nibble % 4))))
+                dot += _number(word, nibble) * scaled[None, :]
                 if gated:
-                    half = word2 if nibble < 4 else (word2 >> 16)
-                    number = ((half & (15 << place)) | 0x4B000000).to(tl.float32, bitcast=True)
-                    dot2 += (number - 8388608.0) * scaled[None, :]
+                    dot2 += _number(word2, nibble) * scaled[None, :]
         if not has_table:
             dot -= 8.0 * total_x[None, :]
             if gated:
@@ -221,8 +236,8 @@ def product_four_bit(
 
 
 @triton.jit
-def _rotated(base: Any, offsets: Any, inside: Any, cos: Any, sin: Any, d: Any, partner: Any,
-             turned: Any, sign: Any) -> Any:  # fmt: skip
+def _rotated(base, offsets, inside, cos, sin, d, partner,
+             turned, sign):  # fmt: skip
     """Heads' elements, the leading ones rotated; offsets (..., size)."""
     own = tl.load(base + offsets + d, mask=inside, other=0.0).to(tl.float32)
     other = tl.load(base + offsets + partner, mask=inside & turned, other=0.0).to(tl.float32)
