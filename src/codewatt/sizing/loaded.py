@@ -1,5 +1,6 @@
 """The bytes of weights that a step of a loaded model must read, asked of the model itself."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,12 +27,11 @@ def step_weight_bytes(model: Any, architecture: Architecture | None = None) -> i
     for name, tensor in _tensors(model):
         if tensor is not table:
             found.setdefault(id(tensor), (name, tensor))
-    return round(
-        sum(
-            tensor.numel() * tensor.element_size() * (share if ".experts." in name else 1)
-            for name, tensor in found.values()
-        )
+    sizes = (
+        tensor.numel() * tensor.element_size() * (share if ".experts." in name else 1.0)
+        for name, tensor in found.values()
     )
+    return round(math.fsum(sizes))
 
 
 def _unshared_embedding(model: Any) -> Any:

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def _matrix_rate(device: str, dtype: str, edges: tuple[int, ...]) -> tuple[float
     for edge in edges:
         matrix = torch.ones(edge, edge, dtype=getattr(torch, dtype), device=device)
         result = torch.empty_like(matrix)
-        seconds = _seconds(device, lambda a=matrix, b=result: torch.mm(a, a, out=b))
+        seconds = _seconds(device, partial(torch.mm, matrix, matrix, out=result))
         seconds()  # libraries set themselves up
         if edge == edges[-1] or seconds() > _CPU_PRODUCT_S:
             break
