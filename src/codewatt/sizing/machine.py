@@ -19,7 +19,10 @@ _CACHES = "cpu0/cache/index*/size"
 _FREE_SHARE = 0.25
 #: Copied at a time on a CPU: at least, and at most for the sake of time.
 _CPU_COPY_BYTES = (128 * _MIB, 512 * _MIB)
-_COPIES, _PRODUCTS = 5, 5
+#: A GPU works so long before it counts, as its clocks rise from rest; a CPU does it once.
+_GPU_WARM_S = 0.05
+#: Times that the median is taken of.
+_GPU_TIMES, _CPU_TIMES = 10, 5
 #: Edges of the square matrices that are multiplied.
 _GPU_EDGE = 8192
 _CPU_EDGES = (128, 256, 512, 1024)
@@ -85,24 +88,35 @@ def _bandwidth(device: str, copied_bytes: int) -> float:
 
     source = torch.ones(copied_bytes, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)  # written, so that its pages are there
-    seconds = _seconds(device, lambda: target.copy_(source))
-    seconds_each = [seconds() for _ in range(_COPIES + 1)][1:]
-    return 2 * copied_bytes / statistics.median(seconds_each)
+    return 2 * copied_bytes / _median_s(device, _seconds(device, lambda: target.copy_(source)))
 
 
 def _matrix_rate(device: str, dtype: str, edges: tuple[int, ...]) -> tuple[float, int]:
     """(operations a second, edge) of the largest product of `edges` that is quick enough."""
     import torch
 
+    generator = torch.Generator(device).manual_seed(0)  # the run's own draws stay as they are
     for edge in edges:
-        matrix = torch.ones(edge, edge, dtype=getattr(torch, dtype), device=device)
+        # Random: a product of constants draws less power, and so runs at higher clocks.
+        matrix = torch.randn(
+            edge, edge, dtype=getattr(torch, dtype), device=device, generator=generator
+        )
         result = torch.empty_like(matrix)
         seconds = _seconds(device, partial(torch.mm, matrix, matrix, out=result))
         seconds()  # libraries set themselves up
-        if edge == edges[-1] or seconds() > _CPU_PRODUCT_S:
+        if edge == edges[-1] or min(seconds() for _ in range(3)) > _CPU_PRODUCT_S:
             break
-    taken_s = statistics.median(seconds() for _ in range(_PRODUCTS))
-    return 2 * edge**3 / taken_s, edge
+    return 2 * edge**3 / _median_s(device, seconds), edge
+
+
+def _median_s(device: str, seconds: Callable[[], float]) -> float:
+    """The median of several, once the device is at work."""
+    start_s = time.perf_counter()
+    seconds()
+    while device == "cuda" and time.perf_counter() - start_s < _GPU_WARM_S:
+        seconds()
+    times = _GPU_TIMES if device == "cuda" else _CPU_TIMES
+    return statistics.median(seconds() for _ in range(times))
 
 
 def _seconds(device: str, work: Callable[[], Any]) -> Callable[[], float]:
