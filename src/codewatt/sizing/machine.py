@@ -26,8 +26,9 @@ _GPU_TIMES, _CPU_TIMES = 10, 5
 #: Edges of the square matrices that are multiplied.
 _GPU_EDGE = 8192
 _CPU_EDGES = (128, 256, 512, 1024)
-#: A larger product is tried on a CPU while the last one took less than this.
-_CPU_PRODUCT_S = 0.01
+#: A larger product is tried on a CPU while the last one took less than this: more than what a
+#: thread waits for its turn, so that a busy machine is not judged by the smallest product.
+_CPU_PRODUCT_S = 0.03
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _matrix_rate(device: str, dtype: str, edges: tuple[int, ...]) -> tuple[float
         result = torch.empty_like(matrix)
         seconds = _seconds(device, partial(torch.mm, matrix, matrix, out=result))
         seconds()  # libraries set themselves up
-        if edge == edges[-1] or min(seconds() for _ in range(3)) > _CPU_PRODUCT_S:
+        if edge == edges[-1] or min(seconds() for _ in range(2)) > _CPU_PRODUCT_S:
             break
     return 2 * edge**3 / _median_s(device, seconds), edge
 
