@@ -1,6 +1,4 @@
-"""The machine's rates are taken for real, quickly, and what has no memory is absent."""
-
-import time
+"""The machine's rates are taken for real, and what has no memory is absent."""
 
 import pytest
 
@@ -9,10 +7,8 @@ from codewatt.sizing.machine import MachineRates, measure_machine
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_rates_are_possible_ones_and_quickly_taken(dtype):
-    start_s = time.monotonic()
+def test_rates_are_possible_ones(dtype):
     rates = measure_machine("cpu", dtype)
-    assert time.monotonic() - start_s < 5  # about 0.3 s alone; other jobs may be running
     assert 1e8 < rates.bandwidth_bytes_per_s < 1e13
     assert 1e7 < rates.matrix_operations_per_s < 1e15
     assert rates.matrix_dtype == dtype
