@@ -1,4 +1,4 @@
-# A variant completes a benchmark's prompts, metered: load, idle, warm-up, repeats, idle.
+# A variant completes a benchmark's prompts, metered: load, idle, probe, warm-up, repeats, idle.
 
 
 rule generate:

@@ -33,7 +33,10 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Completion:
-    """One completion; times are CLOCK_MONOTONIC seconds."""
+    """One completion; times are CLOCK_MONOTONIC seconds.
+
+    tokens: the new tokens' ids, `new_tokens` of them, an end-of-sequence token among them.
+    """
 
     prompt_index: int
     sample: int
@@ -44,6 +47,7 @@ class Completion:
     first_token_s: float
     end_s: float
     stop_reason: StopReason
+    tokens: list[int]
 
 
 @dataclass(frozen=True)

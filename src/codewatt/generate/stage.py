@@ -15,6 +15,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
 from codewatt.generate.base import Decoding, Engine, InfeasibleError, open_engine
 from codewatt.generate.records import Measured, write_completions, write_task_records
+from codewatt.generate.roofline import describe_roofline
 from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
 
 _LOG = logging.getLogger(__name__)
@@ -129,13 +130,15 @@ class _Run:
         )
 
     def measure(self) -> tuple[list[Measured], dict[str, Any]]:
-        """Load, rest, warm up, repeat, rest. Returns completions and what the model is."""
+        """Load, rest, probe, warm up, repeat, rest. Returns completions and what the model is."""
         with self.phases.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
         with self.phases.window("load"):
             loaded = self._load()
         with self.phases.window("idle_loaded"):
             time.sleep(self.idle_s)
+        with self.phases.window("probe"):  # what it draws is in no other window
+            roofline = describe_roofline(loaded)
         engine = open_engine(self.engine_name, loaded, self.synchronise)
         self._seed(0)
         with self.phases.window("warmup"):
@@ -147,7 +150,11 @@ class _Run:
         ]
         with self.phases.window("idle_after"):
             time.sleep(self.idle_s)
-        return completions, {"model": self._describe(loaded), "engine": engine.describe()}
+        return completions, {
+            "model": self._describe(loaded),
+            "engine": engine.describe(),
+            "roofline": roofline,
+        }
 
     def _load(self) -> Loaded:
         weights = self.variant["weights"]
