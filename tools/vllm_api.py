@@ -96,12 +96,14 @@ def _described(node: ast.ClassDef, methods: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _set_on_self(function: ast.FunctionDef | None) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(function) if function else ():
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            if isinstance(node.value, ast.Name) and node.value.id == "self":
-                found.add(node.attr)
-    return found
+    return {
+        node.attr
+        for node in (ast.walk(function) if function else ())
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
 
 
 def _parameters(arguments: ast.arguments) -> dict[str, Any]:

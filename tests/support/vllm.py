@@ -235,9 +235,7 @@ class _Request:
             token = int(places[torch.multinomial(ordered, 1, generator=self.generator)])
         self.tokens.append(token)
         length = len(self.prompt) + len(self.tokens)
-        if token in self.ends:
-            self.reason = "stop"
-        elif self._stop_string():
+        if token in self.ends or self._stop_string():
             self.reason = "stop"
         elif len(self.tokens) >= self.parameters.max_tokens or length >= self.llm._max_model_len:
             self.reason = "length"

@@ -94,8 +94,8 @@ class Engine(ABC):
         self.loaded = loaded
         self.synchronise = synchronise
 
-    @classmethod
-    def check(cls) -> None:  # noqa: B027
+    @classmethod  # noqa: B027
+    def check(cls) -> None:
         """See that what this engine runs on is installed, and import it; before any window.
 
         Raises:

@@ -123,7 +123,9 @@ class VllmEngine(Engine):
         start_s = time.monotonic()
         encoded = _encode(self.loaded.tokenizer, prompts)
         # A request for each sample: one request of n samples has the times of the last one only.
-        rows = [(index, sample) for index in range(len(prompts)) for sample in range(decoding.samples)]
+        rows = [
+            (index, sample) for index in range(len(prompts)) for sample in range(decoding.samples)
+        ]
         requests = self.loaded.model.generate(
             [{"prompt_token_ids": encoded[index]} for index, _ in rows],
             self._parameters(len(rows), decoding),
