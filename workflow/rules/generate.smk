@@ -20,7 +20,7 @@ rule generate:
     log:
         paths.log("generate", "{cell}"),
     conda:
-        "../../envs/codewatt.yaml"
+        lambda wildcards: engine_environment(grid.cell(wildcards.cell).engine)
     threads: measured_threads()
     resources:
         **on_gpu_node(),

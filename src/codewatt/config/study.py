@@ -12,7 +12,7 @@ from codewatt.config.models import Model
 from codewatt.config.running import Baseline, Decoding, Energy, Evaluation
 
 PromptStyle = Literal["stripped", "as_is"]
-Engine = Literal["transformers", "graph"]
+Engine = Literal["transformers", "graph", "vllm"]
 AXES = (
     "model",
     "prune",
@@ -51,7 +51,14 @@ class Study(Strict):
     )
     token_limits: list[PositiveInt] = Field(min_length=1, description="New tokens per task.")
     batch_sizes: list[PositiveInt] = Field([1], min_length=1)
-    engines: list[Engine] = Field(["transformers"], min_length=1)
+    engines: list[Engine] = Field(
+        ["transformers"],
+        min_length=1,
+        description=(
+            "'transformers' is its generate(); 'graph' launches each greedy step as one CUDA "
+            "graph; 'vllm' is vLLM, in an environment of its own (docs/engines.md)."
+        ),
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="'auto' takes the GPU if there is one; what was taken is recorded."
     )

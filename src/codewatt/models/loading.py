@@ -10,7 +10,10 @@ from codewatt.files import check_files
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in evaluation mode on its device, with its tokenizer (left-padded)."""
+    """A model in evaluation mode on its device, with its tokenizer (left-padded).
+
+    `model` is transformers' own, or what an engine made that loads for itself.
+    """
 
     model: Any
     tokenizer: Any
@@ -64,14 +67,14 @@ def load_model(
             another shape (transformers would fill them with random values and go on).
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     if files is not None:
         check_files(directory, files)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer = load_tokenizer(directory)
         model, info = AutoModelForCausalLM.from_pretrained(
             directory,
             dtype=getattr(torch, dtype),
@@ -90,7 +93,19 @@ def load_model(
             raise CodewattError(
                 f"{directory}: {len(found)} {what.replace('_', ' ')} on loading, e.g. {found[0]}"
             )
+    return Loaded(model.eval(), tokenizer, device, dtype)
+
+
+def load_tokenizer(directory: str | Path) -> Any:
+    """The tokenizer of a save_pretrained directory, padding on the left.
+
+    Raises:
+        OSError, ValueError: transformers' own, if there is none.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Loaded(model.eval(), tokenizer, device, dtype)
+    return tokenizer

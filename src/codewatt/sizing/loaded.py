@@ -1,7 +1,7 @@
 """The bytes of weights that a step of a loaded model must read, asked of the model itself."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from codewatt.sizing.architecture import Architecture
@@ -19,14 +19,33 @@ def step_weight_bytes(model: Any, architecture: Architecture | None = None) -> i
         model: a causal language model of transformers.
         architecture: of its configuration; without one all experts count.
     """
+    table = _unshared_embedding(model)
+    return _bytes((pair for pair in _tensors(model) if pair[1] is not table), architecture)
+
+
+def step_parameter_bytes(model: Any, architecture: Architecture, element_bytes: int) -> int:
+    """The same for a model that is not transformers' own: any module whose weights are parameters.
+
+    Buffers do not count: they hold such things as every position's rotation, of which a step reads
+    a few rows.
+
+    Args:
+        model: a torch.nn.Module; names of routed experts' parameters hold ".experts.".
+        architecture: of its configuration.
+        element_bytes: of a number in the input embedding.
+    """
+    table_bytes = 0 if architecture.tied else architecture.input_embedding * element_bytes
+    return _bytes(model.named_parameters(), architecture) - table_bytes
+
+
+def _bytes(tensors: Iterable[tuple[str, Any]], architecture: Architecture | None) -> int:
+    """Of named tensors, each once; of routed experts the share that one token is sent to."""
     share = 1.0
     if architecture is not None and architecture.experts and architecture.active_experts:
         share = architecture.active_experts / architecture.experts
-    table = _unshared_embedding(model)
     found: dict[int, tuple[str, Any]] = {}
-    for name, tensor in _tensors(model):
-        if tensor is not table:
-            found.setdefault(id(tensor), (name, tensor))
+    for name, tensor in tensors:
+        found.setdefault(id(tensor), (name, tensor))
     sizes = (
         tensor.numel() * tensor.element_size() * (share if ".experts." in name else 1.0)
         for name, tensor in found.values()

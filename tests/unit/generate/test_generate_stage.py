@@ -8,6 +8,7 @@ import pytest
 from codewatt.benchmarks.base import Task, write_tasks
 from codewatt.files import describe_files, write_json
 from codewatt.generate import roofline
+from codewatt.generate.base import open_engine
 from codewatt.generate.stage import CellFiles, generate_cell
 from codewatt.models.loading import load_model
 from codewatt.sizing.architecture import architecture_of
@@ -83,7 +84,7 @@ def test_each_row_keeps_its_tokens(cell):
 def test_a_model_of_unknown_size_has_a_machine_and_the_reason(tiny_model, monkeypatch):
     loaded = load_model(tiny_model("phi"), dtype="float32", device="cpu")
     monkeypatch.setattr(type(loaded.model.config), "model_type", "novel")
-    described = roofline.describe_roofline(loaded)
+    described = roofline.describe_roofline(open_engine("transformers", loaded, lambda: None))
     assert described["demand"] is None
     assert described["reason"].startswith("model type 'novel': its size is not known")
     assert described["machine"]["matrix_operations_per_s"] > 0

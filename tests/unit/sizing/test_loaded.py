@@ -4,7 +4,7 @@ import pytest
 
 from codewatt.models.loading import load_model
 from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import step_weight_bytes
+from codewatt.sizing.loaded import step_parameter_bytes, step_weight_bytes
 
 
 def weights(path, dtype="float32", quantisation=None):
@@ -36,6 +36,13 @@ def test_of_experts_those_of_one_token_are_read(tiny_model):
     assert step_weight_bytes(model, counted) == read
     more = 4 * (counted.parameters - counted.active_parameters)
     assert step_weight_bytes(model) == read + more
+
+
+@pytest.mark.parametrize("model_type", ["llama", "starcoder2", "deepseek_v2"])
+def test_parameters_alone_are_the_same_less_the_buffers(tiny_model, model_type):
+    model, counted = weights(tiny_model(model_type), "bfloat16")
+    read = step_weight_bytes(model, counted) - buffers(model)
+    assert step_parameter_bytes(model, counted, 2) == read
 
 
 @pytest.mark.parametrize("double", [False, True])
