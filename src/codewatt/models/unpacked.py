@@ -29,8 +29,8 @@ class Int8Weight:
 class Int4Weight:
     """weight[o, i] = (codes[o, i] - 8) * scales[o, g] + offsets[o, g], with g = i // group_size.
 
-    That is tinygemm's own form and exact: offsets are what the kernels add, in weights' units, not
-    in codes'. `zero_points` has the other usual form.
+    That is tinygemm's own form: offsets are what the kernels add, in weights' units, not in codes'.
+    Nothing is rounded on the way here. `zero_points` has the other usual form.
 
     codes: uint8 (out, in), 0..15, one a byte; scales and offsets: (out, in / group_size) in the
     compute dtype (bfloat16 on a GPU). All on the layer's device, without padding.
@@ -63,7 +63,8 @@ class Int4Weight:
 def unpack(linear: Any) -> Int8Weight | Int4Weight:
     """The plain content of a linear layer that torchao quantised (a bias stays where it is).
 
-    Works where the layer runs: int4 is read through the device's own kernel.
+    Works where the layer runs: int4 is read through the device's own kernel. The int8 codes are
+    the layer's own memory, everything else is a copy.
 
     Args:
         linear: an nn.Linear with one of the weights that `codewatt.quantise.torchao` makes.

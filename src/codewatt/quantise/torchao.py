@@ -34,7 +34,7 @@ class TorchAo(Quantiser):
 
     def import_libraries(self) -> None:
         """See `Quantiser.import_libraries`."""
-        import torchao.quantization  # noqa: F401
+        import torchao.prototype.quantization.int4  # noqa: F401
         import transformers.modeling_utils  # noqa: F401
 
     def quantise(

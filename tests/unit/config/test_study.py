@@ -31,6 +31,8 @@ GOOD = {
     "baseline": {"precision": "fp32", "prune": "full"},
 }
 
+TORCHAO = {"id": "nf4", "method": "torchao"}
+
 
 def _changed(path, value):
     """The good study with one key set (or removed, with value `...`)."""
@@ -83,6 +85,26 @@ BAD = {
         ("precisions", 1, "outlier_threshold"),
         3.0,
         "precisions[1]: outlier_threshold is for int8, not nf4",
+    ),
+    "torchao's groups of int8": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "int8", "compute_dtype": "float32", "group_size": 32},
+        "precisions[1]: group_size is for int4, not int8",
+    ),
+    "torchao's int8 that overflows": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "int8", "compute_dtype": "float16"},
+        "precisions[1]: compute_dtype float16 overflows with int8; allowed: float32, bfloat16",
+    ),
+    "torchao's group of no kernel": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "int4", "compute_dtype": "float32", "group_size": 48},
+        "precisions[1].group_size: 48 is not allowed; allowed: 32, 64, 128 or 256",
+    ),
+    "torchao's type of another method": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "nf4", "compute_dtype": "float32"},
+        "precisions[1].quant_type: 'nf4' is not allowed; allowed: 'int8' or 'int4'",
     ),
     "greedy samples": (
         ("decoding",),
