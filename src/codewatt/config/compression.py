@@ -52,7 +52,9 @@ class TorchAo(Entry):
             raise ValueError("group_size is for int4, not int8")
         if self.quant_type == "int8" and self.compute_dtype == "float16":
             # torchao multiplies by the codes (up to 127) and applies the scales afterwards.
-            raise ValueError("compute_dtype float16 overflows with int8; allowed: float32, bfloat16")
+            raise ValueError(
+                "compute_dtype float16 overflows with int8; allowed: float32, bfloat16"
+            )
         return self
 
     def refusal(self, device: str) -> str | None:

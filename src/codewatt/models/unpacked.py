@@ -104,9 +104,7 @@ def unpack(linear: Any) -> Int8Weight | Int4Weight:
     codes = codes_by_product(product, padded_in, dtype, packed.device)
     groups = in_features // group_size
     scales, offsets = scale_and_zero[:groups, :out_features].permute(2, 1, 0).contiguous()
-    return Int4Weight(
-        codes[:out_features, :in_features].contiguous(), scales, offsets, group_size
-    )
+    return Int4Weight(codes[:out_features, :in_features].contiguous(), scales, offsets, group_size)
 
 
 def codes_by_product(

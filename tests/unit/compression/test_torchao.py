@@ -68,7 +68,11 @@ def test_torchao_models_are_smaller_close_but_not_equal(tiny_model, tmp_path, ar
 
 @pytest.mark.parametrize(
     ("architecture", "kind"),
-    [*(("starcoder2", kind) for kind in SETTINGS), ("deepseek_v2", "int8"), ("deepseek_v2", "int4")],
+    [
+        *(("starcoder2", kind) for kind in SETTINGS),
+        ("deepseek_v2", "int8"),
+        ("deepseek_v2", "int4"),
+    ],
 )
 def test_reloaded_models_answer_as_before_saving(
     tiny_model, tmp_path, monkeypatch, architecture, kind
@@ -161,7 +165,9 @@ def test_settings_without_a_kernel_are_one_line(tiny_model, tmp_path):
 def test_an_unquantised_layer_is_not_counted_as_quantised(tiny_model):
     source = tiny_model("starcoder2")
     model = load_model(source, dtype="float32", device="cpu").model
-    with pytest.raises(CodewattError, match=r"q_proj: torchao made a Parameter with nothing packed"):
+    with pytest.raises(
+        CodewattError, match=r"q_proj: torchao made a Parameter with nothing packed"
+    ):
         count_quantised(model, linear_layers(source), INT8, "int8_plain")
 
 
@@ -169,7 +175,9 @@ def test_other_groups_than_asked_for_are_refused(tiny_model, tmp_path):
     source = tiny_model("starcoder2")
     _quantise(source, tmp_path / "q", INT4)
     model = load_model(tmp_path / "q", dtype="float32", device="cpu").model
-    with pytest.raises(CodewattError, match=r"q_proj: torchao made a Int4OpaqueTensor with .*, not"):
+    with pytest.raises(
+        CodewattError, match=r"q_proj: torchao made a Int4OpaqueTensor with .*, not"
+    ):
         count_quantised(model, linear_layers(source), {**INT4, "group_size": 64}, "int4_cpu")
 
 
