@@ -55,7 +55,7 @@ class TorchAo(Quantiser):
             source,
             dtype=self.load_dtype(settings),
             device=device,
-            quantisation=_configuration(settings, layout),
+            quantisation=configuration(settings, layout),
         )
         counts = count_quantised(loaded.model, layers, settings, layout)
         loaded.model.save_pretrained(target)
@@ -127,7 +127,7 @@ def linear_layers(source: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def _configuration(settings: dict[str, Any], layout: Layout) -> Any:
+def configuration(settings: dict[str, Any], layout: Layout) -> Any:
     """transformers' configuration for a study's precision.
 
     torchao's own `set_inductor_config` would change how all of torch multiplies float32 matrices
@@ -142,14 +142,14 @@ def _configuration(settings: dict[str, Any], layout: Layout) -> Any:
         from torchao.prototype.quantization.int4 import PrototypeInt4WeightOnlyConfig
 
         admit_int4_cpu()
-        configuration = TorchAoConfig(
+        asked = TorchAoConfig(
             PrototypeInt4WeightOnlyConfig(
                 group_size=settings["group_size"], set_inductor_config=False
             )
         )
         # Written into config.json with the rest, and compared on loading.
-        setattr(configuration, CPU_CAPABILITY, cpu_capability())
-        return configuration
+        setattr(asked, CPU_CAPABILITY, cpu_capability())
+        return asked
     from torchao.quantization.quantize_.workflows import Int4PackingFormat
 
     return TorchAoConfig(

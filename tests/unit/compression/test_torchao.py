@@ -13,6 +13,7 @@ from codewatt.quantise.base import open_quantiser
 from codewatt.quantise.torchao import (
     check_layer,
     check_settings,
+    configuration,
     count_quantised,
     linear_layers,
     packed_tensors,
@@ -184,29 +185,47 @@ def test_other_groups_than_asked_for_are_refused(tiny_model, tmp_path):
 def test_weights_packed_for_another_processor_are_refused(tiny_model, tmp_path):
     """torch packs int4 otherwise with AVX-512 than with AVX2, and would not notice."""
     _quantise(tiny_model("starcoder2"), tmp_path / "q", INT4)
-    configuration = json.loads((tmp_path / "q" / "config.json").read_text())
-    here = configuration["quantization_config"]["cpu_capability"]
+    saved = json.loads((tmp_path / "q" / "config.json").read_text())
+    here = saved["quantization_config"]["cpu_capability"]
     with pytest.raises(CodewattError, match="packed for device 'cpu', not 'cuda'"):
-        prepare_loading(configuration, "cuda")
-    configuration["quantization_config"]["cpu_capability"] = "VSX"
+        prepare_loading(saved, "cuda")
+    saved["quantization_config"]["cpu_capability"] = "VSX"
     shutil.copytree(tmp_path / "q", tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "config.json").write_text(json.dumps(configuration))
+    (tmp_path / "elsewhere" / "config.json").write_text(json.dumps(saved))
     with pytest.raises(CodewattError, match=f"a CPU with VSX, and torch uses {here} here"):
         load_model(tmp_path / "elsewhere", dtype="float32", device="cpu")
 
 
 def test_weights_packed_for_a_gpu_are_refused_on_a_cpu():
     tiles = {"quant_type": {"default": {"_type": "Int4WeightOnlyConfig"}}}
-    configuration = {"quantization_config": {"quant_method": "torchao", **tiles}}
-    prepare_loading(configuration, "cuda")
+    saved = {"quantization_config": {"quant_method": "torchao", **tiles}}
+    prepare_loading(saved, "cuda")
     with pytest.raises(CodewattError, match="packed for device 'cuda', not 'cpu'"):
-        prepare_loading(configuration, "cpu")
+        prepare_loading(saved, "cpu")
 
 
 def test_another_method_of_torchao_is_refused():
     other = {"quant_type": {"default": {"_type": "Float8WeightOnlyConfig"}}}
     with pytest.raises(CodewattError, match="Float8WeightOnlyConfig is not read here; allowed: In"):
         prepare_loading({"quantization_config": {"quant_method": "torchao", **other}}, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("quant_type", "layout"),
+    [("int8", "int8_plain"), ("int4", "int4_cpu"), ("int4", "int4_tile_packed")],
+)
+def test_what_a_checkpoint_says_of_itself_is_what_was_asked(quant_type, layout):
+    """The GPU's too: its configuration goes to JSON and back without one."""
+    from transformers import TorchAoConfig
+
+    wanted = configuration({**INT4, "quant_type": quant_type, "group_size": 64}, layout)
+    written = json.loads(json.dumps(wanted.to_dict()))
+    read = TorchAoConfig.from_dict(written)
+    assert read.quant_type == wanted.quant_type
+    assert read.quant_type.set_inductor_config is False
+    if quant_type == "int4":
+        assert read.quant_type.group_size == 64
+    prepare_loading({"quantization_config": written}, "cuda" if "tile" in layout else "cpu")
 
 
 def test_tiles_are_padded_and_hold_four_bits():

@@ -159,6 +159,20 @@ def test_an_empty_grid_is_refused(exclude, message):
 
 
 @pytest.mark.parametrize(
+    ("device", "settings", "message"),
+    [
+        ("cuda", {"compute_dtype": "float32"}, "int4 on device 'cuda' needs compute_dtype bfloat"),
+        ("cpu", {"compute_dtype": "float32", "group_size": 256}, "group_size 256 needs device 'cu"),
+    ],
+)
+def test_a_device_without_the_kernel_is_refused(device, settings, message):
+    study = _changed(("precisions", 1), {**TORCHAO, "quant_type": "int4", **settings})
+    validate(Study, {**study, "device": "auto"}, "study.yaml")
+    with pytest.raises(CodewattError, match=f"precision 'nf4': .*{message}"):
+        validate(Study, {**study, "device": device}, "study.yaml")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("study: [", r":1:9: not valid YAML"),
