@@ -63,8 +63,8 @@ class Int4Weight:
 def unpack(linear: Any) -> Int8Weight | Int4Weight:
     """The plain content of a linear layer that torchao quantised (a bias stays where it is).
 
-    Works where the layer runs: int4 is read through the device's own kernel. The int8 codes are
-    the layer's own memory, everything else is a copy.
+    Works where the layer runs: int4 is read through the device's own kernel. int8's tensors are the
+    layer's own memory, int4's are copies.
 
     Args:
         linear: an nn.Linear with one of the weights that `codewatt.quantise.torchao` makes.
@@ -83,7 +83,8 @@ def unpack(linear: Any) -> Int8Weight | Int4Weight:
             raise CodewattError(f"a weight with {name} is not weight-only")
     out_features, in_features = weight.shape
     if kind == "Int8Tensor":
-        if weight.scale.numel() != out_features or bool((weight.zero_point != 0).any()):
+        shifted = weight.zero_point is not None and bool(weight.zero_point.any())
+        if weight.scale.numel() != out_features or shifted:
             raise CodewattError("int8 weights are not symmetric per output channel")
         return Int8Weight(weight.qdata, weight.scale.flatten())
 
