@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from codewatt.config.base import Entry, Id, PositiveInt, Strict
 from codewatt.config.benchmarks import Benchmark
-from codewatt.config.compression import Precision, Prune
+from codewatt.config.compression import Precision, Prune, TorchAo
 from codewatt.config.models import Model
 from codewatt.config.running import Baseline, Decoding, Energy, Evaluation
 
@@ -110,6 +110,13 @@ class Study(Strict):
     def _engines_can_decode_so(self) -> Self:
         if "graph" in self.engines and self.decoding.strategy != "greedy":
             raise ValueError("engines: 'graph' decodes greedily only; strategy is 'sampled'")
+        return self
+
+    @model_validator(mode="after")
+    def _device_has_kernels(self) -> Self:
+        for precision in self.precisions:
+            if isinstance(precision, TorchAo) and (why := precision.refusal(self.device)):
+                raise ValueError(f"precision {precision.id!r}: {why}")
         return self
 
     @model_validator(mode="after")

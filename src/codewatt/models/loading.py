@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import check_files
+from codewatt.files import check_files, read_json
+from codewatt.models.torchao_layouts import prepare_loading
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def load_model(
         quantisation: a transformers quantisation configuration, to quantise while loading.
 
     Raises:
-        CodewattError: a file differs from its manifest, or weights are missing, unexpected or of
-            another shape (transformers would fill them with random values and go on).
+        CodewattError: a file differs from its manifest, weights are packed for another device, or
+            weights are missing, unexpected or of another shape (transformers would fill them with
+            random values and go on).
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -73,6 +75,9 @@ def load_model(
     disable_progress_bar()
     if files is not None:
         check_files(directory, files)
+    configuration = Path(directory) / "config.json"
+    if configuration.is_file():
+        prepare_loading(read_json(configuration), device)
     try:
         tokenizer = load_tokenizer(directory)
         model, info = AutoModelForCausalLM.from_pretrained(
