@@ -30,10 +30,10 @@ def test_conda_has_the_pins_of_vllms_lock(repository):
 
 
 def test_what_meters_is_the_same_in_vllms_environment(repository):
-    """Figures of two engines are compared: their meters and the workflow are of one version."""
+    """Figures of two engines are compared: meters, workflow, formats are of one version."""
     ours = _pins(repository / "requirements" / "lock.txt")
     theirs = _pins(repository / "requirements" / "vllm.lock.txt")
-    for name in ("codecarbon", "nvidia-ml-py", "snakemake", "bitsandbytes"):
+    for name in ("codecarbon", "nvidia-ml-py", "snakemake", "bitsandbytes", "torchao"):
         [pin] = [pin for pin in ours if pin.startswith(f"{name}==")]
         assert pin in theirs
 

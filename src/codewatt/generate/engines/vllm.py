@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import check_files
+from codewatt.files import check_files, read_json
 from codewatt.generate.assemble import Generated, completions_of
 from codewatt.generate.base import Batch, Completion, Decoding, Engine, InfeasibleError, Work
 from codewatt.models.loading import Loaded, load_tokenizer
+from codewatt.models.torchao_layouts import prepare_loading
 from codewatt.sizing.architecture import architecture_of
 from codewatt.sizing.loaded import step_parameter_bytes
 from codewatt.sizing.traffic import Demand
@@ -66,6 +68,7 @@ class VllmEngine(Engine):
                 f"the study's device is {work.device}"
             )
         check_files(work.directory, work.files)
+        prepare_loading(read_json(Path(work.directory) / "config.json"), work.device)
         tokenizer = load_tokenizer(work.directory)
         prompts = [prompt for batch in work.batches for prompt in batch]
         longest = max(map(len, _encode(tokenizer, prompts)))
