@@ -9,7 +9,7 @@ from typing import Any, Literal
 from codewatt.errors import CodewattError
 from codewatt.models.loading import Loaded, load_model
 from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import step_weight_bytes
+from codewatt.sizing.loaded import memory_bytes, step_weight_bytes
 from codewatt.sizing.traffic import Demand
 
 StopReason = Literal["eos", "stop_string", "length"]
@@ -132,7 +132,7 @@ class Engine(ABC):
             "dtype": self.loaded.dtype,
             "device": self.loaded.device,
             "layers": model.config.num_hidden_layers,
-            "memory_bytes": model.get_memory_footprint(),
+            "memory_bytes": memory_bytes(model),
         }
 
     def demand(self) -> Demand:

@@ -23,6 +23,15 @@ def step_weight_bytes(model: Any, architecture: Architecture | None = None) -> i
     return _bytes((pair for pair in _tensors(model) if pair[1] is not table), architecture)
 
 
+def memory_bytes(model: Any) -> int:
+    """Bytes of all parameters and buffers, packed as they are, with what belongs to them.
+
+    Args:
+        model: a causal language model of transformers.
+    """
+    return _bytes(_tensors(model), None)
+
+
 def step_parameter_bytes(model: Any, architecture: Architecture, element_bytes: int) -> int:
     """The same for a model that is not transformers' own: any module whose weights are parameters.
 
@@ -62,8 +71,8 @@ def _unshared_embedding(model: Any) -> Any:
 
 def _tensors(model: Any) -> Iterator[tuple[str, Any]]:
     """Parameters, buffers, and what quantised layers keep beside them."""
-    yield from model.named_parameters()
-    yield from model.named_buffers()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        yield from _plain(name, tensor)
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
         for holder in (getattr(weight, "quant_state", None), getattr(module, "state", None)):
@@ -71,6 +80,15 @@ def _tensors(model: Any) -> Iterator[tuple[str, Any]]:
         scales = getattr(weight, "SCB", None)  # LLM.int8()'s, until the first forward
         if hasattr(scales, "element_size"):
             yield f"{name}.SCB", scales
+
+
+def _plain(name: str, tensor: Any) -> Iterator[tuple[str, Any]]:
+    """The tensors that one is made of: torchao's classes have the size of what they stand for."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        yield name, tensor
+        return
+    for part in tensor.__tensor_flatten__()[0]:
+        yield from _plain(f"{name}.{part}", getattr(tensor, part))
 
 
 def _held(name: str, holder: Any) -> Iterator[tuple[str, Any]]:

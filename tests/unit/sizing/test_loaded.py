@@ -3,8 +3,9 @@
 import pytest
 
 from codewatt.models.loading import load_model
+from codewatt.quantise.base import open_quantiser
 from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import step_parameter_bytes, step_weight_bytes
+from codewatt.sizing.loaded import memory_bytes, step_parameter_bytes, step_weight_bytes
 
 
 def weights(path, dtype="float32", quantisation=None):
@@ -22,6 +23,7 @@ def test_an_untied_table_is_not_read(tiny_model, model_type, dtype, size):
     model, counted = weights(tiny_model(model_type), dtype)
     read = step_weight_bytes(model, counted)
     assert read == size * (counted.parameters - counted.input_embedding) + buffers(model)
+    assert memory_bytes(model) == model.get_memory_footprint()
 
 
 def test_a_tied_table_is_the_head_and_is_read_once(tiny_model):
@@ -69,6 +71,17 @@ def test_4_bit_weights_count_as_packed_with_their_scales(tiny_model, double):
     # Scales in 8 bits, with a scale for each 256 of them, their own book and an offset a layer.
     assert read >= blocks + books + layers * (256 * 4 + 4)
     assert read < 4 * blocks + books + layers * (256 * 4 + 4)
+
+
+@pytest.mark.parametrize(("kind", "group_size"), [("int8", 128), ("int4", 32)])
+def test_torchao_weights_count_as_packed_with_their_scales(tiny_model, tmp_path, kind, group_size):
+    settings = {"quant_type": kind, "compute_dtype": "bfloat16", "group_size": group_size}
+    counts = open_quantiser("torchao").quantise(tiny_model("llama"), tmp_path, settings, "cpu")
+    model, counted = weights(tmp_path, "bfloat16")
+    rest = 2 * (counted.head + counted.biases + counted.norms) + buffers(model)
+    assert step_weight_bytes(model, counted) == counts["packed_bytes"] + rest
+    assert memory_bytes(model) == counts["packed_bytes"] + rest + 2 * counted.input_embedding
+    assert counts["packed_bytes"] < 1.3 * counted.layer_weights / (1 if kind == "int8" else 2)
 
 
 def test_8_bit_weights_count_as_bytes_with_a_scale_a_row_before_and_after_use(tiny_model):
