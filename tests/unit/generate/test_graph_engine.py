@@ -1,5 +1,8 @@
 """The graph engine says what transformers' generate() says, token by token, in fp32."""
 
+import subprocess
+import sys
+
 import pytest
 
 from codewatt.benchmarks.base import Task, write_tasks
@@ -102,6 +105,18 @@ def test_torchao_layers_decode_alike(tiny_model, tmp_path, architecture, kind):
     engine = open_engine("graph", loaded, lambda: None)
     engine.prepare([PROMPTS], Decoding(token_limit=8, stop_strings=()))
     assert engine.describe()["step"] == "planned"
+
+
+def test_without_a_gpu_nothing_asks_for_triton():
+    """Only what launches kernels imports it, and only a plan on a GPU imports that."""
+    lines = (
+        "import sys",
+        "sys.modules['triton'] = None",
+        "import codewatt.generate.engines.graph",
+        "from codewatt.generate.static import cache, decode, operations, plan, projections, step",
+        "assert 'codewatt.generate.static.fast' not in sys.modules",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=120)
 
 
 def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):

@@ -266,6 +266,17 @@ def test_files_that_differ_from_their_manifest_are_not_loaded(fake, tiny_model, 
     assert fake.made == []
 
 
+def test_weights_that_torchao_packed_for_another_device_are_not_loaded(fake, tiny_model, tmp_path):
+    directory = shutil.copytree(tiny_model("starcoder2"), tmp_path / "model")
+    config = read_json(directory / "config.json")
+    kind = {"default": {"_type": "Int4WeightOnlyConfig"}}
+    config["quantization_config"] = {"quant_method": "torchao", "quant_type": kind}
+    write_json(directory / "config.json", config)
+    with pytest.raises(CodewattError, match="packed for device 'cuda', not 'cpu'"):
+        opened(work(directory))
+    assert fake.made == []
+
+
 def run_cell(weights, tmp_path):
     """One cell by the engine vllm, through the whole stage."""
     described = {"directory": str(weights), "files": describe_files(weights)}
