@@ -5,7 +5,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 STUDY ?= config/studies/nano.yaml
 CORES ?= all
 
-.PHONY: help setup dev demo test unit check format lock reference clean
+.PHONY: help setup dev vllm demo test unit check format lock reference clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,6 +15,9 @@ setup: ## make .venv from the pinned requirements
 
 dev: ## the same, with what tests and checks need
 	@PYTHON=$(PYTHON) tools/setup.sh dev
+
+vllm: setup ## make .venv-vllm, in which the engine vllm runs (docs/engines.md)
+	@tools/setup_vllm.sh
 
 demo: setup ## run the default study to figures and a report
 	@$(RUN) tools/demo.sh $(STUDY) $(CORES)
@@ -43,5 +46,5 @@ reference: setup ## write the study file's schema and reference page
 lock: dev ## pin requirements/*.in anew
 	@$(RUN) tools/lock.sh
 
-clean: ## remove results and caches, keep .venv
+clean: ## remove results and caches, keep .venv*
 	@rm -rf results/*/ .snakemake .pytest_cache .mypy_cache .ruff_cache

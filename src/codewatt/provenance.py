@@ -17,6 +17,7 @@ _PACKAGES = (
     "tokenizers",
     "accelerate",
     "bitsandbytes",
+    "torchao",
     "evalplus",
     "codecarbon",
     "nvidia-ml-py",

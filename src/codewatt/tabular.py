@@ -8,7 +8,7 @@ from typing import Any
 
 from codewatt.files import atomic_path
 
-#: (column, Arrow's alias of its type), in order.
+#: (column, Arrow's alias of its type, or list<alias>), in order.
 Fields = Sequence[tuple[str, str]]
 
 
@@ -24,7 +24,7 @@ def write_rows(
     import pyarrow.json
     import pyarrow.parquet
 
-    schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in fields])
+    schema = pyarrow.schema([(name, _arrow_type(kind)) for name, kind in fields])
     # Through JSON: building arrays from Python values makes pyarrow import pandas (1.2 s).
     lines = "".join(json.dumps({name: row[name] for name, _ in fields}) + "\n" for row in rows)
     if lines:
@@ -34,3 +34,12 @@ def write_rows(
         table = schema.empty_table()
     with atomic_path(path) as temporary:
         pyarrow.parquet.write_table(table, temporary)
+
+
+def _arrow_type(kind: str) -> Any:
+    """Arrow's type of an alias such as int32, or of list<int32>."""
+    import pyarrow
+
+    if kind.startswith("list<"):
+        return pyarrow.list_(_arrow_type(kind.removeprefix("list<").removesuffix(">")))
+    return pyarrow.type_for_alias(kind)

@@ -1,6 +1,7 @@
 """The grid shows without running anything, and a bad study is refused before any job starts."""
 
 import copy
+import os
 import re
 
 import pytest
@@ -50,6 +51,40 @@ def test_the_slurm_profile_shows_the_same_grid_with_gpus(fresh):
     for rule, count in GRID.items():
         assert len(re.findall(rf"^(?:local)?rule {rule}:", output, re.MULTILINE)) == count, rule
     assert output.count("gres=gpu:l40s:1") == 8, "4 quantise and 4 generate jobs ask for a GPU"
+
+
+CONDA = """#!/bin/sh
+case "$*" in
+  "info --json") echo '{"conda_prefix": "/nowhere", "root_prefix": "/nowhere",
+    "conda_version": "26.1.0", "platform": "linux-64", "envs_dirs": []}' ;;
+  *--version*) echo "conda 26.1.0" ;;
+  *channel_priority*) echo '{"get": {"channel_priority": "strict"}}' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("engines", "environments"),
+    [
+        (["transformers", "graph"], {"envs/codewatt.yaml"}),
+        (["transformers", "vllm"], {"envs/codewatt.yaml", "envs/vllm.yaml"}),
+    ],
+)
+def test_a_cell_runs_in_the_environment_of_its_engine(fresh, monkeypatch, engines, environments):
+    """A conda that only answers questions stands in for the real one: nothing is installed."""
+    conda = fresh.root / "bin" / "conda"
+    conda.parent.mkdir(exist_ok=True)
+    conda.write_text(CONDA)
+    conda.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{conda.parent}:{os.environ['PATH']}")
+    fresh.write_study({**SMALL, "engines": engines})
+    try:
+        output = fresh.snakemake("-n", "generate_all", "--sdm", "conda").stdout
+    finally:
+        fresh.write_study(SMALL)
+    named = re.findall(r"^Conda environment (\S+) will be created", output, re.MULTILINE)
+    assert set(named) == environments
+    assert len(re.findall(r"^rule generate:", output, re.MULTILINE)) == 8
 
 
 BAD = {

@@ -126,6 +126,17 @@ def test_a_module_of_energy_that_samples_edited(bench):
         assert bench.would_run() == stale | AFTER_CELLS
 
 
+def test_a_module_that_measures_the_machine_edited(bench):
+    """The manifest holds what it found; the tables count what is to be moved from it."""
+    with bench.appended("src/codewatt/sizing/machine.py"):
+        assert bench.would_run() == jobs(*CELL_RULES, of=CELLS) | AFTER_CELLS
+
+
+def test_a_module_of_the_roofline_columns_edited(bench):
+    with bench.appended("src/codewatt/analysis/roofline.py"):
+        assert bench.would_run() == AFTER_CELLS
+
+
 def test_a_module_of_plots_edited(bench):
     with bench.appended("src/codewatt/plots/frontier.py"):
         assert bench.would_run() == {("plot", ""), ("summarise", "")}

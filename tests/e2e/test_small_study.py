@@ -60,6 +60,19 @@ def test_each_task_has_its_energy_or_the_reason_why_not(results):
     assert (tasks["node_uncertainty_j"][known] >= 0).all()
 
 
+def test_each_run_has_its_roofline(results):
+    runs, tasks = _table(results, "run"), _table(results, "task")
+    for phase in ("prefill", "decode"):
+        assert (runs[f"{phase}_bytes"] > 0).all()
+        assert (runs[f"{phase}_roofline_share"] > 0).all()
+    assert (runs["decode_roofline_share"] < 1).all(), "a little model waits for Python"
+    assert (tasks["tpot_s"].notna() == (tasks["new_tokens"] > 1)).all()
+    cells = _table(results, "cell").set_index("cell_id")["step_weight_bytes"]
+    whole, packed = (cells.filter(like=f"one--full--{p}--").item() for p in ("fp32", "int8"))
+    assert packed < 0.5 * whole
+    assert _table(results, "cell")["tokens_identical_share"].isna().all(), "one engine only"
+
+
 def test_every_expectation_is_a_row(results):
     table = _table(results, "expectation")
     energy = [read_json(path) for path in sorted((results / "cells").glob("*/energy.json"))]

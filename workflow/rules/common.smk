@@ -73,6 +73,11 @@ def quantise_members(variant):
     return [*pruner, f"codewatt.quantise.{grid.method('precision', variant.precision)}"]
 
 
+def engine_environment(engine):
+    """An engine whose libraries clash with the pipeline's has an environment of its own."""
+    return {"vllm": "../../envs/vllm.yaml"}.get(engine, "../../envs/codewatt.yaml")
+
+
 FIGURES = {
     "frontier": "energy against pass@1",
     "energy_by_precision": "energy per precision",

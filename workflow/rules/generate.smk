@@ -1,4 +1,4 @@
-# A variant completes a benchmark's prompts, metered: load, idle, warm-up, repeats, idle.
+# A variant completes a benchmark's prompts, metered: load, idle, probe, warm-up, repeats, idle.
 
 
 rule generate:
@@ -20,7 +20,7 @@ rule generate:
     log:
         paths.log("generate", "{cell}"),
     conda:
-        "../../envs/codewatt.yaml"
+        lambda wildcards: engine_environment(grid.cell(wildcards.cell).engine)
     threads: measured_threads()
     resources:
         **on_gpu_node(),

@@ -7,6 +7,7 @@ import pandas as pd
 
 from codewatt.analysis.cells import cell_row, compare_cells, compare_variants, variant_row
 from codewatt.analysis.columns import TABLES
+from codewatt.analysis.engines import compare_engines
 from codewatt.analysis.paired import compare_tasks
 from codewatt.analysis.records import CellRecord, Json, VariantRecord, variant_key
 from codewatt.analysis.runs import expectation_rows, run_rows, task_rows
@@ -78,6 +79,7 @@ def build_tables(
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     compare_cells(rows["cell"], baseline)
     compare_tasks(rows["cell"], tasks_of)
+    compare_engines(rows["cell"], cells)
     compare_variants(rows["variant"], baseline)
     return {level: to_table(rows[level], columns) for level, columns in TABLES.items()}
 

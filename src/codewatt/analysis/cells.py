@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from codewatt.analysis.columns import IDLE, METRICS, PASS_AT, TESTS
+from codewatt.analysis.columns import IDLE, METRICS, PASS_AT, ROOFLINE, TESTS
 from codewatt.analysis.frontier import SETTING, energy_basis
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
+from codewatt.analysis.roofline import machine_columns
 from codewatt.analysis.runs import brief, figures, id_columns, status_columns
 from codewatt.analysis.stats import relative_change, summarise, wilson_interval
 from codewatt.energy.boundaries import PARTS
@@ -47,6 +48,8 @@ def cell_row(record: CellRecord, runs: list[Json], variant: VariantRecord | None
         **status_columns(record.energy),
         **_methods(record.energy),
         **_metrics(runs),
+        **machine_columns(record),
+        **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in ROOFLINE},
         **_background(record),
     }
 
@@ -205,7 +208,7 @@ def _methods(energy: Json) -> Json:
 def _metrics(runs: list[Json]) -> Json:
     row: Json = {}
     for metric in METRICS:
-        summary = summarise(run[metric] for run in runs)
+        summary = summarise(run.get(metric) for run in runs)
         row |= {
             f"{metric}_mean": summary.mean,
             f"{metric}_sd": summary.sd,

@@ -10,6 +10,17 @@
 | `j_per_correct_task_base` | joules per task whose completion passed (base, or plus, tests) |
 | `pass_at_1_base_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
 | `tasks_lost_`, `tasks_gained_` | tasks that the baseline solves and this cell does not; reverse |
+| `ttft_s`, `tpot_s` | time to the first token; per token after it: (end - first) / (tokens - 1) |
+| `bandwidth_bytes_per_s` | of this machine, as the cell measured it: bytes read and written |
+| `matrix_operations_per_s` | of a square product in the model's dtype, as the cell measured it |
+| `step_weight_bytes` | bytes of weights that a decoding step must read |
+| `kv_bytes_per_token` | bytes that a token adds to the key/value cache |
+| `decode_bytes`, `_operations` | what a repeat's decoding must move and do at least; so prefill's |
+| `_bandwidth_s`, `_operations_s` | the least time of those bytes, of those operations |
+| `_roofline_s` | the larger of the two; `_roofline_share`: of the time taken |
+| `decode_tokens_per_s` | tokens after each sequence's first, per second of decoding |
+| `decode_roofline_tokens_per_s` | the same tokens over `decode_roofline_s` |
+| `tokens_identical_share` | tasks whose tokens are those of `engine_reference_cell_id` |
 | `_change` | fraction of the baseline: (x - baseline) / baseline |
 """
 
@@ -59,6 +70,7 @@ TASK: Columns = {
     "new_tokens": INTEGER,
     "latency_s": REAL,
     "ttft_s": REAL,
+    "tpot_s": REAL,
     "stop_reason": STRING,
     "base_status": STRING,
     "plus_status": STRING,
@@ -73,11 +85,15 @@ METRICS: tuple[str, ...] = (
     "tokens_per_s",
     "latency_s",
     "ttft_s",
+    "tpot_s",
     *(f"{part}_j" for part in FIGURES),
     "energy_uncertainty_j",
     *(f"net_{part}_j" for part in FIGURES),
     "prefill_s",
     "decode_s",
+    "decode_tokens_per_s",
+    "decode_roofline_tokens_per_s",
+    *(f"{phase}_roofline_{kind}" for phase in ("prefill", "decode") for kind in ("s", "share")),
     *(f"prefill_{part}_j" for part in FIGURES),
     *(f"decode_{part}_j" for part in FIGURES),
     "prefill_energy_uncertainty_j",
@@ -88,6 +104,18 @@ METRICS: tuple[str, ...] = (
     *(f"pass_at_1_{tests}_per_kwh" for tests in TESTS),
     "co2e_kg",
 )
+
+#: What the roofline rests on, beside METRICS; a cell has the mean, as it is counted, not measured.
+ROOFLINE: Columns = {
+    f"{phase}_{kind}": dtype
+    for phase in ("prefill", "decode")
+    for kind, dtype in (
+        ("bytes", INTEGER),
+        ("operations", INTEGER),
+        ("bandwidth_s", REAL),
+        ("operations_s", REAL),
+    )
+}
 
 RUN: Columns = {
     **CELL_IDS,
@@ -100,6 +128,7 @@ RUN: Columns = {
     **{f"correct_{tests}": INTEGER for tests in TESTS},
     **{f"pass_at_1_{tests}": REAL for tests in TESTS},
     **dict.fromkeys(METRICS, REAL),
+    **ROOFLINE,
     **ENERGY_STATUS,
 }
 
@@ -141,6 +170,8 @@ CELL: Columns = {
     "tasks": INTEGER,
     "samples_per_task": INTEGER,
     "completions_identical": BOOLEAN,
+    "engine_reference_cell_id": STRING,
+    "tokens_identical_share": REAL,
     "accuracy_note": STRING,
     **_accuracy("base"),
     **_accuracy("plus"),
@@ -152,6 +183,11 @@ CELL: Columns = {
     "processors_share": REAL,
     "sampler_cpu_share": REAL,
     **_METRIC_STATISTICS,
+    "bandwidth_bytes_per_s": REAL,
+    "matrix_operations_per_s": REAL,
+    "step_weight_bytes": INTEGER,
+    "kv_bytes_per_token": INTEGER,
+    **{f"{name}_mean": REAL for name in ROOFLINE},
     **{f"{phase}_{part}_w": REAL for phase in IDLE for part in COMPONENTS},
     **{f"load_{part}_j": REAL for part in FIGURES},
     **{f"warmup_{part}_j": REAL for part in FIGURES},

@@ -4,7 +4,8 @@ A record that cannot be trusted (of another cell, changed after it was written, 
 for its completions) is an error that names the file; it never becomes a row.
 """
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ CELL_KEYS = (
 )  # fmt: skip
 VARIANT_KEYS = ("model", "prune", "precision")
 TASK_COLUMNS = (
-    "repeat", "sample", "task_id", "prompt_tokens", "new_tokens", "start_s", "first_token_s",
-    "end_s", "stop_reason",
+    "repeat", "sample", "task_id", "batch", "prompt_tokens", "new_tokens", "start_s",
+    "first_token_s", "end_s", "stop_reason",
 )  # fmt: skip
 EVALUATE_KEYS = ("verdicts",)
 ENERGY_KEYS = ("boundary", "components", "runs", "expectations", "valid")
@@ -29,6 +30,8 @@ ENERGY_KEYS = ("boundary", "components", "runs", "expectations", "valid")
 Json = dict[str, Any]
 #: One completion of a cell: (repeat, sample, task_id).
 Key = tuple[int, int, str]
+#: (sample, task_id) → a digest of the completion's new tokens.
+Tokens = dict[tuple[int, str], str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class CellRecord:
     tasks: the rows of tasks.parquet, absent values as None. evaluate, energy: the stages' JSON.
     completions_identical: whether all repeats gave the same completions; None when there is one
     repeat or the completions were not given.
+    first_tokens: of the completions of the first repeat; empty if the cell kept no tokens.
     """
 
     identity: Json
@@ -55,6 +59,7 @@ class CellRecord:
     energy_path: Path | None = None
     completions_identical: bool | None = None
     task_energies: tuple[Json, ...] = ()
+    first_tokens: Tokens = field(default_factory=dict)
 
     @property
     def repeats(self) -> list[int]:
@@ -149,6 +154,7 @@ def _with_results(head: CellRecord, entry: Json) -> CellRecord:
             entry.get("completions"), len({t["repeat"] for t in tasks})
         ),
         task_energies=_read_task_energy(entry.get("task_energy")),
+        first_tokens=_first_tokens(Path(entry["tasks"])),
     )
     _check_verdicts(record)
     _check_runs(record)
@@ -205,6 +211,27 @@ def _read_tasks(path: Path, generate: Json, generate_path: Path) -> list[Json]:
             f"{path}: repeats {sorted(repeats)}, but {generate_path} says {generate['repeats']}"
         )
     return rows
+
+
+def _first_tokens(path: Path) -> Tokens:
+    """Digests of the new tokens of the first repeat; none where the cell kept no tokens.
+
+    Digests, as a list of numbers takes some forty bytes a token here, for every cell of a study.
+    """
+    import pyarrow.parquet as parquet
+
+    if "tokens" not in parquet.read_schema(path).names:
+        return {}
+    columns = ["sample", "task_id", "tokens"]
+    table = parquet.read_table(path, columns=columns, filters=[("repeat", "=", 0)])
+    return {
+        (int(sample), str(task)): hashlib.sha256(
+            tokens.values.to_numpy(zero_copy_only=False).astype("int32").tobytes()
+        ).hexdigest()
+        for sample, task, tokens in zip(
+            table["sample"].to_pylist(), table["task_id"].to_pylist(), table["tokens"], strict=True
+        )
+    }
 
 
 def _read_task_energy(path: Any) -> tuple[Json, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.records import CellRecord, Json
+from codewatt.analysis.roofline import roofline_columns
+from codewatt.analysis.stats import ratio
 from codewatt.energy.boundaries import PARTS
 
 JOULES_PER_KWH = 3.6e6
@@ -58,6 +60,7 @@ def task_rows(record: CellRecord) -> list[Json]:
                 "new_tokens": task["new_tokens"],
                 "latency_s": _difference(task["end_s"], task["start_s"]),
                 "ttft_s": _difference(task["first_token_s"], task["start_s"]),
+                "tpot_s": _tpot(task),
                 "stop_reason": task["stop_reason"],
                 "base_status": verdict.get("base"),
                 "plus_status": verdict.get("plus"),
@@ -147,7 +150,7 @@ def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None
     1) and the energy is the run's total: one pass over all tasks of the benchmark. It depends on
     the number of tasks, so it compares cells of one benchmark only.
     """
-    return _ratio(accuracy, None if energy_j is None else energy_j / JOULES_PER_KWH)
+    return ratio(accuracy, None if energy_j is None else energy_j / JOULES_PER_KWH)
 
 
 def _run_row(
@@ -175,9 +178,10 @@ def _run_row(
         **{f"correct_{tests}": correct[tests] for tests in TESTS},
         **{f"pass_at_1_{tests}": accuracy[tests] for tests in TESTS},
         "duration_s": run["duration_s"],
-        "tokens_per_s": _ratio(new_tokens, run["duration_s"]),
+        "tokens_per_s": ratio(new_tokens, run["duration_s"]),
         "latency_s": _mean(row["latency_s"] for row in tasks),
         "ttft_s": _mean(row["ttft_s"] for row in tasks),
+        "tpot_s": _mean(row["tpot_s"] for row in tasks),
         "prefill_s": run.get("prefill_s"),
         "decode_s": run.get("decode_s"),
         **joules,
@@ -185,13 +189,14 @@ def _run_row(
             f"{prefix}energy_uncertainty_j": (run.get(f"{prefix}uncertainty_j") or {}).get(boundary)
             for prefix in ("", "prefill_", "decode_")
         },
-        "j_per_token": _ratio(energy_j, new_tokens),
-        "j_per_task": _ratio(energy_j, len(tasks)),
-        **{f"j_per_correct_task_{t}": _ratio(energy_j, correct[t]) for t in TESTS},
+        "j_per_token": ratio(energy_j, new_tokens),
+        "j_per_task": ratio(energy_j, len(tasks)),
+        **{f"j_per_correct_task_{t}": ratio(energy_j, correct[t]) for t in TESTS},
         **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], energy_j) for t in TESTS},
         "co2e_kg": None
         if energy_j is None or grams is None
         else energy_j / JOULES_PER_KWH * grams / 1000,
+        **roofline_columns(record, run),
         **status_columns(energy),
     }
 
@@ -231,8 +236,11 @@ def _difference(end: float | None, start: float | None) -> float | None:
     return None if end is None or start is None else end - start
 
 
-def _ratio(value: float | None, by: float | None) -> float | None:
-    return None if value is None or not by else value / by
+def _tpot(task: Json) -> float | None:
+    """Seconds per output token after the first; None where there is no second one."""
+    if task["new_tokens"] is None or task["new_tokens"] < 2:
+        return None
+    return ratio(_difference(task["end_s"], task["first_token_s"]), task["new_tokens"] - 1)
 
 
 def _total(values: Iterable[int | None]) -> int | None:

@@ -100,6 +100,11 @@ def wilson_interval(successes: float, trials: int, confidence: float = CONFIDENC
     return low, high
 
 
+def ratio(value: float | None, by: float | None) -> float | None:
+    """value / by; None when either is absent or `by` is 0."""
+    return None if value is None or not by else value / by
+
+
 def relative_change(value: float | None, baseline: float | None) -> float | None:
     """(value - baseline) / baseline, a fraction: -0.25 is a quarter less than the baseline.
 

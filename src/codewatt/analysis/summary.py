@@ -162,7 +162,12 @@ def _view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, An
         "net_energy": _joules(row["net_energy_j_mean"]),
         "j_per_correct": _joules(row[f"j_per_correct_task_{tests}_mean"]),
         "tokens_per_s": _number(row["tokens_per_s_mean"], ".1f"),
+        "roofline": _roofline(row["decode_roofline_share_mean"]),
     }
+
+
+def _roofline(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.2g} % of roofline"
 
 
 def _chips(row: Row) -> list[tuple[str, str, str]]:

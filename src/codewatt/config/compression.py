@@ -36,7 +36,40 @@ class BitsAndBytes(Entry):
         return self
 
 
-Precision = Annotated[Unquantised | BitsAndBytes, Field(discriminator="method")]
+class TorchAo(Entry):
+    """Weights quantised by torchao: int8 per output channel, or int4 per group of inputs."""
+
+    method: Literal["torchao"]
+    quant_type: Literal["int8", "int4"]
+    compute_dtype: Dtype = Field(description="int4 on a GPU: bfloat16 only. int8: not float16.")
+    group_size: Literal[32, 64, 128, 256] = Field(
+        128, description="int4 only: weights that share a scale. 256 needs a GPU."
+    )
+
+    @model_validator(mode="after")
+    def _settings_that_exist(self) -> Self:
+        if self.quant_type == "int8" and "group_size" in self.model_fields_set:
+            raise ValueError("group_size is for int4, not int8")
+        if self.quant_type == "int8" and self.compute_dtype == "float16":
+            # torchao multiplies by the codes (up to 127) and applies the scales afterwards.
+            raise ValueError(
+                "compute_dtype float16 overflows with int8; allowed: float32, bfloat16"
+            )
+        return self
+
+    def refusal(self, device: str) -> str | None:
+        """Why a device ('cpu' or 'cuda') has no kernel for these settings, or None if it has.
+
+        `quantise.torchao` says the same of the device that 'auto' turned out to be.
+        """
+        if self.quant_type == "int4" and device == "cuda" and self.compute_dtype != "bfloat16":
+            return "int4 on device 'cuda' needs compute_dtype bfloat16"
+        if self.quant_type == "int4" and device == "cpu" and self.group_size == 256:
+            return "int4 with group_size 256 needs device 'cuda'"
+        return None
+
+
+Precision = Annotated[Unquantised | BitsAndBytes | TorchAo, Field(discriminator="method")]
 
 
 class Unpruned(Entry):

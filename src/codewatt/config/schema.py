@@ -25,7 +25,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         ),
     ),
     ("prunes", (compression.Unpruned, compression.PruneLast)),
-    ("precisions", (compression.Unquantised, compression.BitsAndBytes)),
+    ("precisions", (compression.Unquantised, compression.BitsAndBytes, compression.TorchAo)),
     ("benchmarks", (benchmarks.NanoTasks, benchmarks.HumanEvalPlusTasks)),
     ("decoding", (running.Decoding,)),
     ("evaluation", (running.Evaluation,)),

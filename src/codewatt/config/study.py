@@ -7,12 +7,12 @@ from pydantic import Field, model_validator
 
 from codewatt.config.base import Entry, Id, PositiveInt, Strict
 from codewatt.config.benchmarks import Benchmark
-from codewatt.config.compression import Precision, Prune
+from codewatt.config.compression import Precision, Prune, TorchAo
 from codewatt.config.models import Model
 from codewatt.config.running import Baseline, Decoding, Energy, Evaluation
 
 PromptStyle = Literal["stripped", "as_is"]
-Engine = Literal["transformers", "graph"]
+Engine = Literal["transformers", "graph", "vllm"]
 AXES = (
     "model",
     "prune",
@@ -51,7 +51,14 @@ class Study(Strict):
     )
     token_limits: list[PositiveInt] = Field(min_length=1, description="New tokens per task.")
     batch_sizes: list[PositiveInt] = Field([1], min_length=1)
-    engines: list[Engine] = Field(["transformers"], min_length=1)
+    engines: list[Engine] = Field(
+        ["transformers"],
+        min_length=1,
+        description=(
+            "'transformers' is its generate(); 'graph' launches each greedy step as one CUDA "
+            "graph; 'vllm' is vLLM, in an environment of its own (docs/engines.md)."
+        ),
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="'auto' takes the GPU if there is one; what was taken is recorded."
     )
@@ -103,6 +110,13 @@ class Study(Strict):
     def _engines_can_decode_so(self) -> Self:
         if "graph" in self.engines and self.decoding.strategy != "greedy":
             raise ValueError("engines: 'graph' decodes greedily only; strategy is 'sampled'")
+        return self
+
+    @model_validator(mode="after")
+    def _device_has_kernels(self) -> Self:
+        for precision in self.precisions:
+            if isinstance(precision, TorchAo) and (why := precision.refusal(self.device)):
+                raise ValueError(f"precision {precision.id!r}: {why}")
         return self
 
     @model_validator(mode="after")

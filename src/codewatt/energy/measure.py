@@ -33,7 +33,7 @@ Path = str | os.PathLike[str]
 _SCHEMA = 1
 _IDLE_PHASES = ("idle_unloaded", "idle_loaded", "idle_after")
 #: Phases that run with the model loaded: idle power is part of their energy.
-_LOADED_PHASES = ("warmup", "repeat", "prefill", "decode")
+_LOADED_PHASES = ("probe", "warmup", "repeat", "prefill", "decode")
 
 
 @dataclass(frozen=True)

@@ -51,16 +51,18 @@ def _completion(
     else:
         stopped = stopped or length < decoding.token_limit
     reason: StopReason = "stop_string" if stopped else "eos" if ended else "length"
+    new_tokens = length + (ended and not stopped)
     return Completion(
         prompt_index=prompt_index,
         sample=sample,
         text=text.replace("\t", "    "),  # as EvalPlus does before it judges
         prompt_tokens=generated.prompt_tokens[row],
-        new_tokens=length + (ended and not stopped),
+        new_tokens=new_tokens,
         start_s=generated.start_s,
         first_token_s=steps_s[0],
-        end_s=steps_s[min(length + ended, len(steps_s) - 1)],
+        end_s=steps_s[min(new_tokens, len(steps_s) - 1)],
         stop_reason=reason,
+        tokens=ids[:new_tokens],
     )
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from codewatt.errors import CodewattError
-from codewatt.models.loading import Loaded
+from codewatt.models.loading import Loaded, load_model
+from codewatt.sizing.architecture import architecture_of
+from codewatt.sizing.loaded import memory_bytes, step_weight_bytes
+from codewatt.sizing.traffic import Demand
 
 StopReason = Literal["eos", "stop_string", "length"]
 
@@ -32,8 +35,34 @@ class Decoding:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What a model is loaded for; some engines size their buffers while they load.
+
+    Attributes:
+        directory, files: the variant's weights, and what its manifest says of each file.
+        dtype: 'float32', 'bfloat16' or 'float16': of all that is not quantised.
+        device: 'cpu' or 'cuda'.
+        batches: the prompts of each batch.
+        batch_size: prompts in a batch, at most.
+        seed: the study's.
+    """
+
+    directory: str
+    files: dict[str, dict[str, Any]]
+    dtype: str
+    device: str
+    batches: Sequence[list[str]]
+    batch_size: int
+    decoding: Decoding
+    seed: int
+
+
+@dataclass(frozen=True)
 class Completion:
-    """One completion; times are CLOCK_MONOTONIC seconds."""
+    """One completion; times are CLOCK_MONOTONIC seconds.
+
+    tokens: the new tokens' ids, `new_tokens` of them, an end-of-sequence token among them.
+    """
 
     prompt_index: int
     sample: int
@@ -44,6 +73,7 @@ class Completion:
     first_token_s: float
     end_s: float
     stop_reason: StopReason
+    tokens: list[int]
 
 
 @dataclass(frozen=True)
@@ -65,11 +95,61 @@ class InfeasibleError(CodewattError):
 
 
 class Engine(ABC):
-    """One way to run a loaded model."""
+    """One way to load a variant and to run it."""
 
     def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
         self.loaded = loaded
         self.synchronise = synchronise
+
+    @classmethod  # noqa: B027
+    def check(cls) -> None:
+        """See that what this engine runs on is installed, and import it; before any window.
+
+        Raises:
+            CodewattError: it is not; the message names the environment that has it.
+        """
+
+    @classmethod
+    def load(cls, work: Work) -> Loaded:
+        """Load the variant: here through transformers; in the window `load`.
+
+        Raises:
+            InfeasibleError: this engine cannot read this variant.
+            CodewattError: see `load_model`.
+        """
+        return load_model(work.directory, dtype=work.dtype, device=work.device, files=work.files)
+
+    def describe_model(self) -> dict[str, Any]:
+        """What was really loaded, asked of the model itself.
+
+        Returns:
+            class, model_type, dtype, device, layers, memory_bytes (of weights and buffers).
+        """
+        model = self.loaded.model
+        return {
+            "class": type(model).__name__,
+            "model_type": model.config.model_type,
+            "dtype": self.loaded.dtype,
+            "device": self.loaded.device,
+            "layers": model.config.num_hidden_layers,
+            "memory_bytes": memory_bytes(model),
+        }
+
+    def demand(self) -> Demand:
+        """What the loaded model asks of the machine; its cache is in the dtype of the rest.
+
+        Raises:
+            CodewattError: the size of such a model is not known.
+        """
+        import torch
+
+        model = self.loaded.model
+        architecture = architecture_of(model.config.to_dict())
+        return Demand.of(
+            architecture,
+            step_weight_bytes(model, architecture),
+            getattr(torch, self.loaded.dtype).itemsize,
+        )
 
     def prepare(self, batches: Sequence[list[str]], decoding: Decoding) -> None:  # noqa: B027
         """Do beforehand what is done once for all batches of a cell; outside every window.
@@ -87,16 +167,25 @@ class Engine(ABC):
         """Settings of the engine that are not the study's, for the manifest."""
 
 
-def open_engine(name: str, loaded: Loaded, synchronise: Callable[[], None]) -> Engine:
-    """The engine of that name: the module codewatt.generate.engines.<name>."""
+def engine_named(name: str) -> type[Engine]:
+    """The engine of that name: what the module codewatt.generate.engines.<name> calls ENGINE.
+
+    Raises:
+        CodewattError: there is none.
+    """
     try:
         module = importlib.import_module(f"codewatt.generate.engines.{name}")
     except ModuleNotFoundError as error:
         if error.name and not error.name.startswith("codewatt"):
             raise
         raise CodewattError(f"engine {name!r}: there is no such engine") from None
-    engine: Engine = module.ENGINE(loaded, synchronise)
+    engine: type[Engine] = module.ENGINE
     return engine
+
+
+def open_engine(name: str, loaded: Loaded, synchronise: Callable[[], None]) -> Engine:
+    """The engine of that name on a model that it loaded."""
+    return engine_named(name)(loaded, synchronise)
 
 
 def cut_at_stop(text: str, stop_strings: tuple[str, ...]) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ _FIELDS = (
     ("first_token_s", "float64"),
     ("end_s", "float64"),
     ("stop_reason", "string"),
+    ("tokens", "list<int32>"),
 )
 
 
@@ -51,7 +52,10 @@ def write_completions(path: Path, measured: Iterable[Measured]) -> None:
 
 
 def write_task_records(path: Path, measured: Iterable[Measured]) -> None:
-    """Write one parquet row per completion: counts, CLOCK_MONOTONIC seconds, why it stopped."""
+    """Write one parquet row per completion.
+
+    Counts, CLOCK_MONOTONIC seconds, why it stopped, and the ids of its new tokens.
+    """
     rows = [
         {
             **vars(item.completion),

@@ -13,9 +13,10 @@ from codewatt.energy.phases import PhaseLog
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
-from codewatt.generate.base import Decoding, Engine, InfeasibleError, open_engine
+from codewatt.generate.base import Decoding, Engine, InfeasibleError, Work, engine_named
 from codewatt.generate.records import Measured, write_completions, write_task_records
-from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
+from codewatt.generate.roofline import describe_roofline
+from codewatt.models.loading import resolve_device, used_gpus
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ def generate_cell(
         model does not fit the device.
 
     Raises:
-        CodewattError: inputs differ from their manifests, or the model cannot be loaded.
+        CodewattError: inputs differ from their manifests, the model cannot be loaded, or the
+            engine is not installed.
     """
     variant = read_json(variant_manifest)
     stop_strings = tuple(read_json(benchmark_manifest)["stop_strings"])
@@ -66,6 +68,7 @@ def generate_cell(
     synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
     phases = PhaseLog(synchronise)
     with sampler:
+        engine_named(settings["cell"]["engine"]).check()
         sampler.use_gpus(used_gpus(device))
         try:
             run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
@@ -115,7 +118,7 @@ class _Run:
         self.variant, self.device, self.phases = variant, device, phases
         self.synchronise = synchronise
         self.idle_s = settings["energy"]["idle_s"]
-        self.engine_name, self.batch_size = cell["engine"], cell["batch_size"]
+        self.engine, self.batch_size = engine_named(cell["engine"]), cell["batch_size"]
         self.repeats, self.seed = decoding["repeats"], decoding["seed"]
         self.warmup_batches = decoding["warmup_batches"]
         self.prompts = [_prompt(task, cell["prompt"]) for task in tasks]
@@ -129,14 +132,16 @@ class _Run:
         )
 
     def measure(self) -> tuple[list[Measured], dict[str, Any]]:
-        """Load, rest, warm up, repeat, rest. Returns completions and what the model is."""
+        """Load, rest, probe, warm up, repeat, rest. Returns completions and what the model is."""
         with self.phases.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
         with self.phases.window("load"):
-            loaded = self._load()
+            loaded = self.engine.load(self._work())
         with self.phases.window("idle_loaded"):
             time.sleep(self.idle_s)
-        engine = open_engine(self.engine_name, loaded, self.synchronise)
+        engine = self.engine(loaded, self.synchronise)
+        with self.phases.window("probe"):  # what it draws is in no other window
+            roofline = describe_roofline(engine)
         self._seed(0)
         with self.phases.window("warmup"):
             engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
@@ -147,15 +152,23 @@ class _Run:
         ]
         with self.phases.window("idle_after"):
             time.sleep(self.idle_s)
-        return completions, {"model": self._describe(loaded), "engine": engine.describe()}
+        return completions, {
+            "model": self._describe(engine),
+            "engine": engine.describe(),
+            "roofline": roofline,
+        }
 
-    def _load(self) -> Loaded:
+    def _work(self) -> Work:
         weights = self.variant["weights"]
-        return load_model(
-            weights["directory"],
+        return Work(
+            directory=weights["directory"],
+            files=weights["files"],
             dtype=self.variant["dtype"],
             device=self.device,
-            files=weights["files"],
+            batches=[prompts for _, prompts in self._batches()],
+            batch_size=self.batch_size,
+            decoding=self.decoding,
+            seed=self.seed,
         )
 
     def _repeat(self, engine: Engine, repeat: int) -> list[Measured]:
@@ -186,17 +199,11 @@ class _Run:
 
         torch.manual_seed(self.seed + repeat)
 
-    def _describe(self, loaded: Loaded) -> dict[str, Any]:
-        """What was really loaded, asked of the model itself."""
-        model = loaded.model
+    def _describe(self, engine: Engine) -> dict[str, Any]:
+        """What was really loaded, and what its manifest says of it."""
         return {
-            "class": type(model).__name__,
-            "model_type": model.config.model_type,
-            "dtype": loaded.dtype,
-            "device": loaded.device,
-            "layers": model.config.num_hidden_layers,
+            **engine.describe_model(),
             "parameters": self.variant["parameters"],
-            "memory_bytes": model.get_memory_footprint(),
             "meaningful_accuracy": self.variant["meaningful_accuracy"],
         }
 

@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import check_files
+from codewatt.files import check_files, read_json
+from codewatt.models.torchao_layouts import prepare_loading
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in evaluation mode on its device, with its tokenizer (left-padded)."""
+    """A model in evaluation mode on its device, with its tokenizer (left-padded).
+
+    `model` is transformers' own, or what an engine made that loads for itself.
+    """
 
     model: Any
     tokenizer: Any
@@ -60,18 +64,22 @@ def load_model(
         quantisation: a transformers quantisation configuration, to quantise while loading.
 
     Raises:
-        CodewattError: a file differs from its manifest, or weights are missing, unexpected or of
-            another shape (transformers would fill them with random values and go on).
+        CodewattError: a file differs from its manifest, weights are packed for another device, or
+            weights are missing, unexpected or of another shape (transformers would fill them with
+            random values and go on).
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     if files is not None:
         check_files(directory, files)
+    configuration = Path(directory) / "config.json"
+    if configuration.is_file():
+        prepare_loading(read_json(configuration), device)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer = load_tokenizer(directory)
         model, info = AutoModelForCausalLM.from_pretrained(
             directory,
             dtype=getattr(torch, dtype),
@@ -90,7 +98,19 @@ def load_model(
             raise CodewattError(
                 f"{directory}: {len(found)} {what.replace('_', ' ')} on loading, e.g. {found[0]}"
             )
+    return Loaded(model.eval(), tokenizer, device, dtype)
+
+
+def load_tokenizer(directory: str | Path) -> Any:
+    """The tokenizer of a save_pretrained directory, padding on the left.
+
+    Raises:
+        OSError, ValueError: transformers' own, if there is none.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Loaded(model.eval(), tokenizer, device, dtype)
+    return tokenizer

@@ -75,18 +75,21 @@ class Study:
         joules_per_run: tuple[float, ...] = (100.0, 110.0, 120.0),
         model: str = "nano",
         edit: Callable[[dict[str, Any]], None] | None = None,
+        engine: str = "transformers",
+        tokens: Callable[[int, int, str], list[int]] | None = None,
     ) -> Json:
         """Add a cell. solved: tasks that pass plus tests; base tests also let the last task pass.
 
         edit: changes the files' contents {"generate", "evaluate", "energy"} before they are
-        written.
+        written. tokens: the new tokens of (repeat, sample, task); None for a cell of before they
+        were kept.
         """
-        entry = self._entry(precision, model)
+        entry = self._entry(precision, model, engine)
         repeats = len(joules_per_run)
         keys = [
             (r, s, f"t{t}") for r in range(repeats) for s in range(samples) for t in range(tasks)
         ]
-        self._write_tasks(entry, keys)
+        self._write_tasks(entry, keys, tokens)
         write_jsonl(
             entry["completions"],
             (
@@ -106,12 +109,12 @@ class Study:
         self.cells.append(entry)
         return entry
 
-    def _entry(self, precision: str, model: str) -> Json:
-        folder = self.folder / f"{model}-{precision}"
+    def _entry(self, precision: str, model: str, engine: str = "transformers") -> Json:
+        folder = self.folder / f"{model}-{precision}-{engine}"
         folder.mkdir()
         variant = f"{model}--none--{precision}"
         ids = {
-            "id": f"{variant}--held--stripped--t64--b1--transformers",
+            "id": f"{variant}--held--stripped--t64--b1--{engine}",
             "variant": variant,
             "model": model,
             "prune": "none",
@@ -120,14 +123,19 @@ class Study:
             "prompt": "stripped",
             "token_limit": 64,
             "batch_size": 1,
-            "engine": "transformers",
+            "engine": engine,
         }
         files = {name: folder / f"{name}.json" for name in ("generate", "evaluate", "energy")}
         files["tasks"] = folder / "tasks.parquet"
         files["completions"] = folder / "completions.jsonl.gz"
         return {"cell": ids, "prune_layers": 0, **files}
 
-    def _write_tasks(self, entry: Json, keys: list[tuple[int, int, str]]) -> None:
+    def _write_tasks(
+        self,
+        entry: Json,
+        keys: list[tuple[int, int, str]],
+        tokens: Callable[[int, int, str], list[int]] | None,
+    ) -> None:
         rows = [
             {
                 "repeat": r,
@@ -140,6 +148,7 @@ class Study:
                 "first_token_s": 100.1 + i,
                 "end_s": 100.5 + i,
                 "stop_reason": "eos",
+                **({} if tokens is None else {"tokens": tokens(r, s, t)}),
             }
             for i, (r, s, t) in enumerate(keys)
         ]

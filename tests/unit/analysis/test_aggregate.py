@@ -49,6 +49,7 @@ def test_a_task_row_has_times_and_verdicts(study: Any) -> None:
     assert (row["cell_id"], row["repeat"], row["task_id"]) == (FP32, 0, "t3")
     assert row["latency_s"] == pytest.approx(0.5)
     assert row["ttft_s"] == pytest.approx(0.1)
+    assert row["tpot_s"] == pytest.approx(0.4 / 9)
     assert (row["base_status"], row["plus_status"]) == ("pass", "fail")
 
 

@@ -167,3 +167,19 @@ def test_a_figure_must_be_an_image(study: Any, tmp_path: Path) -> None:
         page(study, tmp_path, {"frontier": tmp_path / "frontier.pdf"})
     with pytest.raises(CodewattError, match=r"frontier\.png: no such file"):
         page(study, tmp_path, {"frontier": tmp_path / "frontier.png"})
+
+
+def test_tokens_per_second_stand_beside_the_share_of_the_roofline(
+    study: Any, tmp_path: Path
+) -> None:
+    demand = {
+        "step_weight_bytes": 1000, "kv_bytes_per_token": 0, "operations_per_token": 0,
+        "head_operations": 1, "attention_operations": 0, "layers": 1,
+    }  # fmt: skip
+    machine = {"bandwidth_bytes_per_s": 4e4, "matrix_operations_per_s": 1e9}
+    roofline = {"machine": machine, "demand": demand}
+    study.cell("fp32", edit=lambda contents: contents["generate"].update(roofline=roofline))
+    study.cell("int8")
+    text = page(study, tmp_path, {})
+    # 36 steps of 1000 bytes at 40 kB/s take 0.9 s of the 3 s.
+    assert text.count("30 % of roofline") == text.count("of roofline") == 1

@@ -31,6 +31,8 @@ GOOD = {
     "baseline": {"precision": "fp32", "prune": "full"},
 }
 
+TORCHAO = {"id": "nf4", "method": "torchao"}
+
 
 def _changed(path, value):
     """The good study with one key set (or removed, with value `...`)."""
@@ -84,6 +86,26 @@ BAD = {
         3.0,
         "precisions[1]: outlier_threshold is for int8, not nf4",
     ),
+    "torchao's groups of int8": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "int8", "compute_dtype": "float32", "group_size": 32},
+        "precisions[1]: group_size is for int4, not int8",
+    ),
+    "torchao's int8 that overflows": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "int8", "compute_dtype": "float16"},
+        "precisions[1]: compute_dtype float16 overflows with int8; allowed: float32, bfloat16",
+    ),
+    "torchao's group of no kernel": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "int4", "compute_dtype": "float32", "group_size": 48},
+        "precisions[1].group_size: 48 is not allowed; allowed: 32, 64, 128 or 256",
+    ),
+    "torchao's type of another method": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "nf4", "compute_dtype": "float32"},
+        "precisions[1].quant_type: 'nf4' is not allowed; allowed: 'int8' or 'int4'",
+    ),
     "greedy samples": (
         ("decoding",),
         {"strategy": "greedy", "samples": 2},
@@ -134,6 +156,20 @@ def test_bad_studies_say_what_where_and_what_is_allowed(name):
 def test_an_empty_grid_is_refused(exclude, message):
     with pytest.raises(CodewattError, match=message):
         Grid(validate(Study, _changed(("exclude",), exclude), "study.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("device", "settings", "message"),
+    [
+        ("cuda", {"compute_dtype": "float32"}, "int4 on device 'cuda' needs compute_dtype bfloat"),
+        ("cpu", {"compute_dtype": "float32", "group_size": 256}, "group_size 256 needs device 'cu"),
+    ],
+)
+def test_a_device_without_the_kernel_is_refused(device, settings, message):
+    study = _changed(("precisions", 1), {**TORCHAO, "quant_type": "int4", **settings})
+    validate(Study, {**study, "device": "auto"}, "study.yaml")
+    with pytest.raises(CodewattError, match=f"precision 'nf4': .*{message}"):
+        validate(Study, {**study, "device": device}, "study.yaml")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The conda environment and the virtual environment install the same versions."""
 
+import pytest
 import yaml
 
 
@@ -19,6 +20,24 @@ def test_conda_has_the_pins_of_the_lock(repository):
     assert all(pin in deployed for pin in later)
 
 
+def test_conda_has_the_pins_of_vllms_lock(repository):
+    """On failure: make lock."""
+    lock = _pins(repository / "requirements" / "vllm.lock.txt")
+    environment = yaml.safe_load((repository / "envs" / "vllm.yaml").read_text())
+    pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert set(pip) == lock
+    assert all("==" in pin for pin in lock)
+
+
+def test_what_meters_is_the_same_in_vllms_environment(repository):
+    """Figures of two engines are compared: meters, workflow, formats are of one version."""
+    ours = _pins(repository / "requirements" / "lock.txt")
+    theirs = _pins(repository / "requirements" / "vllm.lock.txt")
+    for name in ("codecarbon", "nvidia-ml-py", "snakemake", "bitsandbytes", "torchao"):
+        [pin] = [pin for pin in ours if pin.startswith(f"{name}==")]
+        assert pin in theirs
+
+
 def test_every_version_is_exact_and_no_cuda_is_asked_for(repository):
     lock = _pins(repository / "requirements" / "lock.txt")
     assert all("==" in pin for pin in lock)
@@ -27,10 +46,11 @@ def test_every_version_is_exact_and_no_cuda_is_asked_for(repository):
     assert not [pin for pin in lock if pin.startswith(cuda)], "torch's wheel decides on these"
 
 
-def test_what_is_asked_for_is_what_is_locked(repository):
-    lock = _pins(repository / "requirements" / "lock.txt")
+@pytest.mark.parametrize(("asked", "locked"), [("base", "lock"), ("vllm", "vllm.lock")])
+def test_what_is_asked_for_is_what_is_locked(repository, asked, locked):
+    lock = _pins(repository / "requirements" / f"{locked}.txt")
     names = {pin.split("==")[0].lower().replace("_", "-") for pin in lock}
-    for line in (repository / "requirements" / "base.in").read_text().splitlines():
+    for line in (repository / "requirements" / f"{asked}.in").read_text().splitlines():
         if line and not line.startswith("#"):
             assert line.split("==")[0].lower() in names
             assert "==" not in line or line in lock

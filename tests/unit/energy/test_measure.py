@@ -73,6 +73,20 @@ def test_windows_keep_their_order_and_idle_is_taken_off_loaded_phases_only(
     assert net["idle_unloaded"] is None
 
 
+def test_a_probe_before_the_warm_up_changes_no_figure(bench: Any, measured: Measured) -> None:
+    """It draws what the repeats draw; its energy is its own, above idle, and nobody else's."""
+    bench.windows[2] |= {"end_s": 1028.0}  # idle_loaded
+    without = measured()
+    bench.windows.insert(3, {**bench.window("probe", 1028, 1029)})
+    with_probe = measured()
+    assert with_probe["windows"][3]["phase"] == "probe"
+    assert with_probe["windows"][3]["net_energy_j"]["node"] == pytest.approx(0, abs=1e-6)
+    windows = with_probe["windows"]
+    assert [w for w in windows if w["phase"] != "probe"] == without["windows"]
+    for key in without.keys() - {"windows"}:
+        assert with_probe[key] == without[key], key
+
+
 def test_without_gpu_and_rapl_the_figures_are_modelled_and_say_so(
     bench: Any, measured: Measured
 ) -> None:

@@ -9,6 +9,7 @@ from codewatt.generate.base import Decoding, InfeasibleError, open_engine
 from codewatt.generate.engines.graph import GraphEngine
 from codewatt.generate.stage import CellFiles, generate_cell
 from codewatt.models.loading import load_model
+from codewatt.quantise.base import open_quantiser
 
 ARCHITECTURES = ("starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2")
 PROMPTS = ["def add(a, b):", "x", "def f(x):\n    return x + 1\n\n\ndef g(y):", "a = [1, 2]"]
@@ -88,6 +89,19 @@ def test_quantised_layers_decode_alike(tiny_model, bits):
     )
     theirs, ours = both(loaded, PROMPTS, token_limit=8)
     assert ours == theirs
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("architecture", ["starcoder2", "llama", "gpt_neox"])
+def test_torchao_layers_decode_alike(tiny_model, tmp_path, architecture, kind):
+    settings = {"quant_type": kind, "compute_dtype": "float32", "group_size": 32}
+    open_quantiser("torchao").quantise(tiny_model(architecture), tmp_path, settings, "cpu")
+    loaded = load_model(tmp_path, dtype="float32", device="cpu")
+    theirs, ours = both(loaded, PROMPTS, token_limit=8)
+    assert ours == theirs
+    engine = open_engine("graph", loaded, lambda: None)
+    engine.prepare([PROMPTS], Decoding(token_limit=8, stop_strings=()))
+    assert engine.describe()["step"] == "planned"
 
 
 def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):

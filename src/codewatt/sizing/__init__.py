@@ -1,0 +1,1 @@
+"""How big a model is, and the least that running it must move and compute."""

@@ -1,0 +1,90 @@
+"""A cell generated for real: its windows in order, its tokens kept, its roofline described."""
+
+from itertools import pairwise
+
+import pyarrow.parquet
+import pytest
+
+from codewatt.benchmarks.base import Task, write_tasks
+from codewatt.files import describe_files, write_json
+from codewatt.generate import roofline
+from codewatt.generate.base import open_engine
+from codewatt.generate.stage import CellFiles, generate_cell
+from codewatt.models.loading import load_model
+from codewatt.sizing.architecture import architecture_of
+
+
+def generated(weights, folder):
+    described = {"directory": str(weights), "files": describe_files(weights)}
+    variant = {"weights": described, "dtype": "float32", "parameters": 1}
+    write_json(folder / "variant.json", {**variant, "meaningful_accuracy": False})
+    write_json(folder / "benchmark.json", {"stop_strings": []})
+    write_tasks(
+        folder / "tasks.jsonl.gz",
+        [Task(f"t/{n}", f"def f{n}():", "f", "\n    pass", [], []) for n in range(3)],
+    )
+    settings = {
+        "cell": {
+            "engine": "transformers", "batch_size": 2, "prompt": "stripped", "token_limit": 5
+        },
+        "device": "cpu",
+        "decoding": {
+            "repeats": 2, "seed": 0, "warmup_batches": 1, "samples": 1, "temperature": None,
+            "top_p": None,
+        },
+        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
+    }  # fmt: skip
+    out = CellFiles(*(folder / name for name in ("c.jsonl.gz", "t.parquet", "timeline.parquet")))
+    inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
+    return generate_cell(settings, *inputs, out, threads=1), out
+
+
+@pytest.fixture(scope="module")
+def cell(tiny_model, tmp_path_factory):
+    return generated(tiny_model("starcoder2"), tmp_path_factory.mktemp("cell"))
+
+
+def test_the_probe_has_a_window_of_its_own_before_the_warm_up(cell):
+    manifest, _ = cell
+    windows = sorted(manifest["windows"], key=lambda window: window["start_s"])
+    outer = [w for w in windows if w["phase"] not in ("prefill", "decode")]
+    assert [w["phase"] for w in outer] == [
+        "idle_unloaded", "load", "idle_loaded", "probe", "warmup", "repeat", "repeat", "idle_after",
+    ]  # fmt: skip
+    for before, after in pairwise(outer):
+        assert before["end_s"] <= after["start_s"]
+    assert all(w["start_s"] >= outer[4]["end_s"] for w in windows if w["phase"] == "decode")
+
+
+def test_the_manifest_says_what_model_and_machine_can_do(cell, tiny_model):
+    manifest, _ = cell
+    described = manifest["roofline"]
+    counted = architecture_of(
+        load_model(tiny_model("starcoder2"), dtype="float32", device="cpu").model.config.to_dict()
+    )
+    assert described["machine"]["bandwidth_bytes_per_s"] > 1e8
+    assert described["machine"]["matrix_dtype"] == "float32"
+    demand = described["demand"]
+    assert demand["kv_bytes_per_token"] == counted.kv_bytes_per_token(4)
+    # Tied: everything is read; beside the weights the few angles of the rotary embedding.
+    assert 0 <= demand["step_weight_bytes"] - 4 * counted.parameters < 200
+    assert demand["window"] == 128
+
+
+def test_each_row_keeps_its_tokens(cell):
+    _, out = cell
+    rows = pyarrow.parquet.read_table(out.tasks).to_pylist()
+    assert len(rows) == 2 * 3
+    for row in rows:
+        assert len(row["tokens"]) == row["new_tokens"] > 0
+    first, again = ([r["tokens"] for r in rows if r["repeat"] == n] for n in (0, 1))
+    assert first == again
+
+
+def test_a_model_of_unknown_size_has_a_machine_and_the_reason(tiny_model, monkeypatch):
+    loaded = load_model(tiny_model("phi"), dtype="float32", device="cpu")
+    monkeypatch.setattr(type(loaded.model.config), "model_type", "novel")
+    described = roofline.describe_roofline(open_engine("transformers", loaded, lambda: None))
+    assert described["demand"] is None
+    assert described["reason"].startswith("model type 'novel': its size is not known")
+    assert described["machine"]["matrix_operations_per_s"] > 0
