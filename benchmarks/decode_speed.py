@@ -41,7 +41,7 @@ def main() -> None:
 
     device = resolve_device("auto")
     synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
-    loaded = _random_model(options.study, options.dtype, device)
+    loaded = random_model(options.study, options.dtype, device)
     decoding = Decoding(token_limit=options.token_limit, stop_strings=())
     print(f"{loaded.model.num_parameters():,} parameters, {options.dtype}, {_name(device)}")
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,17 +76,17 @@ def _rounds(
         for name in options.engines:
             engine = open_engine(name, loaded, synchronise)
             try:
-                engine.prepare([_prompts(size)], decoding)
+                engine.prepare([prompts_of(size)], decoding)
             except InfeasibleError as error:
                 described.append({"batch_size": size, "name": name, "infeasible": str(error)})
                 print(f"{name}, batch {size}: {error}")
                 continue
-            engine.complete(_prompts(size), decoding)
+            engine.complete(prompts_of(size), decoding)
             engines[name, size] = engine
             described.append({"batch_size": size, **engine.describe()})
     for number in range(options.rounds):
         for (name, size), engine in engines.items():
-            batch = engine.complete(_prompts(size), decoding)
+            batch = engine.complete(prompts_of(size), decoding)
             runs.append(_run(name, size, number, batch))
             texts.setdefault(size, {})[name] = [done.text for done in batch.completions]
     for size, by_engine in texts.items():
@@ -139,7 +139,7 @@ def _words(row: dict[str, Any]) -> str:
     return f"{row['engine']}, batch {row['batch_size']}: {figures}"
 
 
-def _random_model(study: Path, dtype: str, device: str) -> Loaded:
+def random_model(study: Path, dtype: str, device: str) -> Loaded:
     """The study's first model with random weights, made on the device."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -160,7 +160,7 @@ def _random_model(study: Path, dtype: str, device: str) -> Loaded:
     return Loaded(model, tokenizer, device, dtype)
 
 
-def _prompts(size: int) -> list[str]:
+def prompts_of(size: int) -> list[str]:
     """Prompts of unequal length, about 50 to 150 tokens."""
     return [_SOURCE * (2 + number % 4) + f"def f{number}(x):" for number in range(size)]
 

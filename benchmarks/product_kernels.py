@@ -10,11 +10,13 @@ number. Prints the best blocks and the bytes a second they reach, beside a copy'
 import argparse
 import itertools
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
+import pynvml
 import torch
 import yaml
 
@@ -23,11 +25,17 @@ from codewatt.generate.static import fast
 from codewatt.generate.static.plan import Norm
 from codewatt.generate.static.projections import Dense, FourBit, Int8, Projection
 
+pynvml.nvmlInit()
+_DEVICE = pynvml.nvmlDeviceGetHandleByIndex(0)
 _TOTAL_BYTES = 1_500_000_000
-_BLOCKS = {
-    "dense": list(itertools.product((1, 2, 4), (512, 1024, 2048), (4, 8))),
-    "int8": list(itertools.product((1, 2, 4), (1024, 2048), (4, 8))),
-    "int4": list(itertools.product((1, 2, 4, 8), (128, 256, 512), (2, 4))),
+#: (outputs, inputs or words, warps) and most blocks that are tried, by form and longest input.
+_TRIED = {
+    ("dense", 4096): ([(2, 1024, 4), (4, 1024, 4), (4, 1024, 8), (8, 1024, 8)], [396, 528, 10**6]),
+    ("dense", 16384): ([(1, 1024, 4), (2, 1024, 4), (2, 1024, 8), (4, 1024, 8)], [528, 10**6]),
+    ("int8", 4096): ([(4, 1024, 4), (8, 1024, 4), (8, 1024, 8), (4, 1024, 8)], [264, 528, 10**6]),
+    ("int8", 16384): ([(1, 1024, 8), (2, 1024, 4), (2, 1024, 8), (4, 1024, 8)], [264, 10**6]),
+    ("int4", 4096): ([(4, 512, 4), (8, 512, 4), (8, 512, 8), (4, 128, 1)], [264, 528, 10**6]),
+    ("int4", 16384): ([(2, 512, 4), (4, 512, 4), (4, 1024, 8), (8, 512, 8)], [264, 10**6]),
 }
 
 
@@ -36,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--forms", nargs="+", default=list(_BLOCKS))
+    parser.add_argument("--forms", nargs="+", default=["dense", "int8", "int4"])
     options = parser.parse_args()
     config = yaml.safe_load(options.study.read_text(encoding="utf-8"))["models"][0]["config"]
     hidden, wide = config["hidden_size"], config["intermediate_size"]
@@ -54,23 +62,19 @@ def main() -> None:
     for form, (name, (features, inputs, normed)) in itertools.product(
         options.forms, shapes.items()
     ):
-        blocks = _BLOCKS[form]
-        for early in (True, False):
-            runs = _sweep(form, features, inputs, normed, early, blocks)
-            found += [{"form": form, "shape": name, "early": early, **run} for run in runs]
-            best = sorted(runs, key=lambda run: run["us"])[:3]
-            blocks = [tuple(run["blocks"]) for run in best]
-            words = ", ".join(
-                f"{run['blocks']} {run['us']:.1f} us {run['bytes'] / run['us'] / 1e6:.2f} TB/s"
-                for run in best
-            )
-            print(f"{form} {name} {features}x{inputs} early={early}: {words}", flush=True)
+        runs = _sweep(form, features, inputs, normed)
+        found += [{"form": form, "shape": name, **run} for run in runs]
+        words = ", ".join(
+            f"{'/'.join(map(str, run['blocks']))} {run['us']:.1f} us "
+            f"{run['bytes'] / run['us'] / 1e6:.2f} TB/s {run['j'] / run['bytes'] * 1e12:.0f} pJ/B"
+            for run in runs[:3]
+        )
+        print(f"{form} {name} {features}x{inputs}: {words}", flush=True)
     write_json(options.out, {"copy_bytes_per_s": copy, "runs": found})
 
 
-def _sweep(
-    form: str, features: int, inputs: int, normed: bool, early: bool, choices: Any
-) -> list[dict[str, Any]]:
+def _sweep(form: str, features: int, inputs: int, normed: bool) -> list[dict[str, Any]]:
+    """Times of each choice, the fastest first; energy of the three fastest."""
     made = [_product(form, features, inputs)]
     weight_bytes = _bytes(made[0])
     made += [
@@ -81,19 +85,25 @@ def _sweep(
     if normed:
         ones = torch.ones(inputs, device="cuda", dtype=torch.bfloat16)
         norm = Norm(ones, ones, 1e-5, rms=False)
-    operations = fast.Kernels(early)
+    operations = fast.kernels_for("cuda")
+
+    def work() -> None:
+        for product in made:
+            operations.project(product, row, norm=norm)
+
+    shapes, most = _TRIED[form, 4096 if inputs <= 4096 else 16384]
     runs = []
-    for blocks in choices:
-        if blocks[1] > fast._power_of_two(inputs // (8 if form == "int4" else 1)):
-            continue
+    for shape, limit in itertools.product(shapes, most):
+        blocks = fast.Blocks(*shape, limit)
+        if blocks.number(features) == limit or limit == most[-1]:
+            fast._blocks = fast._four_bit_blocks = lambda *_, blocks=blocks: blocks
+            us = _graph_us(_graph(work)) / len(made)
+            runs.append({"blocks": [*shape, limit], "us": us, "bytes": weight_bytes, "j": None})
+    runs.sort(key=lambda run: run["us"])
+    for run in runs[:3]:
+        blocks = fast.Blocks(*run["blocks"])
         fast._blocks = fast._four_bit_blocks = lambda *_, blocks=blocks: blocks
-
-        def work() -> None:
-            for product in made:
-                operations.project(product, row, norm=norm)
-
-        us = _graph_us(work) / len(made)
-        runs.append({"blocks": list(blocks), "us": us, "bytes": weight_bytes})
+        run["j"] = _graph_j(_graph(work)) / len(made)
     return runs
 
 
@@ -120,8 +130,7 @@ def _bytes(product: Projection) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-def _graph_us(work: Any, repeats: int = 5) -> float:
-    """Median microseconds of a graph of that work."""
+def _graph(work: Any) -> Any:
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         work()
@@ -130,6 +139,12 @@ def _graph_us(work: Any, repeats: int = 5) -> float:
     with torch.cuda.graph(graph):
         work()
     graph.replay()
+    torch.cuda.synchronize()
+    return graph
+
+
+def _graph_us(graph: Any, repeats: int = 5) -> float:
+    """Median microseconds of a graph."""
     times = []
     for _ in range(repeats):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -141,10 +156,22 @@ def _graph_us(work: Any, repeats: int = 5) -> float:
     return sorted(times)[repeats // 2]
 
 
+def _graph_j(graph: Any) -> float:
+    """Joules of a graph, by NVML's counter over a second and a half of it."""
+    count, start_s = 0, time.monotonic()
+    before = pynvml.nvmlDeviceGetTotalEnergyConsumption(_DEVICE)
+    while time.monotonic() < start_s + 1.5:
+        for _ in range(20):
+            graph.replay()
+        torch.cuda.synchronize()
+        count += 20
+    return (pynvml.nvmlDeviceGetTotalEnergyConsumption(_DEVICE) - before) / 1000 / count
+
+
 def _copy_bytes_per_s() -> float:
     source = torch.randn(2**30, device="cuda", dtype=torch.bfloat16)
     target = torch.empty_like(source)
-    us = _graph_us(lambda: torch.neg(source, out=target))  # a kernel; a copy node is slower
+    us = _graph_us(_graph(lambda: torch.neg(source, out=target)))  # a kernel; a copy node is slower
     return 2 * source.nbytes / us * 1e6
 
 

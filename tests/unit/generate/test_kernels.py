@@ -9,6 +9,7 @@ pytest.importorskip("triton", reason="triton is not installed (make dev installs
 
 import torch
 
+from codewatt.generate.static import fast
 from codewatt.generate.static.fast import Kernels
 from codewatt.generate.static.operations import Memory, Operations
 from codewatt.generate.static.plan import Heads, Norm
@@ -85,12 +86,22 @@ def compare(form, norm, *, gated=False, activation=None, bias=True, residual=Fal
     torch.testing.assert_close(found, wanted, rtol=2e-5, atol=2e-5)
 
 
+@pytest.fixture(params=[1000, 3], ids=["one turn", "several turns"])
+def _turns(request, monkeypatch):
+    """Blocks enough for all outputs, or so few that each takes several turns."""
+    for name, columns in (("_blocks", 64), ("_four_bit_blocks", 8)):
+        blocks = fast.Blocks(4, columns, 4, request.param)
+        monkeypatch.setattr(fast, name, lambda *_, blocks=blocks: blocks)
+
+
+@pytest.mark.usefixtures("_turns")
 @pytest.mark.parametrize("norm", list(norms()))
 @pytest.mark.parametrize("form", FORMS)
 def test_a_product_behind_a_norm(form, norm):
     compare(form, norm)
 
 
+@pytest.mark.usefixtures("_turns")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_gated_product(form):
     compare(form, "rms", gated=True, activation="silu", bias=False)

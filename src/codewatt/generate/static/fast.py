@@ -28,6 +28,36 @@ class _Folded:
     bias: torch.Tensor | None
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """How a product is shared out over a GPU.
+
+    Attributes:
+        rows: outputs that a block takes at a time; columns: inputs (or words) of a tile.
+        warps: of a block; most: blocks at most, each of which takes several turns then.
+    """
+
+    rows: int
+    columns: int
+    warps: int
+    most: int
+
+    def number(self, features: int) -> int:
+        """Blocks for so many outputs."""
+        return min(-(-features // self.rows), self.most)
+
+    def constants(self, features: int) -> dict[str, int]:
+        """The kernels' constants."""
+        number = self.number(features)
+        return {
+            "ROWS": self.rows,
+            "COLUMNS": self.columns,
+            "BLOCKS": number,
+            "TURNS": -(-features // (self.rows * number)),
+            "num_warps": self.warps,
+        }
+
+
 class Kernels(Operations):
     """Operations by Triton's kernels where there is one; else by torch's functions.
 
@@ -75,21 +105,21 @@ class Kernels(Operations):
         gamma = None if norm is None else norm.weight
         packed = product.packed
         if isinstance(packed, FourBit):
-            rows_a_block, columns, warps = _four_bit_blocks(features, inputs)
-            kernels.product_four_bit[(-(-features // rows_a_block),)](
+            blocks = _four_bit_blocks(features, inputs)
+            kernels.product_four_bit[(blocks.number(features),)](
                 rows, packed.words, packed.scale, packed.zero, packed.table, folded.sums,
                 folded.bias, gamma, residual, out, group=packed.group,
                 has_zero=packed.zero is not None, has_table=packed.table is not None,
-                ROWS=rows_a_block, COLUMNS=columns, num_warps=warps, **shared,
+                **blocks.constants(features), **shared,
             )  # fmt: skip
             return out
         weight = packed.weight if isinstance(packed, Dense) else packed.codes
         scale = packed.scale if isinstance(packed, Int8) else None
-        rows_a_block, columns, warps = _blocks(features, inputs, weight.element_size(), gated)
-        kernels.product[(-(-features // rows_a_block),)](
+        blocks = _blocks(features, inputs, weight.element_size(), gated)
+        kernels.product[(blocks.number(features),)](
             rows, weight, scale, folded.sums, folded.bias, gamma, residual, out,
             kind=kernels.DENSE.value if scale is None else kernels.INT8.value,
-            ROWS=rows_a_block, COLUMNS=columns, num_warps=warps, **shared,
+            **blocks.constants(features), **shared,
         )  # fmt: skip
         return out
 
@@ -160,15 +190,15 @@ def _kind(norm: Norm | None) -> int:
     return int(kernels.RMS_NORM.value if norm.rms else kernels.LAYER_NORM.value)
 
 
-def _blocks(features: int, inputs: int, element_bytes: int, gated: bool) -> tuple[int, int, int]:
-    """(outputs, inputs at a time, warps) of a block."""
-    columns = min(2048 // element_bytes, _power_of_two(inputs))
-    return (1 if gated or features < 4096 else 2), columns, 4
+def _blocks(features: int, inputs: int, element_bytes: int, gated: bool) -> Blocks:
+    """How a product of weights or int8 codes is shared out: what was fastest on an H200."""
+    rows = 2 if gated or inputs > 8192 else 4
+    return Blocks(rows, min(1024, _power_of_two(inputs)), 4, 2048)
 
 
-def _four_bit_blocks(features: int, inputs: int) -> tuple[int, int, int]:
-    """(outputs, words at a time, warps) of a block."""
-    return 4, min(128, _power_of_two(inputs // 8)), 4
+def _four_bit_blocks(features: int, inputs: int) -> Blocks:
+    """How a product of 4-bit codes is shared out: what was fastest on an H200."""
+    return Blocks(4, min(512, _power_of_two(inputs // 8)), 4, 2048)
 
 
 def _power_of_two(number: int) -> int:

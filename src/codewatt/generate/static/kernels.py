@@ -12,7 +12,6 @@ m the mean, s the deviation, W (g (x - m) / s + b) = (W (g x) - m (W g)) / s + W
 W b are known beforehand.
 """
 
-
 import triton
 import triton.language as tl
 
@@ -65,74 +64,182 @@ def _finish(
 
 
 @triton.jit
-def product(
-    x, w, scale, sums, bias, gamma, residual, out,
-    features: tl.constexpr, inputs: tl.constexpr, eps: tl.constexpr,
-    kind: tl.constexpr, norm: tl.constexpr, activation: tl.constexpr, gated: tl.constexpr,
-    has_bias: tl.constexpr, has_residual: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
+def _row_of_input(
+    x, gamma, inputs: tl.constexpr, norm: tl.constexpr, COLUMNS: tl.constexpr
 ):  # fmt: skip
-    """out (features,) of one row x (inputs,): weights or int8 codes w, row-major."""
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    inside = rows < features
-    at = rows.to(tl.int64)[:, None] * inputs
-    acc = tl.zeros([ROWS, COLUMNS], tl.float32)
-    gate = tl.zeros([ROWS, COLUMNS], tl.float32)
+    """The input in tiles, times the norm's weight, and the sums of x and x^2."""
+    tiles = ()
     s1 = tl.zeros([COLUMNS], tl.float32)
     s2 = tl.zeros([COLUMNS], tl.float32)
-    # Weights do not depend on the kernel before: the first are asked for while that one ends.
-    mask = inside[:, None] & (tl.arange(0, COLUMNS) < inputs)[None, :]
-    early = tl.load(
-        w + at + tl.arange(0, COLUMNS)[None, :], mask=mask, other=0, eviction_policy="evict_first"
-    )
-    if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
     for first in tl.static_range(0, inputs, COLUMNS):
         columns = first + tl.arange(0, COLUMNS)
-        if inputs % COLUMNS == 0:
-            mask = inside[:, None]
-        else:
-            mask = inside[:, None] & (columns < inputs)[None, :]
-        if first == 0:
-            weight = early
-        else:
-            weight = tl.load(
-                w + at + columns[None, :], mask=mask, other=0, eviction_policy="evict_first"
-            )
         value = tl.load(x + columns, mask=columns < inputs, other=0.0).to(tl.float32)
         if norm != NO_NORM:
             if norm == LAYER_NORM:
                 s1 += value
             s2 += value * value
             value *= tl.load(gamma + columns, mask=columns < inputs, other=0.0).to(tl.float32)
-        acc += weight.to(tl.float32) * value[None, :]
-        if gated:
-            second = w + features * inputs + at + columns[None, :]
-            weight = tl.load(second, mask=mask, other=0, eviction_policy="evict_first")
-            gate += weight.to(tl.float32) * value[None, :]
-    mean, inverse = _moments(s1, s2, inputs, eps, norm)
-    total = tl.sum(acc, axis=1)
-    if kind == INT8:
-        total *= tl.load(scale + rows, mask=inside, other=0.0)
-    total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
-    total = _activated(total, activation)
+        tiles += (value,)
+    return tiles, s1, s2
+
+
+@triton.jit
+def _weights(w, row, features: tl.constexpr, inputs: tl.constexpr, ROWS: tl.constexpr,
+             COLUMNS: tl.constexpr):  # fmt: skip
+    """Rows of weights, or of words, in tiles; nothing is read past the last row."""
+    rows = row + tl.arange(0, ROWS)
+    at = rows.to(tl.int64)[:, None] * inputs
+    tiles = ()
+    for first in tl.static_range(0, inputs, COLUMNS):
+        columns = first + tl.arange(0, COLUMNS)
+        mask = (rows < features)[:, None]
+        if inputs % COLUMNS != 0:
+            mask = mask & (columns < inputs)[None, :]
+        tiles += (
+            tl.load(w + at + columns[None, :], mask=mask, other=0, eviction_policy="evict_first"),
+        )
+    return tiles
+
+
+@triton.jit
+def _dot(weights, values, inputs: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Float32 (ROWS,) of tiles of weights or int8 codes, and tiles of the input."""
+    acc = tl.zeros([ROWS, COLUMNS], tl.float32)
+    for first in tl.static_range(0, inputs, COLUMNS):
+        acc += weights[first // COLUMNS].to(tl.float32) * values[first // COLUMNS][None, :]
+    return tl.sum(acc, axis=1)
+
+
+@triton.jit
+def product(
+    x, w, scale, sums, bias, gamma, residual, out,
+    features: tl.constexpr, inputs: tl.constexpr, eps: tl.constexpr,
+    kind: tl.constexpr, norm: tl.constexpr, activation: tl.constexpr, gated: tl.constexpr,
+    has_bias: tl.constexpr, has_residual: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCKS: tl.constexpr, TURNS: tl.constexpr,
+    PDL: tl.constexpr,
+):  # fmt: skip
+    """out (features,) of one row x (inputs,): weights or int8 codes w, row-major.
+
+    A block keeps the input in registers and takes ROWS outputs at each of TURNS turns; the weights
+    of the next turn are on their way while it multiplies those of this one.
+    """
+    # Weights do not depend on the kernel before: the first are asked for while that one ends.
+    row = tl.program_id(0) * ROWS
+    weights = _weights(w, row, features, inputs, ROWS, COLUMNS)
     if gated:
-        other = tl.sum(gate, axis=1)
+        second = w + features * inputs
+        seconds = _weights(second, row, features, inputs, ROWS, COLUMNS)
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
+    values, s1, s2 = _row_of_input(x, gamma, inputs, norm, COLUMNS)
+    mean, inverse = _moments(s1, s2, inputs, eps, norm)
+    for _ in range(TURNS):
+        rows = row + tl.arange(0, ROWS)
+        inside = rows < features
+        row += BLOCKS * ROWS
+        if TURNS > 1:
+            coming = _weights(w, row, features, inputs, ROWS, COLUMNS)
+        total = _dot(weights, values, inputs, ROWS, COLUMNS)
+        if TURNS > 1:
+            weights = coming
         if kind == INT8:
-            other *= tl.load(scale + features + rows, mask=inside, other=0.0)
-        total *= _finish(other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias)
-    if has_residual:
-        total += tl.load(residual + rows, mask=inside, other=0.0).to(tl.float32)
-    tl.store(out + rows, total.to(out.dtype.element_ty), mask=inside)
+            total *= tl.load(scale + rows, mask=inside, other=0.0)
+        total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
+        total = _activated(total, activation)
+        if gated:
+            if TURNS > 1:
+                coming = _weights(second, row, features, inputs, ROWS, COLUMNS)
+            other = _dot(seconds, values, inputs, ROWS, COLUMNS)
+            if TURNS > 1:
+                seconds = coming
+            if kind == INT8:
+                other *= tl.load(scale + features + rows, mask=inside, other=0.0)
+            total *= _finish(
+                other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias
+            )
+        if has_residual:
+            total += tl.load(residual + rows, mask=inside, other=0.0).to(tl.float32)
+        tl.store(out + rows, total.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
 def _number(word, nibble: tl.constexpr):
-    """A nibble times 16^(nibble % 4): read in place, so that only half of them are shifted."""
+    """A nibble times 16^(nibble % 4), by the bits of a float and without a conversion.
+
+    Put into the low bits of 2^23 it is that number plus the nibble, exactly. It is read in place,
+    so that only half of them are shifted.
+    """
     half = word if nibble < 4 else (word >> 16)
     exact = (half & (15 << (4 * (nibble % 4)))) | 0x4B000000
     return exact.to(tl.float32, bitcast=True) - 8388608.0
+
+
+@triton.jit
+def _row_by_nibble(
+    x, gamma, inputs: tl.constexpr, group: tl.constexpr, norm: tl.constexpr,
+    scaled: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """The input in tiles, one a nibble of words; their sums a word; the sums of x and x^2.
+
+    scaled: divide by 16^(nibble % 4), for numbers read in place.
+    """
+    words: tl.constexpr = group // 8
+    tiles = ()
+    sums = ()
+    s1 = tl.zeros([COLUMNS], tl.float32)
+    s2 = tl.zeros([COLUMNS], tl.float32)
+    for first in tl.static_range(0, inputs // 8, COLUMNS):
+        column = first + tl.arange(0, COLUMNS)
+        there = column < inputs // 8
+        element = (column // words) * group + column % words
+        total = tl.zeros([COLUMNS], tl.float32)
+        for nibble in tl.static_range(8):
+            at = element + nibble * words
+            value = tl.load(x + at, mask=there, other=0.0).to(tl.float32)
+            if norm != NO_NORM:
+                if norm == LAYER_NORM:
+                    s1 += value
+                s2 += value * value
+                value *= tl.load(gamma + at, mask=there, other=0.0).to(tl.float32)
+            total += value
+            if scaled:
+                value *= 1.0 / (1 << (4 * (nibble % 4)))
+            tiles += (value,)
+        sums += (total,)
+    return tiles, sums, s1, s2
+
+
+@triton.jit
+def _dot_of_codes(
+    words, values, totals, scale, zero, table, row,
+    features: tl.constexpr, inputs: tl.constexpr, group: tl.constexpr, has_zero: tl.constexpr,
+    has_table: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Float32 (ROWS,) of tiles of words and tiles of the input."""
+    acc = tl.zeros([ROWS, COLUMNS], tl.float32)
+    rows = row + tl.arange(0, ROWS)
+    for first in tl.static_range(0, inputs // 8, COLUMNS):
+        word = words[first // COLUMNS]
+        column = first + tl.arange(0, COLUMNS)
+        mask = (rows < features)[:, None] & (column < inputs // 8)[None, :]
+        at = rows[:, None] * (inputs // group) + (column // (group // 8))[None, :]
+        factor = tl.load(scale + at, mask=mask, other=0.0).to(tl.float32)
+        dot = tl.zeros([ROWS, COLUMNS], tl.float32)
+        for nibble in tl.static_range(8):
+            value = values[first // COLUMNS * 8 + nibble][None, :]
+            if has_table:
+                dot += tl.load(table + ((word >> (4 * nibble)) & 15)) * value
+            else:
+                dot += _number(word, nibble) * value
+        total = totals[first // COLUMNS][None, :]
+        if not has_table:
+            dot -= 8.0 * total
+        acc += dot * factor
+        if has_zero:
+            acc += tl.load(zero + at, mask=mask, other=0.0).to(tl.float32) * total
+    return tl.sum(acc, axis=1)
 
 
 @triton.jit
@@ -142,97 +249,54 @@ def product_four_bit(
     norm: tl.constexpr, activation: tl.constexpr, gated: tl.constexpr,
     has_bias: tl.constexpr, has_residual: tl.constexpr, has_zero: tl.constexpr,
     has_table: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCKS: tl.constexpr, TURNS: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
-    """As `product`, of 4-bit codes in groups; COLUMNS counts words of eight codes.
-
-    A code becomes a float without a conversion: put into the low bits of 2^23 it is that number
-    plus the code, exactly.
-    """
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    inside = rows < features
-    words_a_row: tl.constexpr = inputs // 8
-    words_a_group: tl.constexpr = group // 8
-    groups: tl.constexpr = inputs // group
-    acc = tl.zeros([ROWS, COLUMNS], tl.float32)
-    gate = tl.zeros([ROWS, COLUMNS], tl.float32)
-    s1 = tl.zeros([COLUMNS], tl.float32)
-    s2 = tl.zeros([COLUMNS], tl.float32)
-    at_early = rows.to(tl.int64)[:, None] * words_a_row + tl.arange(0, COLUMNS)[None, :]
-    mask = inside[:, None] & (tl.arange(0, COLUMNS) < words_a_row)[None, :]
-    early = tl.load(words + at_early, mask=mask, other=0, eviction_policy="evict_first")
+    """As `product`, of 4-bit codes in groups; COLUMNS counts words of eight codes."""
+    row = tl.program_id(0) * ROWS
+    read = _weights(words, row, features, inputs // 8, ROWS, COLUMNS)
+    if gated:
+        second = words + features * (inputs // 8)
+        second_scale = scale + features * (inputs // group)
+        second_zero = zero
+        if has_zero:
+            second_zero = zero + features * (inputs // group)
+        seconds = _weights(second, row, features, inputs // 8, ROWS, COLUMNS)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    for first in tl.static_range(0, words_a_row, COLUMNS):
-        column = first + tl.arange(0, COLUMNS)
-        there = column < words_a_row
-        mask = inside[:, None] & there[None, :]
-        at = rows.to(tl.int64)[:, None] * words_a_row + column[None, :]
-        if first == 0:
-            word = early
-        else:
-            word = tl.load(words + at, mask=mask, other=0, eviction_policy="evict_first")
-        at_scale = rows[:, None] * groups + (column // words_a_group)[None, :]
-        factor = tl.load(scale + at_scale, mask=mask, other=0.0).to(tl.float32)
-        if has_zero:
-            offset = tl.load(zero + at_scale, mask=mask, other=0.0).to(tl.float32)
-        if gated:
-            word2 = tl.load(
-                words + features * words_a_row + at, mask=mask, other=0,
-                eviction_policy="evict_first",
-            )  # fmt: skip
-            factor2 = tl.load(scale + features * groups + at_scale, mask=mask, other=0.0).to(
-                tl.float32
-            )
-            if has_zero:
-                offset2 = tl.load(zero + features * groups + at_scale, mask=mask, other=0.0).to(
-                    tl.float32
-                )
-            dot2 = tl.zeros([ROWS, COLUMNS], tl.float32)
-        dot = tl.zeros([ROWS, COLUMNS], tl.float32)
-        total_x = tl.zeros([COLUMNS], tl.float32)
-        element = (column // words_a_group) * group + column % words_a_group
-        for nibble in tl.static_range(8):
-            at_x = element + nibble * words_a_group
-            value = tl.load(x + at_x, mask=there, other=0.0).to(tl.float32)
-            if norm != NO_NORM:
-                if norm == LAYER_NORM:
-                    s1 += value
-                s2 += value * value
-                value *= tl.load(gamma + at_x, mask=there, other=0.0).to(tl.float32)
-            total_x += value
-            if has_table:
-                code = (word >> (4 * nibble)) & 15
-                dot += tl.load(table + code) * value[None, :]
-                if gated:
-                    dot2 += tl.load(table + ((word2 >> (4 * nibble)) & 15)) * value[None, :]
-            else:
-                scaled = value * (1.0 / (1 << (4 * (nibble % 4))))
-                dot += _number(word, nibble) * scaled[None, :]
-                if gated:
-                    dot2 += _number(word2, nibble) * scaled[None, :]
-        if not has_table:
-            dot -= 8.0 * total_x[None, :]
-            if gated:
-                dot2 -= 8.0 * total_x[None, :]
-        acc += dot * factor
-        if has_zero:
-            acc += offset * total_x[None, :]
-        if gated:
-            gate += dot2 * factor2
-            if has_zero:
-                gate += offset2 * total_x[None, :]
+    values, totals, s1, s2 = _row_by_nibble(x, gamma, inputs, group, norm, not has_table, COLUMNS)
     mean, inverse = _moments(s1, s2, inputs, eps, norm)
-    total = tl.sum(acc, axis=1)
-    total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
-    total = _activated(total, activation)
-    if gated:
-        other = tl.sum(gate, axis=1)
-        total *= _finish(other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias)
-    if has_residual:
-        total += tl.load(residual + rows, mask=inside, other=0.0).to(tl.float32)
-    tl.store(out + rows, total.to(out.dtype.element_ty), mask=inside)
+    for _ in range(TURNS):
+        now = row
+        rows = row + tl.arange(0, ROWS)
+        inside = rows < features
+        row += BLOCKS * ROWS
+        if TURNS > 1:
+            coming = _weights(words, row, features, inputs // 8, ROWS, COLUMNS)
+        total = _dot_of_codes(
+            read, values, totals, scale, zero, table, now, features, inputs, group, has_zero,
+            has_table, ROWS, COLUMNS,
+        )  # fmt: skip
+        if TURNS > 1:
+            read = coming
+        total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
+        total = _activated(total, activation)
+        if gated:
+            if TURNS > 1:
+                coming = _weights(second, row, features, inputs // 8, ROWS, COLUMNS)
+            other = _dot_of_codes(
+                seconds, values, totals, second_scale, second_zero, table, now, features, inputs,
+                group, has_zero, has_table, ROWS, COLUMNS,
+            )  # fmt: skip
+            if TURNS > 1:
+                seconds = coming
+            total *= _finish(
+                other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias
+            )
+        if has_residual:
+            total += tl.load(residual + rows, mask=inside, other=0.0).to(tl.float32)
+        tl.store(out + rows, total.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -242,6 +306,17 @@ def _rotated(base, offsets, inside, cos, sin, d, partner,
     own = tl.load(base + offsets + d, mask=inside, other=0.0).to(tl.float32)
     other = tl.load(base + offsets + partner, mask=inside & turned, other=0.0).to(tl.float32)
     return own * cos + sign * other * sin
+
+
+@triton.jit
+def _places(keys, values, at_head, first, start, place, size: tl.constexpr, SIZE: tl.constexpr,
+            PLACES: tl.constexpr):  # fmt: skip
+    """Keys and values (PLACES, SIZE) of the places from `first` that were written before."""
+    t = first + tl.arange(0, PLACES)
+    d = tl.arange(0, SIZE)
+    mask = ((t >= start) & (t < place))[:, None] & (d < size)[None, :]
+    at = at_head + t[:, None] * size + d[None, :]
+    return tl.load(keys + at, mask=mask, other=0.0), tl.load(values + at, mask=mask, other=0.0)
 
 
 @triton.jit
@@ -264,9 +339,7 @@ def attention(
     split = tl.program_id(1)
     row = pair // kv_heads
     head = pair % kv_heads
-    if PDL:
-        tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
+    # Of the cache only the newest place depends on the kernel before, and that is not read.
     place = tl.load(place_ptr).to(tl.int32)
     start = tl.load(start_ptr + row).to(tl.int32)
     d = tl.arange(0, SIZE)
@@ -279,6 +352,11 @@ def attention(
     cos = tl.load(cos_table + at_angle, mask=turned, other=1.0).to(tl.float32)
     sin = tl.load(sin_table + at_angle, mask=turned, other=0.0).to(tl.float32)
     kind = keys.dtype.element_ty
+    at_head = row.to(tl.int64) * cache_row + head * cache_head
+    k, v = _places(keys, values, at_head, split * PLACES, start, place, size, SIZE, PLACES)
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
     here = qkv + row.to(tl.int64) * qkv_stride
     real = (g < group)[:, None] & (d < size)[None, :]
     q = _rotated(
@@ -290,23 +368,18 @@ def attention(
     ).to(kind)
     v_new = tl.load(here + v_first + head * v_stride + d, mask=d < size, other=0.0).to(kind)
 
-    at_head = row.to(tl.int64) * cache_row + head * cache_head
     best = tl.full([GROUP], float("-inf"), tl.float32)
     weight = tl.zeros([GROUP], tl.float32)
     acc = tl.zeros([GROUP, SIZE], tl.float32)
     for step in range(steps):
         first = (step * splits + split) * PLACES
         t = first + tl.arange(0, PLACES)
-        seen = (t >= start) & (t < place)
-        mask = seen[:, None] & (d < size)[None, :]
-        at = at_head + t[:, None] * size + d[None, :]
-        k = tl.load(keys + at, mask=mask, other=0.0)
-        v = tl.load(values + at, mask=mask, other=0.0)
         newest = (t == place)[:, None]
         k = tl.where(newest, k_new[None, :], k)
         v = tl.where(newest, v_new[None, :], v)
         scores = tl.dot(q, tl.trans(k), input_precision="ieee") * (scaling * 1.4426950408889634)
-        scores = tl.where((seen | (t == place))[None, :], scores, float("-inf"))
+        seen = (t >= start) & (t <= place)
+        scores = tl.where(seen[None, :], scores, float("-inf"))
         higher = tl.maximum(best, tl.max(scores, axis=1))
         shift = tl.where(higher == float("-inf"), 0.0, higher)
         shrink = tl.exp2(best - shift)
@@ -314,6 +387,9 @@ def attention(
         weight = weight * shrink + tl.sum(p, axis=1)
         acc = acc * shrink[:, None] + tl.dot(p.to(kind), v, input_precision="ieee")
         best = higher
+        if steps > 1:
+            after = first + splits * PLACES
+            k, v = _places(keys, values, at_head, after, start, place, size, SIZE, PLACES)
         if (place >= first) & (place < first + PLACES):
             tl.store(keys + at_head + place * size + d, k_new, mask=d < size)
             tl.store(values + at_head + place * size + d, v_new, mask=d < size)
