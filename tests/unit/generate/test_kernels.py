@@ -1,16 +1,13 @@
 """The kernels compute what torch's functions do; run by Triton's interpreter, without a GPU."""
 
-import os
-
 import pytest
-
-os.environ.setdefault("TRITON_INTERPRET", "1")
-pytest.importorskip("triton", reason="triton is not installed (make dev installs it)")
-
 import torch
 
-from codewatt.generate.static import fast
-from codewatt.generate.static.fast import Kernels
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("TRITON_INTERPRET", "1")  # read when kernels are made, and once when they run
+    pytest.importorskip("triton", reason="triton is not installed (make dev installs it)")
+    from codewatt.generate.static import fast
+
 from codewatt.generate.static.operations import Memory, Operations
 from codewatt.generate.static.plan import Heads, Norm
 from codewatt.generate.static.projections import (
@@ -23,6 +20,12 @@ from codewatt.generate.static.projections import (
 )
 
 INPUTS, FEATURES = 96, 40
+
+
+@pytest.fixture(autouse=True)
+def _interpreted(monkeypatch):
+    """In these tests alone: jobs that others start are to have a GPU's kernels."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 
 def linear(features, dtype=torch.float32, bias=True):
@@ -82,7 +85,7 @@ def compare(form, norm, *, gated=False, activation=None, bias=True, residual=Fal
     }
     wanted = Operations().project(Projection(made.modules, None, made.bias, gated), row, **settings)
     assert wanted.shape == (1, FEATURES)
-    found = Kernels().project(made, row, **settings)
+    found = fast.Kernels().project(made, row, **settings)
     torch.testing.assert_close(found, wanted, rtol=2e-5, atol=2e-5)
 
 
@@ -150,7 +153,7 @@ def test_attention(layout, place, blocks, monkeypatch):
     keys, values = torch.randn(shape), torch.randn(shape)
     qkv = torch.randn(batch, elements)
     caches = [(keys.clone(), values.clone()) for _ in range(2)]
-    operations = Kernels()
+    operations = fast.Kernels()
     wanted = Operations().attend(qkv, heads, memory, *caches[0])
     found = operations.attend(qkv, heads, memory, *caches[1])
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
