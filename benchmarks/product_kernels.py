@@ -28,15 +28,11 @@ from codewatt.generate.static.projections import Dense, FourBit, Int8, Projectio
 pynvml.nvmlInit()
 _DEVICE = pynvml.nvmlDeviceGetHandleByIndex(0)
 _TOTAL_BYTES = 1_500_000_000
-#: (outputs, inputs or words, warps) and most blocks that are tried, by form and longest input.
-_TRIED = {
-    ("dense", 4096): ([(2, 1024, 4), (4, 1024, 4), (4, 1024, 8), (8, 1024, 8)], [396, 528, 10**6]),
-    ("dense", 16384): ([(1, 1024, 4), (2, 1024, 4), (2, 1024, 8), (4, 1024, 8)], [528, 10**6]),
-    ("int8", 4096): ([(4, 1024, 4), (8, 1024, 4), (8, 1024, 8), (4, 1024, 8)], [264, 528, 10**6]),
-    ("int8", 16384): ([(1, 1024, 8), (2, 1024, 4), (2, 1024, 8), (4, 1024, 8)], [264, 10**6]),
-    ("int4", 4096): ([(4, 512, 4), (8, 512, 4), (8, 512, 8), (4, 128, 1)], [264, 528, 10**6]),
-    ("int4", 16384): ([(2, 512, 4), (4, 512, 4), (4, 1024, 8), (8, 512, 8)], [264, 10**6]),
-}
+#: (outputs, warps) of a block, splits of the inputs, and stages that are tried for few rows.
+_SHAPES = [(16, 1), (32, 2), (64, 4), (128, 4)]
+_STAGES = [3, 5]
+#: (outputs, inputs, warps) of a block and most blocks that are tried for one row.
+_TURNS = [(2, 1024, 4, 528), (4, 1024, 4, 528), (4, 1024, 4, 10**6)]
 
 
 def main() -> None:
@@ -44,7 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--forms", nargs="+", default=["dense", "int8", "int4"])
+    parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--forms", nargs="+", default=["dense", "int8", "int4", "nf4"])
     options = parser.parse_args()
     config = yaml.safe_load(options.study.read_text(encoding="utf-8"))["models"][0]["config"]
     hidden, wide = config["hidden_size"], config["intermediate_size"]
@@ -62,25 +59,25 @@ def main() -> None:
     for form, (name, (features, inputs, normed)) in itertools.product(
         options.forms, shapes.items()
     ):
-        runs = _sweep(form, features, inputs, normed)
+        runs = _sweep(form, features, inputs, normed, options.rows)
         found += [{"form": form, "shape": name, **run} for run in runs]
         words = ", ".join(
-            f"{'/'.join(map(str, run['blocks']))} {run['us']:.1f} us "
+            f"{run['blocks']} {run['us']:.1f} us "
             f"{run['bytes'] / run['us'] / 1e6:.2f} TB/s {run['j'] / run['bytes'] * 1e12:.0f} pJ/B"
-            for run in runs[:3]
+            for run in runs[:2]
         )
         print(f"{form} {name} {features}x{inputs}: {words}", flush=True)
     write_json(options.out, {"copy_bytes_per_s": copy, "runs": found})
 
 
-def _sweep(form: str, features: int, inputs: int, normed: bool) -> list[dict[str, Any]]:
-    """Times of each choice, the fastest first; energy of the three fastest."""
+def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> list[dict[str, Any]]:
+    """Times of each choice, the fastest first; energy of the two fastest."""
     made = [_product(form, features, inputs)]
     weight_bytes = _bytes(made[0])
     made += [
         _product(form, features, inputs) for _ in range(max(1, _TOTAL_BYTES // weight_bytes) - 1)
     ]
-    row = torch.randn(1, inputs, device="cuda", dtype=torch.bfloat16)
+    rows = torch.randn(batch, inputs, device="cuda", dtype=torch.bfloat16)
     norm = None
     if normed:
         ones = torch.ones(inputs, device="cuda", dtype=torch.bfloat16)
@@ -89,22 +86,37 @@ def _sweep(form: str, features: int, inputs: int, normed: bool) -> list[dict[str
 
     def work() -> None:
         for product in made:
-            operations.project(product, row, norm=norm)
+            operations.project(product, rows, norm=norm)
 
-    shapes, most = _TRIED[form, 4096 if inputs <= 4096 else 16384]
     runs = []
-    for shape, limit in itertools.product(shapes, most):
-        blocks = fast.Blocks(*shape, limit)
-        if blocks.number(features) == limit or limit == most[-1]:
-            fast._blocks = fast._four_bit_blocks = lambda *_, blocks=blocks: blocks
-            us = _graph_us(_graph(work)) / len(made)
-            runs.append({"blocks": [*shape, limit], "us": us, "bytes": weight_bytes, "j": None})
+    for name, blocks in _choices(form, features, inputs, batch):
+        fast._row_blocks = lambda *_, blocks=blocks: blocks if name == "rows" else None
+        fast._blocks = lambda *_, blocks=blocks: blocks
+        words = name + " " + "/".join(map(str, vars(blocks).values()))
+        try:
+            graph = _graph(work)
+        except Exception as error:
+            print(f"{form} {words}: {str(error)[:100]}")
+            continue
+        us = _graph_us(graph) / len(made)
+        runs.append({"blocks": words, "us": us, "bytes": weight_bytes, "graph": graph, "j": None})
     runs.sort(key=lambda run: run["us"])
-    for run in runs[:3]:
-        blocks = fast.Blocks(*run["blocks"])
-        fast._blocks = fast._four_bit_blocks = lambda *_, blocks=blocks: blocks
-        run["j"] = _graph_j(_graph(work)) / len(made)
+    for place, run in enumerate(runs):
+        graph = run.pop("graph")
+        if place < 2:
+            run["j"] = _graph_j(graph) / len(made)
     return runs
+
+
+def _choices(form: str, features: int, inputs: int, batch: int) -> Any:
+    columns = {"int4": [128], "nf4": [64]}.get(form, [64, 128])
+    splits = [1] if features > 8192 else [1, 2, 4] if inputs <= 4096 else [2, 4, 8]
+    for width, (rows, warps), parts, stages in itertools.product(columns, _SHAPES, splits, _STAGES):
+        if not (features > 8192 and rows < 32) and not (features < 8192 and rows > 64):
+            yield "rows", fast.RowBlocks(rows, width, parts, warps, stages)
+    if batch == 1 and form in ("dense", "int8"):
+        for blocks in _TURNS:
+            yield "row", fast.Blocks(*blocks)
 
 
 def _product(form: str, features: int, inputs: int) -> Projection:
@@ -116,9 +128,10 @@ def _product(form: str, features: int, inputs: int) -> Projection:
         codes = torch.randint(-128, 128, (features, inputs), dtype=torch.int8, **cuda)
         packed = Int8(codes, torch.rand(features, **cuda))
     else:
-        words = torch.randint(-(2**31), 2**31, (features, inputs // 8), dtype=torch.int32, **cuda)
-        scale = torch.rand(features, inputs // 128, **cuda).bfloat16()
-        packed = FourBit(words, scale, scale.clone(), None, 128)
+        words = torch.randint(-(2**15), 2**15, (features, inputs // 4), dtype=torch.int16, **cuda)
+        group, table = (128, None) if form == "int4" else (64, torch.linspace(-1, 1, 16, **cuda))
+        scale = torch.rand(inputs // group, features, **cuda).bfloat16()
+        packed = FourBit(words, scale, None if table is not None else scale, table, group)
     layer = torch.nn.Linear(1, 1)
     layer.in_features, layer.out_features = inputs, features
     bias = torch.randn(features, dtype=torch.bfloat16, **cuda)

@@ -6,12 +6,14 @@ from typing import Any
 import torch
 
 from codewatt.generate.static import kernels
-from codewatt.generate.static.operations import Memory, Operations
+from codewatt.generate.static.operations import Memory, Operations, combined
 from codewatt.generate.static.plan import Activation, Heads, Norm
-from codewatt.generate.static.projections import Dense, FourBit, Int8, Projection
+from codewatt.generate.static.projections import Dense, FourBit, Int8, Packed, Projection
 
 #: Places of the cache that a block of the attention kernel takes at a time.
 _PLACES = 64
+#: Rows up to which our kernel multiplies, of weights and of codes; above it is the library's turn.
+_MOST_ROWS, _MOST_ROWS_OF_CODES = 16, 64
 #: Blocks of the attention kernel that fill a GPU; more splits only make more to join.
 _BLOCKS = 256
 
@@ -30,10 +32,10 @@ class _Folded:
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a product is shared out over a GPU.
+    """How one row's product is shared out over a GPU.
 
     Attributes:
-        rows: outputs that a block takes at a time; columns: inputs (or words) of a tile.
+        rows: outputs that a block takes at a time; columns: inputs of a tile.
         warps: of a block; most: blocks at most, each of which takes several turns then.
     """
 
@@ -42,20 +44,22 @@ class Blocks:
     warps: int
     most: int
 
-    def number(self, features: int) -> int:
-        """Blocks for so many outputs."""
-        return min(-(-features // self.rows), self.most)
 
-    def constants(self, features: int) -> dict[str, int]:
-        """The kernels' constants."""
-        number = self.number(features)
-        return {
-            "ROWS": self.rows,
-            "COLUMNS": self.columns,
-            "BLOCKS": number,
-            "TURNS": -(-features // (self.rows * number)),
-            "num_warps": self.warps,
-        }
+@dataclass(frozen=True)
+class RowBlocks:
+    """How a product of few rows is shared out over a GPU.
+
+    Attributes:
+        rows: outputs of a block; columns: inputs of a tile (of 4-bit codes it is a group).
+        splits: blocks that share an output's inputs; warps: of a block.
+        stages: tiles on their way.
+    """
+
+    rows: int
+    columns: int
+    splits: int
+    warps: int
+    stages: int
 
 
 class Kernels(Operations):
@@ -64,12 +68,14 @@ class Kernels(Operations):
     Args:
         early: start a kernel while the one before it still runs (programmatic dependent launch,
             from compute capability 9.0).
+        assembly: kernels may hold a GPU's instructions, which Triton's interpreter cannot run.
     """
 
-    def __init__(self, early: bool = False) -> None:
-        self._early = early
+    def __init__(self, early: bool = False, assembly: bool = False) -> None:
+        self._assembly = assembly
+        self._launch: dict[str, Any] = {"PDL": early, **({"launch_pdl": True} if early else {})}
         self._folded: dict[tuple[int, int], _Folded] = {}
-        self._scratch: dict[tuple[int, ...], tuple[torch.Tensor, ...]] = {}
+        self._scratch: dict[tuple[Any, ...], tuple[torch.Tensor, ...]] = {}
 
     def project(
         self,
@@ -81,45 +87,84 @@ class Kernels(Operations):
         residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """See `Operations.project`."""
-        if rows.shape[0] != 1 or product.packed is None:
-            return super().project(
-                product, rows, norm=norm, activation=activation, residual=residual
-            )
-        gated = product.gated and activation is not None
-        features = product.features // (2 if gated else 1)
-        inputs = rows.shape[1]
-        folded = self._fold(product, norm)
-        out = rows.new_empty(1, features)
-        shared = {
-            "features": features,
-            "inputs": inputs,
-            "eps": 0.0 if norm is None else norm.eps,
-            "norm": _kind(norm),
-            "activation": activation or "",
-            "gated": gated,
-            "has_bias": folded.bias is not None,
-            "has_residual": residual is not None,
-            "PDL": self._early,
-            **({"launch_pdl": True} if self._early else {}),
-        }
-        gamma = None if norm is None else norm.weight
         packed = product.packed
-        if isinstance(packed, FourBit):
-            blocks = _four_bit_blocks(features, inputs)
-            kernels.product_four_bit[(blocks.number(features),)](
-                rows, packed.words, packed.scale, packed.zero, packed.table, folded.sums,
-                folded.bias, gamma, residual, out, group=packed.group,
-                has_zero=packed.zero is not None, has_table=packed.table is not None,
-                **blocks.constants(features), **shared,
-            )  # fmt: skip
-            return out
+        blocks = _row_blocks(packed, *rows.shape, product.features, rows.dtype)
+        if packed is not None and blocks is not None:
+            read = rows if norm is None else self._normed(rows, norm)
+            if not product.gated:
+                return self._of_rows(product, read, blocks, activation, residual)
+            made = self._of_rows(product, read, blocks, None, None)
+            return combined(made, product.gated, activation, residual)
+        if isinstance(packed, Dense | Int8) and len(rows) == 1:
+            return self._of_row(product, packed, rows, norm, activation, residual)
+        return super().project(product, rows, norm=norm, activation=activation, residual=residual)
+
+    def _of_rows(
+        self,
+        product: Projection,
+        rows: torch.Tensor,
+        blocks: RowBlocks,
+        activation: Activation | None,
+        residual: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """A product by the matrix units; nothing is gated."""
+        packed, features = product.packed, product.features
+        batch, inputs = rows.shape
+        out = rows.new_empty(batch, features)
+        padded = max(8, _power_of_two(batch))
+        number = -(-features // blocks.rows)
+        partial, arrived = None, None
+        if blocks.splits > 1:
+            wide = number * blocks.splits * blocks.rows * padded
+            partial, arrived = self._buffers("rows", rows.device, number, wide)
+        w, scale, zero, table, kind, group = _contents(packed)
+        kernels.product_of_rows[(number, blocks.splits)](
+            rows, w, scale, zero, table, product.bias, residual, out, partial, arrived,
+            features=features, inputs=inputs, batch=batch, kind=kind, group=group,
+            activation=activation or "", has_bias=product.bias is not None,
+            has_residual=residual is not None, has_zero=zero is not None,
+            has_table=table is not None, ROWS=blocks.rows, COLUMNS=blocks.columns, BATCH=padded,
+            SPLITS=blocks.splits, STAGES=blocks.stages, num_warps=blocks.warps,
+            ASM=self._assembly and rows.dtype == torch.bfloat16, **self._launch,
+        )  # fmt: skip
+        return out
+
+    def _normed(self, rows: torch.Tensor, norm: Norm) -> torch.Tensor:
+        """Rows (batch, features) normed, in their own dtype."""
+        out = torch.empty_like(rows)
+        kernels.normed_rows[(len(rows),)](
+            rows, norm.weight, norm.bias, out, inputs=rows.shape[1], eps=norm.eps,
+            norm=_kind(norm), has_beta=norm.bias is not None,
+            COLUMNS=_power_of_two(rows.shape[1]), num_warps=8, **self._launch,
+        )  # fmt: skip
+        return out
+
+    def _of_row(
+        self,
+        product: Projection,
+        packed: Dense | Int8,
+        row: torch.Tensor,
+        norm: Norm | None,
+        activation: Activation | None,
+        residual: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """A product of one row, with all that stands before and after it."""
+        features = product.features // (2 if product.gated else 1)
+        inputs = row.shape[1]
+        folded = self._fold(product, norm)
+        out = row.new_empty(1, features)
         weight = packed.weight if isinstance(packed, Dense) else packed.codes
-        scale = packed.scale if isinstance(packed, Int8) else None
-        blocks = _blocks(features, inputs, weight.element_size(), gated)
-        kernels.product[(blocks.number(features),)](
-            rows, weight, scale, folded.sums, folded.bias, gamma, residual, out,
-            kind=kernels.DENSE.value if scale is None else kernels.INT8.value,
-            **blocks.constants(features), **shared,
+        scale = None if isinstance(packed, Dense) else packed.scale
+        blocks = _blocks(features, inputs, product.gated)
+        number = min(-(-features // blocks.rows), blocks.most)
+        kernels.product[(number,)](
+            row, weight, scale, folded.sums, folded.bias, None if norm is None else norm.weight,
+            residual, out, features=features, inputs=inputs, eps=0.0 if norm is None else norm.eps,
+            kind=kernels.DENSE.value if scale is None else kernels.INT8.value, norm=_kind(norm),
+            activation=activation or "", gated=product.gated, has_bias=folded.bias is not None,
+            has_residual=residual is not None, ROWS=blocks.rows, COLUMNS=blocks.columns,
+            BLOCKS=number, TURNS=-(-features // (blocks.rows * number)), num_warps=blocks.warps,
+            **self._launch,
         )  # fmt: skip
         return out
 
@@ -138,7 +183,10 @@ class Kernels(Operations):
         group = heads.heads // kv_heads
         padded_group = max(16, _power_of_two(group))
         padded_size = max(16, _power_of_two(size))
-        partial, stats, arrived = self._joining(pairs, splits, padded_group, padded_size, keys)
+        parts = pairs * splits * padded_group
+        partial, stats, arrived = self._buffers(
+            "attention", keys.device, pairs, parts * padded_size, 2 * parts
+        )
         out = qkv.new_empty(batch, heads.heads * size)
         kernels.attention[(pairs, splits)](
             qkv, memory.cos, memory.sin, memory.place, memory.start, keys, values,
@@ -150,21 +198,22 @@ class Kernels(Operations):
             kv_heads=kv_heads, group=group, size=size, rotary=heads.rotary,
             scaling=heads.scaling, splits=splits, steps=-(-places // (_PLACES * splits)),
             GROUP=padded_group, SIZE=padded_size, PLACES=_PLACES, num_warps=4, num_stages=2,
-            PDL=self._early, **({"launch_pdl": True} if self._early else {}),
+            **self._launch,
         )  # fmt: skip
         return out
 
-    def _joining(
-        self, pairs: int, splits: int, group: int, size: int, like: torch.Tensor
+    def _buffers(
+        self, name: str, device: torch.device, counters: int, *elements: int
     ) -> tuple[torch.Tensor, ...]:
-        """What the splits of a row leave for the last of them; the layers take turns with it."""
-        key = (pairs, splits, group, size)
+        """Float32 buffers, and counters at zero, that blocks leave their parts in.
+
+        Kernels run one after the other, so that all of the same shape take turns with them.
+        """
+        key = (name, counters, *elements)
         if key not in self._scratch:
-            wide = {"dtype": torch.float32, "device": like.device}
             self._scratch[key] = (
-                torch.empty(pairs * splits * group * size, **wide),
-                torch.empty(pairs * splits * 2 * group, **wide),
-                torch.zeros(pairs, dtype=torch.int32, device=like.device),
+                *(torch.empty(count, dtype=torch.float32, device=device) for count in elements),
+                torch.zeros(counters, dtype=torch.int32, device=device),
             )
         return self._scratch[key]
 
@@ -190,15 +239,42 @@ def _kind(norm: Norm | None) -> int:
     return int(kernels.RMS_NORM.value if norm.rms else kernels.LAYER_NORM.value)
 
 
-def _blocks(features: int, inputs: int, element_bytes: int, gated: bool) -> Blocks:
-    """How a product of weights or int8 codes is shared out: what was fastest on an H200."""
+def _contents(packed: Packed | None) -> tuple[Any, ...]:
+    """(weights or codes, scale, zero, table, kind, group) of a product."""
+    if isinstance(packed, FourBit):
+        kind = kernels.FOUR_BIT.value
+        return packed.words, packed.scale, packed.zero, packed.table, kind, packed.group
+    if isinstance(packed, Int8):
+        return packed.codes, packed.scale, None, None, kernels.INT8.value, 0
+    assert packed is not None
+    return packed.weight, None, None, None, kernels.DENSE.value, 0
+
+
+def _blocks(features: int, inputs: int, gated: bool) -> Blocks:
+    """How one row's product is shared out: what was fastest on an H200."""
     rows = 2 if gated or inputs > 8192 else 4
-    return Blocks(rows, min(1024, _power_of_two(inputs)), 4, 2048)
+    return Blocks(rows, min(1024, _power_of_two(inputs)), 4, 528)
 
 
-def _four_bit_blocks(features: int, inputs: int) -> Blocks:
-    """How a product of 4-bit codes is shared out: what was fastest on an H200."""
-    return Blocks(4, min(512, _power_of_two(inputs // 8)), 4, 2048)
+def _row_blocks(
+    packed: Packed | None, batch: int, inputs: int, features: int, dtype: torch.dtype
+) -> RowBlocks | None:
+    """How a product of few rows is shared out: what was fastest on an H200. None: not at all."""
+    if packed is None or dtype not in (torch.bfloat16, torch.float16):
+        return None
+    if batch > (_MOST_ROWS if isinstance(packed, Dense) else _MOST_ROWS_OF_CODES):
+        return None
+    if isinstance(packed, FourBit):
+        columns = packed.group
+    else:
+        columns = next((size for size in (128, 64, 32, 16) if inputs % size == 0), 0)
+    if columns == 0 or inputs % columns:
+        return None
+    tiles = inputs // columns
+    rows = 64 if features >= 8192 else 32
+    wanted = 1 if features >= 8192 else 4
+    splits = next(count for count in (wanted, 3, 2, 1) if tiles % count == 0 and tiles >= count)
+    return RowBlocks(rows, columns, splits, 4 if rows == 64 else 2, 4)
 
 
 def _power_of_two(number: int) -> int:
@@ -208,4 +284,4 @@ def _power_of_two(number: int) -> int:
 def kernels_for(device: Any) -> Operations:
     """The fastest operations that there are on a device."""
     early = torch.cuda.get_device_capability(device) >= (9, 0)
-    return Kernels(early)
+    return Kernels(early, assembly=True)

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 
 NO_NORM, LAYER_NORM, RMS_NORM = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
-DENSE, INT8 = tl.constexpr(0), tl.constexpr(1)
+DENSE, INT8, FOUR_BIT = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 
 
 @triton.jit
@@ -165,138 +165,167 @@ def product(
 
 
 @triton.jit
-def _number(word, nibble: tl.constexpr):
-    """A nibble times 16^(nibble % 4), by the bits of a float and without a conversion.
+def _plane(words, nibble: tl.constexpr, table, kind, has_table: tl.constexpr, ASM: tl.constexpr):
+    """The values of one nibble of int16 words: code - 8, or what the table says.
 
-    Put into the low bits of 2^23 it is that number plus the nibble, exactly. It is read in place,
-    so that only half of them are shifted.
+    ASM: two codes at a time become bfloat16 by their bits alone: put into the low bits of 128 they
+    are that number plus the code, exactly.
     """
-    half = word if nibble < 4 else (word >> 16)
-    exact = (half & (15 << (4 * (nibble % 4)))) | 0x4B000000
-    return exact.to(tl.float32, bitcast=True) - 8388608.0
+    if has_table:
+        return tl.load(table + ((words.to(tl.int32) >> (4 * nibble)) & 15)).to(kind)
+    if not ASM:
+        return (((words.to(tl.int32) >> (4 * nibble)) & 15) - 8).to(kind)
+    if nibble == 0:
+        return _codes_of_pairs(words, "mov.b32 t, $1;")
+    if nibble == 1:
+        return _codes_of_pairs(words, "shr.u32 t, $1, 4;")
+    if nibble == 2:
+        return _codes_of_pairs(words, "shr.u32 t, $1, 8;")
+    return _codes_of_pairs(words, "shr.u32 t, $1, 12;")
 
 
 @triton.jit
-def _row_by_nibble(
-    x, gamma, inputs: tl.constexpr, group: tl.constexpr, norm: tl.constexpr,
-    scaled: tl.constexpr, COLUMNS: tl.constexpr,
-):  # fmt: skip
-    """The input in tiles, one a nibble of words; their sums a word; the sums of x and x^2.
-
-    scaled: divide by 16^(nibble % 4), for numbers read in place.
-    """
-    words: tl.constexpr = group // 8
-    tiles = ()
-    sums = ()
-    s1 = tl.zeros([COLUMNS], tl.float32)
-    s2 = tl.zeros([COLUMNS], tl.float32)
-    for first in tl.static_range(0, inputs // 8, COLUMNS):
-        column = first + tl.arange(0, COLUMNS)
-        there = column < inputs // 8
-        element = (column // words) * group + column % words
-        total = tl.zeros([COLUMNS], tl.float32)
-        for nibble in tl.static_range(8):
-            at = element + nibble * words
-            value = tl.load(x + at, mask=there, other=0.0).to(tl.float32)
-            if norm != NO_NORM:
-                if norm == LAYER_NORM:
-                    s1 += value
-                s2 += value * value
-                value *= tl.load(gamma + at, mask=there, other=0.0).to(tl.float32)
-            total += value
-            if scaled:
-                value *= 1.0 / (1 << (4 * (nibble % 4)))
-            tiles += (value,)
-        sums += (total,)
-    return tiles, sums, s1, s2
+def _codes_of_pairs(words, shift: tl.constexpr):
+    """See `_plane`: ((w & 15) | 128's bits) - 136, of both halves of a register."""
+    return tl.inline_asm_elementwise(
+        "{ .reg .b32 t, one, less; " + shift + " lop3.b32 t, t, 0x000F000F, 0x43004300, 0xEA; "
+        "mov.b32 one, 0x3F803F80; mov.b32 less, 0xC308C308; "
+        "fma.rn.bf16x2 $0, t, one, less; }",
+        "=r,r", [words], dtype=tl.bfloat16, is_pure=True, pack=2,
+    )  # fmt: skip
 
 
 @triton.jit
-def _dot_of_codes(
-    words, values, totals, scale, zero, table, row,
-    features: tl.constexpr, inputs: tl.constexpr, group: tl.constexpr, has_zero: tl.constexpr,
-    has_table: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+def normed_rows(
+    x, gamma, beta, out, inputs: tl.constexpr, eps: tl.constexpr, norm: tl.constexpr,
+    has_beta: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """Float32 (ROWS,) of tiles of words and tiles of the input."""
-    acc = tl.zeros([ROWS, COLUMNS], tl.float32)
-    rows = row + tl.arange(0, ROWS)
-    for first in tl.static_range(0, inputs // 8, COLUMNS):
-        word = words[first // COLUMNS]
-        column = first + tl.arange(0, COLUMNS)
-        mask = (rows < features)[:, None] & (column < inputs // 8)[None, :]
-        at = rows[:, None] * (inputs // group) + (column // (group // 8))[None, :]
-        factor = tl.load(scale + at, mask=mask, other=0.0).to(tl.float32)
-        dot = tl.zeros([ROWS, COLUMNS], tl.float32)
-        for nibble in tl.static_range(8):
-            value = values[first // COLUMNS * 8 + nibble][None, :]
-            if has_table:
-                dot += tl.load(table + ((word >> (4 * nibble)) & 15)) * value
-            else:
-                dot += _number(word, nibble) * value
-        total = totals[first // COLUMNS][None, :]
-        if not has_table:
-            dot -= 8.0 * total
-        acc += dot * factor
-        if has_zero:
-            acc += tl.load(zero + at, mask=mask, other=0.0).to(tl.float32) * total
-    return tl.sum(acc, axis=1)
-
-
-@triton.jit
-def product_four_bit(
-    x, words, scale, zero, table, sums, bias, gamma, residual, out,
-    features: tl.constexpr, inputs: tl.constexpr, eps: tl.constexpr, group: tl.constexpr,
-    norm: tl.constexpr, activation: tl.constexpr, gated: tl.constexpr,
-    has_bias: tl.constexpr, has_residual: tl.constexpr, has_zero: tl.constexpr,
-    has_table: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCKS: tl.constexpr, TURNS: tl.constexpr,
-    PDL: tl.constexpr,
-):  # fmt: skip
-    """As `product`, of 4-bit codes in groups; COLUMNS counts words of eight codes."""
-    row = tl.program_id(0) * ROWS
-    read = _weights(words, row, features, inputs // 8, ROWS, COLUMNS)
-    if gated:
-        second = words + features * (inputs // 8)
-        second_scale = scale + features * (inputs // group)
-        second_zero = zero
-        if has_zero:
-            second_zero = zero + features * (inputs // group)
-        seconds = _weights(second, row, features, inputs // 8, ROWS, COLUMNS)
+    """LayerNorm or RMSNorm of one row of x (rows, inputs) a block."""
+    columns = tl.arange(0, COLUMNS)
+    inside = columns < inputs
+    weight = tl.load(gamma + columns, mask=inside, other=0.0).to(tl.float32)
+    if has_beta:
+        shift = tl.load(beta + columns, mask=inside, other=0.0).to(tl.float32)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    values, totals, s1, s2 = _row_by_nibble(x, gamma, inputs, group, norm, not has_table, COLUMNS)
-    mean, inverse = _moments(s1, s2, inputs, eps, norm)
-    for _ in range(TURNS):
-        now = row
-        rows = row + tl.arange(0, ROWS)
-        inside = rows < features
-        row += BLOCKS * ROWS
-        if TURNS > 1:
-            coming = _weights(words, row, features, inputs // 8, ROWS, COLUMNS)
-        total = _dot_of_codes(
-            read, values, totals, scale, zero, table, now, features, inputs, group, has_zero,
-            has_table, ROWS, COLUMNS,
-        )  # fmt: skip
-        if TURNS > 1:
-            read = coming
-        total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
-        total = _activated(total, activation)
-        if gated:
-            if TURNS > 1:
-                coming = _weights(second, row, features, inputs // 8, ROWS, COLUMNS)
-            other = _dot_of_codes(
-                seconds, values, totals, second_scale, second_zero, table, now, features, inputs,
-                group, has_zero, has_table, ROWS, COLUMNS,
+    at = tl.program_id(0).to(tl.int64) * inputs + columns
+    value = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
+    if norm == LAYER_NORM:
+        value = tl.where(inside, value - tl.sum(value) / inputs, 0.0)
+    value *= tl.rsqrt(tl.sum(value * value) / inputs + eps)
+    kind = out.dtype.element_ty
+    if norm == RMS_NORM:  # rounded before the weight, as transformers does
+        value = value.to(kind).to(tl.float32) * weight
+    else:
+        value *= weight
+        if has_beta:
+            value += shift
+    tl.store(out + at, value.to(kind), mask=inside)
+
+
+@triton.jit
+def product_of_rows(
+    x, w, scale, zero, table, bias, residual, out, partial, arrived,
+    features: tl.constexpr, inputs: tl.constexpr, batch: tl.constexpr, kind: tl.constexpr,
+    group: tl.constexpr, activation: tl.constexpr, has_bias: tl.constexpr,
+    has_residual: tl.constexpr, has_zero: tl.constexpr, has_table: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, BATCH: tl.constexpr, SPLITS: tl.constexpr,
+    STAGES: tl.constexpr, ASM: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """out (batch, features) of few rows x (batch, inputs), by the matrix units.
+
+    They multiply eight rows at the price of one, and a weight passes through them in a tenth of the
+    instructions that a multiplication of its own takes: what is saved is energy, most of all where
+    codes become numbers. The inputs are shared out among SPLITS blocks; the last joins their sums.
+
+    Args:
+        w: weights, int8 codes, or int16 words of four codes; of a group, nibble j of word c is
+            element j * group / 4 + c.
+        scale: (features,) of int8; (inputs / group, features) of 4-bit codes, as zero is.
+    """
+    block = tl.program_id(0)
+    rows = block * ROWS + tl.arange(0, ROWS)
+    inside = rows < features
+    n = tl.arange(0, BATCH)
+    there = (n < batch)[None, :]
+    number = x.dtype.element_ty
+    acc = tl.zeros([ROWS, BATCH], tl.float32)
+    if PDL:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
+    if kind == FOUR_BIT:
+        words: tl.constexpr = group // 4
+        c = tl.arange(0, words)
+        count: tl.constexpr = inputs // group // SPLITS
+        first = tl.program_id(1) * count
+        at_scale = first * features + rows
+        factor = tl.load(scale + at_scale, mask=inside, other=0.0)
+        if has_zero:
+            offset = tl.load(zero + at_scale, mask=inside, other=0.0)
+        ones = tl.full([ROWS, words], 1.0, tl.float32).to(number)
+        for step in tl.range(0, count, num_stages=STAGES):
+            at = (first + step) * words
+            word = tl.load(
+                w + rows.to(tl.int64)[:, None] * (inputs // 4) + (at + c)[None, :],
+                mask=inside[:, None], other=0,
             )  # fmt: skip
-            if TURNS > 1:
-                seconds = coming
-            total *= _finish(
-                other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias
-            )
+            at_scale += features
+            more = inside & (step + 1 < count)
+            coming = tl.load(scale + at_scale, mask=more, other=0.0)
+            if has_zero:
+                coming_offset = tl.load(zero + at_scale, mask=more, other=0.0)
+            dot = tl.zeros([ROWS, BATCH], tl.float32)
+            total = tl.zeros([ROWS, BATCH], tl.float32)
+            for nibble in tl.static_range(4):
+                element = (first + step) * group + nibble * words + c
+                value = tl.load(x + n[None, :] * inputs + element[:, None], mask=there, other=0.0)
+                plane = _plane(word, nibble, table, number, has_table, ASM)
+                dot = tl.dot(plane, value, dot, input_precision="ieee")
+                if has_zero:  # each row's sum of the inputs, where the matrix units idle anyway
+                    total = tl.dot(ones, value, total, input_precision="ieee")
+            acc += dot * factor.to(tl.float32)[:, None]
+            factor = coming
+            if has_zero:
+                acc += total * offset.to(tl.float32)[:, None]
+                offset = coming_offset
+    else:
+        c = tl.arange(0, COLUMNS)
+        count: tl.constexpr = inputs // COLUMNS // SPLITS
+        first = tl.program_id(1) * count
+        for step in tl.range(0, count, num_stages=STAGES):
+            element = (first + step) * COLUMNS + c
+            weight = tl.load(
+                w + rows.to(tl.int64)[:, None] * inputs + element[None, :],
+                mask=inside[:, None], other=0,
+            )  # fmt: skip
+            value = tl.load(x + n[None, :] * inputs + element[:, None], mask=there, other=0.0)
+            acc = tl.dot(weight.to(number), value, acc, input_precision="ieee")
+        if kind == INT8:
+            acc *= tl.load(scale + rows, mask=inside, other=0.0)[:, None]
+
+    joins = True
+    if SPLITS > 1:
+        at = tl.arange(0, ROWS)[:, None] * BATCH + n[None, :]
+        own = (block * SPLITS + tl.program_id(1)) * ROWS * BATCH
+        tl.store(partial + own + at, acc)
+        tl.debug_barrier()
+        joins = tl.atomic_add(arrived + block, 1, sem="acq_rel") == SPLITS - 1
+        if joins:
+            tl.store(arrived + block, 0)
+            acc = tl.zeros([ROWS, BATCH], tl.float32)
+            for other in tl.static_range(SPLITS):  # in this order, whoever came last
+                whose = (block * SPLITS + other) * ROWS * BATCH
+                acc += tl.load(partial + whose + at, cache_modifier=".cg")
+    if joins:
+        if has_bias:
+            acc += tl.load(bias + rows, mask=inside, other=0.0).to(tl.float32)[:, None]
+        acc = _activated(acc, activation)
+        at_out = n[None, :] * features + rows[:, None]
+        kept = inside[:, None] & there
         if has_residual:
-            total += tl.load(residual + rows, mask=inside, other=0.0).to(tl.float32)
-        tl.store(out + rows, total.to(out.dtype.element_ty), mask=inside)
+            acc += tl.load(residual + at_out, mask=kept, other=0.0).to(tl.float32)
+        tl.store(out + at_out, acc.to(out.dtype.element_ty), mask=kept)
 
 
 @triton.jit

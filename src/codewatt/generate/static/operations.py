@@ -46,13 +46,7 @@ class Operations:
             rows: (batch, in); residual: (batch, out).
         """
         made = product(rows if norm is None else normed(rows, norm))
-        if activation is not None:
-            if product.gated:
-                gate, value = made.chunk(2, dim=-1)
-                made = activated(gate, activation) * value
-            else:
-                made = activated(made, activation)
-        return made if residual is None else residual + made
+        return combined(made, product.gated, activation, residual)
 
     def attend(
         self,
@@ -85,6 +79,21 @@ class Operations:
         scores = grouped @ keys.transpose(2, 3) * heads.scaling
         scores = scores.float().masked_fill(~seen[:, None, None], float("-inf"))
         return (scores.softmax(dim=-1).to(values.dtype) @ values).flatten(1)
+
+
+def combined(
+    made: torch.Tensor,
+    gated: bool,
+    activation: Activation | None,
+    residual: torch.Tensor | None,
+) -> torch.Tensor:
+    """residual + activation(made); where it is gated, the first half is the gate's."""
+    if gated and activation is not None:
+        gate, value = made.chunk(2, dim=-1)
+        made = activated(gate, activation) * value
+    elif activation is not None:
+        made = activated(made, activation)
+    return made if residual is None else residual + made
 
 
 def normed(rows: torch.Tensor, norm: Norm) -> torch.Tensor:

@@ -41,8 +41,8 @@ class FourBit:
     """Groups of 4-bit codes: weight = (code - 8) * scale + zero, or table[code] * scale.
 
     Attributes:
-        words: int32 (out, in / 8), see `pack_words`.
-        scale, zero: (out, in / group); zero None without one.
+        words: int16 (out, in / 4), see `pack_words`.
+        scale, zero: (in / group, out); zero None without one.
         table: float32 (16,), or None for codes that are numbers.
         group: inputs that share a scale.
     """
@@ -57,9 +57,9 @@ class FourBit:
         """Float32 (out, in)."""
         codes = unpack_words(self.words, self.group)
         values = codes.float() - 8 if self.table is None else self.table[codes.long()]
-        grouped = values.unflatten(1, (-1, self.group)) * self.scale.float()[..., None]
+        grouped = values.unflatten(1, (-1, self.group)) * self.scale.float().T[..., None]
         if self.zero is not None:
-            grouped = grouped + self.zero.float()[..., None]
+            grouped = grouped + self.zero.float().T[..., None]
         return grouped.flatten(1)
 
 
@@ -144,30 +144,27 @@ def _joined(contents: list[Packed | None]) -> Packed | None:
     zeros = [content.zero for content in contents]  # type: ignore[union-attr]
     return FourBit(
         torch.cat([content.words for content in contents]),  # type: ignore[union-attr]
-        torch.cat([content.scale for content in contents]),  # type: ignore[union-attr]
-        None if first.zero is None else torch.cat(zeros),
+        torch.cat([content.scale for content in contents], dim=1),  # type: ignore[union-attr]
+        None if first.zero is None else torch.cat(zeros, dim=1),
         first.table,
         first.group,
     )
 
 
 def pack_words(codes: torch.Tensor, group: int) -> torch.Tensor:
-    """4-bit codes (out, in), 0 to 15, as int32 words (out, in / 8).
+    """4-bit codes (out, in), 0 to 15, as int16 words (out, in / 4).
 
     The words of a group stand together; nibble j of its word c is the group's element
-    j * group / 8 + c, so that a kernel that takes one nibble of consecutive words reads consecutive
-    inputs.
+    j * group / 4 + c, so that one nibble of consecutive words is consecutive inputs.
     """
-    out = codes.shape[0]
-    parts = codes.to(torch.int64).view(out, -1, 8, group // 8)  # (out, groups, nibble, word)
-    shifts = torch.arange(0, 32, 4, device=codes.device).view(1, 1, 8, 1)
-    words = (parts << shifts).sum(dim=2).view(out, -1)
-    return torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+    parts = codes.to(torch.int32).view(len(codes), -1, 4, group // 4)
+    shifts = torch.arange(0, 16, 4, device=codes.device, dtype=torch.int32).view(1, 1, 4, 1)
+    words = (parts << shifts).sum(dim=2, dtype=torch.int32).view(len(codes), -1)
+    return torch.where(words >= 2**15, words - 2**16, words).to(torch.int16)
 
 
 def unpack_words(words: torch.Tensor, group: int) -> torch.Tensor:
     """The inverse of `pack_words`: uint8 (out, in)."""
-    out = words.shape[0]
-    shifts = torch.arange(0, 32, 4, device=words.device).view(1, 1, 8, 1)
-    grouped = words.to(torch.int64).view(out, -1, 1, group // 8)
-    return ((grouped >> shifts) & 15).to(torch.uint8).view(out, -1)
+    shifts = torch.arange(0, 16, 4, device=words.device, dtype=torch.int32).view(1, 1, 4, 1)
+    grouped = words.to(torch.int32).view(len(words), -1, 1, group // 4)
+    return ((grouped >> shifts) & 15).to(torch.uint8).view(len(words), -1)
