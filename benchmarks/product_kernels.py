@@ -30,7 +30,7 @@ _DEVICE = pynvml.nvmlDeviceGetHandleByIndex(0)
 _TOTAL_BYTES = 1_500_000_000
 #: (outputs, warps) of a block, splits of the inputs, and stages that are tried for few rows.
 _SHAPES = [(16, 1), (32, 2), (64, 4), (128, 4)]
-_STAGES = [3, 5]
+_STAGES = [4, 6]
 #: (outputs, inputs, warps) of a block and most blocks that are tried for one row.
 _TURNS = [(2, 1024, 4, 528), (4, 1024, 4, 528), (4, 1024, 4, 10**6)]
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--study", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1)
-    parser.add_argument("--forms", nargs="+", default=["dense", "int8", "int4", "nf4"])
+    parser.add_argument("--forms", nargs="+", default=["dense", "int8", "int4"])
     options = parser.parse_args()
     config = yaml.safe_load(options.study.read_text(encoding="utf-8"))["models"][0]["config"]
     hidden, wide = config["hidden_size"], config["intermediate_size"]
@@ -90,7 +90,7 @@ def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> l
 
     runs = []
     for name, blocks in _choices(form, features, inputs, batch):
-        fast._row_blocks = lambda *_, blocks=blocks: blocks if name == "rows" else None
+        fast._row_blocks = lambda *_, b=blocks, few=name == "rows": b if few else None
         fast._blocks = lambda *_, blocks=blocks: blocks
         words = name + " " + "/".join(map(str, vars(blocks).values()))
         try:
@@ -109,8 +109,8 @@ def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> l
 
 
 def _choices(form: str, features: int, inputs: int, batch: int) -> Any:
-    columns = {"int4": [128], "nf4": [64]}.get(form, [64, 128])
-    splits = [1] if features > 8192 else [1, 2, 4] if inputs <= 4096 else [2, 4, 8]
+    columns = {"int4": [128]}.get(form, [64, 128])
+    splits = [1, 2] if features > 8192 else [1, 2, 4] if inputs <= 4096 else [2, 4, 8]
     for width, (rows, warps), parts, stages in itertools.product(columns, _SHAPES, splits, _STAGES):
         if not (features > 8192 and rows < 32) and not (features < 8192 and rows > 64):
             yield "rows", fast.RowBlocks(rows, width, parts, warps, stages)
@@ -129,9 +129,8 @@ def _product(form: str, features: int, inputs: int) -> Projection:
         packed = Int8(codes, torch.rand(features, **cuda))
     else:
         words = torch.randint(-(2**15), 2**15, (features, inputs // 4), dtype=torch.int16, **cuda)
-        group, table = (128, None) if form == "int4" else (64, torch.linspace(-1, 1, 16, **cuda))
-        scale = torch.rand(inputs // group, features, **cuda).bfloat16()
-        packed = FourBit(words, scale, None if table is not None else scale, table, group)
+        scale = torch.rand(inputs // 128, features, **cuda).bfloat16()
+        packed = FourBit(words, scale, scale, 128)
     layer = torch.nn.Linear(1, 1)
     layer.in_features, layer.out_features = inputs, features
     bias = torch.randn(features, dtype=torch.bfloat16, **cuda)

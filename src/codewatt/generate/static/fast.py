@@ -14,6 +14,8 @@ from codewatt.generate.static.projections import Dense, FourBit, Int8, Packed, P
 _PLACES = 64
 #: Rows up to which our kernel multiplies, of weights and of codes; above it is the library's turn.
 _MOST_ROWS, _MOST_ROWS_OF_CODES = 16, 64
+#: Lines of 128 bytes of each row that a block sends for before it may start.
+_LINES = 8
 #: Blocks of the attention kernel that fill a GPU; more splits only make more to join.
 _BLOCKS = 256
 
@@ -97,7 +99,8 @@ class Kernels(Operations):
             return combined(made, product.gated, activation, residual)
         if isinstance(packed, Dense | Int8) and len(rows) == 1:
             return self._of_row(product, packed, rows, norm, activation, residual)
-        return super().project(product, rows, norm=norm, activation=activation, residual=residual)
+        read = rows if norm is None else self._normed(rows, norm)
+        return super().project(product, read, activation=activation, residual=residual)
 
     def _of_rows(
         self,
@@ -117,14 +120,17 @@ class Kernels(Operations):
         if blocks.splits > 1:
             wide = number * blocks.splits * blocks.rows * padded
             partial, arrived = self._buffers("rows", rows.device, number, wide)
-        w, scale, zero, table, kind, group = _contents(packed)
+        w, scale, zero, kind, group = _contents(packed)
+        row_bytes = w.shape[1] * w.element_size() // blocks.splits
         kernels.product_of_rows[(number, blocks.splits)](
-            rows, w, scale, zero, table, product.bias, residual, out, partial, arrived,
+            rows, w, scale, zero, product.bias, residual, out, partial, arrived,
             features=features, inputs=inputs, batch=batch, kind=kind, group=group,
             activation=activation or "", has_bias=product.bias is not None,
-            has_residual=residual is not None, has_zero=zero is not None,
-            has_table=table is not None, ROWS=blocks.rows, COLUMNS=blocks.columns, BATCH=padded,
-            SPLITS=blocks.splits, STAGES=blocks.stages, num_warps=blocks.warps,
+            has_residual=residual is not None, has_zero=zero is not None, ROWS=blocks.rows,
+            COLUMNS=blocks.columns, BATCH=padded, SPLITS=blocks.splits, STAGES=blocks.stages,
+            num_warps=blocks.warps,
+            GROUPS=_power_of_two(inputs // blocks.columns // blocks.splits),
+            LINES=min(_LINES, 1 << (max(row_bytes // 128, 1).bit_length() - 1)),
             ASM=self._assembly and rows.dtype == torch.bfloat16, **self._launch,
         )  # fmt: skip
         return out
@@ -240,14 +246,13 @@ def _kind(norm: Norm | None) -> int:
 
 
 def _contents(packed: Packed | None) -> tuple[Any, ...]:
-    """(weights or codes, scale, zero, table, kind, group) of a product."""
+    """(weights or codes, scale, zero, kind, group) of a product."""
     if isinstance(packed, FourBit):
-        kind = kernels.FOUR_BIT.value
-        return packed.words, packed.scale, packed.zero, packed.table, kind, packed.group
+        return packed.words, packed.scale, packed.zero, kernels.FOUR_BIT.value, packed.group
     if isinstance(packed, Int8):
-        return packed.codes, packed.scale, None, None, kernels.INT8.value, 0
+        return packed.codes, packed.scale, None, kernels.INT8.value, 0
     assert packed is not None
-    return packed.weight, None, None, None, kernels.DENSE.value, 0
+    return packed.weight, None, None, kernels.DENSE.value, 0
 
 
 def _blocks(features: int, inputs: int, gated: bool) -> Blocks:
@@ -262,6 +267,8 @@ def _row_blocks(
     """How a product of few rows is shared out: what was fastest on an H200. None: not at all."""
     if packed is None or dtype not in (torch.bfloat16, torch.float16):
         return None
+    if batch == 1 and not isinstance(packed, FourBit):
+        return None  # one row's own kernel is faster
     if batch > (_MOST_ROWS if isinstance(packed, Dense) else _MOST_ROWS_OF_CODES):
         return None
     if isinstance(packed, FourBit):

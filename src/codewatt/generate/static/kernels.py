@@ -165,14 +165,12 @@ def product(
 
 
 @triton.jit
-def _plane(words, nibble: tl.constexpr, table, kind, has_table: tl.constexpr, ASM: tl.constexpr):
-    """The values of one nibble of int16 words: code - 8, or what the table says.
+def _plane(words, nibble: tl.constexpr, kind, ASM: tl.constexpr):
+    """code - 8 of one nibble of int16 words.
 
     ASM: two codes at a time become bfloat16 by their bits alone: put into the low bits of 128 they
     are that number plus the code, exactly.
     """
-    if has_table:
-        return tl.load(table + ((words.to(tl.int32) >> (4 * nibble)) & 15)).to(kind)
     if not ASM:
         return (((words.to(tl.int32) >> (4 * nibble)) & 15) - 8).to(kind)
     if nibble == 0:
@@ -182,6 +180,15 @@ def _plane(words, nibble: tl.constexpr, table, kind, has_table: tl.constexpr, AS
     if nibble == 2:
         return _codes_of_pairs(words, "shr.u32 t, $1, 8;")
     return _codes_of_pairs(words, "shr.u32 t, $1, 12;")
+
+
+@triton.jit
+def _expect(pointers):
+    """Have lines of memory brought to the cache that all multiprocessors share."""
+    tl.inline_asm_elementwise(
+        "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [pointers], dtype=tl.int32,
+        is_pure=False, pack=1,
+    )  # fmt: skip
 
 
 @triton.jit
@@ -226,12 +233,13 @@ def normed_rows(
 
 @triton.jit
 def product_of_rows(
-    x, w, scale, zero, table, bias, residual, out, partial, arrived,
+    x, w, scale, zero, bias, residual, out, partial, arrived,
     features: tl.constexpr, inputs: tl.constexpr, batch: tl.constexpr, kind: tl.constexpr,
     group: tl.constexpr, activation: tl.constexpr, has_bias: tl.constexpr,
-    has_residual: tl.constexpr, has_zero: tl.constexpr, has_table: tl.constexpr,
+    has_residual: tl.constexpr, has_zero: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, BATCH: tl.constexpr, SPLITS: tl.constexpr,
-    STAGES: tl.constexpr, ASM: tl.constexpr, PDL: tl.constexpr,
+    STAGES: tl.constexpr, LINES: tl.constexpr, GROUPS: tl.constexpr, ASM: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """out (batch, features) of few rows x (batch, inputs), by the matrix units.
 
@@ -251,27 +259,41 @@ def product_of_rows(
     there = (n < batch)[None, :]
     number = x.dtype.element_ty
     acc = tl.zeros([ROWS, BATCH], tl.float32)
+    a_row: tl.constexpr = inputs // 4 if kind == FOUR_BIT else inputs
+    tiles: tl.constexpr = inputs // COLUMNS // SPLITS
+    if ASM:
+        # Weights do not depend on the kernel before: the first are sent for while that one ends.
+        line: tl.constexpr = 128 // (w.dtype.element_ty.primitive_bitwidth // 8)
+        lines: tl.constexpr = LINES
+        ahead = tl.program_id(1) * (a_row // SPLITS) + tl.arange(0, lines) * line
+        there_is = tl.minimum(rows, features - 1).to(tl.int64)[:, None]
+        _expect(w + there_is * a_row + ahead[None, :])
+        if kind == FOUR_BIT:  # the loop asks for scales one group ahead: time for the cache alone
+            group_of = tl.program_id(1) * tiles + tl.arange(0, GROUPS)
+            at_line = tl.minimum(group_of, inputs // COLUMNS - 1) * features + block * ROWS
+            _expect(scale + at_line)
+            if has_zero:
+                _expect(zero + at_line)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
+    first = tl.program_id(1) * tiles
     if kind == FOUR_BIT:
         words: tl.constexpr = group // 4
         c = tl.arange(0, words)
-        count: tl.constexpr = inputs // group // SPLITS
-        first = tl.program_id(1) * count
         at_scale = first * features + rows
         factor = tl.load(scale + at_scale, mask=inside, other=0.0)
         if has_zero:
             offset = tl.load(zero + at_scale, mask=inside, other=0.0)
         ones = tl.full([ROWS, words], 1.0, tl.float32).to(number)
-        for step in tl.range(0, count, num_stages=STAGES):
+        for step in tl.range(0, tiles, num_stages=STAGES):
             at = (first + step) * words
             word = tl.load(
-                w + rows.to(tl.int64)[:, None] * (inputs // 4) + (at + c)[None, :],
+                w + rows.to(tl.int64)[:, None] * a_row + (at + c)[None, :],
                 mask=inside[:, None], other=0,
             )  # fmt: skip
             at_scale += features
-            more = inside & (step + 1 < count)
+            more = inside & (step + 1 < tiles)
             coming = tl.load(scale + at_scale, mask=more, other=0.0)
             if has_zero:
                 coming_offset = tl.load(zero + at_scale, mask=more, other=0.0)
@@ -280,7 +302,7 @@ def product_of_rows(
             for nibble in tl.static_range(4):
                 element = (first + step) * group + nibble * words + c
                 value = tl.load(x + n[None, :] * inputs + element[:, None], mask=there, other=0.0)
-                plane = _plane(word, nibble, table, number, has_table, ASM)
+                plane = _plane(word, nibble, number, ASM)
                 dot = tl.dot(plane, value, dot, input_precision="ieee")
                 if has_zero:  # each row's sum of the inputs, where the matrix units idle anyway
                     total = tl.dot(ones, value, total, input_precision="ieee")
@@ -291,9 +313,7 @@ def product_of_rows(
                 offset = coming_offset
     else:
         c = tl.arange(0, COLUMNS)
-        count: tl.constexpr = inputs // COLUMNS // SPLITS
-        first = tl.program_id(1) * count
-        for step in tl.range(0, count, num_stages=STAGES):
+        for step in tl.range(0, tiles, num_stages=STAGES):
             element = (first + step) * COLUMNS + c
             weight = tl.load(
                 w + rows.to(tl.int64)[:, None] * inputs + element[None, :],

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from codewatt.models.unpacked import Int8Weight, unpack
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -38,25 +40,23 @@ class Int8:
 
 @dataclass(frozen=True)
 class FourBit:
-    """Groups of 4-bit codes: weight = (code - 8) * scale + zero, or table[code] * scale.
+    """Groups of 4-bit codes: weight = (code - 8) * scale + zero.
 
     Attributes:
         words: int16 (out, in / 4), see `pack_words`.
         scale, zero: (in / group, out); zero None without one.
-        table: float32 (16,), or None for codes that are numbers.
         group: inputs that share a scale.
     """
 
     words: torch.Tensor
     scale: torch.Tensor
     zero: torch.Tensor | None
-    table: torch.Tensor | None
     group: int
 
     def dequantised(self) -> torch.Tensor:
         """Float32 (out, in)."""
         codes = unpack_words(self.words, self.group)
-        values = codes.float() - 8 if self.table is None else self.table[codes.long()]
+        values = codes.float() - 8
         grouped = values.unflatten(1, (-1, self.group)) * self.scale.float().T[..., None]
         if self.zero is not None:
             grouped = grouped + self.zero.float().T[..., None]
@@ -122,6 +122,16 @@ def _content(module: Any) -> Packed | None:
     """What is in a linear layer, if it is of a kind that has a kernel here."""
     if type(module) is torch.nn.Linear and type(module.weight) is torch.nn.Parameter:
         return Dense(module.weight.detach())
+    if type(module.weight).__module__.startswith("torchao."):
+        plain = unpack(module)
+        if isinstance(plain, Int8Weight):
+            return Int8(plain.codes, plain.scales.float())
+        return FourBit(
+            pack_words(plain.codes, plain.group_size),
+            plain.scales.T.contiguous(),
+            plain.offsets.T.contiguous(),
+            plain.group_size,
+        )
     return None
 
 
@@ -146,7 +156,6 @@ def _joined(contents: list[Packed | None]) -> Packed | None:
         torch.cat([content.words for content in contents]),  # type: ignore[union-attr]
         torch.cat([content.scale for content in contents], dim=1),  # type: ignore[union-attr]
         None if first.zero is None else torch.cat(zeros, dim=1),
-        first.table,
         first.group,
     )
 
