@@ -33,6 +33,12 @@ _SHAPES = [(16, 1), (32, 2), (64, 4), (128, 4)]
 _STAGES = [4, 6]
 #: (outputs, inputs, warps) of a block and most blocks that are tried for one row.
 _TURNS = [(2, 1024, 4, 528), (4, 1024, 4, 528), (4, 1024, 4, 10**6)]
+_TURNS_OF_CODES = [
+    (rows, words, warps, most)
+    for rows in (2, 4, 8)
+    for words, warps in ((128, 1), (128, 4), (512, 4))
+    for most in (1320, 10**6)
+]
 
 
 def main() -> None:
@@ -111,11 +117,13 @@ def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> l
 def _choices(form: str, features: int, inputs: int, batch: int) -> Any:
     columns = {"int4": [128]}.get(form, [64, 128])
     splits = [1, 2] if features > 8192 else [1, 2, 4] if inputs <= 4096 else [2, 4, 8]
+    if batch == 1 and form == "int4":
+        _SHAPES.clear()  # its matrix products were tried: slower at one row
     for width, (rows, warps), parts, stages in itertools.product(columns, _SHAPES, splits, _STAGES):
         if not (features > 8192 and rows < 32) and not (features < 8192 and rows > 64):
             yield "rows", fast.RowBlocks(rows, width, parts, warps, stages)
-    if batch == 1 and form in ("dense", "int8"):
-        for blocks in _TURNS:
+    if batch == 1:
+        for blocks in _TURNS_OF_CODES if form == "int4" else _TURNS:
             yield "row", fast.Blocks(*blocks)
 
 

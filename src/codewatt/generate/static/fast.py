@@ -26,10 +26,13 @@ class _Folded:
 
     Attributes:
         sums: float32 (out,), W g; bias: float32 (out,), W b and the product's own bias.
+        scale, zero: of 4-bit codes, (out, groups): as a kernel of one row reads them.
     """
 
     sums: torch.Tensor | None
     bias: torch.Tensor | None
+    scale: torch.Tensor | None = None
+    zero: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Kernels(Operations):
                 return self._of_rows(product, read, blocks, activation, residual)
             made = self._of_rows(product, read, blocks, None, None)
             return combined(made, product.gated, activation, residual)
-        if isinstance(packed, Dense | Int8) and len(rows) == 1:
+        if packed is not None and len(rows) == 1:
             return self._of_row(product, packed, rows, norm, activation, residual)
         read = rows if norm is None else self._normed(rows, norm)
         return super().project(product, read, activation=activation, residual=residual)
@@ -148,7 +151,7 @@ class Kernels(Operations):
     def _of_row(
         self,
         product: Projection,
-        packed: Dense | Int8,
+        packed: Packed,
         row: torch.Tensor,
         norm: Norm | None,
         activation: Activation | None,
@@ -159,18 +162,28 @@ class Kernels(Operations):
         inputs = row.shape[1]
         folded = self._fold(product, norm)
         out = row.new_empty(1, features)
+        blocks = _blocks(packed, features, inputs, product.gated)
+        number = min(-(-features // blocks.rows), blocks.most)
+        gamma = None if norm is None else norm.weight
+        shared = dict(
+            features=features, inputs=inputs, eps=0.0 if norm is None else norm.eps,
+            norm=_kind(norm), activation=activation or "", gated=product.gated,
+            has_bias=folded.bias is not None, has_residual=residual is not None,
+            ROWS=blocks.rows, COLUMNS=blocks.columns, BLOCKS=number,
+            TURNS=-(-features // (blocks.rows * number)), num_warps=blocks.warps, **self._launch,
+        )  # fmt: skip
+        if isinstance(packed, FourBit):
+            kernels.product_of_codes[(number,)](
+                row, packed.words.view(torch.int32), folded.scale, folded.zero, folded.sums,
+                folded.bias, gamma, residual, out, group=packed.group,
+                has_zero=packed.zero is not None, ASM=self._assembly, **shared,
+            )  # fmt: skip
+            return out
         weight = packed.weight if isinstance(packed, Dense) else packed.codes
         scale = None if isinstance(packed, Dense) else packed.scale
-        blocks = _blocks(features, inputs, product.gated)
-        number = min(-(-features // blocks.rows), blocks.most)
         kernels.product[(number,)](
-            row, weight, scale, folded.sums, folded.bias, None if norm is None else norm.weight,
-            residual, out, features=features, inputs=inputs, eps=0.0 if norm is None else norm.eps,
-            kind=kernels.DENSE.value if scale is None else kernels.INT8.value, norm=_kind(norm),
-            activation=activation or "", gated=product.gated, has_bias=folded.bias is not None,
-            has_residual=residual is not None, ROWS=blocks.rows, COLUMNS=blocks.columns,
-            BLOCKS=number, TURNS=-(-features // (blocks.rows * number)), num_warps=blocks.warps,
-            **self._launch,
+            row, weight, scale, folded.sums, folded.bias, gamma, residual, out,
+            kind=kernels.DENSE.value if scale is None else kernels.INT8.value, **shared,
         )  # fmt: skip
         return out
 
@@ -235,7 +248,11 @@ class Kernels(Operations):
                 if norm.bias is not None:
                     shift = weight @ norm.bias.float()
                     bias = shift if bias is None else bias + shift
-            self._folded[key] = _Folded(sums, bias)
+            scale = zero = None
+            if isinstance(product.packed, FourBit):
+                scale = product.packed.scale.T.contiguous()
+                zero = None if product.packed.zero is None else product.packed.zero.T.contiguous()
+            self._folded[key] = _Folded(sums, bias, scale, zero)
         return self._folded[key]
 
 
@@ -255,8 +272,10 @@ def _contents(packed: Packed | None) -> tuple[Any, ...]:
     return packed.weight, None, None, kernels.DENSE.value, 0
 
 
-def _blocks(features: int, inputs: int, gated: bool) -> Blocks:
+def _blocks(packed: Packed, features: int, inputs: int, gated: bool) -> Blocks:
     """How one row's product is shared out: what was fastest on an H200."""
+    if isinstance(packed, FourBit):
+        return Blocks(4, min(128, _power_of_two(inputs // 8)), 4, 10**6)
     rows = 2 if gated or inputs > 8192 else 4
     return Blocks(rows, min(1024, _power_of_two(inputs)), 4, 528)
 
@@ -267,8 +286,8 @@ def _row_blocks(
     """How a product of few rows is shared out: what was fastest on an H200. None: not at all."""
     if packed is None or dtype not in (torch.bfloat16, torch.float16):
         return None
-    if batch == 1 and not isinstance(packed, FourBit):
-        return None  # one row's own kernel is faster
+    if batch == 1:
+        return None  # one row's own kernels are faster
     if batch > (_MOST_ROWS if isinstance(packed, Dense) else _MOST_ROWS_OF_CODES):
         return None
     if isinstance(packed, FourBit):
