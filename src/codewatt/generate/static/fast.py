@@ -93,7 +93,8 @@ class Kernels(Operations):
     ) -> torch.Tensor:
         """See `Operations.project`."""
         packed = product.packed
-        blocks = _row_blocks(packed, *rows.shape, product.features, rows.dtype)
+        batch, inputs = rows.shape
+        blocks = _row_blocks(packed, batch, inputs, product.features, rows.dtype)
         if packed is not None and blocks is not None:
             read = rows if norm is None else self._normed(rows, norm)
             if not product.gated:
