@@ -1,18 +1,24 @@
-"""Engines against each other: tokens/s and joules per token of decoding, same prompts, interleaved.
+"""Engines against each other: tokens/s and joules of decoding, by precision and batch size.
 
 Builds the architecture of a study's first model with random weights on the device, so nothing is
-downloaded or read. In every round each engine completes the same batch of prompts at each batch
-size; rounds give the mean with its 95 % t-interval. Energy is the GPU's counter over the decoding
-windows. Prints a table and writes a JSON record.
+downloaded; makes each precision by the project's own quantisers and loads it by its loader. All
+models then stay loaded, and in every round each engine completes the same prompts with each of
+them at each batch size, one after the other, again and again for a second and a half. Rounds give
+the mean with its 95 % t-interval. Energy is the GPU's counter over the decoding windows (J/token)
+and over whole batches (J/task). Prints a table and writes a JSON record.
 
     python benchmarks/decode_speed.py --study config/studies/starcoder2-3b-metering.yaml \
-        --batch-sizes 1 32 --out decode_speed.json
+        --precisions bf16 int4-wo --batch-sizes 1 32 --out decode_speed.json
 """
 
 import argparse
+import gzip
+import json
 import os
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +29,34 @@ os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONP
 import yaml
 
 from codewatt.analysis.stats import Summary, summarise
-from codewatt.energy.measure import window_energy
+from codewatt.energy.measure import windows_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
-from codewatt.generate.base import Batch, Decoding, Engine, InfeasibleError, open_engine
-from codewatt.models.loading import Loaded, resolve_device, used_gpus
+from codewatt.generate.base import Decoding, Engine, InfeasibleError, open_engine
+from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
 from codewatt.models.tokenizers import make_tokenizer
 from codewatt.provenance import provenance
+from codewatt.quantise.base import open_quantiser
+from codewatt.sizing.machine import measure_machine
 
+PRECISIONS: dict[str, dict[str, Any]] = {
+    "fp32": {"method": "none", "dtype": "float32"},
+    "bf16": {"method": "none", "dtype": "bfloat16"},
+    "int8": {
+        "method": "bitsandbytes", "quant_type": "int8", "compute_dtype": "float16",
+        "double_quantisation": False, "outlier_threshold": 6.0,
+    },
+    "nf4": {
+        "method": "bitsandbytes", "quant_type": "nf4", "compute_dtype": "bfloat16",
+        "double_quantisation": False,
+    },
+    "int8-wo": {"method": "torchao", "quant_type": "int8", "compute_dtype": "bfloat16"},
+    "int4-wo": {
+        "method": "torchao", "quant_type": "int4", "compute_dtype": "bfloat16", "group_size": 128,
+    },
+}  # fmt: skip
 _SOURCE = "def area(width, height):\n    '''Area of a rectangle, as a number.'''\n"
+_RUN_S = 1.5
 
 
 def main() -> None:
@@ -41,21 +66,32 @@ def main() -> None:
 
     device = resolve_device("auto")
     synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
-    loaded = random_model(options.study, options.dtype, device)
     decoding = Decoding(token_limit=options.token_limit, stop_strings=())
-    print(f"{loaded.model.num_parameters():,} parameters, {options.dtype}, {_name(device)}")
+    base = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+    try:
+        models = _models(options.study, options.precisions, device, base)
+    finally:
+        shutil.rmtree(base)
+    machine = vars(measure_machine(device, "bfloat16"))
+    print(f"{_name(device)}: {machine}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         timeline = Path(scratch) / "timeline.parquet"
         with Sampler(timeline, gpu_ids=used_gpus(device)) as sampler:
-            runs, engines = _rounds(loaded, decoding, synchronise, options)
-        for run in runs:
-            found = window_energy(timeline, run["first_token_s"], run["end_s"], device)
-            run["decode_gpu_j"] = found["energy_j"]["gpu"]
-    rows = [_row(name, size, runs) for size in options.batch_sizes for name in options.engines]
+            runs, described = _rounds(models, decoding, synchronise, options)
+        for part in ("batch", "decode"):
+            parts = [run.pop(f"{part}_windows") for run in runs]
+            found = iter(
+                windows_energy(timeline, [window for ws in parts for window in ws], device)
+            )
+            for run, windows in zip(runs, parts, strict=True):
+                joules = [next(found)["energy_j"]["gpu"] for _ in windows]
+                run[f"{part}_gpu_j"] = None if None in joules else sum(joules)
+    cells = dict.fromkeys((run["precision"], run["engine"], run["batch_size"]) for run in runs)
+    rows = [_row(cell, runs) for cell in cells]
     record = {
-        "parameters": loaded.model.num_parameters(),
-        "dtype": options.dtype,
-        "engines": engines,
+        "parameters": {name: loaded.model.num_parameters() for name, loaded in models.items()},
+        "machine": machine,
+        "engines": described,
         "rows": rows,
         "runs": runs,
         "sampler": sampler.summary,
@@ -66,77 +102,119 @@ def main() -> None:
         print(_words(row))
 
 
+def _models(study: Path, precisions: list[str], device: str, folder: Path) -> dict[str, Loaded]:
+    """Each precision of the study's first model, loaded."""
+    source = folder / "source"
+    made = random_model(study, "bfloat16", device)
+    made.model.save_pretrained(source)
+    made.tokenizer.save_pretrained(source)
+    del made
+    models = {}
+    for name in precisions:
+        settings, start_s = PRECISIONS[name], time.monotonic()
+        quantiser = open_quantiser(settings["method"])
+        target = folder / name
+        target.mkdir()
+        written = quantiser.quantise(source, target, settings, device)
+        models[name] = load_model(
+            source if written is None else target,
+            dtype=quantiser.load_dtype(settings),
+            device=device,
+        )
+        shutil.rmtree(target)
+        print(f"{name}: made and loaded in {time.monotonic() - start_s:.1f} s", flush=True)
+    return models
+
+
 def _rounds(
-    loaded: Loaded, decoding: Decoding, synchronise: Any, options: Any
+    models: dict[str, Loaded], decoding: Decoding, synchronise: Any, options: Any
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Every engine and batch size, round by round; warmed up before."""
-    engines: dict[tuple[str, int], Engine] = {}
+    """Every model, engine and batch size, round by round; warmed up before."""
+    engines: dict[tuple[str, str, int], Engine] = {}
     described, texts, runs = [], {}, []
-    for size in options.batch_sizes:
+    prompts = {size: _prompts(options.tasks, size) for size in options.batch_sizes}
+    started_s = time.monotonic()
+    for precision, loaded in models.items():
         for name in options.engines:
-            engine = open_engine(name, loaded, synchronise)
-            try:
-                engine.prepare([prompts_of(size)], decoding)
-            except InfeasibleError as error:
-                described.append({"batch_size": size, "name": name, "infeasible": str(error)})
-                print(f"{name}, batch {size}: {error}")
-                continue
-            engine.complete(prompts_of(size), decoding)
-            engines[name, size] = engine
-            described.append({"batch_size": size, **engine.describe()})
+            for size in options.batch_sizes:
+                cell = {"precision": precision, "engine": name, "batch_size": size}
+                engine = open_engine(name, loaded, synchronise)
+                try:
+                    engine.prepare([prompts[size]], decoding)
+                except InfeasibleError as error:
+                    described.append({**cell, "infeasible": str(error)})
+                    print(f"{precision}, {name}, batch {size}: infeasible: {error}", flush=True)
+                    continue
+                warm = engine.complete(prompts[size], decoding)
+                texts[precision, size, name] = [done.tokens for done in warm.completions]
+                engines[precision, name, size] = engine
+                described.append({**cell, **engine.describe()})
+    print(f"warmed up in {time.monotonic() - started_s:.1f} s", flush=True)
+    _print_agreement(texts)
     for number in range(options.rounds):
-        for (name, size), engine in engines.items():
-            batch = engine.complete(prompts_of(size), decoding)
-            runs.append(_run(name, size, number, batch))
-            texts.setdefault(size, {})[name] = [done.text for done in batch.completions]
-    for size, by_engine in texts.items():
-        first, *others = by_engine.values()
-        for other in others:
-            same = sum(a == b for a, b in zip(first, other, strict=True))
-            print(f"batch {size}: {same} of {len(first)} completions equal between engines")
+        for (precision, name, size), engine in engines.items():
+            run = _run(engine, prompts[size], decoding)
+            cell = {"precision": precision, "engine": name, "batch_size": size, "round": number}
+            runs.append({**cell, **run})
+        print(f"round {number} at {time.monotonic() - started_s:.0f} s", flush=True)
+        if time.monotonic() - started_s > options.budget_s:
+            break
     return runs, described
 
 
-def _run(name: str, size: int, number: int, batch: Batch) -> dict[str, Any]:
-    tokens = sum(done.new_tokens for done in batch.completions)
+def _run(engine: Engine, prompts: list[str], decoding: Decoding) -> dict[str, Any]:
+    """The same batch for a second and a half."""
+    batches, start_s = [], time.monotonic()
+    while not batches or time.monotonic() - start_s < _RUN_S:
+        batches.append(engine.complete(prompts, decoding))
+    tokens = sum(done.new_tokens for batch in batches for done in batch.completions)
+    tasks = len(batches) * len(prompts)
     return {
-        "engine": name,
-        "batch_size": size,
-        "round": number,
-        "decoded_tokens": tokens - len(batch.completions),  # the prefill makes each one's first
-        "start_s": batch.start_s,
-        "first_token_s": batch.first_token_s,
-        "end_s": batch.end_s,
+        "tasks": tasks,
+        "decoded_tokens": tokens - tasks,  # the prefill makes each one's first
+        "decode_s": sum(batch.end_s - batch.first_token_s for batch in batches),
+        "ttft_s": sum(batch.first_token_s - batch.start_s for batch in batches) / len(batches),
+        "batch_windows": [(batch.start_s, batch.end_s) for batch in batches],
+        "decode_windows": [(batch.first_token_s, batch.end_s) for batch in batches],
     }
 
 
-def _row(name: str, size: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    own = [run for run in runs if (run["engine"], run["batch_size"]) == (name, size)]
+def _print_agreement(texts: dict[tuple[str, int, str], list[Any]]) -> None:
+    """The share of sequences whose tokens are those of the first engine."""
+    for (precision, size, name), tokens in texts.items():
+        first = next(v for (p, s, _), v in texts.items() if (p, s) == (precision, size))
+        if tokens is not first:
+            same = sum(a == b for a, b in zip(first, tokens, strict=True))
+            print(f"{precision}, batch {size}, {name}: {same} of {len(first)} sequences equal")
 
-    def over(key: str) -> dict[str, Any]:
-        values = {
-            "tokens_per_s": lambda r: r["decoded_tokens"] / (r["end_s"] - r["first_token_s"]),
-            "j_per_token": lambda r: (
-                None if r["decode_gpu_j"] is None else r["decode_gpu_j"] / r["decoded_tokens"]
-            ),
-            "ttft_s": lambda r: r["first_token_s"] - r["start_s"],
-        }
-        return vars(summarise(map(values[key], own)))
 
-    keys = ("tokens_per_s", "j_per_token", "ttft_s")
-    return {"engine": name, "batch_size": size, **{key: over(key) for key in keys}}
+def _row(cell: tuple[str, str, int], runs: list[dict[str, Any]]) -> dict[str, Any]:
+    own = [r for r in runs if (r["precision"], r["engine"], r["batch_size"]) == cell]
+
+    def per(joules: str, count: str) -> list[float | None]:
+        return [None if run[joules] is None else run[joules] / run[count] for run in own]
+
+    values = {
+        "tokens_per_s": [run["decoded_tokens"] / run["decode_s"] for run in own],
+        "j_per_token": per("decode_gpu_j", "decoded_tokens"),
+        "j_per_task": per("batch_gpu_j", "tasks"),
+        "ttft_s": [run["ttft_s"] for run in own],
+    }
+    names = dict(zip(("precision", "engine", "batch_size"), cell, strict=True))
+    return {**names, **{key: vars(summarise(found)) for key, found in values.items()}}
 
 
 def _words(row: dict[str, Any]) -> str:
     def interval(key: str) -> str:
         summary = Summary(**row[key])
         if summary.mean is None:
-            return f"{key} absent"
-        ends = f" [{summary.ci95[0]:.4g}, {summary.ci95[1]:.4g}]" if summary.ci95 else ""
-        return f"{key} {summary.mean:.4g}{ends}"
+            return "absent"
+        ends = " [{:.4g}, {:.4g}]".format(*summary.ci95) if summary.ci95 else ""
+        return f"{summary.mean:.4g}{ends}"
 
-    figures = ", ".join(interval(key) for key in ("tokens_per_s", "j_per_token", "ttft_s"))
-    return f"{row['engine']}, batch {row['batch_size']}: {figures}"
+    keys = ("tokens_per_s", "j_per_token", "j_per_task", "ttft_s")
+    figures = " | ".join(interval(key) for key in keys)
+    return f"| {row['precision']} | {row['engine']} | {row['batch_size']} | {figures} |"
 
 
 def random_model(study: Path, dtype: str, device: str) -> Loaded:
@@ -165,6 +243,14 @@ def prompts_of(size: int) -> list[str]:
     return [_SOURCE * (2 + number % 4) + f"def f{number}(x):" for number in range(size)]
 
 
+def _prompts(tasks: Path | None, size: int) -> list[str]:
+    """The first prompts of a benchmark's file, stripped, or made-up ones."""
+    if tasks is None:
+        return prompts_of(size)
+    with gzip.open(tasks, "rt", encoding="utf-8") as lines:
+        return [json.loads(line)["prompt"].strip() for line in lines][:size]
+
+
 def _name(device: str) -> str:
     import torch
 
@@ -181,7 +267,9 @@ def _options() -> Any:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--engines", nargs="+", default=["transformers", "graph"])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 8, 32])
-    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS)
+    parser.add_argument("--tasks", type=Path, help="a benchmark's .jsonl.gz, for its prompts")
+    parser.add_argument("--budget-s", type=float, default=3600.0, help="no round begins after it")
     parser.add_argument("--token-limit", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()

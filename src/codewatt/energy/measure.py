@@ -153,8 +153,16 @@ def window_energy(
     Raises:
         CodewattError: the timeline is missing or unreadable.
     """
+    return windows_energy(timeline_path, [(start_s, end_s)], device)[0]
+
+
+def windows_energy(
+    timeline_path: Path, windows: Iterable[tuple[float, float]], device: str | None = None
+) -> list[Json]:
+    """`window_energy` of several windows (start_s, end_s); the timeline is read once."""
     meter = _Meter.of(read_timeline(timeline_path), device)
-    return {"energy_j": meter.energy(start_s, end_s), "status": _statuses(meter)}
+    status = _statuses(meter)
+    return [{"energy_j": meter.energy(*window), "status": status} for window in windows]
 
 
 def cost_of(manifest: Mapping[str, Any]) -> Json:

@@ -276,9 +276,10 @@ def _contents(packed: Packed | None) -> tuple[Any, ...]:
 def _blocks(packed: Packed, features: int, inputs: int, gated: bool) -> Blocks:
     """How one row's product is shared out: what was fastest on an H200."""
     if isinstance(packed, FourBit):
-        return Blocks(4, min(128, _power_of_two(inputs // 8)), 4, 10**6)
+        return Blocks(4 if gated else 8, min(128, _power_of_two(inputs // 8)), 4, 10**6)
+    most = 528 if isinstance(packed, Dense) else 10**6
     rows = 2 if gated or inputs > 8192 else 4
-    return Blocks(rows, min(1024, _power_of_two(inputs)), 4, 528)
+    return Blocks(rows, min(1024, _power_of_two(inputs)), 4, most)
 
 
 def _row_blocks(
@@ -287,21 +288,25 @@ def _row_blocks(
     """How a product of few rows is shared out: what was fastest on an H200. None: not at all."""
     if packed is None or dtype not in (torch.bfloat16, torch.float16):
         return None
-    if batch == 1:
-        return None  # one row's own kernels are faster
     if batch > (_MOST_ROWS if isinstance(packed, Dense) else _MOST_ROWS_OF_CODES):
         return None
+    columns = next((size for size in (128, 64, 32, 16) if inputs % size == 0), 0)
     if isinstance(packed, FourBit):
         columns = packed.group
-    else:
-        columns = next((size for size in (128, 64, 32, 16) if inputs % size == 0), 0)
     if columns == 0 or inputs % columns:
         return None
+    wide, deep = features >= 8192, inputs > 8192
+    # One row has kernels of its own, which are faster but for long rows of codes.
+    if batch == 1 and (isinstance(packed, Dense) or not deep):
+        return None
     tiles = inputs // columns
-    rows = 64 if features >= 8192 else 32
-    wanted = 1 if features >= 8192 else 4
-    splits = next(count for count in (wanted, 3, 2, 1) if tiles % count == 0 and tiles >= count)
-    return RowBlocks(rows, columns, splits, 4 if rows == 64 else 2, 4)
+    wanted = 8 if deep else 4 if not wide else 1 if isinstance(packed, Dense) else 2
+    splits = max(count for count in range(1, wanted + 1) if tiles % count == 0)
+    if wide:
+        return RowBlocks(64, columns, splits, 4, 5)
+    if batch == 1 and isinstance(packed, FourBit):
+        return RowBlocks(16, columns, splits, 1, 6)
+    return RowBlocks(32, columns, splits, 2, 5)
 
 
 def _power_of_two(number: int) -> int:
