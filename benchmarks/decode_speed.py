@@ -132,6 +132,7 @@ def _rounds(
     """Every model, engine and batch size, round by round; warmed up before."""
     engines: dict[tuple[str, str, int], Engine] = {}
     described, texts, runs = [], {}, []
+    planned: dict[tuple[str, str], Engine] = {}
     prompts = {size: _prompts(options.tasks, size) for size in options.batch_sizes}
     started_s = time.monotonic()
     for precision, loaded in models.items():
@@ -139,6 +140,9 @@ def _rounds(
             for size in options.batch_sizes:
                 cell = {"precision": precision, "engine": name, "batch_size": size}
                 engine = open_engine(name, loaded, synchronise)
+                if name == "graph" and (precision, name) in planned:
+                    engine.share(planned[precision, name])
+                planned[precision, name] = engine
                 try:
                     engine.prepare([prompts[size]], decoding)
                 except InfeasibleError as error:

@@ -192,3 +192,27 @@ def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(
     manifest = generate_cell(settings, *inputs, out, threads=1)
     assert manifest["status"] == "infeasible"
     assert manifest["reason"].endswith("cannot be captured: it asks the host")
+
+
+def test_the_first_of_equal_logits_is_taken_however_they_are_searched():
+    import torch
+
+    from codewatt.generate.static.decode import most_likely
+
+    torch.manual_seed(0)
+    for size in (1024, 1000):
+        logits = torch.randint(0, 40, (7, size)).float()  # many are equal
+        first = [row.index(max(row)) for row in logits.tolist()]
+        assert most_likely(logits).tolist() == first
+        assert most_likely(logits.bfloat16()).tolist() == first
+
+
+def test_an_engine_can_share_the_plan_of_another_on_the_same_model(starcoder):
+    decoding = Decoding(token_limit=6, stop_strings=())
+    one = open_engine("graph", starcoder, lambda: None)
+    wanted = one.complete(PROMPTS, decoding).completions
+    other = open_engine("graph", starcoder, lambda: None)
+    other.share(one)
+    found = other.complete(PROMPTS[:2], decoding).completions
+    assert [c.tokens for c in found] == [c.tokens for c in wanted[:2]]
+    assert other._plan is one._plan

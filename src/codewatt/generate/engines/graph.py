@@ -70,6 +70,10 @@ class GraphEngine(Engine):
             "cache_places": self._places or None,
         }
 
+    def share(self, other: "GraphEngine") -> None:
+        """Take over the plan of an engine on the same model: repacked weights are kept once."""
+        self._plan, self._operations = other._plan, other._operations
+
     def prepare(self, batches: Sequence[list[str]], decoding: Decoding) -> None:
         """Make buffers for the longest prompt of all batches, and capture the step.
 

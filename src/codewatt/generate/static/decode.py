@@ -8,6 +8,19 @@ from transformers import StopStringCriteria
 from codewatt.generate.static.cache import reading
 from codewatt.generate.static.step import Step
 
+#: Logits are searched for their greatest in rows of so many: one row alone keeps few blocks busy.
+_SEARCHED = 256
+
+
+def most_likely(logits: torch.Tensor) -> torch.Tensor:
+    """Index (batch,) of the greatest of logits (batch, vocabulary), the first of equal ones."""
+    if logits.shape[1] % _SEARCHED:
+        return logits.argmax(dim=-1)
+    greatest, places = logits.unflatten(1, (-1, _SEARCHED)).max(dim=-1)
+    row = greatest.argmax(dim=-1, keepdim=True)
+    return (row * _SEARCHED + places.gather(1, row)).squeeze(1)
+
+
 #: New tokens that there is room for at least: what is run before capturing goes somewhere.
 ROOM = 8
 
@@ -116,7 +129,7 @@ class GreedyDecoder:
 
     def _append(self, logits: torch.Tensor) -> None:
         """Take the most likely token of each sequence; logits (batch, vocabulary)."""
-        torch.argmax(logits.float(), dim=-1, out=self._latest)
+        self._latest.copy_(most_likely(logits))
         self._history.index_copy_(1, self._column, self._latest[:, None])
         self._column.add_(1)
         self._count.add_(1)
