@@ -276,7 +276,7 @@ def _contents(packed: Packed | None) -> tuple[Any, ...]:
 def _blocks(packed: Packed, features: int, inputs: int, gated: bool) -> Blocks:
     """How one row's product is shared out: what was fastest on an H200."""
     if isinstance(packed, FourBit):
-        return Blocks(4 if gated else 8, min(128, _power_of_two(inputs // 8)), 4, 10**6)
+        return Blocks(4 if gated else 8, min(512, _power_of_two(inputs // 8)), 4, 10**6)
     most = 528 if isinstance(packed, Dense) else 10**6
     rows = 2 if gated or inputs > 8192 else 4
     return Blocks(rows, min(1024, _power_of_two(inputs)), 4, most)
@@ -296,17 +296,16 @@ def _row_blocks(
     if columns == 0 or inputs % columns:
         return None
     wide, deep = features >= 8192, inputs > 8192
-    # One row has kernels of its own, which are faster but for long rows of codes.
-    if batch == 1 and (isinstance(packed, Dense) or not deep):
+    four_bit = isinstance(packed, FourBit)
+    # One row has kernels of its own: faster, but for large products of codes.
+    if batch == 1 and not (deep and not isinstance(packed, Dense)) and not (wide and four_bit):
         return None
     tiles = inputs // columns
-    wanted = 8 if deep else 4 if not wide else 1 if isinstance(packed, Dense) else 2
+    wanted = 8 if deep else 4 if not wide or four_bit else 1 if isinstance(packed, Dense) else 2
     splits = max(count for count in range(1, wanted + 1) if tiles % count == 0)
-    if wide:
-        return RowBlocks(64, columns, splits, 4, 5)
-    if batch == 1 and isinstance(packed, FourBit):
-        return RowBlocks(16, columns, splits, 1, 6)
-    return RowBlocks(32, columns, splits, 2, 5)
+    if four_bit and batch == 1:
+        return RowBlocks(*((32, columns, splits, 2, 6) if wide else (16, columns, splits, 1, 6)))
+    return RowBlocks(*((64, columns, splits, 4, 5) if wide else (32, columns, splits, 2, 5)))
 
 
 def _power_of_two(number: int) -> int:
