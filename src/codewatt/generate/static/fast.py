@@ -278,7 +278,9 @@ def _blocks(packed: Packed, features: int, inputs: int, gated: bool) -> Blocks:
     if isinstance(packed, FourBit):
         return Blocks(4 if gated else 8, min(512, _power_of_two(inputs // 8)), 4, 10**6)
     most = 528 if isinstance(packed, Dense) else 10**6
-    rows = 2 if gated or inputs > 8192 else 4
+    # The longer the row, the more registers the input takes, and the fewer are left for outputs.
+    rows = 4 if inputs <= 4096 else 2 if inputs <= 12288 else 1
+    rows = max(1, rows // 2) if gated else rows
     return Blocks(rows, min(1024, _power_of_two(inputs)), 4, most)
 
 
