@@ -216,3 +216,19 @@ def test_an_engine_can_share_the_plan_of_another_on_the_same_model(starcoder):
     found = other.complete(PROMPTS[:2], decoding).completions
     assert [c.tokens for c in found] == [c.tokens for c in wanted[:2]]
     assert other._plan is one._plan
+
+
+def test_the_reason_is_the_first_error_and_not_that_a_capture_had_failed(starcoder):
+    from codewatt.generate.engines.graph import _infeasible_if_it_fails
+
+    def capture():
+        try:
+            raise RuntimeError("a layer asks the host")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    with (
+        pytest.raises(InfeasibleError, match="cannot be captured: a layer asks the host"),
+        _infeasible_if_it_fails(starcoder.model),
+    ):
+        capture()

@@ -1,5 +1,10 @@
 """The kernels compute what torch's functions do; run by Triton's interpreter, without a GPU."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -20,6 +25,7 @@ from codewatt.generate.static.projections import (
 )
 
 INPUTS, FEATURES = 96, 40
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -208,3 +214,14 @@ def test_attention(layout, place, blocks, monkeypatch):
     assert not torch.equal(caches[1][0], keys)
     again = operations.attend(qkv, heads, memory, *caches[1])  # what joins the splits is reset
     torch.testing.assert_close(again, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+def test_every_kernel_compiles_for_a_gpu(capability, tmp_path):
+    """In a process of its own: here kernels are made for the interpreter."""
+    environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": "src"}
+    del environment["TRITON_INTERPRET"]
+    command = [sys.executable, "tests/support/compile_kernels.py", str(capability)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.splitlines()) == 13

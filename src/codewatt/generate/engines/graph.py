@@ -264,7 +264,10 @@ def _infeasible_if_it_fails(model: Any) -> Iterator[None]:
     except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        first: BaseException = error  # later ones say only that the capture had failed already
+        while isinstance(first.__context__, RuntimeError):
+            first = first.__context__
+        reason = " ".join(str(first).split())
         raise InfeasibleError(
             f"engine graph: a step of {type(model).__name__} cannot be captured: {reason[:200]}"
         ) from error

@@ -8,6 +8,8 @@ from transformers import StopStringCriteria
 from codewatt.generate.static.cache import reading
 from codewatt.generate.static.step import Step
 
+#: New tokens that there is room for at least: what is run before capturing goes somewhere.
+ROOM = 8
 #: Logits are searched for their greatest in rows of so many: one row alone keeps few blocks busy.
 _SEARCHED = 256
 
@@ -19,10 +21,6 @@ def most_likely(logits: torch.Tensor) -> torch.Tensor:
     greatest, places = logits.unflatten(1, (-1, _SEARCHED)).max(dim=-1)
     row = greatest.argmax(dim=-1, keepdim=True)
     return (row * _SEARCHED + places.gather(1, row)).squeeze(1)
-
-
-#: New tokens that there is room for at least: what is run before capturing goes somewhere.
-ROOM = 8
 
 
 class GreedyDecoder:

@@ -1,4 +1,7 @@
-"""The operations of a step by kernels: batch 1's products, and attention at every batch."""
+"""The operations of a step by kernels: products of one row and of few, attention at every batch.
+
+How products are shared out over blocks was chosen by benchmarks/product_kernels.py.
+"""
 
 from dataclasses import dataclass
 from typing import Any

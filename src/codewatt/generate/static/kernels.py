@@ -1,10 +1,11 @@
-"""Kernels of a single row's products and of one token's attention, in Triton.
+"""Kernels of products of one row and of few, and of one token's attention, in Triton.
 
 At batch 1 a product reads each weight once for one multiplication, so its time is that of reading.
 A library's matrix product is made for more rows: it starts too few blocks and reads with pauses.
-Here a block takes one or two outputs and asks for all of their weights at once. What stands before
-and after a product (norm, bias, activation, gate, residual) is done in it, as a launch of its own
-takes as long as reading ten megabytes.
+Here a block asks for all the weights of a few outputs at once, and for those of its next outputs
+while it multiplies. What stands before and after a product (norm, bias, activation, gate, residual)
+is done in it, as a launch of its own takes as long as reading ten megabytes. Few rows, and large
+products of codes, go through the matrix units (`product_of_rows`).
 
 A norm before a product needs the mean and deviation of the whole row, which each block would wait
 for. Instead it sums them beside its product and puts them in at the end: with g the norm's weight,
