@@ -50,6 +50,12 @@ def test_greedy_output_is_that_of_generate(loaded, batch):
     assert len(ours) == len(batch)
 
 
+def test_prompts_that_are_read_some_at_a_time_say_the_same(loaded, monkeypatch):
+    monkeypatch.setattr("codewatt.generate.static.decode.READ_ROWS", 2)
+    theirs, ours = both(loaded, [*PROMPTS, "y = "])
+    assert ours == theirs
+
+
 def test_stop_strings_end_each_sequence_where_generate_ends_it(loaded):
     free, _ = both(loaded, PROMPTS)
     stops = tuple({text[3:5] for _, text, *_ in free if len(text) > 6})

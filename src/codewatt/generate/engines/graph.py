@@ -92,7 +92,7 @@ class GraphEngine(Engine):
         self.synchronise()
         start_s = time.monotonic()
         clock = _Clock(self._cuda, start_s)
-        encoded = self._encode(prompts)
+        encoded, places = self._sorted(prompts)
         decoder = self._make(len(prompts), encoded["input_ids"].shape[1], decoding, encoded)
         with torch.inference_mode():
             decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
@@ -102,8 +102,12 @@ class GraphEngine(Engine):
             end_s = time.monotonic()
             steps_s = clock.times()
             tokens = decoder.results(len(prompts), len(steps_s))
+        prompt_tokens = encoded["attention_mask"].sum(dim=1).tolist()
         generated = Generated(
-            tokens, encoded["attention_mask"].sum(dim=1).tolist(), start_s, [*steps_s, end_s]
+            [tokens[place] for place in places],
+            [prompt_tokens[place] for place in places],
+            start_s,
+            [*steps_s, end_s],
         )
         completions = completions_of(generated, self.loaded.tokenizer, prompts, decoding)
         return Batch(completions, start_s, steps_s[0], end_s)
@@ -195,6 +199,13 @@ class GraphEngine(Engine):
         if isinstance(self._plan, str):
             return ForwardStep(model, batch, places)
         return PlannedStep(model, self._plan, self._operations, batch, places)
+
+    def _sorted(self, prompts: list[str]) -> tuple[dict[str, torch.Tensor], list[int]]:
+        """Prompts encoded, shortest first, and the row of each."""
+        encoded = self._encode(prompts)
+        order = encoded["attention_mask"].sum(dim=1).argsort(stable=True)
+        sorted_rows = {name: rows[order] for name, rows in encoded.items()}
+        return sorted_rows, order.argsort().tolist()
 
     def _encode(self, prompts: list[str]) -> Any:
         encoded = self.loaded.tokenizer(prompts, return_tensors="pt", padding=True)

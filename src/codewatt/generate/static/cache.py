@@ -11,11 +11,13 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 class FixedLayer(CacheLayerMixin):  # type: ignore[misc]
     """One layer's keys and values: (batch, kv heads, length, head size), allocated once.
 
-    While `reading`, a prompt is written to the first places and attended to by itself; otherwise
-    a single token is written where `place` says and attends to the whole buffer, under the
-    caller's mask. Sliding windows are the mask's business too: all layers are full.
+    While `reading` some rows, their prompts are written to the places from the first one given on
+    and attend to themselves; otherwise a single token of each row is written where `place` says and
+    attends to the whole buffer, under the caller's mask. Sliding windows are the mask's business
+    too: all layers are full.
 
     Args:
+        batch: rows, allocated at the first prompt.
         length: places, for prompt and new tokens together.
         place: int64 tensor of shape (1,), shared by all layers: where the next token goes.
     """
@@ -23,14 +25,15 @@ class FixedLayer(CacheLayerMixin):  # type: ignore[misc]
     is_compileable = True
     is_sliding = False
 
-    def __init__(self, length: int, place: torch.Tensor) -> None:
+    def __init__(self, batch: int, length: int, place: torch.Tensor) -> None:
         super().__init__()
-        self.length, self.place, self.reading = length, place, False
+        self.batch, self.length, self.place = batch, length, place
+        self.reading: tuple[slice, int] | None = None  # rows, and the first place
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Allocate buffers for states of this batch, head count, head size, dtype and device."""
+        """Allocate buffers for states of this head count, head size, dtype and device."""
         self.keys, self.values = (
-            states.new_zeros((*states.shape[:2], self.length, states.shape[-1]))
+            states.new_zeros((self.batch, states.shape[1], self.length, states.shape[-1]))
             for states in (key_states, value_states)
         )
         self.is_initialized = True
@@ -41,10 +44,11 @@ class FixedLayer(CacheLayerMixin):  # type: ignore[misc]
         """Write states (batch, kv heads, tokens, head size) and return what to attend to."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        if self.reading:
-            tokens = key_states.shape[-2]
-            self.keys[:, :, :tokens].copy_(key_states)
-            self.values[:, :, :tokens].copy_(value_states)
+        if self.reading is not None:
+            rows, first = self.reading
+            places = slice(first, first + key_states.shape[-2])
+            self.keys[rows, :, places].copy_(key_states)
+            self.values[rows, :, places].copy_(value_states)
             return key_states, value_states
         self.keys.index_copy_(2, self.place, key_states)
         self.values.index_copy_(2, self.place, value_states)
@@ -52,7 +56,7 @@ class FixedLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """(length, offset) of the mask that transformers makes for a prompt."""
-        return (query_length if self.reading else self.length), 0
+        return (self.length if self.reading is None else query_length), 0
 
     def get_seq_length(self) -> int:
         """0: the caller gives positions and masks."""
@@ -67,17 +71,17 @@ class FixedLayer(CacheLayerMixin):  # type: ignore[misc]
 
 
 @contextmanager
-def reading(cache: Cache) -> Iterator[None]:
-    """While the block runs, what the layers get is a prompt."""
+def reading(cache: Cache, rows: slice, first: int) -> Iterator[None]:
+    """While the block runs, layers get the prompts of those rows, from that place on."""
     for layer in cache.layers:
-        layer.reading = True
+        layer.reading = rows, first
     try:
         yield
     finally:
         for layer in cache.layers:
-            layer.reading = False
+            layer.reading = None
 
 
-def fixed_cache(layers: int, length: int, place: torch.Tensor) -> Cache:
+def fixed_cache(layers: int, batch: int, length: int, place: torch.Tensor) -> Cache:
     """A cache of so many layers; see FixedLayer for the arguments."""
-    return Cache(layers=[FixedLayer(length, place) for _ in range(layers)])
+    return Cache(layers=[FixedLayer(batch, length, place) for _ in range(layers)])

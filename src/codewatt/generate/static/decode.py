@@ -10,6 +10,8 @@ from codewatt.generate.static.step import Step
 
 #: New tokens that there is room for at least: what is run before capturing goes somewhere.
 ROOM = 8
+#: Prompts that are read at a time.
+READ_ROWS = 32
 #: Logits are searched for their greatest in rows of so many: one row alone keeps few blocks busy.
 _SEARCHED = 256
 
@@ -73,32 +75,50 @@ class GreedyDecoder:
     def prefill(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
         """Read the prompts and append their first token.
 
+        Some rows at a time, each time only as far as the longest of them reaches: where rows are
+        sorted by length, little of what is read is padding.
+
         Args:
-            input_ids, attention_mask: int64 (rows, prompt length), left-padded. Fewer rows than
-                the batch are filled up with the last one again, which is finished at once.
+            input_ids, attention_mask: int64 (rows, prompt length), left-padded. Where there are
+                fewer rows than the batch, the others are finished at once.
         """
         live, prompt = input_ids.shape
-        input_ids, attention_mask = (self._filled(rows) for rows in (input_ids, attention_mask))
-        positions = attention_mask.cumsum(dim=-1) - 1
+        lengths = attention_mask.sum(dim=-1)
         self._lengths.fill_(self.limit)
         self._lengths[live:] = 0
         self._history.fill_(self._pad)
         width = min(self._width, prompt)
-        self._history[:, self._width - width : self._width] = input_ids[:, -width:]
+        self._history[:live, self._width - width : self._width] = input_ids[:, -width:]
         self._count.zero_()
         self._column.fill_(self._width)
         self._step.place.fill_(prompt - 1)
-        self._step.start.copy_(prompt - attention_mask.sum(dim=-1))
-        with reading(self._step.cache):
-            logits = self.model(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                position_ids=positions.masked_fill(attention_mask == 0, 0),
+        self._step.start.fill_(prompt)  # a row without a prompt sees its new tokens only
+        self._step.start[:live] = prompt - lengths
+        reaches = [int(part.max()) for part in lengths.split(READ_ROWS)]
+        logits = [
+            self._read(input_ids, attention_mask, slice(row, min(row + READ_ROWS, live)), reach)
+            for row, reach in zip(range(0, live, READ_ROWS), reaches, strict=True)
+        ]
+        if live < self.batch:
+            logits.append(logits[0].new_zeros(self.batch - live, logits[0].shape[1]))
+        self._append(torch.cat(logits))
+
+    def _read(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, rows: slice, reach: int
+    ) -> torch.Tensor:
+        """Logits (rows, vocabulary) after the last `reach` places of some prompts."""
+        ids, mask = input_ids[rows, -reach:], attention_mask[rows, -reach:]
+        positions = (mask.cumsum(dim=-1) - 1).masked_fill(mask == 0, 0)
+        with reading(self._step.cache, rows, input_ids.shape[1] - reach):
+            logits: torch.Tensor = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
                 past_key_values=self._step.cache,
                 use_cache=True,
                 logits_to_keep=1,
             ).logits
-        self._append(logits[:, -1])
+        return logits[:, -1]
 
     def advance(self) -> None:
         """Append a token to every sequence; capturable."""
@@ -120,10 +140,6 @@ class GreedyDecoder:
         tokens = self._history[:rows, self._width : self._width + count]
         past = torch.arange(count, device=tokens.device) >= self._lengths[:rows, None]
         return tokens.masked_fill(past, self._pad).tolist()  # type: ignore[no-any-return]
-
-    def _filled(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows up to the batch, the last one again and again."""
-        return torch.cat([rows, rows[-1:].expand(self.batch - len(rows), -1)])
 
     def _append(self, logits: torch.Tensor) -> None:
         """Take the most likely token of each sequence; logits (batch, vocabulary)."""

@@ -35,7 +35,7 @@ class ForwardStep:
         self.place = torch.zeros(1, dtype=torch.int64, device=device)
         self.start = torch.zeros(batch, dtype=torch.int64, device=device)
         self._places = torch.arange(length, device=device)
-        self.cache = fixed_cache(model.config.num_hidden_layers, length, self.place)
+        self.cache = fixed_cache(model.config.num_hidden_layers, batch, length, self.place)
 
     def __call__(self, latest: torch.Tensor) -> torch.Tensor:
         """See `Step`."""
@@ -60,7 +60,7 @@ class PlannedStep:
         device = model.device
         self.place = torch.zeros(1, dtype=torch.int64, device=device)
         self.start = torch.zeros(batch, dtype=torch.int64, device=device)
-        self.cache = fixed_cache(model.config.num_hidden_layers, length, self.place)
+        self.cache = fixed_cache(model.config.num_hidden_layers, batch, length, self.place)
         self._memory = Memory(*plan.rotations(length), self.place, self.start)
 
     def __call__(self, latest: torch.Tensor) -> torch.Tensor:
