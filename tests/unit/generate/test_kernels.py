@@ -24,7 +24,7 @@ from codewatt.generate.static.projections import (
     unpack_words,
 )
 
-INPUTS, FEATURES = 96, 40
+INPUTS, FEATURES = 96, 20
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -192,15 +192,15 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("place", [9, 63, 64, 200])
+@pytest.mark.parametrize("place", [63, 64, 200])
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 @pytest.mark.parametrize("blocks", [1, 256])
 def test_attention(layout, place, blocks, monkeypatch):
     monkeypatch.setattr("codewatt.generate.static.fast._BLOCKS", blocks)
-    heads, batch, places = LAYOUTS[layout], 3, 256
+    heads, batch, places = LAYOUTS[layout], 2, 256
     elements = (heads.heads + 2 * heads.kv_heads) * heads.size
     angles = torch.randn(places, heads.rotary // 2).repeat(1, 2)
-    start = torch.tensor([0, 5, place])  # the last one sees itself alone
+    start = torch.tensor([5, place])  # the last one sees itself alone
     memory = Memory(angles.cos(), angles.sin(), torch.tensor([place]), start)
     shape = (batch, heads.kv_heads, places, heads.size)
     keys, values = torch.randn(shape), torch.randn(shape)
