@@ -1,7 +1,8 @@
 """Where a decoding step's time goes, kernel by kernel, beside the bytes that each must read.
 
 Captures the step of a study's first model (random weights) at one batch size and profiles some
-replays of it. Kernels are told apart by name and number of blocks.
+replays of it. Kernels are told apart by name and number of blocks. Where a kernel starts before the
+one ahead has ended, its time holds its waiting: the sum then exceeds that of a step.
 
     python benchmarks/decode_profile.py --study STUDY.yaml --batch-size 1 --out profile.json
 """

@@ -117,8 +117,6 @@ def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> l
 def _choices(form: str, features: int, inputs: int, batch: int) -> Any:
     columns = {"int4": [128]}.get(form, [64, 128])
     splits = [1, 2] if features > 8192 else [1, 2, 4] if inputs <= 4096 else [2, 4, 8]
-    if batch == 1 and form == "int4":
-        _SHAPES.clear()  # its matrix products were tried: slower at one row
     for width, (rows, warps), parts, stages in itertools.product(columns, _SHAPES, splits, _STAGES):
         if not (features > 8192 and rows < 32) and not (features < 8192 and rows > 64):
             yield "rows", fast.RowBlocks(rows, width, parts, warps, stages)

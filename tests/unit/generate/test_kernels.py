@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,15 +164,26 @@ def test_a_product_of_few_rows_behind_a_norm(norm, monkeypatch):
 
 def test_half_precision_goes_to_the_matrix_units():
     """By float16: the interpreter has no bfloat16."""
-    made = product("int4")
-    row = torch.randn(2, INPUTS).half()
-    blocks = fast._row_blocks(made.packed, *row.shape, FEATURES, row.dtype)
-    assert blocks is not None
-    assert fast._row_blocks(made.packed, 2, INPUTS, FEATURES, torch.float32) is None
-    assert fast._row_blocks(made.packed, 1, INPUTS, FEATURES, row.dtype) is None
-    assert fast._row_blocks(made.packed, 65, INPUTS, FEATURES, row.dtype) is None
-    wanted = row.float() @ made.packed.dequantised().T + made.bias
-    found = fast.Kernels().project(made, row).float()
+    packed = FourBit(
+        pack_words(torch.randint(0, 16, (FEATURES, 128)), 64),
+        torch.rand(2, FEATURES) / 8,
+        None,
+        64,
+    )
+    layer = torch.nn.Linear(128, FEATURES).requires_grad_(False)
+    row = torch.randn(2, 128).half()
+
+    def blocks(rows, dtype=row.dtype, kept=packed):
+        return fast._row_blocks(kept, rows, 128, FEATURES, dtype)
+
+    assert blocks(2) is not None
+    assert blocks(1) is None
+    assert blocks(65) is None
+    assert blocks(2, torch.float32) is None
+    # A nibble of a group of 32 is eight inputs, too few for the matrix units.
+    assert blocks(2, kept=replace(packed, group=32)) is None
+    wanted = row.float() @ packed.dequantised().T + layer.bias
+    found = fast.Kernels().project(Projection((layer,), packed, layer.bias, False), row).float()
     assert ((found - wanted).norm() / wanted.norm()) < 1e-3
 
 

@@ -179,9 +179,8 @@ class GraphEngine(Engine):
             self._advance, self._look = decoder.advance, decoder.look
             if self._cuda:
                 decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
-                with _infeasible_if_it_fails(self.loaded.model):
-                    self._advance = _captured(decoder.advance)
-                    self._look = _captured(decoder.look)
+                self._advance = _captured(decoder.advance, self.loaded.model)
+                self._look = _captured(decoder.look, self.loaded.model)
                 self._captures += 1
                 self._capture_s += time.monotonic() - start_s
         self._decoder, self._decoding = decoder, decoding
@@ -212,16 +211,21 @@ class GraphEngine(Engine):
         return encoded.to(self.loaded.device)
 
 
-def _captured(work: Callable[[], None]) -> Callable[[], None]:
-    """The launch of a CUDA graph that does what `work` does."""
+def _captured(work: Callable[[], None], model: Any) -> Callable[[], None]:
+    """The launch of a CUDA graph that does what `work` does.
+
+    Raises:
+        InfeasibleError: it cannot be captured. That it cannot be run at all is another error.
+    """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(_RUNS_BEFORE):
             work()
     torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.synchronize()  # what went wrong so far is no matter of capturing
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with _infeasible_if_it_fails(model), torch.cuda.graph(graph):
         work()
     graph.replay()
     torch.cuda.synchronize()

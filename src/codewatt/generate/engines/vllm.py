@@ -227,11 +227,12 @@ def _class_and_bytes(model: Any) -> tuple[str, int]:
 def _infeasible_if_refused() -> Iterator[None]:
     """What vLLM refuses (a format, an architecture, a length) is a fact about it, not an accident.
 
-    Errors of the machine (CUDA's, of memory, of files) are none of these and pass through.
+    Errors of the machine (CUDA's, of memory, of files) and of the code (a failed assertion, a
+    missing key) are none of these and pass through.
     """
     try:
         yield
-    except (ValueError, NotImplementedError, KeyError, AssertionError) as error:
+    except (ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InfeasibleError(
             f"engine vllm: cannot load this variant: {reason[:_REASON_LENGTH]}"

@@ -17,6 +17,8 @@ from codewatt.generate.static.projections import Dense, FourBit, Int8, Packed, P
 _PLACES = 64
 #: Rows up to which our kernel multiplies, of weights and of codes; above it is the library's turn.
 _MOST_ROWS, _MOST_ROWS_OF_CODES = 16, 64
+#: Matrix units take sixteen inputs at a time: one nibble of a group's words must hold as many.
+_LEAST_GROUP = 64
 #: Lines of 128 bytes of each row that a block sends for before it may start.
 _LINES = 8
 #: Blocks of the attention kernel that fill a GPU; more splits only make more to join.
@@ -299,6 +301,8 @@ def _row_blocks(
     if isinstance(packed, FourBit):
         columns = packed.group
     if columns == 0 or inputs % columns:
+        return None
+    if isinstance(packed, FourBit) and packed.group < _LEAST_GROUP:
         return None
     wide, deep = features >= 8192, inputs > 8192
     four_bit = isinstance(packed, FourBit)
