@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from codewatt.generate.static import kernels
+from codewatt.generate.static.kernels import attention, common, few_rows, one_row
 from codewatt.generate.static.operations import Memory, Operations, combined
 from codewatt.generate.static.plan import Activation, Heads, Norm
 from codewatt.generate.static.projections import Dense, FourBit, Int8, Packed, Projection
@@ -27,7 +27,7 @@ _BLOCKS = 256
 
 @dataclass(frozen=True)
 class _Folded:
-    """What a norm before a product comes to: see kernels.py.
+    """What a norm before a product comes to: see kernels/one_row.py.
 
     Attributes:
         sums: float32 (out,), W g; bias: float32 (out,), W b and the product's own bias.
@@ -131,7 +131,7 @@ class Kernels(Operations):
             partial, arrived = self._buffers("rows", rows.device, number, wide)
         w, scale, zero, kind, group = _contents(packed)
         row_bytes = w.shape[1] * w.element_size() // blocks.splits
-        kernels.product_of_rows[(number, blocks.splits)](
+        few_rows.product_of_rows[(number, blocks.splits)](
             rows, w, scale, zero, product.bias, residual, out, partial, arrived,
             features=features, inputs=inputs, batch=batch, kind=kind, group=group,
             activation=activation or "", has_bias=product.bias is not None,
@@ -147,7 +147,7 @@ class Kernels(Operations):
     def _normed(self, rows: torch.Tensor, norm: Norm) -> torch.Tensor:
         """Rows (batch, features) normed, in their own dtype."""
         out = torch.empty_like(rows)
-        kernels.normed_rows[(len(rows),)](
+        few_rows.normed_rows[(len(rows),)](
             rows, norm.weight, norm.bias, out, inputs=rows.shape[1], eps=norm.eps,
             norm=_kind(norm), has_beta=norm.bias is not None,
             COLUMNS=_power_of_two(rows.shape[1]), num_warps=8, **self._launch,
@@ -179,7 +179,7 @@ class Kernels(Operations):
             TURNS=-(-features // (blocks.rows * number)), num_warps=blocks.warps, **self._launch,
         )  # fmt: skip
         if isinstance(packed, FourBit):
-            kernels.product_of_codes[(number,)](
+            one_row.product_of_codes[(number,)](
                 row, packed.words.view(torch.int32), folded.scale, folded.zero, folded.sums,
                 folded.bias, gamma, residual, out, group=packed.group,
                 has_zero=packed.zero is not None, ASM=self._assembly, **shared,
@@ -187,9 +187,9 @@ class Kernels(Operations):
             return out
         weight = packed.weight if isinstance(packed, Dense) else packed.codes
         scale = None if isinstance(packed, Dense) else packed.scale
-        kernels.product[(number,)](
+        one_row.product[(number,)](
             row, weight, scale, folded.sums, folded.bias, gamma, residual, out,
-            kind=kernels.DENSE.value if scale is None else kernels.INT8.value, **shared,
+            kind=common.DENSE.value if scale is None else common.INT8.value, **shared,
         )  # fmt: skip
         return out
 
@@ -213,7 +213,7 @@ class Kernels(Operations):
             "attention", keys.device, pairs, parts * padded_size, 2 * parts
         )
         out = qkv.new_empty(batch, heads.heads * size)
-        kernels.attention[(pairs, splits)](
+        attention.attention[(pairs, splits)](
             qkv, memory.cos, memory.sin, memory.place, memory.start, keys, values,
             partial, stats, arrived, out,
             qkv.stride(0), keys.stride(0), keys.stride(1),
@@ -264,18 +264,18 @@ class Kernels(Operations):
 
 def _kind(norm: Norm | None) -> int:
     if norm is None:
-        return int(kernels.NO_NORM.value)
-    return int(kernels.RMS_NORM.value if norm.rms else kernels.LAYER_NORM.value)
+        return int(common.NO_NORM.value)
+    return int(common.RMS_NORM.value if norm.rms else common.LAYER_NORM.value)
 
 
 def _contents(packed: Packed | None) -> tuple[Any, ...]:
     """(weights or codes, scale, zero, kind, group) of a product."""
     if isinstance(packed, FourBit):
-        return packed.words, packed.scale, packed.zero, kernels.FOUR_BIT.value, packed.group
+        return packed.words, packed.scale, packed.zero, common.FOUR_BIT.value, packed.group
     if isinstance(packed, Int8):
-        return packed.codes, packed.scale, None, kernels.INT8.value, 0
+        return packed.codes, packed.scale, None, common.INT8.value, 0
     assert packed is not None
-    return packed.weight, None, None, kernels.DENSE.value, 0
+    return packed.weight, None, None, common.DENSE.value, 0
 
 
 def _blocks(packed: Packed, features: int, inputs: int, gated: bool) -> Blocks:
