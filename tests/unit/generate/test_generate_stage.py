@@ -5,38 +5,16 @@ from itertools import pairwise
 import pyarrow.parquet
 import pytest
 
-from codewatt.benchmarks.base import Task, write_tasks
-from codewatt.files import describe_files, write_json
 from codewatt.generate import roofline
 from codewatt.generate.base import open_engine
-from codewatt.generate.stage import CellFiles, generate_cell
 from codewatt.models.loading import load_model
 from codewatt.sizing.architecture import architecture_of
+from tests.support.cells import run_cell
 
 
 def generated(weights, folder):
-    described = {"directory": str(weights), "files": describe_files(weights)}
-    variant = {"weights": described, "dtype": "float32", "parameters": 1}
-    write_json(folder / "variant.json", {**variant, "meaningful_accuracy": False})
-    write_json(folder / "benchmark.json", {"stop_strings": []})
-    write_tasks(
-        folder / "tasks.jsonl.gz",
-        [Task(f"t/{n}", f"def f{n}():", "f", "\n    pass", [], []) for n in range(3)],
-    )
-    settings = {
-        "cell": {
-            "engine": "transformers", "batch_size": 2, "prompt": "stripped", "token_limit": 5
-        },
-        "device": "cpu",
-        "decoding": {
-            "repeats": 2, "seed": 0, "warmup_batches": 1, "samples": 1, "temperature": None,
-            "top_p": None,
-        },
-        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
-    }  # fmt: skip
-    out = CellFiles(*(folder / name for name in ("c.jsonl.gz", "t.parquet", "timeline.parquet")))
-    inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
-    return generate_cell(settings, *inputs, out, threads=1), out
+    prompts = [f"def f{n}():" for n in range(3)]
+    return run_cell(weights, folder, prompts, engine="transformers", batch_size=2, token_limit=5)
 
 
 @pytest.fixture(scope="module")

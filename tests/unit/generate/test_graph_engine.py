@@ -5,14 +5,12 @@ import sys
 
 import pytest
 
-from codewatt.benchmarks.base import Task, write_tasks
 from codewatt.errors import CodewattError
-from codewatt.files import describe_files, write_json
 from codewatt.generate.base import Decoding, InfeasibleError, open_engine
 from codewatt.generate.engines.graph import GraphEngine
-from codewatt.generate.stage import CellFiles, generate_cell
 from codewatt.models.loading import load_model
 from codewatt.quantise.base import open_quantiser
+from tests.support.cells import run_cell
 
 ARCHITECTURES = ("starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2")
 PROMPTS = ["def add(a, b):", "x", "def f(x):\n    return x + 1\n\n\ndef g(y):", "a = [1, 2]"]
@@ -178,24 +176,15 @@ def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(
         raise InfeasibleError("engine graph: a step of X cannot be captured: it asks the host")
 
     monkeypatch.setattr(GraphEngine, "prepare", refuse)
-    weights = tiny_model("starcoder2")
-    described = {"directory": str(weights), "files": describe_files(weights)}
-    variant = {"weights": described, "dtype": "float32", "parameters": 1}
-    write_json(tmp_path / "variant.json", {**variant, "meaningful_accuracy": False})
-    write_json(tmp_path / "benchmark.json", {"stop_strings": []})
-    write_tasks(tmp_path / "tasks.jsonl.gz", [Task("t/0", "def f():", "f", "\n    pass", [], [])])
-    settings = {
-        "cell": {"engine": "graph", "batch_size": 1, "prompt": "stripped", "token_limit": 4},
-        "device": "cpu",
-        "decoding": {
-            "repeats": 1, "seed": 0, "warmup_batches": 1, "samples": 1, "temperature": None,
-            "top_p": None,
-        },
-        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
-    }  # fmt: skip
-    out = CellFiles(*(tmp_path / name for name in ("c.jsonl.gz", "t.parquet", "timeline.parquet")))
-    inputs = (tmp_path / "variant.json", tmp_path / "benchmark.json", tmp_path / "tasks.jsonl.gz")
-    manifest = generate_cell(settings, *inputs, out, threads=1)
+    manifest, _ = run_cell(
+        tiny_model("starcoder2"),
+        tmp_path,
+        ["def f():"],
+        repeats=1,
+        engine="graph",
+        batch_size=1,
+        token_limit=4,
+    )
     assert manifest["status"] == "infeasible"
     assert manifest["reason"].endswith("cannot be captured: it asks the host")
 

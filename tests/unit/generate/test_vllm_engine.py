@@ -10,7 +10,6 @@ import sys
 
 import pytest
 
-from codewatt.benchmarks.base import Task, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files, read_json, write_json
 from codewatt.generate.base import (
@@ -22,10 +21,10 @@ from codewatt.generate.base import (
     straddles,
 )
 from codewatt.generate.engines import vllm as module
-from codewatt.generate.stage import CellFiles, generate_cell
 from codewatt.models.loading import load_model
 from codewatt.sizing.architecture import architecture_of
 from tests.support import vllm as double
+from tests.support.cells import run_cell
 
 PROMPTS = ["def add(a, b):", "x", "def f(x):\n    return x + 1\n\n\ndef g(y):", "a = [1, 2]"]
 
@@ -277,30 +276,23 @@ def test_weights_that_torchao_packed_for_another_device_are_not_loaded(fake, tin
     assert fake.made == []
 
 
-def run_cell(weights, tmp_path):
+def run_vllm_cell(weights, folder):
     """One cell by the engine vllm, through the whole stage."""
-    described = {"directory": str(weights), "files": describe_files(weights)}
-    variant = {"weights": described, "dtype": "float32", "parameters": 11}
-    write_json(tmp_path / "variant.json", {**variant, "meaningful_accuracy": False})
-    write_json(tmp_path / "benchmark.json", {"stop_strings": ["\ndef "]})
-    tasks = [Task(f"t/{n}", prompt, "f", "\n    pass", [], []) for n, prompt in enumerate(PROMPTS)]
-    write_tasks(tmp_path / "tasks.jsonl.gz", tasks)
-    settings = {
-        "cell": {"engine": "vllm", "batch_size": 2, "prompt": "stripped", "token_limit": 8},
-        "device": "cpu",
-        "decoding": {
-            "repeats": 2, "seed": 0, "warmup_batches": 1, "samples": 1, "temperature": None,
-            "top_p": None,
-        },
-        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
-    }  # fmt: skip
-    out = CellFiles(*(tmp_path / name for name in ("c.jsonl.gz", "t.parquet", "timeline.parquet")))
-    inputs = (tmp_path / "variant.json", tmp_path / "benchmark.json", tmp_path / "tasks.jsonl.gz")
-    return generate_cell(settings, *inputs, out, threads=1)
+    manifest, _ = run_cell(
+        weights,
+        folder,
+        PROMPTS,
+        stop_strings=["\ndef "],
+        parameters=11,
+        engine="vllm",
+        batch_size=2,
+        token_limit=8,
+    )
+    return manifest
 
 
 def test_a_cells_manifest_says_what_vllm_loaded_and_how(fake, tiny_model, tmp_path):
-    manifest = run_cell(tiny_model("starcoder2"), tmp_path)
+    manifest = run_vllm_cell(tiny_model("starcoder2"), tmp_path)
     assert manifest["status"] == "ok"
     [made] = fake.made
     tensors = [*made._model.parameters(), *made._model.buffers()]
@@ -334,7 +326,7 @@ def test_a_variant_that_vllm_cannot_read_is_a_record_with_its_reason(fake, tiny_
     config = json.loads((weights / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
     (weights / "config.json").write_text(json.dumps(config))
-    manifest = run_cell(weights, tmp_path)
+    manifest = run_vllm_cell(weights, tmp_path)
     assert manifest["status"] == "infeasible"
     assert "Unknown quantization method: bitsandbytes. Must be one of" in manifest["reason"]
 
@@ -346,6 +338,6 @@ def test_without_vllm_one_line_names_the_environment_before_anything_is_loaded(
     loads = []
     monkeypatch.setattr(module.VllmEngine, "load", lambda work: loads.append(work))
     with pytest.raises(CodewattError, match=r"not installed here.*envs/vllm\.yaml") as raised:
-        run_cell(tiny_model("starcoder2"), tmp_path)
+        run_vllm_cell(tiny_model("starcoder2"), tmp_path)
     assert "\n" not in str(raised.value)
     assert loads == []

@@ -1,0 +1,45 @@
+"""A cell run by the generate stage, from weights and prompts, without Snakemake."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from codewatt.benchmarks.base import Task, write_tasks
+from codewatt.files import describe_files, write_json
+from codewatt.generate.stage import CellFiles, generate_cell
+
+
+def run_cell(
+    weights: Path,
+    folder: Path,
+    prompts: Sequence[str],
+    *,
+    stop_strings: Sequence[str] = (),
+    repeats: int = 2,
+    parameters: int = 1,
+    **cell: Any,
+) -> tuple[dict[str, Any], CellFiles]:
+    """The manifest and the files of a greedy cell on the CPU, in float32.
+
+    Args:
+        weights: a save_pretrained directory; folder: where everything is written.
+        cell: engine, batch_size, token_limit.
+    """
+    described = {"directory": str(weights), "files": describe_files(weights)}
+    variant = {"weights": described, "dtype": "float32", "parameters": parameters}
+    inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
+    write_json(inputs[0], {**variant, "meaningful_accuracy": False})
+    write_json(inputs[1], {"stop_strings": list(stop_strings)})
+    tasks = [Task(f"t/{n}", prompt, "f", "\n    pass", [], []) for n, prompt in enumerate(prompts)]
+    write_tasks(inputs[2], tasks)
+    settings = {
+        "cell": {"prompt": "stripped", **cell},
+        "device": "cpu",
+        "decoding": {
+            "repeats": repeats, "seed": 0, "warmup_batches": 1, "samples": 1, "temperature": None,
+            "top_p": None,
+        },
+        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
+    }  # fmt: skip
+    out = CellFiles(*(folder / name for name in ("c.jsonl.gz", "t.parquet", "timeline.parquet")))
+    return generate_cell(settings, *inputs, out, threads=1), out
