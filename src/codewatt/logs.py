@@ -1,6 +1,7 @@
 """One way to log: each rule's log gets every line, and any exception that ends it."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
     A CodewattError is one line and exit code 1; anything else leaves its traceback in both.
     """
     end_with_run()
+    # torch's loggers have handlers of their own on stderr: there only errors are for the user.
+    os.environ.setdefault("TORCH_LOGS", "-all")
     log = logging.getLogger(f"codewatt.{snakemake.rule}")
     to_file = logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")
     to_file.setFormatter(logging.Formatter(_FORMAT))
