@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.config.base import Entry
+from codewatt.config.compression import calibration_of
 from codewatt.config.study import AXES, Study, matches
 from codewatt.errors import CodewattError
 from codewatt.files import canonical_json
@@ -162,9 +163,12 @@ class Grid:
         return [m.id for m in self.study.models if m.source in sources and m.id in self.model_ids]
 
     def settings(self, kind: str, entry_id: str) -> dict[str, Any]:
-        """The settings of a model, prune, precision or benchmark, without id and label."""
+        """The settings of a model, prune, precision, benchmark or text, without id and label."""
+        return self._entry(kind, entry_id).settings()
+
+    def _entry(self, kind: str, entry_id: str) -> Entry:
         entries: list[Entry] = getattr(self.study, kind + "s")
-        return next(entry for entry in entries if entry.id == entry_id).settings()
+        return next(entry for entry in entries if entry.id == entry_id)
 
     def method(self, kind: str, entry_id: str) -> str:
         """The module that serves a prune or precision."""
@@ -177,6 +181,30 @@ class Grid:
             settings.pop("layers")  # known beforehand or not, the weights are the same
         return canonical_json(settings)
 
+    def calibrations(self, variant: Variant) -> tuple[str, ...]:
+        """Ids of the texts that making a variant reads, in order."""
+        entries = (
+            self._entry("prune", variant.prune),
+            self._entry("precision", variant.precision),
+        )
+        named = [text for entry in entries if (text := calibration_of(entry)) is not None]
+        return tuple(dict.fromkeys(named))
+
+    @cached_property
+    def text_ids(self) -> tuple[str, ...]:
+        """The texts that some variant or the study's recovery needs, in order."""
+        recovery = [self.study.recovery.text] if self.study.recovery else []
+        named = [text for variant in self.variants for text in self.calibrations(variant)]
+        return tuple(dict.fromkeys([*named, *recovery]))
+
+    def text_slice(self, text_id: str) -> str:
+        """What preparing a text reads."""
+        return canonical_json(self.settings("text", text_id))
+
+    def overlap_slice(self, text_id: str, benchmark_id: str) -> str:
+        """What the check of a text against a benchmark reads."""
+        return canonical_json({"text": text_id, "benchmark": benchmark_id})
+
     def benchmark_slice(self, benchmark_id: str) -> str:
         """What preparing a benchmark reads."""
         return canonical_json(self.settings("benchmark", benchmark_id))
@@ -188,6 +216,10 @@ class Grid:
                 "variant": asdict(variant),
                 "prune": self.settings("prune", variant.prune),
                 "precision": self.settings("precision", variant.precision),
+                "texts": [
+                    {"id": text, **self.settings("text", text)}
+                    for text in self.calibrations(variant)
+                ],
                 "device": self.study.device,
                 "energy": self._sampling(),
             }
@@ -269,6 +301,7 @@ class Grid:
         return {
             "model": one_of["model"],
             "benchmark": one_of["benchmark"],
+            "text": _any(self.study.values("text")) if self.study.texts else "(?!)",
             "variant": variant,
             "cell": _JOIN.join((variant, *asked)) + f"(?:{_JOIN}{_AGAIN})?",
         }
@@ -300,6 +333,14 @@ class Paths:
     def benchmark(self, name: str, benchmark: str = "{benchmark}") -> str:
         """A benchmark's tasks.jsonl.gz, expected.json.gz or manifest.json."""
         return self._path("benchmarks", benchmark, name)
+
+    def text(self, name: str, text: str = "{text}") -> str:
+        """A text's documents.jsonl.gz or manifest.json."""
+        return self._path("texts", text, name)
+
+    def overlap(self, text: str = "{text}", benchmark: str = "{benchmark}") -> str:
+        """How much of a benchmark a text holds."""
+        return self._path("texts", text, f"overlap.{benchmark}.json")
 
     def variant(self, name: str, variant: str = "{variant}") -> str:
         """A variant's manifest.json, weights or timeline.parquet."""

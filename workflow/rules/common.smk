@@ -73,6 +73,26 @@ def quantise_members(variant):
     return [*pruner, f"codewatt.quantise.{grid.method('precision', variant.precision)}"]
 
 
+def text_file(text):
+    """The file that a text is read from, if it is a file: one that changes makes it stale."""
+    chosen = grid.settings("text", text)
+    return [chosen["path"]] if chosen["source"] == "file" else []
+
+
+def calibration_documents(variant):
+    """What making a variant reads beside its model."""
+    return [
+        paths.text("documents.jsonl.gz", text) for text in grid.calibrations(variant)
+    ]
+
+
+def checked_overlaps(cell):
+    """A cell is run only if its variant was calibrated on nothing that judges it."""
+    return [
+        paths.overlap(text, cell.benchmark) for text in grid.calibrations(cell.variant)
+    ]
+
+
 def engine_environment(engine):
     """An engine whose libraries clash with the pipeline's has an environment of its own."""
     return {"vllm": "../../envs/vllm.yaml"}.get(engine, "../../envs/codewatt.yaml")

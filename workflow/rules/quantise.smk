@@ -4,6 +4,7 @@
 rule quantise:
     input:
         model=lambda wildcards: paths.model(grid.variant(wildcards.variant).model),
+        texts=lambda wildcards: calibration_documents(grid.variant(wildcards.variant)),
     output:
         manifest=paths.variant("manifest.json"),
     log:

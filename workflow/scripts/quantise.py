@@ -7,10 +7,11 @@ from codewatt.quantise.stage import quantise_variant
 from codewatt.results import finish, read_settings
 
 with rule_log(snakemake):
-    params = snakemake.params
+    settings, params = read_settings(snakemake), snakemake.params
     manifest = quantise_variant(
-        read_settings(snakemake),
+        settings,
         Path(snakemake.input.model),
+        [Path(path) for path in snakemake.input.texts],
         Path(params.weights),
         Path(params.timeline),
     )

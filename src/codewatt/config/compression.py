@@ -69,6 +69,11 @@ class TorchAo(Entry):
         return None
 
 
+def calibration_of(entry: Entry) -> str | None:
+    """The id of the text that a precision or prune setting needs, None if it needs none."""
+    return getattr(entry, "calibration", None)
+
+
 Precision = Annotated[Unquantised | BitsAndBytes | TorchAo, Field(discriminator="method")]
 
 

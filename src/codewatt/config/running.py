@@ -71,6 +71,12 @@ class Energy(Strict):
     )
 
 
+class Recovery(Strict):
+    """How much of the unquantised model a variant keeps, beside pass@1."""
+
+    text: str = Field(description="A text that no variant is calibrated on: part held_out, say.")
+
+
 class Baseline(Strict):
     """What every variant of the same model is compared with."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from codewatt.config import benchmarks, compression, models, running
+from codewatt.config import benchmarks, compression, models, running, texts
 from codewatt.config.machine import BenchmarkFiles, Config, Machine
 from codewatt.config.study import Study
 
@@ -27,9 +27,11 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("prunes", (compression.Unpruned, compression.PruneLast)),
     ("precisions", (compression.Unquantised, compression.BitsAndBytes, compression.TorchAo)),
     ("benchmarks", (benchmarks.NanoTasks, benchmarks.HumanEvalPlusTasks)),
+    ("texts", (texts.NanoText, texts.StdlibText, texts.FileText)),
     ("decoding", (running.Decoding,)),
     ("evaluation", (running.Evaluation,)),
     ("energy", (running.Energy,)),
+    ("recovery", (running.Recovery,)),
     ("baseline", (running.Baseline,)),
     ("config/config.yaml", (Config, BenchmarkFiles, Machine)),
 )

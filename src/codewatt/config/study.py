@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 
 from codewatt.config.base import Entry, Id, PositiveInt, Strict
 from codewatt.config.benchmarks import Benchmark
-from codewatt.config.compression import Precision, Prune, TorchAo
+from codewatt.config.compression import Precision, Prune, TorchAo, calibration_of
 from codewatt.config.models import Model
-from codewatt.config.running import Baseline, Decoding, Energy, Evaluation
+from codewatt.config.running import Baseline, Decoding, Energy, Evaluation, Recovery
+from codewatt.config.texts import Text
 
 PromptStyle = Literal["stripped", "as_is"]
 Engine = Literal["transformers", "graph", "vllm"]
@@ -62,9 +63,19 @@ class Study(Strict):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="'auto' takes the GPU if there is one; what was taken is recorded."
     )
+    texts: list[Text] = Field(
+        [],
+        description=(
+            "What `calibration` of a precision or prune setting, and `recovery.text`, name. A text "
+            "that holds a benchmark's tasks is refused."
+        ),
+    )
     decoding: Decoding = Decoding()
     evaluation: Evaluation = Evaluation()
     energy: Energy = Energy()
+    recovery: Recovery | None = Field(
+        None, description="Compare each variant's logits and perplexity with the baseline's."
+    )
     baseline: Baseline
     exclude: list[dict[Axis, AxisValue | list[AxisValue]]] = Field(
         [],
@@ -81,7 +92,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _values_are_unique(self) -> Self:
-        for axis in AXES:
+        for axis in (*AXES, "text"):
             counts = Counter(self.values(axis))
             if twice := [value for value, times in counts.items() if times > 1]:
                 raise ValueError(f"{axis} {twice[0]!r} is there {counts[twice[0]]} times; once is")
@@ -93,6 +104,12 @@ class Study(Strict):
             ("baseline.precision", "precision", self.baseline.precision),
             ("baseline.prune", "prune", self.baseline.prune),
         ]
+        for kind in ("prune", "precision"):
+            for entry in getattr(self, kind + "s"):
+                if (text := calibration_of(entry)) is not None:
+                    references.append((f"{kind} {entry.id!r}: calibration", "text", text))
+        if self.recovery is not None:
+            references.append(("recovery.text", "text", self.recovery.text))
         for index, entry in enumerate(self.exclude):
             if not entry:
                 raise ValueError(f"exclude[{index}] is empty and would exclude every cell")
@@ -102,7 +119,7 @@ class Study(Strict):
         for where, axis, value in references:
             known = self.values(axis)
             if value not in known:
-                allowed = ", ".join(map(str, known))
+                allowed = ", ".join(map(str, known)) or "none, as it has none"
                 raise ValueError(f"{where}: {value!r} is not a {axis} of this study: {allowed}")
         return self
 

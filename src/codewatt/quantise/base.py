@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.texts.sequences import PreparedText
 
 
 class Quantiser(ABC):
@@ -21,9 +22,21 @@ class Quantiser(ABC):
 
     @abstractmethod
     def quantise(
-        self, source: Path, target: Path, settings: dict[str, Any], device: str
+        self,
+        source: Path,
+        target: Path,
+        settings: dict[str, Any],
+        device: str,
+        calibration: PreparedText | None = None,
     ) -> dict[str, Any] | None:
         """Write the quantised model to `target`.
+
+        Args:
+            source: the model's directory.
+            target: an absent directory.
+            settings: the study's precision without id and label.
+            device: 'cpu' or 'cuda'.
+            calibration: the text that settings["calibration"] names, if there is one.
 
         Returns:
             What was done, for the manifest (counts of quantised modules and parameters), or None

@@ -7,6 +7,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.loading import load_model
 from codewatt.quantise.base import Quantiser
+from codewatt.texts.sequences import PreparedText
 
 # DeepSeek's kv_b_proj is read as a raw matrix by its attention: quantised it fails.
 _SKIPPED_MODULES = {"deepseek_v2": ["lm_head", "kv_b_proj"]}
@@ -25,7 +26,12 @@ class BitsAndBytes(Quantiser):
         import transformers.modeling_utils  # noqa: F401
 
     def quantise(
-        self, source: Path, target: Path, settings: dict[str, Any], device: str
+        self,
+        source: Path,
+        target: Path,
+        settings: dict[str, Any],
+        device: str,
+        calibration: PreparedText | None = None,
     ) -> dict[str, Any]:
         """See `Quantiser.quantise`.
 

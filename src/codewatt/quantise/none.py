@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.quantise.base import Quantiser
+from codewatt.texts.sequences import PreparedText
 
 
 class Unquantised(Quantiser):
@@ -17,7 +18,12 @@ class Unquantised(Quantiser):
         """See `Quantiser.import_libraries`: there are none."""
 
     def quantise(
-        self, source: Path, target: Path, settings: dict[str, Any], device: str
+        self,
+        source: Path,
+        target: Path,
+        settings: dict[str, Any],
+        device: str,
+        calibration: PreparedText | None = None,
     ) -> dict[str, Any] | None:
         """See `Quantiser.quantise`: nothing is written."""
         return None

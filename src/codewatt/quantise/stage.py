@@ -14,19 +14,25 @@ from codewatt.models.weights import describe_weights
 from codewatt.prune.base import open_pruner
 from codewatt.prune.surgery import remove_layers
 from codewatt.quantise.base import Quantiser, open_quantiser
+from codewatt.texts.sequences import PreparedText
 
 _LOG = logging.getLogger(__name__)
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def quantise_variant(
-    settings: dict[str, Any], model_manifest: Path, weights: Path, timeline: Path
+    settings: dict[str, Any],
+    model_manifest: Path,
+    text_paths: list[Path],
+    weights: Path,
+    timeline: Path,
 ) -> dict[str, Any]:
     """Make a variant's weights while its energy is sampled.
 
     Args:
-        settings: the study's slice: variant, prune, precision, device, energy.
+        settings: the study's slice: variant, prune, precision, texts, device, energy.
         model_manifest: of the model that is compressed.
+        text_paths: the documents of each of settings["texts"].
         weights: a directory of the variant's own; wiped first.
         timeline: where the telemetry is written (parquet), if anything is made.
 
@@ -41,6 +47,10 @@ def quantise_variant(
     check_files(source, model["weights"]["files"])
     precision, prune = settings["precision"], settings["prune"]
     quantiser = open_quantiser(precision["method"])
+    texts = {
+        text["id"]: PreparedText.read(path, text)
+        for text, path in zip(settings["texts"], text_paths, strict=True)
+    }
     shutil.rmtree(weights, ignore_errors=True)
     timeline.unlink(missing_ok=True)
     described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
@@ -53,10 +63,12 @@ def quantise_variant(
         with sampler:
             sampler.use_gpus([] if device == "cpu" else used_gpus(device))
             start_s = time.monotonic()
-            counts = _compress(quantiser, source, weights, prune, precision, device)
+            calibration = texts.get(precision.get("calibration"))
+            counts = _compress(quantiser, source, weights, prune, precision, device, calibration)
             end_s = time.monotonic()
         described = {"counts": counts, "cost": _cost(start_s, end_s, timeline, sampler)}
-    return _manifest(settings, model, weights if made else source, made, device, **described)
+    manifest = _manifest(settings, model, weights if made else source, made, device, **described)
+    return {**manifest, "texts": [text.describe() for text in texts.values()]}
 
 
 def _cost(start_s: float, end_s: float, timeline: Path, sampler: Sampler) -> dict[str, Any]:
@@ -117,6 +129,7 @@ def _compress(
     prune: dict[str, Any],
     precision: dict[str, Any],
     device: str,
+    calibration: PreparedText | None,
 ) -> dict[str, Any] | None:
     """Prune, then quantise into `weights`. Returns the quantiser's counts."""
     weights.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +142,7 @@ def _compress(
             remove_layers(source, pruned, kept)
             _LOG.info("kept layers %s of %d", kept, layers)
         quantised = Path(scratch) / "quantised"
-        counts = quantiser.quantise(pruned, quantised, precision, device)
+        counts = quantiser.quantise(pruned, quantised, precision, device, calibration)
         (quantised if counts else pruned).rename(weights)
         return counts
 

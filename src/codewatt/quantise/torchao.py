@@ -13,6 +13,7 @@ from codewatt.models.torchao_layouts import (
     layout_for,
 )
 from codewatt.quantise.base import Quantiser
+from codewatt.texts.sequences import PreparedText
 
 _CPU_GROUP_SIZES = (32, 64, 128)
 _CPU_OUT_MULTIPLE = 16  # torch's packing for the CPU takes whole blocks of rows
@@ -38,7 +39,12 @@ class TorchAo(Quantiser):
         import transformers.modeling_utils  # noqa: F401
 
     def quantise(
-        self, source: Path, target: Path, settings: dict[str, Any], device: str
+        self,
+        source: Path,
+        target: Path,
+        settings: dict[str, Any],
+        device: str,
+        calibration: PreparedText | None = None,
     ) -> dict[str, Any]:
         """See `Quantiser.quantise`.
 

@@ -1,0 +1,49 @@
+"""Named texts: what quantisers are calibrated on, layers are scored on and recovery is taken on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from codewatt.config.base import Entry, PositiveInt, Seed
+
+Part = Literal["calibration", "held_out"]
+_PART = (
+    "Which part of the source: the two share no function and no file, so that what a variant was "
+    "calibrated on never measures it."
+)
+
+
+class _Sampled(Entry):
+    """How samples are taken: so many sequences of so many tokens, drawn with a seed."""
+
+    samples: PositiveInt = Field(128, description="Sequences.")
+    tokens: Annotated[int, Field(ge=2)] = Field(
+        512, description="Of one sequence; for source 'nano' at most so many."
+    )
+    seed: Seed = 0
+
+
+class NanoText(_Sampled):
+    """Generated functions of the kind that the nano models are trained on, one a sequence."""
+
+    source: Literal["nano"]
+    part: Part = Field("calibration", description=_PART)
+
+
+class StdlibText(_Sampled):
+    """Functions and classes of Python's own standard library, joined and cut into sequences."""
+
+    source: Literal["stdlib"]
+    part: Part = Field("calibration", description=_PART)
+
+
+class FileText(_Sampled):
+    """A file: JSON lines with a key `text`, or plain text as one document; joined and cut."""
+
+    source: Literal["file"]
+    path: str = Field(
+        min_length=1, description="*.jsonl[.gz], or else plain text; relative to the directory."
+    )
+
+
+Text = Annotated[NanoText | StdlibText | FileText, Field(discriminator="source")]

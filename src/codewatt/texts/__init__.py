@@ -1,0 +1,1 @@
+"""Texts that compression is calibrated and measured on: one module a source."""

@@ -1,0 +1,32 @@
+"""Documents of a file that the user names."""
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from codewatt.errors import CodewattError
+from codewatt.texts.base import TextSource, enough, read_documents
+
+
+class FileDocuments(TextSource):
+    """JSON lines with a key `text`, in an order drawn by the seed; any other file as it is."""
+
+    def documents(self, settings: dict[str, Any]) -> list[str]:
+        """See `TextSource.documents`."""
+        path = Path(settings["path"])
+        if path.name.endswith((".jsonl", ".jsonl.gz")):
+            found = read_documents(path)
+            Random(f"file {settings['seed']}").shuffle(found)
+            return enough(found, settings)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise CodewattError(f"{path}: no such file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CodewattError(f"{path}: not readable as text: {error}") from None
+        if not text.strip():
+            raise CodewattError(f"{path}: there is no text in it")
+        return [text]
+
+
+SOURCE = FileDocuments()
