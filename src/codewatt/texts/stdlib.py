@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import sysconfig
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -43,7 +44,8 @@ def _definitions(path: Path) -> Iterator[str]:
     """The source of a file's functions and classes; none of a file that cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
-        body = ast.parse(text).body
+        with warnings.catch_warnings(action="ignore"):  # the library's own deprecations
+            body = ast.parse(text).body
     except (SyntaxError, UnicodeDecodeError):
         return
     lines = text.splitlines(keepends=True)
