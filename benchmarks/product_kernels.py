@@ -23,7 +23,7 @@ import yaml
 from codewatt.files import write_json
 from codewatt.generate.static import fast
 from codewatt.generate.static.plan import Norm
-from codewatt.generate.static.projections import Dense, FourBit, Int8, Projection
+from codewatt.generate.static.projections import Dense, EightBit, FourBit, Projection
 
 pynvml.nvmlInit()
 _DEVICE = pynvml.nvmlDeviceGetHandleByIndex(0)
@@ -132,7 +132,7 @@ def _product(form: str, features: int, inputs: int) -> Projection:
         packed = Dense(torch.randn(features, inputs, dtype=torch.bfloat16, **cuda))
     elif form == "int8":
         codes = torch.randint(-128, 128, (features, inputs), dtype=torch.int8, **cuda)
-        packed = Int8(codes, torch.rand(features, **cuda))
+        packed = EightBit(codes, torch.rand(features, **cuda))
     else:
         words = torch.randint(-(2**15), 2**15, (features, inputs // 4), dtype=torch.int16, **cuda)
         scale = torch.rand(inputs // 128, features, **cuda).bfloat16()

@@ -22,7 +22,8 @@ def main(capability: int) -> None:
         "features": 3584, "inputs": 3072, "eps": 1e-5, "has_bias": True, "has_residual": True,
         "ROWS": 2, "BLOCKS": 528, "TURNS": 4, **early,
     }  # fmt: skip
-    for kind, weights in ((0, _HALF), (1, "*i8")):
+    eight_bit = [(1, "*i8"), *([(1, "*fp8e4nv")] if capability >= 89 else [])]
+    for kind, weights in ((0, _HALF), *eight_bit):
         for norm, gated, activation in ((0, False, ""), (1, False, "gelu_tanh"), (2, True, "silu")):
             constants = {
                 **row, "kind": kind, "norm": norm, "gated": gated, "activation": activation,
@@ -35,7 +36,7 @@ def main(capability: int) -> None:
             "has_zero": True, "COLUMNS": 512, "ASM": True,
         }  # fmt: skip
         compiled(one_row.product_of_codes, capability, constants, words="*i32")
-    for kind, weights in ((0, _HALF), (1, "*i8"), (2, "*i16")):
+    for kind, weights in ((0, _HALF), *eight_bit, (2, "*i16")):
         constants = {
             "features": 3584, "inputs": 3072, "batch": 3, "kind": kind, "group": 128,
             "activation": "relu", "has_bias": True, "has_residual": True, "has_zero": kind == 2,

@@ -37,19 +37,28 @@ class BitsAndBytes(Entry):
 
 
 class TorchAo(Entry):
-    """Weights quantised by torchao: int8 per output channel, or int4 per group of inputs."""
+    """Weights quantised by torchao: int8 or fp8 per output channel, or int4 per group of inputs."""
 
     method: Literal["torchao"]
-    quant_type: Literal["int8", "int4"]
-    compute_dtype: Dtype = Field(description="int4 on a GPU: bfloat16 only. int8: not float16.")
+    quant_type: Literal["int8", "int4", "fp8", "fp8_dynamic"] = Field(
+        description=(
+            "fp8_dynamic quantises the inputs of each product as well; it needs a GPU of compute "
+            "capability 8.9 (L40S, H100) or later."
+        )
+    )
+    compute_dtype: Dtype = Field(
+        description="int4 on a GPU, fp8_dynamic: bfloat16 only. int8: not float16."
+    )
     group_size: Literal[32, 64, 128, 256] = Field(
         128, description="int4 only: weights that share a scale. 256 needs a GPU."
     )
 
     @model_validator(mode="after")
     def _settings_that_exist(self) -> Self:
-        if self.quant_type == "int8" and "group_size" in self.model_fields_set:
-            raise ValueError("group_size is for int4, not int8")
+        if self.quant_type != "int4" and "group_size" in self.model_fields_set:
+            raise ValueError(f"group_size is for int4, not {self.quant_type}")
+        if self.quant_type == "fp8_dynamic" and self.compute_dtype != "bfloat16":
+            raise ValueError(f"fp8_dynamic needs compute_dtype bfloat16, not {self.compute_dtype}")
         if self.quant_type == "int8" and self.compute_dtype == "float16":
             # torchao multiplies by the codes (up to 127) and applies the scales afterwards.
             raise ValueError(
@@ -62,6 +71,8 @@ class TorchAo(Entry):
 
         `quantise.torchao` says the same of the device that 'auto' turned out to be.
         """
+        if self.quant_type == "fp8_dynamic" and device == "cpu":
+            return "fp8_dynamic needs device 'cuda'; fp8 (weights only) runs on a CPU as well"
         if self.quant_type == "int4" and device == "cuda" and self.compute_dtype != "bfloat16":
             return "int4 on device 'cuda' needs compute_dtype bfloat16"
         if self.quant_type == "int4" and device == "cpu" and self.group_size == 256:

@@ -4,26 +4,53 @@ from typing import Any, Literal
 
 from codewatt.errors import CodewattError
 
-Layout = Literal["int8_plain", "int4_cpu", "int4_tile_packed"]
+Layout = Literal["int8_plain", "int4_cpu", "int4_tile_packed", "fp8_plain", "fp8_dynamic"]
 
 CPU_CAPABILITY = "cpu_capability"  # the key in a checkpoint's quantization_config
-_DEVICES = {"int4_cpu": "cpu", "int4_tile_packed": "cuda"}
+_DEVICES = {"int4_cpu": "cpu", "int4_tile_packed": "cuda", "fp8_dynamic": "cuda"}
+#: From this compute capability on a GPU multiplies fp8 (Ada, Hopper and later).
+FP8_CAPABILITY = (8, 9)
 _CONFIGURATIONS: dict[str, Layout] = {
     "Int8WeightOnlyConfig": "int8_plain",
     "PrototypeInt4WeightOnlyConfig": "int4_cpu",
     "Int4WeightOnlyConfig": "int4_tile_packed",
+    "Float8WeightOnlyConfig": "fp8_plain",
+    "Float8DynamicActivationFloat8WeightConfig": "fp8_dynamic",
 }
 
 
 def layout_for(quant_type: str, device: str) -> Layout:
     """The layout that a quantisation type has on a device ('cpu' or 'cuda').
 
-    int8 has one for both. int4's are those of torch's two kernels: `_weight_int4pack_mm_for_cpu`
-    and tinygemm's `_weight_int4pack_mm`; neither device reads the other's.
+    int8 and fp8 have one for both. int4's are those of torch's two kernels, on the CPU
+    `_weight_int4pack_mm_for_cpu` and tinygemm's `_weight_int4pack_mm`; neither device reads the
+    other's.
+
+    Raises:
+        CodewattError: the device cannot multiply fp8 inputs, as fp8_dynamic does.
     """
     if quant_type == "int8":
         return "int8_plain"
+    if quant_type == "fp8":
+        return "fp8_plain"
+    if quant_type == "fp8_dynamic":
+        if why := lacks_fp8(device):
+            raise CodewattError(f"torchao fp8_dynamic {why}; allowed there: quant_type fp8")
+        return "fp8_dynamic"
     return "int4_cpu" if device == "cpu" else "int4_tile_packed"
+
+
+def lacks_fp8(device: str) -> str | None:
+    """Why a device cannot multiply fp8 numbers, or None if it can."""
+    import torch
+
+    needed = ".".join(map(str, FP8_CAPABILITY))
+    if device == "cpu":
+        return f"needs a GPU of compute capability {needed} or later, and the device is 'cpu'"
+    found = torch.cuda.get_device_capability()
+    if found < FP8_CAPABILITY:
+        return f"needs compute capability {needed}, and this GPU has {found[0]}.{found[1]}"
+    return None
 
 
 def cpu_capability() -> str:
@@ -53,6 +80,8 @@ def prepare_loading(configuration: dict[str, Any], device: str) -> None:
         raise CodewattError(
             f"torchao's {name} is not read here; allowed: {', '.join(sorted(_CONFIGURATIONS))}"
         )
+    if layout == "fp8_dynamic":
+        layout_for("fp8_dynamic", device)
     if device != _DEVICES.get(layout, device):
         raise CodewattError(
             f"torchao's int4 weights are packed for device '{_DEVICES[layout]}', not '{device}': "

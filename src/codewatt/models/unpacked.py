@@ -11,10 +11,10 @@ _PROBED_ROWS = 1024  # of the identity at a time: bounds the memory that unpacki
 
 
 @dataclass(frozen=True)
-class Int8Weight:
+class EightBitWeight:
     """weight[o, i] = codes[o, i] * scales[o].
 
-    codes: int8 (out, in); scales: float32 (out,). Both on the layer's device.
+    codes: int8 or float8_e4m3fn (out, in); scales: float32 (out,). Both on the layer's device.
     """
 
     codes: Any
@@ -60,10 +60,10 @@ class Int4Weight:
         return (self.codes.float() - INT4_MIDPOINT) * scales + offsets
 
 
-def unpack(linear: Any) -> Int8Weight | Int4Weight:
+def unpack(linear: Any) -> EightBitWeight | Int4Weight:
     """The plain content of a linear layer that torchao quantised (a bias stays where it is).
 
-    Works where the layer runs: int4 is read through the device's own kernel. int8's tensors are the
+    Works where the layer runs: int4 is read through the device's own kernel. 8-bit tensors are the
     layer's own memory, int4's are copies.
 
     Args:
@@ -76,17 +76,18 @@ def unpack(linear: Any) -> Int8Weight | Int4Weight:
 
     weight = linear.weight
     kind = type(weight).__name__
-    if kind not in ("Int8Tensor", "Int4OpaqueTensor", "Int4TilePackedTo4dTensor"):
+    if kind not in ("Int8Tensor", "Float8Tensor", "Int4OpaqueTensor", "Int4TilePackedTo4dTensor"):
         raise CodewattError(f"a weight of type {kind} is not one that torchao's method makes")
     for name in ("act_pre_scale", "act_quant_kwargs", "act_mapping_type"):
         if getattr(weight, name, None) is not None:
             raise CodewattError(f"a weight with {name} is not weight-only")
     out_features, in_features = weight.shape
-    if kind == "Int8Tensor":
-        shifted = weight.zero_point is not None and bool(weight.zero_point.any())
+    if kind in ("Int8Tensor", "Float8Tensor"):
+        zero_point = getattr(weight, "zero_point", None)
+        shifted = zero_point is not None and bool(zero_point.any())
         if weight.scale.numel() != out_features or shifted:
-            raise CodewattError("int8 weights are not symmetric per output channel")
-        return Int8Weight(weight.qdata, weight.scale.flatten())
+            raise CodewattError("8-bit weights are not symmetric per output channel")
+        return EightBitWeight(weight.qdata, weight.scale.flatten())
 
     group_size = weight.block_size[-1]
     packed, scale_and_zero = weight.qdata, weight.scale_and_zero

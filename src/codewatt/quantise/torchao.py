@@ -1,4 +1,8 @@
-"""torchao, weight-only: int8 per output channel, and int4 per group (torchao 0.18)."""
+"""torchao 0.18: weights in int8 or fp8 per output channel, or in int4 per group.
+
+fp8 is E4M3 of Micikevicius et al. 2022. As `fp8_dynamic` the inputs of a product are quantised as
+well, per row and as they come, and the matrix units multiply fp8 by fp8.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,10 @@ _WEIGHT_TYPES = {
     "int8_plain": "Int8Tensor",
     "int4_cpu": "Int4OpaqueTensor",
     "int4_tile_packed": "Int4TilePackedTo4dTensor",
+    "fp8_plain": "Float8Tensor",
+    "fp8_dynamic": "Float8Tensor",
 }
+_WITHOUT_GROUPS = ("int8_plain", "fp8_plain", "fp8_dynamic")
 # tinygemm's kernel takes whole tiles: torchao pads what it packs for a GPU to these multiples.
 _TILE_IN, _TILE_OUT = 1024, 8
 
@@ -101,7 +108,7 @@ def check_layer(
     Raises:
         CodewattError: it cannot.
     """
-    if layout == "int8_plain":
+    if layout in _WITHOUT_GROUPS:
         return
     out_features, in_features = shape
     if in_features % settings["group_size"]:
@@ -144,6 +151,8 @@ def configuration(settings: dict[str, Any], layout: Layout) -> Any:
 
     if layout == "int8_plain":
         return TorchAoConfig(Int8WeightOnlyConfig(set_inductor_config=False))
+    if layout in ("fp8_plain", "fp8_dynamic"):
+        return TorchAoConfig(_fp8(layout))
     if layout == "int4_cpu":
         from torchao.prototype.quantization.int4 import PrototypeInt4WeightOnlyConfig
 
@@ -164,6 +173,20 @@ def configuration(settings: dict[str, Any], layout: Layout) -> Any:
             int4_packing_format=Int4PackingFormat.TILE_PACKED_TO_4D,
             set_inductor_config=False,
         )
+    )
+
+
+def _fp8(layout: Layout) -> Any:
+    from torchao.quantization import (
+        Float8DynamicActivationFloat8WeightConfig,
+        Float8WeightOnlyConfig,
+        PerRow,
+    )
+
+    if layout == "fp8_plain":
+        return Float8WeightOnlyConfig(granularity=PerRow(), set_inductor_config=False)
+    return Float8DynamicActivationFloat8WeightConfig(
+        granularity=PerRow(), set_inductor_config=False
     )
 
 
@@ -191,10 +214,13 @@ def count_quantised(
         weight = model.get_submodule(name).weight
         tensors = _packed_tensors(weight)
         wanted = packed_tensors(shape, settings, layout)
-        if type(weight).__name__ != _WEIGHT_TYPES[layout] or tensors != wanted:
+        dynamic = getattr(weight, "act_quant_kwargs", None) is not None
+        right = type(weight).__name__ == _WEIGHT_TYPES[layout] and tensors == wanted
+        if not right or dynamic != (layout == "fp8_dynamic"):
             raise CodewattError(
                 f"{name}: torchao made a {type(weight).__name__} with {tensors or 'nothing packed'}"
-                f", not a {_WEIGHT_TYPES[layout]} with {wanted}"
+                f"{' and quantised inputs' if dynamic else ''}, not a {_WEIGHT_TYPES[layout]} "
+                f"with {wanted}"
             )
         weights += shape[0] * shape[1]
         packed_bytes += sum(getattr(weight, tensor).nbytes for tensor in tensors)
@@ -226,7 +252,8 @@ def packed_tensors(
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Attribute -> (dtype, shape) of what a layer's quantised weight has to hold.
 
-    Source: the classes Int8Tensor, Int4OpaqueTensor and Int4TilePackedTo4dTensor of torchao 0.18.
+    Source: the classes Int8Tensor, Int4OpaqueTensor, Int4TilePackedTo4dTensor and Float8Tensor of
+    torchao 0.18.
 
     Args:
         shape: (out_features, in_features).
@@ -240,6 +267,8 @@ def packed_tensors(
             "scale": ("float32", (out, 1)),
             "zero_point": ("int8", (out, 1)),
         }
+    if layout in ("fp8_plain", "fp8_dynamic"):
+        return {"qdata": ("float8_e4m3fn", (out, ins)), "scale": ("float32", (out, 1))}
     group_size, dtype = settings["group_size"], settings["compute_dtype"]
     if layout == "int4_cpu":
         return {

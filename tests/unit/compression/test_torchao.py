@@ -7,7 +7,7 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.torchao_layouts import prepare_loading
+from codewatt.models.torchao_layouts import layout_for, prepare_loading
 from codewatt.models.weights import describe_weights
 from codewatt.quantise.base import open_quantiser
 from codewatt.quantise.torchao import (
@@ -20,14 +20,16 @@ from codewatt.quantise.torchao import (
 )
 
 INT8 = {"quant_type": "int8", "compute_dtype": "float32", "group_size": 128}
+FP8 = {"quant_type": "fp8", "compute_dtype": "bfloat16", "group_size": 128}
 INT4 = {"quant_type": "int4", "compute_dtype": "float32", "group_size": 32}
 SETTINGS = {
     "int8": INT8,
     "int8-bf16": {**INT8, "compute_dtype": "bfloat16"},
+    "fp8": FP8,
     "int4": INT4,
     "int4-64-bf16": {**INT4, "compute_dtype": "bfloat16", "group_size": 64},
 }
-LEAST_COSINE = {"int8": 0.999, "int8-bf16": 0.999, "int4": 0.97, "int4-64-bf16": 0.97}
+LEAST_COSINE = {"int8": 0.999, "int8-bf16": 0.999, "fp8": 0.99, "int4": 0.97, "int4-64-bf16": 0.97}
 LINEAR_LAYERS = {"starcoder2": 6, "phi": 6, "qwen2": 7, "llama": 7, "gpt_neox": 4}
 
 
@@ -101,7 +103,7 @@ def test_reloaded_models_answer_as_before_saving(
     assert written[0] == written[1]
 
 
-@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("kind", ["int8", "fp8", "int4"])
 def test_torchao_leaves_fused_experts_and_counts_them(tiny_model, tmp_path, kind):
     """The experts of a mixture are no linear layers; its attention's kv_b_proj is one."""
     import torch
@@ -111,7 +113,11 @@ def test_torchao_leaves_fused_experts_and_counts_them(tiny_model, tmp_path, kind
     assert counts["unquantised_weights"] > experts
     model = load_model(tmp_path / "q", dtype="float32", device="cpu").model
     attention = model.model.layers[0].self_attn
-    assert type(attention.kv_b_proj.weight).__name__ in ("Int8Tensor", "Int4OpaqueTensor")
+    assert type(attention.kv_b_proj.weight).__name__ in (
+        "Int8Tensor",
+        "Float8Tensor",
+        "Int4OpaqueTensor",
+    )
     assert type(model.lm_head.weight) is torch.nn.Parameter
 
 
@@ -205,14 +211,19 @@ def test_weights_packed_for_a_gpu_are_refused_on_a_cpu():
 
 
 def test_another_method_of_torchao_is_refused():
-    other = {"quant_type": {"default": {"_type": "Float8WeightOnlyConfig"}}}
-    with pytest.raises(CodewattError, match="Float8WeightOnlyConfig is not read here; allowed: In"):
+    other = {"quant_type": {"default": {"_type": "IntxWeightOnlyConfig"}}}
+    with pytest.raises(CodewattError, match="IntxWeightOnlyConfig is not read here; allowed: Fl"):
         prepare_loading({"quantization_config": {"quant_method": "torchao", **other}}, "cpu")
 
 
 @pytest.mark.parametrize(
     ("quant_type", "layout"),
-    [("int8", "int8_plain"), ("int4", "int4_cpu"), ("int4", "int4_tile_packed")],
+    [
+        ("int8", "int8_plain"),
+        ("fp8", "fp8_plain"),
+        ("int4", "int4_cpu"),
+        ("int4", "int4_tile_packed"),
+    ],
 )
 def test_what_a_checkpoint_says_of_itself_is_what_was_asked(quant_type, layout):
     """The GPU's too: its configuration goes to JSON and back without one."""
@@ -228,6 +239,14 @@ def test_what_a_checkpoint_says_of_itself_is_what_was_asked(quant_type, layout):
     prepare_loading({"quantization_config": written}, "cuda" if "tile" in layout else "cpu")
 
 
+def test_fp8_of_inputs_is_refused_where_nothing_multiplies_it():
+    with pytest.raises(CodewattError, match=r"needs a GPU of compute capability 8\.9.*: quant_t"):
+        layout_for("fp8_dynamic", "cpu")
+    saved = json.loads(json.dumps(configuration(FP8, "fp8_dynamic").to_dict()))
+    with pytest.raises(CodewattError, match=r"fp8_dynamic needs a GPU of compute capability 8\.9"):
+        prepare_loading({"quantization_config": saved}, "cpu")
+
+
 def test_tiles_are_padded_and_hold_four_bits():
     """What a GPU's layers must hold: StarCoder2-3B's key projection, and one that needs padding."""
     settings = {**INT4, "group_size": 128}
@@ -241,7 +260,7 @@ def test_tiles_are_padded_and_hold_four_bits():
 
 
 @pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
-@pytest.mark.parametrize("quant_type", ["int8", "int4"])
+@pytest.mark.parametrize("quant_type", ["int8", "int4", "fp8", "fp8_dynamic"])
 def test_torchao_on_a_gpu(tiny_model, tmp_path, quant_type):
     import torch
 

@@ -104,7 +104,12 @@ BAD = {
     "torchao's type of another method": (
         ("precisions", 1),
         {**TORCHAO, "quant_type": "nf4", "compute_dtype": "float32"},
-        "precisions[1].quant_type: 'nf4' is not allowed; allowed: 'int8' or 'int4'",
+        "precisions[1].quant_type: 'nf4' is not allowed; allowed: 'int8', 'int4', 'fp8' or 'fp8_d",
+    ),
+    "torchao's fp8 of another dtype": (
+        ("precisions", 1),
+        {**TORCHAO, "quant_type": "fp8_dynamic", "compute_dtype": "float16"},
+        "precisions[1]: fp8_dynamic needs compute_dtype bfloat16, not float16",
     ),
     "greedy samples": (
         ("decoding",),

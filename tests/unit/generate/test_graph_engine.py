@@ -98,7 +98,7 @@ def test_quantised_layers_decode_alike(tiny_model, bits):
     assert ours == theirs
 
 
-@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("kind", ["int8", "fp8", "int4"])
 @pytest.mark.parametrize("architecture", ["starcoder2", "llama", "gpt_neox"])
 def test_torchao_layers_decode_alike(tiny_model, tmp_path, architecture, kind):
     settings = {"quant_type": kind, "compute_dtype": "float32", "group_size": 32}

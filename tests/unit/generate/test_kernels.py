@@ -18,8 +18,8 @@ from codewatt.generate.static.operations import Memory, Operations
 from codewatt.generate.static.plan import Heads, Norm
 from codewatt.generate.static.projections import (
     Dense,
+    EightBit,
     FourBit,
-    Int8,
     Projection,
     pack_words,
     unpack_words,
@@ -57,8 +57,11 @@ def packed_forms(weight):
     words = pack_words(codes, 32)
     return {
         "dense": Dense(weight),
-        "int8": Int8(
+        "int8": EightBit(
             torch.randint(-128, 128, weight.shape, dtype=torch.int8), torch.rand(len(weight)) / 99
+        ),
+        "fp8": EightBit(
+            torch.randn(weight.shape).to(torch.float8_e4m3fn), torch.rand(len(weight)) / 9
         ),
         "int4": FourBit(words, scale, torch.randn(scale.shape) / 9, 32),
         "int4 symmetric": FourBit(words, scale, None, 32),
@@ -77,7 +80,7 @@ def _seed():
     torch.manual_seed(0)
 
 
-FORMS = ("dense", "int8", "int4", "int4 symmetric")
+FORMS = ("dense", "int8", "fp8", "int4", "int4 symmetric")
 
 
 def compare(form, norm, *, gated=False, activation=None, bias=True, residual=False):

@@ -47,6 +47,18 @@ def test_int8_is_what_the_layer_multiplies_by(dtype):
     assert torch.equal(plain.dequantise().to(linear.weight.dtype), linear.weight.dequantize())
 
 
+def test_fp8_is_what_the_layer_multiplies_by():
+    import torch
+    from torchao.quantization import Float8WeightOnlyConfig, PerRow, quantize_
+
+    linear = _linear(48, 96, torch.bfloat16)
+    quantize_(linear, Float8WeightOnlyConfig(granularity=PerRow(), set_inductor_config=False))
+    plain = unpack(linear)
+    assert (plain.codes.dtype, plain.codes.shape) == (torch.float8_e4m3fn, (48, 96))
+    assert (plain.scales.dtype, plain.scales.shape) == (torch.float32, (48,))
+    assert torch.equal(plain.dequantise().to(linear.weight.dtype), linear.weight.dequantize())
+
+
 @pytest.mark.parametrize("outputs", [48, 64, 80])  # whole blocks of the packing and remainders
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("group_size", [32, 64, 128])

@@ -11,7 +11,7 @@ import torch
 from codewatt.generate.static.kernels import attention, common, few_rows, one_row
 from codewatt.generate.static.operations import Memory, Operations, combined
 from codewatt.generate.static.plan import Activation, Heads, Norm
-from codewatt.generate.static.projections import Dense, FourBit, Int8, Packed, Projection
+from codewatt.generate.static.projections import Dense, EightBit, FourBit, Packed, Projection
 
 #: Places of the cache that a block of the attention kernel takes at a time.
 _PLACES = 64
@@ -189,7 +189,7 @@ class Kernels(Operations):
         scale = None if isinstance(packed, Dense) else packed.scale
         one_row.product[(number,)](
             row, weight, scale, folded.sums, folded.bias, gamma, residual, out,
-            kind=common.DENSE.value if scale is None else common.INT8.value, **shared,
+            kind=common.DENSE.value if scale is None else common.EIGHT_BIT.value, **shared,
         )  # fmt: skip
         return out
 
@@ -272,8 +272,8 @@ def _contents(packed: Packed | None) -> tuple[Any, ...]:
     """(weights or codes, scale, zero, kind, group) of a product."""
     if isinstance(packed, FourBit):
         return packed.words, packed.scale, packed.zero, common.FOUR_BIT.value, packed.group
-    if isinstance(packed, Int8):
-        return packed.codes, packed.scale, None, common.INT8.value, 0
+    if isinstance(packed, EightBit):
+        return packed.codes, packed.scale, None, common.EIGHT_BIT.value, 0
     assert packed is not None
     return packed.weight, None, None, common.DENSE.value, 0
 

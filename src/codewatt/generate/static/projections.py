@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from codewatt.models.unpacked import Int8Weight, unpack
+from codewatt.models.torchao_layouts import lacks_fp8
+from codewatt.models.unpacked import EightBitWeight, unpack
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Int8:
-    """weight = codes * scale: codes int8 (out, in), scale float32 (out,)."""
+class EightBit:
+    """weight = codes * scale: codes int8 or float8_e4m3fn (out, in), scale float32 (out,)."""
 
     codes: torch.Tensor
     scale: torch.Tensor
@@ -63,7 +64,7 @@ class FourBit:
         return grouped.flatten(1)
 
 
-Packed = Dense | Int8 | FourBit
+Packed = Dense | EightBit | FourBit
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,14 @@ def _content(module: Any) -> Packed | None:
     """What is in a linear layer, if it is of a kind that has a kernel here."""
     if type(module) is torch.nn.Linear and type(module.weight) is torch.nn.Parameter:
         return Dense(module.weight.detach())
+    if getattr(module.weight, "act_quant_kwargs", None) is not None:
+        return None  # the layer quantises its input, too
     if type(module.weight).__module__.startswith("torchao."):
         plain = unpack(module)
-        if isinstance(plain, Int8Weight):
-            return Int8(plain.codes, plain.scales.float())
+        if isinstance(plain, EightBitWeight):
+            if plain.codes.dtype == torch.float8_e4m3fn and _no_fp8(plain.codes.device):
+                return None
+            return EightBit(plain.codes, plain.scales.float())
         return FourBit(
             pack_words(plain.codes, plain.group_size),
             plain.scales.T.contiguous(),
@@ -133,6 +138,11 @@ def _content(module: Any) -> Packed | None:
             plain.group_size,
         )
     return None
+
+
+def _no_fp8(device: torch.device) -> bool:
+    """Whether kernels of a GPU cannot read fp8 numbers; torch's functions on a CPU can."""
+    return device.type == "cuda" and lacks_fp8("cuda") is not None
 
 
 def _joined(contents: list[Packed | None]) -> Packed | None:
@@ -144,8 +154,8 @@ def _joined(contents: list[Packed | None]) -> Packed | None:
         return None
     if isinstance(first, Dense):
         return Dense(torch.cat([content.weight for content in contents]))  # type: ignore[union-attr]
-    if isinstance(first, Int8):
-        return Int8(
+    if isinstance(first, EightBit):
+        return EightBit(
             torch.cat([content.codes for content in contents]),  # type: ignore[union-attr]
             torch.cat([content.scale for content in contents]),  # type: ignore[union-attr]
         )

@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 NO_NORM, LAYER_NORM, RMS_NORM = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
-DENSE, INT8, FOUR_BIT = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
+DENSE, EIGHT_BIT, FOUR_BIT = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 
 
 @triton.jit

@@ -4,8 +4,8 @@ import triton
 import triton.language as tl
 
 from codewatt.generate.static.kernels.common import (
+    EIGHT_BIT,
     FOUR_BIT,
-    INT8,
     LAYER_NORM,
     RMS_NORM,
     activated,
@@ -96,9 +96,9 @@ def product_of_rows(
     codes become numbers. The inputs are shared out among SPLITS blocks; the last joins their sums.
 
     Args:
-        w: weights, int8 codes, or int16 words of four codes; of a group, nibble j of word c is
+        w: weights, 8-bit codes, or int16 words of four codes; of a group, nibble j of word c is
             element j * group / 4 + c.
-        scale: (features,) of int8; (inputs / group, features) of 4-bit codes, as zero is.
+        scale: (features,) of 8-bit codes; (inputs / group, features) of 4-bit codes, as zero is.
     """
     block = tl.program_id(0)
     rows = block * ROWS + tl.arange(0, ROWS)
@@ -165,11 +165,11 @@ def product_of_rows(
             element = (first + step) * COLUMNS + c
             weight = tl.load(
                 w + rows.to(tl.int64)[:, None] * inputs + element[None, :],
-                mask=inside[:, None], other=0,
+                mask=inside[:, None], other=0.0,
             )  # fmt: skip
             value = tl.load(x + n[None, :] * inputs + element[:, None], mask=there, other=0.0)
             acc = tl.dot(weight.to(number), value, acc, input_precision="ieee")
-        if kind == INT8:
+        if kind == EIGHT_BIT:
             acc *= tl.load(scale + rows, mask=inside, other=0.0)[:, None]
 
     joins = True

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 
 from codewatt.generate.static.kernels.common import (
-    INT8,
+    EIGHT_BIT,
     LAYER_NORM,
     NO_NORM,
     RMS_NORM,
@@ -83,14 +83,14 @@ def _weights(w, row, features: tl.constexpr, inputs: tl.constexpr, ROWS: tl.cons
         if inputs % COLUMNS != 0:
             mask = mask & (columns < inputs)[None, :]
         tiles += (
-            tl.load(w + at + columns[None, :], mask=mask, other=0, eviction_policy="evict_first"),
+            tl.load(w + at + columns[None, :], mask=mask, other=0.0, eviction_policy="evict_first"),
         )
     return tiles
 
 
 @triton.jit
 def _dot(weights, values, inputs: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Float32 (ROWS,) of tiles of weights or int8 codes, and tiles of the input."""
+    """Float32 (ROWS,) of tiles of weights or 8-bit codes, and tiles of the input."""
     acc = tl.zeros([ROWS, COLUMNS], tl.float32)
     for first in tl.static_range(0, inputs, COLUMNS):
         acc += weights[first // COLUMNS].to(tl.float32) * values[first // COLUMNS][None, :]
@@ -106,7 +106,7 @@ def product(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCKS: tl.constexpr, TURNS: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """out (features,) of one row x (inputs,): weights or int8 codes w, row-major.
+    """out (features,) of one row x (inputs,): weights or 8-bit codes w, row-major.
 
     A block keeps the input in registers and takes ROWS outputs at each of TURNS turns; the weights
     of the next turn are on their way while it multiplies those of this one.
@@ -131,7 +131,7 @@ def product(
         total = _dot(weights, values, inputs, ROWS, COLUMNS)
         if TURNS > 1:
             weights = coming
-        if kind == INT8:
+        if kind == EIGHT_BIT:
             total *= tl.load(scale + rows, mask=inside, other=0.0)
         total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
         total = activated(total, activation)
@@ -141,7 +141,7 @@ def product(
             other = _dot(seconds, values, inputs, ROWS, COLUMNS)
             if TURNS > 1:
                 seconds = coming
-            if kind == INT8:
+            if kind == EIGHT_BIT:
                 other *= tl.load(scale + features + rows, mask=inside, other=0.0)
             total *= _finish(
                 other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias
