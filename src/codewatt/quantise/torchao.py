@@ -17,6 +17,7 @@ from codewatt.models.torchao_layouts import (
     layout_for,
 )
 from codewatt.quantise.base import Quantiser
+from codewatt.quantise.layers import linear_layers
 from codewatt.texts.sequences import PreparedText
 
 _CPU_GROUP_SIZES = (32, 64, 128)
@@ -121,23 +122,6 @@ def check_layer(
             f"{name}: its {out_features} outputs are no multiple of {_CPU_OUT_MULTIPLE}, as int4 "
             "on device 'cpu' needs; device 'cuda' does not"
         )
-
-
-def linear_layers(source: Path) -> dict[str, tuple[int, int]]:
-    """Name -> (out, in) of each linear layer of a model but its head; no weight is read."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
-            AutoConfig.from_pretrained(source, local_files_only=True)
-        )
-    head = model.get_output_embeddings()
-    return {
-        name: (module.out_features, module.in_features)
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
-    }
 
 
 def configuration(settings: dict[str, Any], layout: Layout) -> Any:

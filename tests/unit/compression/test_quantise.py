@@ -2,18 +2,22 @@
 
 import pytest
 
+from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.quantise.base import open_quantiser
+from codewatt.quantise.bitsandbytes import count_quantised
+from codewatt.quantise.layers import linear_layers
 
 INT8 = {"quant_type": "int8", "compute_dtype": "float32", "outlier_threshold": 6.0}
 FOUR_BIT = {"compute_dtype": "float32", "double_quantisation": False}
 SETTINGS = {
     "int8": {**INT8, "double_quantisation": False},
+    "int8-no-outliers": {**INT8, "double_quantisation": False, "outlier_threshold": 0.0},
     "fp4": {**FOUR_BIT, "quant_type": "fp4"},
     "nf4": {**FOUR_BIT, "quant_type": "nf4"},
     "nf4-double": {**FOUR_BIT, "quant_type": "nf4", "double_quantisation": True},
 }
-LEAST_COSINE = {"int8": 0.999, "fp4": 0.9, "nf4": 0.9, "nf4-double": 0.9}
+LEAST_COSINE = {"int8": 0.999, "int8-no-outliers": 0.999, "fp4": 0.9, "nf4": 0.9, "nf4-double": 0.9}
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
@@ -41,6 +45,24 @@ def test_experts_that_stay_unquantised_are_counted(tiny_model, tmp_path):
     )
     experts = 3 * 4 * 3 * 64 * 64  # layers x experts x matrices x size
     assert counts["unquantised_weights"] > experts
+
+
+def test_what_is_not_as_it_was_asked_for_is_refused(tiny_model, tmp_path):
+    source = tiny_model("qwen2")
+    open_quantiser("bitsandbytes").quantise(source, tmp_path / "q", SETTINGS["fp4"], "cpu")
+    layers = linear_layers(source)
+    base = load_model(source, dtype="float32", device="cpu").model
+    four_bit = load_model(tmp_path / "q", dtype="float32", device="cpu").model
+    assert count_quantised(four_bit, layers, SETTINGS["fp4"])["quantised_modules"] == len(layers)
+    for model, kind, made in [
+        (base, "nf4", "'kind': 'unquantised'"),
+        (base, "int8", "'kind': 'unquantised'"),
+        (four_bit, "nf4", "'kind': 'fp4'"),
+        (four_bit, "nf4-double", "'double': False"),
+        (four_bit, "int8", "'bits': 4"),
+    ]:
+        with pytest.raises(CodewattError, match=rf"q_proj: bitsandbytes made .*{made}.*, not"):
+            count_quantised(model, layers, SETTINGS[kind])
 
 
 def test_no_quantisation_writes_nothing(tmp_path):

@@ -10,12 +10,12 @@ from codewatt.models.loading import load_model
 from codewatt.models.torchao_layouts import layout_for, prepare_loading
 from codewatt.models.weights import describe_weights
 from codewatt.quantise.base import open_quantiser
+from codewatt.quantise.layers import linear_layers
 from codewatt.quantise.torchao import (
     check_layer,
     check_settings,
     configuration,
     count_quantised,
-    linear_layers,
     packed_tensors,
 )
 
