@@ -9,6 +9,7 @@ from codewatt.analysis.cells import cell_row, compare_cells, compare_variants, v
 from codewatt.analysis.columns import TABLES
 from codewatt.analysis.engines import compare_engines
 from codewatt.analysis.paired import compare_tasks
+from codewatt.analysis.payback import pay_back
 from codewatt.analysis.records import CellRecord, Json, VariantRecord, variant_key
 from codewatt.analysis.runs import expectation_rows, run_rows, task_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
@@ -75,9 +76,10 @@ def build_tables(
         rows["task"] += tasks
         rows["run"] += runs
         rows["expectation"] += expectation_rows(record)
-        rows["cell"].append(cell_row(record, runs, variant))
+        rows["cell"].append(cell_row(record, runs, tasks, variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     compare_cells(rows["cell"], baseline)
+    pay_back(rows["cell"], {record.identity["id"]: record for record in variants})
     compare_tasks(rows["cell"], tasks_of)
     compare_engines(rows["cell"], cells)
     compare_variants(rows["variant"], baseline)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from codewatt.analysis.columns import IDLE, METRICS, PASS_AT, ROOFLINE, TESTS
 from codewatt.analysis.frontier import SETTING, energy_basis
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
+from codewatt.analysis.repetition import cell_shares
 from codewatt.analysis.roofline import machine_columns
 from codewatt.analysis.runs import brief, figures, id_columns, status_columns
 from codewatt.analysis.stats import relative_change, summarise, wilson_interval
@@ -19,11 +20,14 @@ RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
 _ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
 
 
-def cell_row(record: CellRecord, runs: list[Json], variant: VariantRecord | None) -> Json:
+def cell_row(
+    record: CellRecord, runs: list[Json], tasks: list[Json], variant: VariantRecord | None
+) -> Json:
     """One cell's row, but for its baseline; an infeasible cell has its ids and the reason.
 
     Args:
-        runs: its rows of the run table; variant: its variant's manifest, None when not given.
+        runs, tasks: its rows of the run and task tables.
+        variant: its variant's manifest, None when not given.
     """
     manifest = variant.manifest if variant is not None else {}
     row = {
@@ -45,6 +49,7 @@ def cell_row(record: CellRecord, runs: list[Json], variant: VariantRecord | None
         "completions_identical": record.completions_identical,
         "accuracy_note": None if meaningful else RANDOM_WEIGHTS,
         **_accuracy(record.evaluate, runs, meaningful),
+        **cell_shares(tasks),
         **status_columns(record.energy),
         **_methods(record.energy),
         **_metrics(runs),

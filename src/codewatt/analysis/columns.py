@@ -21,7 +21,11 @@
 | `decode_tokens_per_s` | tokens after each sequence's first, per second of decoding |
 | `decode_roofline_tokens_per_s` | the same tokens over `decode_roofline_s` |
 | `tokens_identical_share` | tasks whose tokens are those of `engine_reference_cell_id` |
+| `repeated_4grams_share`, `_lines_share` | n-grams of tokens, lines, that a completion had before |
+| `loops_share` | completions that end in a loop (codewatt.analysis.repetition) |
 | `_change` | fraction of the baseline: (x - baseline) / baseline |
+| `_difference` | x - baseline, of pass@1 on the same tasks, with its 95 % interval |
+| `payback_tasks` | tasks after which a variant saved what making it cost |
 """
 
 from codewatt.energy.boundaries import PARTS
@@ -72,11 +76,21 @@ TASK: Columns = {
     "ttft_s": REAL,
     "tpot_s": REAL,
     "stop_reason": STRING,
+    "repeated_4grams_share": REAL,
+    "repeated_lines_share": REAL,
+    "ends_in_loop": BOOLEAN,
     "base_status": STRING,
     "plus_status": STRING,
     "valid": BOOLEAN,
     **{f"{part}{kind}_j": REAL for part in FIGURES for kind in ("", "_uncertainty")},
     "energy_note": STRING,
+}
+
+#: Means over tasks of what completions repeat -> the interval over tasks that a cell has of it.
+REPETITION = {
+    "repeated_4grams_share": "ci95",
+    "repeated_lines_share": "ci95",
+    "loops_share": "wilson95",
 }
 
 #: What a run has a number of, and a cell a mean, an SD and intervals of.
@@ -125,6 +139,7 @@ RUN: Columns = {
     "samples_per_task": INTEGER,
     "prompt_tokens": INTEGER,
     "new_tokens": INTEGER,
+    **dict.fromkeys(REPETITION, REAL),
     **{f"correct_{tests}": INTEGER for tests in TESTS},
     **{f"pass_at_1_{tests}": REAL for tests in TESTS},
     **dict.fromkeys(METRICS, REAL),
@@ -149,6 +164,9 @@ def _accuracy(tests: str) -> Columns:
         f"{name}_wilson95_low": REAL,
         f"{name}_wilson95_high": REAL,
         f"{name}_change": REAL,
+        f"{name}_difference": REAL,
+        f"{name}_difference_ci95_low": REAL,
+        f"{name}_difference_ci95_high": REAL,
         f"tasks_lost_{tests}": INTEGER,
         f"tasks_gained_{tests}": INTEGER,
         f"mcnemar_p_{tests}": REAL,
@@ -175,6 +193,11 @@ CELL: Columns = {
     "accuracy_note": STRING,
     **_accuracy("base"),
     **_accuracy("plus"),
+    **{
+        f"{name}{end}": REAL
+        for name, kind in REPETITION.items()
+        for end in ("", f"_{kind}_low", f"_{kind}_high")
+    },
     **ENERGY_STATUS,
     **{f"{part}_energy_method": STRING for part in COMPONENTS},
     "grid_country": STRING,
@@ -183,6 +206,10 @@ CELL: Columns = {
     "processors_share": REAL,
     "sampler_cpu_share": REAL,
     **_METRIC_STATISTICS,
+    "payback_tasks": REAL,
+    "payback_tasks_low": REAL,
+    "payback_tasks_high": REAL,
+    "payback_note": STRING,
     "bandwidth_bytes_per_s": REAL,
     "matrix_operations_per_s": REAL,
     "step_weight_bytes": INTEGER,

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.records import CellRecord, Json, Tokens
+from codewatt.analysis.completions import Tokens
+from codewatt.analysis.records import CellRecord, Json
 
 REFERENCE = "transformers"
 

@@ -17,14 +17,22 @@ from codewatt.analysis.frontier import (
     frontier_cells,
     inside,
 )
-from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
-from codewatt.analysis.stats import Interval, overlap, relative_change
+from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
+from codewatt.analysis.stats import overlap, relative_change
+from codewatt.analysis.tables import Row
+from codewatt.analysis.words import (
+    accuracy_interval,
+    difference_words,
+    energy_interval,
+    joules,
+    percent,
+    setting_words,
+    variant_words,
+)
 from codewatt.energy.sources import COMPONENTS
 
 #: Below this p the loss or gain of tasks is called beyond chance.
 _LEVEL = 0.05
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -120,60 +128,6 @@ def energy_notice(rows: Sequence[Row]) -> str | None:
     return " ".join(said) or None
 
 
-def boundary_words(rows: Sequence[Row]) -> str | None:
-    """What the energy figures take in; None where there are none."""
-    chosen = dict.fromkeys(r["energy_boundary"] for r in rows if r["energy_boundary"] is not None)
-    return ", ".join(BOUNDARY_NAMES[name] for name in chosen) or None
-
-
-def setting_words(row: Row, labels: Labels) -> str:
-    """A setting in words."""
-    benchmark = label(labels, "benchmark", row["benchmark"])
-    return (
-        f"{benchmark}, prompt {label(labels, 'prompt', row['prompt'])}, at most "
-        f"{row['token_limit']} tokens, batch size {row['batch_size']}, engine "
-        f"{label(labels, 'engine', row['engine'])}"
-    )
-
-
-def variant_words(row: Row, labels: Labels) -> str:
-    """A variant's precision and pruning in words."""
-    precision = label(labels, "precision", row["precision"])
-    if not row["prune_layers"]:
-        return precision
-    return f"{precision} (pruned: {label(labels, 'prune', row['prune'])})"
-
-
-def joules(value: float) -> str:
-    """Energy with three significant digits and a readable unit."""
-    for limit, unit in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J")):
-        if abs(value) >= limit:
-            return f"{_digits(value / limit)} {unit}"
-    return f"{_digits(value * 1e3)} mJ"
-
-
-def percent(fraction: float) -> str:
-    """A relative change, with its sign."""
-    return f"{fraction * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
-
-
-def accuracy_interval(row: Row, accuracy: str) -> Interval:
-    """The Wilson interval of a cell's pass@1."""
-    return row[f"{accuracy}_wilson95_low"], row[f"{accuracy}_wilson95_high"]
-
-
-def energy_interval(row: Row) -> Interval | None:
-    """The 95 % interval of a cell's mean energy (J); None with fewer than two runs."""
-    low, high = row["energy_j_ci95_low"], row["energy_j_ci95_high"]
-    return None if low is None or high is None else (low, high)
-
-
-def _digits(value: float) -> str:
-    """Three significant digits, never in powers of ten."""
-    whole = len(str(int(abs(value))))
-    return f"{value:.{max(3 - whole, 0)}f}"
-
-
 def _near(base: Row, usable: Sequence[Row], accuracy: str) -> list[Row]:
     """Variants whose pass@1 interval overlaps the baseline's, cheapest first."""
     reference = accuracy_interval(base, accuracy)
@@ -219,7 +173,7 @@ def _task_by_task(best: Row, accuracy: str) -> str:
     number = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
     return (
         f"On the same tasks it loses {lost} and gains {gained} against the baseline: {verdict} "
-        f"(exact McNemar test, {number})."
+        f"(exact McNemar test, {number}); in pass@1 {difference_words(best, accuracy)}."
     )
 
 

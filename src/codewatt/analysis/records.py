@@ -4,14 +4,15 @@ A record that cannot be trusted (of another cell, changed after it was written, 
 for its completions) is an error that names the file; it never becomes a row.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codewatt.analysis.completions import Key, Tokens, identical, key_of, read_texts, read_tokens
+from codewatt.analysis.repetition import Repetition
 from codewatt.energy.measure import cost_of
 from codewatt.errors import CodewattError
-from codewatt.files import check_files, read_json, read_jsonl
+from codewatt.files import check_files, read_json
 
 SCHEMA = 1
 INFEASIBLE = "infeasible"
@@ -28,10 +29,6 @@ EVALUATE_KEYS = ("verdicts",)
 ENERGY_KEYS = ("boundary", "components", "runs", "expectations", "valid")
 
 Json = dict[str, Any]
-#: One completion of a cell: (repeat, sample, task_id).
-Key = tuple[int, int, str]
-#: (sample, task_id) → a digest of the completion's new tokens.
-Tokens = dict[tuple[int, str], str]
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class CellRecord:
     completions_identical: whether all repeats gave the same completions; None when there is one
     repeat or the completions were not given.
     first_tokens: of the completions of the first repeat; empty if the cell kept no tokens.
+    repetitions: what each completion repeats of itself.
     """
 
     identity: Json
@@ -60,6 +58,7 @@ class CellRecord:
     completions_identical: bool | None = None
     task_energies: tuple[Json, ...] = ()
     first_tokens: Tokens = field(default_factory=dict)
+    repetitions: dict[Key, Repetition] = field(default_factory=dict)
 
     @property
     def repeats(self) -> list[int]:
@@ -68,12 +67,12 @@ class CellRecord:
 
     def task_energy(self) -> dict[Key, Json]:
         """The energy of each completion, where the energy stage left it."""
-        return {_key(row): row for row in self.task_energies}
+        return {key_of(row): row for row in self.task_energies}
 
     def verdicts(self) -> dict[Key, Json]:
         """The verdict of each completion."""
         rows = self.evaluate["verdicts"] if self.evaluate is not None else []
-        return {_key(row): row for row in rows}
+        return {key_of(row): row for row in rows}
 
     @classmethod
     def read(cls, entry: Json) -> "CellRecord":
@@ -139,6 +138,8 @@ def variant_key(identity: Json) -> tuple[str, str, str]:
 def _with_results(head: CellRecord, entry: Json) -> CellRecord:
     tasks = _read_tasks(Path(entry["tasks"]), head.generate, head.generate_path)
     evaluate_path, energy_path = Path(entry["evaluate"]), Path(entry["energy"])
+    texts = read_texts(entry.get("completions"))
+    first_tokens, repetitions = read_tokens(Path(entry["tasks"]), texts)
     record = CellRecord(
         identity=head.identity,
         prune_layers=head.prune_layers,
@@ -150,11 +151,10 @@ def _with_results(head: CellRecord, entry: Json) -> CellRecord:
         evaluate_path=evaluate_path,
         energy=_manifest(energy_path, "cell", head.identity, ENERGY_KEYS),
         energy_path=energy_path,
-        completions_identical=_identical(
-            entry.get("completions"), len({t["repeat"] for t in tasks})
-        ),
+        completions_identical=identical(texts, len({t["repeat"] for t in tasks})),
         task_energies=_read_task_energy(entry.get("task_energy")),
-        first_tokens=_first_tokens(Path(entry["tasks"])),
+        first_tokens=first_tokens,
+        repetitions=repetitions,
     )
     _check_verdicts(record)
     _check_runs(record)
@@ -213,27 +213,6 @@ def _read_tasks(path: Path, generate: Json, generate_path: Path) -> list[Json]:
     return rows
 
 
-def _first_tokens(path: Path) -> Tokens:
-    """Digests of the new tokens of the first repeat; none where the cell kept no tokens.
-
-    Digests, as a list of numbers takes some forty bytes a token here, for every cell of a study.
-    """
-    import pyarrow.parquet as parquet
-
-    if "tokens" not in parquet.read_schema(path).names:
-        return {}
-    columns = ["sample", "task_id", "tokens"]
-    table = parquet.read_table(path, columns=columns, filters=[("repeat", "=", 0)])
-    return {
-        (int(sample), str(task)): hashlib.sha256(
-            tokens.values.to_numpy(zero_copy_only=False).astype("int32").tobytes()
-        ).hexdigest()
-        for sample, task, tokens in zip(
-            table["sample"].to_pylist(), table["task_id"].to_pylist(), table["tokens"], strict=True
-        )
-    }
-
-
 def _read_task_energy(path: Any) -> tuple[Json, ...]:
     """Rows of task_energy.parquet; none if it was not given."""
     import pyarrow.parquet as parquet
@@ -250,12 +229,8 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _key(row: Json) -> Key:
-    return int(row["repeat"]), int(row["sample"]), str(row["task_id"])
-
-
 def _check_verdicts(record: CellRecord) -> None:
-    wanted, judged = {_key(row) for row in record.tasks}, set(record.verdicts())
+    wanted, judged = {key_of(row) for row in record.tasks}, set(record.verdicts())
     if wanted != judged:
         raise CodewattError(
             f"{record.evaluate_path}: {len(judged - wanted)} verdicts without a completion and "
@@ -271,16 +246,3 @@ def _check_runs(record: CellRecord) -> None:
             f"{record.energy_path}: runs {runs}, but the cell has repeats {record.repeats}: "
             "measure its energy again"
         )
-
-
-def _identical(completions: Any, repeats: int) -> bool | None:
-    """Whether each (task, sample) has one completion over all repeats."""
-    if completions is None or repeats < 2:
-        return None
-    seen: dict[tuple[int, str], str] = {}
-    for row in read_jsonl(completions):
-        _, sample, task = _key(row)
-        text = row["completion"]
-        if seen.setdefault((sample, task), text) != text:
-            return False
-    return True

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.records import CellRecord, Json
+from codewatt.analysis.repetition import Repetition, run_shares
 from codewatt.analysis.roofline import roofline_columns
 from codewatt.analysis.stats import ratio
 from codewatt.energy.boundaries import PARTS
@@ -62,6 +63,7 @@ def task_rows(record: CellRecord) -> list[Json]:
                 "ttft_s": _difference(task["first_token_s"], task["start_s"]),
                 "tpot_s": _tpot(task),
                 "stop_reason": task["stop_reason"],
+                **vars(record.repetitions.get(key, Repetition())),
                 "base_status": verdict.get("base"),
                 "plus_status": verdict.get("plus"),
                 "valid": None if record.energy is None else _valid(record.energy, key[0]),
@@ -175,6 +177,7 @@ def _run_row(
         "samples_per_task": _samples(tasks),
         "prompt_tokens": _total(row["prompt_tokens"] for row in tasks),
         "new_tokens": new_tokens,
+        **run_shares(tasks),
         **{f"correct_{tests}": correct[tests] for tests in TESTS},
         **{f"pass_at_1_{tests}": accuracy[tests] for tests in TESTS},
         "duration_s": run["duration_s"],

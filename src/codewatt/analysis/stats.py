@@ -134,6 +134,50 @@ def mcnemar_p(lost: int, gained: int) -> float:
     return min(1.0, float(2 * tail / 2**differing))
 
 
+def paired_interval(
+    both: int, first: int, second: int, neither: int, confidence: float = CONFIDENCE
+) -> Interval:
+    """Interval of the difference of two proportions of the same trials, a part of [-1, 1].
+
+    Method 10 of Newcombe (1998, Statistics in Medicine 17(22):2635-2650): the Wilson intervals
+    (l, u) of p1 = (both + first)/n and p2 = (both + second)/n are put together, with the
+    correlation phi of the two outcomes. The limits of p1 - p2 are
+
+    p1 - p2 - sqrt((p1 - l1)² - 2 phi (p1 - l1)(u2 - p2) + (u2 - p2)²)
+    p1 - p2 + sqrt((u1 - p1)² - 2 phi (u1 - p1)(p2 - l2) + (p2 - l2)²)
+
+    phi = c / sqrt((both + first)(second + neither)(both + second)(first + neither)), and 0 if a
+    factor is 0; c = both · neither - first · second, less n/2 but no further than to 0 where it is
+    positive. Unlike Wald's, it has a width where no outcome differs.
+
+    Args:
+        both: trials that succeeded in both; first, second: in that one only; neither: in none.
+
+    Raises:
+        ValueError: a count is negative, or there is no trial.
+    """
+    counts = (both, first, second, neither)
+    trials = sum(counts)
+    if min(counts) < 0 or trials < 1:
+        raise ValueError(f"{counts} are no counts of paired trials")
+    l1, u1 = wilson_interval(both + first, trials, confidence)
+    l2, u2 = wilson_interval(both + second, trials, confidence)
+    p1, p2 = (both + first) / trials, (both + second) / trials
+    margins = (both + first) * (second + neither) * (both + second) * (first + neither)
+    product = float(both * neither - first * second)
+    if product > 0:
+        product = max(product - trials / 2, 0.0)
+    phi = product / math.sqrt(margins) if margins else 0.0
+
+    def together(one: float, other: float) -> float:
+        return math.sqrt(max(one * one - 2 * phi * one * other + other * other, 0.0))
+
+    difference = (first - second) / trials
+    low = difference - together(p1 - l1, u2 - p2)
+    high = difference + together(u1 - p1, p2 - l2)
+    return max(low, -1.0), min(high, 1.0)
+
+
 @dataclass(frozen=True)
 class Difference:
     """Two means apart. difference: second - first; ci95: its 95 % interval; p: two-sided."""

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from codewatt.analysis.frontier import SETTING, inside
-from codewatt.analysis.headlines import boundary_words
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row, to_rows
+from codewatt.analysis.words import boundary_words
 
 _AXIS_WORDS = {
     "benchmark": "{}",
@@ -174,15 +174,15 @@ def accuracy_words(accuracy: str) -> str:
     return f"pass@1 ({accuracy.rpartition('_')[2]} tests)"
 
 
-def without_accuracy(rows: Sequence[Row], labels: Labels) -> str | None:
-    """Which models have no pass@1, and why."""
+def without_accuracy(rows: Sequence[Row], labels: Labels, what: str = "in pass@1") -> str | None:
+    """Which models have no pass@1, and why; so they are not shown in `what`."""
     notes = {
         label(labels, "model", row["model"]): row["accuracy_note"]
         for row in rows
         if row["accuracy_note"] is not None
     }
     said = "; ".join(f"{model}: {note}" for model, note in notes.items())
-    return f"Not shown in pass@1: {said}" if said else None
+    return f"Not shown {what}: {said}" if said else None
 
 
 def _words(labels: Labels, axis: str, value: Any) -> str:

@@ -77,12 +77,13 @@ class Study:
         edit: Callable[[dict[str, Any]], None] | None = None,
         engine: str = "transformers",
         tokens: Callable[[int, int, str], list[int]] | None = None,
+        texts: Callable[[int, int, str], str] = lambda r, s, t: f"return {t}{s}",
     ) -> Json:
         """Add a cell. solved: tasks that pass plus tests; base tests also let the last task pass.
 
         edit: changes the files' contents {"generate", "evaluate", "energy"} before they are
         written. tokens: the new tokens of (repeat, sample, task); None for a cell of before they
-        were kept.
+        were kept. texts: the completion of (repeat, sample, task).
         """
         entry = self._entry(precision, model, engine)
         repeats = len(joules_per_run)
@@ -93,7 +94,7 @@ class Study:
         write_jsonl(
             entry["completions"],
             (
-                {"task_id": t, "repeat": r, "sample": s, "completion": f"return {t}{s}"}
+                {"task_id": t, "repeat": r, "sample": s, "completion": texts(r, s, t)}
                 for r, s, t in keys
             ),
         )

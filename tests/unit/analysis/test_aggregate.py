@@ -11,6 +11,7 @@ import pytest
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.columns import CELL, TABLES
+from codewatt.analysis.stats import paired_interval
 from codewatt.analysis.tables import to_rows
 from codewatt.energy.boundaries import PARTS
 from codewatt.errors import CodewattError
@@ -95,7 +96,11 @@ def test_changes_are_against_the_named_baseline_cell(study: Any) -> None:
     assert other["pass_at_1_plus_change"] == pytest.approx((0.25 - 0.75) / 0.75)
     assert (other["tasks_lost_plus"], other["tasks_gained_plus"]) == (2, 0)
     assert other["mcnemar_p_plus"] == pytest.approx(0.5)
-    assert base["tasks_lost_plus"] is None
+    assert other["pass_at_1_plus_difference"] == pytest.approx(-0.5)
+    names = [f"pass_at_1_plus_difference_ci95_{end}" for end in ("low", "high")]
+    # Of four tasks: one solved by both, none gained, two lost, one solved by neither.
+    assert [other[name] for name in names] == pytest.approx(list(paired_interval(1, 0, 2, 1)))
+    assert base["tasks_lost_plus"] is base["pass_at_1_plus_difference"] is base[names[0]] is None
 
 
 def test_a_variants_size_is_compared_with_its_models_baseline(study: Any) -> None:
@@ -259,7 +264,7 @@ def test_several_samples_count_by_task(study: Any) -> None:
     cell = tables(study)["cell"][0]
     assert (cell["tasks"], cell["samples_per_task"]) == (4, 2)
     assert cell["pass_at_1_plus"] == 0.25
-    assert cell["tasks_lost_plus"] is None
+    assert cell["tasks_lost_plus"] is cell["pass_at_1_plus_difference"] is None
 
 
 def test_equal_repeats_are_told_from_different_ones(study: Any) -> None:

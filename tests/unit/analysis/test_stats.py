@@ -13,6 +13,7 @@ from codewatt.analysis.stats import (
     holm,
     mcnemar_p,
     overlap,
+    paired_interval,
     relative_change,
     summarise,
     t_interval,
@@ -104,6 +105,84 @@ def test_mcnemar_is_the_exact_binomial_test(lost: int, gained: int) -> None:
         return
     want = scipy_stats.binomtest(lost, lost + gained).pvalue
     assert mcnemar_p(lost, gained) == pytest.approx(want, rel=1e-9)
+
+
+#: Newcombe 1998, Statistics in Medicine 17:2635-2650, table III, method 10: (both, first, second,
+#: neither), and the limits of the difference as printed.
+TABLE_III = [
+    ((36, 12, 2, 0), (0.0569, 0.3404)),
+    ((20, 12, 2, 16), (0.0562, 0.3292)),
+    ((18, 12, 2, 18), (0.0562, 0.3290)),
+    ((36, 14, 0, 0), (0.1528, 0.4167)),
+    ((35, 14, 0, 1), (0.1461, 0.4175)),
+    ((18, 14, 0, 18), (0.1441, 0.3963)),
+    ((2, 97, 1, 0), (0.8721, 0.9854)),
+    ((1, 97, 1, 1), (0.8736, 0.9850)),
+    ((0, 29, 1, 0), (0.6666, 0.9882)),
+    ((2, 98, 0, 0), (0.9178, 0.9945)),
+    ((1, 98, 0, 1), (0.9171, 0.9916)),
+    ((0, 30, 0, 0), (0.8395, 1.0)),
+    ((54, 0, 0, 0), (-0.0664, 0.0664)),
+    ((53, 0, 0, 1), (-0.0729, 0.0729)),
+    ((30, 0, 0, 24), (-0.0358, 0.0358)),
+    ((29, 0, 0, 25), (-0.0354, 0.0354)),
+    ((28, 0, 0, 26), (-0.0352, 0.0352)),
+    ((27, 0, 0, 27), (-0.0351, 0.0351)),
+    # Fagerland, Lydersen and Laake 2017, "Statistical Analysis of Contingency Tables", chapter 8,
+    # complete response before and after consolidation therapy.
+    ((59, 6, 16, 80), (-0.1186, -0.0046)),
+]
+
+
+@pytest.mark.parametrize(("counts", "limits"), TABLE_III)
+def test_the_paired_interval_is_the_published_one(
+    counts: tuple[int, int, int, int], limits: tuple[float, float]
+) -> None:
+    # To a unit of the last digit printed: one of these limits, 0.8736, is 0.87367 when computed.
+    assert paired_interval(*counts) == pytest.approx(limits, abs=1e-4)
+
+
+def test_outcomes_that_go_against_each_other_are_not_corrected() -> None:
+    # By hand: 5 · 5 - 20 · 20 = -375 stays, phi = -375 / 625 = -0.6; both shares are 1/2, so
+    # p - l = u - p = d and the half-width is d · sqrt(2 + 1.2).
+    low, high = wilson_interval(25, 50)
+    half = (high - low) / 2 * math.sqrt(3.2)
+    assert paired_interval(5, 20, 20, 5) == pytest.approx((-half, half))
+
+
+counts = st.tuples(*[st.integers(0, 80)] * 4).filter(any)
+
+
+@given(counts)
+def test_the_paired_interval_holds_the_difference(counts: tuple[int, int, int, int]) -> None:
+    _, first, second, _ = counts
+    low, high = paired_interval(*counts)
+    assert -1 <= low <= (first - second) / sum(counts) <= high <= 1
+    assert high > low
+
+
+@given(counts)
+def test_the_paired_interval_turns_with_its_sides(counts: tuple[int, int, int, int]) -> None:
+    both, first, second, neither = counts
+    low, high = paired_interval(both, first, second, neither)
+    assert paired_interval(both, second, first, neither) == pytest.approx((-high, -low))
+    assert paired_interval(neither, second, first, both) == pytest.approx((-high, -low))
+
+
+@given(counts)
+def test_a_paired_interval_that_leaves_out_zero_has_more_on_one_side(
+    counts: tuple[int, int, int, int],
+) -> None:
+    _, first, second, _ = counts
+    low, high = paired_interval(*counts)
+    assert low <= 0 or first > second
+    assert high >= 0 or second > first
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0, 0), (3, -1, 0, 0)])
+def test_the_paired_interval_refuses_what_are_no_counts(counts: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="no counts of paired trials"):
+        paired_interval(*counts)
 
 
 @given(

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.headlines import energy_notice, joules, percent, sections
+from codewatt.analysis.headlines import energy_notice, sections
+from codewatt.analysis.stats import paired_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
+from codewatt.analysis.words import joules, percent
 from codewatt.errors import CodewattError
 
 BASELINE = {"precision": "fp32", "prune": "none"}
 LABELS = {"model": {"nano": "Nano <1>"}, "precision": {"fp32": "32-bit", "int8": "8-bit"}}
+MINUS = "\N{MINUS SIGN}"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -67,6 +70,7 @@ def test_tasks_lost_beyond_chance_are_said(study: Any) -> None:
     study.cell("int8", solved=everything[:33], tasks=60, joules_per_run=(1.0, 1.1, 1.2))
     assert any(
         "it loses 7 and gains 0 against the baseline: beyond chance" in sentence
+        and f"in pass@1 {MINUS}0.117 [{MINUS}0." in sentence
         for sentence in headline(study).more
     )
 
@@ -183,3 +187,72 @@ def test_tokens_per_second_stand_beside_the_share_of_the_roofline(
     text = page(study, tmp_path, {})
     # 36 steps of 1000 bytes at 40 kB/s take 0.9 s of the 3 s.
     assert text.count("30 % of roofline") == text.count("of roofline") == 1
+
+
+def made(study: Any, monkeypatch: pytest.MonkeyPatch, joules: float) -> None:
+    """Let int8 have been made with so many joules inside the node, and fp32 not."""
+    cost = {"energy_j": {"node": joules}, "energy_status": {}, "energy_note": None}
+    parts = ("gpu", "cpu", "dram", "job")
+    for name, value in (("energy_j", None), ("energy_status", "modelled")):
+        cost[name] |= dict.fromkeys(parts, value)  # type: ignore[operator]
+    cost["energy_status"]["node"] = "modelled"  # type: ignore[index]
+    monkeypatch.setattr("codewatt.analysis.records.cost_of", lambda manifest: cost)
+    study.variant("fp32", windows=[])
+    study.variant("int8", windows=[{"phase": "quantise"}])
+
+
+def row_of(text: str, variant: str) -> str:
+    """A variant's row of the page's first table, without its line breaks."""
+    (found,) = re.findall(rf"<tr[^>]*>\s*<td>[^<]*</td><td>{variant}</td>.*?</tr>", text, re.S)[:1]
+    return " ".join(found.split())
+
+
+def test_the_page_says_when_making_a_variant_has_paid(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(study, monkeypatch, 12_345.0)
+    study.cell("fp32", joules_per_run=(79.0, 80.0, 81.0))
+    study.cell("int8", joules_per_run=(39.0, 40.0, 41.0))
+    text = page(study, tmp_path, {})
+    # 10 J a task are saved, give or take t(2; 0.975) / (4 √3) = 0.62 J on either side.
+    assert "1,235 tasks" in row_of(text, "8-bit")
+    assert "[1,099, 1,410]" in row_of(text, "8-bit")
+    assert "tasks" not in row_of(text, "32-bit")
+
+
+def test_the_page_says_when_making_a_variant_never_pays(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(study, monkeypatch, 100.0)
+    study.cell("fp32", joules_per_run=(80.0, 90.0, 100.0))
+    study.cell("int8", joules_per_run=(70.0, 80.0, 90.0))
+    assert re.search(r"\[\d+, never\]", row_of(page(study, tmp_path, {}), "8-bit"))
+    study.variant("nf4", windows=[{"phase": "quantise"}])
+    study.cell("nf4", joules_per_run=(100.0, 110.0, 120.0))
+    assert 'title="saves no energy per task">never' in row_of(page(study, tmp_path, {}), "nf4")
+
+
+def test_the_page_has_the_difference_of_pass_at_1_with_its_interval(
+    study: Any, tmp_path: Path
+) -> None:
+    everything = tuple(f"t{i}" for i in range(60))
+    study.cell("fp32", solved=everything[:40], tasks=60)
+    study.cell("int8", solved=everything[:33], tasks=60)
+    found = re.search(
+        r"(\S+) \[(\S+), (\S+)\]</span></td> <td class=\"n\" title=\"exact",
+        row_of(page(study, tmp_path, {}), "8-bit"),
+    )
+    assert found is not None
+    value, low, high = (
+        float(text.rpartition(">")[2].replace(MINUS, "-")) for text in found.groups()
+    )
+    assert value == pytest.approx(-7 / 60, abs=5e-4)
+    assert (low, high) == pytest.approx(paired_interval(33, 0, 7, 20), abs=5e-4)
+
+
+def test_a_score_of_zero_has_an_interval(study: Any, tmp_path: Path) -> None:
+    study.cell("fp32", solved=())
+    assert re.search(
+        r"0\.000 *<br><span class=\"interval\">\[0\.000, 0\.490\]",
+        row_of(page(study, tmp_path, {}), "32-bit"),
+    )
