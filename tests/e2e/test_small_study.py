@@ -134,7 +134,7 @@ def test_variants_say_what_was_made(results):
 
 
 def test_figures_and_summary_are_there(results):
-    for name in ("frontier", "energy_by_precision", "prune_depth", "prompts"):
+    for name in ("frontier", "energy_by_precision", "prune_depth", "repetition", "prompts"):
         assert (results / "figures" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
         assert (results / "figures" / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
     page = (results / "summary.html").read_text()

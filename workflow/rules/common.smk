@@ -102,6 +102,7 @@ FIGURES = {
     "frontier": "energy against pass@1",
     "energy_by_precision": "energy per precision",
     "prune_depth": "pruned layers",
+    "repetition": "repetition of completions",
     "prompts": "prompt style",
 }
 

@@ -7,20 +7,17 @@ from typing import Any
 import pandas as pd
 
 from codewatt.analysis.frontier import accuracy_column
-from codewatt.analysis.labels import Labels, label
+from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import Row
-from codewatt.plots import style
+from codewatt.plots import depths, style
 from codewatt.plots.slices import (
     Facet,
     Slice,
     accuracy_spread,
     accuracy_words,
-    baseline_value,
-    cut,
     energy_words,
     modelled,
     ordered,
-    pick,
     repeats_words,
     spread,
     validity_words,
@@ -28,8 +25,6 @@ from codewatt.plots.slices import (
 )
 
 _ROW_INCHES = 2.3
-#: Models stand this far apart (layers), so that their whiskers do not cover each other.
-_DODGE = 0.05
 
 
 def plot(
@@ -46,11 +41,7 @@ def plot(
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
-    only = {
-        "precision": baseline_value(cell_table, "precision"),
-        "prompt": pick(cell_table, "prompt", prompt),
-    }
-    shown = cut(cell_table, labels, only)
+    shown = depths.cut_depths(cell_table, labels, prompt)
     with style.style():
         return style.save(_draw(shown, labels), out_stem)
 
@@ -79,11 +70,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         _energy_panel(pair[1], facet, models)
         for axes in pair:
             axes.set_title(facet.title)
-            axes.set_xlabel("pruned layers")
-            depths = sorted({row["prune_layers"] for row in facet.rows})
-            axes.set_xticks(depths)
-            axes.set_xlim(depths[0] - 0.5, depths[-1] + 0.5)
-            axes.grid(axis="y")
+            depths.frame(axes, facet)
     return figure
 
 
@@ -93,10 +80,10 @@ def _accuracy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
     if not rows:
         style.say(axes, "no pass@1")
         return
-    for position, line in _lines(rows, models):
+    for position, line in depths.lines(rows, models):
         ends = [accuracy_spread(row, accuracy) for row in line]
         axes.errorbar(
-            _depths(line, position, len(models)),
+            depths.places(line, position, len(models)),
             [row[accuracy] for row in line],
             yerr=list(zip(*ends, strict=True)),
             capsize=2,
@@ -114,16 +101,16 @@ def _energy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
         return
     tops = [max(row["energy_j_mean"], row["energy_j_ci95_high"] or 0.0) for row in rows]
     divisor, unit = style.energy_scale(max(tops))
-    for position, line in _lines(rows, models):
+    for position, line in depths.lines(rows, models):
         look = style.model_look(position)
         valid = [row for row in line if row["valid"]]
         axes.plot(
-            _depths(valid, position, len(models)),
+            depths.places(valid, position, len(models)),
             [row["energy_j_mean"] / divisor for row in valid],
             color=look["color"],
         )
         for row in line:
-            _energy_point(axes, row, _depths([row], position, len(models))[0], divisor, look)
+            _energy_point(axes, row, depths.places([row], position, len(models))[0], divisor, look)
     axes.set_ylim(0, max(tops) / divisor * 1.08)
     axes.set_ylabel(f"energy per run ({unit})")
 
@@ -143,26 +130,8 @@ def _energy_point(axes: Any, row: Row, depth: float, divisor: float, look: dict[
     )
 
 
-def _lines(rows: Sequence[Row], models: Sequence[str]) -> list[tuple[int, list[Row]]]:
-    """Each model's rows by depth, with the model's position."""
-    lines = []
-    for position, model in enumerate(models):
-        line = sorted((r for r in rows if r["model"] == model), key=lambda r: r["prune_layers"])
-        if line:
-            lines.append((position, line))
-    return lines
-
-
-def _depths(rows: Sequence[Row], position: int, models: int) -> list[float]:
-    shift = (position - (models - 1) / 2) * _DODGE
-    return [row["prune_layers"] + shift for row in rows]
-
-
 def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[Any]:
-    handles = [
-        style.marker_handle(label(labels, "model", model), **style.model_look(position))
-        for position, model in enumerate(models)
-    ]
+    handles = depths.model_handles(models, labels)
     if any(modelled(row) for row in rows):
         handles.append(style.open_marker())
     if any(row["valid"] is False and row["energy_j_mean"] is not None for row in rows):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 NAMES = (
-    "workflow", "summary", "energy_by_precision", "prune_depth", "frontier", "prompts",
-    "table_cell", "table_run", "table_variant",
+    "workflow", "summary", "energy_by_precision", "prune_depth", "repetition", "frontier",
+    "prompts", "table_cell", "table_run", "table_variant",
 )  # fmt: skip
 
 

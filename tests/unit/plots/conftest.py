@@ -1,13 +1,16 @@
 """Cell tables of studies that never ran: figures are tested on what they draw, not on results."""
 
 import itertools
+import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from codewatt.analysis.columns import CELL
+from codewatt.analysis.repetition import cell_shares, repetition_of
 from codewatt.analysis.stats import wilson_interval
 from codewatt.analysis.tables import to_table
 
@@ -76,6 +79,7 @@ def _row(
         "processors_share": 1.0,
         "energy_status": "unavailable" if total is None else "modelled",
     }
+    row |= repeated(model, depth, tasks)
     for tests in ("base", "plus"):
         row[f"pass_at_1_{tests}"] = solved / tasks
         row[f"pass_at_1_{tests}_wilson95_low"], row[f"pass_at_1_{tests}_wilson95_high"] = low, high
@@ -87,6 +91,23 @@ def _row(
             f"{part}_j_ci95_high": joules * 1.05,
         }
     return row
+
+
+@cache
+def repeated(model: int, depth: int, tasks: int) -> dict[str, float | None]:
+    """What a cell's completions repeat, counted in completions that loop more the more is cut."""
+    chance = random.Random(100 * model + depth)
+    rows, ids = [], {}
+    for task in range(tasks):
+        words = [f"x{n}" for n in range(6 + 4 * model)]
+        body = [f"    {chance.choice(words)} = {chance.choice(words)}" for _ in range(12)]
+        if chance.random() < 0.08 + 0.3 * depth:
+            body += chance.choices(body, k=2 - chance.randrange(2)) * chance.randrange(4, 20)
+        split = [word for line in body for word in (*line.split(), "newline")]
+        tokens = [ids.setdefault(word, len(ids)) for word in split]
+        said = repetition_of(tokens, "\n".join(body))
+        rows.append({"task_id": str(task), **vars(said)})
+    return cell_shares(rows)
 
 
 @pytest.fixture

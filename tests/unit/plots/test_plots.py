@@ -9,9 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from codewatt.plots import energy_by_precision, frontier, prompts, prune_depth, style
+from codewatt.analysis.columns import REPETITION
+from codewatt.plots import energy_by_precision, frontier, prompts, prune_depth, repetition, style
 
-MODULES = [energy_by_precision, prune_depth, frontier, prompts]
+MODULES = [energy_by_precision, prune_depth, repetition, frontier, prompts]
 Build = Callable[..., pd.DataFrame]
 LONG_NAMES = {f"m{i}": f"DeepSeek-Coder-V2-Lite {i}" for i in range(8)}
 UNAVAILABLE = dict.fromkeys(("gpu", "cpu", "dram"), "unavailable")
@@ -114,9 +115,10 @@ def test_what_is_filtered_out_is_named(cell_table: Build, labels: Any, drawn: li
     table = cell_table(precisions=("bf16", "int8"), prompts=("stripped", "as_is"))
     for module in MODULES:
         module.plot(table, labels, Path("x"))
-    energy, prune, front, prompt = (words(figure) for figure in drawn)
+    energy, prune, repeated, front, prompt = (words(figure) for figure in drawn)
     assert "Not shown: pruning last layer, last 2 layers; prompt as_is." in energy
     assert "Not shown: precision INT8; prompt as_is." in prune
+    assert "Not shown: precision INT8; prompt as_is." in repeated
     assert "Not shown: prompt as_is." in front
     assert "Not shown: pruning last layer, last 2 layers." in prompt
 
@@ -142,6 +144,77 @@ def test_depth_lines_go_through_the_means(
     assert list(accuracy.lines[0].get_ydata()) == pytest.approx(list(table["pass_at_1_plus"]))
     assert list(energy.lines[0].get_ydata()) == pytest.approx(list(table["energy_j_mean"] / 1000))
     assert list(energy.lines[0].get_xdata()) == [0, 1, 2]
+
+
+def test_repetition_is_drawn_through_the_means_with_its_intervals(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    table = cell_table(models=1, precisions=("bf16",))
+    repetition.plot(table, labels, Path("x"))
+    assert len(drawn[0].axes) == 3
+    for axes, (name, kind) in zip(drawn[0].axes, REPETITION.items(), strict=True):
+        assert list(axes.lines[0].get_xdata()) == [0, 1, 2]
+        assert list(axes.lines[0].get_ydata()) == pytest.approx(list(table[name]))
+        (whiskers,) = axes.containers[0].lines[2]
+        ends = [(low, high) for (_, low), (_, high) in whiskers.get_segments()]
+        known = zip(table[f"{name}_{kind}_low"], table[f"{name}_{kind}_high"], strict=True)
+        assert ends == [pytest.approx(pair) for pair in known]
+        assert axes.get_ylim()[1] >= max(table[name])
+
+
+def test_a_study_without_pruning_says_so(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    repetition.plot(cell_table(depths=(0,)), labels, Path("x"))
+    assert "The study prunes nothing." in words(drawn[0])
+    assert list(drawn[0].axes[0].get_xticks()) == [0]
+
+
+def test_cells_of_before_tokens_were_kept_say_so(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    def edit(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row |= {"repeated_4grams_share": None, "loops_share": None}
+
+    repetition.plot(cell_table(edit), labels, Path("x"))
+    assert [axes.axison for axes in drawn[0].axes] == [False, True, False]
+    assert "repeated 4-grams: not known" in words(drawn[0])
+
+
+def test_random_weights_repeat_nothing_that_says_anything(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    def edit(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            if row["model"] == "m0":
+                row["accuracy_note"] = "random weights"
+
+    repetition.plot(cell_table(edit), labels, Path("x"))
+    assert "Not shown here: StarCoder2-3B: random weights." in words(drawn[0])
+    for axes in drawn[0].axes:
+        assert len(axes.containers) == 1
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["Phi-2"]
+    colour = drawn[0].axes[0].containers[0].lines[0].get_color()
+    assert colour == style.model_look(1)["color"], "the same in every figure"
+
+
+@pytest.mark.parametrize("models", [2, 8])
+def test_labels_of_repetition_do_not_cover_each_other(
+    models: int, cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    labels = labels | {"model": LONG_NAMES}
+    table = cell_table(models=models, precisions=("bf16",), token_limits=(64, 256))
+    repetition.plot(table, labels, Path("x"))
+    figure = drawn[0]
+    renderer = figure.canvas.get_renderer()
+    outer = [*figure.texts, figure._suptitle, *figure.legends]
+    own = [t for a in figure.axes for t in (a.xaxis.label, a.yaxis.label, a._left_title)]
+    shown = [t for t in (*outer, *own) if not isinstance(t, Text) or t.get_text()]
+    boxes = [item.get_window_extent(renderer) for item in dict.fromkeys(shown)]
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:number])
 
 
 def test_random_weights_have_no_pass_at_1_and_the_figure_says_why(
