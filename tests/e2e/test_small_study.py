@@ -73,6 +73,26 @@ def test_each_run_has_its_roofline(results):
     assert _table(results, "cell")["tokens_identical_share"].isna().all(), "one engine only"
 
 
+def test_each_completion_is_looked_at_for_repetition(results):
+    tasks, cells = _table(results, "task"), _table(results, "cell")
+    assert tasks["ends_in_loop"].notna().all()
+    tokens = tasks["new_tokens"] - (tasks["stop_reason"] == "eos").astype(int)
+    assert (tasks["repeated_4grams_share"].notna() == (tokens >= 4)).all()
+    assert cells["loops_share"].between(0, 1).all()
+    assert cells["repeated_lines_share"].between(0, 1).all()
+
+
+def test_each_compressed_cell_has_paid_or_says_why_not(results):
+    cells = _table(results, "cell")
+    compressed = cells["cell_id"] != cells["baseline_cell_id"]
+    assert compressed.sum() == 2
+    told = cells["payback_tasks"].notna() | cells["payback_note"].notna()
+    assert told[compressed].all()
+    assert not told[~compressed].any()
+    differences = cells[[c for c in cells.columns if c.startswith("pass_at_1_plus_difference")]]
+    assert differences[compressed].notna().all(axis=None)
+
+
 def test_every_expectation_is_a_row(results):
     table = _table(results, "expectation")
     energy = [read_json(path) for path in sorted((results / "cells").glob("*/energy.json"))]
