@@ -39,7 +39,14 @@ from codewatt.models.tokenizers import make_tokenizer
 from codewatt.provenance import provenance
 from codewatt.quantise.base import open_quantiser
 from codewatt.sizing.machine import measure_machine
+from codewatt.texts.sequences import PreparedText
+from codewatt.texts.stage import prepare_text
 
+_GPTQ = {
+    "method": "gptq", "group_size": 128, "act_order": False, "compute_dtype": "bfloat16",
+    "calibration": "code", "backend": "gptqmodel",
+}  # fmt: skip
+_CALIBRATION = {"source": "stdlib", "part": "calibration", "samples": 32, "tokens": 512, "seed": 0}
 PRECISIONS: dict[str, dict[str, Any]] = {
     "fp32": {"method": "none", "dtype": "float32"},
     "bf16": {"method": "none", "dtype": "bfloat16"},
@@ -54,6 +61,14 @@ PRECISIONS: dict[str, dict[str, Any]] = {
     "int8-wo": {"method": "torchao", "quant_type": "int8", "compute_dtype": "bfloat16"},
     "int4-wo": {
         "method": "torchao", "quant_type": "int4", "compute_dtype": "bfloat16", "group_size": 128,
+    },
+    "fp8-wo": {"method": "torchao", "quant_type": "fp8", "compute_dtype": "bfloat16"},
+    "fp8-dynamic": {"method": "torchao", "quant_type": "fp8_dynamic", "compute_dtype": "bfloat16"},
+    "gptq-int8": {**_GPTQ, "bits": 8},
+    "gptq-int4": {**_GPTQ, "bits": 4},
+    "awq-int4": {
+        "method": "awq", "bits": 4, "group_size": 128, "compute_dtype": "bfloat16",
+        "calibration": "code", "backend": "gptqmodel",
     },
 }  # fmt: skip
 _SOURCE = "def area(width, height):\n    '''Area of a rectangle, as a number.'''\n"
@@ -110,13 +125,15 @@ def _models(study: Path, precisions: list[str], device: str, folder: Path) -> di
     made.model.save_pretrained(source)
     made.tokenizer.save_pretrained(source)
     del made
+    prepare_text(_CALIBRATION, folder / "documents.jsonl")
+    calibration = PreparedText.read(folder / "documents.jsonl", _CALIBRATION)
     models = {}
     for name in precisions:
         settings, start_s = PRECISIONS[name], time.monotonic()
         quantiser = open_quantiser(settings["method"])
         target = folder / name
         target.mkdir()
-        written = quantiser.quantise(source, target, settings, device)
+        written = quantiser.quantise(source, target, settings, device, calibration)
         models[name] = load_model(
             source if written is None else target,
             dtype=quantiser.load_dtype(settings),
@@ -154,7 +171,7 @@ def _rounds(
                 few = replace(decoding, token_limit=min(8, decoding.token_limit))
                 engine.complete(prompts[size], decoding if name == "graph" else few)
                 engines[precision, name, size] = engine
-                described.append({**cell, **engine.describe()})
+                described.append({**cell, **engine.describe_model(), **engine.describe()})
     print(f"warmed up in {time.monotonic() - started_s:.1f} s", flush=True)
     for number in range(options.rounds):
         for (precision, name, size), engine in engines.items():
