@@ -58,7 +58,7 @@ def quantise_variant(
     device = "cpu"
     if made:
         sampler = Sampler(timeline, settings["energy"]).start()
-        quantiser.import_libraries()  # while the meters open
+        quantiser.import_libraries(precision)  # while the meters open
         device = _device(settings["device"], precision["method"])
         with sampler:
             sampler.use_gpus([] if device == "cpu" else used_gpus(device))
