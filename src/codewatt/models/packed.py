@@ -19,7 +19,10 @@ from codewatt.models.weights import safetensors_files, tensor_headers
 METHODS = ("gptq", "awq")
 _BITS = {"gptq": (4, 8), "awq": (4,)}
 _FORMATS = {"gptq": ("gptq", "gptq_v2"), "awq": ("gemm",)}
-_TENSORS = {"gptq": ("qweight", "qzeros", "scales", "g_idx"), "awq": ("qweight", "qzeros", "scales")}
+_TENSORS = {
+    "gptq": ("qweight", "qzeros", "scales", "g_idx"),
+    "awq": ("qweight", "qzeros", "scales"),
+}
 _WORD_BITS = 32
 
 
@@ -41,6 +44,11 @@ class PackedFormat:
     act_order: bool
     symmetric: bool
     zeros_less_one: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether a layer is codes with scales and no more: `codewatt.models.packed_content`."""
+        return not self.act_order and (self.bits == 4 or self.group_size == -1)
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,9 @@ def packed_format(configuration: Mapping[str, Any]) -> PackedFormat | None:
         raise _refusal(method, "format", layout, _FORMATS[method])
     if said.get("lm_head"):
         raise _refusal(method, "lm_head", True, (False,))
-    symmetric = bool(said.get("sym", True)) if method == "gptq" else not said.get("zero_point", True)
+    symmetric = (
+        bool(said.get("sym", True)) if method == "gptq" else not said.get("zero_point", True)
+    )
     if layout == "gptq" and not symmetric:
         # Less one, a zero point of 0 borrows from its neighbour: libraries differ on what it means.
         raise _refusal(method, "sym", "false in format 'gptq'", ("true, or format 'gptq_v2'",))
@@ -182,16 +192,16 @@ def count_packed(directory: str | Path) -> dict[str, Any] | None:
         return None
     headers = headers_of(directory)
     layers = packed_layers(headers, packing)
-    left = (header["shape"] for name, header in headers.items() if _is_matrix(name, header))
+    left = (
+        math.prod(header["shape"])
+        for name, header in headers.items()
+        if len(header["shape"]) > 1 and name.rpartition(".")[0] not in layers
+    )
     return {
         "quantised_modules": len(layers),
         "quantised_weights": sum(
             layer.in_features * layer.out_features for layer in layers.values()
         ),
-        "unquantised_weights": sum(map(math.prod, left)),
+        "unquantised_weights": sum(left),
         "packed_bytes": sum(layer.size_bytes for layer in layers.values()),
     }
-
-
-def _is_matrix(name: str, header: Mapping[str, Any]) -> bool:
-    return name.endswith(".weight") and len(header["shape"]) > 1
