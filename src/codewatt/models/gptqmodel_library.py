@@ -39,8 +39,8 @@ def import_gptqmodel() -> Any:
         raise CodewattError(
             "GPTQ and AWQ need gptqmodel, which is not installed here (requirements/nodeps.txt)"
         ) from None
-    for name, value in before.items():
-        if value is None:
+    for name, said in before.items():
+        if said is None:
             os.environ.pop(name, None)
     from gptqmodel.utils import threadx
 

@@ -14,16 +14,14 @@ from typing import Any, Literal
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
-from codewatt.models.weights import safetensors_files, tensor_headers
+from codewatt.models.weights import headers_of
 
 METHODS = ("gptq", "awq")
 _BITS = {"gptq": (4, 8), "awq": (4,)}
 _FORMATS = {"gptq": ("gptq", "gptq_v2"), "awq": ("gemm",)}
-_TENSORS = {
-    "gptq": ("qweight", "qzeros", "scales", "g_idx"),
-    "awq": ("qweight", "qzeros", "scales"),
-}
+_TENSORS = {"gptq": PACKED_TENSORS, "awq": PACKED_TENSORS[:-1]}
 _WORD_BITS = 32
+_ACTIVATION_SCALES = ".act.scales"
 
 
 @dataclass(frozen=True)
@@ -114,14 +112,6 @@ def _refusal(method: str, key: str, found: Any, allowed: tuple[Any, ...]) -> Cod
     )
 
 
-def headers_of(directory: str | Path) -> dict[str, dict[str, Any]]:
-    """Name -> header of each tensor of a directory, all files together."""
-    headers: dict[str, dict[str, Any]] = {}
-    for file in safetensors_files(directory):
-        headers |= tensor_headers(file)
-    return headers
-
-
 def packed_layers(
     headers: Mapping[str, Mapping[str, Any]], packing: PackedFormat
 ) -> dict[str, PackedLayer]:
@@ -204,4 +194,13 @@ def count_packed(directory: str | Path) -> dict[str, Any] | None:
         ),
         "unquantised_weights": sum(left),
         "packed_bytes": sum(layer.size_bytes for layer in layers.values()),
+    }
+
+
+def scaled_activations(headers: Mapping[str, Any]) -> dict[str, int]:
+    """Name -> channels of each activation that AWQ scales (AutoAWQ's ScaledActivation)."""
+    return {
+        name.removesuffix(".scales"): int(header["shape"][0])
+        for name, header in headers.items()
+        if name.endswith(_ACTIVATION_SCALES)
     }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.unpacked import INT4_MIDPOINT, Int4Weight, EightBitWeight
+from codewatt.models.unpacked import INT4_MIDPOINT, EightBitWeight, Int4Weight
 
 _INT8_MIDPOINT = 128
 # Where in an AWQ word each of eight neighbouring outputs stands, counted in codes from its end.

@@ -6,18 +6,22 @@ StarCoder2 and GPT-NeoX. Here the checkpoint's own tensors say which layer is pa
 transformers still names, places and checks each of them.
 """
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.gptqmodel_library import import_gptqmodel, silenced
-from codewatt.models.packed import PackedFormat, PackedLayer, headers_of, packed_layers
+from codewatt.models.packed import (
+    PackedFormat,
+    PackedLayer,
+    packed_layers,
+    scaled_activations,
+)
 from codewatt.models.packed_kernels import finish, make_packed_linear
+from codewatt.models.weights import headers_of
 
 _METHOD = "codewatt_packed"
-_ACTIVATION_SCALES = ".act.scales"
 
 
 def packed_configuration(
@@ -49,15 +53,6 @@ def packed_configuration(
         "readable": readable,
     }
     return configuration
-
-
-def scaled_activations(headers: Mapping[str, Any]) -> dict[str, int]:
-    """Name -> channels of each activation that AWQ scales (AutoAWQ's ScaledActivation)."""
-    return {
-        name.removesuffix(".scales"): int(header["shape"][0])
-        for name, header in headers.items()
-        if name.endswith(_ACTIVATION_SCALES)
-    }
 
 
 @cache

@@ -1,7 +1,5 @@
 """Quantisers whose checkpoints are packed as GPTQ's or AWQ's: checks before, counts after."""
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +9,15 @@ from codewatt.models.loading import load_tokenizer
 from codewatt.models.packed import (
     PackedFormat,
     count_packed,
-    headers_of,
     packed_format,
     packed_layers,
 )
+from codewatt.models.weights import headers_of
 from codewatt.quantise.backends.base import open_backend
 from codewatt.quantise.base import Quantiser
+from codewatt.quantise.layers import decoder_matrices
 from codewatt.texts.sequences import PreparedText
 
-# A matrix of a decoder layer, but for a mixture's router, which every library leaves as it is.
-_MATRIX = re.compile(r"(^|\.)(layers|h)\.\d+\..+(?<!\.mlp\.gate)\.weight$")
 _OUT_MULTIPLE = 32  # outputs whose zero points fill words, at any of the methods' bits
 
 
@@ -96,19 +93,6 @@ def of_one_length(sequences: list[list[int]], end: int) -> list[list[int]]:
     length = max(lengths)
     stream = [token for ids in sequences for token in (*ids, end)]
     return [stream[at : at + length] for at in range(0, len(stream) - length + 1, length)]
-
-
-def decoder_matrices(headers: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
-    """Name -> (out, in) of each matrix that is to be quantised: all of the decoder layers.
-
-    Args:
-        headers: of the unquantised checkpoint's tensors.
-    """
-    return {
-        name.removesuffix(".weight"): (header["shape"][0], header["shape"][1])
-        for name, header in headers.items()
-        if len(header["shape"]) == 2 and _MATRIX.search(name)
-    }
 
 
 def check_shape(name: str, shape: tuple[int, int], settings: dict[str, Any]) -> None:

@@ -1,14 +1,17 @@
 """GPTQModel 7.6: GPTQ and AWQ, on the CPU or a GPU, by torch's functions."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.gptqmodel_library import import_gptqmodel, silenced
-from codewatt.models.packed import headers_of
+from codewatt.models.weights import headers_of
 from codewatt.quantise.backends.base import Backend
-from codewatt.quantise.packed import decoder_matrices
+from codewatt.quantise.layers import decoder_matrices
 
 _AWQ_OUT_MULTIPLE = 64  # the search for clipping bounds takes whole blocks of outputs
 _WITHOUT_AWQ = ("deepseek_v2",)  # it scales low-rank attention's groups, and fails on them
@@ -45,7 +48,7 @@ class GptqModel(Backend):
             _check_awq(source)
         library = import_gptqmodel()
         kernel = {"gptq": library.BACKEND.GPTQ_TORCH, "awq": library.BACKEND.AWQ_TORCH}
-        with silenced():
+        with silenced(), _logs_elsewhere():
             model = library.GPTQModel.load(
                 str(source),
                 _configuration(library, settings, device),
@@ -59,6 +62,16 @@ class GptqModel(Backend):
             )
             model.save(str(target))
         return _notes(settings["method"], log[settings["method"]])
+
+
+@contextmanager
+def _logs_elsewhere() -> Iterator[None]:
+    """Let the library write its log, which it also returns, where it leaves nothing behind."""
+    from gptqmodel.looper import loop_processor
+
+    with tempfile.TemporaryDirectory() as scratch:
+        loop_processor._PROJECT_LOG_DIR = Path(scratch)
+        yield
 
 
 def _configuration(library: Any, settings: dict[str, Any], device: str) -> Any:
@@ -90,7 +103,8 @@ def _check_awq(source: Path) -> None:
     model_type = read_json(source / "config.json").get("model_type")
     if model_type in _WITHOUT_AWQ:
         raise CodewattError(
-            f"{source}: gptqmodel's AWQ fails on {model_type}; allowed: method gptq, or another model"
+            f"{source}: gptqmodel's AWQ fails on {model_type}; allowed: method gptq, or another "
+            "model"
         )
     for name, (outs, ins) in decoder_matrices(headers_of(source)).items():
         if outs % _AWQ_OUT_MULTIPLE:
