@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
-from codewatt.models.weights import headers_of
+from codewatt.models.weights import PACKED_TENSORS, headers_of
 
 METHODS = ("gptq", "awq")
 _BITS = {"gptq": (4, 8), "awq": (4,)}

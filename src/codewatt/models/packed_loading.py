@@ -74,20 +74,14 @@ def _register() -> None:
 
         requires_calibration = True
 
-        def _process_model_before_weight_loading(
-            self, model: Any, dtype: Any = None, **options: Any
-        ) -> None:
-            said = self.quantization_config.said
+        def _process_model_before_weight_loading(self, model: Any, **options: Any) -> None:
             with silenced():
-                _replace(model, said, dtype)
+                _replace(model, self.quantization_config.said, model.dtype)
 
         def _process_model_after_weight_loading(self, model: Any, **options: Any) -> Any:
             with silenced():
                 finish(model, self.quantization_config.said["packing"])
             return model
-
-        def preprocess_model(self, model: Any, dtype: Any = None, **options: Any) -> None:
-            super().preprocess_model(model, dtype=dtype, requested_dtype=dtype, **options)
 
         def is_serializable(self) -> bool:
             return False
