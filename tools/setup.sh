@@ -22,6 +22,13 @@ if ! command -v bwrap >/dev/null; then
   fi
 fi
 
+# pypcre, which gptqmodel needs, comes as source.
+command -v gcc >/dev/null || command -v cc >/dev/null || {
+  echo "setup: a C compiler is missing, with which one of the requirements is built." >&2
+  echo "       Install it and try again: sudo apt-get install gcc libc6-dev python3-dev" >&2
+  exit 1
+}
+
 locks=(requirements/lock.txt)
 [ "${1:-}" = dev ] && locks+=(requirements/dev.lock.txt)
 stamp=.venv/.$(cat "${locks[@]}" tools/setup.sh pyproject.toml | sha256sum | cut -c1-16)

@@ -18,6 +18,7 @@ _PACKAGES = (
     "accelerate",
     "bitsandbytes",
     "torchao",
+    "gptqmodel",
     "evalplus",
     "codecarbon",
     "nvidia-ml-py",

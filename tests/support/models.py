@@ -8,12 +8,15 @@ from tests.support.architectures import ARCHITECTURES, COMMON, VOCABULARY
 __all__ = ["ARCHITECTURES", "save_tiny_model", "save_tiny_tokenizer"]
 
 
-def save_tiny_model(architecture: str, directory: Path, layers: int = 4) -> None:
+def save_tiny_model(
+    architecture: str, directory: Path, layers: int = 4, **configuration: Any
+) -> None:
     """Random weights, the same at every call, and a tokenizer."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     values = {**COMMON, **ARCHITECTURES[architecture], "num_hidden_layers": layers}
+    values |= configuration
     torch.manual_seed(7)
     config = AutoConfig.for_model(architecture, **values)
     AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(directory)

@@ -85,7 +85,46 @@ def calibration_of(entry: Entry) -> str | None:
     return getattr(entry, "calibration", None)
 
 
-Precision = Annotated[Unquantised | BitsAndBytes | TorchAo, Field(discriminator="method")]
+_CALIBRATION = (
+    "A text; needed unless the model's checkpoint is quantised already, with these very settings: "
+    "then it is used as it is."
+)
+
+
+class Gptq(Entry):
+    """GPTQ (Frantar et al. 2023): symmetric codes, errors made up for column by column."""
+
+    method: Literal["gptq"]
+    bits: Literal[4, 8]
+    group_size: Literal[-1, 32, 64, 128] = Field(
+        128, description="Inputs that share a scale; -1: one scale an output."
+    )
+    act_order: bool = Field(
+        False, description="Columns of greater activations first; groups follow that order."
+    )
+    compute_dtype: Dtype
+    calibration: str | None = Field(None, description=_CALIBRATION)
+    backend: Literal["gptqmodel", "auto_gptq"] = Field(
+        "gptqmodel", description="The library that quantises."
+    )
+
+
+class Awq(Entry):
+    """AWQ (Lin et al. 2024): channels scaled by their activations, then 4-bit codes in groups."""
+
+    method: Literal["awq"]
+    bits: Literal[4] = 4
+    group_size: Literal[32, 64, 128] = Field(128, description="Inputs that share a scale.")
+    compute_dtype: Literal["bfloat16", "float16"]
+    calibration: str | None = Field(None, description=_CALIBRATION)
+    backend: Literal["gptqmodel", "autoawq"] = Field(
+        "gptqmodel", description="The library that quantises."
+    )
+
+
+Precision = Annotated[
+    Unquantised | BitsAndBytes | TorchAo | Gptq | Awq, Field(discriminator="method")
+]
 
 
 class Unpruned(Entry):

@@ -25,7 +25,16 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         ),
     ),
     ("prunes", (compression.Unpruned, compression.PruneLast)),
-    ("precisions", (compression.Unquantised, compression.BitsAndBytes, compression.TorchAo)),
+    (
+        "precisions",
+        (
+            compression.Unquantised,
+            compression.BitsAndBytes,
+            compression.TorchAo,
+            compression.Gptq,
+            compression.Awq,
+        ),
+    ),
     ("benchmarks", (benchmarks.NanoTasks, benchmarks.HumanEvalPlusTasks)),
     ("texts", (texts.NanoText, texts.StdlibText, texts.FileText)),
     ("decoding", (running.Decoding,)),

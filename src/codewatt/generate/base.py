@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import Loaded, load_model
+from codewatt.models.packed_kernels import kernel_counts
 from codewatt.sizing.architecture import architecture_of
 from codewatt.sizing.loaded import memory_bytes, step_weight_bytes
 from codewatt.sizing.traffic import Demand
@@ -123,7 +124,8 @@ class Engine(ABC):
         """What was really loaded, asked of the model itself.
 
         Returns:
-            class, model_type, dtype, device, layers, memory_bytes (of weights and buffers).
+            class, model_type, dtype, device, layers, memory_bytes (of weights and buffers), kernels
+            (linear layers by what computes them).
         """
         model = self.loaded.model
         return {
@@ -133,6 +135,7 @@ class Engine(ABC):
             "device": self.loaded.device,
             "layers": model.config.num_hidden_layers,
             "memory_bytes": memory_bytes(model),
+            "kernels": kernel_counts(model),
         }
 
     def demand(self) -> Demand:

@@ -6,7 +6,11 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, read_json
+from codewatt.models.packed import packed_format
+from codewatt.models.packed_loading import packed_configuration
 from codewatt.models.torchao_layouts import prepare_loading
+
+_PROBED_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def load_model(
     device: str,
     files: dict[str, dict[str, Any]] | None = None,
     quantisation: Any = None,
+    readable: bool = False,
 ) -> Loaded:
     """Load a save_pretrained directory through transformers' auto classes.
 
@@ -62,11 +67,13 @@ def load_model(
         device: 'cpu' or 'cuda'.
         files: a manifest's files; checked first, if given.
         quantisation: a transformers quantisation configuration, to quantise while loading.
+        readable: keep what GPTQ or AWQ packed as the checkpoint has it, for kernels of our own.
 
     Raises:
-        CodewattError: a file differs from its manifest, weights are packed for another device, or
-            weights are missing, unexpected or of another shape (transformers would fill them with
-            random values and go on).
+        CodewattError: a file differs from its manifest, weights are packed for another device or in
+            a way that is not read here, weights are missing, unexpected or of another shape
+            (transformers would fill them with random values and go on), or a quantised model's
+            answer is not finite.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -75,9 +82,9 @@ def load_model(
     disable_progress_bar()
     if files is not None:
         check_files(directory, files)
-    configuration = Path(directory) / "config.json"
-    if configuration.is_file():
-        prepare_loading(read_json(configuration), device)
+    said = _said(directory)
+    prepare_loading(said, device)
+    packing = packed_format(said)
     try:
         tokenizer = load_tokenizer(directory)
         model, info = AutoModelForCausalLM.from_pretrained(
@@ -86,6 +93,11 @@ def load_model(
             device_map={"": device},
             # An explicit None would switch off what a quantised checkpoint says of itself.
             **({} if quantisation is None else {"quantization_config": quantisation}),
+            **(
+                {}
+                if packing is None
+                else {"config": packed_configuration(directory, packing, device, readable)}
+            ),
             local_files_only=True,
             output_loading_info=True,
         )
@@ -98,7 +110,40 @@ def load_model(
             raise CodewattError(
                 f"{directory}: {len(found)} {what.replace('_', ' ')} on loading, e.g. {found[0]}"
             )
-    return Loaded(model.eval(), tokenizer, device, dtype)
+    model.eval()
+    if packing is not None:
+        model.config.quantization_config = said["quantization_config"]
+    if said.get("quantization_config") or quantisation is not None:
+        check_answer(model, str(directory))
+    return Loaded(model, tokenizer, device, dtype)
+
+
+def _said(directory: str | Path) -> dict[str, Any]:
+    """A directory's config.json; empty without one, as transformers then says what is wrong."""
+    configuration = Path(directory) / "config.json"
+    return read_json(configuration) if configuration.is_file() else {}
+
+
+def check_answer(model: Any, name: str) -> None:
+    """See that a model's logits for a few tokens are finite and not all the same.
+
+    Args:
+        name: of the model, for the message.
+
+    Raises:
+        CodewattError: they are not: what it was loaded from is not what it computes.
+    """
+    import torch
+
+    ids = torch.arange(1, _PROBED_TOKENS + 1, device=model.device)[None]
+    with torch.inference_mode():
+        logits = model(input_ids=ids % model.config.vocab_size, use_cache=False).logits
+    if not bool(logits.isfinite().all()):
+        raise CodewattError(f"{name}: its logits are not finite; it was not loaded as it was saved")
+    if bool((logits == logits[..., :1]).all()):
+        raise CodewattError(
+            f"{name}: its logits are all the same; it was not loaded as it was saved"
+        )
 
 
 def load_tokenizer(directory: str | Path) -> Any:

@@ -1,4 +1,4 @@
-"""torchao's quantised weights as plain integers and scales, whatever layout they are packed in."""
+"""Quantised weights as plain integers and scales, whatever layout torchao packed them in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,13 +32,14 @@ class Int4Weight:
     That is tinygemm's own form: offsets are what the kernels add, in weights' units, not in codes'.
     Nothing is rounded on the way here. `zero_points` has the other usual form.
 
-    codes: uint8 (out, in), 0..15, one a byte; scales and offsets: (out, in / group_size) in the
-    compute dtype (bfloat16 on a GPU). All on the layer's device, without padding.
+    codes: uint8 (out, in), 0..15, one a byte; scales and offsets: (out, in / group_size), as the
+    layer has them (torchao's in bfloat16 on a GPU); offsets None where all are 0. All on the
+    layer's device, without padding.
     """
 
     codes: Any
     scales: Any
-    offsets: Any
+    offsets: Any | None
     group_size: int
 
     @property
@@ -48,7 +49,8 @@ class Int4Weight:
         Raises:
             CodewattError: a group of equal weights has a scale too small for that form.
         """
-        zeros = INT4_MIDPOINT - self.offsets.float() / self.scales.float()
+        offsets = self.scales.new_zeros(()) if self.offsets is None else self.offsets
+        zeros = INT4_MIDPOINT - offsets.float() / self.scales.float()
         if not bool(zeros.isfinite().all()):
             raise CodewattError("a group of equal weights has no finite zero point: use offsets")
         return zeros
@@ -56,8 +58,10 @@ class Int4Weight:
     def dequantise(self) -> Any:
         """The weight, float32 (out, in)."""
         scales = self.scales.float().repeat_interleave(self.group_size, dim=1)
-        offsets = self.offsets.float().repeat_interleave(self.group_size, dim=1)
-        return (self.codes.float() - INT4_MIDPOINT) * scales + offsets
+        weight = (self.codes.float() - INT4_MIDPOINT) * scales
+        if self.offsets is None:
+            return weight
+        return weight + self.offsets.float().repeat_interleave(self.group_size, dim=1)
 
 
 def unpack(linear: Any) -> EightBitWeight | Int4Weight:

@@ -9,6 +9,8 @@ from codewatt.errors import CodewattError
 from codewatt.files import read_json
 
 INDEX = "model.safetensors.index.json"
+#: Of a layer that GPTQ or AWQ packed.
+PACKED_TENSORS = ("qweight", "qzeros", "scales", "g_idx")
 _HEADER_LIMIT_BYTES = 100_000_000
 
 
@@ -52,24 +54,43 @@ def tensor_headers(file: str | Path) -> dict[str, dict[str, Any]]:
     return dict(header)
 
 
+def headers_of(directory: str | Path) -> dict[str, dict[str, Any]]:
+    """Name -> header of each tensor of a directory, all files together.
+
+    Raises:
+        CodewattError: see `safetensors_files` and `tensor_headers`.
+    """
+    headers: dict[str, dict[str, Any]] = {}
+    for file in safetensors_files(directory):
+        headers |= tensor_headers(file)
+    return headers
+
+
 def describe_weights(directory: str | Path) -> dict[str, Any]:
-    """Parameters (tied ones once), bytes, dtypes and decoder layers of a model directory."""
-    root = Path(directory)
-    parameters = 0
-    size_bytes = 0
-    dtypes: set[str] = set()
-    for file in safetensors_files(root):
-        for entry in tensor_headers(file).values():
-            elements = math.prod(entry["shape"])
-            parameters += elements
-            first, last = entry["data_offsets"]
-            size_bytes += last - first
-            dtypes.add(entry["dtype"])
-    config = read_json(root / "config.json")
+    """Parameters (tied ones once), bytes, dtypes and decoder layers of a model directory.
+
+    What GPTQ or AWQ packed counts as the weights that it stands for, without scales.
+    """
+    headers = headers_of(directory)
+    config = read_json(Path(directory) / "config.json")
     return {
         "model_type": config.get("model_type"),
         "layers": config.get("num_hidden_layers"),
-        "parameters": parameters,
-        "size_bytes": size_bytes,
-        "dtypes": sorted(dtypes),
+        "parameters": sum(_parameters(name, headers) for name in headers),
+        "size_bytes": sum(
+            last - first for first, last in (entry["data_offsets"] for entry in headers.values())
+        ),
+        "dtypes": sorted({entry["dtype"] for entry in headers.values()}),
     }
+
+
+def _parameters(name: str, headers: dict[str, dict[str, Any]]) -> int:
+    """How many weights a tensor stands for."""
+    layer, _, part = name.rpartition(".")
+    if f"{layer}.qweight" not in headers or part not in PACKED_TENSORS:
+        return math.prod(headers[name]["shape"])
+    if part != "qweight":
+        return 0
+    groups_of_inputs = headers.get(f"{layer}.g_idx")  # GPTQ's; it packs inputs, AWQ outputs
+    inputs = groups_of_inputs["shape"][0] if groups_of_inputs else headers[name]["shape"][0]
+    return int(inputs * headers[f"{layer}.scales"]["shape"][1])

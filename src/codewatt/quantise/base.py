@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.files import read_json
 from codewatt.texts.sequences import PreparedText
 
 
@@ -16,8 +17,23 @@ class Quantiser(ABC):
     def load_dtype(self, settings: dict[str, Any]) -> str:
         """The dtype of all that is not quantised, for loading the result."""
 
+    def held(self, source: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+        """The counts of a checkpoint that is already what the settings ask for; None if it is not.
+
+        Raises:
+            CodewattError: it is quantised already, by another method or with other settings.
+        """
+        found = read_json(source / "config.json").get("quantization_config")
+        if found is not None:
+            raise CodewattError(
+                f"{source}: quantised already, by {found.get('quant_method')}; precision method "
+                f"{settings['method']!r} takes a model that is not; allowed: gptq or awq, with the "
+                "settings of the checkpoint, or another model"
+            )
+        return None
+
     @abstractmethod
-    def import_libraries(self) -> None:
+    def import_libraries(self, settings: dict[str, Any]) -> None:
         """Import what `quantise` needs, so that its cost is that of quantising alone."""
 
     @abstractmethod

@@ -22,7 +22,7 @@ class BitsAndBytes(Quantiser):
         """See `Quantiser.load_dtype`."""
         return str(settings["compute_dtype"])
 
-    def import_libraries(self) -> None:
+    def import_libraries(self, settings: dict[str, Any]) -> None:
         """See `Quantiser.import_libraries`."""
         import bitsandbytes  # noqa: F401
         import transformers.modeling_utils  # noqa: F401

@@ -14,7 +14,7 @@ class Unquantised(Quantiser):
         """See `Quantiser.load_dtype`."""
         return str(settings["dtype"])
 
-    def import_libraries(self) -> None:
+    def import_libraries(self, settings: dict[str, Any]) -> None:
         """See `Quantiser.import_libraries`: there are none."""
 
     def quantise(

@@ -10,6 +10,7 @@ from typing import Any
 from codewatt.energy.sampler import Sampler
 from codewatt.files import check_files, describe_files, read_json
 from codewatt.models.loading import resolve_device, used_gpus
+from codewatt.models.packed import METHODS
 from codewatt.models.weights import describe_weights
 from codewatt.prune.base import open_pruner
 from codewatt.prune.surgery import remove_layers
@@ -54,11 +55,13 @@ def quantise_variant(
     shutil.rmtree(weights, ignore_errors=True)
     timeline.unlink(missing_ok=True)
     described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
-    made = prune["method"] != "none" or precision["method"] != "none"
+    held = quantiser.held(source, precision)
+    described["counts"] = held
+    made = prune["method"] != "none" or (precision["method"] != "none" and held is None)
     device = "cpu"
     if made:
         sampler = Sampler(timeline, settings["energy"]).start()
-        quantiser.import_libraries()  # while the meters open
+        quantiser.import_libraries(precision)  # while the meters open
         device = _device(settings["device"], precision["method"])
         with sampler:
             sampler.use_gpus([] if device == "cpu" else used_gpus(device))
@@ -108,7 +111,7 @@ def _manifest(
         "size_bytes": described["size_bytes"] if counts else _cast_bytes(described, dtype),
         "dtype": dtype,
         "layers": described["layers"],
-        "parameters": _parameters(model, described, counts),
+        "parameters": _parameters(model, described, counts, precision["method"]),
         "model_type": described["model_type"],
         "quantised": counts,
         "meaningful_accuracy": model["meaningful_accuracy"],
@@ -143,7 +146,7 @@ def _compress(
             _LOG.info("kept layers %s of %d", kept, layers)
         quantised = Path(scratch) / "quantised"
         counts = quantiser.quantise(pruned, quantised, precision, device, calibration)
-        (quantised if counts else pruned).rename(weights)
+        (quantised if quantised.exists() else pruned).rename(weights)
         return counts
 
 
@@ -153,10 +156,10 @@ def _cast_bytes(described: dict[str, Any], dtype: str) -> int:
 
 
 def _parameters(
-    model: dict[str, Any], described: dict[str, Any], counts: dict[str, Any] | None
+    model: dict[str, Any], described: dict[str, Any], counts: dict[str, Any] | None, method: str
 ) -> int | None:
     """Weights before packing: a quantised file's tensors hold several to the byte."""
-    if counts is None:
+    if counts is None or method in METHODS:
         return int(described["parameters"])
     if described["layers"] == model["layers"]:
         return int(model["parameters"])

@@ -41,7 +41,7 @@ class TorchAo(Quantiser):
         """See `Quantiser.load_dtype`."""
         return str(settings["compute_dtype"])
 
-    def import_libraries(self) -> None:
+    def import_libraries(self, settings: dict[str, Any]) -> None:
         """See `Quantiser.import_libraries`."""
         import torchao.prototype.quantization.int4  # noqa: F401
         import transformers.modeling_utils  # noqa: F401

@@ -22,7 +22,9 @@ from codewatt.files import check_files, read_json
 from codewatt.generate.assemble import Generated, completions_of
 from codewatt.generate.base import Batch, Completion, Decoding, Engine, InfeasibleError, Work
 from codewatt.models.loading import Loaded, load_tokenizer
+from codewatt.models.packed import scaled_activations
 from codewatt.models.torchao_layouts import prepare_loading
+from codewatt.models.weights import headers_of
 from codewatt.sizing.architecture import architecture_of
 from codewatt.sizing.loaded import step_parameter_bytes
 from codewatt.sizing.traffic import Demand
@@ -69,6 +71,8 @@ class VllmEngine(Engine):
             )
         check_files(work.directory, work.files)
         prepare_loading(read_json(Path(work.directory) / "config.json"), work.device)
+        if scaled_activations(headers_of(work.directory)):
+            raise InfeasibleError("engine vllm: it has no activations scaled by AWQ (act.scales)")
         tokenizer = load_tokenizer(work.directory)
         prompts = [prompt for batch in work.batches for prompt in batch]
         longest = max(map(len, _encode(tokenizer, prompts)))

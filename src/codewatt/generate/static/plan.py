@@ -107,6 +107,8 @@ def plan_of(model: Any) -> Plan | str:
         return f"rotation {rotation} depends on the length of the text"
     if getattr(config, "qk_layernorm", False):
         return "queries and keys are normed"
+    if any(type(module).__name__ == "ScaledActivation" for module in model.modules()):
+        return "activations are scaled channel by channel (AWQ)"
     return maker(model, activation)
 
 

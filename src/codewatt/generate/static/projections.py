@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from codewatt.models.packed_content import is_packed, unpack_layer
 from codewatt.models.torchao_layouts import lacks_fp8
-from codewatt.models.unpacked import EightBitWeight, unpack
+from codewatt.models.unpacked import EightBitWeight, Int4Weight, unpack
 
 
 @dataclass(frozen=True)
@@ -123,21 +124,30 @@ def _content(module: Any) -> Packed | None:
     """What is in a linear layer, if it is of a kind that has a kernel here."""
     if type(module) is torch.nn.Linear and type(module.weight) is torch.nn.Parameter:
         return Dense(module.weight.detach())
-    if getattr(module.weight, "act_quant_kwargs", None) is not None:
+    if is_packed(module):
+        return _of_plain(unpack_layer(module))
+    weight = getattr(module, "weight", None)
+    if getattr(weight, "act_quant_kwargs", None) is not None:
         return None  # the layer quantises its input, too
-    if type(module.weight).__module__.startswith("torchao."):
-        plain = unpack(module)
-        if isinstance(plain, EightBitWeight):
-            if plain.codes.dtype == torch.float8_e4m3fn and _no_fp8(plain.codes.device):
-                return None
-            return EightBit(plain.codes, plain.scales.float())
-        return FourBit(
-            pack_words(plain.codes, plain.group_size),
-            plain.scales.T.contiguous(),
-            plain.offsets.T.contiguous(),
-            plain.group_size,
-        )
+    if type(weight).__module__.startswith("torchao."):
+        return _of_plain(unpack(module))
     return None
+
+
+def _of_plain(plain: EightBitWeight | Int4Weight | None) -> Packed | None:
+    """Numbers and scales as kernels here read them; None where they cannot."""
+    if plain is None:
+        return None
+    if isinstance(plain, EightBitWeight):
+        if plain.codes.dtype == torch.float8_e4m3fn and _no_fp8(plain.codes.device):
+            return None
+        return EightBit(plain.codes, plain.scales.float())
+    return FourBit(
+        pack_words(plain.codes, plain.group_size),
+        plain.scales.T.contiguous(),
+        None if plain.offsets is None else plain.offsets.T.contiguous(),
+        plain.group_size,
+    )
 
 
 def _no_fp8(device: torch.device) -> bool:
@@ -162,6 +172,8 @@ def _joined(contents: list[Packed | None]) -> Packed | None:
     if any(content.group != first.group for content in contents):  # type: ignore[union-attr]
         return None
     zeros = [content.zero for content in contents]  # type: ignore[union-attr]
+    if any((zero is None) != (first.zero is None) for zero in zeros):
+        return None
     return FourBit(
         torch.cat([content.words for content in contents]),  # type: ignore[union-attr]
         torch.cat([content.scale for content in contents], dim=1),  # type: ignore[union-attr]

@@ -1,0 +1,66 @@
+"""GPTQModel as a library among others: imported once, quietly, without changing the process."""
+
+import contextlib
+import io
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from codewatt.errors import CodewattError
+
+_LOG = logging.getLogger(__name__)
+_SETTINGS = {
+    # With fewer than two workers it waits for itself on two cores.
+    "GPTQMODEL_CPU_WORKERS": "2",
+    # Packing by torch: the other way compiles a C++ extension at the first use, for 46 s.
+    "GPTQMODEL_DISABLE_PACK_EXT": "1",
+    "GPTQMODEL_DISABLE_GIL_WARNING": "1",
+}
+# Set by the import for all of torch: another allocator, another order of the GPUs.
+_UNDONE = ("PYTORCH_ALLOC_CONF", "CUDA_DEVICE_ORDER")
+
+
+def import_gptqmodel() -> Any:
+    """The module `gptqmodel`.
+
+    Raises:
+        CodewattError: it is not installed.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    before = {name: os.environ.get(name) for name in _UNDONE}
+    try:
+        with silenced():
+            import gptqmodel
+    except ModuleNotFoundError as error:
+        if error.name not in ("gptqmodel", "logbar"):
+            raise
+        raise CodewattError(
+            "GPTQ and AWQ need gptqmodel, which is not installed here (requirements/nodeps.txt)"
+        ) from None
+    for name, said in before.items():
+        if said is None:
+            os.environ.pop(name, None)
+    from gptqmodel.utils import threadx
+
+    # A worker that meets an exception ends the whole process at once; the exception is on its way
+    # to the caller by then.
+    threadx._DeviceWorker._abort_process = _nothing
+    return gptqmodel
+
+
+def _nothing(worker: Any, error: BaseException) -> None:
+    """In place of ending the process."""
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keep what the library prints (tables, progress bars) off the terminal."""
+    from logbar import LogBar
+
+    LogBar.shared().setLevel("ERROR")
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        yield
+    if said.getvalue():
+        _LOG.debug("%s", said.getvalue())

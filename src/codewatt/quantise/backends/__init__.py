@@ -1,0 +1,1 @@
+"""Libraries that make GPTQ and AWQ checkpoints."""

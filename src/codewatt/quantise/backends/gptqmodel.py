@@ -1,0 +1,137 @@
+"""GPTQModel 7.6: GPTQ and AWQ, on the CPU or a GPU, by torch's functions."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from codewatt.errors import CodewattError
+from codewatt.files import read_json
+from codewatt.models.gptqmodel_library import import_gptqmodel, silenced
+from codewatt.models.weights import headers_of
+from codewatt.quantise.backends.base import Backend
+from codewatt.quantise.layers import decoder_matrices
+
+_AWQ_OUT_MULTIPLE = 64  # the search for clipping bounds takes whole blocks of outputs
+_WITHOUT_AWQ = ("deepseek_v2",)  # it scales low-rank attention's groups, and fails on them
+
+
+class GptqModel(Backend):
+    """Layer after layer, each on the inputs that the quantised layers before it give.
+
+    GPTQ without act_order goes through a group's columns by their activations all the same (group
+    aware reordering, the library's default): groups stay where they are, so it costs nothing later.
+    """
+
+    def import_libraries(self) -> None:
+        """See `Backend.import_libraries`."""
+        import_gptqmodel()
+
+    def quantise(
+        self,
+        source: Path,
+        target: Path,
+        settings: dict[str, Any],
+        device: str,
+        sequences: list[list[int]],
+    ) -> dict[str, Any]:
+        """See `Backend.quantise`.
+
+        Returns:
+            rounded_modules: that too few tokens reached, and whose weights were only rounded
+            (GPTQ); or unscaled_modules: whose inputs no module before them can scale (AWQ).
+        """
+        import torch
+
+        if settings["method"] == "awq":
+            _check_awq(source)
+        library = import_gptqmodel()
+        kernel = {"gptq": library.BACKEND.GPTQ_TORCH, "awq": library.BACKEND.AWQ_TORCH}
+        with silenced(), _logs_elsewhere():
+            model = library.GPTQModel.load(
+                str(source),
+                _configuration(library, settings, device),
+                dtype=getattr(torch, settings["compute_dtype"]),
+            )
+            log = model.quantize(
+                [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids in sequences],
+                batch_size=1,
+                backend=kernel[settings["method"]],
+                calibration_data_min_length=0,  # none is dropped
+            )
+            model.save(str(target))
+        return _notes(settings["method"], log[settings["method"]])
+
+
+@contextmanager
+def _logs_elsewhere() -> Iterator[None]:
+    """Let the library write its log, which it also returns, where it leaves nothing behind."""
+    from gptqmodel.looper import loop_processor
+
+    with tempfile.TemporaryDirectory() as scratch:
+        loop_processor._PROJECT_LOG_DIR = Path(scratch)
+        yield
+
+
+def _configuration(library: Any, settings: dict[str, Any], device: str) -> Any:
+    """The library's configuration for a study's precision."""
+    shared = {
+        "bits": settings["bits"],
+        "group_size": settings["group_size"],
+        "offload_to_disk": False,  # GPT-NeoX fails with it
+        "device": device,
+    }
+    if settings["method"] == "awq":
+        return library.QuantizeConfig(quant_method="awq", format="gemm", sym=False, **shared)
+    return library.QuantizeConfig(
+        quant_method="gptq",
+        format="gptq",
+        sym=True,
+        desc_act=settings["act_order"],
+        act_group_aware=not settings["act_order"] and settings["group_size"] != -1,
+        **shared,
+    )
+
+
+def _check_awq(source: Path) -> None:
+    """See that the library's AWQ takes a model.
+
+    Raises:
+        CodewattError: it does not.
+    """
+    model_type = read_json(source / "config.json").get("model_type")
+    if model_type in _WITHOUT_AWQ:
+        raise CodewattError(
+            f"{source}: gptqmodel's AWQ fails on {model_type}; allowed: method gptq, or another "
+            "model"
+        )
+    for name, (outs, ins) in decoder_matrices(headers_of(source)).items():
+        if outs % _AWQ_OUT_MULTIPLE:
+            raise CodewattError(
+                f"{name}: {outs} outputs of {ins} inputs; gptqmodel's AWQ takes multiples of "
+                f"{_AWQ_OUT_MULTIPLE} outputs"
+            )
+
+
+def _notes(method: str, log: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the library's log says of how each module was quantised.
+
+    Raises:
+        CodewattError: the text that it was calibrated on had no effect.
+    """
+    if method == "awq":
+        if any(row["activation_raw_tokens"] != row["activation_retained_tokens"] for row in log):
+            raise CodewattError("gptqmodel left out part of the text that AWQ is calibrated on")
+        key, marked = "unscaled_modules", [row["loss"] == "not applicable" for row in log]
+    else:
+        key, marked = "rounded_modules", [row["loss"].startswith("fallback") for row in log]
+    if all(marked):
+        raise CodewattError(
+            f"gptqmodel: {method} was not calibrated on any of {len(log)} modules; allowed: a text "
+            "with more samples or tokens"
+        )
+    return {key: sum(marked)}
+
+
+BACKEND = GptqModel()
