@@ -85,7 +85,7 @@ def main() -> None:
     decoding = Decoding(token_limit=options.token_limit, stop_strings=())
     base = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     try:
-        models = _models(options.study, options.precisions, device, base)
+        models = _models(options.study, options.precisions, options.engines, device, base)
     finally:
         shutil.rmtree(base)
     machine = vars(measure_machine(device, "bfloat16"))
@@ -105,7 +105,7 @@ def main() -> None:
     cells = dict.fromkeys((run["precision"], run["engine"], run["batch_size"]) for run in runs)
     rows = [_row(cell, runs) for cell in cells]
     record = {
-        "parameters": {name: loaded.model.num_parameters() for name, loaded in models.items()},
+        "parameters": {name: loaded.model.num_parameters() for (name, _), loaded in models.items()},
         "machine": machine,
         "engines": described,
         "rows": rows,
@@ -118,8 +118,10 @@ def main() -> None:
         print(_words(row))
 
 
-def _models(study: Path, precisions: list[str], device: str, folder: Path) -> dict[str, Loaded]:
-    """Each precision of the study's first model, loaded."""
+def _models(
+    study: Path, precisions: list[str], engines: list[str], device: str, folder: Path
+) -> dict[tuple[str, str], Loaded]:
+    """Each precision of the study's first model, loaded for each engine; once, if they agree."""
     source = folder / "source"
     made = random_model(study, "bfloat16", device)
     made.model.save_pretrained(source)
@@ -134,18 +136,27 @@ def _models(study: Path, precisions: list[str], device: str, folder: Path) -> di
         target = folder / name
         target.mkdir()
         written = quantiser.quantise(source, target, settings, device, calibration)
-        models[name] = load_model(
-            source if written is None else target,
-            dtype=quantiser.load_dtype(settings),
-            device=device,
-        )
+        print(f"{name}: made in {time.monotonic() - start_s:.1f} s", flush=True)
+        packed = settings["method"] in ("gptq", "awq")
+        loaded: dict[bool, Loaded] = {}
+        for engine in engines:
+            readable = packed and engine == "graph"
+            if readable not in loaded:
+                start_s = time.monotonic()
+                loaded[readable] = load_model(
+                    source if written is None else target,
+                    dtype=quantiser.load_dtype(settings),
+                    device=device,
+                    readable=readable,
+                )
+                print(f"{name}: loaded in {time.monotonic() - start_s:.1f} s", flush=True)
+            models[name, engine] = loaded[readable]
         shutil.rmtree(target)
-        print(f"{name}: made and loaded in {time.monotonic() - start_s:.1f} s", flush=True)
     return models
 
 
 def _rounds(
-    models: dict[str, Loaded], decoding: Decoding, synchronise: Any, options: Any
+    models: dict[tuple[str, str], Loaded], decoding: Decoding, synchronise: Any, options: Any
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every model, engine and batch size, round by round; warmed up before."""
     engines: dict[tuple[str, str, int], Engine] = {}
@@ -153,25 +164,24 @@ def _rounds(
     planned: dict[tuple[str, str], Engine] = {}
     prompts = {size: _prompts(options.tasks, size) for size in options.batch_sizes}
     started_s = time.monotonic()
-    for precision, loaded in models.items():
-        for name in options.engines:
-            for size in options.batch_sizes:
-                cell = {"precision": precision, "engine": name, "batch_size": size}
-                engine = open_engine(name, loaded, synchronise)
-                if name == "graph" and (precision, name) in planned:
-                    engine.share(planned[precision, name])
-                planned[precision, name] = engine
-                try:
-                    engine.prepare([prompts[size]], decoding)
-                except InfeasibleError as error:
-                    described.append({**cell, "infeasible": str(error)})
-                    print(f"{precision}, {name}, batch {size}: infeasible: {error}", flush=True)
-                    continue
-                # A captured step is of its own limit; generate() needs no more than a few tokens.
-                few = replace(decoding, token_limit=min(8, decoding.token_limit))
-                engine.complete(prompts[size], decoding if name == "graph" else few)
-                engines[precision, name, size] = engine
-                described.append({**cell, **engine.describe_model(), **engine.describe()})
+    for (precision, name), loaded in models.items():
+        for size in options.batch_sizes:
+            cell = {"precision": precision, "engine": name, "batch_size": size}
+            engine = open_engine(name, loaded, synchronise)
+            if name == "graph" and (precision, name) in planned:
+                engine.share(planned[precision, name])
+            planned[precision, name] = engine
+            try:
+                engine.prepare([prompts[size]], decoding)
+            except InfeasibleError as error:
+                described.append({**cell, "infeasible": str(error)})
+                print(f"{precision}, {name}, batch {size}: infeasible: {error}", flush=True)
+                continue
+            # A captured step is of its own limit; generate() needs no more than a few tokens.
+            few = replace(decoding, token_limit=min(8, decoding.token_limit))
+            engine.complete(prompts[size], decoding if name == "graph" else few)
+            engines[precision, name, size] = engine
+            described.append({**cell, **engine.describe_model(), **engine.describe()})
     print(f"warmed up in {time.monotonic() - started_s:.1f} s", flush=True)
     for number in range(options.rounds):
         for (precision, name, size), engine in engines.items():
