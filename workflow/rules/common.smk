@@ -67,10 +67,14 @@ def one_of(ids):
 
 
 def quantise_members(variant):
-    """The modules that make this variant: its pruner, if it is pruned, and its quantiser."""
+    """The modules that make this variant: its pruner, if it is pruned, its quantiser, a backend."""
     prune = grid.method("prune", variant.prune)
-    pruner = [] if prune == "none" else [f"codewatt.prune.{prune}"]
-    return [*pruner, f"codewatt.quantise.{grid.method('precision', variant.precision)}"]
+    members = [] if prune == "none" else [f"codewatt.prune.{prune}"]
+    precision = grid.settings("precision", variant.precision)
+    members.append(f"codewatt.quantise.{precision['method']}")
+    if "backend" in precision:
+        members.append(f"codewatt.quantise.backends.{precision['backend']}")
+    return members
 
 
 def text_file(text):

@@ -17,8 +17,6 @@ _SETTINGS = {
     "GPTQMODEL_DISABLE_PACK_EXT": "1",
     "GPTQMODEL_DISABLE_GIL_WARNING": "1",
 }
-# Set by the import for all of torch: another allocator, another order of the GPUs.
-_UNDONE = ("PYTORCH_ALLOC_CONF", "CUDA_DEVICE_ORDER")
 
 
 def import_gptqmodel() -> Any:
@@ -29,9 +27,8 @@ def import_gptqmodel() -> Any:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    before = {name: os.environ.get(name) for name in _UNDONE}
     try:
-        with silenced():
+        with silenced(), kept_environment():
             import gptqmodel
     except ModuleNotFoundError as error:
         if error.name not in ("gptqmodel", "logbar"):
@@ -39,9 +36,6 @@ def import_gptqmodel() -> Any:
         raise CodewattError(
             "GPTQ and AWQ need gptqmodel, which is not installed here (requirements/nodeps.txt)"
         ) from None
-    for name, said in before.items():
-        if said is None:
-            os.environ.pop(name, None)
     from gptqmodel.utils import threadx
 
     # A worker that meets an exception ends the whole process at once; the exception is on its way
@@ -52,6 +46,17 @@ def import_gptqmodel() -> Any:
 
 def _nothing(worker: Any, error: BaseException) -> None:
     """In place of ending the process."""
+
+
+@contextlib.contextmanager
+def kept_environment() -> Iterator[None]:
+    """Undo what the library sets for all of torch: another allocator, another order of GPUs."""
+    before = set(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - before:
+            del os.environ[name]
 
 
 @contextlib.contextmanager

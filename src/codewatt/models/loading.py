@@ -85,19 +85,17 @@ def load_model(
     said = _said(directory)
     prepare_loading(said, device)
     packing = packed_format(said)
+    # An explicit None would switch off what a quantised checkpoint says of itself.
+    options = {} if quantisation is None else {"quantization_config": quantisation}
     try:
         tokenizer = load_tokenizer(directory)
+        if packing is not None:
+            options["config"] = packed_configuration(directory, packing, device, readable)
         model, info = AutoModelForCausalLM.from_pretrained(
             directory,
             dtype=getattr(torch, dtype),
             device_map={"": device},
-            # An explicit None would switch off what a quantised checkpoint says of itself.
-            **({} if quantisation is None else {"quantization_config": quantisation}),
-            **(
-                {}
-                if packing is None
-                else {"config": packed_configuration(directory, packing, device, readable)}
-            ),
+            **options,
             local_files_only=True,
             output_loading_info=True,
         )
@@ -113,7 +111,7 @@ def load_model(
     model.eval()
     if packing is not None:
         model.config.quantization_config = said["quantization_config"]
-    if said.get("quantization_config") or quantisation is not None:
+    if said.get("quantization_config"):
         check_answer(model, str(directory))
     return Loaded(model, tokenizer, device, dtype)
 

@@ -101,7 +101,7 @@ def finish(model: Any, packing: PackedFormat) -> None:
     """Bring packed layers into the form that their kernels read, once their content is loaded."""
     import torch
     from gptqmodel.nn_modules.qlinear import BaseQuantLinear
-    from gptqmodel.utils.model import convert_gptq_v1_to_v2_format_module, hf_gptqmodel_post_init
+    from gptqmodel.utils.model import convert_gptq_v1_to_v2_format_module
 
     with torch.no_grad():
         for module in model.modules():
@@ -111,7 +111,7 @@ def finish(model: Any, packing: PackedFormat) -> None:
                 elif packing.method == "gptq" and not packing.zeros_less_one:
                     module.qzero_format(format=2)
                 module.optimized = True  # it would have torch compile each layer's dequantising
-        hf_gptqmodel_post_init(model, use_act_order=packing.act_order)
+                module.post_init()
 
 
 def kernel_counts(model: Any) -> dict[str, int]:

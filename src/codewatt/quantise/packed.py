@@ -18,7 +18,7 @@ from codewatt.quantise.base import Quantiser
 from codewatt.quantise.layers import decoder_matrices
 from codewatt.texts.sequences import PreparedText
 
-_OUT_MULTIPLE = 32  # outputs whose zero points fill words, at any of the methods' bits
+_WORD_BITS = 32
 
 
 class PackedQuantiser(Quantiser):
@@ -108,10 +108,11 @@ def check_shape(name: str, shape: tuple[int, int], settings: dict[str, Any]) -> 
             f"{name}: its {ins} inputs are no multiple of group_size {group_size}; allowed: one "
             "that divides them"
         )
-    if ins % _OUT_MULTIPLE or outs % _OUT_MULTIPLE:
+    codes = _WORD_BITS // settings["bits"]
+    if ins % _WORD_BITS or outs % codes:
         raise CodewattError(
-            f"{name}: {outs} outputs of {ins} inputs; {settings['method']} packs multiples of "
-            f"{_OUT_MULTIPLE}"
+            f"{name}: {outs} outputs of {ins} inputs; {settings['method']} with {settings['bits']} "
+            f"bits packs multiples of {codes} outputs and {_WORD_BITS} inputs"
         )
 
 

@@ -111,7 +111,8 @@ def test_torchao_leaves_fused_experts_and_counts_them(tiny_model, tmp_path, kind
     counts = _quantise(tiny_model("deepseek_v2"), tmp_path / "q", SETTINGS[kind])
     experts = 3 * 4 * 3 * 64 * 64  # layers x experts x matrices x size
     assert counts["unquantised_weights"] > experts
-    model = load_model(tmp_path / "q", dtype="float32", device="cpu").model
+    dtype = SETTINGS[kind]["compute_dtype"]
+    model = load_model(tmp_path / "q", dtype=dtype, device="cpu").model
     attention = model.model.layers[0].self_attn
     assert type(attention.kv_b_proj.weight).__name__ in (
         "Int8Tensor",

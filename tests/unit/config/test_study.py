@@ -32,6 +32,7 @@ GOOD = {
 }
 
 TORCHAO = {"id": "nf4", "method": "torchao"}
+GPTQ = {"id": "nf4", "method": "gptq", "bits": 4, "compute_dtype": "float16"}
 
 
 def _changed(path, value):
@@ -110,6 +111,31 @@ BAD = {
         ("precisions", 1),
         {**TORCHAO, "quant_type": "fp8_dynamic", "compute_dtype": "float16"},
         "precisions[1]: fp8_dynamic needs compute_dtype bfloat16, not float16",
+    ),
+    "gptq's bits that it has not": (
+        ("precisions", 1),
+        {**GPTQ, "bits": 3},
+        "precisions[1].bits: 3 is not allowed; allowed: 4 or 8",
+    ),
+    "gptq's groups that it has not": (
+        ("precisions", 1),
+        {**GPTQ, "group_size": 100},
+        "precisions[1].group_size: 100 is not allowed; allowed: -1, 32, 64 or 128",
+    ),
+    "awq's bits that it has not": (
+        ("precisions", 1),
+        {"id": "nf4", "method": "awq", "bits": 8, "compute_dtype": "float16"},
+        "precisions[1].bits: 8 is not allowed; allowed: 4",
+    ),
+    "awq's dtype that it has not": (
+        ("precisions", 1),
+        {"id": "nf4", "method": "awq", "compute_dtype": "float32"},
+        "precisions[1].compute_dtype: 'float32' is not allowed; allowed: 'bfloat16' or 'float16'",
+    ),
+    "a calibration text that there is not": (
+        ("precisions", 1),
+        {**GPTQ, "calibration": "code"},
+        "precision 'nf4': calibration: 'code' is not a text of this study",
     ),
     "greedy samples": (
         ("decoding",),

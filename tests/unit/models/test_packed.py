@@ -1,6 +1,8 @@
 """GPTQ and AWQ checkpoints, of whoever made them, load to what they stand for or are refused."""
 
 import json
+from functools import lru_cache
+from importlib.util import find_spec
 
 import pytest
 
@@ -16,7 +18,7 @@ from codewatt.sizing.architecture import architecture_of
 from codewatt.sizing.loaded import memory_bytes, step_weight_bytes
 from tests.support.packed import PACKINGS, Packing, save_packed
 
-pytest.importorskip("gptqmodel")
+pytestmark = pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")
 ARCHITECTURES = ("starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2")
 KERNELS = {"gptq": "TorchLinear", "awq": "AwqTorchLinear"}
 #: torch's AWQ layers compute in half precision, whatever the model does.
@@ -38,6 +40,7 @@ def packed(tiny_model, tmp_path_factory):
     return make
 
 
+@lru_cache(maxsize=8)
 def _load(directory, dtype="float32"):
     return load_model(directory, dtype=dtype, device="cpu")
 
@@ -96,8 +99,13 @@ def test_half_precision_weights_are_the_layers_own(packed):
     assert torch.equal(unpack_layer(layer).dequantise().half(), layer.dequantize_weight().T)
 
 
-@pytest.mark.parametrize("kind", ["gptq4", "gptq4-order", "gptq4-zeros", "gptq8-row", "awq"])
-@pytest.mark.parametrize("architecture", ["starcoder2", "llama"])
+@pytest.mark.parametrize(
+    ("architecture", "kind"),
+    [
+        *(("starcoder2", kind) for kind in ("gptq4-order", "gptq4-zeros", "gptq8-row", "awq")),
+        ("llama", "gptq4"),
+    ],
+)
 def test_engines_write_the_same_tokens(packed, architecture, kind):
     loaded = _load(packed(architecture, kind)[0])
     prompts = ["def add(a, b):", "x", "a = [1, 2]"]

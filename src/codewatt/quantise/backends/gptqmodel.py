@@ -8,7 +8,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
-from codewatt.models.gptqmodel_library import import_gptqmodel, silenced
+from codewatt.models.gptqmodel_library import import_gptqmodel, kept_environment, silenced
 from codewatt.models.weights import headers_of
 from codewatt.quantise.backends.base import Backend
 from codewatt.quantise.layers import decoder_matrices
@@ -48,7 +48,7 @@ class GptqModel(Backend):
             _check_awq(source)
         library = import_gptqmodel()
         kernel = {"gptq": library.BACKEND.GPTQ_TORCH, "awq": library.BACKEND.AWQ_TORCH}
-        with silenced(), _logs_elsewhere():
+        with silenced(), kept_environment(), _logs_elsewhere():
             model = library.GPTQModel.load(
                 str(source),
                 _configuration(library, settings, device),

@@ -1,0 +1,79 @@
+"""Variants of checkpoints that are packed already: used as they are, pruned, or refused."""
+
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from codewatt.errors import CodewattError
+from codewatt.files import write_json
+from codewatt.models.fetch import fetch_model
+from codewatt.models.loading import load_model
+from codewatt.models.packed import count_packed
+from codewatt.quantise.stage import quantise_variant
+from tests.support.packed import PACKINGS, save_packed
+
+GPTQ = {"method": "gptq", "bits": 4, "group_size": 32, "act_order": False, "calibration": None}
+GPTQ |= {"compute_dtype": "float32", "backend": "gptqmodel"}
+KEPT = {"method": "none"}
+
+
+@pytest.fixture(scope="module")
+def published(tiny_model, tmp_path_factory):
+    """The manifest of a model that was published as GPTQ."""
+    folder = tmp_path_factory.mktemp("published")
+    save_packed(tiny_model("llama"), folder / "model", PACKINGS["gptq4"])
+    manifest = fetch_model({"source": "path", "path": str(folder / "model")}, folder / "unused")
+    write_json(folder / "manifest.json", manifest)
+    return folder / "manifest.json"
+
+
+def _variant(published, folder, precision, prune=KEPT):
+    settings = {
+        "variant": "v", "precision": precision, "prune": prune, "texts": [], "device": "cpu",
+        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
+    }  # fmt: skip
+    return quantise_variant(settings, published, [], folder / "weights", folder / "t.parquet")
+
+
+def test_a_published_checkpoint_is_a_variant_as_it_is(published, tiny_model, tmp_path):
+    made, model = _variant(published, tmp_path, GPTQ), json.loads(published.read_text())
+    assert made["weights"] == model["weights"]
+    assert made["quantised"] == count_packed(made["weights"]["directory"])
+    assert made["quantised"]["quantised_modules"] == 4 * 7
+    assert made["windows"] == []
+    assert not (tmp_path / "weights").exists()
+    base = load_model(tiny_model("llama"), dtype="float32", device="cpu").model
+    weights = sum(p.numel() for p in base.parameters())
+    assert made["parameters"] == model["parameters"] == weights
+    assert made["size_bytes"] == model["size_bytes"] < weights * 4
+
+
+@pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")
+def test_a_published_checkpoint_is_pruned(published, tmp_path):
+    source = json.loads(published.read_text())["weights"]["directory"]
+    made = _variant(published, tmp_path, GPTQ, {"method": "last", "layers": 1})
+    assert made["layers"] == 3
+    assert made["quantised"]["quantised_modules"] == 3 * 7
+    assert made["weights"]["directory"] == str(tmp_path / "weights")
+    assert made["windows"]
+    loaded = load_model(tmp_path / "weights", dtype="float32", device="cpu")
+    assert len(loaded.model.model.layers) == 3
+    assert count_packed(source)["quantised_modules"] == 4 * 7, "the source stays where it is"
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        ({**GPTQ, "group_size": 128}, r"group_size 32, the study asks for 128; allowed: .* 32$"),
+        ({"method": "none", "dtype": "float32"}, r"quantised already, by gptq; .* 'none' takes"),
+        (
+            {"method": "torchao", "quant_type": "int8", "compute_dtype": "float32"},
+            r"quantised already, by gptq; precision method 'torchao' takes a model that is not",
+        ),
+    ],
+)
+def test_a_published_checkpoint_is_not_taken_for_another(published, tmp_path, precision, said):
+    with pytest.raises(CodewattError, match=said):
+        _variant(published, tmp_path, precision)
+    assert not (tmp_path / "weights").exists()
