@@ -42,8 +42,8 @@ class TorchAo(Entry):
     method: Literal["torchao"]
     quant_type: Literal["int8", "int4", "fp8", "fp8_dynamic"] = Field(
         description=(
-            "fp8_dynamic quantises the inputs of each product as well; it needs a GPU of compute "
-            "capability 8.9 (L40S, H100) or later."
+            "fp8_dynamic quantises the inputs of each product as well, with one scale a tensor; it "
+            "needs a GPU of compute capability 8.9 (L40S, H100) or later."
         )
     )
     compute_dtype: Dtype = Field(

@@ -1,7 +1,9 @@
 """torchao 0.18: weights in int8 or fp8 per output channel, or in int4 per group.
 
 fp8 is E4M3 of Micikevicius et al. 2022. As `fp8_dynamic` the inputs of a product are quantised as
-well, per row and as they come, and the matrix units multiply fp8 by fp8.
+well, as they come, and the matrix units multiply fp8 by fp8; weights and inputs then have one scale
+a tensor, as the library's products with scales a row do not take all shapes (12288 inputs with a
+bias and few rows, on an H200).
 """
 
 from pathlib import Path
@@ -165,12 +167,13 @@ def _fp8(layout: Layout) -> Any:
         Float8DynamicActivationFloat8WeightConfig,
         Float8WeightOnlyConfig,
         PerRow,
+        PerTensor,
     )
 
     if layout == "fp8_plain":
         return Float8WeightOnlyConfig(granularity=PerRow(), set_inductor_config=False)
     return Float8DynamicActivationFloat8WeightConfig(
-        granularity=PerRow(), set_inductor_config=False
+        granularity=PerTensor(), set_inductor_config=False
     )
 
 
@@ -252,7 +255,8 @@ def packed_tensors(
             "zero_point": ("int8", (out, 1)),
         }
     if layout in ("fp8_plain", "fp8_dynamic"):
-        return {"qdata": ("float8_e4m3fn", (out, ins)), "scale": ("float32", (out, 1))}
+        scales = out if layout == "fp8_plain" else 1
+        return {"qdata": ("float8_e4m3fn", (out, ins)), "scale": ("float32", (scales, 1))}
     group_size, dtype = settings["group_size"], settings["compute_dtype"]
     if layout == "int4_cpu":
         return {
