@@ -4,10 +4,10 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from codewatt.errors import CodewattError
-from codewatt.models.loading import Loaded, load_model
+from codewatt.models.loading import Loaded, build_kernels, load_model
 from codewatt.models.packed_kernels import kernel_counts
 from codewatt.sizing.architecture import architecture_of
 from codewatt.sizing.loaded import memory_bytes, step_weight_bytes
@@ -98,6 +98,9 @@ class InfeasibleError(CodewattError):
 class Engine(ABC):
     """One way to load a variant and to run it."""
 
+    #: Whether packed layers stay as the checkpoint has them, for kernels of the engine's own.
+    readable: ClassVar[bool] = False
+
     def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
         self.loaded = loaded
         self.synchronise = synchronise
@@ -111,6 +114,11 @@ class Engine(ABC):
         """
 
     @classmethod
+    def build(cls, work: Work) -> None:
+        """Build what loading would build at its first time on a machine; before any window."""
+        build_kernels(work.directory, dtype=work.dtype, device=work.device, readable=cls.readable)
+
+    @classmethod
     def load(cls, work: Work) -> Loaded:
         """Load the variant: here through transformers; in the window `load`.
 
@@ -118,7 +126,13 @@ class Engine(ABC):
             InfeasibleError: this engine cannot read this variant.
             CodewattError: see `load_model`.
         """
-        return load_model(work.directory, dtype=work.dtype, device=work.device, files=work.files)
+        return load_model(
+            work.directory,
+            dtype=work.dtype,
+            device=work.device,
+            files=work.files,
+            readable=cls.readable,
+        )
 
     def describe_model(self) -> dict[str, Any]:
         """What was really loaded, asked of the model itself.

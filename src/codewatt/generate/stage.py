@@ -133,6 +133,7 @@ class _Run:
 
     def measure(self) -> tuple[list[Measured], dict[str, Any]]:
         """Load, rest, probe, warm up, repeat, rest. Returns completions and what the model is."""
+        self.engine.build(self._work())
         with self.phases.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
         with self.phases.window("load"):

@@ -7,7 +7,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, read_json
 from codewatt.models.packed import packed_format
-from codewatt.models.packed_loading import packed_configuration
+from codewatt.models.packed_loading import build_packed_kernels, packed_configuration
 from codewatt.models.torchao_layouts import prepare_loading
 
 _PROBED_TOKENS = 8
@@ -114,6 +114,20 @@ def load_model(
     if said.get("quantization_config"):
         check_answer(model, str(directory))
     return Loaded(model, tokenizer, device, dtype)
+
+
+def build_kernels(
+    directory: str | Path, *, dtype: str, device: str, readable: bool = False
+) -> None:
+    """Build the kernels that `load_model` would build first: once on a machine, it takes minutes.
+
+    Args: see `load_model`.
+    """
+    import torch
+
+    packing = packed_format(_said(directory))
+    if packing is not None and device != "cpu":
+        build_packed_kernels(directory, packing, getattr(torch, dtype), device, readable)
 
 
 def _said(directory: str | Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ order. Layers of which no such engine could make anything get the fastest kernel
 import importlib
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from codewatt.models.packed import PackedFormat, PackedLayer
@@ -65,6 +66,17 @@ def _kernel(
             if _fits(kernel, layer, packing, dtype):
                 return kernel
     return _named(*_TORCH[packing.method])
+
+
+def build_kernels(
+    layers: Iterable[PackedLayer], packing: PackedFormat, dtype: Any, device: str, readable: bool
+) -> None:
+    """Build what kernels of layers need: Marlin is compiled at its first use, for minutes.
+
+    Args: see `make_packed_linear`.
+    """
+    for layer in set(layers):
+        _kernel(layer, packing, dtype, device, readable)
 
 
 def _named(module: str, name: str) -> Any:

@@ -18,7 +18,7 @@ from codewatt.models.packed import (
     packed_layers,
     scaled_activations,
 )
-from codewatt.models.packed_kernels import finish, make_packed_linear
+from codewatt.models.packed_kernels import build_kernels, finish, make_packed_linear
 from codewatt.models.weights import headers_of
 
 _METHOD = "codewatt_packed"
@@ -53,6 +53,16 @@ def packed_configuration(
         "readable": readable,
     }
     return configuration
+
+
+def build_packed_kernels(
+    directory: str | Path, packing: PackedFormat, dtype: Any, device: str, readable: bool
+) -> None:
+    """Build what loading a checkpoint would build first; see `packed_configuration`."""
+    import_gptqmodel()
+    layers = packed_layers(headers_of(directory), packing)
+    with silenced():
+        build_kernels(layers.values(), packing, dtype, device, readable)
 
 
 @cache

@@ -20,12 +20,11 @@ from transformers import StopStringCriteria
 
 from codewatt.errors import CodewattError
 from codewatt.generate.assemble import Generated, completions_of
-from codewatt.generate.base import Batch, Decoding, Engine, InfeasibleError, Work
+from codewatt.generate.base import Batch, Decoding, Engine, InfeasibleError
 from codewatt.generate.static.decode import ROOM, GreedyDecoder
 from codewatt.generate.static.operations import Operations
 from codewatt.generate.static.plan import Plan, plan_of
 from codewatt.generate.static.step import ForwardStep, PlannedStep, Step
-from codewatt.models.loading import Loaded, load_model
 
 #: Steps between two looks of the host at which sequences are done. The answer is waited for when
 #: the next steps have been launched, so a batch runs less than twice as many past its end.
@@ -39,6 +38,8 @@ _RUNS_BEFORE = 3
 class GraphEngine(Engine):
     """Greedy decoding by one graph a batch size, over a key/value cache of fixed size."""
 
+    readable = True
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._cuda = self.loaded.device == "cuda"
@@ -50,13 +51,6 @@ class GraphEngine(Engine):
         self._decoding: Decoding | None = None
         self._places = 0
         self._captures, self._capture_s = 0, 0.0
-
-    @classmethod
-    def load(cls, work: Work) -> Loaded:
-        """See `Engine.load`; packed layers stay as our kernels read them."""
-        return load_model(
-            work.directory, dtype=work.dtype, device=work.device, files=work.files, readable=True
-        )
 
     def describe(self) -> dict[str, Any]:
         """See `Engine.describe`.

@@ -57,6 +57,10 @@ class VllmEngine(Engine):
             ) from None
 
     @classmethod
+    def build(cls, work: Work) -> None:
+        """See `Engine.build`: vLLM brings its kernels with it."""
+
+    @classmethod
     def load(cls, work: Work) -> Loaded:
         """See `Engine.load`. Compiling and capturing, which vLLM does here, are in the window."""
         cls.check()
