@@ -77,3 +77,20 @@ def refuse_overlap(text: str, other: str, found: Sequence[Overlap]) -> None:
             f"text {text!r} holds {len(held)} of {len(found)} programs of {other!r}, e.g. "
             f"{held[0].name} ({held[0].share:.0%} of it); allowed: at most {LIMIT_SHARE:.0%} of one"
         )
+
+
+def refuse_shared(one: str, first: Sequence[str], other: str, second: Sequence[str]) -> None:
+    """Refuse two texts of which one holds a document of the other.
+
+    Args:
+        one, other: their ids. first, second: their documents.
+
+    Raises:
+        CodewattError: see `refuse_overlap`.
+    """
+    refuse_overlap(one, other, overlaps(first, _numbered(second)))
+    refuse_overlap(other, one, overlaps(second, _numbered(first)))
+
+
+def _numbered(documents: Sequence[str]) -> dict[str, str]:
+    return {f"document {number}": text for number, text in enumerate(documents, start=1)}

@@ -5,12 +5,14 @@ import hashlib
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.texts.base import TextSource, enough
+from codewatt.texts.overlap import LIMIT_SHARE, overlaps
 
 _HELD_OUT_ONE_IN = 5
 _BYTES = (200, 4000)  # of a function or class: neither a stub nor most of a sample
@@ -22,17 +24,29 @@ class StdlibCode(TextSource):
     def documents(self, settings: dict[str, Any]) -> list[str]:
         """See `TextSource.documents`. They differ between versions of Python."""
         root = Path(sysconfig.get_path("stdlib"))
-        found = [
-            text
-            for path in sorted([*root.glob("*.py"), *root.glob("*/*.py")])
-            if not path.is_relative_to(root / "site-packages")
-            and _part(path.relative_to(root)) == settings["part"]
-            for text in _definitions(path)
-        ]
+        found = list(_apart(root)[settings["part"]])
         if not found:
             raise CodewattError(f"{root}: no Python source; use a text with source: file")
         Random(f"stdlib {settings['seed']}").shuffle(found)
         return enough(found, settings)
+
+
+@cache
+def _apart(root: Path) -> dict[str, list[str]]:
+    """The definitions of each part, but for those that the other holds: modules copy each other."""
+    found: dict[str, list[str]] = {"calibration": [], "held_out": []}
+    for path in sorted([*root.glob("*.py"), *root.glob("*/*.py")]):
+        if not path.is_relative_to(root / "site-packages"):
+            found[_part(path.relative_to(root))] += _definitions(path)
+    one, other = found["calibration"], found["held_out"]
+    return {"calibration": _without(one, other), "held_out": _without(other, one)}
+
+
+def _without(definitions: list[str], others: list[str]) -> list[str]:
+    """The definitions that no other holds."""
+    shares = overlaps(others, {str(number): text for number, text in enumerate(definitions)})
+    held = {int(one.name) for one in shares if one.share > LIMIT_SHARE}
+    return [text for number, text in enumerate(definitions) if number not in held]
 
 
 def _part(path: Path) -> str:

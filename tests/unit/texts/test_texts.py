@@ -10,7 +10,7 @@ from codewatt.benchmarks.base import Task, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.nano.tasks import held_out_problems
 from codewatt.texts.base import open_source, read_documents
-from codewatt.texts.overlap import overlaps, refuse_overlap
+from codewatt.texts.overlap import overlaps, refuse_overlap, refuse_shared
 from codewatt.texts.sequences import PreparedText, token_sequences
 from codewatt.texts.stage import check_overlap, prepare_text
 from tests.support.models import save_tiny_tokenizer
@@ -133,6 +133,28 @@ def test_a_document_of_one_text_in_another_is_found():
     assert [(one.name, one.share) for one in found] == [("one", 1.0), ("none", 0.0)]
     with pytest.raises(CodewattError, match=r"holds 1 of 2 programs of 'other', e\.g\. one"):
         refuse_overlap("code", "other", found)
+
+
+@pytest.mark.parametrize("settings", [NANO, STDLIB], ids=lambda settings: settings["source"])
+def test_parts_hold_no_document_of_each_other(settings):
+    """As large as texts are in practice; the standard library's modules copy from each other."""
+    source = open_source(settings["source"])
+    large = {**settings, "samples": 256, "tokens": 512}
+    calibration, held_out = (
+        source.documents({**large, "part": part}) for part in ("calibration", "held_out")
+    )
+    assert min(len(calibration), len(held_out)) >= 256
+    refuse_shared("calib", calibration, "held", held_out)
+
+
+@pytest.mark.parametrize("whole", ["held", "calib"])
+def test_texts_of_which_one_holds_a_document_of_the_other_are_refused(whole):
+    documents = open_source("nano").documents(NANO)
+    texts = {"held": documents[:20], "calib": documents[20:]}
+    (part,) = set(texts) - {whole}
+    texts[whole] = [*texts[whole], "x = 1\n" * 99 + "\n".join(texts[part][:2])]
+    with pytest.raises(CodewattError, match=f"'{whole}' holds 2 of .* '{part}', .* document 1 "):
+        refuse_shared("calib", texts["calib"], "held", texts["held"])
 
 
 def test_a_prepared_text_without_documents_is_refused(tmp_path):
