@@ -1,4 +1,8 @@
-"""Loading a model and its tokenizer: dtype always explicit, nothing missing, nothing left over."""
+"""Loading a model and its tokenizer: dtype always explicit, nothing missing, nothing left over.
+
+Each model that is read as it was saved also answers once: files that lack a scale load without a
+word and give NaN.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +76,8 @@ def load_model(
     Raises:
         CodewattError: a file differs from its manifest, weights are packed for another device or in
             a way that is not read here, weights are missing, unexpected or of another shape
-            (transformers would fill them with random values and go on), or a quantised model's
-            answer is not finite.
+            (transformers would fill them with random values and go on), or the model's answer is
+            not finite.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -111,7 +115,7 @@ def load_model(
     model.eval()
     if packing is not None:
         model.config.quantization_config = said["quantization_config"]
-    if said.get("quantization_config"):
+    if quantisation is None:  # what is still to be saved stays as it was made: forward() repacks it
         check_answer(model, str(directory))
     return Loaded(model, tokenizer, device, dtype)
 
@@ -150,11 +154,28 @@ def check_answer(model: Any, name: str) -> None:
     ids = torch.arange(1, _PROBED_TOKENS + 1, device=model.device)[None]
     with torch.inference_mode():
         logits = model(input_ids=ids % model.config.vocab_size, use_cache=False).logits
-    if not bool(logits.isfinite().all()):
-        raise CodewattError(f"{name}: its logits are not finite; it was not loaded as it was saved")
+    check_finite(logits, name)
     if bool((logits == logits[..., :1]).all()):
         raise CodewattError(
             f"{name}: its logits are all the same; it was not loaded as it was saved"
+        )
+
+
+def check_finite(logits: Any, name: str) -> None:
+    """See that all logits are numbers.
+
+    Args:
+        logits: a tensor of any shape. name: of the model, for the message.
+
+    Raises:
+        CodewattError: some are NaN or infinite.
+    """
+    finite = logits.isfinite()
+    if not bool(finite.all()):
+        wrong = finite.numel() - int(finite.sum())
+        raise CodewattError(
+            f"{name}: {wrong} of {finite.numel()} logits are not finite; it was not loaded as it "
+            "was saved, or saved broken"
         )
 
 

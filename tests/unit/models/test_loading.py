@@ -63,6 +63,18 @@ def test_a_left_over_weight_is_refused(tiny_model, tmp_path):
         load_model(copy, dtype="float32", device="cpu")
 
 
+def test_a_model_that_does_not_answer_is_refused(tiny_model, tmp_path):
+    """E.g. packed weights of which a scale was not loaded: transformers says nothing."""
+    from safetensors.torch import load_file, save_file
+
+    copy = _copy(tiny_model("llama"), tmp_path)
+    tensors = load_file(copy / "model.safetensors")
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 5] = float("nan")
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CodewattError, match=r"copy: \d+ of \d+ logits are not finite"):
+        load_model(copy, dtype="float32", device="cpu")
+
+
 def test_files_are_checked_against_their_manifest(tiny_model, tmp_path):
     copy = _copy(tiny_model("llama"), tmp_path)
     files = describe_files(copy)
