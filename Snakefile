@@ -17,6 +17,7 @@ include: "workflow/rules/models.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/texts.smk"
 include: "workflow/rules/quantise.smk"
+include: "workflow/rules/recovery.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/energy.smk"
@@ -29,6 +30,7 @@ report: "workflow/report/workflow.rst"
 
 localrules:
     quantise_all,
+    recovery_all,
     generate_all,
     generate_aa,
     evaluate_all,
@@ -49,6 +51,11 @@ rule report:
 rule quantise_all:
     input:
         [paths.variant("manifest.json", variant.id) for variant in grid.variants],
+
+
+rule recovery_all:
+    input:
+        recoveries(),
 
 
 rule generate_all:

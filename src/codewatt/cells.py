@@ -225,6 +225,32 @@ class Grid:
             }
         )
 
+    def baseline_of(self, variant: Variant) -> Variant | None:
+        """The baseline of a variant's model; None where exclude takes it out."""
+        baseline = self.study.baseline
+        found = Variant(variant.model, baseline.prune, baseline.precision)
+        return found if found in self.variants else None
+
+    def recovery_slice(self, variant: Variant) -> str:
+        """What measure_recovery reads.
+
+        Raises:
+            CodewattError: the study has no recovery.
+        """
+        if self.study.recovery is None:
+            raise CodewattError(f"{self.where}: recovery: there is none in this study")
+        baseline, text = self.baseline_of(variant), self.study.recovery.text
+        return canonical_json(
+            {
+                "id": variant.id,
+                "variant": asdict(variant),
+                "baseline": None if baseline is None else baseline.id,
+                "text": {"id": text, **self.settings("text", text)},
+                "calibrations": self.calibrations(variant),
+                "device": self.study.device,
+            }
+        )
+
     def generate_slice(self, cell: Cell) -> str:
         """What generate reads."""
         energy = self.study.energy
@@ -343,7 +369,7 @@ class Paths:
         return self._path("texts", text, f"overlap.{benchmark}.json")
 
     def variant(self, name: str, variant: str = "{variant}") -> str:
-        """A variant's manifest.json, weights or timeline.parquet."""
+        """A variant's manifest.json, weights, timeline.parquet or recovery.json."""
         return self._path("variants", variant, name)
 
     def cell(self, name: str, cell: str = "{cell}") -> str:

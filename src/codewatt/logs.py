@@ -44,3 +44,16 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
         raise
     finally:
         to_file.close()
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """No log lines in here: bitsandbytes writes one at every 8-bit product.
+
+    What libraries have to say they said before, in a warm-up or at the first answer.
+    """
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

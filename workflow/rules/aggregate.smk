@@ -12,6 +12,8 @@ rule aggregate:
         variants=[
             paths.variant("manifest.json", variant.id) for variant in grid.variants
         ],
+        recovery=recoveries(),
+        overlaps=checked_recovery(),
     output:
         task_csv=paths.table("task.csv"),
         task=paths.table("task.parquet"),

@@ -90,6 +90,29 @@ def calibration_documents(variant):
     ]
 
 
+def text_source(text):
+    """The module that a text comes from."""
+    return f"codewatt.texts.{grid.settings('text', text)['source']}"
+
+
+def baseline_manifest(variant):
+    """What a variant is compared with, if the study has that for its model."""
+    baseline = grid.baseline_of(variant)
+    return [] if baseline is None else [paths.variant("manifest.json", baseline.id)]
+
+
+def recoveries():
+    """Every variant's recovery, if the study asks for it."""
+    wanted = grid.variants if study.recovery else ()
+    return [paths.variant("recovery.json", variant.id) for variant in wanted]
+
+
+def checked_recovery():
+    """Perplexity is taken on a text that holds no benchmark's task."""
+    wanted = grid.benchmark_ids if study.recovery else ()
+    return [paths.overlap(study.recovery.text, benchmark) for benchmark in wanted]
+
+
 def checked_overlaps(cell):
     """A cell is run only if its variant was calibrated on nothing that judges it."""
     return [

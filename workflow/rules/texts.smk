@@ -18,7 +18,7 @@ rule prepare_text:
         settings=lambda wildcards: grid.text_slice(wildcards.text),
         code=lambda wildcards: code(
             "prepare_text",
-            f"codewatt.texts.{grid.settings('text', wildcards.text)['source']}",
+            text_source(wildcards.text),
         ),
     script:
         "../scripts/prepare_text.py"

@@ -15,9 +15,12 @@ with rule_log(snakemake):
         }
         for index, cell in enumerate(settings["cells"])
     ]
+    recovery = list(snakemake.input.recovery) or [None] * len(settings["variants"])
     variants = [
-        {"variant": variant, "manifest": manifest}
-        for variant, manifest in zip(settings["variants"], snakemake.input.variants, strict=True)
+        {"variant": variant, "manifest": manifest, "recovery": recovered}
+        for variant, manifest, recovered in zip(
+            settings["variants"], snakemake.input.variants, recovery, strict=True
+        )
     ]
     out = dict(snakemake.output.items())
     aggregate(cells, variants, settings["baseline"], out, settings["boundary"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from codewatt.analysis.columns import IDLE, METRICS, PASS_AT, ROOFLINE, TESTS
 from codewatt.analysis.frontier import SETTING, energy_basis
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
+from codewatt.analysis.recovery import recovery_columns
 from codewatt.analysis.repetition import cell_shares
 from codewatt.analysis.roofline import machine_columns
 from codewatt.analysis.runs import brief, figures, id_columns, status_columns
@@ -103,6 +104,7 @@ def variant_row(record: VariantRecord, boundary: str) -> Json:
             key: manifest.get(key)
             for key in ("dtype", "layers", "parameters", "size_bytes", "meaningful_accuracy")
         },
+        **recovery_columns(record),
         "quantise_s": manifest.get("duration_s"),
         **{f"quantise_{name}_j": value for name, value in figures(joules, boundary).items()},
         **{f"quantise_{part}_energy_status": status.get(part) for part in PARTS},

@@ -225,6 +225,19 @@ CELL: Columns = {
     "parameters": INTEGER,
 }
 
+#: docs/compression.md defines these; empty if the study has no recovery.
+RECOVERY: Columns = {
+    "recovery_text": STRING,
+    "recovery_positions": INTEGER,
+    "logits_cosine_mean": REAL,
+    "logits_cosine_min": REAL,
+    "kl_nats_per_token": REAL,
+    "top1_agreement_share": REAL,
+    "perplexity": REAL,
+    "perplexity_change": REAL,
+    "recovery_note": STRING,
+}
+
 VARIANT: Columns = {
     **_VARIANT_IDS,
     "status": STRING,
@@ -237,6 +250,7 @@ VARIANT: Columns = {
     "size_bytes_change": REAL,
     "baseline_variant_id": STRING,
     "meaningful_accuracy": BOOLEAN,
+    **RECOVERY,
     "quantise_s": REAL,
     **{f"quantise_{part}_j": REAL for part in FIGURES},
     **{f"quantise_{part}_energy_status": STRING for part in PARTS},

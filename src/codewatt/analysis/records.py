@@ -26,6 +26,7 @@ TASK_COLUMNS = (
     "first_token_s", "end_s", "stop_reason",
 )  # fmt: skip
 EVALUATE_KEYS = ("verdicts",)
+RECOVERY_KEYS = ("status", "text", "baseline")
 ENERGY_KEYS = ("boundary", "components", "runs", "expectations", "valid")
 
 Json = dict[str, Any]
@@ -104,6 +105,7 @@ class VariantRecord:
     """One variant's manifest. identity: ids (VARIANT_KEYS, and "id"); reason: as for a cell.
 
     cost: what its making took (codewatt.energy.measure.cost_of), of its telemetry as it is.
+    recovery: of its recovery.json; None if the study has no recovery.
     """
 
     identity: Json
@@ -111,6 +113,8 @@ class VariantRecord:
     manifest: Json
     path: Path
     cost: Json
+    recovery: Json | None = None
+    recovery_path: Path | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -119,15 +123,24 @@ class VariantRecord:
 
     @classmethod
     def read(cls, entry: Json) -> "VariantRecord":
-        """Read one variant: {"variant": {"id", "model", "prune", "precision"}, "manifest": path}.
+        """Read one variant.
+
+        Args:
+            entry: {"variant": {"id", "model", "prune", "precision"}, "manifest": path} and,
+                optional, "recovery": path.
 
         Raises:
-            CodewattError: the manifest is missing, unreadable, or of another variant.
+            CodewattError: a file is missing, unreadable, or of another variant.
         """
         path = Path(entry["manifest"])
         identity = _pick(entry["variant"], ("id", *VARIANT_KEYS), "variant")
         manifest = _manifest(path, "variant", identity)
-        return cls(identity, _infeasible(manifest), manifest, path, cost_of(manifest))
+        recovery, recovery_path = None, None
+        if entry.get("recovery") is not None:
+            recovery_path = Path(entry["recovery"])
+            recovery = _manifest(recovery_path, "variant", identity, RECOVERY_KEYS)
+        cost = cost_of(manifest)
+        return cls(identity, _infeasible(manifest), manifest, path, cost, recovery, recovery_path)
 
 
 def variant_key(identity: Json) -> tuple[str, str, str]:

@@ -11,7 +11,13 @@ from codewatt.analysis.frontier import accuracy_column, comparable_groups
 from codewatt.analysis.headlines import energy_notice, sections
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import Row, to_rows
-from codewatt.analysis.views import boundary_view, cell_views, expectation_views, variant_view
+from codewatt.analysis.views import (
+    boundary_view,
+    cell_views,
+    expectation_views,
+    recovery_views,
+    variant_view,
+)
 from codewatt.analysis.words import boundary_words, setting_words
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
@@ -51,7 +57,7 @@ def write_summary(
     Raises:
         CodewattError: a figure is missing or neither PNG nor SVG.
     """
-    rows = to_rows(cell_table)
+    rows, variants = to_rows(cell_table), to_rows(variant_table)
     groups = _groups(rows, labels)
     views = [view for group in groups for view in group["rows"]]
     page = _template().render(
@@ -64,7 +70,8 @@ def write_summary(
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],
         warnings=[view for view in views if view["warnings"]],
-        variants=[variant_view(row, labels) for row in to_rows(variant_table)],
+        variants=[variant_view(row, labels) for row in variants],
+        recoveries=recovery_views(variants, labels),
         figures=[_figure(name, Path(path)) for name, path in figures.items()],
         provenance=list(_flat(provenance)),
     )

@@ -150,6 +150,27 @@ def variant_view(row: Row, labels: Labels) -> dict[str, Any]:
     }
 
 
+def recovery_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
+    """What each variant keeps of its baseline; nothing if the study asked for no recovery."""
+    return [
+        {
+            **{kind: label(labels, kind, row[kind]) for kind in ("model", "precision", "prune")},
+            "baseline": row["variant_id"] == row["baseline_variant_id"],
+            "text": row["recovery_text"],
+            "positions": _number(row["recovery_positions"], ",d"),
+            "cosine": _number(row["logits_cosine_mean"], ".5f"),
+            "least": _number(row["logits_cosine_min"], ".5f"),
+            "divergence": _number(row["kl_nats_per_token"], ".3g"),
+            "agreement": _number(row["top1_agreement_share"], ".1%"),
+            "perplexity": _number(row["perplexity"], ".4g"),
+            "change": _change(row["perplexity_change"]),
+            "note": row["recovery_note"],
+        }
+        for row in rows
+        if row["recovery_text"] is not None
+    ]
+
+
 def _number(value: Any, form: str) -> str | None:
     return None if value is None else format(value, form)
 

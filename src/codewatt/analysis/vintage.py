@@ -32,6 +32,7 @@ def check_vintages(cells: Sequence[CellRecord], variants: Sequence[VariantRecord
     """
     stages: dict[str, list[tuple[str, Path | None, Json | None]]] = {
         "quantise": [(v.identity["id"], v.path, v.manifest) for v in variants],
+        "measure_recovery": [(v.identity["id"], v.recovery_path, v.recovery) for v in variants],
         "generate": [(c.identity["id"], c.generate_path, c.generate) for c in cells],
         "evaluate": [(c.identity["id"], c.evaluate_path, c.evaluate) for c in cells],
         "energy": [(c.identity["id"], c.energy_path, c.energy) for c in cells],

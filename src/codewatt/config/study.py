@@ -124,6 +124,19 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _recovery_is_held_out(self) -> Self:
+        if self.recovery is None:
+            return self
+        for kind in ("prune", "precision"):
+            for entry in getattr(self, kind + "s"):
+                if calibration_of(entry) == self.recovery.text:
+                    raise ValueError(
+                        f"recovery.text: {kind} {entry.id!r} is calibrated on "
+                        f"{self.recovery.text!r}; allowed: a text that no variant has seen"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _engines_can_decode_so(self) -> Self:
         if "graph" in self.engines and self.decoding.strategy != "greedy":
             raise ValueError("engines: 'graph' decodes greedily only; strategy is 'sampled'")

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from codewatt.files import read_json, sha256_file
 from codewatt.generate.base import Decoding, Engine, InfeasibleError, Work, engine_named
 from codewatt.generate.records import Measured, write_completions, write_task_records
 from codewatt.generate.roofline import describe_roofline
+from codewatt.logs import quiet_libraries
 from codewatt.models.loading import resolve_device, used_gpus
 
 _LOG = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class _Run:
         """One measured pass over the benchmark."""
         self._seed(repeat)
         found: list[Measured] = []
-        with _quiet_libraries(), self.phases.window("repeat", repeat=repeat):
+        with quiet_libraries(), self.phases.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
                 batch = engine.complete(prompts, self.decoding)
                 self.phases.add("prefill", batch.start_s, batch.first_token_s, repeat, number)
@@ -220,19 +220,6 @@ def _prompt(task: Task, style: str) -> str:
     if style == "as_is":
         return task.prompt
     raise CodewattError(f"prompt style {style!r}: allowed: stripped, as_is")
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """No log lines inside a measured window: bitsandbytes writes one at every 8-bit product.
-
-    What libraries have to say they said in the warm-up.
-    """
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _nothing() -> None:

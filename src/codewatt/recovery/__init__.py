@@ -1,0 +1,1 @@
+"""How much of its baseline a variant keeps: logits, their distributions, perplexity."""

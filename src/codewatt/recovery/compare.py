@@ -1,0 +1,111 @@
+"""A model's perplexity, and how far its logits are from a baseline's, position by position.
+
+A position is a token that has a next one in its sequence; a sequence of T tokens has T - 1. With
+z and z' the logits (vocabulary) of baseline and variant at a position, p and p' their softmax, and
+x the token that comes next:
+
+- cosine: z·z' / (|z| |z'|);
+- Kullback-Leibler divergence of the variant from the baseline: Σ p log(p / p'), in nats;
+- top-1 agreement: whether z and z' are largest for the same token;
+- perplexity (Jelinek et al. 1977): exp of the mean of -log p(x) over all positions.
+
+All is computed in float64 of logits as the models gave them.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from codewatt.errors import CodewattError
+
+#: Shares of the positions whose cosine is at most what the record says.
+QUANTILES = (0.001, 0.01, 0.05, 0.5)
+_AT_ONCE = 2**23  # logits in float64: 67 MB, a few times over
+_GREATEST_NATS = math.log(1e300)
+
+
+class Perplexity:
+    """Of one model, over sequences that are added one after the other."""
+
+    def __init__(self) -> None:
+        self.positions = 0
+        self._nats = 0.0
+
+    def add(self, logits: Any, targets: Any) -> None:
+        """Add a sequence's logits (positions, vocabulary) and next tokens (positions)."""
+        for part in _parts(logits):
+            wide = logits[part].double()
+            chosen = wide.gather(-1, targets[part].unsqueeze(-1)).squeeze(-1)
+            self._nats += float((wide.logsumexp(-1) - chosen).sum())
+            self.positions += len(chosen)
+
+    def result(self) -> dict[str, Any]:
+        """nats_per_token and perplexity; the latter None if it is beyond a float's range."""
+        nats = self._nats / self.positions
+        return {
+            "nats_per_token": nats,
+            "perplexity": math.exp(nats) if nats < _GREATEST_NATS else None,
+        }
+
+
+class Comparison:
+    """Of a variant with its baseline, over sequences that are added one after the other."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._cosines: list[Any] = []
+        self._nats = 0.0
+        self._agreeing = 0
+        self.identical = True
+
+    def add(self, baseline: Any, logits: Any) -> None:
+        """Add a sequence's logits (positions, vocabulary) of both; the baseline's from the host.
+
+        Raises:
+            CodewattError: the vocabularies differ, or all logits of a position are 0.
+        """
+        if baseline.shape != logits.shape:
+            raise CodewattError(
+                f"variant {self._name!r}: logits of shape {tuple(logits.shape)}, its baseline's "
+                f"{tuple(baseline.shape)}; allowed: the same vocabulary"
+            )
+        for part in _parts(logits):
+            ours, theirs = logits[part].double(), baseline[part].to(logits.device).double()
+            self._add(theirs, ours)
+
+    def _add(self, theirs: Any, ours: Any) -> None:
+        squares = (theirs * theirs).sum(-1) * (ours * ours).sum(-1)
+        if not bool((squares > 0).all()):
+            raise CodewattError(
+                f"variant {self._name!r} or its baseline: all logits of a position are 0: it does "
+                "not answer"
+            )
+        self._cosines.append(((theirs * ours).sum(-1) / squares.sqrt()).clamp(-1, 1).cpu())
+        log_p, log_q = theirs.log_softmax(-1), ours.log_softmax(-1)
+        self._nats += float((log_p.exp() * (log_p - log_q)).sum(-1).clamp(min=0).sum())
+        self._agreeing += int((theirs.argmax(-1) == ours.argmax(-1)).sum())
+        self.identical = self.identical and bool((theirs == ours).all())
+
+    def result(self) -> dict[str, Any]:
+        """What docs/compression.md calls recovery, less perplexity."""
+        import torch
+
+        cosines = torch.cat(self._cosines).sort().values
+        count = len(cosines)
+        return {
+            "logits_cosine_mean": float(cosines.mean()),
+            "logits_cosine_min": float(cosines[0]),
+            "logits_cosine_quantiles": {
+                str(share): float(cosines[math.ceil(share * count) - 1]) for share in QUANTILES
+            },
+            "kl_nats_per_token": self._nats / count,
+            "top1_agreement_share": self._agreeing / count,
+            "identical": self.identical,
+        }
+
+
+def _parts(logits: Any) -> Iterator[slice]:
+    """Runs of positions that are few enough to be widened at once."""
+    positions, vocabulary = logits.shape
+    step = max(_AT_ONCE // vocabulary, 1)
+    return (slice(start, start + step) for start in range(0, positions, step))

@@ -1,0 +1,21 @@
+"""Compare a variant with the baseline of its model."""
+
+from pathlib import Path
+
+from codewatt.logs import rule_log
+from codewatt.recovery.stage import RecoveryFiles, measure_recovery
+from codewatt.results import finish, read_settings
+
+with rule_log(snakemake):
+    files = snakemake.input
+    found = measure_recovery(
+        read_settings(snakemake),
+        RecoveryFiles(
+            Path(files.variant),
+            next(map(Path, files.baseline), None),
+            Path(files.documents),
+            [Path(path) for path in files.calibration],
+        ),
+        snakemake.threads,
+    )
+    finish(snakemake, snakemake.output.recovery, found)
