@@ -1,5 +1,6 @@
 """A copy of the project in a directory of its own, in which Snakemake runs for real."""
 
+import copy
 import os
 import re
 import shutil
@@ -13,10 +14,11 @@ import yaml
 
 _COPIED = ("Snakefile", "config", "workflow", "src", "envs", "profiles", "requirements")
 _JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):")
-_WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>\S+)")
+_WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>[^\s,]+)")
 TARGETS = {
     "report",
     "quantise_all",
+    "recovery_all",
     "generate_all",
     "evaluate_all",
     "energy_all",
@@ -73,6 +75,13 @@ class Workbench:
             else:
                 shutil.copyfile(source, root / name)
         self.study_file = root / "study.yaml"
+
+    def copied(self, root: Path) -> "Workbench":
+        """The same with its results and all that Snakemake knows of them, elsewhere."""
+        other = copy.copy(self)
+        shutil.copytree(self.root, root)
+        other.root, other.study_file = root, root / self.study_file.name
+        return other
 
     def write_study(self, study: dict[str, Any]) -> None:
         """Make this the study that runs."""

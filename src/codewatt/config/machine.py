@@ -21,9 +21,9 @@ class Machine(Strict):
     gpu_gres: str | None = Field(
         None,
         pattern=r"^gpu(:[A-Za-z0-9_.]+)?:[0-9]+$",
-        description="Slurm's name for the GPU that quantise and generate ask for, gpu:MODEL:N.",
+        description="GPU of quantise, measure_recovery and generate, in Slurm's words: gpu:MODEL:N.",
     )
-    gpu_partition: str | None = Field(None, description="Slurm partition of those two stages.")
+    gpu_partition: str | None = Field(None, description="Slurm partition of those three.")
     cpu_partition: str | None = Field(None, description="Slurm partition of all others.")
     threads: PositiveInt | None = Field(
         None,

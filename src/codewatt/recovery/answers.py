@@ -1,35 +1,62 @@
 """A model's logits on the sequences of a text, and a bounded store for those of the baseline."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import Loaded, check_finite
+from codewatt.texts.sequences import PreparedText
 
 #: Host memory that a baseline's logits may take.
 LIMIT_BYTES = 8 * 2**30
 
 
-def check_lengths(sequences: list[list[int]], loaded: Loaded, text: str) -> None:
-    """See that a model can read the sequences.
+@dataclass(frozen=True)
+class Question:
+    """A sequence of tokens, of which those from index `first` on are to be predicted.
+
+    positions: how many they are; logits of each come from the token before it.
+    """
+
+    ids: list[int]
+    first: int
+
+    @property
+    def positions(self) -> int:
+        """Predicted tokens; none of a sequence that was cut before its first."""
+        return max(len(self.ids) - self.first, 0)
+
+
+def questions(text: PreparedText, loaded: Loaded, name: str) -> list[Question]:
+    """A text's sequences as a model's tokenizer makes them; those with nothing to predict left out.
 
     Args:
-        text: the text's id, for the message.
+        name: the text's id, for messages.
 
     Raises:
-        CodewattError: one is longer than its configuration's max_position_embeddings.
+        CodewattError: a sequence is longer than the model's max_position_embeddings, or nothing
+            is left to predict.
     """
-    longest = max(map(len, sequences))
+    pairs = zip(text.sequences(loaded.tokenizer), text.judged_from(loaded.tokenizer), strict=True)
+    found = [one for ids, first in pairs if (one := Question(ids, first)).positions]
+    if not found:
+        raise CodewattError(
+            f"text {name!r}: every sequence ends before the first token that is predicted; "
+            "allowed: more tokens"
+        )
+    longest = max(len(one.ids) for one in found)
     limit = getattr(loaded.model.config, "max_position_embeddings", None)
     if limit is not None and longest > limit:
         raise CodewattError(
-            f"text {text!r}: a sequence has {longest} tokens; allowed: the {limit} that the model "
+            f"text {name!r}: a sequence has {longest} tokens; allowed: the {limit} that the model "
             "can read"
         )
+    return found
 
 
-def answers(loaded: Loaded, sequences: list[list[int]], name: str) -> Iterator[tuple[Any, Any]]:
-    """(logits, next tokens) of each sequence: (positions, vocabulary) and (positions).
+def answers(loaded: Loaded, asked: list[Question], name: str) -> Iterator[tuple[Any, Any]]:
+    """(logits, tokens to predict) of each sequence: (positions, vocabulary) and (positions).
 
     Each sequence is read by itself, so that none is padded and attention is the same for every
     model. Logits are on the model's device, in the type in which it gave them.
@@ -42,20 +69,20 @@ def answers(loaded: Loaded, sequences: list[list[int]], name: str) -> Iterator[t
     """
     import torch
 
-    for ids in sequences:
-        row = torch.tensor([ids], device=loaded.device)
+    for one in asked:
+        row = torch.tensor([one.ids], device=loaded.device)
         with torch.no_grad():
-            logits = loaded.model(input_ids=row, use_cache=False).logits[0, :-1]
+            logits = loaded.model(input_ids=row, use_cache=False).logits[0, one.first - 1 : -1]
         check_finite(logits, name)
-        yield logits, row[0, 1:]
+        yield logits, row[0, one.first :]
 
 
 class KeptLogits:
     """Logits on the host, as the model gave them, in the order of the sequences."""
 
-    def __init__(self, sequences: list[list[int]], text: str, limit_bytes: int):
-        """Keep logits of these sequences of a text, in at most `limit_bytes`."""
-        self.positions = sum(len(ids) - 1 for ids in sequences)
+    def __init__(self, positions: int, text: str, limit_bytes: int) -> None:
+        """Keep logits of so many positions of a text, in at most `limit_bytes`."""
+        self.positions = positions
         self._text, self._limit_bytes = text, limit_bytes
         self._kept: list[Any] = []
 

@@ -1,8 +1,8 @@
 """A model's perplexity, and how far its logits are from a baseline's, position by position.
 
-A position is a token that has a next one in its sequence; a sequence of T tokens has T - 1. With
-z and z' the logits (vocabulary) of baseline and variant at a position, p and p' their softmax, and
-x the token that comes next:
+A position is a token that is predicted from those before it in its sequence: each but the first,
+and of nano's functions only those of the body, as nano models learn nothing else. With z and z' the
+logits (vocabulary) of baseline and variant for a position, p and p' their softmax, and x the token:
 
 - cosine: z·z' / (|z| |z'|);
 - Kullback-Leibler divergence of the variant from the baseline: Σ p log(p / p'), in nats;

@@ -11,7 +11,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.logs import quiet_libraries
 from codewatt.models.loading import Loaded, load_model, resolve_device
-from codewatt.recovery.answers import LIMIT_BYTES, KeptLogits, answers, check_lengths
+from codewatt.recovery.answers import LIMIT_BYTES, KeptLogits, Question, answers, questions
 from codewatt.recovery.compare import Comparison, Perplexity
 from codewatt.texts.base import read_documents
 from codewatt.texts.overlap import refuse_shared
@@ -96,20 +96,24 @@ class _Recovery:
         """The baseline answers first and is freed; itself it is compared with a second time."""
         if self.baseline is None:
             loaded = self._load(self.name, self.variant)
-            found = self._read(loaded, self._sequences(loaded), self.name, _forget)
+            found = self._read(loaded, self._questions(loaded), self.name, _forget)
             return {**found, "baseline_model": None, "comparison": None, "reason": NO_BASELINE}
         loaded = self._load(self.baseline_name, self.baseline)
-        sequences = self._sequences(loaded)
-        kept = KeptLogits(sequences, self.text_name, LIMIT_BYTES)
-        baseline = self._read(loaded, sequences, self.baseline_name, kept.add)
+        asked = self._questions(loaded)
+        kept = KeptLogits(sum(one.positions for one in asked), self.text_name, LIMIT_BYTES)
+        baseline = self._read(loaded, asked, self.baseline_name, kept.add)
         if self.name != self.baseline_name:
             del loaded
             _free(self.device)
             loaded = self._load(self.name, self.variant)
-            self._check_tokens(loaded, sequences)
+            if self._questions(loaded) != asked:
+                raise CodewattError(
+                    f"variant {self.name!r}: its tokenizer makes other tokens of text "
+                    f"{self.text_name!r} than that of {self.baseline_name!r}"
+                )
         comparison, theirs = Comparison(self.name), iter(kept)
         found = self._read(
-            loaded, sequences, self.name, lambda logits: comparison.add(next(theirs), logits)
+            loaded, asked, self.name, lambda logits: comparison.add(next(theirs), logits)
         )
         self._refuse_no_op(comparison)
         return {
@@ -129,34 +133,21 @@ class _Recovery:
             files=weights["files"],
         )
 
-    def _sequences(self, loaded: Loaded) -> list[list[int]]:
-        sequences = self.text.sequences(loaded.tokenizer)
-        check_lengths(sequences, loaded, self.text_name)
-        return sequences
-
-    def _check_tokens(self, loaded: Loaded, sequences: list[list[int]]) -> None:
-        if self.text.sequences(loaded.tokenizer) != sequences:
-            raise CodewattError(
-                f"variant {self.name!r}: its tokenizer makes other tokens of text "
-                f"{self.text_name!r} than that of {self.baseline_name!r}"
-            )
+    def _questions(self, loaded: Loaded) -> list[Question]:
+        return questions(self.text, loaded, self.text_name)
 
     def _read(
-        self,
-        loaded: Loaded,
-        sequences: list[list[int]],
-        name: str,
-        each: Callable[[Any], None],
+        self, loaded: Loaded, asked: list[Question], name: str, each: Callable[[Any], None]
     ) -> dict[str, Any]:
         """A model's perplexity on the sequences; `each` gets the logits of every sequence."""
         perplexity, logits_dtype = Perplexity(), None
         with quiet_libraries():
-            for logits, targets in answers(loaded, sequences, f"variant {name!r}"):
+            for logits, targets in answers(loaded, asked, f"variant {name!r}"):
                 each(logits)
                 perplexity.add(logits, targets)
                 logits_dtype = str(logits.dtype).removeprefix("torch.")
         return {
-            "sequences": len(sequences),
+            "sequences": len(asked),
             "positions": perplexity.positions,
             "model": {
                 "class": type(loaded.model).__name__,

@@ -27,6 +27,10 @@ class TextSource(ABC):
             CodewattError: there are too few.
         """
 
+    def context(self, document: str) -> str:
+        """How a document begins that a model is given and not judged on; of a joined text none."""
+        return ""
+
 
 def open_source(name: str) -> TextSource:
     """The source of that name: the module of that name in this package."""

@@ -8,6 +8,7 @@ from codewatt.texts.base import TextSource
 
 _PARTS = ("calibration", "held_out")
 _DRAWS_PER_DOCUMENT = 1000
+_DOCSTRING_END = '"""'
 # Training's own seeds are below 2**32, so its stream of functions is not this one.
 _FIRST_SEED = 2**32
 
@@ -29,6 +30,11 @@ class NanoFunctions(TextSource):
             if len(found) == wanted:
                 break
         return list(found)
+
+    def context(self, document: str) -> str:
+        """See `TextSource.context`: signature and docstring, which nano models never learn."""
+        prompt, quotes, _ = document.rpartition(_DOCSTRING_END)
+        return prompt + quotes
 
 
 def _part(family: str, key: str) -> str:

@@ -36,6 +36,18 @@ class PreparedText:
         """See `token_sequences`."""
         return token_sequences(self.documents, tokenizer, self.settings)
 
+    def judged_from(self, tokenizer: Any) -> list[int]:
+        """For each of `sequences` the index of the first token that a model is judged on.
+
+        At least 1, as nothing comes before a sequence's first token.
+        """
+        source = open_source(self.settings["source"])
+        if source.joined:
+            return [1] * self.settings["samples"]
+        given = [source.context(text) for text in self.documents[: self.settings["samples"]]]
+        encoded = tokenizer(given, add_special_tokens=False).input_ids
+        return [max(len(ids), 1) for ids in encoded]
+
     def describe(self) -> dict[str, Any]:
         """For manifests: the settings and what was read."""
         return {**self.settings, "documents": len(self.documents), "sha256": self.sha256}

@@ -7,8 +7,9 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.recovery import compare
-from codewatt.recovery.answers import KeptLogits, answers, check_lengths
+from codewatt.recovery.answers import KeptLogits, Question, answers, questions
 from codewatt.recovery.compare import Comparison, Perplexity
+from codewatt.texts.sequences import PreparedText
 
 LONG = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
 
@@ -79,7 +80,7 @@ def test_perplexity_equals_transformers_own_loss(tiny_model, architecture):
     loaded = load_model(tiny_model(architecture), dtype="float32", device="cpu")
     ids = loaded.tokenizer(LONG).input_ids
     perplexity = Perplexity()
-    for logits, targets in answers(loaded, [ids], "m"):
+    for logits, targets in answers(loaded, [Question(ids, 1)], "m"):
         perplexity.add(logits, targets)
     row = torch.tensor([ids])
     with torch.inference_mode():
@@ -94,9 +95,10 @@ def test_each_position_counts_once_whatever_its_sequence(tiny_model):
     loaded = load_model(tiny_model("llama"), dtype="float32", device="cpu")
     ids = loaded.tokenizer(LONG).input_ids
     nats = []
-    for part in (ids[:3], ids[3:], None):
+    few_ids, many_ids = Question(ids[:3], 1), Question(ids[3:], 1)
+    for asked in ([few_ids], [many_ids], [few_ids, many_ids]):
         perplexity = Perplexity()
-        for logits, targets in answers(loaded, [ids[:3], ids[3:]] if part is None else [part], ""):
+        for logits, targets in answers(loaded, asked, "m"):
             perplexity.add(logits, targets)
         nats.append((perplexity.positions, perplexity.result()["nats_per_token"]))
     (few, first), (many, second), (all_, together) = nats
@@ -113,17 +115,39 @@ def test_a_perplexity_beyond_a_floats_range_is_absent():
 
 
 def test_logits_that_would_take_too_much_memory_are_refused():
-    kept = KeptLogits([[1] * 8, [1] * 5], "held", limit_bytes=11 * 11 * 4)
+    kept = KeptLogits(11, "held", limit_bytes=11 * 11 * 4)
     kept.add(_logits(0))
     kept.add(_logits(1, 4))
     assert [len(logits) for logits in kept] == [7, 4]
-    small = KeptLogits([[1] * 8, [1] * 5], "held", limit_bytes=11 * 11 * 4 - 1)
+    small = KeptLogits(11, "held", limit_bytes=11 * 11 * 4 - 1)
     with pytest.raises(CodewattError, match=r"text 'held': 11 positions x 11 logits take .* GB"):
         small.add(_logits(0))
 
 
+def _text(*documents: str, source: str = "file", **settings) -> PreparedText:
+    values = {"source": source, "samples": 1, "tokens": 30, "seed": 0, **settings}
+    return PreparedText(list(documents), values, "")
+
+
 def test_sequences_that_a_model_cannot_read_are_refused(tiny_model):
     loaded = load_model(tiny_model("starcoder2"), dtype="float32", device="cpu")
-    check_lengths([[1] * 256], loaded, "held")
+    long = LONG * 20
+    assert [len(one.ids) for one in questions(_text(long, tokens=256), loaded, "held")] == [256]
     with pytest.raises(CodewattError, match=r"text 'held': .* 257 tokens; allowed: the 256"):
-        check_lengths([[1] * 2, [1] * 257], loaded, "held")
+        questions(_text(long, tokens=257), loaded, "held")
+
+
+def test_what_is_predicted_is_each_token_but_the_first_or_a_nano_functions_body(tiny_model):
+    loaded = load_model(tiny_model("llama"), dtype="float32", device="cpu")
+    (whole,) = questions(_text(LONG), loaded, "held")
+    assert (whole.first, whole.positions) == (1, 29)
+    prompt, body = 'def f(a):\n    """Add 1 to a."""', "\n    return a + 1"
+    (function,) = questions(_text(prompt + body, source="nano", tokens=99), loaded, "held")
+    assert loaded.tokenizer.decode(function.ids[function.first :]) == body
+    asked = [Question(function.ids, 1), function]
+    (every, _), (last, targets) = answers(loaded, asked, "m")
+    assert len(last) == len(targets) == function.positions
+    assert every[-len(last) :].equal(last)
+    cut = len(loaded.tokenizer(prompt).input_ids)
+    with pytest.raises(CodewattError, match="ends before the first token that is predicted"):
+        questions(_text(prompt + body, source="nano", tokens=cut), loaded, "held")

@@ -56,6 +56,18 @@ def test_sequences_of_single_documents_keep_them_apart(tmp_path):
     assert found == [ids[:16] for ids in each]
 
 
+def test_nano_functions_are_judged_on_their_bodies(tmp_path):
+    tokenizer = save_tiny_tokenizer(tmp_path)
+    prepared = PreparedText(open_source("nano").documents(NANO), {**NANO, "tokens": 512}, "")
+    for ids, first in zip(
+        prepared.sequences(tokenizer), prepared.judged_from(tokenizer), strict=True
+    ):
+        assert tokenizer.decode(ids[:first]).endswith('"""')
+        assert tokenizer.decode(ids[first:]).startswith("\n    ")
+    joined = PreparedText(["x = 1"], {**STDLIB, "samples": 3}, "")
+    assert joined.judged_from(tokenizer) == [1, 1, 1]
+
+
 def test_too_little_text_is_refused(tmp_path):
     with pytest.raises(CodewattError, match="sequences of 512 tokens in it, 4 are asked for"):
         token_sequences(["x = 1"], save_tiny_tokenizer(tmp_path), {**STDLIB, "tokens": 512})
