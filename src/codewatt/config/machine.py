@@ -21,7 +21,7 @@ class Machine(Strict):
     gpu_gres: str | None = Field(
         None,
         pattern=r"^gpu(:[A-Za-z0-9_.]+)?:[0-9]+$",
-        description="GPU of quantise, measure_recovery and generate, in Slurm's words: gpu:MODEL:N.",
+        description="Slurm's name for a GPU (quantise, measure_recovery, generate): gpu:MODEL:N.",
     )
     gpu_partition: str | None = Field(None, description="Slurm partition of those three.")
     cpu_partition: str | None = Field(None, description="Slurm partition of all others.")

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from codewatt.cells import Grid, Variant
-from codewatt.config import study as study_module
 from codewatt.config.load import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
@@ -76,13 +75,17 @@ def test_a_study_without_recovery_has_no_slice():
         grid.recovery_slice(grid.variants[0])
 
 
-def test_a_text_that_a_variant_is_calibrated_on_is_refused(monkeypatch):
-    texts = [{"id": name, "source": "nano"} for name in ("held", "calib")]
-
-    def calibration_of(entry):
-        return "calib" if entry.id == "nf4" else None
-
-    monkeypatch.setattr(study_module, "calibration_of", calibration_of)
-    assert _study(texts=texts).recovery.text == "held"
-    with pytest.raises(CodewattError, match=r"recovery.text: precision 'nf4' is calibrated on 'ca"):
-        _study(texts=texts, recovery={"text": "calib"})
+def test_a_text_that_a_variant_is_calibrated_on_is_refused():
+    calibrated = {
+        "texts": [{"id": name, "source": "nano"} for name in ("held", "calib")],
+        "precisions": [
+            {"id": "fp32", "method": "none", "dtype": "float32"},
+            {"id": "gptq4", "method": "gptq", "bits": 4, **FP32, "calibration": "calib"},
+        ],
+    }
+    grid = Grid(_study(**calibrated))
+    assert json.loads(grid.recovery_slice(grid.variant("b--full--gptq4")))["calibrations"] == [
+        "calib"
+    ]
+    with pytest.raises(CodewattError, match=r"recovery.text: precision 'gptq4' is calibrated on"):
+        _study(**calibrated, recovery={"text": "calib"})
