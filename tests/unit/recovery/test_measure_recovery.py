@@ -17,6 +17,7 @@ from codewatt.recovery import stage
 from codewatt.recovery.stage import RecoveryFiles, measure_recovery
 from codewatt.texts.base import read_documents
 from codewatt.texts.stage import prepare_text
+from tests.support.packed import PACKINGS, save_packed
 
 HELD = {"source": "nano", "part": "held_out", "samples": 6, "tokens": 128, "seed": 0}
 FOUR_BIT = {"quant_type": "nf4", "compute_dtype": "float32", "double_quantisation": False}
@@ -123,6 +124,20 @@ def test_a_quantised_variant_is_close_but_not_equal(bench, tmp_path, name):
     ours, theirs = found["model"], found["baseline_model"]
     assert ours["perplexity"] != theirs["perplexity"]
     assert ours["perplexity"] == pytest.approx(theirs["perplexity"], rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["gptq4", "awq"])
+def test_a_packed_variant_is_read_as_its_cells_read_it(bench, tmp_path, kind):
+    """It keeps as much as the same model with the weights that the packed ones stand for."""
+    pytest.importorskip("gptqmodel")
+    meant = save_packed(bench.source, tmp_path / "q", PACKINGS[kind])
+    packed = bench.measure(bench.variant(kind, tmp_path / "q", method=PACKINGS[kind].method))
+    plain = bench.measure(bench.variant("plain", meant))
+    assert packed["comparison"]["identical"] is False
+    assert packed["model"]["perplexity"] == pytest.approx(plain["model"]["perplexity"], rel=1e-3)
+    for figure in ("logits_cosine_mean", "kl_nats_per_token"):
+        wanted = pytest.approx(plain["comparison"][figure], rel=0.02)
+        assert packed["comparison"][figure] == wanted
 
 
 def test_a_pruned_variant_is_further_away(bench, tmp_path):
