@@ -13,7 +13,7 @@ import yaml
 
 _COPIED = ("Snakefile", "config", "workflow", "src", "envs", "profiles", "requirements")
 _JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):")
-_WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>\S+)")
+_WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>[^\s,]+)")  # the first
 TARGETS = {
     "report",
     "quantise_all",
