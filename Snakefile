@@ -42,6 +42,7 @@ rule report:
     default_target: True
     input:
         rules.plot.output,
+        layer_figure("png", "pdf"),
         rules.aggregate.output,
         rules.summarise.output,
 
@@ -80,3 +81,4 @@ rule aggregate_all:
 rule plot_all:
     input:
         rules.plot.output,
+        layer_figure("png", "pdf"),
