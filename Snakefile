@@ -44,6 +44,7 @@ rule report:
     default_target: True
     input:
         rules.plot.output,
+        layer_figure("png", "pdf"),
         rules.aggregate.output,
         rules.summarise.output,
 
@@ -87,3 +88,4 @@ rule aggregate_all:
 rule plot_all:
     input:
         rules.plot.output,
+        layer_figure("png", "pdf"),

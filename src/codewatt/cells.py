@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.config.base import Entry
-from codewatt.config.compression import calibration_of
+from codewatt.config.compression import calibration_of, lines_of
 from codewatt.config.study import AXES, Study, matches
 from codewatt.errors import CodewattError
 from codewatt.files import canonical_json
@@ -197,6 +197,30 @@ class Grid:
         named = [text for variant in self.variants for text in self.calibrations(variant)]
         return tuple(dict.fromkeys([*named, *recovery]))
 
+    def scoring(self, variant: Variant) -> tuple[str, str, str] | None:
+        """(model, method, text) of the layer scores that a variant is pruned by, if it is."""
+        text = calibration_of(self._entry("prune", variant.prune))
+        method = self.method("prune", variant.prune)
+        return None if text is None else (variant.model, method, text)
+
+    @cached_property
+    def scorings(self) -> tuple[tuple[str, str, str], ...]:
+        """The (model, method, text) of all layer scores that some variant needs, in order."""
+        needed = [one for variant in self.variants if (one := self.scoring(variant)) is not None]
+        return tuple(dict.fromkeys(needed))
+
+    def score_slice(self, model_id: str, method: str, text_id: str) -> str:
+        """What scoring a model's layers reads: no depth, as the scores are those of all."""
+        return canonical_json(
+            {
+                "model": model_id,
+                "method": method,
+                "text": {"id": text_id, **self.settings("text", text_id)},
+                "device": self.study.device,
+                "energy": self._sampling(),
+            }
+        )
+
     def text_slice(self, text_id: str) -> str:
         """What preparing a text reads."""
         return canonical_json(self.settings("text", text_id))
@@ -301,8 +325,9 @@ class Grid:
         """What figures and the summary read beside the tables."""
         labels = {
             kind: {entry.id: entry.label or entry.id for entry in getattr(self.study, kind + "s")}
-            for kind in ("model", "prune", "precision", "benchmark")
+            for kind in ("model", "prune", "precision", "benchmark", "text")
         }
+        labels["prune_line"] = lines_of(self.study.prunes)
         return canonical_json({"title": self.study.title, "labels": labels})
 
     def _sampling(self) -> dict[str, Any]:
@@ -327,14 +352,16 @@ class Grid:
         return {
             "model": one_of["model"],
             "benchmark": one_of["benchmark"],
-            "text": _any(self.study.values("text")) if self.study.texts else "(?!)",
+            "text": _any(self.study.values("text")),
+            "method": _any(sorted({method for _, method, _ in self.scorings})),
             "variant": variant,
             "cell": _JOIN.join((variant, *asked)) + f"(?:{_JOIN}{_AGAIN})?",
         }
 
 
 def _any(values: Iterable[Any]) -> str:
-    return "(?:" + "|".join(re.escape(str(value)) for value in values) + ")"
+    """A regular expression that matches one of the values; of none, nothing."""
+    return "(?:" + ("|".join(re.escape(str(value)) for value in values) or "(?!)") + ")"
 
 
 @dataclass(frozen=True)
@@ -355,6 +382,12 @@ class Paths:
     def model_weights(self, model: str = "{model}") -> str:
         """A model's weights, where the study makes or fetches them."""
         return self._path("models", model, "weights")
+
+    def layer_scores(
+        self, model: str = "{model}", method: str = "{method}", text: str = "{text}"
+    ) -> str:
+        """The scores of a model's layers by a prune method on a text."""
+        return self._path("models", model, f"layers.{method}.{text}.json")
 
     def benchmark(self, name: str, benchmark: str = "{benchmark}") -> str:
         """A benchmark's tasks.jsonl.gz, expected.json.gz or manifest.json."""

@@ -113,6 +113,12 @@ def checked_recovery():
     return [paths.overlap(study.recovery.text, benchmark) for benchmark in wanted]
 
 
+def layer_scores(variant):
+    """The scores by which a variant is pruned, if it is."""
+    scoring = grid.scoring(variant)
+    return [] if scoring is None else [paths.layer_scores(*scoring)]
+
+
 def checked_overlaps(cell):
     """A cell is run only if its variant was calibrated on nothing that judges it."""
     return [
@@ -134,8 +140,13 @@ FIGURES = {
 }
 
 
-def figure(name, extension):
-    """A figure's path; the PNG is what the report shows."""
+def layer_figure(*kinds):
+    """The figure of layer scores, png or pdf, if a method of the study scores layers."""
+    return [rules.plot_layers.output[kind] for kind in kinds if grid.scorings]
+
+
+def figure(name, extension, shown=None):
+    """A figure's path; the PNG is what the report shows, under FIGURES' or the given words."""
     path = paths.figure(f"{name}.{extension}")
     if extension != "png":
         return path
@@ -143,5 +154,5 @@ def figure(name, extension):
         path,
         caption=f"../report/{name}.rst",
         category="Figures",
-        labels={"figure": FIGURES[name]},
+        labels={"figure": shown or FIGURES[name]},
     )

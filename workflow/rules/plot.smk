@@ -21,12 +21,32 @@ rule plot:
         "../scripts/plot.py"
 
 
+rule plot_layers:
+    input:
+        scores=[paths.layer_scores(*scoring) for scoring in grid.scorings],
+    output:
+        png=figure("layer_scores", "png", "scores of layers"),
+        pdf=figure("layer_scores", "pdf"),
+    log:
+        paths.log("plot_layers"),
+    conda:
+        "../../envs/codewatt.yaml"
+    threads: 1
+    resources:
+        **on_cpu_node(),
+    params:
+        settings=grid.labels_slice(),
+        code=code("plot_layers"),
+    script:
+        "../scripts/plot_layers.py"
+
+
 rule summarise:
     input:
         cells=paths.table("cell.parquet"),
         variants=paths.table("variant.parquet"),
         expectations=paths.table("expectation.parquet"),
-        figures=rules.plot.output.png,
+        figures=rules.plot.output.png + layer_figure("png"),
         template="src/codewatt/analysis/templates/summary.html.j2",
     output:
         summary=report(

@@ -1,10 +1,38 @@
-# A model becomes a variant: pruned first, then quantised.
+# A model's layers are scored, once; it becomes a variant: pruned first, then quantised.
+
+
+rule score_layers:
+    input:
+        model=paths.model(),
+        text=paths.text("documents.jsonl.gz"),
+    output:
+        scores=paths.layer_scores(),
+    log:
+        paths.log("score_layers", "{model}.{method}.{text}"),
+    conda:
+        "../../envs/codewatt.yaml"
+    threads: measured_threads()
+    resources:
+        **on_gpu_node(),
+    params:
+        settings=lambda wildcards: grid.score_slice(
+            wildcards.model, wildcards.method, wildcards.text
+        ),
+        timeline=paths.layer_scores().removesuffix(".json") + ".parquet",
+        code=lambda wildcards: code(
+            "score_layers",
+            f"codewatt.prune.{wildcards.method}",
+            f"codewatt.texts.{grid.settings('text', wildcards.text)['source']}",
+        ),
+    script:
+        "../scripts/score_layers.py"
 
 
 rule quantise:
     input:
         model=lambda wildcards: paths.model(grid.variant(wildcards.variant).model),
         texts=lambda wildcards: calibration_documents(grid.variant(wildcards.variant)),
+        scores=lambda wildcards: layer_scores(grid.variant(wildcards.variant)),
     output:
         manifest=paths.variant("manifest.json"),
     log:

@@ -7,11 +7,12 @@ from codewatt.quantise.stage import quantise_variant
 from codewatt.results import finish, read_settings
 
 with rule_log(snakemake):
-    settings, params = read_settings(snakemake), snakemake.params
+    inputs, params = snakemake.input, snakemake.params
     manifest = quantise_variant(
-        settings,
-        Path(snakemake.input.model),
-        [Path(path) for path in snakemake.input.texts],
+        read_settings(snakemake),
+        Path(inputs.model),
+        [Path(path) for path in inputs.texts],
+        Path(inputs.scores[0]) if inputs.scores else None,
         Path(params.weights),
         Path(params.timeline),
     )

@@ -27,6 +27,7 @@ _CAPTIONS = {
     "energy_by_precision": "Energy of a run by precision, stacked by component.",
     "prune_depth": "pass@1 and energy of a run against the number of pruned layers.",
     "repetition": "What completions repeat of themselves, against the number of pruned layers.",
+    "layer_scores": "What prune methods found about each layer.",
     "frontier": "Energy of a run against pass@1, with the efficient frontier.",
     "prompts": "pass@1 by prompt style.",
 }

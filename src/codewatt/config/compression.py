@@ -1,6 +1,6 @@
 """Precisions and prune settings: the two halves of a variant."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -132,17 +132,92 @@ class Unpruned(Entry):
 
     method: Literal["none"]
 
+    always_kept: ClassVar[int] = 0
+
     @property
     def layers(self) -> int:
         """Layers removed."""
         return 0
 
 
-class PruneLast(Entry):
+class _Pruned(Entry):
+    """Decoder layers removed.
+
+    Attributes:
+        always_kept: how many layers the method leaves at least.
+        line: what figures call the method.
+    """
+
+    layers: PositiveInt = Field(description="How many are removed.")
+
+    always_kept: ClassVar[int] = 1
+    line: ClassVar[str]
+
+
+class PruneLast(_Pruned):
     """The last decoder layers removed (de Reus et al. 2024)."""
 
     method: Literal["last"]
-    layers: PositiveInt = Field(description="How many are removed.")
+
+    line: ClassVar[str] = "last layers"
 
 
-Prune = Annotated[Unpruned | PruneLast, Field(discriminator="method")]
+class PruneKeepLast(_Pruned):
+    """The layers before the last one removed (Gromov et al. 2024, section 4.4)."""
+
+    method: Literal["keep_last"]
+
+    line: ClassVar[str] = "layers before the last"
+
+
+class _Scored(_Pruned):
+    """Layers chosen by scores, which are computed once a model for all depths."""
+
+    calibration: str = Field(description="The text that layers are scored on.")
+
+
+class PruneBlockInfluence(_Scored):
+    """The layers that change their input's direction least (ShortGPT, Men et al. 2024)."""
+
+    method: Literal["block_influence"]
+
+    line: ClassVar[str] = "block influence"
+
+
+class PruneAngular(_Scored):
+    """The block of layers over which the hidden state turns least (Gromov et al. 2024)."""
+
+    method: Literal["angular_distance"]
+
+    line: ClassVar[str] = "angular distance"
+
+
+class PruneSleb(_Scored):
+    """Greedily the layer without which perplexity is least (SLEB, Song et al. 2024)."""
+
+    method: Literal["sleb"]
+
+    always_kept: ClassVar[int] = 2  # the first and the last
+    line: ClassVar[str] = "SLEB"
+
+
+Prune = Annotated[
+    Unpruned | PruneLast | PruneKeepLast | PruneBlockInfluence | PruneAngular | PruneSleb,
+    Field(discriminator="method"),
+]
+
+
+def lines_of(prunes: list[Prune]) -> dict[str, str]:
+    """Prune id -> the line of a figure it belongs to: its method, and its text if several.
+
+    There is none of what removes nothing.
+    """
+    texts: dict[str, set[str | None]] = {}
+    for prune in prunes:
+        texts.setdefault(prune.method, set()).add(calibration_of(prune))
+    return {
+        prune.id: prune.line
+        + (f" on {calibration_of(prune)}" if len(texts[prune.method]) > 1 else "")
+        for prune in prunes
+        if not isinstance(prune, Unpruned)
+    }

@@ -24,7 +24,17 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             models.TokenizerFromPath,
         ),
     ),
-    ("prunes", (compression.Unpruned, compression.PruneLast)),
+    (
+        "prunes",
+        (
+            compression.Unpruned,
+            compression.PruneLast,
+            compression.PruneKeepLast,
+            compression.PruneBlockInfluence,
+            compression.PruneAngular,
+            compression.PruneSleb,
+        ),
+    ),
     (
         "precisions",
         (

@@ -1,5 +1,6 @@
 """The study file: the axes of the grid, and all that is the same over it."""
 
+import itertools
 from collections import Counter
 from typing import Any, Literal, Self
 
@@ -151,15 +152,16 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _prunes_leave_a_layer(self) -> Self:
-        for model in self.models:
-            for prune in self.prunes:
-                kept = None if model.layers is None else model.layers - prune.layers
-                if kept is not None and kept < 1 and not self._excluded_pair(model.id, prune.id):
-                    raise ValueError(
-                        f"prune {prune.id!r} removes {prune.layers} layers, model {model.id!r} has "
-                        f"{model.layers}: at most {model.layers - 1 if model.layers else 0}, "
-                        f"or exclude the pair"
-                    )
+        for model, prune in itertools.product(self.models, self.prunes):
+            if model.layers is None or self._excluded_pair(model.id, prune.id):
+                continue
+            most = max(model.layers - prune.always_kept, 0)
+            if prune.layers > most:
+                raise ValueError(
+                    f"prune {prune.id!r} removes {prune.layers} layers, model {model.id!r} has "
+                    f"{model.layers}: at most {most} by method {prune.method!r}, or exclude the "
+                    f"pair"
+                )
         return self
 
     def _excluded_pair(self, model: str, prune: str) -> bool:

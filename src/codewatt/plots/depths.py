@@ -1,6 +1,7 @@
-"""Figures against the number of pruned layers: what they show, and how they draw a model's line."""
+"""Figures against the number of pruned layers: what they show, and what their lines are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -8,35 +9,81 @@ import pandas as pd
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.plots import style
-from codewatt.plots.slices import Facet, Slice, baseline_value, cut, pick
+from codewatt.plots.slices import Facet, Slice, baseline_value, cut, ordered, pick
 
-#: Models stand this far apart (layers), so that their whiskers do not cover each other.
+#: Lines stand this far apart (layers), so that their whiskers do not cover each other.
 _DODGE = 0.05
 
 
-def cut_depths(cell_table: pd.DataFrame, labels: Labels, prompt: str) -> Slice:
-    """The cells of the baseline's precision and of one prompt style, split by setting."""
+@dataclass(frozen=True)
+class Lines:
+    """One line a model; where layers are chosen in several ways, one line a way.
+
+    names: ids of models, or ways of pruning, in order. A line's place among them is its colour, so
+    that it has the same one in every panel and figure.
+    """
+
+    names: tuple[str, ...]
+    labels: Labels
+    by_method: bool
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], labels: Labels) -> "Lines":
+        """The lines of all cells of a figure."""
+        methods = [_method(row, labels) for row in rows if row["prune_layers"]]
+        known = dict.fromkeys(labels.get("prune_line", {}).values())
+        names = tuple(name for name in known if name in methods)
+        if len(names) > 1:
+            return cls(names, labels, by_method=True)
+        return cls(tuple(ordered(labels, "model", rows)), labels, by_method=False)
+
+    def of_rows(self, rows: Iterable[Row]) -> list[tuple[int, list[Row]]]:
+        """(place, rows by depth) of each line that has rows; all methods' start unpruned."""
+        by_depth = sorted(rows, key=lambda row: row["prune_layers"])
+        found = []
+        for place, name in enumerate(self.names):
+            line = [row for row in by_depth if self._belongs(row, name)]
+            if line:
+                found.append((place, line))
+        return found
+
+    def depths(self, line: Sequence[Row], place: int) -> list[float]:
+        """Where the rows of a line stand: their depths, set apart by line."""
+        shift = (place - (len(self.names) - 1) / 2) * _DODGE
+        return [row["prune_layers"] + shift for row in line]
+
+    def handles(self, rows: Sequence[Row]) -> list[Any]:
+        """A legend entry for each line that has one of the rows."""
+        kind = "prune_line" if self.by_method else "model"  # the former's names are labels
+        return [
+            style.marker_handle(
+                label(self.labels, kind, self.names[place]), **style.model_look(place)
+            )
+            for place, _ in self.of_rows(rows)
+        ]
+
+    def _belongs(self, row: Row, name: str) -> bool:
+        if not self.by_method:
+            return bool(row["model"] == name)
+        return not row["prune_layers"] or _method(row, self.labels) == name
+
+
+def cut_depths(cell_table: pd.DataFrame, labels: Labels, prompt: str) -> tuple[Slice, Lines]:
+    """The cells of the baseline's precision and of one prompt style, split by setting.
+
+    Where a line is not a model, they are split by model as well.
+    """
     only = {
         "precision": baseline_value(cell_table, "precision"),
         "prompt": pick(cell_table, "prompt", prompt),
     }
-    return cut(cell_table, labels, only)
-
-
-def lines(rows: Sequence[Row], models: Sequence[str]) -> list[tuple[int, list[Row]]]:
-    """Each model's rows by depth, with the model's position."""
-    found = []
-    for position, model in enumerate(models):
-        line = sorted((r for r in rows if r["model"] == model), key=lambda r: r["prune_layers"])
-        if line:
-            found.append((position, line))
-    return found
-
-
-def places(rows: Sequence[Row], position: int, models: int) -> list[float]:
-    """Where the rows of the model at a position stand: their depths, set apart by model."""
-    shift = (position - (models - 1) / 2) * _DODGE
-    return [row["prune_layers"] + shift for row in rows]
+    shown = cut(cell_table, labels, only)
+    rows = [row for facet in shown.facets for row in facet.rows]
+    lines = Lines.of(rows, labels)
+    if lines.by_method:
+        split = tuple(one for facet in shown.facets for one in _by_model(facet, labels))
+        shown = replace(shown, facets=split)
+    return shown, lines
 
 
 def frame(axes: Any, facet: Facet) -> None:
@@ -48,9 +95,14 @@ def frame(axes: Any, facet: Facet) -> None:
     axes.grid(axis="y")
 
 
-def model_handles(models: Sequence[str], labels: Labels) -> list[Any]:
-    """A legend entry for each model."""
-    return [
-        style.marker_handle(label(labels, "model", model), **style.model_look(position))
-        for position, model in enumerate(models)
-    ]
+def _by_model(facet: Facet, labels: Labels) -> list[Facet]:
+    found = []
+    for model in ordered(labels, "model", facet.rows):
+        title = ", ".join(part for part in (label(labels, "model", model), facet.title) if part)
+        found.append(Facet(title, tuple(row for row in facet.rows if row["model"] == model)))
+    return found
+
+
+def _method(row: Row, labels: Labels) -> str | None:
+    """How a cell's layers were chosen, None where the study does not say."""
+    return labels.get("prune_line", {}).get(row["prune"])

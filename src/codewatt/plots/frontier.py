@@ -164,6 +164,9 @@ def _name(row: Row, labels: Labels, several_models: bool) -> str:
     words.append(label(labels, "precision", row["precision"]))
     if row["prune_layers"]:
         words.append(f"-{row['prune_layers']} layer{'s' if row['prune_layers'] > 1 else ''}")
+        ways = labels.get("prune_line", {})
+        if len(set(ways.values())) > 1:
+            words.append(f"({ways[row['prune']]})")
     return " ".join(words)
 
 

@@ -1,4 +1,4 @@
-"""pass@1 and energy against the number of pruned layers, one line a model."""
+"""pass@1 and energy against the number of pruned layers, one line a model or prune method."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,6 @@ from codewatt.plots.slices import (
     accuracy_words,
     energy_words,
     modelled,
-    ordered,
     repeats_words,
     spread,
     validity_words,
@@ -36,20 +35,20 @@ def plot(
 ) -> list[Path]:
     """Draw pass@1 (left) and energy of a run (right) against pruned layers.
 
-    A line of panels a setting. Shown: the baseline's precision and one prompt style. Whiskers:
-    95 % Wilson interval over tasks; 95 % t-interval of the mean over runs.
+    A line of panels a setting, or a setting and model where layers are chosen in several ways.
+    Shown: the baseline's precision and one prompt style. Whiskers: 95 % Wilson interval over tasks;
+    95 % t-interval of the mean over runs.
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
-    shown = depths.cut_depths(cell_table, labels, prompt)
+    shown, lines = depths.cut_depths(cell_table, labels, prompt)
     with style.style():
-        return style.save(_draw(shown, labels), out_stem)
+        return style.save(_draw(shown, lines, labels), out_stem)
 
 
-def _draw(shown: Slice, labels: Labels) -> Any:
+def _draw(shown: Slice, lines: depths.Lines, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
-    models = ordered(labels, "model", rows)
-    lines = max(len(shown.facets), 1)
+    count = max(len(shown.facets), 1)
     sentences = [
         shown.sentence,
         energy_words(rows),
@@ -59,31 +58,31 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         without_accuracy(rows, labels),
         shown.omitted,
     ]
-    handles = _legend(rows, models, labels)
-    figure = style.new_figure(style.TWO_COLUMNS, _ROW_INCHES * lines, sentences, handles)
-    grid = figure.subplots(lines, 2, squeeze=False)
+    handles = _legend(rows, lines)
+    figure = style.new_figure(style.TWO_COLUMNS, _ROW_INCHES * count, sentences, handles)
+    grid = figure.subplots(count, 2, squeeze=False)
     if not shown.facets:
         for axes in grid.flat:
             style.say(axes, "no cells")
     for pair, facet in zip(grid, shown.facets, strict=False):
-        _accuracy_panel(pair[0], facet, models)
-        _energy_panel(pair[1], facet, models)
+        _accuracy_panel(pair[0], facet, lines)
+        _energy_panel(pair[1], facet, lines)
         for axes in pair:
             axes.set_title(facet.title)
             depths.frame(axes, facet)
     return figure
 
 
-def _accuracy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
+def _accuracy_panel(axes: Any, facet: Facet, lines: depths.Lines) -> None:
     accuracy = accuracy_column(facet.rows)
     rows = [row for row in facet.rows if row[accuracy] is not None]
     if not rows:
         style.say(axes, "no pass@1")
         return
-    for position, line in depths.lines(rows, models):
+    for position, line in lines.of_rows(rows):
         ends = [accuracy_spread(row, accuracy) for row in line]
         axes.errorbar(
-            depths.places(line, position, len(models)),
+            lines.depths(line, position),
             [row[accuracy] for row in line],
             yerr=list(zip(*ends, strict=True)),
             capsize=2,
@@ -94,23 +93,23 @@ def _accuracy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
     axes.set_ylabel(accuracy_words(accuracy))
 
 
-def _energy_panel(axes: Any, facet: Facet, models: Sequence[str]) -> None:
+def _energy_panel(axes: Any, facet: Facet, lines: depths.Lines) -> None:
     rows = [row for row in facet.rows if row["energy_j_mean"] is not None]
     if not rows:
         style.say(axes, "no energy data")
         return
     tops = [max(row["energy_j_mean"], row["energy_j_ci95_high"] or 0.0) for row in rows]
     divisor, unit = style.energy_scale(max(tops))
-    for position, line in depths.lines(rows, models):
+    for position, line in lines.of_rows(rows):
         look = style.model_look(position)
         valid = [row for row in line if row["valid"]]
         axes.plot(
-            depths.places(valid, position, len(models)),
+            lines.depths(valid, position),
             [row["energy_j_mean"] / divisor for row in valid],
             color=look["color"],
         )
         for row in line:
-            _energy_point(axes, row, depths.places([row], position, len(models))[0], divisor, look)
+            _energy_point(axes, row, lines.depths([row], position)[0], divisor, look)
     axes.set_ylim(0, max(tops) / divisor * 1.08)
     axes.set_ylabel(f"energy per run ({unit})")
 
@@ -130,8 +129,8 @@ def _energy_point(axes: Any, row: Row, depth: float, divisor: float, look: dict[
     )
 
 
-def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[Any]:
-    handles = depths.model_handles(models, labels)
+def _legend(rows: Sequence[Row], lines: depths.Lines) -> list[Any]:
+    handles = lines.handles(rows)
     if any(modelled(row) for row in rows):
         handles.append(style.open_marker())
     if any(row["valid"] is False and row["energy_j_mean"] is not None for row in rows):

@@ -1,4 +1,4 @@
-"""What completions repeat of themselves, against the number of pruned layers, one line a model."""
+"""What completions repeat of themselves, against the number of pruned layers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from codewatt.analysis.columns import REPETITION
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import Row
 from codewatt.plots import depths, style
-from codewatt.plots.slices import Facet, Slice, ordered, without_accuracy
+from codewatt.plots.slices import Facet, Slice, without_accuracy
 
 _ROW_INCHES = 2.1
 _NAMES = {
@@ -36,15 +36,14 @@ def plot(
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
-    shown = depths.cut_depths(cell_table, labels, prompt)
+    shown, lines = depths.cut_depths(cell_table, labels, prompt)
     with style.style():
-        return style.save(_draw(shown, labels), out_stem)
+        return style.save(_draw(shown, lines, labels), out_stem)
 
 
-def _draw(shown: Slice, labels: Labels) -> Any:
+def _draw(shown: Slice, lines: depths.Lines, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
     known = _known(rows)
-    models = ordered(labels, "model", rows)
     pruned = any(row["prune_layers"] for row in rows)
     sentences = [
         shown.sentence,
@@ -55,11 +54,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         shown.omitted,
     ]
     height = _ROW_INCHES * len(shown.facets) if known else style.EMPTY_PANEL
-    present = {row["model"] for row in known}
-    # Of all models, so that one has its colour in every figure.
-    handles = depths.model_handles(models, labels)
-    handles = [h for h, model in zip(handles, models, strict=True) if model in present]
-    figure = style.new_figure(style.TWO_COLUMNS, height, sentences, handles)
+    figure = style.new_figure(style.TWO_COLUMNS, height, sentences, lines.handles(known))
     if not known:
         style.say(figure.subplots(), "no completions to look at" if rows else "no cells")
         return figure
@@ -68,7 +63,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         # One title over the line: that of a setting is wider than a panel.
         panels[0].set_title(facet.title)
         for axes, name in zip(panels, REPETITION, strict=True):
-            _panel(axes, facet, name, models)
+            _panel(axes, facet, name, lines)
     return figure
 
 
@@ -78,14 +73,14 @@ def _known(rows: Sequence[Row]) -> list[Row]:
     return [row for row in found if row["accuracy_note"] is None]
 
 
-def _panel(axes: Any, facet: Facet, name: str, models: Sequence[str]) -> None:
+def _panel(axes: Any, facet: Facet, name: str, lines: depths.Lines) -> None:
     present = [row for row in _known(facet.rows) if row[name] is not None]
     if not present:
         style.say(axes, f"{_NAMES[name]}:\nnot known")
         return
-    for position, line in depths.lines(present, models):
+    for position, line in lines.of_rows(present):
         axes.errorbar(
-            depths.places(line, position, len(models)),
+            lines.depths(line, position),
             [row[name] for row in line],
             yerr=list(zip(*(_spread(row, name) for row in line), strict=True)),
             capsize=2,

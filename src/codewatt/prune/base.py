@@ -8,15 +8,36 @@ from codewatt.errors import CodewattError
 
 
 class Pruner(ABC):
-    """A method by which decoder layers are chosen for removal."""
+    """A method by which decoder layers are chosen for removal; settings["layers"] is how many."""
 
     @abstractmethod
-    def kept(self, layers: int, settings: dict[str, Any]) -> list[int]:
+    def kept(
+        self, layers: int, settings: dict[str, Any], scores: dict[str, Any] | None = None
+    ) -> list[int]:
         """Indices (from 0, ascending) of the layers that stay, out of `layers`.
 
+        Args:
+            settings: a study's prune without id and label.
+            scores: of the model's layers, for a method that reads them (codewatt.prune.scored).
+
         Raises:
-            CodewattError: no layer would stay.
+            CodewattError: there are not so many layers to remove.
         """
+
+
+def refuse_depth(settings: dict[str, Any], layers: int, most: int) -> None:
+    """Refuse to remove more layers than a method can.
+
+    Raises:
+        CodewattError: settings["layers"] is not from 1 to `most`.
+    """
+    wanted = settings["layers"]
+    if not 0 < wanted <= most:
+        allowed = f"1 to {most}" if most > 0 else "none"
+        raise CodewattError(
+            f"prune {settings['method']} {wanted}: the model has {layers} layers; "
+            f"allowed: {allowed}"
+        )
 
 
 def open_pruner(method: str) -> Pruner:

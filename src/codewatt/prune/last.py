@@ -2,21 +2,18 @@
 
 from typing import Any
 
-from codewatt.errors import CodewattError
-from codewatt.prune.base import Pruner
+from codewatt.prune.base import Pruner, refuse_depth
 
 
 class LastLayers(Pruner):
     """Keeps layers 0 ... L-n-1 of L; the final norm and the head stay."""
 
-    def kept(self, layers: int, settings: dict[str, Any]) -> list[int]:
-        """See `Pruner.kept`; settings["layers"] is n."""
-        removed = settings["layers"]
-        if not 0 < removed < layers:
-            raise CodewattError(
-                f"prune last {removed}: the model has {layers} layers; allowed: 1 to {layers - 1}"
-            )
-        return list(range(layers - removed))
+    def kept(
+        self, layers: int, settings: dict[str, Any], scores: dict[str, Any] | None = None
+    ) -> list[int]:
+        """See `Pruner.kept`."""
+        refuse_depth(settings, layers, most=layers - 1)
+        return list(range(layers - settings["layers"]))
 
 
 PRUNER = LastLayers()

@@ -16,7 +16,8 @@ from codewatt.files import read_json, write_json
 from codewatt.models.weights import INDEX, safetensors_files, tensor_headers
 
 _LAYER = re.compile(r"^(?P<head>(?:.*\.)?(?:layers|h)\.)(?P<index>\d+)(?P<tail>\..+)$")
-_PER_LAYER_KEYS = ("layer_types", "mlp_layer_types", "layers_block_type")
+_PER_LAYER_KEYS = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers")
+_FIRST_LAYERS_KEYS = ("max_window_layers", "first_k_dense_replace")  # how many are of one kind
 
 
 def remove_layers(source: str | Path, target: str | Path, kept: list[int]) -> None:
@@ -89,6 +90,7 @@ def _cut(config: dict[str, Any], kept: list[int]) -> dict[str, Any]:
     for key in _PER_LAYER_KEYS:
         if isinstance(config.get(key), list):
             cut[key] = [config[key][index] for index in kept]
-    if isinstance(config.get("max_window_layers"), int):
-        cut["max_window_layers"] = sum(index < config["max_window_layers"] for index in kept)
+    for key in _FIRST_LAYERS_KEYS:
+        if isinstance(config.get(key), int):
+            cut[key] = sum(index < config[key] for index in kept)
     return cut

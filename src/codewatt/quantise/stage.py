@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from codewatt.energy.making import describe_making
 from codewatt.energy.sampler import Sampler
-from codewatt.files import check_files, describe_files, read_json
+from codewatt.errors import CodewattError
+from codewatt.files import check_files, describe_files, read_json, sha256_file
 from codewatt.models.loading import resolve_device, used_gpus
 from codewatt.models.packed import METHODS
 from codewatt.models.weights import describe_weights
@@ -25,6 +27,7 @@ def quantise_variant(
     settings: dict[str, Any],
     model_manifest: Path,
     text_paths: list[Path],
+    scores_path: Path | None,
     weights: Path,
     timeline: Path,
 ) -> dict[str, Any]:
@@ -34,6 +37,7 @@ def quantise_variant(
         settings: the study's slice: variant, prune, precision, texts, device, energy.
         model_manifest: of the model that is compressed.
         text_paths: the documents of each of settings["texts"].
+        scores_path: what `score_layers` wrote, if layers are chosen by scores.
         weights: a directory of the variant's own; wiped first.
         timeline: where the telemetry is written (parquet), if anything is made.
 
@@ -52,6 +56,7 @@ def quantise_variant(
         text["id"]: PreparedText.read(path, text)
         for text, path in zip(settings["texts"], text_paths, strict=True)
     }
+    kept = _kept_layers(source, prune, scores_path)
     shutil.rmtree(weights, ignore_errors=True)
     timeline.unlink(missing_ok=True)
     described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
@@ -67,22 +72,34 @@ def quantise_variant(
             sampler.use_gpus([] if device == "cpu" else used_gpus(device))
             start_s = time.monotonic()
             calibration = texts.get(precision.get("calibration"))
-            counts = _compress(quantiser, source, weights, prune, precision, device, calibration)
+            counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
             end_s = time.monotonic()
-        described = {"counts": counts, "cost": _cost(start_s, end_s, timeline, sampler)}
+        cost = describe_making("quantise", start_s, end_s, timeline, sampler)
+        described = {"counts": counts, "cost": cost}
     manifest = _manifest(settings, model, weights if made else source, made, device, **described)
-    return {**manifest, "texts": [text.describe() for text in texts.values()]}
-
-
-def _cost(start_s: float, end_s: float, timeline: Path, sampler: Sampler) -> dict[str, Any]:
-    """When it ran and what was recorded; joules are computed from it by another stage's code."""
     return {
-        "windows": [{"phase": "quantise", "start_s": start_s, "end_s": end_s}],
-        "duration_s": end_s - start_s,
-        "timeline": str(timeline),
-        "meters": sampler.meters,
-        "sampler": sampler.summary,
+        **manifest,
+        "texts": [text.describe() for text in texts.values()],
+        "kept_layers": kept,
+        "scores": scores_path and {"path": str(scores_path), "sha256": sha256_file(scores_path)},
     }
+
+
+def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) -> list[int] | None:
+    """The layers that stay, None if all do.
+
+    Raises:
+        CodewattError: there are too few layers, or the scores are another model's.
+    """
+    if prune["method"] == "none":
+        return None
+    layers = read_json(source / "config.json")["num_hidden_layers"]
+    scores = read_json(scores_path) if scores_path else None
+    if scores is not None and scores["layers"] != layers:
+        raise CodewattError(f"{scores_path}: of {scores['layers']} layers, the model has {layers}")
+    kept = open_pruner(prune["method"]).kept(layers, prune, scores)
+    _LOG.info("kept layers %s of %d", kept, layers)
+    return kept
 
 
 def _manifest(
@@ -129,21 +146,18 @@ def _compress(
     quantiser: Quantiser,
     source: Path,
     weights: Path,
-    prune: dict[str, Any],
+    kept: list[int] | None,
     precision: dict[str, Any],
     device: str,
     calibration: PreparedText | None,
 ) -> dict[str, Any] | None:
-    """Prune, then quantise into `weights`. Returns the quantiser's counts."""
+    """Keep these layers, then quantise into `weights`. Returns the quantiser's counts."""
     weights.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".making.") as scratch:
         pruned = source
-        if prune["method"] != "none":
-            layers = read_json(source / "config.json")["num_hidden_layers"]
-            kept = open_pruner(prune["method"]).kept(layers, prune)
+        if kept is not None:
             pruned = Path(scratch) / "pruned"
             remove_layers(source, pruned, kept)
-            _LOG.info("kept layers %s of %d", kept, layers)
         quantised = Path(scratch) / "quantised"
         counts = quantiser.quantise(pruned, quantised, precision, device, calibration)
         (quantised if quantised.exists() else pruned).rename(weights)

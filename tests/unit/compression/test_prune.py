@@ -67,11 +67,35 @@ def test_shards_keep_an_index_that_matches(tiny_model, tmp_path):
     assert load_model(tmp_path / "pruned", dtype="float32", device="cpu").model is not None
 
 
-def test_more_layers_than_there_are():
-    with pytest.raises(
-        CodewattError, match="prune last 4: the model has 4 layers; allowed: 1 to 3"
-    ):
-        open_pruner("last").kept(4, {"layers": 4})
+@pytest.mark.parametrize(("layers", "kept"), [(1, [0, 1, 3]), (2, [0, 3]), (3, [3])])
+def test_the_last_layer_is_kept(layers, kept):
+    assert open_pruner("keep_last").kept(4, {"method": "keep_last", "layers": layers}) == kept
+
+
+def test_first_layers_of_another_kind_are_counted_anew(tiny_model, tmp_path):
+    """In DeepSeek-V2 the first layer has no experts: without it, none is so."""
+    remove_layers(tiny_model("deepseek_v2"), tmp_path / "pruned", [1, 3])
+    config = load_model(tmp_path / "pruned", dtype="float32", device="cpu").model.config
+    assert config.first_k_dense_replace == 0
+
+
+@pytest.mark.parametrize("method", ["last", "keep_last"])
+def test_more_layers_than_there_are(method):
+    message = f"prune {method} 4: the model has 4 layers; allowed: 1 to 3"
+    with pytest.raises(CodewattError, match=message):
+        open_pruner(method).kept(4, {"method": method, "layers": 4})
+    with pytest.raises(CodewattError, match="the model has 1 layers; allowed: none"):
+        open_pruner(method).kept(1, {"method": method, "layers": 1})
+
+
+def test_more_layers_than_were_scored():
+    scores = {"removed": {"1": [2], "2": [2, 1]}}
+    settings = {"method": "sleb", "layers": 2}
+    assert open_pruner("sleb").kept(4, settings, scores) == [0, 3]
+    with pytest.raises(CodewattError, match="sleb 3: the model has 4 layers; allowed: 1 to 2"):
+        open_pruner("sleb").kept(4, {**settings, "layers": 3}, scores)
+    with pytest.raises(CodewattError, match="prune sleb: its layers were not scored"):
+        open_pruner("sleb").kept(4, settings)
 
 
 def test_weights_that_do_not_match_their_configuration(tiny_model, tmp_path):

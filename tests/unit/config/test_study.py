@@ -27,6 +27,7 @@ GOOD = {
         },
     ],
     "benchmarks": [{"id": "nano", "kind": "nano"}],
+    "texts": [{"id": "t", "source": "nano"}],
     "token_limits": [48],
     "baseline": {"precision": "fp32", "prune": "full"},
 }
@@ -80,7 +81,32 @@ BAD = {
     "too deep": (
         ("prunes", 1, "layers"),
         4,
-        "prune 'last1' removes 4 layers, model 'm' has 4: at most 3",
+        "prune 'last1' removes 4 layers, model 'm' has 4: at most 3 by method 'last', or exclude",
+    ),
+    "too deep before the last": (
+        ("prunes", 1),
+        {"id": "p", "method": "keep_last", "layers": 4},
+        "prune 'p' removes 4 layers, model 'm' has 4: at most 3 by method 'keep_last'",
+    ),
+    "too deep for SLEB": (
+        ("prunes", 1),
+        {"id": "p", "method": "sleb", "layers": 3, "calibration": "t"},
+        "prune 'p' removes 3 layers, model 'm' has 4: at most 2 by method 'sleb'",
+    ),
+    "scores on no text": (
+        ("prunes", 1),
+        {"id": "p", "method": "block_influence", "layers": 1, "calibration": "x"},
+        "prune 'p': calibration: 'x' is not a text of this study: t",
+    ),
+    "scores without a text": (
+        ("prunes", 1),
+        {"id": "p", "method": "angular_distance", "layers": 1},
+        "prunes[1].calibration: required, but absent",
+    ),
+    "unknown prune method": (
+        ("prunes", 1, "method"),
+        "first",
+        "prunes[1].method: 'first' is not allowed; allowed: none, last, keep_last, block_influence",
     ),
     "impossible combination": (
         ("precisions", 1, "outlier_threshold"),

@@ -1,6 +1,7 @@
 """The grid is the product less the exclusions; a stage's slice holds what it reads and no more."""
 
 import itertools
+import json
 import re
 
 import pytest
@@ -118,11 +119,64 @@ def test_a_change_reaches_the_slices_of_the_stages_that_read_it(changes, stages)
     assert {key if isinstance(key, str) else key[0] for key in differing} == stages
 
 
+SCORED = {"method": "block_influence", "calibration": "t"}
+PRUNES = [
+    {"id": "full", "method": "none"},
+    {"id": "last1", "method": "last", "layers": 1},
+    {"id": "bi1", **SCORED, "layers": 1},
+    {"id": "bi2", **SCORED, "layers": 2},
+    {"id": "bi1-u", **SCORED, "calibration": "u", "layers": 1},
+]
+TEXTS = [{"id": "t", "source": "nano"}, {"id": "u", "source": "stdlib"}]
+
+
+def test_layers_are_scored_once_a_model_method_and_text():
+    grid = Grid(_study(prunes=PRUNES, texts=TEXTS))
+    method = SCORED["method"]
+    assert grid.scorings == tuple((m, method, text) for m in ("a", "a-b") for text in ("t", "u"))
+    by_prune = {v.prune: v for v in grid.variants if (v.model, v.precision) == ("a", "nf4")}
+    assert grid.scoring(by_prune["last1"]) is None
+    assert grid.scoring(by_prune["bi1"]) == grid.scoring(by_prune["bi2"]) == ("a", method, "t")
+    assert grid.calibrations(by_prune["bi2"]) == ("t",), "so that no benchmark's task is in it"
+    assert grid.text_ids == ("t", "u")
+    constraint = grid.wildcard_constraints()["method"]
+    assert re.fullmatch(constraint, method)
+    assert not re.fullmatch(constraint, "sleb")
+    assert not re.fullmatch(Grid(_study()).wildcard_constraints()["method"], "")
+
+
+def test_what_scoring_reads_does_not_change_with_the_depth():
+    deeper = [{**prune, "layers": 3} if prune["id"] == "bi2" else prune for prune in PRUNES]
+    before, after = (Grid(_study(prunes=prunes, texts=TEXTS)) for prunes in (PRUNES, deeper))
+    for scoring in before.scorings:
+        assert before.score_slice(*scoring) == after.score_slice(*scoring)
+    texts = [{**TEXTS[0], "seed": 1}, TEXTS[1]]
+    other = Grid(_study(prunes=PRUNES, texts=texts))
+    assert {text for _, _, text in before.scorings if _differs(before, other, text)} == {"t"}
+
+
+def _differs(before, after, text):
+    scoring = ("a", SCORED["method"], text)
+    return before.score_slice(*scoring) != after.score_slice(*scoring)
+
+
+def test_figures_have_a_line_a_prune_method_and_text():
+    lines = json.loads(Grid(_study(prunes=PRUNES, texts=TEXTS)).labels_slice())["labels"]
+    assert lines["prune_line"] == {
+        "last1": "last layers",
+        "bi1": "block influence on t",
+        "bi2": "block influence on t",
+        "bi1-u": "block influence on u",
+    }
+    assert lines["text"] == {"t": "t", "u": "u"}
+
+
 def test_paths_come_from_ids_alone():
     study = _study()
     paths = Paths.of("results", study)
     assert paths.cell("energy.json") == "results/small/cells/{cell}/energy.json"
     assert paths.cell("energy.json", "x") == "results/small/cells/x/energy.json"
+    assert paths.layer_scores("a", text="t") == "results/small/models/a/layers.{method}.t.json"
     assert paths.log("plot") == "results/small/logs/plot/study.log"
 
 

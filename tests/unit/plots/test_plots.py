@@ -217,6 +217,46 @@ def test_labels_of_repetition_do_not_cover_each_other(
         assert not any(box.overlaps(other) for other in boxes[:number])
 
 
+def test_ways_of_pruning_are_lines_of_a_panel_a_model(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    def edit(rows: list[dict[str, Any]]) -> None:
+        other = [dict(row) for row in rows if row["prune_layers"]]
+        for row in other:
+            row |= {"prune": f"sleb{row['prune_layers']}", "pass_at_1_plus": 0.5}
+            row["cell_id"] = row["cell_id"].replace("--last", "--sleb")
+        rows += other
+
+    ways = {"last1": "last layers", "last2": "last layers", "sleb1": "SLEB", "sleb2": "SLEB"}
+    labels = {**labels, "prune_line": ways}
+    table = cell_table(edit, precisions=("bf16",))
+    for module in (prune_depth, repetition):
+        module.plot(table, labels, Path("x"))
+    titles = [axes.get_title(loc="left") for axes in drawn[0].axes]
+    assert titles == [name for name in labels["model"].values() for _ in range(2)]
+    accuracy = drawn[0].axes[0]
+    whole = table[(table["model"] == "m0") & (table["prune"] == "none")]["pass_at_1_plus"].item()
+    lines = [container.lines[0] for container in accuracy.containers]
+    assert [list(line.get_ydata()[1:]) for line in lines][1] == [0.5, 0.5]
+    assert [line.get_ydata()[0] for line in lines] == [whole, whole]
+    assert len({line.get_color() for line in lines}) == 2
+    for figure in drawn:
+        legend = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert legend[:2] == ["last layers", "SLEB"]
+    frontier.plot(table, labels, Path("x"))
+    assert any("layers (SLEB)" in text for text in texts(drawn[2]))
+
+
+def test_one_way_of_pruning_is_a_line_a_model(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    labels = {**labels, "prune_line": {"last1": "last layers", "last2": "last layers"}}
+    prune_depth.plot(cell_table(precisions=("bf16",)), labels, Path("x"))
+    assert len(drawn[0].axes) == 2
+    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert legend[:2] == list(labels["model"].values())
+
+
 def test_random_weights_have_no_pass_at_1_and_the_figure_says_why(
     cell_table: Build, labels: Any, drawn: list[Figure]
 ) -> None:

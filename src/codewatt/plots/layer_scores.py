@@ -1,0 +1,165 @@
+"""What prune methods found about a model's layers, a panel a model and method."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from codewatt.analysis.labels import Labels, label
+from codewatt.plots import style
+
+_ACROSS = 3
+_PANEL_INCHES = 2.05
+_COLOURS = "cividis"
+Scores = Mapping[str, Any]
+
+
+def plot(scores: Sequence[Scores], labels: Labels, out_stem: Path) -> list[Path]:
+    """Draw each of the score files of a study.
+
+    Block influence is a bar a layer. Angular distance and SLEB are a line a depth: the colour is
+    what removing a block, or one more layer, costs by the method's own measure, and the ring is
+    what it chose.
+
+    Args:
+        scores: what `score_layers` wrote, one for each model, method and text.
+        labels: kind -> id -> label, of models and texts.
+        out_stem: the figure's path without its suffix.
+
+    Returns:
+        The paths of the PNG and the PDF.
+    """
+    with style.style():
+        return style.save(_draw(scores, labels), out_stem)
+
+
+def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
+    models = list(dict.fromkeys(found["model"] for found in scores))
+    texts = list(dict.fromkeys(found["text"]["id"] for found in scores))
+    lines = [
+        own[start : start + _ACROSS]
+        for model in models
+        for own in ([found for found in scores if found["model"] == model],)
+        for start in range(0, len(own), _ACROSS)
+    ]
+    across = max((len(line) for line in lines), default=1)
+    ringed = any(found["method"] in _RINGED for found in scores)
+    sentences = [
+        "Scores of decoder layers, counted from 0; what scores lowest is removed first",
+        f"Scored on {', '.join(label(labels, 'text', text) for text in texts)}" if texts else None,
+    ]
+    figure = style.new_figure(
+        style.COLUMN if across == 1 else style.TWO_COLUMNS,
+        _PANEL_INCHES * max(len(lines), 1),
+        sentences,
+        [style.ring_marker("removed at that depth")] if ringed else [],
+    )
+    grid = figure.subplots(max(len(lines), 1), across, squeeze=False)
+    for axes_line, line in zip(grid, lines or [[]], strict=True):
+        for axes, found in zip(axes_line, line, strict=False):
+            _panel(axes, found, labels, len(texts) > 1)
+        for axes in axes_line[len(line) :]:
+            axes.set_axis_off()
+    if not scores:
+        style.say(grid[0][0], "no scores")
+    return figure
+
+
+def _panel(axes: Any, found: Scores, labels: Labels, name_text: bool) -> None:
+    name, paint = _PAINTERS[found["method"]]
+    of_text = f" on {label(labels, 'text', found['text']['id'])}" if name_text else ""
+    axes.set_title(f"{label(labels, 'model', found['model'])}\n{name}{of_text}")
+    paint(axes, found)
+    count = found["layers"]
+    axes.set_xlim(-0.6, count - 0.4)
+    axes.set_xticks(range(0, count, ceil(count / 12)))
+
+
+def _block_influence(axes: Any, found: Scores) -> None:
+    axes.bar(range(found["layers"]), found["block_influence"], color=style.COLOURS[0], width=0.7)
+    axes.set_xlabel("layer")
+    axes.set_ylabel("block influence")
+    axes.grid(axis="y")
+
+
+def _angular_distance(axes: Any, found: Scores) -> None:
+    count = found["layers"]
+    rows = [
+        [found["distance"][layer][n - 1] if layer + n <= count else None for layer in range(count)]
+        for n in range(1, count)
+    ]
+    chosen = {int(n): min(layers) for n, layers in found["removed"].items()}
+    _depths(axes, rows, chosen, "angular distance", logarithmic=False)
+    axes.set_xlabel("first layer of the block")
+
+
+def _sleb(axes: Any, found: Scores) -> None:
+    rows = [
+        [step["perplexity"].get(str(layer)) for layer in range(found["layers"])]
+        for step in found["steps"]
+    ]
+    chosen = {n: step["removed"] for n, step in enumerate(found["steps"], start=1)}
+    _depths(axes, rows, chosen, f"perplexity (whole: {found['perplexity']:.3g})", logarithmic=True)
+    axes.set_xlabel("layer removed next")
+
+
+def _depths(
+    axes: Any,
+    rows: Sequence[Sequence[float | None]],
+    chosen: Mapping[int, int],
+    what: str,
+    *,
+    logarithmic: bool,
+) -> None:
+    """A line a depth, from 1 at the bottom; rings at the layers chosen.
+
+    Args:
+        rows: of each depth the score of each layer, None where there is none.
+        chosen: depth -> layer.
+    """
+    import numpy as np
+    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.patheffects import Normal, withStroke
+
+    if not rows:
+        style.say(axes, "no layer can be removed")
+        return
+    values = np.array(rows, dtype=float)
+    low, high = np.nanmin(values), np.nanmax(values)
+    scale = (LogNorm if logarithmic else Normalize)(low, high if high > low else low * 1.01 + 1e-9)
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        cmap=_COLOURS,
+        norm=scale,
+        aspect="auto",
+        origin="lower",
+        extent=(-0.5, len(rows[0]) - 0.5, 0.5, len(rows) + 0.5),
+    )
+    axes.plot(
+        list(chosen.values()),
+        list(chosen),
+        linestyle="none",
+        marker="o",
+        markersize=min(6.0, 60 / len(rows)),
+        markerfacecolor="none",
+        markeredgecolor="white",
+        markeredgewidth=1.0,
+        path_effects=[withStroke(linewidth=2.4, foreground=style.INK), Normal()],
+    )
+    axes.set_yticks(range(1, len(rows) + 1, ceil(len(rows) / 10)))
+    axes.set_ylabel("layers removed")
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, aspect=18)
+    middle = (low * high) ** 0.5 if logarithmic else (low + high) / 2
+    bar.set_ticks([low, middle, high], labels=[f"{value:.3g}" for value in (low, middle, high)])
+    bar.minorticks_off()
+    bar.set_label(what, fontsize=7)
+    bar.outline.set_visible(False)
+
+
+#: Method -> its name, and what draws it.
+_PAINTERS: dict[str, tuple[str, Callable[[Any, Scores], None]]] = {
+    "block_influence": ("block influence", _block_influence),
+    "angular_distance": ("angular distance", _angular_distance),
+    "sleb": ("SLEB", _sleb),
+}
+_RINGED = ("angular_distance", "sleb")

@@ -1,0 +1,49 @@
+"""Remove the block of layers over which the hidden state turns least.
+
+Gromov et al. 2024, "The Unreasonable Ineffectiveness of the Deeper Layers" (arXiv 2403.17887),
+section 3.2, without their healing: to remove n layers, take the block l* ... l*+n-1 with the least
+angular distance d(x_l, x_{l+n}) = arccos(cos(x_l, x_{l+n})) / pi (equation 7), of each sequence's
+last token, averaged over sequences; x_l is the input of layer l.
+"""
+
+from typing import Any
+
+from codewatt.models.layers import LayeredModel
+from codewatt.prune.scored import ScoredPruner, directions, finite
+
+
+class AngularDistance(ScoredPruner):
+    """Blocks may end with the last layer, whose output is taken before the final norm."""
+
+    def score(self, model: LayeredModel) -> dict[str, Any]:
+        """See `ScoredPruner.score`; "distance"[l][n-1]: of layers l ... l+n-1, 0 to 1."""
+        import torch
+
+        count = len(model.layers)
+        total = torch.zeros(count + 1, count + 1, dtype=torch.float64, device=model.device)
+        sequences = 0
+        for states in model.hidden_states(last_token_only=True):
+            units = directions(torch.cat(states, dim=1))  # [batch, layers + 1, hidden]
+            for n in range(1, count + 1):
+                before, after = units[:, :-n], units[:, n:]
+                # The angle of unit vectors by Kahan's formula: arccos loses small angles.
+                across, along = (after - before).norm(dim=-1), (after + before).norm(dim=-1)
+                angles = 2 * torch.atan2(across, along) / torch.pi
+                total[: count + 1 - n, n] += angles.sum(dim=0, dtype=torch.float64)
+            sequences += len(units)
+        table = (total / sequences).tolist()
+        distance = [
+            finite(table[layer][1 : count + 1 - layer], "angular distance")
+            for layer in range(count)
+        ]
+        first = {
+            n: min(range(count + 1 - n), key=lambda layer: (distance[layer][n - 1], layer))
+            for n in range(1, count)
+        }
+        return {
+            "distance": distance,
+            "removed": {str(n): list(range(start, start + n)) for n, start in first.items()},
+        }
+
+
+PRUNER = AngularDistance()

@@ -1,0 +1,44 @@
+"""Remove, one after another, the layer without which perplexity is least.
+
+Song et al. 2024, "SLEB: Streamlining LLMs through Redundancy Verification and Elimination of
+Transformer Blocks" (arXiv 2402.09025), algorithm 1: after each removal every layer left is tried
+again, on the tokens' likelihood by the model as it is then. As in the authors' code, the first and
+the last layer are no candidates (its early and latter barrier are 1).
+"""
+
+import logging
+from typing import Any
+
+from codewatt.models.layers import LayeredModel
+from codewatt.prune.scored import ScoredPruner
+
+_LOG = logging.getLogger(__name__)
+
+
+class Sleb(ScoredPruner):
+    """(L-2)(L-1)/2 passes over the text for L layers, of which fewer and fewer are computed."""
+
+    def score(self, model: LayeredModel) -> dict[str, Any]:
+        """See `ScoredPruner.score`.
+
+        "perplexity": of the whole model; "steps": of each removal, "perplexity" without each
+        layer that could have been removed (layer, as text -> perplexity) and "removed", the one
+        that was.
+        """
+        removed: list[int] = []
+        steps: list[dict[str, Any]] = []
+        whole = model.perplexity()
+        while candidates := [n for n in range(1, len(model.layers) - 1) if n not in removed]:
+            found = {n: model.perplexity(without=[*removed, n]) for n in candidates}
+            chosen = min(found, key=lambda n: (found[n], n))
+            removed.append(chosen)
+            steps.append({"perplexity": {str(n): found[n] for n in found}, "removed": chosen})
+            _LOG.info("removed layer %d: perplexity %.3f", chosen, found[chosen])
+        return {
+            "perplexity": whole,
+            "steps": steps,
+            "removed": {str(n): removed[:n] for n in range(1, len(removed) + 1)},
+        }
+
+
+PRUNER = Sleb()
