@@ -20,6 +20,7 @@ include: "workflow/rules/quantise.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/depth.smk"
 include: "workflow/rules/energy.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/plot.smk"
@@ -51,33 +52,33 @@ rule report:
 
 rule quantise_all:
     input:
-        [paths.variant("manifest.json", variant.id) for variant in grid.variants],
+        each_variant("manifest.json"),
 
 
 rule recovery_all:
     input:
-        recoveries(),
+        each_recovery(),
 
 
 rule generate_all:
     input:
-        [paths.cell("generate.json", cell.id) for cell in grid.cells],
+        each_cell("generate.json"),
 
 
 rule generate_aa:
     input:
-        rules.generate_all.input,
+        each_cell("generate.json"),
         [paths.cell("generate.json", twin.id) for twin in grid.twins.values()],
 
 
 rule evaluate_all:
     input:
-        [paths.cell("evaluate.json", cell.id) for cell in grid.cells],
+        each_cell("evaluate.json"),
 
 
 rule energy_all:
     input:
-        [paths.cell("energy.json", cell.id) for cell in grid.cells],
+        each_cell("energy.json"),
 
 
 rule aggregate_all:

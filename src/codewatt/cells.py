@@ -7,7 +7,7 @@ of an id: ids are looked up in the grid that the study made.
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from codewatt.config.base import Entry
 from codewatt.config.compression import calibration_of, lines_of
+from codewatt.config.depths import layers_removed
 from codewatt.config.study import AXES, Study, matches
 from codewatt.errors import CodewattError
 from codewatt.files import canonical_json
@@ -70,6 +71,11 @@ class Cell:
         return {"id": self.id, "variant": self.variant.id, **axes}
 
 
+def variants_of(cells: Iterable[Cell]) -> tuple[Variant, ...]:
+    """The variants that cells run, in order."""
+    return tuple(dict.fromkeys(cell.variant for cell in cells))
+
+
 class Grid:
     """The cells of a study in order, and the slices of the study that each stage reads.
 
@@ -95,7 +101,9 @@ class Grid:
     def _cells(self) -> Iterable[Cell]:
         for values in itertools.product(*(self.study.values(axis) for axis in AXES)):
             named: dict[str, Any] = dict(zip(AXES, values, strict=True))
-            if not any(matches(entry, named) for entry in self.study.exclude):
+            if self.study.too_deep(named["model"], named["prune"]):
+                continue
+            if not any(matches(entry, named) for entry in self.study.exclusions):
                 yield Cell(**named)
 
     def _check_baseline(self) -> None:
@@ -118,7 +126,7 @@ class Grid:
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
         """The variants that some cell needs, in order."""
-        return tuple(dict.fromkeys(cell.variant for cell in self.cells))
+        return variants_of(self.cells)
 
     @cached_property
     def model_ids(self) -> tuple[str, ...]:
@@ -167,7 +175,7 @@ class Grid:
         return self._entry(kind, entry_id).settings()
 
     def _entry(self, kind: str, entry_id: str) -> Entry:
-        entries: list[Entry] = getattr(self.study, kind + "s")
+        entries: list[Entry] = self.study.entries(kind)
         return next(entry for entry in entries if entry.id == entry_id)
 
     def method(self, kind: str, entry_id: str) -> str:
@@ -304,30 +312,35 @@ class Grid:
             }
         )
 
-    def aggregate_slice(self) -> str:
-        """What aggregate reads: which cells, and what they are compared with."""
+    def aggregate_slice(self, cells: Sequence[Cell]) -> str:
+        """What aggregate reads: the cells that ran, and what they are compared with."""
+        prunes = {cell.prune for cell in cells}
         return canonical_json(
             {
-                "cells": [cell.identity() for cell in self.cells],
-                "variants": [{"id": variant.id, **asdict(variant)} for variant in self.variants],
-                "layers_removed": {prune.id: prune.layers for prune in self.study.prunes},
+                "cells": [cell.identity() for cell in cells],
+                "variants": [{"id": v.id, **asdict(v)} for v in variants_of(cells)],
+                "layers_removed": {
+                    prune.id: layers_removed(prune)
+                    for prune in self.study.single_prunes
+                    if prune.id in prunes
+                },
                 "baseline": self.study.baseline.model_dump(mode="json"),
                 "boundary": self.study.energy.boundary,
             }
         )
 
-    def aa_slice(self) -> str:
-        """What the A/A test reads: the cells, in order, and which of them ran twice."""
+    def aa_slice(self, cells: Sequence[Cell]) -> str:
+        """What the A/A test reads: the cells that ran, in order, and which of them ran twice."""
         twins = [[cell_id, twin.id] for cell_id, twin in self.twins.items()]
-        return canonical_json({"cells": [cell.id for cell in self.cells], "twins": twins})
+        return canonical_json({"cells": [cell.id for cell in cells], "twins": twins})
 
     def labels_slice(self) -> str:
         """What figures and the summary read beside the tables."""
         labels = {
-            kind: {entry.id: entry.label or entry.id for entry in getattr(self.study, kind + "s")}
+            kind: {entry.id: entry.label or entry.id for entry in self.study.entries(kind)}
             for kind in ("model", "prune", "precision", "benchmark", "text")
         }
-        labels["prune_line"] = lines_of(self.study.prunes)
+        labels["prune_line"] = lines_of(self.study.single_prunes)
         return canonical_json({"title": self.study.title, "labels": labels})
 
     def _sampling(self) -> dict[str, Any]:

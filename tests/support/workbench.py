@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 _COPIED = ("Snakefile", "config", "workflow", "src", "envs", "profiles", "requirements")
-_JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):")
+_JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (?P<rule>\w+):")
 _WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>[^\s,]+)")
 TARGETS = {
     "report",
@@ -112,16 +112,7 @@ class Workbench:
 
     def would_run(self, *arguments: str) -> set[tuple[str, str]]:
         """(rule, wildcard value or '') of each job that a run would start, targets aside."""
-        jobs: set[tuple[str, str]] = set()
-        rule = value = ""
-        for line in [*self.snakemake("-n", *arguments).stdout.splitlines(), "rule end_of_output:"]:
-            if match := _JOB.match(line):
-                if rule and rule not in TARGETS:
-                    jobs.add((rule, value))
-                rule, value = match["rule"], ""
-            elif match := _WILDCARD.match(line):
-                value = match["value"]
-        return jobs
+        return set(jobs_in(self.snakemake("-n", *arguments).stdout))
 
     @contextmanager
     def appended(self, path: str, text: str = "EDITED = 1\n") -> Iterator[None]:
@@ -145,3 +136,17 @@ class Workbench:
             yield
         finally:
             file.write_text(before)
+
+
+def jobs_in(output: str) -> list[tuple[str, str]]:
+    """(rule, wildcard value or '') of each job in Snakemake's output, in order, targets aside."""
+    jobs: list[tuple[str, str]] = []
+    rule = value = ""
+    for line in [*output.splitlines(), "rule end_of_output:"]:
+        if match := _JOB.match(line):
+            if rule and rule not in TARGETS:
+                jobs.append((rule, value))
+            rule, value = match["rule"], ""
+        elif match := _WILDCARD.match(line):
+            value = match["value"]
+    return jobs

@@ -3,16 +3,14 @@
 
 rule aggregate:
     input:
-        generate=[paths.cell("generate.json", cell.id) for cell in grid.cells],
-        completions=[paths.cell("completions.jsonl.gz", cell.id) for cell in grid.cells],
-        tasks=[paths.cell("tasks.parquet", cell.id) for cell in grid.cells],
-        evaluate=[paths.cell("evaluate.json", cell.id) for cell in grid.cells],
-        energy=[paths.cell("energy.json", cell.id) for cell in grid.cells],
-        task_energy=[paths.cell("task_energy.parquet", cell.id) for cell in grid.cells],
-        variants=[
-            paths.variant("manifest.json", variant.id) for variant in grid.variants
-        ],
-        recovery=recoveries(),
+        generate=each_cell("generate.json"),
+        completions=each_cell("completions.jsonl.gz"),
+        tasks=each_cell("tasks.parquet"),
+        evaluate=each_cell("evaluate.json"),
+        energy=each_cell("energy.json"),
+        task_energy=each_cell("task_energy.parquet"),
+        variants=each_variant("manifest.json"),
+        recovery=each_recovery(),
         overlaps=checked_recovery(),
     output:
         task_csv=paths.table("task.csv"),
@@ -56,7 +54,7 @@ rule aggregate:
     resources:
         **on_cpu_node(mem_mb=4000),
     params:
-        settings=grid.aggregate_slice(),
+        settings=lambda wildcards: grid.aggregate_slice(known_cells()[0]),
         code=code("aggregate"),
     script:
         "../scripts/aggregate.py"
@@ -65,10 +63,8 @@ rule aggregate:
 # Not part of the default target: it runs the baseline's cells a second time.
 rule aa_test:
     input:
-        energy=[
-            paths.cell("energy.json", cell.id)
-            for cell in (*grid.cells, *grid.twins.values())
-        ],
+        energy=each_cell("energy.json"),
+        again=[paths.cell("energy.json", twin.id) for twin in grid.twins.values()],
     output:
         table=report(
             paths.table("aa_test.csv"),
@@ -84,7 +80,7 @@ rule aa_test:
     resources:
         **on_cpu_node(),
     params:
-        settings=grid.aa_slice(),
+        settings=lambda wildcards: grid.aa_slice(known_cells()[0]),
         code=code("aa_test"),
     script:
         "../scripts/aa_test.py"

@@ -101,12 +101,6 @@ def baseline_manifest(variant):
     return [] if baseline is None else [paths.variant("manifest.json", baseline.id)]
 
 
-def recoveries():
-    """Every variant's recovery, if the study asks for it."""
-    wanted = grid.variants if study.recovery else ()
-    return [paths.variant("recovery.json", variant.id) for variant in wanted]
-
-
 def checked_recovery():
     """Perplexity is taken on a text that holds no benchmark's task."""
     wanted = grid.benchmark_ids if study.recovery else ()

@@ -7,5 +7,6 @@ from codewatt.results import read_settings
 with rule_log(snakemake):
     settings = read_settings(snakemake)
     names = [*settings["cells"], *(twin for _, twin in settings["twins"])]
-    energies = dict(zip(names, snakemake.input.energy, strict=True))
+    files = [*snakemake.input.energy, *snakemake.input.again]
+    energies = dict(zip(names, files, strict=True))
     aa_test(settings["cells"], dict(settings["twins"]), energies, snakemake.output.table)

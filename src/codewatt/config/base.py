@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ID_LENGTH = 48
 Id = Annotated[
     str,
     Field(
         pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$",
-        max_length=48,
+        max_length=ID_LENGTH,
         description=(
             "Lower-case letters and digits, joined by single '.', '_' or '-'. It names directories "
             "under results/ and rows of the tables."

@@ -1,8 +1,14 @@
 """Precisions and prune settings: the two halves of a variant."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from codewatt.config.base import Dtype, Entry, PositiveInt
 
@@ -140,6 +146,19 @@ class Unpruned(Entry):
         return 0
 
 
+UNTIL_ZERO: Literal["until_zero"] = "until_zero"
+
+
+def _layers(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
+    """One sentence in place of one a member of the union."""
+    try:
+        return validated(value)
+    except ValidationError:
+        raise ValueError(
+            f"{value!r} is not allowed; allowed: a number above 0, or '{UNTIL_ZERO}'"
+        ) from None
+
+
 class _Pruned(Entry):
     """Decoder layers removed.
 
@@ -148,10 +167,28 @@ class _Pruned(Entry):
         line: what figures call the method.
     """
 
-    layers: PositiveInt = Field(description="How many are removed.")
+    layers: Annotated[PositiveInt | Literal["until_zero"], WrapValidator(_layers)] = Field(
+        description=(
+            "How many are removed. 'until_zero': first one, then two and so on, each a setting of "
+            "its own (ID-1, ID-2, ...), until a cell's completions solve no task."
+        )
+    )
+    max_layers: PositiveInt | None = Field(
+        None, description="until_zero only: no more than these; a model's last layer always stays."
+    )
 
     always_kept: ClassVar[int] = 1
     line: ClassVar[str]
+
+    @model_validator(mode="after")
+    def _max_layers_ends_a_series(self) -> Self:
+        if self.max_layers is not None and self.layers != UNTIL_ZERO:
+            raise ValueError(f"max_layers is for layers: {UNTIL_ZERO}, not {self.layers}")
+        return self
+
+    def settings(self) -> dict[str, object]:
+        """All that changes results: where a series ends at the latest changes no depth of it."""
+        return {key: value for key, value in super().settings().items() if key != "max_layers"}
 
 
 class PruneLast(_Pruned):

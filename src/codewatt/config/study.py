@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 from codewatt.config.base import Entry, Id, PositiveInt, Strict
 from codewatt.config.benchmarks import Benchmark
 from codewatt.config.compression import Precision, Prune, TorchAo, calibration_of
+from codewatt.config.depths import Series, is_series, layers_removed, spelled_out
 from codewatt.config.models import Model
 from codewatt.config.running import Baseline, Decoding, Energy, Evaluation, Recovery
 from codewatt.config.texts import Text
@@ -82,19 +84,60 @@ class Study(Strict):
         [],
         description=(
             "Combinations to leave out. An entry matches a cell whose value on every axis it names "
-            "is the one given, or one of the list given."
+            "is the one given, or one of the list given. A prune setting until_zero means all its "
+            "depths."
         ),
     )
 
+    @cached_property
+    def series(self) -> dict[str, Series]:
+        """The prune settings that go on until zero, by id."""
+        return {
+            prune.id: Series.of(
+                prune,
+                self.models,
+                (model.id for model in self.models if self._excluded_pair(model.id, prune.id)),
+            )
+            for prune in self.prunes
+            if is_series(prune)
+        }
+
+    @cached_property
+    def single_prunes(self) -> list[Prune]:
+        """The prune settings, in place of each series those of its depths."""
+        return [
+            single
+            for prune in self.prunes
+            for single in (self.series[prune.id].depths if is_series(prune) else (prune,))
+        ]
+
+    @cached_property
+    def exclusions(self) -> list[dict[Any, Any]]:
+        """`exclude`, in place of each series its depths."""
+        return spelled_out(self.exclude, self.series)
+
+    def too_deep(self, model: str, prune: str) -> bool:
+        """Whether a setting is a depth of a series that ends before it for this model."""
+        return any(
+            prune in [depth.id for depth in series.depths[series.deepest[model] :]]
+            for series in self.series.values()
+        )
+
+    def entries(self, axis: str) -> list[Any]:
+        """What one axis (or "text") consists of; of a series, the settings of its depths."""
+        found: list[Any] = self.single_prunes if axis == "prune" else getattr(self, axis + "s")
+        return found
+
     def values(self, axis: str) -> list[AxisValue]:
         """The values of one axis: ids, or the numbers and names themselves."""
-        plural = {"batch_size": "batch_sizes"}.get(axis, axis + "s")
-        return [item.id if isinstance(item, Entry) else item for item in getattr(self, plural)]
+        return [item.id if isinstance(item, Entry) else item for item in self.entries(axis)]
 
     @model_validator(mode="after")
     def _values_are_unique(self) -> Self:
         for axis in (*AXES, "text"):
-            counts = Counter(self.values(axis))
+            # A series' own id is no value, but what an exclude entry may name.
+            own = [prune.id for prune in self.prunes if is_series(prune) and axis == "prune"]
+            counts = Counter([*own, *self.values(axis)])
             if twice := [value for value, times in counts.items() if times > 1]:
                 raise ValueError(f"{axis} {twice[0]!r} is there {counts[twice[0]]} times; once is")
         return self
@@ -119,6 +162,8 @@ class Study(Strict):
                     references.append((f"exclude[{index}].{name}", name, value))
         for where, axis, value in references:
             known = self.values(axis)
+            if axis == "prune" and where.startswith("exclude"):
+                known += list(self.series)
             if value not in known:
                 allowed = ", ".join(map(str, known)) or "none, as it has none"
                 raise ValueError(f"{where}: {value!r} is not a {axis} of this study: {allowed}")
@@ -138,6 +183,18 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _baseline_runs(self) -> Self:
+        chosen = self.baseline.prune
+        for series in self.series.values():
+            if chosen in [depth.id for depth in series.depths]:
+                allowed = ", ".join(prune.id for prune in self.prunes if not is_series(prune))
+                raise ValueError(
+                    f"baseline.prune: {chosen!r} is a depth of {series.id!r}, which may end before "
+                    f"it; allowed: {allowed or 'none, as all are until_zero'}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _engines_can_decode_so(self) -> Self:
         if "graph" in self.engines and self.decoding.strategy != "greedy":
             raise ValueError("engines: 'graph' decodes greedily only; strategy is 'sampled'")
@@ -153,12 +210,12 @@ class Study(Strict):
     @model_validator(mode="after")
     def _prunes_leave_a_layer(self) -> Self:
         for model, prune in itertools.product(self.models, self.prunes):
-            if model.layers is None or self._excluded_pair(model.id, prune.id):
+            if is_series(prune) or model.layers is None:
                 continue
-            most = max(model.layers - prune.always_kept, 0)
-            if prune.layers > most:
+            removed, most = layers_removed(prune), max(model.layers - prune.always_kept, 0)
+            if removed > most and not self._excluded_pair(model.id, prune.id):
                 raise ValueError(
-                    f"prune {prune.id!r} removes {prune.layers} layers, model {model.id!r} has "
+                    f"prune {prune.id!r} removes {removed} layers, model {model.id!r} has "
                     f"{model.layers}: at most {most} by method {prune.method!r}, or exclude the "
                     f"pair"
                 )

@@ -94,7 +94,7 @@ def _slices(grid):
         **{("generate", c.id): grid.generate_slice(c) for c in grid.cells},
         "evaluate": grid.evaluate_slice(),
         "energy": grid.energy_slice(),
-        "aggregate": grid.aggregate_slice(),
+        "aggregate": grid.aggregate_slice(grid.cells),
         "labels": grid.labels_slice(),
     }
 

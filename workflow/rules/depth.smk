@@ -1,0 +1,75 @@
+# Which cells run. A chain of prune depths goes on until a cell solves nothing: what is deeper is
+# in the DAG only when the cell before it was judged.
+
+from snakemake.exceptions import IncompleteCheckpointException
+
+from codewatt.cells import variants_of
+from codewatt.chains import chains_of, reached
+from codewatt.files import read_json
+
+chains = chains_of(grid)
+
+
+def known_cells():
+    """The cells that run, as far as is known, and the files that will tell of more."""
+    awaited = []
+
+    def solves(cell):
+        try:
+            judged = checkpoints.judge_depth.get(cell=cell.id)
+        except IncompleteCheckpointException as error:
+            awaited.append(error.targetfile)
+            return False
+        return bool(read_json(judged.output[0])["correct"])
+
+    return reached(grid.cells, chains, solves), awaited
+
+
+def each_cell(name):
+    """Input function: a file of every cell that runs.
+
+    What is awaited is asked for beside what is known: an exception that left the function would
+    ask for one depth of one chain, so that chains ran one after another.
+    """
+
+    def files(wildcards):
+        cells, awaited = known_cells()
+        return [*(paths.cell(name, cell.id) for cell in cells), *awaited]
+
+    return files
+
+
+def each_variant(name):
+    """Input function: a file of every variant that runs; as for cells."""
+
+    def files(wildcards):
+        cells, awaited = known_cells()
+        needed = variants_of(cells)
+        return [*(paths.variant(name, variant.id) for variant in needed), *awaited]
+
+    return files
+
+
+def each_recovery():
+    """Input function: the recovery of every variant that runs; none if the study asks for none."""
+    return each_variant("recovery.json") if study.recovery else []
+
+
+# Without chains there is no checkpoint: with one, each job of a cluster builds the whole DAG.
+if chains:
+
+    checkpoint judge_depth:
+        input:
+            evaluate=paths.cell("evaluate.json"),
+        output:
+            depth=paths.cell("depth.json"),
+        log:
+            paths.log("judge_depth", "{cell}"),
+        localrule: True
+        conda:
+            "../../envs/codewatt.yaml"
+        threads: 1
+        params:
+            code=code("judge_depth"),
+        script:
+            "../scripts/judge_depth.py"
