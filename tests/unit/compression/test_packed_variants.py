@@ -33,7 +33,7 @@ def _variant(published, folder, precision, prune=KEPT):
         "variant": "v", "precision": precision, "prune": prune, "texts": [], "device": "cpu",
         "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
     }  # fmt: skip
-    return quantise_variant(settings, published, [], folder / "weights", folder / "t.parquet")
+    return quantise_variant(settings, published, [], None, folder / "weights", folder / "t.parquet")
 
 
 def test_a_published_checkpoint_is_a_variant_as_it_is(published, tiny_model, tmp_path):
