@@ -62,10 +62,10 @@ def kept_environment() -> Iterator[None]:
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Keep what the library prints (tables, progress bars) off the terminal."""
-    from logbar import LogBar
-
-    LogBar.shared().setLevel("ERROR")
     with contextlib.redirect_stdout(io.StringIO()) as said:
+        from logbar import LogBar
+
+        LogBar.shared().setLevel("ERROR")
         yield
     if said.getvalue():
         _LOG.debug("%s", said.getvalue())

@@ -43,7 +43,9 @@ class GptqModel(Backend):
             (GPTQ); or unscaled_modules: whose inputs no module before them can scale (AWQ).
         """
         import torch
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         if settings["method"] == "awq":
             _check_awq(source)
         library = import_gptqmodel()
