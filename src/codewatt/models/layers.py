@@ -21,19 +21,33 @@ class LayeredModel:
         model: transformers' own, in evaluation mode.
         sequences: token ids, two or more each.
         device: 'cpu' or 'cuda', where the model is.
+        judged_from: of each sequence the index of the first token that perplexity is taken of; 1
+            (all but the first token) if absent.
 
     Attributes:
         layers: the decoder layers, in order.
 
     Raises:
-        CodewattError: the decoder layers cannot be told, or one's output is not the next's input.
+        CodewattError: the decoder layers cannot be told, one's output is not the next's input, or a
+            sequence is longer than the model can read.
     """
 
-    def __init__(self, model: Any, sequences: Sequence[Sequence[int]], device: str) -> None:
+    def __init__(
+        self,
+        model: Any,
+        sequences: Sequence[Sequence[int]],
+        device: str,
+        judged_from: Sequence[int] | None = None,
+    ) -> None:
         self.device = device
         self.layers = decoder_layers(model)
         self._model = model
-        self._batches = _batches(sequences)
+        limit = getattr(model.config, "max_position_embeddings", None)
+        if limit is not None and (longest := max(map(len, sequences))) > limit:
+            raise CodewattError(
+                f"text: a sequence has {longest} tokens; allowed: the {limit} that the model reads"
+            )
+        self._batches = _batches(sequences, judged_from or [1] * len(sequences))
         next(self.hidden_states())  # refuses what is no chain of layers
 
     def hidden_states(self, *, last_token_only: bool = False) -> Iterator[list[Any]]:
@@ -44,7 +58,7 @@ class LayeredModel:
         """
         import torch
 
-        for ids in self._on_device():
+        for ids, _ in self._on_device():
             recorder = _Recorder(last_token_only)
             with torch.inference_mode(), recorder.attached(self.layers):
                 self._model.base_model(input_ids=ids, use_cache=False)
@@ -56,26 +70,31 @@ class LayeredModel:
             yield [*recorder.states, recorder.output]
 
     def perplexity(self, without: Collection[int] = ()) -> float:
-        """exp of the mean negative log-likelihood of all tokens but each sequence's first.
+        """exp of the mean negative log-likelihood of all tokens that are judged.
 
         Args:
             without: layers that are skipped: their input is their output.
 
         Raises:
-            CodewattError: it is not finite.
+            CodewattError: it is not finite, or no token is judged.
         """
         import torch
 
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         tokens = 0
         with torch.inference_mode(), _skipped([self.layers[index] for index in without]):
-            for ids in self._on_device():
+            for ids, judged_from in self._on_device():
                 logits = self._model(input_ids=ids, use_cache=False).logits
-                for row, wanted in zip(logits, ids, strict=True):  # float32 of one sequence only
+                for row, wanted, first in zip(logits, ids, judged_from, strict=True):
                     total += torch.nn.functional.cross_entropy(
-                        row[:-1].float(), wanted[1:], reduction="sum"
-                    )
-                tokens += ids.shape[0] * (ids.shape[1] - 1)
+                        row[first - 1 : -1].float(), wanted[first:], reduction="sum"
+                    )  # in float32 of one sequence only
+                    tokens += len(wanted[first:])
+        if not tokens:
+            raise CodewattError(
+                "text: every sequence ends before the first token that perplexity is taken of; "
+                "allowed: more tokens"
+            )
         mean = total.item() / tokens
         if not math.isfinite(mean) or mean > 700:  # beyond, exp overflows
             raise CodewattError(
@@ -84,11 +103,11 @@ class LayeredModel:
             )
         return math.exp(mean)
 
-    def _on_device(self) -> Iterator[Any]:
+    def _on_device(self) -> Iterator[tuple[Any, list[int]]]:
         import torch
 
         for batch in self._batches:
-            yield torch.tensor(batch, device=self.device)
+            yield torch.tensor([ids for ids, _ in batch], device=self.device), [n for _, n in batch]
 
 
 def decoder_layers(model: Any) -> list[Any]:
@@ -116,11 +135,13 @@ def decoder_layers(model: Any) -> list[Any]:
     return list(found[0])
 
 
-def _batches(sequences: Sequence[Sequence[int]]) -> list[list[list[int]]]:
+def _batches(
+    sequences: Sequence[Sequence[int]], judged_from: Sequence[int]
+) -> list[list[tuple[list[int], int]]]:
     """Sequences of equal length together, at most _BATCH_TOKENS tokens of several."""
-    by_length: dict[int, list[list[int]]] = {}
-    for ids in sequences:
-        by_length.setdefault(len(ids), []).append(list(ids))
+    by_length: dict[int, list[tuple[list[int], int]]] = {}
+    for ids, first in zip(sequences, judged_from, strict=True):
+        by_length.setdefault(len(ids), []).append((list(ids), first))
     return [
         equal[start : start + size]
         for length, equal in sorted(by_length.items())

@@ -19,8 +19,8 @@ _DODGE = 0.05
 class Lines:
     """One line a model; where layers are chosen in several ways, one line a way.
 
-    names: ids of models, or ways of pruning, in order. A line's place among them is its colour, so
-    that it has the same one in every panel and figure.
+    names: ids of models, or ways of pruning in the study's order. A line's place among them is
+    its colour, so that it has the same one in every panel and figure.
     """
 
     names: tuple[str, ...]
@@ -30,9 +30,8 @@ class Lines:
     @classmethod
     def of(cls, rows: Sequence[Row], labels: Labels) -> "Lines":
         """The lines of all cells of a figure."""
-        methods = [_method(row, labels) for row in rows if row["prune_layers"]]
-        known = dict.fromkeys(labels.get("prune_line", {}).values())
-        names = tuple(name for name in known if name in methods)
+        methods = dict.fromkeys(_method(row, labels) for row in rows if row["prune_layers"])
+        names = tuple(name for name in methods if name is not None)
         if len(names) > 1:
             return cls(names, labels, by_method=True)
         return cls(tuple(ordered(labels, "model", rows)), labels, by_method=False)

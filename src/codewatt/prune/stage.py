@@ -55,7 +55,8 @@ def score_layers(
             weights["directory"], dtype=dtype, device=device, files=weights["files"]
         )
         sequences = text.sequences(loaded.tokenizer)
-        layered = LayeredModel(loaded.model, sequences, device)
+        judged_from = text.judged_from(loaded.tokenizer)
+        layered = LayeredModel(loaded.model, sequences, device, judged_from)
         scores = pruner.score(layered)
         end_s = time.monotonic()
     _LOG.info("%s: removed in turn %s", settings["method"], scores["removed"])
@@ -68,6 +69,9 @@ def score_layers(
         "text": text.describe(),
         "sequences": len(sequences),
         "tokens": sum(map(len, sequences)),
+        "judged_tokens": sum(
+            max(len(ids) - first, 0) for ids, first in zip(sequences, judged_from, strict=True)
+        ),
         "device": device,
         "dtype": dtype,
         **describe_making("score_layers", start_s, end_s, timeline, sampler),

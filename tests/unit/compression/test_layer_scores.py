@@ -178,6 +178,23 @@ def test_batches_change_nothing(tiny_model, random_ids):
     assert together == pytest.approx(math.exp(logs / sum(weights)))
 
 
+def test_perplexity_is_taken_of_the_tokens_that_are_judged(tiny_model, random_ids):
+    import torch
+
+    model = _load(tiny_model("qwen2"))
+    first = [1, 12, 5, 19, 30]
+    found = LayeredModel(model, random_ids, "cpu", first).perplexity()
+    losses = []
+    for ids, start in zip(random_ids, first, strict=True):
+        with torch.inference_mode():
+            chances = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        losses += [-chances[at - 1, ids[at]].item() for at in range(start, len(ids))]
+    assert len(losses) == 11 + 8 + 7 + 1
+    assert found == pytest.approx(math.exp(sum(losses) / len(losses)))
+    with pytest.raises(CodewattError, match="every sequence ends before the first token"):
+        LayeredModel(model, random_ids, "cpu", [40] * 5).perplexity()
+
+
 def test_layers_that_cannot_be_told_are_refused():
     import torch
 
@@ -200,6 +217,14 @@ def test_layers_that_cannot_be_told_are_refused():
         LayeredModel(Loose(3), [[1, 2]], "cpu")
     with pytest.raises(CodewattError, match="Loose: its decoder layers do not feed one another"):
         LayeredModel(Loose(2), [[1, 2]], "cpu")
+
+
+def test_sequences_longer_than_the_model_can_read_are_refused(tiny_model):
+    model = _load(tiny_model("llama"))
+    with pytest.raises(
+        CodewattError, match="a sequence has 257 tokens; allowed: the 256 that the model"
+    ):
+        LayeredModel(model, [[1, 2], [1] * 257], "cpu")
 
 
 def test_overflowing_states_are_refused(tiny_model, random_ids):
@@ -246,6 +271,7 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
     )
     assert scores["layers"] == 4
     assert scores["sequences"] == 6
+    assert 6 <= scores["judged_tokens"] < scores["tokens"], "bodies, not prompts"
     assert scores["text"]["sha256"]
     assert scores["duration_s"] > 0
     assert (tmp_path / "t.parquet").is_file()

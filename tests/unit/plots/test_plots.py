@@ -227,7 +227,8 @@ def test_ways_of_pruning_are_lines_of_a_panel_a_model(
             row["cell_id"] = row["cell_id"].replace("--last", "--sleb")
         rows += other
 
-    ways = {"last1": "last layers", "last2": "last layers", "sleb1": "SLEB", "sleb2": "SLEB"}
+    # Labels are sorted by id, as a rule's params are; lines stand in the table's order.
+    ways = {"sleb1": "SLEB", "sleb2": "SLEB", "last1": "last layers", "last2": "last layers"}
     labels = {**labels, "prune_line": ways}
     table = cell_table(edit, precisions=("bf16",))
     for module in (prune_depth, repetition):
