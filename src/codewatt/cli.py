@@ -54,14 +54,17 @@ def _parser() -> argparse.ArgumentParser:
 def _study(options: argparse.Namespace) -> int:
     """Validate a study and print its cells, one a line."""
     from codewatt.cells import Grid
+    from codewatt.chains import chains_of
     from codewatt.config.load import load_study
 
     grid = Grid(load_study(options.file), str(options.file))
     for cell in grid.cells:
         print(cell.id)
+    open_ended = sum(len(chain) - 1 for chain in chains_of(grid))
     print(
         f"{grid.study.study}: {len(grid.model_ids)} models, {len(grid.variants)} variants, "
-        f"{len(grid.cells)} cells",
+        f"{len(grid.cells)} cells"
+        + (f", {open_ended} of them only until nothing is solved" if open_ended else ""),
         file=sys.stderr,
     )
     return 0

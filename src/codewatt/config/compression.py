@@ -174,7 +174,8 @@ class _Pruned(Entry):
         )
     )
     max_layers: PositiveInt | None = Field(
-        None, description="until_zero only: no more than these; a model's last layer always stays."
+        None,
+        description="until_zero only: no more than these; if absent, what the method can remove.",
     )
 
     always_kept: ClassVar[int] = 1

@@ -68,6 +68,21 @@ def test_max_layers_ends_it_and_changes_no_depth():
     assert _pairs(_study(prunes=_last(max_layers=9))) == _pairs(_study())
 
 
+@pytest.mark.parametrize(
+    ("method", "deepest"),
+    [("last", 3), ("keep_last", 3), ("block_influence", 3), ("angular_distance", 3), ("sleb", 2)],
+)
+def test_every_method_has_its_depths(method, deepest):
+    scored = {} if method in ("last", "keep_last") else {"calibration": "text"}
+    series = {"id": "s", "method": method, "layers": "until_zero", **scored}
+    texts = [{"id": "text", "source": "nano"}] if scored else []
+    study = _study(models=STUDY["models"][:1], prunes=[STUDY["prunes"][0], series], texts=texts)
+    assert [prune for _, prune in _pairs(study)] == ["full"] + [
+        f"s-{layers + 1}" for layers in range(deepest)
+    ]
+    assert Grid(study).settings("prune", "s-2") == {"method": method, "layers": 2, **scored}
+
+
 def test_a_model_of_one_layer_has_no_depths():
     study = _study(models=[{"id": "one", **NANO, "layers": 1}])
     assert _pairs(study) == [("one", "full")]
