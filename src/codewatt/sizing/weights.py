@@ -124,7 +124,7 @@ def _torchao(matrix: Matrix, precision: Precision, device: str) -> int:
     scale = DTYPE_BYTES[rest_dtype(precision)]
     if device == "cuda":
         outs, ins, scale = outs + -outs % _TILE_OUT, ins + -ins % _TILE_IN, 2
-    return outs * ins // 2 + 2 * scale * outs * (ins // precision["group_size"])
+    return outs * ins // 2 + 2 * scale * outs * (ins // int(precision["group_size"]))
 
 
 def _grouped(matrix: Matrix, precision: Precision) -> int:
@@ -132,7 +132,7 @@ def _grouped(matrix: Matrix, precision: Precision) -> int:
 
     GPTQ's files name the group of each input as well (g_idx, int32).
     """
-    bits, group_size = precision["bits"], precision["group_size"]
+    bits, group_size = int(precision["bits"]), int(precision["group_size"])
     groups = 1 if group_size == -1 else -(-matrix.ins // group_size)
     order = 4 * matrix.ins if precision["method"] == "gptq" else 0
     codes = matrix.outs * matrix.ins * bits // 8

@@ -55,7 +55,7 @@ def one_layer(**changes):
 
 @pytest.mark.parametrize(("bits", "group_size"), [(4, 128), (8, 32), (4, -1)])
 def test_gptq_is_codes_scales_zeros_and_the_group_of_each_input(bits, group_size):
-    """By the shapes of AutoGPTQ's tensors: qweight and qzeros int32, scales float16, g_idx int32."""
+    """By AutoGPTQ's tensors: qweight, qzeros and g_idx in int32, scales in float16."""
     precision = {
         "method": "gptq", "bits": bits, "group_size": group_size, "compute_dtype": "float16",
     }  # fmt: skip
@@ -79,7 +79,7 @@ def test_awq_is_the_same_without_the_order_of_inputs():
 
 
 def test_int4_on_a_gpu_is_padded_to_tiles():
-    """Each matrix takes inputs in thousands: 1024 codes of half a byte a row, two scales a group."""
+    """Inputs in multiples of 1024: half a byte a code, and two scales a group of them."""
     precision = {**PRECISIONS["int4-wo"], "group_size": 128}
     rows = 128 + 64 + 64 + 128 + 256 + 256 + 128
     sized = weight_bytes(one_layer(), precision, "cuda")
