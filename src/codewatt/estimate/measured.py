@@ -22,6 +22,7 @@ class Took:
         rule, id: of the job.
         seconds: that its windows span.
         joules: boundary → energy over these windows; None where there is no figure.
+        node_status: how the node's figure was come by: measured or modelled.
         bytes: of what it left.
         peak: 'device_bytes' and 'host_bytes' at their peak, where the manifest has them.
     """
@@ -31,6 +32,7 @@ class Took:
     seconds: float
     joules: dict[str, float | None]
     bytes: int
+    node_status: str | None = None
     peak: dict[str, int | None] = field(default_factory=dict)
 
 
@@ -108,7 +110,7 @@ def node_energy(
     jobs: Iterable[Job], measured: dict[tuple[str, str], Took], host_w: float
 ) -> Ratio | None:
     """The node's energy of the cells that have it; estimated with the machine's assumed power."""
-    pairs = []
+    pairs, statuses = [], set()
     for job in jobs:
         took = measured.get((job.rule, job.id))
         if job.rule != "generate" or job.size is None or took is None:
@@ -116,7 +118,9 @@ def node_energy(
         if took.joules.get("node") is not None:
             estimated = job.size.gpu_j + host_w * job.size.metered_s
             pairs.append((estimated, took.joules["node"]))
-    return _summed("generate, node energy", "kWh", pairs, _J_PER_KWH) if pairs else None
+            statuses.add(str(took.node_status))
+    what = f"generate, node energy ({' and '.join(sorted(statuses))})"
+    return _summed(what, "kWh", pairs, _J_PER_KWH) if pairs else None
 
 
 def _summed(what: str, unit: str, pairs: Sequence[tuple[float, Any]], scale: float) -> Ratio:
@@ -135,8 +139,13 @@ def _cell(cell: str, paths: Paths) -> Took | None:
     seconds = max(w["end_s"] for w in windows) - min(w["start_s"] for w in windows)
     left = sum(file.stat().st_size for file in path.parent.iterdir() if file.is_file())
     energy = Path(paths.cell("energy.json", cell))
-    joules = _joules(read_json(energy)) if energy.is_file() else {}
-    return Took("generate", cell, seconds, joules, left, manifest.get("peak_memory") or {})
+    joules: dict[str, float | None] = {}
+    status = None
+    if energy.is_file():
+        record = read_json(energy)
+        joules, status = _joules(record), record["components"]["node"]["status"]
+    peak = manifest.get("peak_memory") or {}
+    return Took("generate", cell, seconds, joules, left, status, peak)
 
 
 def _joules(energy: dict[str, Any]) -> dict[str, float | None]:

@@ -153,38 +153,41 @@ def _at(points: list[tuple[float, float]], batch: float) -> float:
 
 
 @cache
-def _measured_step_s(engine: str, kind: str, batch: int) -> float:
-    """At any batch; beyond the last one measured, a sequence more costs what it does in bfloat16.
-
-    bfloat16 alone was measured at 164. At least the shortest step measured: noise is no speed-up.
-    """
-    points = [(float(p.batch), p.step_s) for p in _rows()[engine, kind]]
-    step_s = max(_at(points, batch), min(seconds for _, seconds in points))
-    beyond = max(batch - points[-1][0], 0.0)
-    (x1, y1), (x2, y2) = [(p.batch, p.step_s) for p in _rows()[engine, "bfloat16"]][-2:]
-    return step_s + beyond * (y2 - y1) / (x2 - x1)
-
-
-@cache
 def _host_step_s(kind: str, batch: int, layers: int) -> float:
     """Of transformers on the reference machine's host, scaled by layers."""
+    rows = _rows()["transformers", kind]
+    longest = itertools.accumulate((row.step_s for row in rows), max)  # noise is no speed-up
+    points = list(zip((float(row.batch) for row in rows), longest, strict=True))
+    measured = _at(points, batch)
+    # bfloat16 alone was measured at 164: there a sequence more costs the same in every precision.
+    (x1, y1), (x2, y2) = [(p.batch, p.step_s) for p in _rows()["transformers", "bfloat16"]][-2:]
+    measured += max(batch - points[-1][0], 0.0) * (y2 - y1) / (x2 - x1)
     fixed = value("generate_call_s")
-    measured = _measured_step_s("transformers", kind, batch)
     return fixed + (measured - fixed) * layers / _reference(kind).layers
 
 
 @cache
 def _bandwidth_share(kind: str, batch: int) -> float:
-    """Of the data sheet's bandwidth that graph's steps reach; LLM.int8() is taken as int8."""
+    """Of the data sheet's bandwidth that graph's steps reach, the less the more sequences.
+
+    At most what a copy reaches. LLM.int8(), which graph cannot run, is taken as torchao's int8.
+    """
     kind = "int8" if kind == "llm.int8" else kind
-    prompt = _REFERENCE_PROMPTS.get(batch, _OTHER_PROMPTS)
-    sequence = GeneratedSequence(prompt, _REFERENCE_NEW)
+    share, points = value("bandwidth_share"), []
+    for point in _rows()["graph", kind]:
+        share = min(share, _reached_share(kind, point))
+        points.append((float(point.batch), share))
+    return _at(points, batch)
+
+
+def _reached_share(kind: str, point: _Point) -> float:
+    """Bytes of a measured step over what the card moves in its time by the data sheet."""
     demand = _reference(kind)
-    one = decode_work(demand, [sequence]).moved_bytes
+    prompt = _REFERENCE_PROMPTS.get(point.batch, _OTHER_PROMPTS)
+    one = decode_work(demand, [GeneratedSequence(prompt, _REFERENCE_NEW)]).moved_bytes
     weights = demand.step_weight_bytes * (_REFERENCE_NEW - 1)
-    moved = (weights + batch * (one - weights)) / (_REFERENCE_NEW - 1)
-    least_s = moved / gpu_named(_REFERENCE_GPU).bandwidth_bytes_per_s
-    return min(least_s / _measured_step_s("graph", kind, batch), value("bandwidth_share"))
+    moved = (weights + point.batch * (one - weights)) / (_REFERENCE_NEW - 1)
+    return moved / gpu_named(_REFERENCE_GPU).bandwidth_bytes_per_s / point.step_s
 
 
 @cache
