@@ -147,6 +147,7 @@ def _matters(name: str, plan: Plan, gpus: int) -> bool:
     """Whether an assumption went into this plan."""
     study, on_gpu = plan.grid.study, plan.gpu is not None
     methods = {p.method for p in study.precisions}
+    calibrated = [p for p in study.precisions if getattr(p, "calibration", None) is not None]
     sources = {m.source for m in study.models}
     only_if = {
         "cluster_job_s": gpus > 1,
@@ -156,7 +157,7 @@ def _matters(name: str, plan: Plan, gpus: int) -> bool:
         "prefill_share_transformers": "transformers" in study.engines,
         "prefill_share": bool({"graph", "vllm"} & set(study.engines)),
         "prefill_share_int4": bool({"torchao", "gptq", "awq"} & methods),
-        "calibrated_s_per_weight": bool({"gptq", "awq"} & methods),
+        "calibrated_s_per_weight": bool(calibrated),
         "train_step_s": "nano" in sources,
         "random_s_per_weight": "architecture" in sources,
         "download_bytes_per_s": any(f.downloads for f in plan.models.values()),

@@ -99,19 +99,23 @@ def quantise_job(
 ) -> JobSize:
     """A variant's making: nothing but its manifest where nothing is pruned or quantised.
 
+    GPTQ and AWQ without a calibration use the model's own checkpoint, packed already.
+
     Args:
         source: of the model.
         pruned: of what is left of it.
         source_bytes: of the model's files.
     """
-    quantises = precision["method"] != "none"
+    calibrated = precision["method"] in ("gptq", "awq")
+    published = calibrated and precision.get("calibration") is None
+    quantises = precision["method"] != "none" and not published
     if not quantises and pruned == source:
         return JobSize(value("plain_job_s"), 0.0, 0.0, 0, round(value("cpu_host_bytes")), 0)
     device = "cpu" if gpu is None or not quantises else "cuda"
     made = weight_bytes(pruned, precision, device)
     left_bytes = made.total if quantises else source_bytes * pruned.parameters // source.parameters
     seconds = 2 * source_bytes / value("load_bytes_per_s") + left_bytes / value("save_bytes_per_s")
-    if precision["method"] in ("gptq", "awq"):
+    if calibrated:
         seconds += value("calibrated_s_per_weight") * pruned.parameters
     if gpu is None or not quantises:
         gpu_j, vram = 0.0, 0

@@ -115,12 +115,15 @@ def _bitsandbytes(matrix: Matrix, precision: Precision) -> int:
 
 
 def _torchao(matrix: Matrix, precision: Precision, device: str) -> int:
-    """int8: a float32 scale and an int8 zero a row; fp8: a scale a row; int4: two a group."""
+    """int8: a float32 scale and an int8 zero a row; int4: two scales a group of inputs.
+
+    fp8: a scale a row, with dynamic inputs one in all.
+    """
     outs, ins = matrix.outs, matrix.ins
     if precision["quant_type"] == "int8":
         return outs * ins + 5 * outs
     if precision["quant_type"] != "int4":
-        return outs * ins + 4 * outs
+        return outs * ins + (4 if precision["quant_type"] == "fp8_dynamic" else 4 * outs)
     scale = DTYPE_BYTES[rest_dtype(precision)]
     if device == "cuda":
         outs, ins, scale = outs + -outs % _TILE_OUT, ins + -ins % _TILE_IN, 2

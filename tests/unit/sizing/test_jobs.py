@@ -145,7 +145,8 @@ def test_what_is_not_made_costs_a_manifest_and_what_is_costs_its_weights():
     assert packed.disk_bytes == pytest.approx(weight_bytes(source, NF4).total, rel=0.001)
     assert packed.vram_bytes > weight_bytes(source, NF4).total
     assert packed.host_bytes > stored
-    calibrated = quantise_job(source, source, GPTQ, gpu, stored)
+    assert quantise_job(source, source, GPTQ, gpu, stored).metered_s == 0.0, "packed already"
+    calibrated = quantise_job(source, source, {**GPTQ, "calibration": "code"}, gpu, stored)
     assert calibrated.metered_s > packed.metered_s + 200, "2.8e9 weights at 82 s a 1e9"
 
 
