@@ -85,7 +85,9 @@ def _said(report: Report) -> list[str]:
         f"{report.carbon['g_per_kwh']:.0f} g/kWh in {report.carbon['country']} "
         f"({report.carbon['source']}).",
     ]
-    if plan.gpu is not None:
+    if plan.gpu is None:
+        said.append("Times are those of a machine that does nothing else.")
+    else:
         said.append(
             "Expect time and GPU energy of a cell to be off by up to a factor of two, more for "
             "LLM.int8() (docs/estimate.md, 'How wrong it is')."
