@@ -8,16 +8,25 @@ from functools import cached_property
 from typing import Any
 
 from codewatt.cells import Cell, Grid, Paths, Variant
+from codewatt.chains import chains_of
+from codewatt.config.depths import layers_removed
 from codewatt.estimate.models import ModelFacts, facts_of
 from codewatt.sizing.architecture import Architecture
 from codewatt.sizing.assumptions import value
 from codewatt.sizing.gpus import Gpu
-from codewatt.sizing.jobs import JobSize, fits, generate_job, quantise_job, resources
+from codewatt.sizing.jobs import (
+    JobSize,
+    fits,
+    generate_job,
+    pass_job,
+    quantise_job,
+    resources,
+)
 from codewatt.sizing.weights import weight_bytes
 from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
 
 #: Rules whose jobs hold a GPU, where the study runs on one.
-GPU_RULES = ("quantise", "generate")
+GPU_RULES = ("score_layers", "quantise", "measure_recovery", "generate")
 
 
 @dataclass(frozen=True)
@@ -89,24 +98,64 @@ class Plan:
             yield self._model_job(facts)
         for benchmark in grid.benchmark_ids:
             yield from self._benchmark_jobs(benchmark)
-        texts = {text for variant in grid.variants for text in grid.calibrations(variant)}
-        for text in sorted(texts):
+        for text in grid.text_ids:
             yield Job("prepare_text", text, None, None, _plain())
         for text, benchmark in sorted(self._overlaps()):
             yield Job("check_overlap", f"{text}.{benchmark}", None, None, _plain())
+        for model, method, text in grid.scorings:
+            yield self._score(model, method, text)
         for variant in grid.variants:
             yield self._quantise(variant)
+            if grid.study.recovery is not None:
+                yield self._recovery(variant, grid.study.recovery.text)
         for cell in grid.cells:
             yield from self._cell_jobs(cell)
-        for rule in ("aggregate", "plot", "summarise"):
+        for cell in self._judged_depths():
+            yield Job("judge_depth", cell.id, cell.model, cell.variant.id, _plain())
+        layers = ("plot_layers",) if grid.scorings else ()
+        for rule in ("aggregate", "plot", *layers, "summarise"):
             yield Job(rule, rule, None, None, _plain())
 
     def _overlaps(self) -> set[tuple[str, str]]:
-        return {
+        """(text, benchmark) of each check, that of recovery's text among them."""
+        recovery = self.grid.study.recovery
+        judged = self.grid.benchmark_ids if recovery is not None else ()
+        return {(recovery.text, name) for name in judged if recovery is not None} | {
             (text, cell.benchmark)
             for cell in self.grid.cells
             for text in self.grid.calibrations(cell.variant)
         }
+
+    def _judged_depths(self) -> list[Cell]:
+        """The cells of series of depths that decide on a deeper one, if each goes to its end."""
+        chains = chains_of(self.grid)
+        return list(dict.fromkeys(cell for chain in chains for cell in chain[:-1]))
+
+    def _tokens(self, text: str) -> int:
+        """Of a text's sequences."""
+        settings = self.grid.settings("text", text)
+        return int(settings["samples"]) * int(settings["tokens"])
+
+    def _score(self, model: str, method: str, text: str) -> Job:
+        """Scores of a model's layers: SLEB runs a model again for each layer that may go."""
+        facts = self.models[model]
+        job_id = f"{model}.{method}.{text}"
+        if facts.config is None:
+            return Job("score_layers", job_id, model, None, None)
+        architecture = facts.architecture()
+        passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
+        size = pass_job(
+            architecture, self.gpu, facts.stored_bytes, passes * self._tokens(text), loads=1
+        )
+        return Job("score_layers", job_id, model, None, size, metered=True)
+
+    def _recovery(self, variant: Variant, text: str) -> Job:
+        """A variant's logits beside its baseline's: two models, one after the other."""
+        facts, size = self.models[variant.model], None
+        if facts.config is not None:
+            tokens = 2.0 * self._tokens(text)
+            size = pass_job(facts.architecture(), self.gpu, facts.stored_bytes, tokens, loads=2)
+        return Job("measure_recovery", variant.id, variant.model, variant.id, size)
 
     def _model_job(self, facts: ModelFacts) -> Job:
         settings = self.grid.settings("model", facts.id)
@@ -194,8 +243,8 @@ class Plan:
             return None
         key = (variant.model, variant.prune)
         if key not in self._pruned:
-            prune = next(p for p in self.grid.study.prunes if p.id == variant.prune)
-            self._pruned[key] = facts.architecture(prune.layers)
+            prune = next(p for p in self.grid.study.single_prunes if p.id == variant.prune)
+            self._pruned[key] = facts.architecture(layers_removed(prune))
         return self._pruned[key]
 
     def _stored_bytes(

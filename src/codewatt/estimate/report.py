@@ -121,6 +121,8 @@ def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
         why = kind_of(precision.model_dump(mode="json"))[1]
         if why is not None:
             said.append(f"precision {precision.id}: {why}.")
+    if study.series:
+        said.append("series of depths (until_zero) are taken to go to their last one.")
     if study.energy.boundary == "job":
         said.append("boundary 'job' is taken as the whole node: the share held is not known.")
     for name, item in ASSUMPTIONS.items():

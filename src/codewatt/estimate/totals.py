@@ -85,14 +85,16 @@ def _job_s(job: Job, more_s: float) -> float:
 
 
 def _spread_s(jobs: list[Job], gpus: int, more_s: float) -> float:
-    """A list schedule of quantise and generate over the cards."""
+    """A list schedule of the GPU jobs: layer scores, then variants, then what runs a variant."""
     makes = {j.variant: _job_s(j, more_s) for j in jobs if j.rule == "quantise"}
     cells: dict[str | None, list[float]] = {}
+    free = [0.0] * gpus
     for job in jobs:
-        if job.rule == "generate":
+        if job.rule == "score_layers":
+            heapq.heappush(free, heapq.heappop(free) + _job_s(job, more_s))
+        elif job.rule in ("generate", "measure_recovery"):
             cells.setdefault(job.variant, []).append(_job_s(job, more_s))
     order = sorted(makes, key=lambda v: makes[v] + sum(cells.get(v, [])), reverse=True)
-    free = [0.0] * gpus
     ready: list[tuple[float, float]] = []  # (when its variant is there, -duration)
     for variant in order:
         done = heapq.heappop(free) + makes[variant]

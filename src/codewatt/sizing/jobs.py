@@ -134,6 +134,38 @@ def quantise_job(
     )
 
 
+def pass_job(
+    architecture: Architecture, gpu: Gpu | None, stored_bytes: int, tokens: float, loads: int
+) -> JobSize:
+    """Passes of an unquantised model over a text: layer scores, recovery.
+
+    Args:
+        stored_bytes: of the model's files, in whose dtype it runs.
+        tokens: of all passes together.
+        loads: how often a model is loaded.
+    """
+    demand = Demand.of(architecture, stored_bytes, 2)
+    operations = tokens * (demand.operations_per_token + demand.head_operations)
+    seconds = loads * stored_bytes / value("load_bytes_per_s")
+    if gpu is None:
+        seconds += operations / value("cpu_operations_per_s")
+        host = _process_bytes("cpu") + 2 * stored_bytes
+        return JobSize(value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
+    dtype = "float32" if stored_bytes > 3 * architecture.parameters else "float16"
+    rate = gpu.operations_per_s[dtype] * value("prefill_share_transformers")
+    running_s = operations / rate
+    seconds += loads * value("load_s") + running_s
+    busy_j = running_s * (power_w(gpu, value("prefill_utilisation")) - idle_w(gpu))
+    return JobSize(
+        job_s=value("job_start_s") + seconds,
+        metered_s=seconds,
+        gpu_j=seconds * idle_w(gpu) + busy_j,
+        vram_bytes=round(value("context_bytes") + value("vram_margin") * stored_bytes),
+        host_bytes=_process_bytes("cuda") + stored_bytes,
+        disk_bytes=round(value("telemetry_bytes_per_s") * seconds),
+    )
+
+
 def fits(vram_bytes: float, gpu: Gpu) -> str | None:
     """Why a job does not fit a card; None if it does.
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from codewatt.cells import Grid, Paths
+from codewatt.chains import chains_of
 from codewatt.cli import main
 from codewatt.config.load import load_study, validate
 from codewatt.config.study import Study
@@ -65,6 +66,38 @@ def written(tmp_path, **changes):
 def test_the_jobs_are_those_that_snakemake_plans(tmp_path):
     """tests/dag/test_inspect.py holds Snakemake's own plan of this study to the same counts."""
     assert planned(SMALL, tmp_path, None).per_rule == GRID
+
+
+#: `snakemake -n` of the studies of that name, less its target.
+PLANNED = {
+    "nano-prune": {
+        "train_nano": 2, "prepare_benchmark": 1, "compute_expected": 1, "prepare_text": 1,
+        "check_overlap": 1, "score_layers": 6, "quantise": 24, "generate": 24, "evaluate": 24,
+        "measure_energy": 24, "aggregate": 1, "plot": 1, "plot_layers": 1, "summarise": 1,
+    },
+    "starcoder2-3b-quantised": {
+        "fetch_model": 1, "prepare_benchmark": 1, "compute_expected": 1, "prepare_text": 2,
+        "check_overlap": 2, "quantise": 4, "measure_recovery": 4, "generate": 8, "evaluate": 8,
+        "measure_energy": 8, "aggregate": 1, "plot": 1, "summarise": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_scores_of_layers_texts_and_recovery_are_jobs_too(tmp_path, name):
+    grid = Grid(load_study(REPOSITORY / f"config/studies/{name}.yaml"))
+    card = None if grid.study.device == "cpu" else gpu_named("h200")
+    plan = Plan(grid, Paths.of(tmp_path, grid.study), card, 8)
+    assert plan.per_rule == PLANNED[name]
+    assert all(job.size is not None for job in plan.jobs)
+
+
+def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
+    grid = Grid(load_study(REPOSITORY / "config/studies/nano-until-zero.yaml"))
+    counted = Plan(grid, Paths.of(tmp_path, grid.study), None, 2).per_rule
+    assert counted["generate"] == len(grid.cells)
+    ends = len(chains_of(grid))
+    assert counted["judge_depth"] == counted["generate"] - ends
 
 
 def test_texts_and_their_checks_are_jobs_only_where_a_variant_needs_them(tmp_path):

@@ -9,6 +9,7 @@ from codewatt.sizing.jobs import (
     fits,
     generate_job,
     generate_resources,
+    pass_job,
     pruned_architecture,
     quantise_job,
     resources,
@@ -148,6 +149,23 @@ def test_what_is_not_made_costs_a_manifest_and_what_is_costs_its_weights():
     assert quantise_job(source, source, GPTQ, gpu, stored).metered_s == 0.0, "packed already"
     calibrated = quantise_job(source, source, {**GPTQ, "calibration": "code"}, gpu, stored)
     assert calibrated.metered_s > packed.metered_s + 200, "2.8e9 weights at 82 s a 1e9"
+
+
+def test_passes_over_a_text_grow_with_its_tokens_and_with_models_loaded():
+    phi = pruned_architecture(config("microsoft/phi-2"), 0)
+    stored, gpu = 2 * phi.parameters, gpu_named("l40s")
+    once = pass_job(phi, gpu, stored, 65_536, loads=1)
+    more = pass_job(phi, gpu, stored, 10 * 65_536, loads=1)
+    twice = pass_job(phi, gpu, stored, 65_536, loads=2)
+    operations = 65_536 * 2 * (phi.active_layer_weights + phi.head)
+    running_s = operations / (362.05e12 * value("prefill_share_transformers"))
+    assert more.metered_s - once.metered_s == pytest.approx(9 * running_s)
+    loading_s = value("load_s") + stored / value("load_bytes_per_s")
+    assert twice.metered_s - once.metered_s == pytest.approx(loading_s)
+    assert once.vram_bytes > stored
+    on_cpu = pass_job(phi, None, stored, 65_536, loads=1)
+    assert (on_cpu.gpu_j, on_cpu.vram_bytes) == (0.0, 0)
+    assert on_cpu.metered_s > 100 * running_s
 
 
 def test_a_scheduler_is_asked_for_more_than_is_needed():
