@@ -1,4 +1,4 @@
-"""The command line: `codewatt evaluate`, `study`, `published check`, `reference`."""
+"""The command line: `codewatt estimate`, `evaluate`, `study`, `published check`, `reference`."""
 
 import argparse
 import sys
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import codewatt.estimate.command as estimate_command
     import codewatt.evaluate.command as command
     import codewatt.published.command as published_command
 
@@ -38,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_arguments(evaluate)
     evaluate.set_defaults(run=command.run)
+    estimate = commands.add_parser(
+        "estimate", help="what a study will take: jobs, GPU hours, energy, CO2, disk, wall time"
+    )
+    estimate_command.add_arguments(estimate)
+    estimate.set_defaults(run=estimate_command.run)
     study = commands.add_parser("study", help="check a study file and show its grid")
     study.add_argument("file", type=Path)
     study.set_defaults(run=_study)

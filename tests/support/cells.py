@@ -27,6 +27,7 @@ def run_cell(
     """
     described = {"directory": str(weights), "files": describe_files(weights)}
     variant = {"weights": described, "dtype": "float32", "parameters": parameters}
+    variant["size_bytes"] = sum(file["bytes"] for file in described["files"].values())
     inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
     write_json(inputs[0], {**variant, "meaningful_accuracy": False})
     write_json(inputs[1], {"stop_strings": list(stop_strings)})

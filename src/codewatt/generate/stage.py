@@ -16,7 +16,8 @@ from codewatt.generate.base import Decoding, Engine, InfeasibleError, Work, engi
 from codewatt.generate.records import Measured, write_completions, write_task_records
 from codewatt.generate.roofline import describe_roofline
 from codewatt.logs import quiet_libraries
-from codewatt.models.loading import resolve_device, used_gpus
+from codewatt.models.loading import gpu_memory, resolve_device, used_gpus
+from codewatt.sizing.loaded import peak_memory
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ def generate_cell(
         engine_named(settings["cell"]["engine"]).check()
         sampler.use_gpus(used_gpus(device))
         try:
+            _require_room(variant, device)
             run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
             completions, described = run.measure()
             status: dict[str, Any] = {"status": "ok"}
@@ -157,6 +159,7 @@ class _Run:
             "model": self._describe(engine),
             "engine": engine.describe(),
             "roofline": roofline,
+            "peak_memory": peak_memory(self.device),
         }
 
     def _work(self) -> Work:
@@ -207,6 +210,22 @@ class _Run:
             "parameters": self.variant["parameters"],
             "meaningful_accuracy": self.variant["meaningful_accuracy"],
         }
+
+
+def _require_room(variant: dict[str, Any], device: str) -> None:
+    """Refuse weights that alone exceed the GPU, before minutes go into loading them.
+
+    Raises:
+        InfeasibleError: they do.
+    """
+    if device != "cuda":
+        return
+    name, memory_bytes = gpu_memory()
+    if variant["size_bytes"] > memory_bytes:
+        raise InfeasibleError(
+            f"its weights take {variant['size_bytes'] / 1e9:.1f} GB, "
+            f"the {name} has {memory_bytes / 1e9:.1f} GB"
+        )
 
 
 def _prompt(task: Task, style: str) -> str:

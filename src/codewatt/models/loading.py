@@ -54,6 +54,14 @@ def used_gpus(device: str) -> list[str]:
     return [f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"]
 
 
+def gpu_memory() -> tuple[str, int]:
+    """(name, bytes of memory) of the GPU that this process computes on; nothing is allocated."""
+    import torch
+
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return str(properties.name), int(properties.total_memory)
+
+
 def load_model(
     directory: str | Path,
     *,

@@ -1,6 +1,7 @@
-"""The bytes of weights that a step of a loaded model must read, asked of the model itself."""
+"""Bytes of a loaded model, asked of the model itself, and the most that its process held."""
 
 import math
+import resource
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -30,6 +31,25 @@ def memory_bytes(model: Any) -> int:
         model: a causal language model of transformers.
     """
     return _bytes(_tensors(model), None)
+
+
+def peak_memory(device: str) -> dict[str, int | None]:
+    """The most memory that this process has held so far.
+
+    Args:
+        device: 'cpu' or 'cuda'.
+
+    Returns:
+        device_bytes: what torch's allocator took of the GPU (CUDA's context is not in it); None on
+        a CPU. host_bytes: resident.
+    """
+    reserved = None
+    if device == "cuda":
+        import torch
+
+        reserved = int(torch.cuda.max_memory_reserved())
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    return {"device_bytes": reserved, "host_bytes": resident}
 
 
 def step_parameter_bytes(model: Any, architecture: Architecture, element_bytes: int) -> int:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pyarrow.parquet
 import pytest
 
-from codewatt.generate import roofline
+from codewatt.generate import roofline, stage
 from codewatt.generate.base import open_engine
 from codewatt.models.loading import load_model
 from codewatt.sizing.architecture import architecture_of
@@ -57,6 +57,24 @@ def test_each_row_keeps_its_tokens(cell):
         assert len(row["tokens"]) == row["new_tokens"] > 0
     first, again = ([r["tokens"] for r in rows if r["repeat"] == n] for n in (0, 1))
     assert first == again
+
+
+def test_the_most_memory_that_was_held_is_kept(cell):
+    manifest, _ = cell
+    assert manifest["peak_memory"]["device_bytes"] is None
+    assert 50e6 < manifest["peak_memory"]["host_bytes"] < 100e9
+
+
+def test_weights_that_exceed_the_gpu_are_not_loaded(tiny_model, tmp_path, monkeypatch):
+    """With a GPU of a thousand bytes: a typed record, and no window of loading."""
+    monkeypatch.setattr(stage, "resolve_device", lambda device: "cuda")
+    monkeypatch.setattr(stage, "used_gpus", lambda device: [])
+    monkeypatch.setattr(stage, "gpu_memory", lambda: ("NVIDIA L40S", 1000))
+    manifest, out = generated(tiny_model("starcoder2"), tmp_path)
+    assert manifest["status"] == "infeasible"
+    assert manifest["reason"] == "its weights take 0.0 GB, the NVIDIA L40S has 0.0 GB"
+    assert manifest["windows"] == []
+    assert pyarrow.parquet.read_table(out.tasks).num_rows == 0
 
 
 def test_a_model_of_unknown_size_has_a_machine_and_the_reason(tiny_model, monkeypatch):

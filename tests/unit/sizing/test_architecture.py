@@ -1,16 +1,16 @@
 """Parameters and cache are those of the model that transformers builds, to the last one."""
 
-import json
-from pathlib import Path
+from collections import Counter
 
 import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.sizing.architecture import MODEL_TYPES, architecture_of
+from codewatt.sizing.known import known_models
 from tests.support.architectures import ARCHITECTURES, COMMON
 
-FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "architectures"
-REAL = sorted(path.stem for path in FIXTURES.glob("*.json"))
+#: One repository of each architecture.
+REAL = sorted({id(model.config): repo for repo, model in known_models().items()}.values())
 #: What a configuration can switch, each on a small model.
 SWITCHED = [
     ("starcoder2", {"use_bias": False}),
@@ -30,10 +30,6 @@ SWITCHED = [
 ]
 
 
-def real(name):
-    return json.loads((FIXTURES / f"{name}.json").read_text())
-
-
 def small(model_type, **changes):
     config = {"model_type": model_type, **COMMON, **ARCHITECTURES[model_type]}
     return {**config, "num_hidden_layers": 4, **changes}
@@ -51,6 +47,26 @@ def built(config, device="meta"):
         ).eval()
 
 
+def linear_layers(model):
+    """(last part of the name, outputs, inputs) -> how many, the head aside."""
+    import torch
+
+    head = model.get_output_embeddings()
+    return Counter(
+        (name.rpartition(".")[2], module.out_features, module.in_features)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    )
+
+
+def linear_layers_counted(counted):
+    found = Counter()
+    for matrix in counted.matrices:
+        if matrix.kind == "linear":
+            found[matrix.name, matrix.outs, matrix.ins] += matrix.count
+    return found
+
+
 def parts(model):
     """Parameters by what they are for, asked of the model."""
     import torch
@@ -66,18 +82,26 @@ def parts(model):
     return counts
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_a_real_models_parameters_are_exactly_those(name):
-    described = real(name)
-    counted = architecture_of(described["config"])
-    model = built(described["config"])
+@pytest.mark.parametrize("repo", REAL)
+def test_a_real_models_parameters_are_exactly_those(repo):
+    known = known_models()[repo]
+    counted, model = architecture_of(known.config), built(known.config)
     assert counted.parameters == sum(p.numel() for p in model.parameters())
-    if described["published_parameters"] is not None:
-        assert counted.parameters == described["published_parameters"]
+    assert linear_layers(model) == linear_layers_counted(counted)
+    if known.parameters is not None:
+        assert counted.parameters == known.parameters
 
 
-def test_every_model_type_has_a_real_model():
-    assert {real(name)["config"]["model_type"] for name in REAL} == set(MODEL_TYPES)
+def test_every_model_of_the_studies_is_known():
+    """de Reus et al. 2024, Buis 2025, and StarCoder2-15B; each model type has a real model."""
+    wanted = {
+        "bigcode/starcoder2-3b", "bigcode/starcoder2-7b", "bigcode/starcoder2-15b",
+        "microsoft/phi-2", "meta-llama/Llama-3.1-8B-Instruct",
+        "deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct", "Qwen/Qwen2.5-Coder-7B-Instruct",
+        *(f"Qwen/Qwen2.5-{size}-Instruct" for size in ("0.5B", "1.5B", "3B", "7B", "14B")),
+    }  # fmt: skip
+    assert wanted <= set(known_models())
+    assert {m.config["model_type"] for m in known_models().values()} == set(MODEL_TYPES)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +112,7 @@ def test_each_part_is_exactly_that_of_the_model(config):
     found = parts(model)
     assert counted.input_embedding == counted.head == found["table"]
     assert counted.layer_weights == found["layers"]
+    assert linear_layers_counted(counted) == linear_layers(model)
     assert counted.biases == found["biases"]
     assert counted.norms == found["norms"]
     shared = model.get_input_embeddings().weight is model.get_output_embeddings().weight
@@ -128,7 +153,7 @@ def test_one_token_makes_use_of_some_experts_only():
     experts = sum(p.numel() for n, p in model.named_parameters() if ".experts." in n)
     assert counted.expert_weights == experts
     assert counted.active_parameters == counted.parameters - experts // 2
-    lite = architecture_of(real("deepseek-coder-v2-lite")["config"])
+    lite = architecture_of(known_models()["deepseek-ai/DeepSeek-Coder-V2-Lite-Base"].config)
     # "2.4B active parameters" (DeepSeek-AI 2024, arXiv:2406.11931), the input embedding aside.
     assert (lite.active_parameters - lite.input_embedding) / 1e9 == pytest.approx(2.4, abs=0.06)
     dense = architecture_of(small("llama"))

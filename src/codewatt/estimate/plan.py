@@ -1,0 +1,264 @@
+"""Every job of a study and what it will take: counted as the rules make them, sized by `sizing`."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from codewatt.cells import Cell, Grid, Paths, Variant
+from codewatt.chains import chains_of
+from codewatt.config.depths import layers_removed
+from codewatt.estimate.models import ModelFacts, facts_of
+from codewatt.sizing.architecture import Architecture
+from codewatt.sizing.assumptions import value
+from codewatt.sizing.gpus import Gpu
+from codewatt.sizing.jobs import (
+    JobSize,
+    fits,
+    generate_job,
+    pass_job,
+    quantise_job,
+    resources,
+)
+from codewatt.sizing.weights import weight_bytes
+from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
+
+#: Rules whose jobs hold a GPU, where the study runs on one.
+GPU_RULES = ("score_layers", "quantise", "measure_recovery", "generate")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Attributes:
+        rule, id: its rule and what it makes.
+        model: the study's model that it is about; None for what all share.
+        variant: what it needs or makes; None before there are any.
+        size: None where nothing is known of the model.
+        metered: whether the study meters it.
+    """
+
+    rule: str
+    id: str
+    model: str | None
+    variant: str | None
+    size: JobSize | None
+    metered: bool = False
+
+
+class Plan:
+    """The jobs of a study on a kind of machine."""
+
+    def __init__(self, grid: Grid, paths: Paths, gpu: Gpu | None, cores: int) -> None:
+        """Count and size every job.
+
+        Args:
+            gpu: the card of each GPU job; None for a study on CPUs.
+            cores: of a job that judges.
+
+        Raises:
+            CodewattError: a precision's method is not known.
+        """
+        self.grid, self.gpu, self.cores = grid, gpu, cores
+        self.models = facts_of(grid, paths)
+        self.infeasible: dict[str, str] = {}
+        self.notes: dict[str, str] = {}  # model or benchmark → why nothing is known of it
+        self._decoding = grid.study.decoding.model_dump(mode="json")
+        self._energy = grid.study.energy.model_dump(mode="json")
+        self._pruned: dict[tuple[str, str], Architecture] = {}
+        for facts in self.models.values():
+            if facts.config is None:
+                self.notes[facts.id] = facts.source
+        self.jobs = tuple(self._jobs())
+
+    @cached_property
+    def per_rule(self) -> Counter[str]:
+        """How many jobs each rule has."""
+        return Counter(job.rule for job in self.jobs)
+
+    @cached_property
+    def _by_id(self) -> dict[tuple[str, str], Job]:
+        return {(job.rule, job.id): job for job in self.jobs}
+
+    def resources(self, rule: str, job_id: str) -> dict[str, int] | None:
+        """What to ask a scheduler for: see `sizing.jobs.resources`; None for a model not known.
+
+        Raises:
+            KeyError: the study has no such job.
+        """
+        size = self._by_id[rule, job_id].size
+        return None if size is None else resources(size)
+
+    def _jobs(self) -> Iterator[Job]:
+        grid = self.grid
+        for facts in self.models.values():
+            yield self._model_job(facts)
+        for benchmark in grid.benchmark_ids:
+            yield from self._benchmark_jobs(benchmark)
+        for text in grid.text_ids:
+            yield Job("prepare_text", text, None, None, _plain())
+        for text, benchmark in sorted(self._overlaps()):
+            yield Job("check_overlap", f"{text}.{benchmark}", None, None, _plain())
+        for model, method, text in grid.scorings:
+            yield self._score(model, method, text)
+        for variant in grid.variants:
+            yield self._quantise(variant)
+            if grid.study.recovery is not None:
+                yield self._recovery(variant, grid.study.recovery.text)
+        for cell in grid.cells:
+            yield from self._cell_jobs(cell)
+        for cell in self._judged_depths():
+            yield Job("judge_depth", cell.id, cell.model, cell.variant.id, _plain())
+        layers = ("plot_layers",) if grid.scorings else ()
+        for rule in ("aggregate", "plot", *layers, "summarise"):
+            yield Job(rule, rule, None, None, _plain())
+
+    def _overlaps(self) -> set[tuple[str, str]]:
+        """(text, benchmark) of each check, that of recovery's text among them."""
+        recovery = self.grid.study.recovery
+        judged = self.grid.benchmark_ids if recovery is not None else ()
+        return {(recovery.text, name) for name in judged if recovery is not None} | {
+            (text, cell.benchmark)
+            for cell in self.grid.cells
+            for text in self.grid.calibrations(cell.variant)
+        }
+
+    def _judged_depths(self) -> list[Cell]:
+        """The cells of series of depths that decide on a deeper one, if each goes to its end."""
+        chains = chains_of(self.grid)
+        return list(dict.fromkeys(cell for chain in chains for cell in chain[:-1]))
+
+    def _tokens(self, text: str) -> int:
+        """Of a text's sequences."""
+        settings = self.grid.settings("text", text)
+        return int(settings["samples"]) * int(settings["tokens"])
+
+    def _score(self, model: str, method: str, text: str) -> Job:
+        """Scores of a model's layers: SLEB runs a model again for each layer that may go."""
+        facts = self.models[model]
+        job_id = f"{model}.{method}.{text}"
+        if facts.config is None:
+            return Job("score_layers", job_id, model, None, None)
+        architecture = facts.architecture()
+        passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
+        size = pass_job(
+            architecture, self.gpu, facts.stored_bytes, passes * self._tokens(text), loads=1
+        )
+        return Job("score_layers", job_id, model, None, size, metered=True)
+
+    def _recovery(self, variant: Variant, text: str) -> Job:
+        """A variant's logits beside its baseline's: two models, one after the other."""
+        facts, size = self.models[variant.model], None
+        if facts.config is not None:
+            tokens = 2.0 * self._tokens(text)
+            size = pass_job(facts.architecture(), self.gpu, facts.stored_bytes, tokens, loads=2)
+        return Job("measure_recovery", variant.id, variant.model, variant.id, size)
+
+    def _model_job(self, facts: ModelFacts) -> Job:
+        settings = self.grid.settings("model", facts.id)
+        rule = "train_nano" if settings["source"] == "nano" else "fetch_model"
+        if facts.config is None:
+            return Job(rule, facts.id, facts.id, None, None)
+        seconds, disk = value("plain_job_s"), facts.stored_bytes
+        if settings["source"] == "nano":
+            seconds = value("job_start_s") + settings["steps"] * value("train_step_s")
+        elif settings["source"] == "architecture":
+            seconds = value("job_start_s") + facts.architecture().parameters * value(
+                "random_s_per_weight"
+            )
+            seconds += facts.stored_bytes / value("save_bytes_per_s")
+        elif facts.downloads:
+            seconds += facts.stored_bytes / value("download_bytes_per_s")
+        elif settings["source"] == "path":
+            disk = 0
+        host = round(value("cpu_host_bytes"))
+        if settings["source"] == "architecture":
+            host += facts.stored_bytes
+        return Job(rule, facts.id, facts.id, None, JobSize(seconds, 0.0, 0.0, 0, host, disk))
+
+    def _benchmark_jobs(self, benchmark: str) -> Iterator[Job]:
+        settings = self.grid.settings("benchmark", benchmark)
+        yield Job("prepare_benchmark", benchmark, None, None, _plain())
+        size = BENCHMARKS.get(settings["kind"])
+        if size is None:
+            self.notes[benchmark] = f"benchmark kind {settings['kind']!r}: its size is not known"
+            yield Job("compute_expected", benchmark, None, None, None)
+            return
+        seconds = size.expected_s * (settings.get("tasks") or size.tasks) / self.cores
+        yield Job("compute_expected", benchmark, None, None, _plain(seconds))
+
+    def _quantise(self, variant: Variant) -> Job:
+        facts = self.models[variant.model]
+        size = None
+        if facts.config is not None:
+            precision = self.grid.settings("precision", variant.precision)
+            pruned = self._architecture(variant)
+            if pruned is not None:
+                size = quantise_job(
+                    facts.architecture(), pruned, precision, self.gpu, facts.stored_bytes
+                )
+        metered = size is not None and size.metered_s > 0
+        return Job("quantise", variant.id, variant.model, variant.id, size, metered)
+
+    def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
+        work = self._work(cell)
+        pruned = self._architecture(cell.variant)
+        size = judged = None
+        if work is not None and pruned is not None:
+            size = self._generate(cell, work, pruned)
+            kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
+            seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
+            judged = _plain(seconds, metered_s=seconds)
+        model, variant = cell.model, cell.variant.id
+        yield Job("generate", cell.id, model, variant, size, metered=True)
+        yield Job("evaluate", cell.id, model, variant, judged, metered=True)
+        known = None if size is None else _plain()
+        yield Job("measure_energy", cell.id, model, variant, known)
+
+    def _work(self, cell: Cell) -> Workload | None:
+        if cell.benchmark in self.notes:
+            return None
+        benchmark = self.grid.settings("benchmark", cell.benchmark)
+        return workload_of(vars(cell), benchmark, self._decoding, self._energy)
+
+    def _generate(self, cell: Cell, work: Workload, pruned: Architecture) -> JobSize:
+        precision = self.grid.settings("precision", cell.precision)
+        stored = self._stored_bytes(cell.variant, precision, pruned)
+        size = generate_job(pruned, precision, work, self.gpu, stored)
+        reason = None if self.gpu is None else fits(size.vram_bytes, self.gpu)
+        if reason is None:
+            return size
+        self.infeasible[cell.id] = reason
+        # It ends with a record of that, before or while it loads.
+        seconds = value("job_start_s") + value("load_s")
+        return JobSize(seconds, 0.0, 0.0, size.vram_bytes, size.host_bytes, 0)
+
+    def _architecture(self, variant: Variant) -> Architecture | None:
+        """Of a pruned model; None where the model is not known."""
+        facts = self.models[variant.model]
+        if facts.config is None:
+            return None
+        key = (variant.model, variant.prune)
+        if key not in self._pruned:
+            prune = next(p for p in self.grid.study.single_prunes if p.id == variant.prune)
+            self._pruned[key] = facts.architecture(layers_removed(prune))
+        return self._pruned[key]
+
+    def _stored_bytes(
+        self, variant: Variant, precision: dict[str, Any], pruned: Architecture
+    ) -> int:
+        """Of the weights that a cell loads: the model's own files, or what quantise leaves."""
+        if precision["method"] != "none":
+            return weight_bytes(pruned, precision, "cpu" if self.gpu is None else "cuda").total
+        facts = self.models[variant.model]
+        whole = facts.architecture().parameters
+        return math.ceil(facts.stored_bytes * pruned.parameters / whole)
+
+
+def _plain(seconds: float = 0.0, metered_s: float = 0.0) -> JobSize:
+    """A job on a CPU that loads no model."""
+    job_s = value("plain_job_s") + seconds
+    return JobSize(job_s, metered_s, 0.0, 0, round(value("cpu_host_bytes")), 0)

@@ -1,0 +1,336 @@
+"""`codewatt estimate`: every job counted, unknown models said, measurements beside, and fast."""
+
+import copy
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from codewatt.cells import Grid, Paths
+from codewatt.chains import chains_of
+from codewatt.cli import main
+from codewatt.config.load import load_study, validate
+from codewatt.config.study import Study
+from codewatt.energy.measure import measure_cell
+from codewatt.errors import CodewattError
+from codewatt.estimate.plan import Plan
+from codewatt.estimate.totals import wall_h
+from codewatt.files import read_json, write_json
+from codewatt.sizing.gpus import gpu_named
+from codewatt.sizing.weights import weight_bytes
+from tests.dag.test_inspect import GRID
+from tests.support.workbench import SMALL
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+RECORDED = REPOSITORY / "tests/fixtures/energy"
+HUB = {
+    "id": "m", "source": "hub", "repo": "Qwen/Qwen2.5-Coder-1.5B", "revision": "0" * 40,
+}  # fmt: skip
+ON_A_GPU = {
+    "device": "cuda",
+    "models": [HUB],
+    "benchmarks": [{"id": "he", "kind": "humaneval_plus"}],
+    "exclude": [],
+    "precisions": [
+        {"id": "fp32", "method": "none", "dtype": "float32"},
+        {"id": "nf4", "method": "bitsandbytes", "quant_type": "nf4", "compute_dtype": "bfloat16"},
+    ],
+}
+
+
+def study(**changes):
+    return {**copy.deepcopy(SMALL), **changes}
+
+
+def planned(values, results, gpu="l40s", cores=8):
+    grid = Grid(validate(Study, values, "study.yaml"))
+    card = None if gpu is None else gpu_named(gpu)
+    return Plan(grid, Paths.of(results, grid.study), card, cores)
+
+
+def estimated(capsys, file, *options):
+    assert main(["estimate", str(file), "--json", *options]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def written(tmp_path, **changes):
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study(**changes), sort_keys=False))
+    return file
+
+
+def test_the_jobs_are_those_that_snakemake_plans(tmp_path):
+    """tests/dag/test_inspect.py holds Snakemake's own plan of this study to the same counts."""
+    assert planned(SMALL, tmp_path, None).per_rule == GRID
+
+
+#: `snakemake -n` of the studies of that name, less its target.
+PLANNED = {
+    "nano-prune": {
+        "train_nano": 2, "prepare_benchmark": 1, "compute_expected": 1, "prepare_text": 1,
+        "check_overlap": 1, "score_layers": 6, "quantise": 24, "generate": 24, "evaluate": 24,
+        "measure_energy": 24, "aggregate": 1, "plot": 1, "plot_layers": 1, "summarise": 1,
+    },
+    "starcoder2-3b-quantised": {
+        "fetch_model": 1, "prepare_benchmark": 1, "compute_expected": 1, "prepare_text": 2,
+        "check_overlap": 2, "quantise": 4, "measure_recovery": 4, "generate": 8, "evaluate": 8,
+        "measure_energy": 8, "aggregate": 1, "plot": 1, "summarise": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_scores_of_layers_texts_and_recovery_are_jobs_too(tmp_path, name):
+    grid = Grid(load_study(REPOSITORY / f"config/studies/{name}.yaml"))
+    card = None if grid.study.device == "cpu" else gpu_named("h200")
+    plan = Plan(grid, Paths.of(tmp_path, grid.study), card, 8)
+    assert plan.per_rule == PLANNED[name]
+    assert all(job.size is not None for job in plan.jobs)
+
+
+def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
+    grid = Grid(load_study(REPOSITORY / "config/studies/nano-until-zero.yaml"))
+    counted = Plan(grid, Paths.of(tmp_path, grid.study), None, 2).per_rule
+    assert counted["generate"] == len(grid.cells)
+    ends = len(chains_of(grid))
+    assert counted["judge_depth"] == counted["generate"] - ends
+
+
+def test_texts_and_their_checks_are_jobs_only_where_a_variant_needs_them(tmp_path):
+    texts = [{"id": "functions", "source": "nano"}]
+    counted = planned(study(texts=texts), tmp_path, None).per_rule
+    assert "prepare_text" not in counted
+    assert sum(counted.values()) == sum(GRID.values())
+
+
+def test_sums_are_those_of_the_models_and_what_all_share(tmp_path, capsys):
+    found = estimated(capsys, written(tmp_path), "--results", str(tmp_path))
+    assert set(found["models"]) == {"one", "two", "shared"}
+    for key, total in found["total"].items():
+        assert total == pytest.approx(sum(part[key] for part in found["models"].values())), key
+    assert found["total"]["jobs"] == sum(GRID.values())
+    assert found["total"]["gpu_h"] == found["total"]["gpu_kwh"] == 0
+    assert found["gpu"] is None
+    grams = found["carbon"]["g_per_kwh"]
+    kwh = found["total"]["node_kwh"]
+    assert found["total"]["co2_kg"] == pytest.approx(kwh * grams / 1000)
+
+
+def test_co2_is_that_of_the_studys_boundary(tmp_path, capsys):
+    for boundary, column in (("gpu", "gpu_kwh"), ("node", "node_kwh")):
+        file = written(tmp_path, **ON_A_GPU, energy={"boundary": boundary})
+        found = estimated(capsys, file, "--gpu", "h100", "--results", str(tmp_path))
+        kg = found["total"][column] * found["carbon"]["g_per_kwh"] / 1000
+        assert found["total"]["co2_kg"] == pytest.approx(kg)
+        assert found["total"]["node_kwh"] > found["total"]["gpu_kwh"] > 0
+
+
+def test_a_model_that_is_in_the_table_is_known_before_it_is_fetched(tmp_path):
+    plan = planned(study(**ON_A_GPU), tmp_path)
+    facts = plan.models["m"]
+    assert facts.downloads
+    assert facts.stored_bytes == 2 * 1_543_714_304
+    assert not plan.notes
+    assert all(job.size is not None for job in plan.jobs)
+
+
+def test_a_model_that_nobody_knows_is_said_and_not_counted(tmp_path, capsys):
+    unknown = {**HUB, "id": "new", "repo": "someone/new-model"}
+    file = written(tmp_path, **{**ON_A_GPU, "models": [HUB, unknown]})
+    found = estimated(capsys, file, "--results", str(tmp_path))
+    fetch = f"snakemake {tmp_path}/small/models/new/manifest.json"
+    assert found["unknown"] == {
+        "new": f"someone/new-model is in no table here and not fetched yet: `{fetch}` fetches it"
+    }
+    assert found["models"]["new"]["unknown"] == found["models"]["new"]["jobs"] == 17
+    assert found["models"]["new"]["gpu_h"] == 0
+    assert main(["estimate", str(file), "--results", str(tmp_path)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "NOT COUNTED: new (17 jobs): someone/new-model is in no table here" in text
+
+
+def test_a_fetched_model_is_read_from_its_files(tmp_path, tiny_model):
+    """By the study's manifest, and by the hub's cache at the pinned commit."""
+    weights = tiny_model("qwen2")
+    stored = sum(path.stat().st_size for path in weights.glob("*.safetensors"))
+    values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "someone/new-model"}]})
+    files = {p.name: {"bytes": p.stat().st_size} for p in weights.iterdir()}
+    manifest = {"weights": {"directory": str(weights), "files": files}}
+    write_json(tmp_path / "small/models/m/manifest.json", manifest)
+    facts = planned(values, tmp_path).models["m"]
+    assert (facts.stored_bytes, facts.config["model_type"]) == (stored, "qwen2")
+    assert not facts.downloads
+
+
+def test_the_hubs_cache_is_looked_into(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = tmp_path / "hub/models--someone--new-model/snapshots"
+    folder.mkdir(parents=True)
+    (folder / ("0" * 40)).symlink_to(tiny_model("llama"))
+    values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "someone/new-model"}]})
+    assert planned(values, tmp_path).models["m"].config["model_type"] == "llama"
+
+
+def test_a_model_type_and_a_benchmark_of_unknown_size_are_said(tmp_path):
+    bert = {"id": "b", "source": "architecture", "config": {"model_type": "bert"}}
+    plan = planned(study(**{**ON_A_GPU, "models": [bert]}), tmp_path)
+    assert plan.notes["b"].startswith("model type 'bert': its size is not known; known: starcoder2")
+
+
+def test_what_does_not_fit_is_named_and_takes_no_gpu_time(tmp_path, capsys):
+    large = {**HUB, "repo": "Qwen/Qwen2.5-14B"}
+    file = written(tmp_path, **{**ON_A_GPU, "models": [large]})
+    found = estimated(capsys, file, "--gpu", "a10", "--results", str(tmp_path))
+    fp32 = {cell for cell in found["infeasible"] if "--fp32--" in cell}
+    assert set(found["infeasible"]) == fp32
+    assert len(fp32) == 2
+    assert all("the NVIDIA A10 has 24 GB" in why for why in found["infeasible"].values())
+    assert main(["estimate", str(file), "--gpu", "a10", "--results", str(tmp_path)]) == 0
+    assert "DOES NOT FIT: 2 of 4 cells:" in capsys.readouterr().out
+
+
+def test_pruned_and_packed_variants_are_sized_as_such(tmp_path):
+    plan = planned(study(**ON_A_GPU), tmp_path)
+    disk = {job.id: job.size.disk_bytes for job in plan.jobs if job.rule == "quantise"}
+    assert disk["m--full--fp32"] == 0, "the model's own files are used"
+    whole, cut = (plan.models["m"].architecture(removed) for removed in (0, 1))
+    assert disk["m--last1--fp32"] == pytest.approx(2 * cut.parameters, rel=0.01)
+    packed = weight_bytes(whole, {**ON_A_GPU["precisions"][1]}).total
+    assert disk["m--full--nf4"] == pytest.approx(packed, rel=0.01)
+
+
+def test_rules_can_ask_for_the_resources_of_a_job(tmp_path):
+    plan = planned(study(**ON_A_GPU), tmp_path)
+    cell = plan.grid.cells[0].id
+    asked = plan.resources("generate", cell)
+    assert set(asked) == {"mem_mb", "runtime_min", "disk_mb", "vram_bytes"}
+    assert asked["mem_mb"] * 1e6 > plan.models["m"].stored_bytes
+    with pytest.raises(KeyError):
+        plan.resources("generate", "none")
+
+
+def test_more_cards_shorten_the_wall_time_down_to_the_longest_chain(tmp_path):
+    plan = planned(study(**ON_A_GPU, token_limits=[64, 128, 256]), tmp_path)
+    one, two, four, many = (wall_h(plan.jobs, plan, gpus) for gpus in (1, 2, 4, 1000))
+    assert one == pytest.approx(sum(job.size.job_s for job in plan.jobs) / 3600)
+    assert one > two > four > many
+    longest = max(job.size.job_s for job in plan.jobs if job.rule == "generate")
+    assert many > longest / 3600
+    gpu_s = sum(j.size.job_s for j in plan.jobs if j.rule in ("quantise", "generate"))
+    assert two > gpu_s / 2 / 3600, "two cards do no more than twice as much"
+
+
+RECORDINGS = {"bf16": "h100_decode_bf16", "nf4": "h100_decode_nf4"}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Results of two cells of starcoder2-3b-metering, as they were recorded on an H100."""
+    for precision, name in RECORDINGS.items():
+        manifest = read_json(RECORDED / f"{name}.json")
+        folder = tmp_path / "starcoder2-3b-metering/cells" / manifest["cell"]["id"]
+        energy = measure_cell(manifest, RECORDED / f"{name}.parquet", None, None, {})
+        write_json(folder / "generate.json", {**manifest, "status": "ok"})
+        write_json(folder / "energy.json", energy)
+        (folder / "timeline.parquet").write_bytes((RECORDED / f"{name}.parquet").read_bytes())
+        assert manifest["cell"]["precision"] == precision
+    return tmp_path
+
+
+def test_what_was_measured_stands_beside_the_estimate(recorded, capsys):
+    """On the card that it ran on, time and energy of real jobs are within a factor of 1.4."""
+    file = REPOSITORY / "config/studies/starcoder2-3b-metering.yaml"
+    found = estimated(capsys, file, "--gpu", "h100", "--results", str(recorded))
+    ratios = {ratio["what"]: ratio for ratio in found["measured"]}
+    assert set(ratios) == {
+        "generate, metered", "generate, GPU energy", "generate, node energy (modelled)",
+        "weights and telemetry",
+    }  # fmt: skip
+    hours, joules = ratios["generate, metered"], ratios["generate, GPU energy"]
+    assert hours["jobs"] == joules["jobs"] == 2, "of three cells"
+    assert hours["measured"] == pytest.approx((95.95 + 99.54) / 3600, rel=0.001)
+    # The repeats' joules (test_replay.py), and some 55 s of loading, warming up and rest.
+    repeats_j = 10_816.5 + 11_039.2
+    assert repeats_j + 55 * 100 < joules["measured"] * 3.6e6 < repeats_j + 55 * 150
+    assert 1 / 1.4 < hours["ratio"] < 1.4
+    assert 1 / 1.4 < joules["ratio"] < 1.4
+    assert main(["estimate", str(file), "--gpu", "h100", "--results", str(recorded)]) == 0
+    assert "Estimated and measured, over the jobs that have finished" in capsys.readouterr().out
+
+
+def test_a_cell_that_did_not_run_is_not_compared(recorded, capsys):
+    for path in recorded.glob("*/cells/*nf4*/generate.json"):
+        write_json(path, {**read_json(path), "status": "infeasible"})
+    file = REPOSITORY / "config/studies/starcoder2-3b-metering.yaml"
+    found = estimated(capsys, file, "--gpu", "h100", "--results", str(recorded))
+    assert {ratio["jobs"] for ratio in found["measured"]} == {1}
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "config/studies").glob("*.yaml")))
+def test_every_study_here_can_be_estimated(path, capsys, tmp_path):
+    assert main(["estimate", str(path), "--results", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert f"{load_study(path).study} on " in text
+    assert "NOT COUNTED" not in text
+    assert "What it rests on" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gpu", "b999"], "GPU 'b999' is not in the table; allowed: t4"),
+        (["--gpus", "0"], "--gpus 0: at least 1 is needed"),
+        (["--gpu", "none"], "--gpu none: the study's device is 'cuda'; name a card"),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path, capsys, options, message):
+    assert main(["estimate", str(written(tmp_path, **ON_A_GPU)), *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"codewatt: {message}")
+    assert error.count("\n") == 1
+
+
+def test_a_card_for_a_study_on_cpus_is_refused(tmp_path, capsys):
+    assert main(["estimate", str(written(tmp_path)), "--gpu", "l40s"]) == 1
+    assert "the study's device is 'cpu'; allowed: none" in capsys.readouterr().err
+
+
+def test_an_unknown_method_is_one_line(tmp_path, monkeypatch):
+    plan = planned(study(**ON_A_GPU), tmp_path)
+    with pytest.raises(CodewattError, match="precision method 'qat': its size is not known"):
+        weight_bytes(plan.models["m"].architecture(), {"method": "qat", "compute_dtype": "float16"})
+
+
+def test_five_thousand_cells_take_less_than_two_seconds_of_a_processor(tmp_path):
+    prunes = [{"id": "full", "method": "none"}] + [
+        {"id": f"last{n}", "method": "last", "layers": n} for n in range(1, 10)
+    ]
+    models = [{**HUB, "id": f"m{n}"} for n in range(10)]
+    values = study(
+        **{**ON_A_GPU, "models": models},
+        prunes=prunes,
+        token_limits=[64, 128, 256, 512, 1024],
+        batch_sizes=[1, 8, 16, 32, 64],
+    )
+    grid = Grid(validate(Study, values, "study.yaml"))
+    assert len(grid.cells) == 5000
+    start_s = time.process_time()
+    plan = Plan(grid, Paths.of(tmp_path, grid.study), gpu_named("l40s"), 8)
+    wall_h(plan.jobs, plan, 8)
+    assert time.process_time() - start_s < 2
+    assert len(plan.jobs) == 3 * 5000 + 200 + 10 + 2 + 3
+
+
+def test_it_needs_no_torch(tmp_path):
+    code = (
+        "import sys; from codewatt.cli import main; main(sys.argv[1:]); "
+        "print([m for m in ('torch', 'transformers', 'pandas', 'numpy') if m in sys.modules])"
+    )
+    file = REPOSITORY / "config/studies/de-reus-2024.yaml"
+    command = [sys.executable, "-c", code, "estimate", str(file), "--results", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
