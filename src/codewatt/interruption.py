@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-_OWNER = "CODEWATT_RUN"  # host:pid:start of the Snakemake that jobs belong to
+OWNER = "CODEWATT_RUN"  # host:pid:start of the Snakemake that jobs belong to
 _POLL_S = 0.5
 _held: list[IO[str]] = []  # kept open for the life of the process
 
@@ -38,7 +38,7 @@ def hold_run(directory: str | Path) -> None:
     handle = (Path(directory) / ".snakemake" / "codewatt.lock").open("a")
     fcntl.flock(handle, fcntl.LOCK_EX)
     _held.append(handle)
-    os.environ[_OWNER] = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    os.environ[OWNER] = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def end_with_run() -> None:
@@ -46,7 +46,7 @@ def end_with_run() -> None:
 
     A job on another host than that Snakemake (a cluster's) is its scheduler's to end.
     """
-    host, _, rest = os.environ.get(_OWNER, "").partition(":")
+    host, _, rest = os.environ.get(OWNER, "").partition(":")
     if host != socket.gethostname():
         return
     pid, started = map(int, rest.split(":"))
