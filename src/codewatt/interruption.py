@@ -1,8 +1,8 @@
 """A run that was killed can be started again by the same command.
 
 Snakemake's lock outlives a Snakemake that was killed, and so do its jobs. Here the running process
-also holds a lock of the kernel's, which ends with it: whoever gets that one knows that Snakemake's
-lock is stale. Jobs watch the process that started them and end with it.
+also holds a lock of the kernel's, which ends with it: whoever gets that one, on the same host,
+knows that Snakemake's lock is stale. Jobs watch the process that started them and end with it.
 """
 
 import fcntl
@@ -21,24 +21,35 @@ _held: list[IO[str]] = []  # kept open for the life of the process
 
 
 def forget_killed_run(directory: str | Path) -> None:
-    """Remove Snakemake's lock of a directory if the run that made it is gone."""
+    """Remove Snakemake's lock of a directory if the run that made it is gone.
+
+    Not every shared file system has locks that other hosts see: a run of another host is left to
+    Snakemake's own lock and its message.
+    """
     state = Path(directory) / ".snakemake"
     if not (state / "locks").is_dir():
         return
-    with (state / "codewatt.lock").open("a") as handle:
+    with (state / "codewatt.lock").open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return  # it is running: Snakemake's own lock has the word
+        handle.seek(0)
+        if handle.read().partition(":")[0] not in ("", socket.gethostname()):
+            return
         shutil.rmtree(state / "locks", ignore_errors=True)
 
 
 def hold_run(directory: str | Path) -> None:
     """Mark this process as the directory's running Snakemake, for as long as it lives."""
+    owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
     handle = (Path(directory) / ".snakemake" / "codewatt.lock").open("a")
     fcntl.flock(handle, fcntl.LOCK_EX)
+    handle.truncate(0)
+    handle.write(owner)
+    handle.flush()
     _held.append(handle)
-    os.environ[OWNER] = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    os.environ[OWNER] = owner
 
 
 def end_with_run() -> None:

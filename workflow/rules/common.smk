@@ -6,6 +6,7 @@ from functools import cache
 from codewatt.cells import Grid, Paths
 from codewatt.cluster import refusals, requests
 from codewatt.cluster.job import prepare_job
+from codewatt.cluster.leftovers import cancel_leftovers
 from codewatt.config.load import load_config, load_study
 from codewatt.config.machine import Machine
 from codewatt.errors import CodewattError
@@ -31,6 +32,8 @@ if workflow.remote_exec:
 
 onstart:
     hold_run(os.getcwd())
+    if workflow.non_local_exec:
+        cancel_leftovers(os.getcwd())
 
 
 wildcard_constraints:

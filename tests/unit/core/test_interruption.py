@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -43,6 +44,17 @@ def test_a_living_runs_lock_stays_and_a_killed_ones_goes(tmp_path):
         process.wait()
     forget_killed_run(tmp_path)
     assert not (tmp_path / ".snakemake" / "locks").exists()
+
+
+def test_a_lock_of_another_host_stays(tmp_path):
+    """Its file system may not tell whether that run still lives."""
+    process, _ = _start(HOLD, tmp_path)
+    process.kill()
+    process.wait()
+    lock = tmp_path / ".snakemake" / "codewatt.lock"
+    lock.write_text(lock.read_text().replace(socket.gethostname(), "another-login-node"))
+    forget_killed_run(tmp_path)
+    assert (tmp_path / ".snakemake" / "locks").is_dir()
 
 
 def test_jobs_end_with_the_run_that_was_killed(tmp_path):
