@@ -15,7 +15,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 NEEDED = ("slurmctld", "slurmd", "slurmdbd", "sbatch", "mariadbd", "mariadb-install-db")
 #: Node -> (gres without the number, partition); four GPUs each.
@@ -38,6 +41,25 @@ def missing() -> str | None:
     search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     absent = [name for name in NEEDED if shutil.which(name, path=search) is None]
     return f"Slurm is not installed ({', '.join(absent)}): make test-cluster" if absent else None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job; comment: the rule and its wildcards; start_s, end_s: of the clock, None if not yet."""
+
+    id: str
+    state: str
+    node: str
+    comment: str
+    start_s: float | None
+    end_s: float | None
+    partition: str = ""
+    tres: str = ""
+
+    @property
+    def rule(self) -> str:
+        """The rule or group that it runs."""
+        return self.comment.removeprefix("rule_").partition("_wildcards_")[0]
 
 
 class Slurm:
@@ -84,12 +106,16 @@ class Slurm:
         path = os.pathsep.join([str(self.folder / "bin"), base.get("PATH", ""), "/usr/sbin"])
         return {**base, "PATH": path, "SLURM_CONF": str(self.configuration)}
 
-    def run(self, *command: str) -> str:
-        """One of Slurm's commands; its output."""
+    def run(self, *command: str, expect: int = 0, environment: Any = None) -> str:
+        """One of Slurm's commands; its output. expect: its exit code; environment: to submit."""
         done = subprocess.run(
-            command, env=self.environment(), capture_output=True, text=True, timeout=60
+            command,
+            env=environment or self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
-        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        assert done.returncode == expect, f"{' '.join(command)}: {done.returncode} {done.stderr}"
         return done.stdout
 
     def states(self) -> dict[str, str]:
@@ -97,28 +123,35 @@ class Slurm:
         lines = self.run("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines()
         return dict(line.split() for line in lines)
 
-    def queue(self) -> list[dict[str, str]]:
-        """Jobs that wait or run: id, state, node, comment (rule and wildcards), name (the run)."""
-        form = "--format=%i|%T|%N|%k|%j"
-        rows = [line.split("|") for line in self.run("squeue", "--noheader", form).splitlines()]
-        return [
-            dict(zip(("id", "state", "node", "comment", "name"), row, strict=True)) for row in rows
-        ]
+    def queue(self, *options: str) -> list[Job]:
+        """Jobs that wait or run; with --states=all those that have ended as well."""
+        form = "--format=%i|%T|%N|%k|%S"
+        rows = [line.split("|") for line in self.run("squeue", "-h", form, *options).splitlines()]
+        return [Job(*row[:4], _seconds(row[4]), None) for row in rows]
 
-    def accounts(self) -> list[dict[str, str]]:
-        """Every job so far, as sacct tells: id, state, node, partition, allocated TRES, comment."""
-        fields = ("JobID", "State", "NodeList", "Partition", "AllocTRES", "ReqTRES", "Comment")
-        told = self.run("sacct", "-X", "-n", "-P", "-S", "now-1day", f"--format={','.join(fields)}")
-        return [dict(zip(fields, line.split("|"), strict=True)) for line in told.splitlines()]
+    def accounts(self) -> list[Job]:
+        """Every job so far as sacct tells, once it knows that all have ended."""
+        fields = "JobID,State,NodeList,Comment,Start,End,Partition,AllocTRES"
+        command = ("sacct", "-X", "-n", "-P", "-S", "now-1day", f"--format={fields}")
+
+        def told() -> list[Job]:
+            rows = [line.split("|") for line in self.run(*command).splitlines()]
+            return [Job(*row[:4], _seconds(row[4]), _seconds(row[5]), *row[6:]) for row in rows]
+
+        ended = len(self.queue("--states=all")) - len(self.queue())
+        _await("sacct", lambda: sum(job.end_s is not None for job in told()) >= ended)
+        return told()
 
     def start_controller(self) -> None:
         """Start slurmctld, with the state that an earlier one saved."""
         self._daemon("slurmctld", "slurmctld", "-D")
         _await("slurmctld", lambda: "UP" in self.run("scontrol", "ping"))
 
-    def kill_controller(self) -> None:
-        """End slurmctld as a crash would."""
-        self._daemons.pop("slurmctld").kill()
+    def stop_controller(self) -> None:
+        """End slurmctld as a restart of its service does."""
+        controller = self._daemons.pop("slurmctld")
+        controller.terminate()
+        controller.wait(timeout=60)
 
     def start_node(self, node: str) -> None:
         """Start a node's slurmd."""
@@ -133,6 +166,14 @@ class Slurm:
         for pid in victims:
             _kill(pid)
         self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=no answer")
+
+    def script_of(self, job: Job) -> int:
+        """The process of the rule's script in a job."""
+        for pid in _processes({"SLURM_CONF": str(self.configuration), "SLURM_JOB_ID": job.id}):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            if any(".snakemake/scripts/" in word for word in words):
+                return pid
+        raise AssertionError(f"no script is running in job {job.id}")
 
     def _steps(self, node: str) -> Iterator[int]:
         """Processes slurmstepd of one node: what they write to says whose they are."""
@@ -182,7 +223,10 @@ class Slurm:
             self.run("sacctmgr", "-i", "add", *entry)
 
     def _daemon(self, name: str, *command: str) -> None:
-        """Start a process that ends with this one, however this one ends."""
+        """Start a process that ends with this one, however this one ends; from the main thread.
+
+        (Linux sends the signal when the thread that started it ends.)
+        """
         libc = ctypes.CDLL(None)
         self._daemons[name] = subprocess.Popen(
             command,
@@ -293,6 +337,12 @@ StorageUser=slurm
 StoragePass=slurm
 StorageLoc=slurm_acct_db
 """
+
+
+def _seconds(text: str) -> float | None:
+    return (
+        None if text in ("Unknown", "N/A", "None", "") else datetime.fromisoformat(text).timestamp()
+    )
 
 
 def _free_ports(number: int) -> list[int]:

@@ -1,5 +1,6 @@
 # Reads the study before any job exists; everything below asks the grid and the paths for names.
 
+import itertools
 import re
 from functools import cache
 
@@ -45,6 +46,7 @@ def script_path(rule_name):
     return os.path.join(workflow.basedir, "workflow", "scripts", f"{rule_name}.py")
 
 
+@cache
 def code(rule_name, *members):
     """The rule's code, a line a module, as params: an edited module re-runs what uses it."""
     return stage_code(script_path(rule_name), members)

@@ -53,8 +53,9 @@ def measure_recovery(
 
     Raises:
         CodewattError: the text shares documents with one that the variant was calibrated on or
-            asks for too much memory; the hardware is not the one asked for; a model cannot be loaded, does not answer, or reads the text
-            as other tokens; or a compressed variant gives exactly its baseline's logits.
+            asks for too much memory; the hardware is not the one asked for; a model cannot be
+            loaded, does not answer, or reads the text as other tokens; or a compressed variant
+            gives exactly its baseline's logits.
     """
     text = PreparedText.read(files.documents, settings["text"])
     for name, path in zip(settings["calibrations"], files.calibration, strict=True):
