@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+from codewatt.errors import CodewattError
+
 OWNER = "CODEWATT_RUN"  # host:pid:start of the Snakemake that jobs belong to
 _POLL_S = 0.5
 _held: list[IO[str]] = []  # kept open for the life of the process
@@ -41,10 +43,27 @@ def forget_killed_run(directory: str | Path) -> None:
 
 
 def hold_run(directory: str | Path) -> None:
-    """Mark this process as the directory's running Snakemake, for as long as it lives."""
+    """Mark this process as the directory's running Snakemake, for as long as it lives.
+
+    Raises:
+        CodewattError: another one is, at other files, which Snakemake itself would allow; but then
+            nobody could tell whose a job is that a killed one left behind.
+    """
     owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-    handle = (Path(directory) / ".snakemake" / "codewatt.lock").open("a")
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    handle = (Path(directory) / ".snakemake" / "codewatt.lock").open("a+")
+    for last in (*[False] * 20, True):  # a dry run may look at the lock for a moment
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if last:
+                handle.seek(0)
+                host, _, pid = handle.read().partition(":")
+                raise CodewattError(
+                    f"{directory}: a run is at work here (host {host}, process "
+                    f"{pid.partition(':')[0]}); wait for it, or run this in another copy"
+                ) from None
+            time.sleep(0.1)
     handle.truncate(0)
     handle.write(owner)
     handle.flush()

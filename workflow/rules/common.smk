@@ -32,9 +32,12 @@ if workflow.remote_exec:
 
 
 onstart:
-    hold_run(os.getcwd())
-    if workflow.non_local_exec:
-        cancel_leftovers(os.getcwd())
+    try:
+        hold_run(os.getcwd())
+        if workflow.non_local_exec:
+            cancel_leftovers(os.getcwd())
+    except CodewattError as error:
+        sys.exit(f"codewatt: {error}")
 
 
 wildcard_constraints:

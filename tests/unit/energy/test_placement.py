@@ -1,11 +1,14 @@
 """A job that is not where its cell says measures nothing; one that is says where."""
 
+import re
+
 import pytest
 
 from codewatt.energy import placement
 from codewatt.energy.meters.gpus import PhysicalGpu
 from codewatt.energy.placement import Asked, asked_hardware, check_placement, read_granted
 from codewatt.errors import CodewattError
+from codewatt.models.loading import used_gpus
 
 L40S = Asked("l40s", True, "NVIDIA L40S", "gpu:l40s:1", "gpu_l40s")
 #: What Slurm 22.05 says of a job with one L40S (shortened).
@@ -166,3 +169,14 @@ def test_a_job_without_a_gpu():
     told = TOLD.replace(" JOB_GRES=gpu:l40s:1  ", "").replace(" GRES=gpu:l40s:1(IDX:2)", "")
     granted = read_granted("7", told, None)
     assert (granted.node, granted.gres, granted.gpu_indices) == ("l40s01", "", "")
+
+
+def test_gpu_of_this_machine_by_its_real_name():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU here")
+    ids, name = used_gpus("cuda"), torch.cuda.get_device_name(torch.cuda.current_device())
+    found = check_placement(Asked("here", True, re.escape(name)), "cuda", "cuda", ids, {})
+    assert [(gpu["uuid"], gpu["name"]) for gpu in found["gpus"]] == [(ids[0], name)]
+    with pytest.raises(CodewattError, match="and not 'NVIDIA L4000'"):
+        check_placement(Asked("there", True, "NVIDIA L4000"), "cuda", "cuda", ids, {})
