@@ -35,4 +35,5 @@ def bench(slurm, repository, tmp_path_factory):
         assert run.wait(timeout=1500) == 0, bench.said()
     finally:
         run.kill()
+    bench.jobs = slurm.accounts()
     return bench

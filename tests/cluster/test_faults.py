@@ -81,9 +81,11 @@ def test_node_killed_job_cancelled_out_of_memory_and_time(generated):
             states.setdefault(cell, []).append(job.state.split()[0])
     assert states["a100/fp32"] == ["CANCELLED", "COMPLETED"]
     assert states["a100/int8"] == ["TIMEOUT", "COMPLETED"]
-    assert states["l40s/fp32"] == ["OUT_OF_MEMORY", "NODE_FAIL", "COMPLETED"]
-    assert states["l40s/int8"][0] == "OUT_OF_MEMORY"
+    assert states["l40s/fp32"] == ["FAILED", "NODE_FAIL", "COMPLETED"]
+    assert states["l40s/int8"][0] == "FAILED"
     assert states["l40s/int8"][-1] == "COMPLETED"
+    told = [path.read_text() for path in (bench.root / ".snakemake/slurm_logs").rglob("*.log")]
+    assert sum("Exceeded job memory limit" in log for log in told) == 2
 
 
 def test_snakemake_killed(generated):

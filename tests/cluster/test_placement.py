@@ -17,7 +17,7 @@ HARDWARE = ("l40s", "a100")
 @pytest.fixture(scope="module")
 def jobs(bench):
     """What sacct says of every job that the study took."""
-    return [job for job in bench.slurm.accounts() if job.comment.startswith("rule_")]
+    return [job for job in bench.jobs if job.comment.startswith("rule_")]
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ def test_no_other_job_held_a_gpu(jobs):
             assert "gres/gpu" not in job.tres
 
 
-def test_results_say_where_they_were_made(bench, jobs):
-    by_id = {job.id: job for job in jobs}
+def test_results_say_where_they_were_made(bench):
+    by_id = {job.id: job for job in bench.slurm.accounts()}
     for path in (bench.root / "results/small/cells").glob("*/generate.json"):
         manifest = read_json(path)
         slurm, asked = manifest["placement"]["slurm"], manifest["cell"]["hardware"]
@@ -81,8 +81,8 @@ def test_results_say_where_they_were_made(bench, jobs):
         assert host["facts"]["allocation"]["slurm"]["SLURM_JOB_ID"] == job.id
 
 
-def test_two_jobs_of_a_node_never_had_the_same_gpu_at_once(bench, jobs):
-    by_id = {job.id: job for job in jobs}
+def test_two_jobs_of_a_node_never_had_the_same_gpu_at_once(bench):
+    by_id = {job.id: job for job in bench.slurm.accounts()}
     held = []
     for path in (bench.root / "results/small/cells").glob("*/generate.json"):
         slurm = read_json(path)["placement"]["slurm"]

@@ -47,9 +47,11 @@ class ClusterBench(Workbench):
     """See Workbench; its Snakemake runs where sbatch would be typed.
 
     polls: how soon and how often the executor asks for states, in seconds.
+    jobs: what sacct told when the study was first done.
     """
 
     polls = ("1", "1")
+    jobs: list[Job]
 
     def __init__(self, repository: Path, root: Path, slurm: Slurm) -> None:
         super().__init__(repository, root)

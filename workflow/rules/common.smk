@@ -1,6 +1,5 @@
 # Reads the study before any job exists; everything below asks the grid and the paths for names.
 
-import itertools
 import re
 from functools import cache
 

@@ -55,13 +55,14 @@ def on_gpu_node(of_job):
         hardware, model, on_gpu = job
         on_gpu = on_gpu and (study.device != "cpu" or hardware is not None)
         number = grid.model_ids.index(model)
-        refuse_misplacing()
         return requests.model_request(machine, hardware, number, attempt, on_gpu)
 
-    def resource(name):
-        return lambda wildcards, attempt: asked(of_job(wildcards), attempt).get(name)
+    def asked_of(wildcards, attempt):
+        prepare_cluster()
+        return asked(of_job(wildcards), attempt)
 
-    return {name: resource(name) for name in requests.NAMES}
+    jobs = itertools.product(study.hardware or [None], grid.model_ids, (True, False))
+    return requests.as_resources((asked(job, 1) for job in jobs), asked_of)
 
 
 def on_cpu_node(mem_mb=2000, runtime_min=60, measured=False):
@@ -69,19 +70,25 @@ def on_cpu_node(mem_mb=2000, runtime_min=60, measured=False):
 
     @cache
     def asked(attempt):
-        refuse_misplacing()
         return requests.cpu_request(machine, mem_mb, runtime_min, attempt, measured)
 
-    def resource(name):
-        return lambda wildcards, attempt: asked(attempt).get(name)
+    def asked_of(wildcards, attempt):
+        prepare_cluster()
+        return asked(attempt)
 
-    return {name: resource(name) for name in requests.NAMES}
+    return requests.as_resources([asked(1)], asked_of)
+
+
+#: The rules that use on_gpu_node.
+GPU_RULES = ("score_layers", "quantise", "measure_recovery", "generate")
 
 
 @cache
-def refuse_misplacing():
-    """Once it is known that a cluster runs this, and before any job does."""
+def prepare_cluster():
+    """Once it is known that a cluster runs this, and before any job is submitted."""
     if workflow.is_main_process and workflow.non_local_exec:
+        # profiles/default, which is read beside the cluster's, has this machine's cores in mind.
+        workflow.resource_settings.cores = None
         refusals.refuse_run(
             study,
             machine,

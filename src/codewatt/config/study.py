@@ -141,8 +141,9 @@ class Study(Strict):
 
     def entries(self, axis: str) -> list[Any]:
         """What one axis (or "text") consists of; of a series, the settings of its depths."""
-        found: list[Any] = self.single_prunes if axis == "prune" else getattr(self, axis + "s")
-        return found
+        if axis == "prune":
+            return list(self.single_prunes)
+        return list(getattr(self, axis if axis == "hardware" else axis + "s"))
 
     def values(self, axis: str) -> list[AxisValue]:
         """The values of one axis: ids, or the numbers and names themselves; no hardware is []."""
