@@ -5,10 +5,10 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 STUDY ?= config/studies/nano.yaml
 CORES ?= all
 
-.PHONY: help setup dev vllm demo test unit check format lock reference clean
+.PHONY: help setup dev vllm demo test test-cluster unit check format lock reference clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: ## make .venv from the pinned requirements
 	@PYTHON=$(PYTHON) tools/setup.sh
@@ -22,8 +22,12 @@ vllm: setup ## make .venv-vllm, in which the engine vllm runs (docs/engines.md)
 demo: setup ## run the default study to figures and a report
 	@$(RUN) tools/demo.sh $(STUDY) $(CORES)
 
-test: dev ## every test
-	@$(RUN) pytest
+test: dev ## every test but those on a Slurm
+	@$(RUN) pytest --ignore tests/cluster
+
+test-cluster: dev ## the tests on a real Slurm, which it installs if it may (root, apt)
+	@tools/setup_slurm.sh
+	@$(RUN) pytest -rs tests/cluster
 
 unit: dev ## the fast part of the tests
 	@$(RUN) pytest tests/unit

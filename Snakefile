@@ -13,6 +13,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/placement.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/texts.smk"
@@ -30,6 +31,8 @@ report: "workflow/report/workflow.rst"
 
 
 localrules:
+    fetch_model,
+    prepare_benchmark,
     quantise_all,
     recovery_all,
     generate_all,

@@ -1,7 +1,8 @@
 """Variants and cells: what a study's grid consists of, and every path under results/.
 
 A variant is model x prune x precision, what quantise makes. A cell is a variant x benchmark x
-prompt style x token limit x batch size x engine, what generate runs. Nothing is ever parsed out
+prompt style x token limit x batch size x engine, and x hardware where the study names some: what
+generate runs. Nothing is ever parsed out
 of an id: ids are looked up in the grid that the study made.
 """
 
@@ -50,6 +51,8 @@ class Cell:
     token_limit: int
     batch_size: int
     engine: str
+    hardware: str | None = None
+    """The GPU it is to run on; None where the study names none, and then no id shows it."""
     again: bool = False
     """Whether this is the second run of a cell under another name, for the A/A test."""
 
@@ -62,8 +65,9 @@ class Cell:
     def id(self) -> str:
         """The name of its directory."""
         asked = (self.benchmark, self.prompt, f"t{self.token_limit}", f"b{self.batch_size}")
+        hardware = (self.hardware,) if self.hardware else ()
         again = (_AGAIN,) if self.again else ()
-        return _JOIN.join((self.variant.id, *asked, self.engine, *again))
+        return _JOIN.join((self.variant.id, *asked, self.engine, *hardware, *again))
 
     def identity(self) -> dict[str, Any]:
         """The axes and both ids, as the tables hold them."""
@@ -99,7 +103,8 @@ class Grid:
         self._check_baseline()
 
     def _cells(self) -> Iterable[Cell]:
-        for values in itertools.product(*(self.study.values(axis) for axis in AXES)):
+        axes: list[list[Any]] = [self.study.values(axis) or [None] for axis in AXES]
+        for values in itertools.product(*axes):
             named: dict[str, Any] = dict(zip(AXES, values, strict=True))
             if self.study.too_deep(named["model"], named["prune"]):
                 continue
@@ -166,6 +171,18 @@ class Grid:
             raise CodewattError(f"{variant_id}: no such variant in study {self.study.study!r}")
         return self._variant_by_id[variant_id]
 
+    @cached_property
+    def _hardware_of_variant(self) -> dict[Variant, str | None]:
+        return {cell.variant: cell.hardware for cell in reversed(self.cells)}
+
+    def quantise_hardware(self, variant: Variant) -> str | None:
+        """Where a variant is made, once for all its cells: on the hardware of the first of them."""
+        return self._hardware_of_variant[variant]
+
+    def model_hardware(self, model_id: str) -> str | None:
+        """Where a model's layers are scored: on the hardware of its first cell."""
+        return next(cell.hardware for cell in self.cells if cell.model == model_id)
+
     def models_of(self, *sources: str) -> list[str]:
         """Ids of the needed models that come from one of the sources."""
         return [m.id for m in self.study.models if m.source in sources and m.id in self.model_ids]
@@ -225,6 +242,7 @@ class Grid:
                 "method": method,
                 "text": {"id": text_id, **self.settings("text", text_id)},
                 "device": self.study.device,
+                "hardware": self.model_hardware(model_id),
                 "energy": self._sampling(),
             }
         )
@@ -253,6 +271,7 @@ class Grid:
                     for text in self.calibrations(variant)
                 ],
                 "device": self.study.device,
+                "hardware": self.quantise_hardware(variant),
                 "energy": self._sampling(),
             }
         )
@@ -280,6 +299,7 @@ class Grid:
                 "text": {"id": text, **self.settings("text", text)},
                 "calibrations": self.calibrations(variant),
                 "device": self.study.device,
+                "hardware": self.quantise_hardware(variant),
             }
         )
 
@@ -361,6 +381,7 @@ class Grid:
             "t" + one_of["token_limit"],
             "b" + one_of["batch_size"],
             one_of["engine"],
+            *([one_of["hardware"]] if self.study.hardware else []),
         )
         return {
             "model": one_of["model"],

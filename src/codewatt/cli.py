@@ -1,4 +1,4 @@
-"""The command line: `codewatt estimate`, `evaluate`, `study`, `published check`, `reference`."""
+"""The command line: `codewatt study`, `estimate`, `site check`, `evaluate` and others."""
 
 import argparse
 import sys
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import codewatt.cluster.command as cluster_command
     import codewatt.estimate.command as estimate_command
     import codewatt.evaluate.command as command
     import codewatt.published.command as published_command
@@ -47,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="check a study file and show its grid")
     study.add_argument("file", type=Path)
     study.set_defaults(run=_study)
+    site = commands.add_parser("site", help="check a site file against this Slurm cluster")
+    cluster_command.add_arguments(site)
+    site.set_defaults(run=cluster_command.run)
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)

@@ -110,7 +110,9 @@ def test_the_boundary_changed(bench):
 
 def test_more_memory_for_jobs(bench):
     with bench.edited(
-        "config/config.yaml", "benchmark_files:", "machine: {gpu_mem_mb: 64000}\nbenchmark_files:"
+        "config/config.yaml",
+        "benchmark_files:",
+        "machine: {cpu: {mem_mb: 64000}}\nbenchmark_files:",
     ):
         assert bench.would_run() == set()
 

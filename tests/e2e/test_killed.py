@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from codewatt.files import read_json, read_jsonl
-from tests.support.workbench import SMALL, Workbench
+from tests.support.workbench import SAME, SMALL, Workbench
 
 pytestmark = pytest.mark.e2e
 
@@ -86,23 +86,6 @@ def test_nothing_is_left_to_do(started_again):
 def test_no_half_written_file_is_left(started_again):
     results = started_again.root / "results"
     assert not [path for path in results.rglob("*") if ".part" in path.name]
-
-
-SAME = {
-    "task": [
-        "cell_id",
-        "repeat",
-        "sample",
-        "task_id",
-        "prompt_tokens",
-        "new_tokens",
-        "stop_reason",
-        "base_status",
-        "plus_status",
-    ],
-    "cell": ["cell_id", "status", "repeats", "tasks", "pass_at_1_base", "pass_at_1_plus"],
-    "variant": ["variant_id", "method", "dtype", "layers", "parameters", "size_bytes"],
-}
 
 
 @pytest.mark.parametrize("level", SAME)

@@ -61,6 +61,23 @@ SMALL: dict[str, Any] = {
     ],
 }
 
+#: Columns of the tables that are the same wherever and however often a study is run.
+SAME: dict[str, list[str]] = {
+    "task": [
+        "cell_id",
+        "repeat",
+        "sample",
+        "task_id",
+        "prompt_tokens",
+        "new_tokens",
+        "stop_reason",
+        "base_status",
+        "plus_status",
+    ],
+    "cell": ["cell_id", "status", "repeats", "tasks", "pass_at_1_base", "pass_at_1_plus"],
+    "variant": ["variant_id", "method", "dtype", "layers", "parameters", "size_bytes"],
+}
+
 
 class Workbench:
     """A copy of the project, one study file, and Snakemake on them."""
@@ -105,7 +122,7 @@ class Workbench:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=900,
+            timeout=1800,
         )
         assert not check or done.returncode == 0, done.stdout[-6000:]
         return done

@@ -1,27 +1,42 @@
 # Reads the study before any job exists; everything below asks the grid and the paths for names.
 
 import re
+from functools import cache
 
 from codewatt.cells import Grid, Paths
+from codewatt.cluster import refusals, requests
+from codewatt.cluster.job import prepare_job
+from codewatt.cluster.leftovers import cancel_leftovers
 from codewatt.config.load import load_config, load_study
+from codewatt.config.machine import Machine
 from codewatt.errors import CodewattError
 from codewatt.fingerprint import stage_code
 from codewatt.interruption import forget_killed_run, hold_run
 
 try:
-    settings = load_config(config)
+    settings = load_config(config, " + ".join(map(str, workflow.configfiles)))
     study = load_study(settings.study)
     grid = Grid(study, settings.study)
+    machine = settings.machine
+    requests.check_hardware(study, machine, settings.study)
+    if machine != Machine():
+        refusals.refuse_overrides(workflow.resource_settings)
 except CodewattError as error:
     sys.exit(f"codewatt: {error}")
 paths = Paths.of(settings.results, study)
-machine = settings.machine
 if workflow.is_main_process:
     forget_killed_run(os.getcwd())
+if workflow.remote_exec:
+    prepare_job(os.environ)
 
 
 onstart:
-    hold_run(os.getcwd())
+    try:
+        hold_run(os.getcwd())
+        if workflow.non_local_exec:
+            cancel_leftovers(os.getcwd())
+    except CodewattError as error:
+        sys.exit(f"codewatt: {error}")
 
 
 wildcard_constraints:
@@ -33,32 +48,10 @@ def script_path(rule_name):
     return os.path.join(workflow.basedir, "workflow", "scripts", f"{rule_name}.py")
 
 
+@cache
 def code(rule_name, *members):
     """The rule's code, a line a module, as params: an edited module re-runs what uses it."""
     return stage_code(script_path(rule_name), members)
-
-
-def measured_threads():
-    """A measured job takes every core that this run was given, so that nothing runs beside it."""
-    return machine.threads or workflow.cores or 1
-
-
-def on_gpu_node():
-    """Where the GPU stages run: in the rules, as a profile's block can be replaced unseen."""
-    asked = {"mem_mb": machine.gpu_mem_mb, "runtime": machine.gpu_runtime_min}
-    if machine.gpu_gres:
-        asked["gres"] = machine.gpu_gres
-    if machine.gpu_partition:
-        asked["slurm_partition"] = machine.gpu_partition
-    return asked
-
-
-def on_cpu_node(mem_mb=2000, runtime_min=60):
-    """Where all other stages run."""
-    asked = {"mem_mb": mem_mb, "runtime": runtime_min}
-    if machine.cpu_partition:
-        asked["slurm_partition"] = machine.cpu_partition
-    return asked
 
 
 def one_of(ids):

@@ -22,9 +22,9 @@ rule generate:
         paths.log("generate", "{cell}"),
     conda:
         lambda wildcards: engine_environment(grid.cell(wildcards.cell).engine)
-    threads: measured_threads()
+    threads: gpu_threads(of_cell)
     resources:
-        **on_gpu_node(),
+        **on_gpu_node(of_cell),
     params:
         settings=lambda wildcards: grid.generate_slice(grid.cell(wildcards.cell)),
         code=lambda wildcards: code(

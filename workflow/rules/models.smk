@@ -21,21 +21,29 @@ rule train_nano:
         "../scripts/train_nano.py"
 
 
+# On a cluster where Snakemake itself runs: before any GPU is held, as nodes may have no network.
 rule fetch_model:
     output:
         manifest=paths.model(),
     log:
         paths.log("fetch_model", "{model}"),
     wildcard_constraints:
-        model=one_of(grid.models_of("hub", "path", "architecture")),
+        model=one_of(grid.models_of("hub")),
     conda:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(mem_mb=machine.gpu_mem_mb),
+        **on_cpu_node(mem_mb=machine.cpu.mem_mb),
     params:
         settings=lambda wildcards: grid.model_slice(wildcards.model),
         weights=paths.model_weights(),
         code=code("fetch_model"),
     script:
         "../scripts/fetch_model.py"
+
+
+use rule fetch_model as make_model with:
+    log:
+        paths.log("make_model", "{model}"),
+    wildcard_constraints:
+        model=one_of(grid.models_of("path", "architecture")),

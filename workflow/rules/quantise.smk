@@ -11,9 +11,9 @@ rule score_layers:
         paths.log("score_layers", "{model}.{method}.{text}"),
     conda:
         "../../envs/codewatt.yaml"
-    threads: measured_threads()
+    threads: gpu_threads(of_model)
     resources:
-        **on_gpu_node(),
+        **on_gpu_node(of_model),
     params:
         settings=lambda wildcards: grid.score_slice(
             wildcards.model, wildcards.method, wildcards.text
@@ -39,9 +39,9 @@ rule quantise:
         paths.log("quantise", "{variant}"),
     conda:
         "../../envs/codewatt.yaml"
-    threads: measured_threads()
+    threads: gpu_threads(of_variant)
     resources:
-        **on_gpu_node(),
+        **on_gpu_node(of_variant),
     params:
         settings=lambda wildcards: grid.quantise_slice(grid.variant(wildcards.variant)),
         weights=paths.variant("weights"),

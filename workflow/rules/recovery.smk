@@ -17,9 +17,9 @@ rule measure_recovery:
         paths.log("measure_recovery", "{variant}"),
     conda:
         "../../envs/codewatt.yaml"
-    threads: measured_threads()
+    threads: gpu_threads(of_recovery)
     resources:
-        **on_gpu_node(),
+        **on_gpu_node(of_recovery),
     params:
         settings=lambda wildcards: grid.recovery_slice(grid.variant(wildcards.variant)),
         code=lambda wildcards: code(

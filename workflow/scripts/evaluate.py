@@ -1,14 +1,17 @@
 """Judge a cell's completions, metered."""
 
+from pathlib import Path
+
 from codewatt.energy.sampler import Sampler
 from codewatt.evaluate.stage import evaluate_cell
-from codewatt.files import read_json
+from codewatt.files import check_files, read_json
 from codewatt.logs import rule_log
 from codewatt.results import finish, infeasible, read_settings
 
 with rule_log(snakemake):
     settings, files, out = read_settings(snakemake), snakemake.input, snakemake.output
     generate = read_json(files.generate)
+    check_files(Path(files.generate).parent, generate["files"])
     with Sampler(out.timeline, settings["energy"], gpu_ids=[]) as sampler:
         if generate["status"] == "ok":
             manifest = evaluate_cell(

@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
+from codewatt.energy.placement import asked_hardware
 from codewatt.generate.stage import CellFiles, generate_cell
 from codewatt.logs import rule_log
 from codewatt.results import finish, read_settings
 
 with rule_log(snakemake):
-    out = snakemake.output
+    settings, out = read_settings(snakemake), snakemake.output
     manifest = generate_cell(
-        read_settings(snakemake),
+        settings,
         Path(snakemake.input.variant),
         Path(snakemake.input.benchmark),
         Path(snakemake.input.tasks),
         CellFiles(Path(out.completions), Path(out.tasks), Path(out.timeline)),
         snakemake.threads,
+        asked_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
     )
     finish(snakemake, out.manifest, manifest)

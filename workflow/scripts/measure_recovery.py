@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+from codewatt.energy.placement import asked_hardware
 from codewatt.logs import rule_log
 from codewatt.recovery.stage import RecoveryFiles, measure_recovery
 from codewatt.results import finish, read_settings
 
 with rule_log(snakemake):
-    files = snakemake.input
+    settings, files = read_settings(snakemake), snakemake.input
     found = measure_recovery(
-        read_settings(snakemake),
+        settings,
         RecoveryFiles(
             Path(files.variant),
             next(map(Path, files.baseline), None),
@@ -17,5 +18,6 @@ with rule_log(snakemake):
             [Path(path) for path in files.calibration],
         ),
         snakemake.threads,
+        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.recovery, found)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from codewatt.energy.placement import asked_hardware
 from codewatt.logs import rule_log
 from codewatt.quantise.stage import quantise_variant
 from codewatt.results import finish, read_settings
@@ -15,5 +16,6 @@ with rule_log(snakemake):
         Path(inputs.scores[0]) if inputs.scores else None,
         Path(params.weights),
         Path(params.timeline),
+        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.manifest, manifest)

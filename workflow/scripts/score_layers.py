@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
+from codewatt.energy.placement import asked_hardware
 from codewatt.logs import rule_log
 from codewatt.prune.stage import score_layers
 from codewatt.results import finish, read_settings
 
 with rule_log(snakemake):
-    inputs = snakemake.input
+    settings, inputs = read_settings(snakemake), snakemake.input
     scores = score_layers(
-        read_settings(snakemake),
+        settings,
         Path(inputs.model),
         Path(inputs.text),
         Path(snakemake.params.timeline),
+        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.scores, scores)

@@ -63,8 +63,8 @@ def cell_row(
 def compare_cells(rows: Sequence[Json], baseline: Json) -> None:
     """Add each row's baseline cell and its relative changes, in place.
 
-    The baseline of a cell is the cell of the same model and setting (benchmark, prompt, token
-    limit, batch size, engine) whose variant is the study's baseline {"precision", "prune"}.
+    The baseline of a cell is the cell of the same model and setting (frontier.SETTING) whose
+    variant is the study's baseline {"precision", "prune"}.
     Energy is not compared, and `change_note` says so, where the two figures came about in
     different ways; nothing that was timed or metered is compared with a baseline that failed an
     expectation.

@@ -58,6 +58,7 @@ CELL_IDS: Columns = {
     "token_limit": INTEGER,
     "batch_size": INTEGER,
     "engine": STRING,
+    "hardware": STRING,
 }
 ENERGY_STATUS: Columns = {
     "energy_boundary": STRING,

@@ -41,5 +41,8 @@ def identical_share(ours: Tokens, theirs: Tokens) -> float | None:
 def _ground(record: CellRecord) -> tuple[object, ...]:
     """All that makes the cell what it is; the engine last."""
     identity: Mapping[str, object] = record.identity
-    keys = ("model", "prune", "precision", "benchmark", "prompt", "token_limit", "batch_size")
+    keys = (
+        "model", "prune", "precision", "benchmark", "prompt", "token_limit", "batch_size",
+        "hardware",
+    )  # fmt: skip
     return (*(identity[key] for key in keys), identity["engine"])

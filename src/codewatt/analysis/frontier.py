@@ -7,7 +7,7 @@ from typing import Any
 from codewatt.energy.sources import COMPONENTS
 
 #: What must be equal for two cells' energy and accuracy to be set against each other.
-SETTING = ("benchmark", "prompt", "token_limit", "batch_size", "engine")
+SETTING = ("benchmark", "prompt", "token_limit", "batch_size", "engine", "hardware")
 
 Row = dict[str, Any]
 

@@ -18,7 +18,7 @@ SCHEMA = 1
 INFEASIBLE = "infeasible"
 CELL_KEYS = (
     "id", "variant", "model", "prune", "precision", "benchmark", "prompt", "token_limit",
-    "batch_size", "engine",
+    "batch_size", "engine", "hardware",
 )  # fmt: skip
 VARIANT_KEYS = ("model", "prune", "precision")
 TASK_COLUMNS = (

@@ -16,10 +16,11 @@ def boundary_words(rows: Sequence[Row]) -> str | None:
 def setting_words(row: Row, labels: Labels) -> str:
     """A setting in words."""
     benchmark = label(labels, "benchmark", row["benchmark"])
+    hardware = "" if row["hardware"] is None else f", on {row['hardware']}"
     return (
         f"{benchmark}, prompt {label(labels, 'prompt', row['prompt'])}, at most "
         f"{row['token_limit']} tokens, batch size {row['batch_size']}, engine "
-        f"{label(labels, 'engine', row['engine'])}"
+        f"{label(labels, 'engine', row['engine'])}{hardware}"
     )
 
 

@@ -207,8 +207,10 @@ def _item(annotation: Any) -> Any:
 
 
 def _field(annotation: Any, name: Any) -> Any:
-    """The annotation of a model's field, with its discriminator's union kept."""
+    """The annotation of a model's field or a mapping's values, its discriminator's union kept."""
     annotation = _plain(annotation)
+    if typing.get_origin(annotation) is dict:
+        return typing.get_args(annotation)[1]
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return None
     field = annotation.model_fields.get(str(name))

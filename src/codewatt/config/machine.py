@@ -1,10 +1,16 @@
-"""config/config.yaml: which study, where files come from, and what this machine is."""
+"""config/config.yaml: which study, where files come from, and what this machine or cluster is."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from codewatt.config.base import PositiveInt, Strict
+from codewatt.config.base import Id, PositiveInt, Strict
+
+MemoryMb = Annotated[int, Field(ge=500)]
+#: What the Slurm executor takes as it is; '-' and ',' it refuses.
+_GRES = re.compile(r"gpu(:[A-Za-z0-9_.]+)?:[1-9][0-9]*")
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class BenchmarkFiles(Strict):
@@ -15,22 +21,99 @@ class BenchmarkFiles(Strict):
     )
 
 
-class Machine(Strict):
-    """What jobs may use here. Nothing in it changes a result's identity: it re-runs nothing."""
+class CpuNodes(Strict):
+    """What jobs without a GPU ask for. The second try asks for twice the memory and time."""
 
-    gpu_gres: str | None = Field(
-        None,
-        pattern=r"^gpu(:[A-Za-z0-9_.]+)?:[0-9]+$",
-        description="Slurm's name for a GPU (quantise, measure_recovery, generate): gpu:MODEL:N.",
-    )
-    gpu_partition: str | None = Field(None, description="Slurm partition of those three.")
-    cpu_partition: str | None = Field(None, description="Slurm partition of all others.")
+    partition: str | None = Field(None, description="Slurm partition.")
+    constraint: str | None = Field(None, description="Slurm's node features, as sbatch -C.")
     threads: PositiveInt | None = Field(
         None,
         description="Cores of a measured job. Absent: all that --cores gives, so that it is alone.",
     )
-    gpu_mem_mb: Annotated[int, Field(ge=500)] = 32_000
-    gpu_runtime_min: PositiveInt = 240
+    mem_mb: MemoryMb = Field(32_000, description="Memory of a job that loads a model.")
+    runtime_min: PositiveInt = Field(240, description="Time limit of a job that loads a model.")
+    max_mem_mb: MemoryMb | None = Field(
+        None, description="What a node can give: no retry asks for more. Absent: no limit."
+    )
+    max_runtime_min: PositiveInt | None = Field(
+        None, description="What the partition allows: no retry asks for more. Absent: no limit."
+    )
+    exclusive: bool = Field(
+        False, description="Whole nodes for measured jobs: nothing of others beside them."
+    )
+
+
+class GpuNodes(CpuNodes):
+    """What the jobs of one GPU model ask for, and what they must find."""
+
+    gres: str | None = Field(
+        None, description="Slurm's name of the GPU, gpu:TYPE:N as `sinfo -o %G` writes TYPE."
+    )
+    gpu_name: str | None = Field(
+        None,
+        description=(
+            "The name that NVML gives the GPU, in full, or a regular expression for it. A job that "
+            "finds another GPU measures nothing."
+        ),
+    )
+    nodes: list[str] = Field(
+        [],
+        description=(
+            "Names of nodes. All cells of the study's first model run on the first of them, of the "
+            "second on the second, and round again. Empty: on any."
+        ),
+    )
+
+    @field_validator("gres")
+    @classmethod
+    def _gres_is_accepted(cls, value: str | None) -> str | None:
+        if value is not None and not _GRES.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is not gpu:TYPE:N with letters, digits, '_' and '.' in TYPE (for a "
+                "type with other characters, or several: gpu:N and a constraint)"
+            )
+        return value
+
+    @field_validator("gpu_name")
+    @classmethod
+    def _name_is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+        return value
+
+    @field_validator("nodes")
+    @classmethod
+    def _nodes_are_names(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not _NODE.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of one node, as `sinfo -N` lists them")
+        return value
+
+
+class Machine(Strict):
+    """What jobs may use here. Nothing in it changes a result's identity: it re-runs nothing."""
+
+    account: str | None = Field(None, description="Slurm account that jobs are booked on.")
+    cpu: CpuNodes = CpuNodes()
+    hardware: dict[Id, GpuNodes] = Field(
+        {}, description="What each id of a study's `hardware` is called here."
+    )
+    default_hardware: Id | None = Field(
+        None,
+        description=(
+            "Where GPU stages run of a study that names no hardware. Absent: on the only entry of "
+            "`hardware`, if there is just one."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _default_is_listed(self) -> Self:
+        if self.default_hardware is not None and self.default_hardware not in self.hardware:
+            known = ", ".join(self.hardware) or "none, as hardware is empty"
+            raise ValueError(f"default_hardware: {self.default_hardware!r} is not one of: {known}")
+        return self
 
 
 class Config(Strict):

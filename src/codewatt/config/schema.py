@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from codewatt.config import benchmarks, compression, models, running, texts
-from codewatt.config.machine import BenchmarkFiles, Config, Machine
+from codewatt.config.machine import BenchmarkFiles, Config, CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
@@ -52,7 +52,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("energy", (running.Energy,)),
     ("recovery", (running.Recovery,)),
     ("baseline", (running.Baseline,)),
-    ("config/config.yaml", (Config, BenchmarkFiles, Machine)),
+    ("config/config.yaml", (Config, BenchmarkFiles, Machine, CpuNodes, GpuNodes)),
 )
 
 

@@ -26,9 +26,18 @@ AXES = (
     "token_limit",
     "batch_size",
     "engine",
+    "hardware",
 )
 Axis = Literal[
-    "model", "prune", "precision", "benchmark", "prompt", "token_limit", "batch_size", "engine"
+    "model",
+    "prune",
+    "precision",
+    "benchmark",
+    "prompt",
+    "token_limit",
+    "batch_size",
+    "engine",
+    "hardware",
 ]
 AxisValue = str | int
 
@@ -61,6 +70,13 @@ class Study(Strict):
         description=(
             "'transformers' is its generate(); 'graph' launches each greedy step as one CUDA "
             "graph; 'vllm' is vLLM, in an environment of its own (docs/engines.md)."
+        ),
+    )
+    hardware: list[Id] = Field(
+        [],
+        description=(
+            "GPUs that cells run on, as an axis: ids of machine.hardware (docs/cluster.md), which "
+            "says what each is called here. Empty: whatever GPU there is, and no axis."
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -125,11 +141,12 @@ class Study(Strict):
 
     def entries(self, axis: str) -> list[Any]:
         """What one axis (or "text") consists of; of a series, the settings of its depths."""
-        found: list[Any] = self.single_prunes if axis == "prune" else getattr(self, axis + "s")
-        return found
+        if axis == "prune":
+            return list(self.single_prunes)
+        return list(getattr(self, axis if axis == "hardware" else axis + "s"))
 
     def values(self, axis: str) -> list[AxisValue]:
-        """The values of one axis: ids, or the numbers and names themselves."""
+        """The values of one axis: ids, or the numbers and names themselves; no hardware is []."""
         return [item.id if isinstance(item, Entry) else item for item in self.entries(axis)]
 
     @model_validator(mode="after")

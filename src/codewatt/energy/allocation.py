@@ -5,6 +5,7 @@ billed for a share of them, by their number; that share is an attribution, not a
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _NAMES = ("SLURM_JOB_ID", "SLURM_CPUS_ON_NODE", "SLURM_JOB_NODELIST", "SLURM_JOB_PARTITION")
+#: SLURM_JOB_CPUS_PER_NODE of the job; Snakemake's job step runs on fewer and no longer has it.
+JOB_CPUS = "CODEWATT_JOB_CPUS"
 
 
 def job_allocation(
@@ -26,7 +29,8 @@ def job_allocation(
     The smallest of three counts is taken: the processors that the kernel lets it run on
     (sched_getaffinity), its cgroup's quota (cpu.max), and Slurm's SLURM_CPUS_ON_NODE. Where Slurm
     counts cores and the machine has two threads a core, only the first tells the truth, and
-    Slurm's number is taken as it is.
+    Slurm's number is taken as it is. A job that holds the node's processors all holds them whatever
+    its step may run on: a node taken exclusively is not shared.
 
     Args:
         environment, processors, affinity: of this process, unless given.
@@ -44,6 +48,9 @@ def job_allocation(
     given = environment.get("SLURM_CPUS_ON_NODE", "")
     if given.isdigit() and int(given) > 0:
         held["slurm"] = int(given)
+    of_job = re.match(r"[0-9]+", environment.get(JOB_CPUS, ""))
+    if of_job and processors is not None and int(of_job[0]) >= processors:
+        held = {"slurm": processors}
     source = min(held, key=lambda name: held[name])
     share = None if processors is None else min(held[source] / processors, 1.0)
     return {

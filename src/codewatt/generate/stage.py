@@ -9,6 +9,7 @@ from typing import Any
 
 from codewatt.benchmarks.base import Task, read_tasks
 from codewatt.energy.phases import PhaseLog
+from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
@@ -38,6 +39,7 @@ def generate_cell(
     tasks_path: Path,
     out: CellFiles,
     threads: int,
+    asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Generate a cell's completions while its energy is sampled.
 
@@ -48,14 +50,15 @@ def generate_cell(
         tasks_path: the benchmark's tasks.
         out: where completions, task records and telemetry are written.
         threads: CPU threads for torch; part of what makes results repeatable.
+        asked: the hardware that the job must find; None where nobody says.
 
     Returns:
         The cell's manifest, less provenance and code; status 'infeasible' with a reason if the
         model does not fit the device.
 
     Raises:
-        CodewattError: inputs differ from their manifests, the model cannot be loaded, or the
-            engine is not installed.
+        CodewattError: inputs differ from their manifests, the hardware is not the cell's, the
+            model cannot be loaded, or the engine is not installed.
     """
     variant = read_json(variant_manifest)
     stop_strings = tuple(read_json(benchmark_manifest)["stop_strings"])
@@ -70,7 +73,9 @@ def generate_cell(
     phases = PhaseLog(synchronise)
     with sampler:
         engine_named(settings["cell"]["engine"]).check()
-        sampler.use_gpus(used_gpus(device))
+        gpu_ids = used_gpus(device)
+        placement = check_placement(asked, settings["device"], device, gpu_ids)
+        sampler.use_gpus(gpu_ids)
         try:
             _require_room(variant, device)
             run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
@@ -91,6 +96,7 @@ def generate_cell(
         "repeats": settings["decoding"]["repeats"],
         "decoding": settings["decoding"],
         "threads": threads,
+        "placement": placement,
         **described,
         "windows": phases.windows,
         "epoch_offset_s": time.time() - time.monotonic(),

@@ -17,6 +17,7 @@ _AXIS_WORDS = {
     "token_limit": "at most {} tokens",
     "batch_size": "batch size {}",
     "engine": "engine {}",
+    "hardware": "on {}",
     "prune": "pruning: {}",
     "precision": "precision {}",
 }
@@ -73,7 +74,9 @@ def cut(
         Facet(", ".join(_words(labels, a, v) for a, v in zip(varying, key, strict=True)), tuple(g))
         for key, g in groups.items()
     )
-    constant = [axis for axis in split if axis not in varying and kept]
+    constant = [
+        axis for axis in split if axis not in varying and kept and kept[0][axis] is not None
+    ]
     words = [_words(labels, axis, kept[0][axis]) for axis in constant]
     words += [_words(labels, axis, value) for axis, value in only.items()]
     sentence = ", ".join(words)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.energy.making import describe_making
+from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
@@ -20,7 +21,11 @@ _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
 def score_layers(
-    settings: dict[str, Any], model_manifest: Path, documents: Path, timeline: Path
+    settings: dict[str, Any],
+    model_manifest: Path,
+    documents: Path,
+    timeline: Path,
+    asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Score a model's decoder layers while its energy is sampled.
 
@@ -29,14 +34,15 @@ def score_layers(
         model_manifest: of the model.
         documents: of the text.
         timeline: where the telemetry is written (parquet).
+        asked: the hardware that the job must find; None where nobody says.
 
     Returns:
         What `quantise_variant` prunes by: the scores, "removed" for each depth, on what and how
         they were computed; less provenance and code.
 
     Raises:
-        CodewattError: the model's files are not those of its manifest, the text is too short, or
-            the layers cannot be scored.
+        CodewattError: the model's files are not those of its manifest, the text is too short, the
+            hardware is not the one asked for, or the layers cannot be scored.
     """
     model, text = read_json(model_manifest), PreparedText.read(documents, settings["text"])
     pruner = open_pruner(settings["method"])
@@ -48,7 +54,9 @@ def score_layers(
     device = resolve_device(settings["device"])
     dtype = scoring_dtype(model["dtypes"], device)
     with sampler:
-        sampler.use_gpus(used_gpus(device))
+        gpu_ids = used_gpus(device)
+        placement = check_placement(asked, settings["device"], device, gpu_ids)
+        sampler.use_gpus(gpu_ids)
         start_s = time.monotonic()
         weights = model["weights"]
         loaded = load_model(
@@ -74,6 +82,7 @@ def score_layers(
         ),
         "device": device,
         "dtype": dtype,
+        "placement": placement,
         **describe_making("score_layers", start_s, end_s, timeline, sampler),
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.energy.making import describe_making
+from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, read_json, sha256_file
@@ -30,6 +31,7 @@ def quantise_variant(
     scores_path: Path | None,
     weights: Path,
     timeline: Path,
+    asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Make a variant's weights while its energy is sampled.
 
@@ -40,12 +42,14 @@ def quantise_variant(
         scores_path: what `score_layers` wrote, if layers are chosen by scores.
         weights: a directory of the variant's own; wiped first.
         timeline: where the telemetry is written (parquet), if anything is made.
+        asked: the hardware that a GPU's work must find; None where nobody says.
 
     Returns:
         The variant's manifest, less energy, provenance and code.
 
     Raises:
-        CodewattError: the model's files are not those of its manifest, or a method refuses.
+        CodewattError: the model's files are not those of its manifest, the hardware is not the
+            one asked for, or a method refuses.
     """
     model = read_json(model_manifest)
     source = Path(model["weights"]["directory"])
@@ -68,13 +72,19 @@ def quantise_variant(
         sampler = Sampler(timeline, settings["energy"]).start()
         quantiser.import_libraries(precision)  # while the meters open
         device = _device(settings["device"], precision["method"])
+        gpu_ids = [] if device == "cpu" else used_gpus(device)
         with sampler:
-            sampler.use_gpus([] if device == "cpu" else used_gpus(device))
+            asked = None if precision["method"] == "none" else asked  # copies and cuts on a CPU
+            placement = check_placement(asked, settings["device"], device, gpu_ids)
+            sampler.use_gpus(gpu_ids)
             start_s = time.monotonic()
             calibration = texts.get(precision.get("calibration"))
             counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
             end_s = time.monotonic()
-        cost = describe_making("quantise", start_s, end_s, timeline, sampler)
+        cost = {
+            **describe_making("quantise", start_s, end_s, timeline, sampler),
+            "placement": placement,
+        }
         described = {"counts": counts, "cost": cost}
     manifest = _manifest(settings, model, weights if made else source, made, device, **described)
     return {

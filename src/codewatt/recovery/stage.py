@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codewatt.energy.placement import Asked, check_placement
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.logs import quiet_libraries
-from codewatt.models.loading import Loaded, load_model, resolve_device
+from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
 from codewatt.recovery.answers import LIMIT_BYTES, KeptLogits, Question, answers, questions
 from codewatt.recovery.compare import Comparison, Perplexity
 from codewatt.texts.base import read_documents
@@ -36,7 +37,7 @@ class RecoveryFiles:
 
 
 def measure_recovery(
-    settings: dict[str, Any], files: RecoveryFiles, threads: int
+    settings: dict[str, Any], files: RecoveryFiles, threads: int, asked: Asked | None = None
 ) -> dict[str, Any]:
     """Compare a variant's logits and perplexity with the baseline's on the same tokens.
 
@@ -44,6 +45,7 @@ def measure_recovery(
         settings: the study's slice: variant, id, baseline (an id or None), text (with its id),
             calibrations (ids of texts), device.
         threads: CPU threads for torch.
+        asked: the hardware that the job must find; None where nobody says.
 
     Returns:
         The variant's recovery, less provenance and code; status 'infeasible' with a reason if one
@@ -51,8 +53,9 @@ def measure_recovery(
 
     Raises:
         CodewattError: the text shares documents with one that the variant was calibrated on or
-            asks for too much memory; a model cannot be loaded, does not answer, or reads the text
-            as other tokens; or a compressed variant gives exactly its baseline's logits.
+            asks for too much memory; the hardware is not the one asked for; a model cannot be
+            loaded, does not answer, or reads the text as other tokens; or a compressed variant
+            gives exactly its baseline's logits.
     """
     text = PreparedText.read(files.documents, settings["text"])
     for name, path in zip(settings["calibrations"], files.calibration, strict=True):
@@ -61,6 +64,7 @@ def measure_recovery(
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
+    placement = check_placement(asked, settings["device"], device, used_gpus(device))
     recovery = _Recovery(settings, files, text, device)
     try:
         found = {"status": "ok", **recovery.measure()}
@@ -75,6 +79,7 @@ def measure_recovery(
         "baseline": settings["baseline"],
         "device": device,
         "threads": threads,
+        "placement": placement,
         **found,
     }
 

@@ -125,6 +125,7 @@ class Study:
             "token_limit": 64,
             "batch_size": 1,
             "engine": engine,
+            "hardware": None,
         }
         files = {name: folder / f"{name}.json" for name in ("generate", "evaluate", "energy")}
         files["tasks"] = folder / "tasks.parquet"

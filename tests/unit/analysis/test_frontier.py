@@ -54,6 +54,7 @@ def row(cell_id: str, energy: float | None, score: float | None, **changes: Any)
         "token_limit": 64,
         "batch_size": 1,
         "engine": "e",
+        "hardware": None,
         "valid": True,
         "energy_j_mean": energy,
         "pass_at_1_plus": score,

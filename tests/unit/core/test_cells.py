@@ -66,6 +66,27 @@ def test_exclusions_take_out_exactly_what_matches():
     ]
 
 
+def test_hardware_is_an_axis_only_where_a_study_names_some():
+    without, named = Grid(_study()), Grid(_study(hardware=["l40s", "a100"]))
+    assert {cell.hardware for cell in without.cells} == {None}
+    assert [cell.id for cell in named.cells if cell.hardware == "l40s"] == [
+        f"{cell.id}--l40s" for cell in without.cells
+    ]
+    assert len(named.cells) == 2 * len(without.cells)
+    assert named.variants == without.variants
+    constraint = named.wildcard_constraints()["cell"]
+    for cell in (*named.cells, *named.twins.values()):
+        assert re.fullmatch(constraint, cell.id)
+    assert not re.fullmatch(constraint, without.cells[0].id)
+
+
+def test_a_variant_is_made_on_the_hardware_of_its_first_cell():
+    exclude = [{"model": "a", "hardware": "l40s"}]
+    grid = Grid(_study(hardware=["l40s", "a100"], exclude=exclude))
+    made = {variant.model: grid.quantise_hardware(variant) for variant in grid.variants}
+    assert made == {"a": "a100", "a-b": "l40s"}
+
+
 def test_ids_match_their_own_constraint_and_no_other_cell():
     grid = Grid(_study())
     constraints = grid.wildcard_constraints()

@@ -2,11 +2,15 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 
-from codewatt.interruption import forget_killed_run
+import pytest
+
+from codewatt.errors import CodewattError
+from codewatt.interruption import forget_killed_run, hold_run
 
 HOLD = """
 import sys, time
@@ -43,6 +47,29 @@ def test_a_living_runs_lock_stays_and_a_killed_ones_goes(tmp_path):
         process.wait()
     forget_killed_run(tmp_path)
     assert not (tmp_path / ".snakemake" / "locks").exists()
+
+
+def test_two_runs_of_one_directory(tmp_path):
+    process, _ = _start(HOLD, tmp_path)
+    try:
+        with pytest.raises(
+            CodewattError, match=rf"a run is at work here .*process {process.pid}\)"
+        ):
+            hold_run(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_lock_of_another_host_stays(tmp_path):
+    """Its file system may not tell whether that run still lives."""
+    process, _ = _start(HOLD, tmp_path)
+    process.kill()
+    process.wait()
+    lock = tmp_path / ".snakemake" / "codewatt.lock"
+    lock.write_text(lock.read_text().replace(socket.gethostname(), "another-login-node"))
+    forget_killed_run(tmp_path)
+    assert (tmp_path / ".snakemake" / "locks").is_dir()
 
 
 def test_jobs_end_with_the_run_that_was_killed(tmp_path):

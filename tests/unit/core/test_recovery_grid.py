@@ -61,6 +61,7 @@ def test_the_slice_is_what_recovery_reads():
         },
         "calibrations": [],
         "device": "auto",
+        "hardware": None,
     }
     text = {**_study().texts[0].model_dump(exclude={"label"}), "label": "Held out"}
     for same in ({"token_limits": [48]}, {"texts": [text]}, {"decoding": {"repeats": 9}}):

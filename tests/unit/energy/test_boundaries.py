@@ -86,6 +86,15 @@ def test_a_machine_of_its_own(tmp_path: Path) -> None:
     assert (found["share"], found["source"]) == (1.0, "whole machine")
 
 
+def test_a_whole_node_is_the_jobs_whatever_its_step_may_run_on(tmp_path: Path) -> None:
+    step = {"SLURM_CPUS_ON_NODE": "8", "CODEWATT_JOB_CPUS": "72(x1)"}
+    found = job_allocation(step, processors=72, affinity=8, cgroup=tmp_path)
+    assert (found["share"], found["processors_held"]) == (1.0, 72)
+    step["CODEWATT_JOB_CPUS"] = "18"
+    found = job_allocation(step, processors=72, affinity=72, cgroup=tmp_path)
+    assert found["processors_held"] == 8
+
+
 def test_the_narrowest_of_affinity_quota_and_slurm_counts(tmp_path: Path) -> None:
     slurm = {"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "18"}
     found = job_allocation(slurm, processors=72, affinity=72, cgroup=tmp_path)

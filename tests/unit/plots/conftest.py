@@ -69,6 +69,7 @@ def _row(
         "token_limit": limit,
         "batch_size": 1,
         "engine": "transformers",
+        "hardware": None,
         "status": "ok",
         "baseline_cell_id": f"m{model}--none--bf16--he--{prompt}--t{limit}",
         "valid": True,

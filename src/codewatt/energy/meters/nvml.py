@@ -307,6 +307,24 @@ def open_nvml(
     return AbsentMeter("nvml", ["gpu"], reason, facts)
 
 
+def gpus_here() -> list[PhysicalGpu] | None:
+    """The GPUs that this process may open; None where NVML does not answer."""
+    try:
+        import pynvml as nvml
+    except ImportError:
+        return None
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return None
+    try:
+        return _openable(nvml)
+    except nvml.NVMLError:
+        return None
+    finally:
+        nvml.nvmlShutdown()
+
+
 def _openable(nvml: Any) -> list[PhysicalGpu]:
     """GPUs that this process may open; NVML counts those that a cgroup forbids as well."""
     gpus = []

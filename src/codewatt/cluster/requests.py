@@ -1,0 +1,132 @@
+"""What each job asks of Slurm, from the site's table: resources that stand in the rules.
+
+A profile's set-resources is one block, which a flag on the command line replaces as a whole; what
+is asked for here is not part of it, and `refusals` refuses what would override it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from codewatt.config.machine import CpuNodes, GpuNodes, Machine
+from codewatt.config.study import Study
+from codewatt.energy.placement import chosen_hardware
+from codewatt.errors import CodewattError
+
+Request = dict[str, str | int]
+#: The resources that a request may name.
+NAMES = (
+    "mem_mb",
+    "runtime",
+    "cpus_per_task",
+    "gres",
+    "slurm_partition",
+    "constraint",
+    "slurm_account",
+    "slurm_extra",
+)
+
+
+#: Those of which a retry asks for more.
+_GROWING = ("mem_mb", "runtime")
+
+
+def check_hardware(study: Study, machine: Machine, where: str) -> None:
+    """Every hardware that a study names must have an entry in the site file.
+
+    Raises:
+        CodewattError: one has none.
+    """
+    for name in study.hardware:
+        if name not in machine.hardware:
+            known = ", ".join(machine.hardware) or "none"
+            raise CodewattError(
+                f"{where}: hardware: {name!r} has no entry in machine.hardware, which says what it "
+                f"is called here (profiles/slurm/site.yaml); there: {known}"
+            )
+
+
+def gpu_nodes(machine: Machine, hardware: str | None) -> GpuNodes | None:
+    """The nodes of a GPU stage; None where neither study nor site says."""
+    chosen = chosen_hardware(machine.hardware, machine.default_hardware, hardware)
+    return None if chosen is None else machine.hardware[chosen]
+
+
+def model_request(
+    machine: Machine, hardware: str | None, number: int, attempt: int, on_gpu: bool
+) -> Request:
+    """What a job that loads a model asks for.
+
+    Args:
+        hardware: the id that the study names; None if it names none.
+        number: of the job's model in the study, from 0: a site may give each model its node.
+        attempt: 1, and one more with each retry, which asks for as many times memory and time.
+        on_gpu: False for work that no GPU does.
+    """
+    if not on_gpu:
+        return cpu_request(machine, machine.cpu.mem_mb, machine.cpu.runtime_min, attempt, True)
+    nodes = gpu_nodes(machine, hardware) or GpuNodes()
+    extra = [f"--nodelist={nodes.nodes[number % len(nodes.nodes)]}"] if nodes.nodes else []
+    request = _request(machine, nodes, nodes.mem_mb, nodes.runtime_min, attempt, extra)
+    return {**request, **({"gres": nodes.gres} if nodes.gres else {})}
+
+
+def cpu_request(
+    machine: Machine, mem_mb: int, runtime_min: int, attempt: int, measured: bool = False
+) -> Request:
+    """What any other job asks for; measured: with the cores of a measured job, and alone."""
+    nodes = machine.cpu
+    if not measured:
+        nodes = nodes.model_copy(update={"threads": 1, "exclusive": False})
+    return _request(machine, nodes, mem_mb, runtime_min, attempt, [])
+
+
+def as_resources(
+    possible: Iterable[Request], asked: Callable[[Any, int], Request]
+) -> dict[str, str | int | Callable[[Any, int], str | int | None]]:
+    """A rule's resources: a value where all its jobs ask for the same, else a function of the job.
+
+    Snakemake takes half a millisecond for each function and job, which large studies feel.
+
+    Args:
+        possible: every first request of the rule's jobs.
+        asked: the request of a job (its wildcards) at its attempt.
+    """
+
+    def function(name: str) -> Callable[[Any, int], str | int | None]:
+        return lambda wildcards, attempt: asked(wildcards, attempt).get(name)
+
+    requests = list(possible)
+    found: dict[str, str | int | Callable[[Any, int], str | int | None]] = {}
+    for name in NAMES:
+        values = {request.get(name) for request in requests}
+        if name in _GROWING or len(values) > 1:
+            found[name] = function(name)
+        elif (value := values.pop()) is not None:
+            found[name] = value
+    return found
+
+
+def _request(
+    machine: Machine,
+    nodes: CpuNodes,
+    mem_mb: int,
+    runtime_min: int,
+    attempt: int,
+    extra: list[str],
+) -> Request:
+    extra = [*extra, *(["--exclusive"] if nodes.exclusive else [])]
+    asked: dict[str, str | int | None] = {
+        "mem_mb": _grown(mem_mb, attempt, nodes.max_mem_mb),
+        "runtime": _grown(runtime_min, attempt, nodes.max_runtime_min),
+        "cpus_per_task": nodes.threads,
+        "slurm_partition": nodes.partition,
+        "constraint": nodes.constraint,
+        "slurm_account": machine.account,
+        "slurm_extra": " ".join(extra) or None,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _grown(first: int, attempt: int, limit: int | None) -> int:
+    """A retry asks for more, as far as there is more."""
+    return first * attempt if limit is None else min(first * attempt, limit)

@@ -1,0 +1,39 @@
+"""One cluster and one finished study for all tests here; without Slurm each says how to get it."""
+
+import time
+
+import pytest
+
+from tests.support.cluster import ClusterBench, one_model
+from tests.support.slurm import Slurm, missing
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """The test cluster."""
+    if (why := missing()) is not None:
+        pytest.skip(why)
+    cluster = Slurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def bench(slurm, repository, tmp_path_factory):
+    """A study over two GPU models, run to its end; slurmctld is restarted on the way."""
+    bench = ClusterBench(repository, tmp_path_factory.mktemp("cluster"), slurm)
+    bench.write_study(one_model("l40s", "a100"))
+    run = bench.start("--jobs", "4")
+    try:
+        bench.wait_for(bench.cell("fp32", "l40s"))
+        slurm.stop_controller()
+        time.sleep(5)
+        slurm.start_controller()
+        assert run.wait(timeout=1500) == 0, bench.said()
+    finally:
+        run.kill()
+    bench.jobs = slurm.accounts()
+    return bench

@@ -1,0 +1,194 @@
+"""What jobs ask of Slurm, and which settings would override it."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+
+from codewatt.cluster.job import prepare_job
+from codewatt.cluster.refusals import refuse_overrides, refuse_run
+from codewatt.cluster.requests import check_hardware, cpu_request, model_request
+from codewatt.config.load import load_config, validate
+from codewatt.config.study import Study
+from codewatt.errors import CodewattError
+from tests.support.workbench import SMALL
+
+SITE = {
+    "account": "quant",
+    "cpu": {"partition": "cpu", "threads": 4, "max_mem_mb": 9000, "max_runtime_min": 100},
+    "hardware": {
+        "l40s": {
+            "gres": "gpu:l40s:1",
+            "gpu_name": "NVIDIA L40S",
+            "partition": "gpu",
+            "constraint": "new",
+            "threads": 8,
+            "mem_mb": 4000,
+            "runtime_min": 30,
+            "exclusive": True,
+            "nodes": ["g1", "g2"],
+        },
+        "a100": {"gres": "gpu:1", "threads": 8, "gpu_name": "NVIDIA A100.*"},
+    },
+}
+
+
+def machine_of(**changes):
+    return load_config({"machine": {**copy.deepcopy(SITE), **changes}}).machine
+
+
+def study_of(**changes):
+    return validate(Study, {**copy.deepcopy(SMALL), **changes}, "study.yaml")
+
+
+def test_a_gpu_job():
+    assert model_request(machine_of(), "l40s", 0, 1, True) == {
+        "mem_mb": 4000,
+        "runtime": 30,
+        "cpus_per_task": 8,
+        "gres": "gpu:l40s:1",
+        "slurm_partition": "gpu",
+        "constraint": "new",
+        "slurm_account": "quant",
+        "slurm_extra": "--nodelist=g1 --exclusive",
+    }
+
+
+def test_each_model_has_its_node():
+    extra = [
+        model_request(machine_of(), "l40s", number, 1, True)["slurm_extra"] for number in range(3)
+    ]
+    assert [words.split()[0] for words in extra] == [
+        "--nodelist=g1",
+        "--nodelist=g2",
+        "--nodelist=g1",
+    ]
+
+
+def test_a_retry_asks_for_more_up_to_what_there_is():
+    machine = machine_of()
+    tries = [model_request(machine, "l40s", 0, attempt, True) for attempt in (1, 2, 3)]
+    assert [(t["mem_mb"], t["runtime"]) for t in tries] == [(4000, 30), (8000, 60), (12000, 90)]
+    asked = [cpu_request(machine, 4000, 60, attempt) for attempt in (1, 2, 3)]
+    assert [(a["mem_mb"], a["runtime"]) for a in asked] == [(4000, 60), (8000, 100), (9000, 100)]
+
+
+def test_a_job_without_a_gpu_asks_for_none():
+    for asked in (
+        cpu_request(machine_of(), 2000, 60, 1),
+        model_request(machine_of(), None, 0, 1, on_gpu=False),
+    ):
+        assert "gres" not in asked
+        assert asked["slurm_partition"] == "cpu"
+
+
+def test_a_measured_job_has_the_nodes_cores():
+    assert cpu_request(machine_of(), 2000, 60, 1)["cpus_per_task"] == 1
+    assert cpu_request(machine_of(), 2000, 60, 1, measured=True)["cpus_per_task"] == 4
+
+
+def test_without_a_site_nothing_is_placed():
+    machine = load_config({}).machine
+    assert set(model_request(machine, None, 0, 1, True)) == {"mem_mb", "runtime"}
+
+
+def test_hardware_without_an_entry():
+    with pytest.raises(CodewattError, match=r"s.yaml: hardware: 'h100' has no entry .*l40s, a100"):
+        check_hardware(study_of(hardware=["l40s", "h100"]), machine_of(), "s.yaml")
+    check_hardware(study_of(hardware=["l40s"]), machine_of(), "s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gres": "gpu:a100-sxm4:1"}, "'gpu:a100-sxm4:1' is not gpu:TYPE:N .*gpu:N and a constr"),
+        ({"gres": "gpu:l40s:1,lscratch:10"}, "is not gpu:TYPE:N"),
+        ({"gres": "gpu:l40s"}, "is not gpu:TYPE:N"),
+        ({"gres": "gpu:l40s:0"}, "is not gpu:TYPE:N"),
+        ({"gpu_name": "NVIDIA ("}, "is not a regular expression"),
+        ({"nodes": ["gpu[01-04]"]}, "is not the name of one node"),
+        (
+            {"partion": "gpu"},
+            "machine.hardware.l40s.partion: unknown key; did you mean 'partition'",
+        ),
+        ({"mem_mb": 100}, "machine.hardware.l40s.mem_mb: 100"),
+        ({"threads": "8"}, "machine.hardware.l40s.threads: '8'"),
+    ],
+)
+def test_a_mistake_in_the_site_file(changes, words):
+    with pytest.raises(CodewattError, match=words):
+        machine_of(hardware={"l40s": {**SITE["hardware"]["l40s"], **changes}})
+
+
+def test_a_default_that_is_not_listed():
+    with pytest.raises(CodewattError, match="default_hardware: 'h100' is not one of: l40s, a100"):
+        machine_of(default_hardware="h100")
+
+
+def settings_of(set_resources=None, default_resources=None):
+    return SimpleNamespace(
+        overwrite_resources=set_resources or {}, default_resources=default_resources
+    )
+
+
+def run_of(study=None, machine=None, resources=None, groups=None, **executor):
+    refuse_run(
+        study or study_of(hardware=["l40s"]),
+        machine or machine_of(),
+        ["quantise", "generate", "evaluate"],
+        ["quantise", "generate"],
+        resources or settings_of(),
+        SimpleNamespace(**{"array_jobs": None, "requeue": False, **executor}),
+        groups or {},
+    )
+
+
+def test_a_good_run():
+    run_of(
+        resources=settings_of({"generate": {"mem_mb": 1}}, {"mem_mb": 1, "runtime": 1}),
+        groups={"evaluate": "judged"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"array_jobs": "generate"}, "slurm-array-jobs is refused"),
+        ({"requeue": True}, "slurm-requeue is refused"),
+        ({"groups": {"generate": "g"}}, "groups: generate is refused"),
+        ({"resources": settings_of({"genrate": {"mem_mb": 1}})}, "there is no rule 'genrate'"),
+        ({"study": study_of(device="auto")}, "machine.default_hardware: required"),
+    ],
+)
+def test_what_would_misplace_a_job(arguments, words):
+    with pytest.raises(CodewattError, match=words):
+        run_of(**arguments)
+
+
+@pytest.mark.parametrize("name", ["gres", "gpu", "slurm_partition", "constraint", "cpus_per_task"])
+def test_resources_that_say_where(name):
+    with pytest.raises(CodewattError, match=f"set-resources: generate:{name} is refused"):
+        refuse_overrides(settings_of({"generate": {name: "x"}}))
+    with pytest.raises(CodewattError, match=f"default-resources: {name} is refused"):
+        refuse_overrides(settings_of(None, {name: "x"}))
+
+
+@pytest.mark.parametrize("key", ["gres", "threads", "gpu_name"])
+def test_what_a_cluster_needs(key):
+    entry = {name: value for name, value in SITE["hardware"]["l40s"].items() if name != key}
+    machine = machine_of(hardware={"l40s": entry})
+    with pytest.raises(CodewattError, match=f"machine.hardware.l40s.{key}: required on a cluster"):
+        run_of(study_of(device="auto"), machine)
+
+
+def test_a_study_on_the_cpu_needs_no_gpus_name():
+    entry = {k: v for k, v in SITE["hardware"]["l40s"].items() if k != "gpu_name"}
+    run_of(study_of(hardware=["l40s"]), machine_of(hardware={"l40s": entry}))
+    run_of(study_of(), machine_of(hardware={}))
+
+
+def test_a_jobs_environment():
+    environment = {"CODEWATT_RUN": "login:1:2", "SLURM_JOB_CPUS_PER_NODE": "16(x1)"}
+    prepare_job(environment)
+    assert "CODEWATT_RUN" not in environment
+    assert (environment["HF_HUB_OFFLINE"], environment["CODEWATT_JOB_CPUS"]) == ("1", "16(x1)")
