@@ -3,6 +3,7 @@
 import re
 
 from codewatt.cells import Grid, Paths
+from codewatt.config.backends import BACKENDS
 from codewatt.config.load import load_config, load_study
 from codewatt.errors import CodewattError
 from codewatt.fingerprint import stage_code
@@ -75,6 +76,13 @@ def quantise_members(variant):
     if "backend" in precision:
         members.append(f"codewatt.quantise.backends.{precision['backend']}")
     return members
+
+
+def quantiser_environment(variant):
+    """A library that is no longer maintained has an environment of its own."""
+    backend = grid.settings("precision", variant.precision).get("backend")
+    name = BACKENDS[backend].environment if backend else None
+    return f"../../envs/{name or 'codewatt'}.yaml"
 
 
 def text_file(text):

@@ -38,7 +38,7 @@ rule quantise:
     log:
         paths.log("quantise", "{variant}"),
     conda:
-        "../../envs/codewatt.yaml"
+        lambda wildcards: quantiser_environment(grid.variant(wildcards.variant))
     threads: measured_threads()
     resources:
         **on_gpu_node(),
