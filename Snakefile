@@ -31,6 +31,8 @@ report: "workflow/report/workflow.rst"
 
 localrules:
     quantise_all,
+    quantise_autoawq,
+    quantise_auto_gptq,
     recovery_all,
     generate_all,
     generate_aa,
@@ -53,6 +55,16 @@ rule report:
 rule quantise_all:
     input:
         each_variant("manifest.json"),
+
+
+rule quantise_autoawq:
+    input:
+        each_variant("manifest.json", backend="autoawq"),
+
+
+rule quantise_auto_gptq:
+    input:
+        each_variant("manifest.json", backend="auto_gptq"),
 
 
 rule recovery_all:

@@ -71,16 +71,20 @@ def quantise_members(variant):
     """The modules that make this variant: its pruner, if it is pruned, its quantiser, a backend."""
     prune = grid.method("prune", variant.prune)
     members = [] if prune == "none" else [f"codewatt.prune.{prune}"]
-    precision = grid.settings("precision", variant.precision)
-    members.append(f"codewatt.quantise.{precision['method']}")
-    if "backend" in precision:
-        members.append(f"codewatt.quantise.backends.{precision['backend']}")
+    members.append(f"codewatt.quantise.{grid.method('precision', variant.precision)}")
+    if backend := backend_of(variant):
+        members.append(f"codewatt.quantise.backends.{backend}")
     return members
+
+
+def backend_of(variant):
+    """The library that makes a variant, where that is a setting; else None."""
+    return grid.settings("precision", variant.precision).get("backend")
 
 
 def quantiser_environment(variant):
     """A library that is no longer maintained has an environment of its own."""
-    backend = grid.settings("precision", variant.precision).get("backend")
+    backend = backend_of(variant)
     name = BACKENDS[backend].environment if backend else None
     return f"../../envs/{name or 'codewatt'}.yaml"
 
