@@ -5,7 +5,8 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 STUDY ?= config/studies/nano.yaml
 CORES ?= all
 
-.PHONY: help setup dev vllm demo test test-cluster unit check format lock reference clean
+.PHONY: help setup dev vllm autoawq autogptq demo test test-cluster unit check format lock reference \
+	clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,7 +18,13 @@ dev: ## the same, with what tests and checks need
 	@PYTHON=$(PYTHON) tools/setup.sh dev
 
 vllm: setup ## make .venv-vllm, in which the engine vllm runs (docs/engines.md)
-	@tools/setup_vllm.sh
+	@tools/setup_environment.sh vllm
+
+autoawq: setup ## make .venv-autoawq, for precisions with backend autoawq (docs/compression.md)
+	@tools/setup_environment.sh autoawq
+
+autogptq: setup ## make .venv-autogptq, for precisions with backend auto_gptq (docs/compression.md)
+	@tools/setup_environment.sh autogptq
 
 demo: setup ## run the default study to figures and a report
 	@$(RUN) tools/demo.sh $(STUDY) $(CORES)

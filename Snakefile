@@ -34,6 +34,8 @@ localrules:
     fetch_model,
     prepare_benchmark,
     quantise_all,
+    quantise_autoawq,
+    quantise_auto_gptq,
     recovery_all,
     generate_all,
     generate_aa,
@@ -56,6 +58,16 @@ rule report:
 rule quantise_all:
     input:
         each_variant("manifest.json"),
+
+
+rule quantise_autoawq:
+    input:
+        each_variant("manifest.json", backend="autoawq"),
+
+
+rule quantise_auto_gptq:
+    input:
+        each_variant("manifest.json", backend="auto_gptq"),
 
 
 rule recovery_all:

@@ -1,34 +1,64 @@
 #!/usr/bin/env bash
-# Resolve requirements/*.in into the lock files, without CUDA packages and without evalplus's needs.
+# Resolve requirements/*.in into the lock files and into envs/*.yaml, the same pins for conda.
+# Usage: tools/lock.sh [NAME...], of codewatt (with dev), vllm, autoawq, autogptq; without one, all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-torch=$(grep '^torch==' requirements/base.in)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-echo "$torch" >"$scratch/torch.txt"
 finder=()
 [ -n "${PIP_FIND_LINKS:-}" ] && finder=(--find-links "$PIP_FIND_LINKS")
-compile=(uv pip compile --quiet --no-header --no-annotate "${finder[@]}")
-"${compile[@]}" --constraint "$scratch/torch.txt" requirements/base.in -o "$scratch/base.txt"
-# A local build's suffix (+cpu) is this machine's matter; evalplus is installed without its needs.
-{ sed 's/^\(torch==[0-9.]*\)+.*/\1/' "$scratch/base.txt"; cat requirements/nodeps.txt; } | sort -f \
-  >requirements/lock.txt
-"${compile[@]}" --constraint requirements/lock.txt requirements/dev.in -o requirements/dev.lock.txt
-# vLLM's environment, with the CUDA packages that its wheels name: no local files, no lock above.
-uv pip compile --quiet --no-header --no-annotate --python-version 3.11 \
-  --python-platform x86_64-unknown-linux-gnu requirements/vllm.in -o requirements/vllm.lock.txt
-# The same pins for conda. Snakemake copies the file elsewhere, so it names no other file; what is
-# installed without its needs comes after (codewatt.post-deploy.sh).
-conda() { # conda LOCK PACKAGE...: an environment with these packages and the lock's, on stdin
-  echo "# Made by make lock from $1."
-  printf 'channels:\n  - conda-forge\n  - nodefaults\ndependencies:\n'
-  printf '  - %s\n' python=3.11 pip "${@:2}" 'pip:'
-  sed 's/^/      - /'
+compile=(uv pip compile --quiet --no-header --no-annotate)
+
+# lock IN NODEPS LOCK: IN's needs without CUDA packages, and NODEPS, which is installed without its
+# needs. A local build's suffix (+cpu) is this machine's matter.
+lock() {
+  grep '^torch==' "$1" >"$scratch/torch.txt"
+  "${compile[@]}" "${finder[@]}" --python-version 3.11 --constraint "$scratch/torch.txt" "$1" \
+    -o "$scratch/lock.txt"
+  {
+    sed 's/^\(torch==[0-9.]*\)+.*/\1/' "$scratch/lock.txt"
+    cat "$2"
+  } | sort -f >"$3"
 }
-grep -vxFf requirements/nodeps.txt requirements/lock.txt |
-  conda requirements/lock.txt bubblewrap >envs/codewatt.yaml
-conda requirements/vllm.lock.txt <requirements/vllm.lock.txt >envs/vllm.yaml
-{
-  echo "# Made by make lock from requirements/nodeps.txt."
-  sed 's/^/python -m pip install --no-deps /' requirements/nodeps.txt
-} >envs/codewatt.post-deploy.sh
+
+# conda NAME LOCK NODEPS PACKAGE...: envs/NAME.yaml with conda's PACKAGEs and the lock's pins. Snakemake
+# copies the file elsewhere, so it names no other file; NODEPS comes after (NAME.post-deploy.sh).
+conda() {
+  {
+    echo "# Made by make lock from $2."
+    printf 'channels:\n  - conda-forge\n  - nodefaults\ndependencies:\n'
+    printf '  - %s\n' python=3.11 pip "${@:4}" 'pip:'
+    grep -vxFf "$3" "$2" | sed 's/^/      - /'
+  } >"envs/$1.yaml"
+  [ -s "$3" ] || return 0
+  {
+    echo "# Made by make lock from $3."
+    sed 's/^/python -m pip install --no-deps /' "$3"
+  } >"envs/$1.post-deploy.sh"
+}
+
+[ $# -gt 0 ] || set -- codewatt vllm autoawq autogptq
+for name in "$@"; do
+  case $name in
+    codewatt)
+      lock requirements/base.in requirements/nodeps.txt requirements/lock.txt
+      "${compile[@]}" "${finder[@]}" --constraint requirements/lock.txt requirements/dev.in \
+        -o requirements/dev.lock.txt
+      conda codewatt requirements/lock.txt requirements/nodeps.txt bubblewrap
+      ;;
+    vllm)
+      # With the CUDA packages that its wheels name, so without local files.
+      "${compile[@]}" --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+        requirements/vllm.in -o requirements/vllm.lock.txt
+      conda vllm requirements/vllm.lock.txt /dev/null
+      ;;
+    autoawq | autogptq)
+      lock "requirements/$name.in" "requirements/$name.nodeps.txt" "requirements/$name.lock.txt"
+      conda "$name" "requirements/$name.lock.txt" "requirements/$name.nodeps.txt"
+      ;;
+    *)
+      echo "lock: $name is none of codewatt, vllm, autoawq, autogptq" >&2
+      exit 1
+      ;;
+  esac
+done

@@ -19,6 +19,8 @@ _PACKAGES = (
     "bitsandbytes",
     "torchao",
     "gptqmodel",
+    "autoawq",
+    "auto-gptq",
     "evalplus",
     "codecarbon",
     "nvidia-ml-py",

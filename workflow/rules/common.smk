@@ -7,6 +7,7 @@ from codewatt.cells import Grid, Paths
 from codewatt.cluster import refusals, requests
 from codewatt.cluster.job import prepare_job
 from codewatt.cluster.leftovers import cancel_leftovers
+from codewatt.config.backends import BACKENDS
 from codewatt.config.load import load_config, load_study
 from codewatt.config.machine import Machine
 from codewatt.errors import CodewattError
@@ -63,11 +64,22 @@ def quantise_members(variant):
     """The modules that make this variant: its pruner, if it is pruned, its quantiser, a backend."""
     prune = grid.method("prune", variant.prune)
     members = [] if prune == "none" else [f"codewatt.prune.{prune}"]
-    precision = grid.settings("precision", variant.precision)
-    members.append(f"codewatt.quantise.{precision['method']}")
-    if "backend" in precision:
-        members.append(f"codewatt.quantise.backends.{precision['backend']}")
+    members.append(f"codewatt.quantise.{grid.method('precision', variant.precision)}")
+    if backend := backend_of(variant):
+        members.append(f"codewatt.quantise.backends.{backend}")
     return members
+
+
+def backend_of(variant):
+    """The library that makes a variant, where that is a setting; else None."""
+    return grid.settings("precision", variant.precision).get("backend")
+
+
+def quantiser_environment(variant):
+    """A library that is no longer maintained has an environment of its own."""
+    backend = backend_of(variant)
+    name = BACKENDS[backend].environment if backend else None
+    return f"../../envs/{name or 'codewatt'}.yaml"
 
 
 def text_file(text):

@@ -42,12 +42,16 @@ def each_cell(name):
     return files
 
 
-def each_variant(name):
-    """Input function: a file of every variant that runs; as for cells."""
+def each_variant(name, backend=None):
+    """Input function: a file of every variant that runs, or that a backend makes; as for cells."""
 
     def files(wildcards):
         cells, awaited = known_cells()
-        needed = variants_of(cells)
+        needed = [
+            variant
+            for variant in variants_of(cells)
+            if backend in (None, backend_of(variant))
+        ]
         return [*(paths.variant(name, variant.id) for variant in needed), *awaited]
 
     return files

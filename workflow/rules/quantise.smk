@@ -38,7 +38,7 @@ rule quantise:
     log:
         paths.log("quantise", "{variant}"),
     conda:
-        "../../envs/codewatt.yaml"
+        lambda wildcards: quantiser_environment(grid.variant(wildcards.variant))
     threads: gpu_threads(of_variant)
     resources:
         **on_gpu_node(of_variant),

@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from codewatt.config.backends import device_refusal, model_refusal
 from codewatt.config.base import Dtype, Entry, PositiveInt
 
 
@@ -111,7 +112,11 @@ class Gptq(Entry):
     compute_dtype: Dtype
     calibration: str | None = Field(None, description=_CALIBRATION)
     backend: Literal["gptqmodel", "auto_gptq"] = Field(
-        "gptqmodel", description="The library that quantises."
+        "gptqmodel",
+        description=(
+            "The library that quantises. auto_gptq (AutoGPTQ 0.7.1) needs a GPU and an environment "
+            "of its own."
+        ),
     )
 
 
@@ -124,13 +129,32 @@ class Awq(Entry):
     compute_dtype: Literal["bfloat16", "float16"]
     calibration: str | None = Field(None, description=_CALIBRATION)
     backend: Literal["gptqmodel", "autoawq"] = Field(
-        "gptqmodel", description="The library that quantises."
+        "gptqmodel",
+        description=(
+            "The library that quantises. autoawq (AutoAWQ 0.2.9) needs an environment of its own."
+        ),
     )
 
 
 Precision = Annotated[
     Unquantised | BitsAndBytes | TorchAo | Gptq | Awq, Field(discriminator="method")
 ]
+
+
+def refusal_on_device(precision: Precision, device: str) -> str | None:
+    """Why a precision cannot be made or run on a device ('cpu' or 'cuda'), or None if it can."""
+    if isinstance(precision, TorchAo):
+        return precision.refusal(device)
+    if isinstance(precision, Gptq | Awq):
+        return device_refusal(precision.backend, device)
+    return None
+
+
+def refusal_of_model(precision: Precision, model_type: str) -> str | None:
+    """Why a precision cannot be made of models of a type, or None if it can be, or may be."""
+    if isinstance(precision, Gptq | Awq):
+        return model_refusal(precision.backend, model_type)
+    return None
 
 
 class Unpruned(Entry):

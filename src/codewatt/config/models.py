@@ -19,6 +19,11 @@ class HubModel(Entry):
         None, description="Decoder layers, if known: prune depths are then checked beforehand."
     )
 
+    @property
+    def model_type(self) -> str | None:
+        """Of its config.json, which is not here yet."""
+        return None
+
 
 class PathModel(Entry):
     """A directory written by save_pretrained: config, safetensors and tokenizer."""
@@ -26,6 +31,11 @@ class PathModel(Entry):
     source: Literal["path"]
     path: str = Field(min_length=1, description="Relative paths start at the working directory.")
     layers: PositiveInt | None = Field(None, description="As for a hub model.")
+
+    @property
+    def model_type(self) -> str | None:
+        """Of its config.json, which is not read yet."""
+        return None
 
 
 class NanoModel(Entry):
@@ -47,6 +57,11 @@ class NanoModel(Entry):
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     seed: Seed = 0
+
+    @property
+    def model_type(self) -> str | None:
+        """Of its config.json."""
+        return self.architecture
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -92,6 +107,12 @@ class ArchitectureModel(Entry):
         """Decoder layers, where the configuration names them."""
         value = self.config.get("num_hidden_layers")
         return value if isinstance(value, int) else None
+
+    @property
+    def model_type(self) -> str | None:
+        """Of its config.json."""
+        value = self.config.get("model_type")
+        return value if isinstance(value, str) else None
 
 
 Model = Annotated[

@@ -9,7 +9,13 @@ from pydantic import Field, model_validator
 
 from codewatt.config.base import Entry, Id, PositiveInt, Strict
 from codewatt.config.benchmarks import Benchmark
-from codewatt.config.compression import Precision, Prune, TorchAo, calibration_of
+from codewatt.config.compression import (
+    Precision,
+    Prune,
+    calibration_of,
+    refusal_of_model,
+    refusal_on_device,
+)
 from codewatt.config.depths import Series, is_series, layers_removed, spelled_out
 from codewatt.config.models import Model
 from codewatt.config.running import Baseline, Decoding, Energy, Evaluation, Recovery
@@ -112,7 +118,11 @@ class Study(Strict):
             prune.id: Series.of(
                 prune,
                 self.models,
-                (model.id for model in self.models if self._excluded_pair(model.id, prune.id)),
+                (
+                    model.id
+                    for model in self.models
+                    if self._excluded(model=model.id, prune=prune.id)
+                ),
             )
             for prune in self.prunes
             if is_series(prune)
@@ -220,8 +230,18 @@ class Study(Strict):
     @model_validator(mode="after")
     def _device_has_kernels(self) -> Self:
         for precision in self.precisions:
-            if isinstance(precision, TorchAo) and (why := precision.refusal(self.device)):
+            if why := refusal_on_device(precision, self.device):
                 raise ValueError(f"precision {precision.id!r}: {why}")
+        return self
+
+    @model_validator(mode="after")
+    def _backends_know_the_models(self) -> Self:
+        for model in self.models:
+            for precision in self.precisions:
+                why = model.model_type and refusal_of_model(precision, model.model_type)
+                if why and not self._excluded(model=model.id, precision=precision.id):
+                    pair = f"precision {precision.id!r}, model {model.id!r}"
+                    raise ValueError(f"{pair}: {why}, or exclude the pair")
         return self
 
     @model_validator(mode="after")
@@ -230,7 +250,7 @@ class Study(Strict):
             if is_series(prune) or model.layers is None:
                 continue
             removed, most = layers_removed(prune), max(model.layers - prune.always_kept, 0)
-            if removed > most and not self._excluded_pair(model.id, prune.id):
+            if removed > most and not self._excluded(model=model.id, prune=prune.id):
                 raise ValueError(
                     f"prune {prune.id!r} removes {removed} layers, model {model.id!r} has "
                     f"{model.layers}: at most {most} by method {prune.method!r}, or exclude the "
@@ -238,12 +258,9 @@ class Study(Strict):
                 )
         return self
 
-    def _excluded_pair(self, model: str, prune: str) -> bool:
-        """Whether one exclude entry takes out a model's prune, whatever the other axes."""
-        return any(
-            set(entry) <= {"model", "prune"} and matches(entry, {"model": model, "prune": prune})
-            for entry in self.exclude
-        )
+    def _excluded(self, **pair: str) -> bool:
+        """Whether one exclude entry takes out a pair of axes' ids, whatever the other axes."""
+        return any(set(entry) <= set(pair) and matches(entry, pair) for entry in self.exclude)
 
 
 def matches(entry: dict[Any, Any], values: dict[str, Any]) -> bool:

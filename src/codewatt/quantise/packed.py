@@ -5,7 +5,6 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
-from codewatt.models.loading import load_tokenizer
 from codewatt.models.packed import (
     PackedFormat,
     count_packed,
@@ -13,7 +12,7 @@ from codewatt.models.packed import (
     packed_layers,
 )
 from codewatt.models.weights import headers_of
-from codewatt.quantise.backends.base import open_backend
+from codewatt.quantise.backends.base import check_backend, open_backend
 from codewatt.quantise.base import Quantiser
 from codewatt.quantise.layers import decoder_matrices
 from codewatt.texts.sequences import PreparedText
@@ -65,11 +64,12 @@ class PackedQuantiser(Quantiser):
                 f"precision method {self._method!r}: the model is not quantised yet; allowed: "
                 "calibration, with the id of one of the study's texts"
             )
+        check_backend(settings["backend"], source, device)
         matrices = decoder_matrices(headers_of(source))
         for name, shape in matrices.items():
             check_shape(name, shape, settings)
         backend = open_backend(settings["backend"])
-        tokenizer = load_tokenizer(source)
+        tokenizer = backend.load_tokenizer(source)
         sequences = calibration.sequences(tokenizer)
         if self._method == "awq":
             sequences = of_one_length(sequences, tokenizer.eos_token_id)

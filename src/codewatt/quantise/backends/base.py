@@ -5,7 +5,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from codewatt.config.backends import ALTERNATIVE, BACKENDS, device_refusal, model_refusal
 from codewatt.errors import CodewattError
+from codewatt.files import read_json
+from codewatt.models.loading import load_tokenizer
 
 
 class Backend(ABC):
@@ -14,6 +17,10 @@ class Backend(ABC):
     @abstractmethod
     def import_libraries(self) -> None:
         """Import what `quantise` needs."""
+
+    def load_tokenizer(self, source: Path) -> Any:
+        """The model's tokenizer, in the environment that the library has."""
+        return load_tokenizer(source)
 
     @abstractmethod
     def quantise(
@@ -41,6 +48,27 @@ class Backend(ABC):
         Raises:
             CodewattError: the library cannot quantise this model with these settings.
         """
+
+
+def check_backend(name: str, source: Path, device: str) -> None:
+    """See that a backend quantises models of this type on this device.
+
+    Raises:
+        CodewattError: it does not.
+    """
+    model_type = str(read_json(source / "config.json").get("model_type"))
+    if why := device_refusal(name, device) or model_refusal(name, model_type):
+        raise CodewattError(f"{source}: {why}")
+
+
+def not_installed(name: str) -> CodewattError:
+    """What to say of a backend whose library is not here."""
+    backend = BACKENDS[name]
+    return CodewattError(
+        f"backend {name}: {backend.library} is not installed here; quantise this variant in its "
+        f"own environment: envs/{backend.environment}.yaml with conda, or the one that "
+        f"`make {backend.environment}` makes (docs/compression.md); or set {ALTERNATIVE}"
+    )
 
 
 def open_backend(name: str) -> Backend:

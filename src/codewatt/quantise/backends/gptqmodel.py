@@ -11,6 +11,7 @@ from codewatt.files import read_json
 from codewatt.models.gptqmodel_library import import_gptqmodel, kept_environment, silenced
 from codewatt.models.weights import headers_of
 from codewatt.quantise.backends.base import Backend
+from codewatt.quantise.backends.names import restore_names
 from codewatt.quantise.layers import decoder_matrices
 
 _AWQ_OUT_MULTIPLE = 64  # the search for clipping bounds takes whole blocks of outputs
@@ -63,6 +64,7 @@ class GptqModel(Backend):
                 calibration_data_min_length=0,  # none is dropped
             )
             model.save(str(target))
+        restore_names(target)
         return _notes(settings["method"], log[settings["method"]])
 
 

@@ -1,0 +1,33 @@
+"""The files of a checkpoint beside its weights: the model's own, and how it is packed."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from codewatt.files import read_json, write_json
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+_INDEX = ".index.json"
+
+
+def write_description(
+    source: Path, target: Path, packing: dict[str, Any], compute_dtype: str
+) -> None:
+    """Complete a directory into which a library has written packed weights.
+
+    The model's configuration and tokenizer are taken from where they came from, not from the
+    library: its transformers may be an older one that writes down less, or other names.
+
+    Args:
+        source: the model that was quantised.
+        target: has the weights.
+        packing: the configuration's `quantization_config`.
+        compute_dtype: of all that is not quantised.
+    """
+    for path in sorted(source.iterdir()):
+        if path.is_file() and not path.name.endswith((*_WEIGHTS, _INDEX)):
+            shutil.copyfile(path, target / path.name)
+    config = read_json(source / "config.json")
+    key = "torch_dtype" if "torch_dtype" in config else "dtype"
+    config |= {key: compute_dtype, "quantization_config": packing}
+    write_json(target / "config.json", config)
