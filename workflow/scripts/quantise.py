@@ -8,9 +8,9 @@ from codewatt.quantise.stage import quantise_variant
 from codewatt.results import finish, read_settings
 
 with rule_log(snakemake):
-    inputs, params = snakemake.input, snakemake.params
+    settings, inputs, params = read_settings(snakemake), snakemake.input, snakemake.params
     manifest = quantise_variant(
-        read_settings(snakemake),
+        settings,
         Path(inputs.model),
         [Path(path) for path in inputs.texts],
         Path(inputs.scores[0]) if inputs.scores else None,
