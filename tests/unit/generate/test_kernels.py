@@ -239,4 +239,5 @@ def test_every_kernel_compiles_for_a_gpu(capability, tmp_path):
     command = [sys.executable, "tests/support/compile_kernels.py", str(capability)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == 13
+    # Of fp8 codes only from compute capability 8.9 on.
+    assert len(done.stdout.splitlines()) == (17 if capability >= 89 else 13)
