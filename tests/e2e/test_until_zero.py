@@ -52,7 +52,7 @@ def run(repository, tmp_path_factory):
     save_models_of_known_depth(4, models / "whole", models / "cut")
     bench.write_study(STUDY)
     config = bench.root / "config/config.yaml"  # one core a job, so that two chains run at once
-    config.write_text(config.read_text() + "\nmachine: {threads: 1}\n")
+    config.write_text(config.read_text() + "\nmachine: {cpu: {threads: 1}}\n")
     return bench, bench.snakemake("--cores", "2").stdout
 
 
