@@ -31,7 +31,7 @@ report: "workflow/report/workflow.rst"
 
 
 localrules:
-    fetch_model,
+    download_model,
     prepare_benchmark,
     quantise_all,
     quantise_autoawq,

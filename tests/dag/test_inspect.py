@@ -141,3 +141,33 @@ def _refused(bench, message):
     assert lines[0].startswith("codewatt: " + message)
     assert "Traceback" not in done.stdout
     assert not (bench.root / "results" / "small").exists()
+
+
+def test_on_a_cluster_each_job_asks_for_what_its_cell_takes(fresh):
+    """The site file as it comes: the GPU of the cell, memory and time by model and token limit."""
+    study = copy.deepcopy(SMALL)
+    study["hardware"], study["device"] = ["l40s", "a100"], "cuda"
+    study["models"] = [{"id": "one", "source": "hub", "repo": "bigcode/starcoder2-3b",
+                        "revision": "733247c55e3f73af49ce8e9c7949bf14af205928"}]  # fmt: skip
+    study["prunes"], study["exclude"] = study["prunes"][:1], []
+    study["benchmarks"] = [{"id": "humaneval-plus", "kind": "humaneval_plus"}]
+    study["token_limits"] = [128, 512]
+    fresh.write_study(study)
+    try:
+        said = fresh.snakemake("-n", "--profile", "profiles/slurm", "generate_all").stdout
+    finally:
+        fresh.write_study(SMALL)
+    asked = {}
+    for block in said.split("rule generate:")[1:]:
+        cell = re.search(r"wildcards: cell=(\S+)", block)[1]
+        asked[cell] = dict(re.findall(r"(\w+)=([^,\s]+)", re.search("resources: .*", block)[0]))
+    assert len(asked) == 8
+    for cell, resources in asked.items():
+        assert resources["gres"] == f"gpu:{cell.rpartition('--')[2]}:1"
+        assert resources["cpus_per_task"] == "8"
+        longer = asked[cell.replace("--t128--", "--t512--")]
+        assert int(longer["runtime"]) >= int(resources["runtime"])
+    memory = {precision: {int(r["mem_mb"]) for c, r in asked.items() if precision in c}
+              for precision in ("fp32", "int8")}  # fmt: skip
+    assert max(memory["int8"]) < min(memory["fp32"])
+    assert len({resources["runtime"] for resources in asked.values()}) > 2

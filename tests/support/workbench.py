@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 _COPIED = ("Snakefile", "config", "workflow", "src", "envs", "profiles", "requirements")
-_JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (?P<rule>\w+):")
+_JOB = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (?P<rule>\w+):")
 _WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>[^\s,]+)")
 TARGETS = {
     "report",

@@ -21,19 +21,18 @@ rule train_nano:
         "../scripts/train_nano.py"
 
 
-# On a cluster where Snakemake itself runs: before any GPU is held, as nodes may have no network.
 rule fetch_model:
     output:
         manifest=paths.model(),
     log:
         paths.log("fetch_model", "{model}"),
     wildcard_constraints:
-        model=one_of(grid.models_of("hub")),
+        model=one_of(grid.models_of("path", "architecture")),
     conda:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(mem_mb=machine.cpu.mem_mb),
+        **on_cpu_node(mem_mb=machine.cpu.mem_mb or 32000),
     params:
         settings=lambda wildcards: grid.model_slice(wildcards.model),
         weights=paths.model_weights(),
@@ -42,8 +41,9 @@ rule fetch_model:
         "../scripts/fetch_model.py"
 
 
-use rule fetch_model as make_model with:
+# On a cluster where Snakemake itself runs: before any GPU is held, as nodes may have no network.
+use rule fetch_model as download_model with:
     log:
-        paths.log("make_model", "{model}"),
+        paths.log("download_model", "{model}"),
     wildcard_constraints:
-        model=one_of(grid.models_of("path", "architecture")),
+        model=one_of(grid.models_of("hub")),

@@ -1,6 +1,10 @@
-# On which nodes jobs run, and with which of their cores.
+# On which nodes jobs run, with which of their cores, and with how much memory and time.
 
 import itertools
+from dataclasses import replace
+
+from codewatt.cluster.requests import ModelJob
+from codewatt.cluster.sizes import Sizes
 
 
 def measured_threads(nodes=machine.cpu):
@@ -8,79 +12,82 @@ def measured_threads(nodes=machine.cpu):
     return nodes.threads or workflow.resource_settings.cores or 1
 
 
+#: The rules that use on_gpu_node.
+GPU_RULES = ("score_layers", "quantise", "measure_recovery", "generate")
+# A job of a cluster has what it has: there nothing is asked for any more.
+sizes = (
+    None
+    if workflow.remote_exec or machine == Machine()
+    else Sizes(grid, paths, machine, measured_threads())
+)
+
+
 def of_variant(wildcards):
-    """(hardware, model, whether a GPU has work) of a variant; what is only cut needs none."""
+    """A variant that is made: what is only cut needs no GPU."""
     variant = grid.variant(wildcards.variant)
     hardware = grid.quantise_hardware(variant)
-    return (
-        hardware,
-        variant.model,
-        grid.method("precision", variant.precision) != "none",
-    )
+    quantised = grid.method("precision", variant.precision) != "none"
+    return ModelJob("quantise", variant.id, variant.model, hardware, quantised)
 
 
-def of_model(wildcards):
-    """The same of a model whose layers are scored: for the variants that are cut by them."""
-    return grid.model_hardware(wildcards.model), wildcards.model, True
+def of_scores(wildcards):
+    """A model whose layers are scored."""
+    name = f"{wildcards.model}.{wildcards.method}.{wildcards.text}"
+    hardware = grid.model_hardware(wildcards.model)
+    return ModelJob("score_layers", name, wildcards.model, hardware)
 
 
 def of_recovery(wildcards):
-    """The same of a variant that is run: a GPU has work, whether it is quantised or not."""
-    hardware, model, _ = of_variant(wildcards)
-    return hardware, model, True
+    """A variant that answers beside its baseline."""
+    variant = grid.variant(wildcards.variant)
+    hardware = grid.quantise_hardware(variant)
+    return ModelJob("measure_recovery", variant.id, variant.model, hardware)
 
 
 def of_cell(wildcards):
-    """(hardware, model, whether a GPU has work) of a cell."""
-    cell = grid.cell(wildcards.cell)
-    return cell.hardware, cell.model, True
+    """A cell that is generated; its second run takes what the first does."""
+    cell = replace(grid.cell(wildcards.cell), again=False)
+    return ModelJob("generate", cell.id, cell.model, cell.hardware)
 
 
 def gpu_threads(of_job):
     """The cores of a GPU stage's job."""
-
-    def threads(wildcards):
-        hardware, _, on_gpu = of_job(wildcards)
-        nodes = requests.gpu_nodes(machine, hardware) if on_gpu else None
-        return measured_threads(nodes or machine.cpu)
-
-    return threads
+    return lambda wildcards: measured_threads(
+        requests.model_nodes(study, machine, of_job(wildcards))
+    )
 
 
 def on_gpu_node(of_job):
     """Where the GPU stages run: in the rules, as a profile's block can be replaced unseen."""
 
+    def asked(job, attempt, size=None):
+        number = grid.model_ids.index(job.model)
+        return requests.model_request(study, machine, job, number, attempt, size)
+
     @cache
-    def asked(job, attempt):
-        hardware, model, on_gpu = job
-        on_gpu = on_gpu and (study.device != "cpu" or hardware is not None)
-        number = grid.model_ids.index(model)
-        return requests.model_request(machine, hardware, number, attempt, on_gpu)
-
-    def asked_of(wildcards, attempt):
+    def asked_for(job, attempt):
         prepare_cluster()
-        return asked(of_job(wildcards), attempt)
+        return asked(job, attempt, sizes and sizes.of(job))
 
-    jobs = itertools.product(study.hardware or [None], grid.model_ids, (True, False))
-    return requests.as_resources((asked(job, 1) for job in jobs), asked_of)
+    some = itertools.product(grid.model_ids, study.hardware or [None], (True, False))
+    return requests.as_resources(
+        (asked(ModelJob("", "", *job), 1) for job in some),
+        lambda wildcards, attempt: asked_for(of_job(wildcards), attempt),
+    )
 
 
 def on_cpu_node(mem_mb=2000, runtime_min=60, measured=False):
     """Where all other stages run."""
 
     @cache
-    def asked(attempt):
+    def asked_for(attempt):
+        prepare_cluster()
         return requests.cpu_request(machine, mem_mb, runtime_min, attempt, measured)
 
-    def asked_of(wildcards, attempt):
-        prepare_cluster()
-        return asked(attempt)
-
-    return requests.as_resources([asked(1)], asked_of)
-
-
-#: The rules that use on_gpu_node.
-GPU_RULES = ("score_layers", "quantise", "measure_recovery", "generate")
+    return requests.as_resources(
+        [requests.cpu_request(machine, mem_mb, runtime_min, 1, measured)],
+        lambda wildcards, attempt: asked_for(attempt),
+    )
 
 
 @cache

@@ -11,9 +11,9 @@ rule score_layers:
         paths.log("score_layers", "{model}.{method}.{text}"),
     conda:
         "../../envs/codewatt.yaml"
-    threads: gpu_threads(of_model)
+    threads: gpu_threads(of_scores)
     resources:
-        **on_gpu_node(of_model),
+        **on_gpu_node(of_scores),
     params:
         settings=lambda wildcards: grid.score_slice(
             wildcards.model, wildcards.method, wildcards.text

@@ -163,16 +163,18 @@ def _size_problems(
 
 
 def _limit_problems(
-    key: str, name: str, first: int, most: int | None, limit: int, unit: str
+    key: str, name: str, first: int | None, most: int | None, limit: int, unit: str
 ) -> Iterator[str]:
-    if first > limit:
+    """first: None if each job asks for what its model takes."""
+    if first is not None and first > limit:
         yield f"{key}.{name}: {first} asked for, there is at most {limit} {unit}"
     elif most is not None and most > limit:
         yield f"{key}.max_{name}: {most}, but there is at most {limit} {unit}"
-    elif most is None and first * TRIES > limit:
+    elif most is None and (first is None or first * TRIES > limit):
+        wanted = "more" if first is None else first * TRIES
         yield (
-            f"{key}.max_{name}: required: the second retry would ask for {first * TRIES}, there is "
-            f"at most {limit} {unit}"
+            f"{key}.max_{name}: required: the second retry may ask for {wanted}, there is at most "
+            f"{limit} {unit}"
         )
 
 

@@ -4,8 +4,8 @@ A profile's set-resources is one block, which a flag on the command line replace
 is asked for here is not part of it, and `refusals` refuses what would override it.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from codewatt.config.machine import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
@@ -24,10 +24,24 @@ NAMES = (
     "slurm_account",
     "slurm_extra",
 )
-
-
 #: Those of which a retry asks for more.
 _GROWING = ("mem_mb", "runtime")
+#: Of a job that loads a model of which nothing is known, and of any such job at least: two
+#: Snakemakes, Python and torch stand beside the model.
+_UNKNOWN_MB, _UNKNOWN_MIN, _LEAST_MB = 32_000, 240, 2000
+
+
+class ModelJob(NamedTuple):
+    """A job that loads a model.
+
+    stage, id: its rule and what it makes. on_gpu: whether a GPU has work in it.
+    """
+
+    stage: str
+    id: str
+    model: str
+    hardware: str | None
+    on_gpu: bool = True
 
 
 def check_hardware(study: Study, machine: Machine, where: str) -> None:
@@ -51,22 +65,41 @@ def gpu_nodes(machine: Machine, hardware: str | None) -> GpuNodes | None:
     return None if chosen is None else machine.hardware[chosen]
 
 
+def takes_gpu(study: Study, job: ModelJob) -> bool:
+    """Whether a job asks for a GPU: in a study on the CPU only where it names hardware."""
+    return job.on_gpu and (study.device != "cpu" or job.hardware is not None)
+
+
+def model_nodes(study: Study, machine: Machine, job: ModelJob) -> CpuNodes:
+    """The nodes of a job that loads a model."""
+    if not takes_gpu(study, job):
+        return machine.cpu
+    return gpu_nodes(machine, job.hardware) or GpuNodes(threads=machine.cpu.threads)
+
+
 def model_request(
-    machine: Machine, hardware: str | None, number: int, attempt: int, on_gpu: bool
+    study: Study,
+    machine: Machine,
+    job: ModelJob,
+    number: int,
+    attempt: int,
+    size: Mapping[str, int] | None = None,
 ) -> Request:
     """What a job that loads a model asks for.
 
     Args:
-        hardware: the id that the study names; None if it names none.
         number: of the job's model in the study, from 0: a site may give each model its node.
         attempt: 1, and one more with each retry, which asks for as many times memory and time.
-        on_gpu: False for work that no GPU does.
+        size: mem_mb and runtime_min by the model's size, if known; the site file's go before.
     """
-    if not on_gpu:
-        return cpu_request(machine, machine.cpu.mem_mb, machine.cpu.runtime_min, attempt, True)
-    nodes = gpu_nodes(machine, hardware) or GpuNodes()
+    nodes = model_nodes(study, machine, job)
+    size = size or {}
+    mem_mb = nodes.mem_mb or max(size.get("mem_mb", _UNKNOWN_MB), _LEAST_MB)
+    runtime_min = nodes.runtime_min or size.get("runtime_min", _UNKNOWN_MIN)
+    if not isinstance(nodes, GpuNodes):
+        return cpu_request(machine, mem_mb, runtime_min, attempt, measured=True)
     extra = [f"--nodelist={nodes.nodes[number % len(nodes.nodes)]}"] if nodes.nodes else []
-    request = _request(machine, nodes, nodes.mem_mb, nodes.runtime_min, attempt, extra)
+    request = _request(machine, nodes, mem_mb, runtime_min, attempt, extra)
     return {**request, **({"gres": nodes.gres} if nodes.gres else {})}
 
 

@@ -30,8 +30,16 @@ class CpuNodes(Strict):
         None,
         description="Cores of a measured job. Absent: all that --cores gives, so that it is alone.",
     )
-    mem_mb: MemoryMb = Field(32_000, description="Memory of a job that loads a model.")
-    runtime_min: PositiveInt = Field(240, description="Time limit of a job that loads a model.")
+    mem_mb: MemoryMb | None = Field(
+        None,
+        description=(
+            "Memory of a job that loads a model. Absent: by the model's size, as `codewatt "
+            "estimate` has it; 32000 where that is not known."
+        ),
+    )
+    runtime_min: PositiveInt | None = Field(
+        None, description="Time limit of such a job. Absent: likewise; 240 where not known."
+    )
     max_mem_mb: MemoryMb | None = Field(
         None, description="What a node can give: no retry asks for more. Absent: no limit."
     )
@@ -55,6 +63,10 @@ class GpuNodes(CpuNodes):
             "The name that NVML gives the GPU, in full, or a regular expression for it. A job that "
             "finds another GPU measures nothing."
         ),
+    )
+    estimated_as: str | None = Field(
+        None,
+        description="Its name in codewatt's table of GPUs (docs/estimate.md). Absent: the id.",
     )
     nodes: list[str] = Field(
         [],

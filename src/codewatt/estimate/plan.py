@@ -159,7 +159,8 @@ class Plan:
 
     def _model_job(self, facts: ModelFacts) -> Job:
         settings = self.grid.settings("model", facts.id)
-        rule = "train_nano" if settings["source"] == "nano" else "fetch_model"
+        rules = {"nano": "train_nano", "hub": "download_model"}
+        rule = rules.get(settings["source"], "fetch_model")
         if facts.config is None:
             return Job(rule, facts.id, facts.id, None, None)
         seconds, disk = value("plain_job_s"), facts.stored_bytes

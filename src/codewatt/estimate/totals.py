@@ -72,7 +72,11 @@ def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
     if gpus == 1 or plan.gpu is None:
         return sum(_job_s(job, 0.0) for job in sized) / 3600
     more_s = value("cluster_job_s")
-    first = [_job_s(job, 0.0) for job in sized if job.rule in ("fetch_model", "train_nano")]
+    first = [
+        _job_s(job, 0.0)
+        for job in sized
+        if job.rule in ("download_model", "fetch_model", "train_nano")
+    ]
     last = max((_job_s(job, more_s) for job in sized if job.rule == "evaluate"), default=0.0)
     tables = [job for job in sized if job.rule in ("aggregate", "plot", "summarise")]
     rest_s = last + value("plain_job_s") + more_s + sum(_job_s(job, more_s) for job in tables)

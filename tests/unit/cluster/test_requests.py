@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from codewatt.cells import Grid, Paths
 from codewatt.cluster.job import prepare_job
 from codewatt.cluster.refusals import refuse_overrides, refuse_run
-from codewatt.cluster.requests import check_hardware, cpu_request, model_request
+from codewatt.cluster.requests import ModelJob, check_hardware, cpu_request, model_request
+from codewatt.cluster.sizes import Sizes
 from codewatt.config.load import load_config, validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
@@ -41,8 +43,13 @@ def study_of(**changes):
     return validate(Study, {**copy.deepcopy(SMALL), **changes}, "study.yaml")
 
 
+def asked(machine, hardware, number=0, attempt=1, on_gpu=True, size=None, **study):
+    job = ModelJob("generate", "x", "one", hardware, on_gpu)
+    return model_request(study_of(**study), machine, job, number, attempt, size)
+
+
 def test_a_gpu_job():
-    assert model_request(machine_of(), "l40s", 0, 1, True) == {
+    assert asked(machine_of(), "l40s") == {
         "mem_mb": 4000,
         "runtime": 30,
         "cpus_per_task": 8,
@@ -55,9 +62,7 @@ def test_a_gpu_job():
 
 
 def test_each_model_has_its_node():
-    extra = [
-        model_request(machine_of(), "l40s", number, 1, True)["slurm_extra"] for number in range(3)
-    ]
+    extra = [asked(machine_of(), "l40s", number)["slurm_extra"] for number in range(3)]
     assert [words.split()[0] for words in extra] == [
         "--nodelist=g1",
         "--nodelist=g2",
@@ -67,19 +72,38 @@ def test_each_model_has_its_node():
 
 def test_a_retry_asks_for_more_up_to_what_there_is():
     machine = machine_of()
-    tries = [model_request(machine, "l40s", 0, attempt, True) for attempt in (1, 2, 3)]
+    tries = [asked(machine, "l40s", attempt=attempt) for attempt in (1, 2, 3)]
     assert [(t["mem_mb"], t["runtime"]) for t in tries] == [(4000, 30), (8000, 60), (12000, 90)]
-    asked = [cpu_request(machine, 4000, 60, attempt) for attempt in (1, 2, 3)]
-    assert [(a["mem_mb"], a["runtime"]) for a in asked] == [(4000, 60), (8000, 100), (9000, 100)]
+    tries = [cpu_request(machine, 4000, 60, attempt) for attempt in (1, 2, 3)]
+    assert [(t["mem_mb"], t["runtime"]) for t in tries] == [(4000, 60), (8000, 100), (9000, 100)]
+
+
+def test_a_job_is_sized_by_its_model_unless_the_site_file_says_otherwise():
+    size = {"mem_mb": 20000, "runtime_min": 99, "vram_bytes": 1}
+    known = asked(machine_of(), "a100", size=size)
+    assert (known["mem_mb"], known["runtime"]) == (20000, 99)
+    tiny = asked(machine_of(), "a100", size={"mem_mb": 5, "runtime_min": 11})
+    assert (tiny["mem_mb"], tiny["runtime"]) == (2000, 11), "Python and torch are there as well"
+    unknown = asked(machine_of(), "a100")
+    assert (unknown["mem_mb"], unknown["runtime"]) == (32000, 240)
+    site = asked(machine_of(), "l40s", size=size)
+    assert (site["mem_mb"], site["runtime"]) == (4000, 30)
+
+
+def test_a_study_on_the_cpu_takes_a_gpu_only_where_it_names_one():
+    assert asked(machine_of(), "l40s", device="cpu")["gres"] == "gpu:l40s:1"
+    machine = machine_of(default_hardware="l40s")
+    assert "gres" not in asked(machine, None, device="cpu")
+    assert asked(machine, None, device="auto")["gres"] == "gpu:l40s:1"
 
 
 def test_a_job_without_a_gpu_asks_for_none():
-    for asked in (
+    for request in (
         cpu_request(machine_of(), 2000, 60, 1),
-        model_request(machine_of(), None, 0, 1, on_gpu=False),
+        asked(machine_of(), "l40s", on_gpu=False),
     ):
-        assert "gres" not in asked
-        assert asked["slurm_partition"] == "cpu"
+        assert "gres" not in request
+        assert request["slurm_partition"] == "cpu"
 
 
 def test_a_measured_job_has_the_nodes_cores():
@@ -88,8 +112,7 @@ def test_a_measured_job_has_the_nodes_cores():
 
 
 def test_without_a_site_nothing_is_placed():
-    machine = load_config({}).machine
-    assert set(model_request(machine, None, 0, 1, True)) == {"mem_mb", "runtime"}
+    assert set(asked(load_config({}).machine, None, device="auto")) == {"mem_mb", "runtime"}
 
 
 def test_hardware_without_an_entry():
@@ -192,3 +215,22 @@ def test_a_jobs_environment():
     prepare_job(environment)
     assert "CODEWATT_RUN" not in environment
     assert (environment["HF_HUB_OFFLINE"], environment["CODEWATT_JOB_CPUS"]) == ("1", "16(x1)")
+
+
+def test_sizes_come_from_the_estimate_of_each_gpu(tmp_path):
+    study = study_of(hardware=["l40s", "a100"], device="cuda")
+    grid, machine = Grid(study), machine_of()
+    sizes = Sizes(grid, Paths.of(tmp_path, study), machine, 8)
+    cell = grid.cells[0]
+    slow, fast = (
+        sizes.of(ModelJob("generate", cell.id, cell.model, name)) for name in ("l40s", "a100")
+    )
+    assert slow["mem_mb"] == fast["mem_mb"] > 0
+    assert slow["runtime_min"] > 0
+    other = machine_of(hardware={"unheard-of": {"gres": "gpu:1"}})
+    assert (
+        Sizes(grid, Paths.of(tmp_path, study), other, 8).of(
+            ModelJob("generate", cell.id, cell.model, "unheard-of")
+        )
+        is None
+    )

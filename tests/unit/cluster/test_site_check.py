@@ -42,7 +42,9 @@ GOOD = {
             "gpu_name": "NVIDIA L40S",
             "partition": "gpu",
             "threads": 8,
+            "mem_mb": 32000,
             "max_mem_mb": 200000,
+            "runtime_min": 240,
         }
     },
 }
@@ -113,9 +115,10 @@ def test_a_site_that_fits():
         ({"threads": 33}, "threads: 33 asked for, the largest node has 32"),
         ({"mem_mb": 200001}, "mem_mb: 200001 asked for, there is at most 200000 MB a node"),
         ({"max_mem_mb": 256000}, "max_mem_mb: 256000, but there is at most 200000 MB a node"),
-        ({"mem_mb": 80000, "max_mem_mb": None}, "max_mem_mb: required: the second retry would ask"),
+        ({"mem_mb": 80000, "max_mem_mb": None}, "max_mem_mb: required: the second retry may ask f"),
         ({"runtime_min": 1441}, "runtime_min: 1441 asked for, there is at most 1440 min a job"),
-        ({"runtime_min": 600}, "max_runtime_min: required: the second retry would ask for 1800"),
+        ({"runtime_min": 600}, "max_runtime_min: required: the second retry may ask for 1800"),
+        ({"mem_mb": None, "max_mem_mb": None}, "the second retry may ask for more, there is at"),
         ({"max_runtime_min": 3000}, "max_runtime_min: 3000, but there is at most 1440 min a job"),
         ({"constraint": "hopper"}, "constraint: no node of gpu has 'hopper'; there: ada, ampere"),
         ({"gres": "gpu:1", "constraint": "ampere"}, "every node that fits is IDLE+DRAIN"),
