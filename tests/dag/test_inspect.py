@@ -67,6 +67,28 @@ esac
 """
 
 
+@pytest.fixture
+def conda_only(fresh, monkeypatch):
+    """conda_only(study, target): a dry run, and the environments that conda is asked for.
+
+    A conda that only answers questions stands in for the real one: nothing is installed.
+    """
+    conda = fresh.root / "bin" / "conda"
+    conda.parent.mkdir(exist_ok=True)
+    conda.write_text(CONDA)
+    conda.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{conda.parent}:{os.environ['PATH']}")
+
+    def run(study, target):
+        fresh.write_study(study)
+        output = fresh.snakemake("-n", target, "--sdm", "conda").stdout
+        named = re.findall(r"^Conda environment (\S+) will be created", output, re.MULTILINE)
+        return output, set(named)
+
+    yield run
+    fresh.write_study(SMALL)
+
+
 @pytest.mark.parametrize(
     ("engines", "environments"),
     [
@@ -74,21 +96,37 @@ esac
         (["transformers", "vllm"], {"envs/codewatt.yaml", "envs/vllm.yaml"}),
     ],
 )
-def test_a_cell_runs_in_the_environment_of_its_engine(fresh, monkeypatch, engines, environments):
-    """A conda that only answers questions stands in for the real one: nothing is installed."""
-    conda = fresh.root / "bin" / "conda"
-    conda.parent.mkdir(exist_ok=True)
-    conda.write_text(CONDA)
-    conda.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{conda.parent}:{os.environ['PATH']}")
-    fresh.write_study({**SMALL, "engines": engines})
-    try:
-        output = fresh.snakemake("-n", "generate_all", "--sdm", "conda").stdout
-    finally:
-        fresh.write_study(SMALL)
-    named = re.findall(r"^Conda environment (\S+) will be created", output, re.MULTILINE)
-    assert set(named) == environments
+def test_a_cell_runs_in_the_environment_of_its_engine(conda_only, engines, environments):
+    output, named = conda_only({**SMALL, "engines": engines}, "generate_all")
+    assert named == environments
     assert len(re.findall(r"^rule generate:", output, re.MULTILINE)) == 8
+
+
+AWQ = {"method": "awq", "group_size": 64, "compute_dtype": "float16", "calibration": "t"}
+GPTQ = {**AWQ, "method": "gptq", "bits": 4}
+
+
+def test_a_variant_is_made_in_the_environment_of_its_backend(conda_only):
+    precisions = [
+        SMALL["precisions"][0],
+        {"id": "awq", **AWQ, "backend": "autoawq"},
+        {"id": "gptq", **GPTQ, "backend": "auto_gptq"},
+        {"id": "plain", **GPTQ},
+    ]
+    study = {
+        **SMALL,
+        "texts": [{"id": "t", "source": "nano"}],
+        "device": "auto",
+        "precisions": precisions,
+        "prunes": SMALL["prunes"][:1],
+        "exclude": [{"model": "one", "precision": "gptq"}],
+    }
+    output, named = conda_only(study, "quantise_all")
+    assert named == {f"envs/{name}.yaml" for name in ("codewatt", "autoawq", "autogptq")}
+    assert len(re.findall(r"^rule quantise:", output, re.MULTILINE)) == 7
+    for target, made in (("quantise_autoawq", 2), ("quantise_auto_gptq", 1)):
+        output, _ = conda_only(study, target)
+        assert len(re.findall(r"^rule quantise:", output, re.MULTILINE)) == made
 
 
 BAD = {

@@ -19,7 +19,7 @@ def save_tiny_model(
     values |= configuration
     torch.manual_seed(7)
     config = AutoConfig.for_model(architecture, **values)
-    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(directory)
+    AutoModelForCausalLM.from_config(config).float().save_pretrained(directory)
     save_tiny_tokenizer(directory)
 
 

@@ -18,6 +18,8 @@ _WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>[^\s,]+)")
 TARGETS = {
     "report",
     "quantise_all",
+    "quantise_autoawq",
+    "quantise_auto_gptq",
     "recovery_all",
     "generate_all",
     "evaluate_all",

@@ -32,11 +32,11 @@ BACKENDS = {
         environment="autoawq",
         model_types=("gpt_neox", "llama", "mistral", "qwen2", "qwen3", "starcoder2"),
     ),
-    # Left out: models whose code is in their repositories.
+    # Left out: models whose code is in their repositories, and gpt_bigcode, not loaded here packed.
     "auto_gptq": Backend(
         "AutoGPTQ 0.7.1",
         environment="autogptq",
-        model_types=("gpt_bigcode", "gpt_neox", "llama", "mistral", "qwen2"),
+        model_types=("gpt_neox", "llama", "mistral", "qwen2"),
         devices=("cuda",),
     ),
 }
@@ -59,7 +59,7 @@ def model_refusal(name: str, model_type: str) -> str | None:
     backend = BACKENDS[name]
     if backend.model_types and model_type not in backend.model_types:
         return (
-            f"backend {name}: {backend.library} does not quantise {model_type}; allowed: "
+            f"backend {name}: {backend.library} is not for models of type {model_type}; allowed: "
             f"{ALTERNATIVE}, or models of type {', '.join(backend.model_types)}"
         )
     return None

@@ -158,6 +158,18 @@ BAD = {
         {"id": "nf4", "method": "awq", "compute_dtype": "float32"},
         "precisions[1].compute_dtype: 'float32' is not allowed; allowed: 'bfloat16' or 'float16'",
     ),
+    "a backend of the other method": (
+        ("precisions", 1),
+        {**GPTQ, "backend": "autoawq"},
+        "precisions[1].backend: 'autoawq' is not allowed; allowed: 'gptqmodel' or 'auto_gptq'",
+    ),
+    "a backend that does not know the model": (
+        ("precisions", 1),
+        {**GPTQ, "backend": "auto_gptq"},
+        "precision 'nf4', model 'm': backend auto_gptq: AutoGPTQ 0.7.1 is not for models of type "
+        "starcoder2; allowed: backend: gptqmodel, or models of type gpt_neox, llama, mistral, "
+        "qwen2, or exclude the pair",
+    ),
     "a calibration text that there is not": (
         ("precisions", 1),
         {**GPTQ, "calibration": "code"},
@@ -227,6 +239,26 @@ def test_a_device_without_the_kernel_is_refused(device, settings, message):
     validate(Study, {**study, "device": "auto"}, "study.yaml")
     with pytest.raises(CodewattError, match=f"precision 'nf4': .*{message}"):
         validate(Study, {**study, "device": device}, "study.yaml")
+
+
+def test_a_backend_that_needs_a_gpu_is_refused_on_a_cpu():
+    study = _changed(("precisions", 1), {**GPTQ, "backend": "auto_gptq"})
+    study["models"][0]["architecture"] = "qwen2"
+    validate(Study, {**study, "device": "cuda"}, "study.yaml")
+    with pytest.raises(CodewattError) as refused:
+        validate(Study, {**study, "device": "cpu"}, "study.yaml")
+    assert str(refused.value) == (
+        "study.yaml: precision 'nf4': backend auto_gptq: AutoGPTQ 0.7.1 quantises on device 'cuda' "
+        "only; allowed on 'cpu': backend: gptqmodel"
+    )
+
+
+def test_a_model_that_a_backend_does_not_know_can_be_excluded():
+    study = _changed(("precisions", 1), {**GPTQ, "backend": "auto_gptq"})
+    pair = {"model": "m", "precision": "nf4"}
+    validate(Study, {**study, "exclude": [pair]}, "study.yaml")
+    with pytest.raises(CodewattError, match="or exclude the pair"):
+        validate(Study, {**study, "exclude": [{**pair, "prune": "last1"}]}, "study.yaml")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.files import write_json
 from codewatt.models.loading import load_tokenizer
 from codewatt.quantise.backends.base import Backend, not_installed
 from codewatt.quantise.backends.directory import write_description
@@ -53,7 +54,7 @@ class AutoGptq(Backend):
         wrapped.model.save_pretrained(target)
         packing = _packing(configuration)
         write_description(source, target, packing, settings["compute_dtype"])
-        configuration.save_pretrained(str(target))  # AutoGPTQ reads no local checkpoint without it
+        write_json(target / "quantize_config.json", packing)  # AutoGPTQ reads none without it
         return {}
 
 
@@ -122,9 +123,10 @@ def _example(ids: list[int]) -> dict[str, Any]:
 
 
 def _packing(configuration: Any) -> dict[str, Any]:
-    """A config.json's `quantization_config`: the library's, less where it was loaded from."""
+    """A config.json's `quantization_config`: the library's, less what GPTQModel refuses."""
     said = configuration.to_dict()
-    return {key: value for key, value in said.items() if not key.startswith("model_")}
+    left_out = ("is_marlin_format", "model_file_base_name", "model_name_or_path")
+    return {key: value for key, value in said.items() if key not in left_out}
 
 
 BACKEND = AutoGptq()

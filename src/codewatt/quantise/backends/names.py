@@ -1,8 +1,9 @@
 """Tensors' names as files have them, where a library has written those of memory.
 
 transformers 5 has other names in memory than on disk for some architectures, and translates when it
-saves and loads. A library that saves the tensors itself writes what transformers 5 alone reads:
-transformers 4, and so AutoGPTQ, then computes GPT-NeoX's head with random weights (seen).
+saves and loads. A library that saves tensors itself writes names that others do not find: AutoGPTQ
+then computes GPT-NeoX's head with random weights. (GPTQModel's own loader, which is not used here,
+makes the opposite mistake: it does not find the head of a file with the usual names.)
 """
 
 from pathlib import Path
