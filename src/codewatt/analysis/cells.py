@@ -93,7 +93,6 @@ def variant_row(record: VariantRecord, boundary: str) -> Json:
     """One variant's row, but for its baseline; boundary: what the study's figures take in."""
     manifest = record.manifest
     method = manifest.get("method")
-    joules, status = record.cost["energy_j"], record.cost["energy_status"]
     return {
         "variant_id": record.identity["id"],
         **{key: record.identity[key] for key in ("model", "prune", "precision")},
@@ -105,10 +104,21 @@ def variant_row(record: VariantRecord, boundary: str) -> Json:
             for key in ("dtype", "layers", "parameters", "size_bytes", "meaningful_accuracy")
         },
         **recovery_columns(record),
-        "quantise_s": manifest.get("duration_s"),
-        **{f"quantise_{name}_j": value for name, value in figures(joules, boundary).items()},
-        **{f"quantise_{part}_energy_status": status.get(part) for part in PARTS},
-        "quantise_energy_note": record.cost["energy_note"],
+        **_cost_columns("quantise", manifest, record.cost, boundary),
+        **_cost_columns("score_layers", record.scores, record.scores_cost, boundary),
+    }
+
+
+def _cost_columns(phase: str, manifest: Json | None, cost: Json | None, boundary: str) -> Json:
+    """What a phase took; nothing where there was none."""
+    if manifest is None or cost is None:
+        return {}
+    joules, status = cost["energy_j"], cost["energy_status"]
+    return {
+        f"{phase}_s": manifest.get("duration_s"),
+        **{f"{phase}_{name}_j": value for name, value in figures(joules, boundary).items()},
+        **{f"{phase}_{part}_energy_status": status.get(part) for part in PARTS},
+        f"{phase}_energy_note": cost["energy_note"],
     }
 
 

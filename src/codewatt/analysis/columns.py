@@ -239,6 +239,17 @@ RECOVERY: Columns = {
     "recovery_note": STRING,
 }
 
+
+def _cost(phase: str) -> Columns:
+    """What making a variant took."""
+    return {
+        f"{phase}_s": REAL,
+        **{f"{phase}_{part}_j": REAL for part in FIGURES},
+        **{f"{phase}_{part}_energy_status": STRING for part in PARTS},
+        f"{phase}_energy_note": STRING,
+    }
+
+
 VARIANT: Columns = {
     **_VARIANT_IDS,
     "status": STRING,
@@ -252,10 +263,8 @@ VARIANT: Columns = {
     "baseline_variant_id": STRING,
     "meaningful_accuracy": BOOLEAN,
     **RECOVERY,
-    "quantise_s": REAL,
-    **{f"quantise_{part}_j": REAL for part in FIGURES},
-    **{f"quantise_{part}_energy_status": STRING for part in PARTS},
-    "quantise_energy_note": STRING,
+    **_cost("quantise"),
+    **_cost("score_layers"),
 }
 
 EXPECTATION: Columns = {

@@ -18,7 +18,8 @@ def pay_back(rows: Sequence[Json], variants: Mapping[str, VariantRecord]) -> Non
 
     payback_tasks = joules of making / (joules per task of the baseline - of this cell), all inside
     the cell's boundary: of completions like these, at this setting. Making is all that pruning and
-    quantising took, once, with idle power, whatever the baseline's own making took.
+    quantising took, and the scoring of the layers that it was cut by (whole, though other variants
+    were cut by the same), once, with idle power, whatever the baseline's own making took.
 
     `payback_tasks_low` and `_high` take the ends of the two 95 % intervals that are farthest
     apart, and nearest: an interval that is too wide rather than too narrow. Where the nearest ends
@@ -60,17 +61,21 @@ def _making(row: Json, variant: VariantRecord | None) -> tuple[float | None, str
     """Joules of the variant's making inside the cell's boundary, or why there are none."""
     if variant is None:
         return None, "the variant's manifest was not given"
-    boundary, cost = row["energy_boundary"], variant.cost
-    if cost["energy_note"] is not None:
-        return None, f"its making: {cost['energy_note']}"
-    if cost["energy_j"][boundary] is None:
-        return None, f"its making has no energy inside the boundary {boundary}"
-    for part in inside(row):
-        ways = cost["energy_status"][part], row[f"{part}_energy_status"]
-        if set(ways) == {"measured", "modelled"}:
-            how = f"{part} {ways[0]} in its making, {ways[1]} here"
-            return None, f"energies came about differently: {how}"
-    return cost["energy_j"][boundary], None
+    boundary, made_j = row["energy_boundary"], 0.0
+    for what, cost in (("its making", variant.cost), ("its layers' scores", variant.scores_cost)):
+        if cost is None:
+            continue
+        if cost["energy_note"] is not None:
+            return None, f"{what}: {cost['energy_note']}"
+        if cost["energy_j"][boundary] is None:
+            return None, f"{what}: no energy inside the boundary {boundary}"
+        for part in inside(row):
+            ways = cost["energy_status"][part], row[f"{part}_energy_status"]
+            if set(ways) == {"measured", "modelled"}:
+                how = f"{part} {ways[0]} in {what}, {ways[1]} here"
+                return None, f"energies came about differently: {how}"
+        made_j += cost["energy_j"][boundary]
+    return made_j, None
 
 
 def _ends(made_j: float, ours: Interval | None, base: Interval | None) -> Json:

@@ -12,7 +12,7 @@ from codewatt.analysis.completions import Key, Tokens, identical, key_of, read_t
 from codewatt.analysis.repetition import Repetition
 from codewatt.energy.measure import cost_of
 from codewatt.errors import CodewattError
-from codewatt.files import check_files, read_json
+from codewatt.files import check_files, read_json, sha256_file
 
 SCHEMA = 1
 INFEASIBLE = "infeasible"
@@ -105,6 +105,8 @@ class VariantRecord:
     """One variant's manifest. identity: ids (VARIANT_KEYS, and "id"); reason: as for a cell.
 
     cost: what its making took (codewatt.energy.measure.cost_of), of its telemetry as it is.
+    scores, scores_cost: the manifest of the layer scores that it was cut by, and the same of them;
+    None if it was cut by none.
     recovery: of its recovery.json; None if the study has no recovery.
     """
 
@@ -115,6 +117,8 @@ class VariantRecord:
     cost: Json
     recovery: Json | None = None
     recovery_path: Path | None = None
+    scores: Json | None = None
+    scores_cost: Json | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -139,8 +143,29 @@ class VariantRecord:
         if entry.get("recovery") is not None:
             recovery_path = Path(entry["recovery"])
             recovery = _manifest(recovery_path, "variant", identity, RECOVERY_KEYS)
-        cost = cost_of(manifest)
-        return cls(identity, _infeasible(manifest), manifest, path, cost, recovery, recovery_path)
+        scores = _scores(manifest, path)
+        return cls(
+            identity=identity,
+            reason=_infeasible(manifest),
+            manifest=manifest,
+            path=path,
+            cost=cost_of(manifest),
+            recovery=recovery,
+            recovery_path=recovery_path,
+            scores=scores,
+            scores_cost=None if scores is None else cost_of(scores),
+        )
+
+
+def _scores(manifest: Json, path: Path) -> Json | None:
+    """The layer scores that a variant was cut by, as they were then."""
+    named = manifest.get("scores")
+    if named is None:
+        return None
+    scores = Path(named["path"])
+    if not scores.is_file() or sha256_file(scores) != named["sha256"]:
+        raise CodewattError(f"{path}: cut by {scores}, which is gone or was written again since")
+    return read_json(scores)
 
 
 def variant_key(identity: Json) -> tuple[str, str, str]:

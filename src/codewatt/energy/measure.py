@@ -166,10 +166,13 @@ def windows_energy(
 
 
 def cost_of(manifest: Mapping[str, Any]) -> Json:
-    """{"energy_j", "energy_status", "energy_note"} of a variant's making.
+    """{"energy_j", "energy_status", "energy_note"} of a variant's making, or of layer scores'.
 
     Each is null per part where nothing was made or nothing is known; the note says what is wrong
     with the figure, or why there is none.
+
+    Args:
+        manifest: of a job with one window; the window's name is its phase.
     """
     absent: Json = dict.fromkeys(PARTS)
     windows = manifest.get("windows")
@@ -180,7 +183,7 @@ def cost_of(manifest: Mapping[str, Any]) -> Json:
         return {"energy_j": absent, "energy_status": absent, "energy_note": f"{path} is gone"}
     timeline = read_timeline(path)
     meter = _Meter.of(timeline, manifest.get("device"))
-    sound = judge_phase("quantise", timeline, meter.sources, [window], manifest, JudgingSettings())
+    sound = judge_phase(window["phase"], timeline, meter.sources, [window], manifest, JudgingSettings())
     notes = {True: None, False: sound["observed"], None: "too short to be judged"}
     return {
         "energy_j": meter.energy(window["start_s"], window["end_s"]),

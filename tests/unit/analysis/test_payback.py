@@ -7,6 +7,8 @@ import pytest
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.tables import to_rows
 from codewatt.energy.boundaries import PARTS
+from codewatt.errors import CodewattError
+from codewatt.files import sha256_file, write_json
 
 BASELINE = {"precision": "fp32", "prune": "none"}
 MADE = [{"phase": "quantise", "start_s": 0.0, "end_s": 9.0}]
@@ -123,6 +125,24 @@ def test_an_invalid_cell_pays_nothing_back(study: Any, making: Making) -> None:
     withheld(row, "this cell failed an expectation")
 
 
+def test_scores_that_a_variant_was_cut_by_are_part_of_its_making(
+    study: Any, making: Making
+) -> None:
+    row = compared(study)
+    scores = study.folder / "layers.json"
+    write_json(scores, {"windows": MADE, "duration_s": 2.5})
+    study.variants.clear()
+    study.variant("fp32", windows=[])
+    named = {"path": str(scores), "sha256": sha256_file(scores)}
+    study.variant("int8", windows=MADE, scores=named)
+    assert cells(study)[1]["payback_tasks"] == pytest.approx(2 * row["payback_tasks"])
+    variant = to_rows(aggregate(study.cells, study.variants, BASELINE, {})["variant"])[1]
+    assert (variant["score_layers_s"], variant["score_layers_energy_j"]) == (2.5, 1000)
+    write_json(scores, {"windows": [], "duration_s": 2.5})
+    with pytest.raises(CodewattError, match="cut by .*layers.json, which is gone or was written"):
+        cells(study)
+
+
 def test_a_cell_without_baseline_pays_nothing_back(study: Any, making: Making) -> None:
     study.variant("int8", windows=MADE)
     study.cell("int8")
@@ -144,7 +164,7 @@ def test_a_making_measured_otherwise_than_the_cell_is_not_counted(
 
 def test_a_making_without_a_figure_is_not_counted_as_free(study: Any, making: Making) -> None:
     making.cost["energy_j"]["node"] = None
-    withheld(compared(study), "its making has no energy inside the boundary node")
+    withheld(compared(study), "its making: no energy inside the boundary node")
 
 
 def test_a_making_without_manifest_is_not_counted_as_free(study: Any, making: Making) -> None:
