@@ -165,7 +165,8 @@ def _scores(manifest: Json, path: Path) -> Json | None:
     scores = Path(named["path"])
     if not scores.is_file() or sha256_file(scores) != named["sha256"]:
         raise CodewattError(f"{path}: cut by {scores}, which is gone or was written again since")
-    return read_json(scores)
+    found: Json = read_json(scores)
+    return found
 
 
 def variant_key(identity: Json) -> tuple[str, str, str]:

@@ -183,7 +183,9 @@ def cost_of(manifest: Mapping[str, Any]) -> Json:
         return {"energy_j": absent, "energy_status": absent, "energy_note": f"{path} is gone"}
     timeline = read_timeline(path)
     meter = _Meter.of(timeline, manifest.get("device"))
-    sound = judge_phase(window["phase"], timeline, meter.sources, [window], manifest, JudgingSettings())
+    sound = judge_phase(
+        window["phase"], timeline, meter.sources, [window], manifest, JudgingSettings()
+    )
     notes = {True: None, False: sound["observed"], None: "too short to be judged"}
     return {
         "energy_j": meter.energy(window["start_s"], window["end_s"]),

@@ -21,7 +21,7 @@ _ON_GPU = (
     *("bandwidth_share", "prefill_share", "prefill_share_transformers", "prefill_share_int4"),
     *("product_share", "prefill_utilisation", "load_s", "warmup_s", "capture_s", "vllm_load_s"),
     *("idle_share", "host_w", "context_bytes", "vram_margin", "host_bytes", "vllm_memory_share"),
-    "calibrated_s_per_weight",
+    *("gptq_s_per_weight", "awq_s_per_weight"),
 )
 
 
@@ -149,7 +149,7 @@ def _matters(name: str, plan: Plan, gpus: int) -> bool:
     """Whether an assumption went into this plan."""
     study, on_gpu = plan.grid.study, plan.gpu is not None
     methods = {p.method for p in study.precisions}
-    calibrated = [p for p in study.precisions if getattr(p, "calibration", None) is not None]
+    calibrated = {p.method for p in study.precisions if getattr(p, "calibration", None)}
     sources = {m.source for m in study.models}
     only_if = {
         "cluster_job_s": gpus > 1,
@@ -159,7 +159,8 @@ def _matters(name: str, plan: Plan, gpus: int) -> bool:
         "prefill_share_transformers": "transformers" in study.engines,
         "prefill_share": bool({"graph", "vllm"} & set(study.engines)),
         "prefill_share_int4": bool({"torchao", "gptq", "awq"} & methods),
-        "calibrated_s_per_weight": bool(calibrated),
+        "gptq_s_per_weight": "gptq" in calibrated,
+        "awq_s_per_weight": "awq" in calibrated,
         "train_step_s": "nano" in sources,
         "random_s_per_weight": "architecture" in sources,
         "download_bytes_per_s": any(f.downloads for f in plan.models.values()),

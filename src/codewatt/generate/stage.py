@@ -18,7 +18,7 @@ from codewatt.generate.records import Measured, write_completions, write_task_re
 from codewatt.generate.roofline import describe_roofline
 from codewatt.logs import quiet_libraries
 from codewatt.models.loading import gpu_memory, resolve_device, used_gpus
-from codewatt.sizing.loaded import peak_memory
+from codewatt.sizing.loaded import PeakMemory
 
 _LOG = logging.getLogger(__name__)
 
@@ -141,6 +141,7 @@ class _Run:
 
     def measure(self) -> tuple[list[Measured], dict[str, Any]]:
         """Load, rest, probe, warm up, repeat, rest. Returns completions and what the model is."""
+        peak = PeakMemory(self.device)
         self.engine.build(self._work())
         with self.phases.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
@@ -149,7 +150,8 @@ class _Run:
         with self.phases.window("idle_loaded"):
             time.sleep(self.idle_s)
         engine = self.engine(loaded, self.synchronise)
-        with self.phases.window("probe"):  # what it draws is in no other window
+        # What it draws is in no other window, what it holds is not the model's.
+        with self.phases.window("probe"), peak.left_out():
             roofline = describe_roofline(engine)
         self._seed(0)
         with self.phases.window("warmup"):
@@ -165,7 +167,7 @@ class _Run:
             "model": self._describe(engine),
             "engine": engine.describe(),
             "roofline": roofline,
-            "peak_memory": peak_memory(self.device),
+            "peak_memory": peak.read(),
         }
 
     def _work(self) -> Work:

@@ -22,7 +22,7 @@ _FIXTURE = "measured: windows of tests/fixtures/energy/h100_decode_*.json"
 _CPU = "measured: docs/estimate.md, rates of a CPU"
 _JUDGING = "measured: docs/measurements.md, judging"
 _EAR = "measured by others: EAR's log in de Reus et al. 2024, docs/published.md"
-_FRANTAR = "Frantar et al. 2023 (GPTQ): 175e9 weights in about four hours on one A100"
+_PACKED = "measured: docs/measurements.md, GPTQ, AWQ and fp8 on a GPU"
 
 ASSUMPTIONS: dict[str, Assumption] = {
     # A step of decoding
@@ -80,12 +80,17 @@ ASSUMPTIONS: dict[str, Assumption] = {
     "capture_s": Assumption(3.0, "s", "capturing and compiling, engine graph", _H200),
     "vllm_load_s": Assumption(60.0, "s", "loading, compiling and capturing of vLLM", "assumed"),
     "probe_s": Assumption(0.5, "s", "measuring the machine's own rates", "docs/measuring.md"),
-    "calibrated_s_per_weight": Assumption(
-        8.2e-8, "s", "GPTQ, and AWQ as well, a weight", _FRANTAR + "; AWQ: assumed the same"
+    "gptq_s_per_weight": Assumption(
+        2.4e-8, "s", "GPTQ int4 on an H100, a weight (70 s for 2.9e9)", _PACKED
+    ),
+    "awq_s_per_weight": Assumption(
+        9.7e-8, "s", "AWQ int4 on an H100, a weight (280 s for 2.9e9)", _PACKED
     ),
     "save_bytes_per_s": Assumption(1.0e9, "B/s", "writing weights", "assumed"),
     "download_bytes_per_s": Assumption(1.0e8, "B/s", "downloading a checkpoint", "assumed"),
-    "random_s_per_weight": Assumption(1.0e-8, "s", "making random weights", "assumed"),
+    "random_s_per_weight": Assumption(
+        4.2e-8, "s", "making and writing random weights (127 s for 3.0e9)", _PACKED
+    ),
     "train_step_s": Assumption(0.03, "s", "a step of training a nano model", _CPU),
     "judge_s": Assumption(0.16, "core s a sample", "judging a completion of HumanEval+", _JUDGING),
     "expected_s": Assumption(0.26, "core s a task", "expected outputs of HumanEval+", _JUDGING),

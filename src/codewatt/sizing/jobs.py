@@ -116,7 +116,7 @@ def quantise_job(
     left_bytes = made.total if quantises else source_bytes * pruned.parameters // source.parameters
     seconds = 2 * source_bytes / value("load_bytes_per_s") + left_bytes / value("save_bytes_per_s")
     if calibrated:
-        seconds += value("calibrated_s_per_weight") * pruned.parameters
+        seconds += value(f"{precision['method']}_s_per_weight") * pruned.parameters
     if gpu is None or not quantises:
         gpu_j, vram = 0.0, 0
     else:

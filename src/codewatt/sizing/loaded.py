@@ -1,8 +1,12 @@
 """Bytes of a loaded model, asked of the model itself, and the most that its process held."""
 
 import math
+import re
 import resource
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from codewatt.sizing.architecture import Architecture
@@ -33,23 +37,57 @@ def memory_bytes(model: Any) -> int:
     return _bytes(_tensors(model), None)
 
 
-def peak_memory(device: str) -> dict[str, int | None]:
-    """The most memory that this process has held so far.
+class PeakMemory:
+    """The most memory that this process has held, but for what is left out."""
 
-    Args:
-        device: 'cpu' or 'cuda'.
+    def __init__(self, device: str) -> None:
+        """device: 'cpu' or 'cuda'."""
+        self._device = device
+        self._before: dict[str, int | None] = {}
 
-    Returns:
+    def read(self) -> dict[str, int | None]:
+        """{"device_bytes", "host_bytes"} at their peak until now.
+
         device_bytes: what torch's allocator took of the GPU (CUDA's context is not in it); None on
-        a CPU. host_bytes: resident.
-    """
+        a CPU. host_bytes: resident; where Linux does not forget a peak, with what is left out.
+        """
+        now = _peak(self._device)
+        return {name: _larger(now[name], self._before.get(name)) for name in now}
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """What is held in here counts for nothing, if it is given back at the end."""
+        self._before = self.read()
+        yield
+        if self._device == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak of resident memory
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    known = [value for value in (one, other) if value is not None]
+    return max(known, default=None)
+
+
+def _peak(device: str) -> dict[str, int | None]:
     reserved = None
     if device == "cuda":
         import torch
 
         reserved = int(torch.cuda.max_memory_reserved())
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
-    return {"device_bytes": reserved, "host_bytes": resident}
+    return {"device_bytes": reserved, "host_bytes": _resident_peak()}
+
+
+def _resident_peak() -> int:
+    """From proc(5), where there is one: getrusage's begins with that of the process before exec."""
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def step_parameter_bytes(model: Any, architecture: Architecture, element_bytes: int) -> int:

@@ -78,9 +78,11 @@ def kind_of(precision: Precision) -> tuple[str, str | None]:
     if method == "torchao" and precision["quant_type"] in ("int8", "int4"):
         return str(precision["quant_type"]), None
     if method == "torchao":
-        return "int8", "fp8 was not measured: as torchao's int8"
+        return "int8", "fp8 is not in the table of rates: as torchao's int8"
     bits = precision["bits"]
-    return ("int4" if bits == 4 else "int8"), f"{method} was not measured: as torchao's int{bits}"
+    return (
+        "int4" if bits == 4 else "int8"
+    ), f"{method} is not in the table of rates: as torchao's int{bits}"
 
 
 def gpu_step(

@@ -139,7 +139,7 @@ def test_scores_that_a_variant_was_cut_by_are_part_of_its_making(
     variant = to_rows(aggregate(study.cells, study.variants, BASELINE, {})["variant"])[1]
     assert (variant["score_layers_s"], variant["score_layers_energy_j"]) == (2.5, 1000)
     write_json(scores, {"windows": [], "duration_s": 2.5})
-    with pytest.raises(CodewattError, match="cut by .*layers.json, which is gone or was written"):
+    with pytest.raises(CodewattError, match=r"cut by .*layers\.json, which is gone or was written"):
         cells(study)
 
 

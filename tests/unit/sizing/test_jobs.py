@@ -148,7 +148,7 @@ def test_what_is_not_made_costs_a_manifest_and_what_is_costs_its_weights():
     assert packed.host_bytes > stored
     assert quantise_job(source, source, GPTQ, gpu, stored).metered_s == 0.0, "packed already"
     calibrated = quantise_job(source, source, {**GPTQ, "calibration": "code"}, gpu, stored)
-    assert calibrated.metered_s > packed.metered_s + 200, "2.8e9 weights at 82 s a 1e9"
+    assert calibrated.metered_s > packed.metered_s + 60, "2.8e9 weights at 24 s a 1e9"
 
 
 def test_passes_over_a_text_grow_with_its_tokens_and_with_models_loaded():
@@ -200,5 +200,5 @@ def test_every_assumption_has_a_source_that_says_what_it_is():
         assert item.what, name
         assert item.unit, name
         assert item.source.startswith(
-            ("measured", "assumed", "docs/", "CodeCarbon", "seen with", "Frantar")
+            ("measured", "assumed", "docs/", "CodeCarbon", "seen with")
         ), name

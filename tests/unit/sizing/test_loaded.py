@@ -1,5 +1,8 @@
 """The bytes that a step must read, of models that were really loaded."""
 
+import subprocess
+import sys
+
 import pytest
 
 from codewatt.models.loading import load_model
@@ -102,3 +105,22 @@ def test_8_bit_weights_count_as_bytes_with_a_scale_a_row_before_and_after_use(ti
     with torch.inference_mode():
         model(torch.tensor([[1, 2, 3]]))
     assert step_weight_bytes(model, counted) == expected
+
+
+def test_the_peak_leaves_out_what_it_is_told_to():
+    """In a process of its own, as this one's peak is that of all tests before."""
+    code = """
+from codewatt.sizing.loaded import PeakMemory
+peak = PeakMemory("cpu")
+first = peak.read()["host_bytes"]
+with peak.left_out():
+    held = b"x" * 400_000_000
+    del held
+assert peak.read()["device_bytes"] is None
+print(peak.read()["host_bytes"] - first)
+held = b"x" * 300_000_000
+print(peak.read()["host_bytes"] - first)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    left_out, counted = map(int, done.stdout.split())
+    assert left_out < 100e6 < 280e6 < counted < 390e6

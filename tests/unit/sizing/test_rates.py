@@ -196,9 +196,21 @@ def test_a_card_that_is_kept_busy_draws_more():
         ({"method": "none", "dtype": "float16"}, "bfloat16", None),
         (FP4, "nf4", None),
         (INT4, "int4", None),
-        ({**INT4, "quant_type": "fp8"}, "int8", "fp8 was not measured: as torchao's int8"),
-        ({"method": "awq", "bits": 4}, "int4", "awq was not measured: as torchao's int4"),
-        ({"method": "gptq", "bits": 8}, "int8", "gptq was not measured: as torchao's int8"),
+        (
+            {**INT4, "quant_type": "fp8"},
+            "int8",
+            "fp8 is not in the table of rates: as torchao's int8",
+        ),
+        (
+            {"method": "awq", "bits": 4},
+            "int4",
+            "awq is not in the table of rates: as torchao's int4",
+        ),
+        (
+            {"method": "gptq", "bits": 8},
+            "int8",
+            "gptq is not in the table of rates: as torchao's int8",
+        ),
     ],
 )
 def test_a_precision_that_was_not_measured_says_what_stands_for_it(precision, kind, why):
