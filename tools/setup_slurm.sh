@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install Debian's Slurm for tests/cluster. Nothing is configured, and no service is left running:
-# the tests start daemons of their own. Without root or apt the tests skip and say why.
+# the tests start daemons of their own. Where that cannot be, the tests skip and say why.
 set -euo pipefail
 PATH=$PATH:/usr/sbin
 for name in slurmctld slurmd slurmdbd sbatch mariadbd; do
@@ -22,4 +22,4 @@ if [ ! -e "$policy" ]; then # keep the packages from starting their services
 fi
 install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; }
 { install || { apt-get update -qq && install; }; } >/dev/null 2>&1 ||
-  { echo "setup: apt-get could not install ${packages[*]}" >&2; exit 1; }
+  echo "setup: apt-get could not install ${packages[*]}; the tests that need them will say so" >&2

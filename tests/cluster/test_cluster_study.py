@@ -36,8 +36,10 @@ def test_each_job_ran_once(jobs):
         "compute_expected": 1,
         "quantise": 2,
         "generate": 4,
-        "judged_evaluate_measure_energy": 4,
-        "shown_aggregate_plot_summarise": 1,
+        "evaluate": 4,
+        "measure_energy": 4,
+        "aggregate": 1,
+        "shown_plot_summarise": 1,
     }
     assert {job.state for job in jobs} == {"COMPLETED"}
 
