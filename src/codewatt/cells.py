@@ -7,6 +7,7 @@ of an id: ids are looked up in the grid that the study made.
 """
 
 import itertools
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -355,13 +356,13 @@ class Grid:
         return canonical_json({"cells": [cell.id for cell in cells], "twins": twins})
 
     def labels_slice(self) -> str:
-        """What figures and the summary read beside the tables."""
+        """What figures and the summary read beside the tables, in the study's order."""
         labels = {
             kind: {entry.id: entry.label or entry.id for entry in self.study.entries(kind)}
             for kind in ("model", "prune", "precision", "benchmark", "text")
         }
         labels["prune_line"] = lines_of(self.study.single_prunes)
-        return canonical_json({"title": self.study.title, "labels": labels})
+        return json.dumps({"title": self.study.title, "labels": labels}, ensure_ascii=False)
 
     def _sampling(self) -> dict[str, Any]:
         """The part of the energy settings that decides what is recorded."""

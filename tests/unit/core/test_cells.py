@@ -192,6 +192,12 @@ def test_figures_have_a_line_a_prune_method_and_text():
     assert lines["text"] == {"t": "t", "u": "u"}
 
 
+def test_figures_take_the_studys_order():
+    later_first = _study(prunes=list(reversed(PRUNES)), texts=TEXTS)
+    named = json.loads(Grid(later_first).labels_slice())["labels"]["prune"]
+    assert list(named) == [prune["id"] for prune in reversed(PRUNES)]
+
+
 def test_paths_come_from_ids_alone():
     study = _study()
     paths = Paths.of("results", study)
