@@ -66,7 +66,7 @@ def bench(run):
 def test_exactly_the_needed_jobs_ran_and_each_once(run):
     wanted = Counter(
         [
-            *(("make_model", model) for model in RUN),
+            *(("fetch_model", model) for model in RUN),
             ("prepare_benchmark", "nano"),
             ("compute_expected", "nano"),
             *(("quantise", variant) for variant in _variants(RUN)),

@@ -207,12 +207,14 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
     script = tmp_path / "hang.py"
     script.write_text(
         textwrap.dedent("""
-        import sys
+        import signal
         from codewatt.benchmarks.base import Task
         from codewatt.evaluate.expected import SuiteAnswers
         from codewatt.evaluate.judge import Program, judge
         task = Task("T", "", "f", "", [[1]], [], 0.0)
         answers = {"base": SuiteAnswers([b"1"], [9.0], None), "plus": SuiteAnswers([], [], None)}
+        # A shell's background jobs, and what they start, are deaf to it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print("start", flush=True)
         judge([task], {"T": answers}, [Program("T", f"while True: {n}") for n in range(9)], jobs=4)
         """)
