@@ -11,6 +11,7 @@ from codewatt.config.machine import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
 from codewatt.energy.placement import chosen_hardware
 from codewatt.errors import CodewattError
+from codewatt.sizing.gpus import gpu_named
 
 Request = dict[str, str | int]
 #: The resources that a request may name.
@@ -48,8 +49,14 @@ def check_hardware(study: Study, machine: Machine, where: str) -> None:
     """Every hardware that a study names must have an entry in the site file.
 
     Raises:
-        CodewattError: one has none.
+        CodewattError: one has none, or is to be estimated as a GPU of which nothing is known.
     """
+    for name, nodes in machine.hardware.items():
+        if nodes.estimated_as is not None:
+            try:
+                gpu_named(nodes.estimated_as)
+            except CodewattError as error:
+                raise CodewattError(f"machine.hardware.{name}.estimated_as: {error}") from None
     for name in study.hardware:
         if name not in machine.hardware:
             known = ", ".join(machine.hardware) or "none"
@@ -118,7 +125,7 @@ def as_resources(
 ) -> dict[str, str | int | Callable[[Any, int], str | int | None]]:
     """A rule's resources: a value where all its jobs ask for the same, else a function of the job.
 
-    Snakemake takes half a millisecond for each function and job, which large studies feel.
+    Snakemake calls each function for every job, which large studies feel.
 
     Args:
         possible: every first request of the rule's jobs.

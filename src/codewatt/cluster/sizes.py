@@ -4,9 +4,8 @@ from codewatt.cells import Grid, Paths
 from codewatt.cluster.requests import ModelJob, gpu_nodes
 from codewatt.config.machine import Machine
 from codewatt.energy.placement import chosen_hardware
-from codewatt.errors import CodewattError
 from codewatt.estimate.plan import Plan
-from codewatt.sizing.gpus import gpu_named
+from codewatt.sizing.gpus import known_gpu
 
 
 class Sizes:
@@ -18,7 +17,7 @@ class Sizes:
         self._plans: dict[str | None, Plan | None] = {}
 
     def of(self, job: ModelJob) -> dict[str, int] | None:
-        """mem_mb and runtime_min (`Plan.resources`); None where nothing is known."""
+        """mem_mb and runtime_min (`Plan.resources`); None if GPU or model are not known."""
         chosen = chosen_hardware(
             self._machine.hardware, self._machine.default_hardware, job.hardware
         )
@@ -30,8 +29,7 @@ class Sizes:
         return None if plan is None else plan.resources(job.stage, job.id)
 
     def _plan(self, card: str | None) -> Plan | None:
-        try:
-            gpu = None if self._grid.study.device == "cpu" else gpu_named(card or "")
-            return Plan(self._grid, self._paths, gpu, self._cores)
-        except CodewattError:
+        gpu = None if self._grid.study.device == "cpu" else known_gpu(card or "")
+        if gpu is None and self._grid.study.device != "cpu":
             return None
+        return Plan(self._grid, self._paths, gpu, self._cores)

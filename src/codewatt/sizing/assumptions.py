@@ -89,7 +89,7 @@ ASSUMPTIONS: dict[str, Assumption] = {
     "save_bytes_per_s": Assumption(1.0e9, "B/s", "writing weights", "assumed"),
     "download_bytes_per_s": Assumption(1.0e8, "B/s", "downloading a checkpoint", "assumed"),
     "random_s_per_weight": Assumption(
-        4.2e-8, "s", "making and writing random weights (127 s for 3.0e9)", _PACKED
+        4.1e-8, "s", "making and writing random weights (125 s for 3.0e9)", _PACKED
     ),
     "train_step_s": Assumption(0.03, "s", "a step of training a nano model", _CPU),
     "judge_s": Assumption(0.16, "core s a sample", "judging a completion of HumanEval+", _JUDGING),

@@ -40,11 +40,15 @@ def gpu_named(name: str) -> Gpu:
     Raises:
         CodewattError: it is not in the table.
     """
-    key = re.sub(r"[\s_]+", "-", name.strip().lower()).removeprefix("nvidia-")
-    key = _ALIASES.get(key, key)
-    if key not in gpus():
+    if (found := known_gpu(name)) is None:
         raise CodewattError(f"GPU {name!r} is not in the table; allowed: {', '.join(gpus())}")
-    return gpus()[key]
+    return found
+
+
+def known_gpu(name: str) -> Gpu | None:
+    """As `gpu_named`; None if it is not in the table."""
+    key = re.sub(r"[\s_]+", "-", name.strip().lower()).removeprefix("nvidia-")
+    return gpus().get(_ALIASES.get(key, key))
 
 
 @cache

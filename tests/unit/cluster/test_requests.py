@@ -121,6 +121,15 @@ def test_hardware_without_an_entry():
     check_hardware(study_of(hardware=["l40s"]), machine_of(), "s.yaml")
 
 
+def test_a_gpu_to_be_estimated_as_one_that_is_not_in_the_table():
+    """Its jobs would ask for what a job of unknown size does, and nobody would know why."""
+    wrong = machine_of(hardware={"a100": {"gres": "gpu:1", "estimated_as": "a100-08"}})
+    with pytest.raises(
+        CodewattError, match=r"machine.hardware.a100.estimated_as: GPU 'a100-08' is"
+    ):
+        check_hardware(study_of(), wrong, "s.yaml")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
