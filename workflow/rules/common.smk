@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from codewatt.cells import Grid, Paths
+from codewatt.cells import Grid
 from codewatt.cluster import refusals, requests
 from codewatt.cluster.job import prepare_job
 from codewatt.cluster.leftovers import cancel_leftovers
@@ -13,6 +13,7 @@ from codewatt.config.machine import Machine
 from codewatt.errors import CodewattError
 from codewatt.fingerprint import stage_code
 from codewatt.interruption import forget_killed_run, hold_run
+from codewatt.paths import Paths
 
 try:
     settings = load_config(config, " + ".join(map(str, workflow.configfiles)))

@@ -1,10 +1,11 @@
 """Memory and time of a study's jobs by the analytical model, as far as it knows model and GPU."""
 
-from codewatt.cells import Grid, Paths
+from codewatt.cells import Grid
 from codewatt.cluster.requests import ModelJob, gpu_nodes
 from codewatt.config.machine import Machine
 from codewatt.energy.placement import chosen_hardware
 from codewatt.estimate.plan import Plan
+from codewatt.paths import Paths
 from codewatt.sizing.gpus import known_gpu
 
 

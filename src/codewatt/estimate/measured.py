@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from codewatt.cells import Paths
 from codewatt.estimate.plan import Job, Plan
 from codewatt.files import read_json
+from codewatt.paths import Paths
 
 _J_PER_KWH = 3.6e6
 #: Windows that hold others, or lie in them.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.cells import Grid, Paths
+from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.paths import Paths
 from codewatt.sizing.architecture import Architecture, architecture_of
 from codewatt.sizing.known import known_models
 from codewatt.sizing.weights import DTYPE_BYTES

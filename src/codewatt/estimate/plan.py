@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from codewatt.cells import Cell, Grid, Paths, Variant
+from codewatt.cells import Cell, Grid, Variant
 from codewatt.chains import chains_of
 from codewatt.config.depths import layers_removed
 from codewatt.estimate.models import ModelFacts, facts_of
+from codewatt.paths import Paths
 from codewatt.sizing.architecture import Architecture
 from codewatt.sizing.assumptions import value
 from codewatt.sizing.gpus import Gpu
@@ -25,9 +26,6 @@ from codewatt.sizing.jobs import (
 from codewatt.sizing.weights import weight_bytes
 from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
 
-#: Rules whose jobs hold a GPU, where the study runs on one.
-GPU_RULES = ("score_layers", "quantise", "measure_recovery", "generate")
-
 
 @dataclass(frozen=True)
 class Job:
@@ -39,6 +37,7 @@ class Job:
         variant: what it needs or makes; None before there are any.
         size: None where nothing is known of the model.
         metered: whether the study meters it.
+        computes: whether it runs a model's layers, so that it holds a GPU where there are any.
     """
 
     rule: str
@@ -47,6 +46,7 @@ class Job:
     variant: str | None
     size: JobSize | None
     metered: bool = False
+    computes: bool = False
 
 
 class Plan:
@@ -141,13 +141,13 @@ class Plan:
         facts = self.models[model]
         job_id = f"{model}.{method}.{text}"
         if facts.config is None:
-            return Job("score_layers", job_id, model, None, None)
+            return Job("score_layers", job_id, model, None, None, metered=True, computes=True)
         architecture = facts.architecture()
         passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
         size = pass_job(
             architecture, self.gpu, facts.stored_bytes, passes * self._tokens(text), loads=1
         )
-        return Job("score_layers", job_id, model, None, size, metered=True)
+        return Job("score_layers", job_id, model, None, size, metered=True, computes=True)
 
     def _recovery(self, variant: Variant, text: str) -> Job:
         """A variant's logits beside its baseline's: two models, one after the other."""
@@ -155,7 +155,7 @@ class Plan:
         if facts.config is not None:
             tokens = 2.0 * self._tokens(text)
             size = pass_job(facts.architecture(), self.gpu, facts.stored_bytes, tokens, loads=2)
-        return Job("measure_recovery", variant.id, variant.model, variant.id, size)
+        return Job("measure_recovery", variant.id, variant.model, variant.id, size, computes=True)
 
     def _model_job(self, facts: ModelFacts) -> Job:
         settings = self.grid.settings("model", facts.id)
@@ -192,17 +192,19 @@ class Plan:
         yield Job("compute_expected", benchmark, None, None, _plain(seconds))
 
     def _quantise(self, variant: Variant) -> Job:
+        """A variant whose weights are only cut or copied computes nothing."""
         facts = self.models[variant.model]
         size = None
+        precision = self.grid.settings("precision", variant.precision)
         if facts.config is not None:
-            precision = self.grid.settings("precision", variant.precision)
             pruned = self._architecture(variant)
             if pruned is not None:
                 size = quantise_job(
                     facts.architecture(), pruned, precision, self.gpu, facts.stored_bytes
                 )
         metered = size is not None and size.metered_s > 0
-        return Job("quantise", variant.id, variant.model, variant.id, size, metered)
+        computes = precision["method"] != "none"
+        return Job("quantise", variant.id, variant.model, variant.id, size, metered, computes)
 
     def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
         work = self._work(cell)
@@ -214,7 +216,7 @@ class Plan:
             seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
             judged = _plain(seconds, metered_s=seconds)
         model, variant = cell.model, cell.variant.id
-        yield Job("generate", cell.id, model, variant, size, metered=True)
+        yield Job("generate", cell.id, model, variant, size, metered=True, computes=True)
         yield Job("evaluate", cell.id, model, variant, judged, metered=True)
         known = None if size is None else _plain()
         yield Job("measure_energy", cell.id, model, variant, known)

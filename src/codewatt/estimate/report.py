@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.cells import Grid, Paths
+from codewatt.cells import Grid
 from codewatt.energy.carbon import carbon_intensity
 from codewatt.estimate.measured import Ratio, compare, node_energy, read_measured
 from codewatt.estimate.plan import Plan
 from codewatt.estimate.totals import Totals, totals_of, wall_h
+from codewatt.paths import Paths
 from codewatt.sizing.assumptions import ASSUMPTIONS, Assumption, value
 from codewatt.sizing.gpus import Gpu
 from codewatt.sizing.rates import idle_w, kind_of

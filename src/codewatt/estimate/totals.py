@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from codewatt.energy.carbon import emissions_kg
-from codewatt.estimate.plan import GPU_RULES, Job, Plan
+from codewatt.estimate.plan import Job, Plan
 from codewatt.sizing.assumptions import value
 
 _J_PER_KWH = 3.6e6
@@ -44,7 +44,7 @@ def totals_of(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) 
     """
     chosen = list(jobs)
     sized = [(job, job.size) for job in chosen if job.size is not None]
-    held = [size for job, size in sized if plan.gpu is not None and job.rule in GPU_RULES]
+    held = [size for job, size in sized if plan.gpu is not None and job.computes]
     gpu_j = sum(size.gpu_j for _, size in sized)
     metered_s = sum(size.metered_s for job, size in sized if job.metered)
     node_j = gpu_j + host_w * metered_s

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from codewatt.cells import Grid, Paths
+from codewatt.cells import Grid
 from codewatt.cluster.job import prepare_job
 from codewatt.cluster.refusals import refuse_overrides, refuse_run
 from codewatt.cluster.requests import ModelJob, check_hardware, cpu_request, model_request
@@ -13,6 +13,7 @@ from codewatt.cluster.sizes import Sizes
 from codewatt.config.load import load_config, validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
+from codewatt.paths import Paths
 from tests.support.workbench import SMALL
 
 SITE = {

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewatt.cells import Grid, Paths
+from codewatt.cells import Grid
 from codewatt.config.load import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
+from codewatt.paths import Paths
 
 PRECISIONS = [
     {"id": "fp32", "method": "none", "dtype": "float32"},

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from codewatt.cells import Grid, Paths
+from codewatt.cells import Grid
 from codewatt.chains import chains_of
 from codewatt.cli import main
 from codewatt.config.load import load_study, validate
@@ -18,8 +18,9 @@ from codewatt.config.study import Study
 from codewatt.energy.measure import measure_cell
 from codewatt.errors import CodewattError
 from codewatt.estimate.plan import Plan
-from codewatt.estimate.totals import wall_h
+from codewatt.estimate.totals import totals_of, wall_h
 from codewatt.files import read_json, write_json
+from codewatt.paths import Paths
 from codewatt.sizing.gpus import gpu_named
 from codewatt.sizing.weights import weight_bytes
 from tests.dag.test_inspect import GRID
@@ -127,6 +128,19 @@ def test_co2_is_that_of_the_studys_boundary(tmp_path, capsys):
         kg = found["total"][column] * found["carbon"]["g_per_kwh"] / 1000
         assert found["total"]["co2_kg"] == pytest.approx(kg)
         assert found["total"]["node_kwh"] > found["total"]["gpu_kwh"] > 0
+
+
+def test_gpu_hours_are_of_jobs_that_compute(tmp_path):
+    """As the rules place them: weights that are only cut or copied need no GPU."""
+    plan = planned(study(**ON_A_GPU), tmp_path)
+    made = {job.id: job.computes for job in plan.jobs if job.rule == "quantise"}
+    assert made == {f"m--{p}--{q}": q == "nf4" for p in ("full", "last1") for q in ("fp32", "nf4")}
+    others = {job.rule for job in plan.jobs if job.computes} - {"quantise"}
+    assert others == {"generate"}
+    held_s = sum(job.size.job_s for job in plan.jobs if job.computes)
+    found = totals_of(plan.jobs, plan, 100.0, 268.0)
+    assert found.gpu_h == pytest.approx(held_s / 3600)
+    assert 0 < found.gpu_h < found.job_h
 
 
 def test_a_model_that_is_in_the_table_is_known_before_it_is_fetched(tmp_path):
