@@ -5,11 +5,13 @@ import re
 import resource
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from codewatt.sizing.architecture import Architecture
+
+_FORGET = Path("/proc/self/clear_refs")
 
 
 def step_weight_bytes(model: Any, architecture: Architecture | None = None) -> int:
@@ -44,15 +46,17 @@ class PeakMemory:
         """device: 'cpu' or 'cuda'."""
         self._device = device
         self._before: dict[str, int | None] = {}
+        self._forgotten = True
 
     def read(self) -> dict[str, int | None]:
         """{"device_bytes", "host_bytes"} at their peak until now.
 
         device_bytes: what torch's allocator took of the GPU (CUDA's context is not in it); None on
-        a CPU. host_bytes: resident; where Linux does not forget a peak, with what is left out.
+        a CPU. host_bytes: resident; None where Linux did not forget a peak that is left out.
         """
         now = _peak(self._device)
-        return {name: _larger(now[name], self._before.get(name)) for name in now}
+        peak = {name: _larger(now[name], self._before.get(name)) for name in now}
+        return peak if self._forgotten else {**peak, "host_bytes": None}
 
     @contextmanager
     def left_out(self) -> Iterator[None]:
@@ -63,8 +67,10 @@ class PeakMemory:
             import torch
 
             torch.cuda.reset_peak_memory_stats()
-        with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak of resident memory
+        try:
+            _FORGET.write_text("5")  # proc(5): the peak of resident memory
+        except OSError:
+            self._forgotten = False
 
 
 def _larger(one: int | None, other: int | None) -> int | None:

@@ -7,8 +7,14 @@ import pytest
 
 from codewatt.models.loading import load_model
 from codewatt.quantise.base import open_quantiser
+from codewatt.sizing import loaded
 from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import memory_bytes, step_parameter_bytes, step_weight_bytes
+from codewatt.sizing.loaded import (
+    PeakMemory,
+    memory_bytes,
+    step_parameter_bytes,
+    step_weight_bytes,
+)
 
 
 def weights(path, dtype="float32", quantisation=None):
@@ -124,3 +130,12 @@ print(peak.read()["host_bytes"] - first)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     left_out, counted = map(int, done.stdout.split())
     assert left_out < 100e6 < 280e6 < counted < 390e6
+
+
+def test_a_peak_that_linux_does_not_forget_is_no_figure(monkeypatch, tmp_path):
+    monkeypatch.setattr(loaded, "_FORGET", tmp_path / "absent" / "clear_refs")
+    peak = PeakMemory("cpu")
+    assert peak.read()["host_bytes"] > 0
+    with peak.left_out():
+        pass
+    assert peak.read() == {"device_bytes": None, "host_bytes": None}
