@@ -1,0 +1,71 @@
+"""Every path under results/, made in this one place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from codewatt.config.study import Study
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Every path of a study's results; a method takes an id, or a wildcard in its place."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, results: str | Path, study: Study) -> "Paths":
+        """The paths of a study below a results directory."""
+        return cls(Path(results) / study.study)
+
+    def model(self, model: str = "{model}") -> str:
+        """A model's manifest; its weights stand beside it."""
+        return self._path("models", model, "manifest.json")
+
+    def model_weights(self, model: str = "{model}") -> str:
+        """A model's weights, where the study makes or fetches them."""
+        return self._path("models", model, "weights")
+
+    def layer_scores(
+        self, model: str = "{model}", method: str = "{method}", text: str = "{text}"
+    ) -> str:
+        """The scores of a model's layers by a prune method on a text."""
+        return self._path("models", model, f"layers.{method}.{text}.json")
+
+    def benchmark(self, name: str, benchmark: str = "{benchmark}") -> str:
+        """A benchmark's tasks.jsonl.gz, expected.json.gz or manifest.json."""
+        return self._path("benchmarks", benchmark, name)
+
+    def text(self, name: str, text: str = "{text}") -> str:
+        """A text's documents.jsonl.gz or manifest.json."""
+        return self._path("texts", text, name)
+
+    def overlap(self, text: str = "{text}", benchmark: str = "{benchmark}") -> str:
+        """How much of a benchmark a text holds."""
+        return self._path("texts", text, f"overlap.{benchmark}.json")
+
+    def variant(self, name: str, variant: str = "{variant}") -> str:
+        """A variant's manifest.json, weights, timeline.parquet or recovery.json."""
+        return self._path("variants", variant, name)
+
+    def cell(self, name: str, cell: str = "{cell}") -> str:
+        """One of a cell's files."""
+        return self._path("cells", cell, name)
+
+    def table(self, name: str) -> str:
+        """A table, e.g. cell.parquet."""
+        return self._path("tables", name)
+
+    def figure(self, name: str) -> str:
+        """A figure, e.g. frontier.pdf."""
+        return self._path("figures", name)
+
+    def summary(self) -> str:
+        """The page that answers at a glance."""
+        return self._path("summary.html")
+
+    def log(self, rule: str, instance: str = "study") -> str:
+        """A rule's log."""
+        return self._path("logs", rule, f"{instance}.log")
+
+    def _path(self, *parts: str) -> str:
+        return str(self.root.joinpath(*parts))
