@@ -1,10 +1,13 @@
 """A run that was killed can be started again by the same command.
 
 Snakemake's lock outlives a Snakemake that was killed, and so do its jobs. Here the running process
-also holds a lock of the kernel's, which ends with it: whoever gets that one, on the same host,
-knows that Snakemake's lock is stale. Jobs watch the process that started them and end with it.
+also holds a lock of the kernel's, which ends with it, and writes into the locked file who it is:
+whoever gets the lock, on the same host, knows that Snakemake's lock is stale. Not every file system
+has locks that other hosts see, and some have none: a run of another host that did not empty its
+file may live, and is left to the user. Jobs watch the process that started them and end with it.
 """
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -25,50 +28,95 @@ _held: list[IO[str]] = []  # kept open for the life of the process
 def forget_killed_run(directory: str | Path) -> None:
     """Remove Snakemake's lock of a directory if the run that made it is gone.
 
-    Not every shared file system has locks that other hosts see: a run of another host is left to
-    Snakemake's own lock and its message.
+    A run of another host is left to Snakemake's own lock and its message.
     """
     state = Path(directory) / ".snakemake"
     if not (state / "locks").is_dir():
         return
     with (state / "codewatt.lock").open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return  # it is running: Snakemake's own lock has the word
-        handle.seek(0)
-        if handle.read().partition(":")[0] not in ("", socket.gethostname()):
-            return
-        shutil.rmtree(state / "locks", ignore_errors=True)
+        if _locked(handle):
+            handle.seek(0)
+            owner = handle.read()
+            if owner.partition(":")[0] in ("", socket.gethostname()) and not _lives(owner):
+                shutil.rmtree(state / "locks", ignore_errors=True)
 
 
-def hold_run(directory: str | Path) -> None:
-    """Mark this process as the directory's running Snakemake, for as long as it lives.
+def hold_run(directory: str | Path, results: str | Path) -> None:
+    """Mark this process as the running Snakemake of a directory and of a study's results.
+
+    The mark lasts for as long as the process lives; when it ends by itself, it is taken away.
+
+    Args:
+        directory: where Snakemake runs.
+        results: the study's results, which another copy of the project may write as well.
 
     Raises:
         CodewattError: another one is, at other files, which Snakemake itself would allow; but then
-            nobody could tell whose a job is that a killed one left behind.
+            nobody could tell whose a job is that a killed one left behind. Or one of another host
+            was, and does not say that it ended.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-    handle = (Path(directory) / ".snakemake" / "codewatt.lock").open("a+")
-    for last in (*[False] * 20, True):  # a dry run may look at the lock for a moment
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            if last:
-                handle.seek(0)
-                host, _, pid = handle.read().partition(":")
-                raise CodewattError(
-                    f"{directory}: a run is at work here (host {host}, process "
-                    f"{pid.partition(':')[0]}); wait for it, or run this in another copy"
-                ) from None
-            time.sleep(0.1)
-    handle.truncate(0)
-    handle.write(owner)
-    handle.flush()
-    _held.append(handle)
+    places = (Path(directory) / ".snakemake" / "codewatt.lock", Path(results) / ".codewatt.lock")
+    for file in places:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = file.open("a+")
+        _take(handle, file)
+        handle.truncate(0)
+        handle.write(owner)
+        handle.flush()
+        _held.append(handle)
+    atexit.register(_let_go, os.getpid())
     os.environ[OWNER] = owner
+
+
+def _take(handle: IO[str], file: Path) -> None:
+    for last in (*[False] * 20, True):  # a dry run may look at the lock for a moment
+        locked = _locked(handle)
+        handle.seek(0)
+        owner = handle.read()
+        host, _, rest = owner.partition(":")
+        process = rest.partition(":")[0]
+        if not locked or _lives(owner):
+            if last:
+                raise CodewattError(
+                    f"{file.parent}: a run is at work here (host {host}, process {process}); wait "
+                    "for it, or run this in another copy, with other results"
+                )
+            time.sleep(0.1)
+        elif host not in ("", socket.gethostname()):
+            raise CodewattError(
+                f"{file.parent}: a run of host {host} (process {process}) did not say that it "
+                f"ended, and from here nobody can tell; if it is gone: rm {file}"
+            )
+        else:
+            return
+
+
+def _locked(handle: IO[str]) -> bool:
+    """Whether the kernel gave us its lock of a file; also where the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # what the file says must do
+    return True
+
+
+def _lives(owner: str) -> bool:
+    """Whether the owner in a file is a process of this host that runs, and not this one."""
+    host, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit() or int(pid) == os.getpid():
+        return False
+    return str(_started(int(pid))) == started
+
+
+def _let_go(pid: int) -> None:
+    """At the end of the process that holds them; its forks end as well, and hold nothing."""
+    if os.getpid() == pid:
+        for handle in _held:
+            handle.truncate(0)
 
 
 def end_with_run() -> None:

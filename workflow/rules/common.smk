@@ -34,7 +34,7 @@ if workflow.remote_exec:
 
 onstart:
     try:
-        hold_run(os.getcwd())
+        hold_run(os.getcwd(), paths.root)
         if workflow.non_local_exec:
             cancel_leftovers(os.getcwd())
     except CodewattError as error:

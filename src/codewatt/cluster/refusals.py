@@ -8,6 +8,7 @@ takes one partition and one gres for all; an expression with a typing error is t
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from codewatt.cluster.requests import NAMES
 from codewatt.config.machine import Machine
 from codewatt.config.study import Study
 from codewatt.energy.placement import chosen_hardware
@@ -64,6 +65,7 @@ def refuse_run(
         CodewattError: one line, with what to change.
     """
     refuse_overrides(resources)
+    _refuse_limits(resources)
     if unknown := sorted(set(resources.overwrite_resources or {}) - set(rules)):
         raise CodewattError(
             f"set-resources: there is no rule {unknown[0]!r}; there are: {', '.join(sorted(rules))}"
@@ -84,6 +86,21 @@ def refuse_run(
             "whatever their cells name"
         )
     _complete(study, machine)
+
+
+def _refuse_limits(settings: Any) -> None:
+    """Refuse limits of a whole run: Snakemake lowers what each job asks for, at every try."""
+    if capped := [name for name in settings.resources or {} if name in (*NAMES, "threads")]:
+        raise CodewattError(
+            f"resources: {capped[0]} is refused: it caps what each job asks for, at every try; "
+            f"{_WHERE}, what it may ask for at most as well (max_mem_mb, max_runtime_min)"
+        )
+    named = {"set-threads": settings.overwrite_threads, "max-threads": settings.max_threads}
+    if changed := [name for name, value in named.items() if value]:
+        raise CodewattError(
+            f"{changed[0]} is refused: jobs would hold other cores than they use; threads stand in "
+            "the site file (machine.cpu.threads, machine.hardware.*.threads)"
+        )
 
 
 def _complete(study: Study, machine: Machine) -> None:

@@ -108,6 +108,7 @@ def check_placement(
         if granted is not None:
             _check_granted(asked, granted)
             _check_visible(asked, granted, environment.get("CUDA_VISIBLE_DEVICES"), here)
+            _check_used(asked, granted, used, here)
     return {
         "hardware": None if asked is None else asked.hardware,
         "slurm": None if granted is None else asdict(granted),
@@ -212,6 +213,30 @@ def _check_visible(
         f"CUDA_VISIBLE_DEVICES is {visible}, but Slurm gave job {granted.job_id} GPU "
         f"{granted.gpu_indices} of {granted.node}",
     )
+
+
+def _check_used(
+    asked: Asked,
+    granted: Granted,
+    used: Sequence[PhysicalGpu],
+    here: Sequence[PhysicalGpu] | None,
+) -> None:
+    """Where the job may open more GPUs than are its own, what it computes on must be its own.
+
+    CUDA_VISIBLE_DEVICES may be unset there, hold a UUID, or mean another GPU than Slurm's number
+    does. Slurm numbers a node's GPUs as NVML does, by PCI bus.
+    """
+    numbers = _expanded(granted.gpu_indices)
+    if not numbers or here is None or len(here) <= len(numbers):
+        return
+    for gpu in used:
+        if gpu.index >= 0 and gpu.index not in numbers:
+            raise _refusal(
+                asked,
+                f"the job computes on GPU {gpu.index} (NVML's number), but Slurm gave job "
+                f"{granted.job_id} GPU {granted.gpu_indices} of {granted.node}; set "
+                "CUDA_VISIBLE_DEVICES to Slurm's, with CUDA_DEVICE_ORDER=PCI_BUS_ID",
+            )
 
 
 def _expanded(indices: str) -> set[int]:

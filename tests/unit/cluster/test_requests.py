@@ -4,6 +4,7 @@ import copy
 from types import SimpleNamespace
 
 import pytest
+from snakemake.settings.types import ResourceSettings
 
 from codewatt.cells import Grid
 from codewatt.cluster.job import prepare_job
@@ -158,9 +159,10 @@ def test_a_default_that_is_not_listed():
         machine_of(default_hardware="h100")
 
 
-def settings_of(set_resources=None, default_resources=None):
-    return SimpleNamespace(
-        overwrite_resources=set_resources or {}, default_resources=default_resources
+def settings_of(set_resources=None, default_resources=None, **others):
+    """Of Snakemake's own ResourceSettings, so that a name that it drops fails here."""
+    return ResourceSettings(
+        overwrite_resources=set_resources or {}, default_resources=default_resources, **others
     )
 
 
@@ -190,6 +192,10 @@ def test_a_good_run():
         ({"requeue": True}, "slurm-requeue is refused"),
         ({"groups": {"generate": "g"}}, "groups: generate is refused"),
         ({"resources": settings_of({"genrate": {"mem_mb": 1}})}, "there is no rule 'genrate'"),
+        ({"resources": settings_of(resources={"mem_mb": 4000})}, "resources: mem_mb is refused"),
+        ({"resources": settings_of(resources={"runtime": 5})}, "resources: runtime is refused"),
+        ({"resources": settings_of(overwrite_threads={"generate": 1})}, "set-threads is refused"),
+        ({"resources": settings_of(max_threads=2)}, "max-threads is refused"),
         ({"study": study_of(device="auto")}, "machine.default_hardware: required"),
     ],
 )

@@ -1,5 +1,7 @@
 """A killed run's lock goes, a living run's stays, and jobs end with their run."""
 
+import errno
+import fcntl
 import os
 import signal
 import socket
@@ -15,14 +17,14 @@ from codewatt.interruption import forget_killed_run, hold_run
 HOLD = """
 import sys, time
 from codewatt.interruption import hold_run
-hold_run(sys.argv[1])
+hold_run(sys.argv[1], sys.argv[1] + "/results")
 print("held", flush=True)
 time.sleep(60)
 """
 JOB = """
 import subprocess, sys, time
 from codewatt.interruption import hold_run
-hold_run(sys.argv[1])
+hold_run(sys.argv[1], sys.argv[1] + "/results")
 job = "import time; from codewatt.interruption import end_with_run; end_with_run(); time.sleep(60)"
 print(subprocess.Popen([sys.executable, "-c", job]).pid, flush=True)
 time.sleep(60)
@@ -55,7 +57,7 @@ def test_two_runs_of_one_directory(tmp_path):
         with pytest.raises(
             CodewattError, match=rf"a run is at work here .*process {process.pid}\)"
         ):
-            hold_run(tmp_path)
+            hold_run(tmp_path, tmp_path / "results")
     finally:
         process.kill()
         process.wait()
@@ -70,6 +72,80 @@ def test_a_lock_of_another_host_stays(tmp_path):
     lock.write_text(lock.read_text().replace(socket.gethostname(), "another-login-node"))
     forget_killed_run(tmp_path)
     assert (tmp_path / ".snakemake" / "locks").is_dir()
+
+
+def test_a_run_of_another_host_is_left_to_the_user(tmp_path):
+    """It may live: its jobs, which the next start would cancel, may be its own."""
+    process, _ = _start(HOLD, tmp_path)
+    process.kill()
+    process.wait()
+    lock = tmp_path / ".snakemake" / "codewatt.lock"
+    lock.write_text(lock.read_text().replace(socket.gethostname(), "another-login-node"))
+    done = _held_once(tmp_path)
+    assert f"a run of host another-login-node (process {process.pid}) did not say" in done.stderr
+    assert f"if it is gone: rm {lock}" in done.stderr
+    lock.unlink()
+    assert _held_once(tmp_path).stdout == "held\n"
+
+
+def test_a_run_that_ended_says_so(tmp_path):
+    for directory in (tmp_path / "one", tmp_path / "two"):
+        (directory / ".snakemake").mkdir(parents=True)
+    assert _held_once(tmp_path / "one", tmp_path / "results").stdout == "held\n"
+    assert (tmp_path / "one" / ".snakemake" / "codewatt.lock").read_text() == ""
+    assert (tmp_path / "results" / ".codewatt.lock").read_text() == ""
+    assert _held_once(tmp_path / "two", tmp_path / "results").stdout == "held\n"
+
+
+def test_two_copies_that_write_the_same_results(tmp_path):
+    process, _ = _start(HOLD, tmp_path)
+    (tmp_path / "copy" / ".snakemake").mkdir(parents=True)
+    try:
+        done = _held_once(tmp_path / "copy", tmp_path / "results")
+    finally:
+        process.kill()
+        process.wait()
+    assert done.stdout == ""
+    assert f"{tmp_path / 'results'}: a run is at work here" in done.stderr
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, lives):
+    """Lustre without its option flock: what the file says must do."""
+    process, _ = _start(HOLD, tmp_path)
+    if not lives:
+        process.kill()
+        process.wait()
+
+    def flock(handle, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    try:
+        forget_killed_run(tmp_path)
+        assert (tmp_path / ".snakemake" / "locks").is_dir() == lives
+        if lives:
+            with pytest.raises(CodewattError, match="a run is at work here"):
+                hold_run(tmp_path, tmp_path / "results")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _held_once(directory, results=None):
+    """A run that ends at once, by itself."""
+    code = "import sys; from codewatt.interruption import hold_run; hold_run(*sys.argv[1:])"
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{code}; print('held')",
+            directory,
+            results or directory / "results",
+        ],
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_jobs_end_with_the_run_that_was_killed(tmp_path):

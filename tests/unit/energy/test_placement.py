@@ -113,6 +113,19 @@ def test_a_shell_that_names_another_gpu(machine):
     check_placement(L40S, "cuda", "cuda", ["GPU-2"], IN_JOB)
 
 
+@pytest.mark.parametrize("visible", [None, "", "GPU-0", "2"])
+def test_what_computes_is_the_jobs_own_whatever_the_variable_says(machine, visible):
+    """Four can be opened, Slurm gave the third, and torch took the first all the same."""
+    machine(names=["NVIDIA L40S"] * 4)
+    environment = {k: v for k, v in IN_JOB.items() if k != "CUDA_VISIBLE_DEVICES"}
+    if visible is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
+    refused(
+        r"computes on GPU 0 \(NVML's number\), but Slurm gave job 7 GPU 2", environment=environment
+    )
+    check_placement(L40S, "cuda", "cuda", ["GPU-2"], environment)
+
+
 def test_a_job_that_can_open_its_own_gpu_only_counts_from_zero(machine):
     check_placement(L40S, "cuda", "cuda", ["GPU-0"], {**IN_JOB, "CUDA_VISIBLE_DEVICES": "0"})
 
