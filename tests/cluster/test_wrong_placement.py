@@ -67,6 +67,11 @@ def test_a_typing_error_in_an_expression(refused):
     )  # fmt: skip
 
 
+def test_a_limit_of_the_whole_run(refused):
+    refused("resources: mem_mb is refused", "--resources", "mem_mb=4000", *AGAIN)
+    refused("max-threads is refused", "--max-threads", "1", *AGAIN)
+
+
 def test_gpus_that_may_be_split_over_nodes(refused):
     refused("set-resources: generate:gpu is refused", "--set-resources", "generate:gpu=1", *AGAIN)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewatt.config.running import Energy
-from codewatt.energy.allocation import job_allocation
+from codewatt.energy.allocation import job_allocation, read_processors
 from codewatt.energy.boundaries import BOUNDARIES, PARTS, Boundaries
 
 watts = st.floats(0, 1e6)
@@ -86,13 +86,39 @@ def test_a_machine_of_its_own(tmp_path: Path) -> None:
     assert (found["share"], found["source"]) == (1.0, "whole machine")
 
 
-def test_a_whole_node_is_the_jobs_whatever_its_step_may_run_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("job", "slurm", "linux", "affinity", "share"),
+    [
+        (72, 72, 72, 8, 1.0),  # taken exclusively; the step may run on eight
+        (64, 64, 128, 128, 1.0),  # Slurm counts cores
+        (62, 62, 64, 8, 1.0),  # two are Slurm's own
+        (8, 64, 128, 16, 0.125),
+        (18, 72, 72, 72, 0.25),
+        (18, 72, 72, 2, 0.25),  # of which nobody else can have sixteen
+    ],
+)
+def test_a_job_of_slurm_holds_its_part_of_what_slurm_has(
+    tmp_path: Path, job: int, slurm: int, linux: int, affinity: int, share: float
+) -> None:
+    step = {"SLURM_CPUS_ON_NODE": "8", "CODEWATT_JOB_CPUS": f"{job}(x1)"}
+    found = job_allocation(
+        step, processors=linux, affinity=affinity, cgroup=tmp_path, slurm_processors=slurm
+    )
+    assert (found["share"], found["processors_held"]) == (share, share * linux)
+    assert found["source"] == ("whole machine" if share == 1.0 else "slurm")
+
+
+def test_a_whole_node_is_the_jobs_where_slurm_does_not_answer_too(tmp_path: Path) -> None:
     step = {"SLURM_CPUS_ON_NODE": "8", "CODEWATT_JOB_CPUS": "72(x1)"}
     found = job_allocation(step, processors=72, affinity=8, cgroup=tmp_path)
     assert (found["share"], found["processors_held"]) == (1.0, 72)
-    step["CODEWATT_JOB_CPUS"] = "18"
-    found = job_allocation(step, processors=72, affinity=72, cgroup=tmp_path)
-    assert found["processors_held"] == 8
+
+
+def test_the_processors_that_slurm_has_for_jobs() -> None:
+    node = "NodeName=g1 Arch=x86_64 CoresPerSocket=32 CPUAlloc=8 CPUEfctv=62 CPUTot=64 CPULoad=1.0"
+    assert read_processors(node) == 62
+    assert read_processors(node.replace("CPUEfctv=62 ", "")) == 64
+    assert read_processors("slurm_load_node error") is None
 
 
 def test_the_narrowest_of_affinity_quota_and_slurm_counts(tmp_path: Path) -> None:
