@@ -84,6 +84,25 @@ def model_nodes(study: Study, machine: Machine, job: ModelJob) -> CpuNodes:
     return gpu_nodes(machine, job.hardware) or GpuNodes(threads=machine.cpu.threads)
 
 
+def nodes_key(machine: Machine, job: ModelJob, nodes: CpuNodes) -> str:
+    """Where the site file says what such a job may ask for: `nodes` are `model_nodes`' of it."""
+    if not isinstance(nodes, GpuNodes):
+        return "machine.cpu"
+    name = chosen_hardware(machine.hardware, machine.default_hardware, job.hardware)
+    return f"machine.hardware.{name}"
+
+
+def first_try(nodes: CpuNodes, size: Mapping[str, int] | None) -> tuple[int, int]:
+    """MB and minutes that a job which loads a model needs, whatever its nodes' maxima are.
+
+    Args:
+        size: mem_mb and runtime_min by the model's size, if known; the site file's go before.
+    """
+    size = size or {}
+    mem_mb = nodes.mem_mb or max(size.get("mem_mb", _UNKNOWN_MB), _LEAST_MB)
+    return mem_mb, nodes.runtime_min or size.get("runtime_min", _UNKNOWN_MIN)
+
+
 def model_request(
     study: Study,
     machine: Machine,
@@ -97,12 +116,10 @@ def model_request(
     Args:
         number: of the job's model in the study, from 0: a site may give each model its node.
         attempt: 1, and one more with each retry, which asks for as many times memory and time.
-        size: mem_mb and runtime_min by the model's size, if known; the site file's go before.
+        size: see `first_try`.
     """
     nodes = model_nodes(study, machine, job)
-    size = size or {}
-    mem_mb = nodes.mem_mb or max(size.get("mem_mb", _UNKNOWN_MB), _LEAST_MB)
-    runtime_min = nodes.runtime_min or size.get("runtime_min", _UNKNOWN_MIN)
+    mem_mb, runtime_min = first_try(nodes, size)
     if not isinstance(nodes, GpuNodes):
         return cpu_request(machine, mem_mb, runtime_min, attempt, measured=True)
     extra = [f"--nodelist={nodes.nodes[number % len(nodes.nodes)]}"] if nodes.nodes else []

@@ -50,6 +50,17 @@ class CpuNodes(Strict):
         False, description="Whole nodes for measured jobs: nothing of others beside them."
     )
 
+    @model_validator(mode="after")
+    def _first_try_is_allowed(self) -> Self:
+        for name in ("mem_mb", "runtime_min"):
+            first, most = getattr(self, name), getattr(self, f"max_{name}")
+            if first is not None and most is not None and first > most:
+                raise ValueError(
+                    f"{name} {first} is more than max_{name} {most}, which no job may ask for; "
+                    "lower the one or raise the other"
+                )
+        return self
+
 
 class GpuNodes(CpuNodes):
     """What the jobs of one GPU model ask for, and what they must find."""
@@ -89,6 +100,8 @@ class GpuNodes(CpuNodes):
     @field_validator("gpu_name")
     @classmethod
     def _name_is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError(f"{value!r} is no GPU's name; allowed: what `nvidia-smi -L` writes")
         try:
             re.compile(value or "")
         except re.error as error:

@@ -139,6 +139,7 @@ def test_a_gpu_to_be_estimated_as_one_that_is_not_in_the_table():
         ({"gres": "gpu:l40s"}, "is not gpu:TYPE:N"),
         ({"gres": "gpu:l40s:0"}, "is not gpu:TYPE:N"),
         ({"gpu_name": "NVIDIA ("}, "is not a regular expression"),
+        ({"gpu_name": ""}, "machine.hardware.l40s.gpu_name: '' is no GPU's name; allowed: what"),
         ({"nodes": ["gpu[01-04]"]}, "is not the name of one node"),
         (
             {"partion": "gpu"},
@@ -146,6 +147,8 @@ def test_a_gpu_to_be_estimated_as_one_that_is_not_in_the_table():
         ),
         ({"mem_mb": 100}, "machine.hardware.l40s.mem_mb: 100"),
         ({"threads": "8"}, "machine.hardware.l40s.threads: '8'"),
+        ({"max_mem_mb": 3000}, "machine.hardware.l40s: mem_mb 4000 is more than max_mem_mb 3000"),
+        ({"max_runtime_min": 29}, "hardware.l40s: runtime_min 30 is more than max_runtime_min 29"),
     ],
 )
 def test_a_mistake_in_the_site_file(changes, words):
