@@ -84,17 +84,28 @@ def on_gpu_node(of_job):
     )
 
 
-def on_cpu_node(mem_mb=2000, runtime_min=60, measured=False):
+def on_judging_node():
+    """Where completions and reference solutions run, one sandbox a core."""
+    return alike(lambda attempt: requests.judge_request(machine, attempt))
+
+
+def on_cpu_node(mem_mb=2000, runtime_min=60):
     """Where all other stages run."""
+    return alike(
+        lambda attempt: requests.cpu_request(machine, mem_mb, runtime_min, attempt)
+    )
+
+
+def alike(request):
+    """Resources of a rule whose jobs all ask for the same: request(attempt)."""
 
     @cache
     def asked_for(attempt):
         prepare_cluster()
-        return requests.cpu_request(machine, mem_mb, runtime_min, attempt, measured)
+        return request(attempt)
 
     return requests.as_resources(
-        [requests.cpu_request(machine, mem_mb, runtime_min, 1, measured)],
-        lambda wildcards, attempt: asked_for(attempt),
+        [request(1)], lambda wildcards, attempt: asked_for(attempt)
     )
 
 

@@ -4,6 +4,7 @@ A profile's set-resources is one block, which a flag on the command line replace
 is asked for here is not part of it, and `refusals` refuses what would override it.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from codewatt.config.machine import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
 from codewatt.energy.placement import chosen_hardware
 from codewatt.errors import CodewattError
+from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.workers import jobs_on
 from codewatt.sizing.gpus import gpu_named
 
 Request = dict[str, str | int]
@@ -30,6 +33,9 @@ _GROWING = ("mem_mb", "runtime")
 #: Of a job that loads a model of which nothing is known, and of any such job at least: two
 #: Snakemakes, Python and torch stand beside the model.
 _UNKNOWN_MB, _UNKNOWN_MIN, _LEAST_MB = 32_000, 240, 2000
+#: Of a job that judges, beside what its sandboxes may hold: Snakemake twice, the judge and the
+#: benchmark's expected answers. The time is what HumanEval+ takes many times over.
+_JUDGE_MB, _JUDGE_MIN = 4000, 60
 
 
 class ModelJob(NamedTuple):
@@ -135,6 +141,23 @@ def cpu_request(
     if not measured:
         nodes = nodes.model_copy(update={"threads": 1, "exclusive": False})
     return _request(machine, nodes, mem_mb, runtime_min, attempt, [])
+
+
+def judge_request(machine: Machine, attempt: int) -> Request:
+    """What a job that judges completions asks for: all that its sandboxes may hold at once.
+
+    The site's mem_mb and runtime_min go before where they are more.
+    """
+    # Without cores in the site file nothing is submitted: then it is one sandbox's.
+    sandboxes = jobs_on(machine.cpu.threads or 1)
+    mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / 1e6)
+    return cpu_request(
+        machine,
+        max(mem_mb, machine.cpu.mem_mb or 0),
+        max(_JUDGE_MIN, machine.cpu.runtime_min or 0),
+        attempt,
+        measured=True,
+    )
 
 
 def as_resources(

@@ -34,11 +34,16 @@ class CpuNodes(Strict):
         None,
         description=(
             "Memory of a job that loads a model. Absent: by the model's size, as `codewatt "
-            "estimate` has it; 32000 where that is not known."
+            "estimate` has it; 32000 where that is not known. Under machine.cpu, a job that judges "
+            "has at least as much."
         ),
     )
     runtime_min: PositiveInt | None = Field(
-        None, description="Time limit of such a job. Absent: likewise; 240 where not known."
+        None,
+        description=(
+            "Time limit of such a job. Absent: likewise; 240 where not known. A job that "
+            "judges: 60 at least."
+        ),
     )
     max_mem_mb: MemoryMb | None = Field(
         None, description="What a node can give: no retry asks for more. Absent: no limit."

@@ -113,7 +113,7 @@ def test_a_site_that_fits():
         ({"gpu_name": None}, "gpu_name: required"),
         ({"threads": None}, "threads: required"),
         ({"threads": 33}, "threads: 33 asked for, the largest node has 32"),
-        ({"mem_mb": 200001, "max_mem_mb": None}, "mem_mb: 200001 asked for, there is at most 200000 MB a node"),
+        ({"mem_mb": 200001, "max_mem_mb": None}, "mem_mb: 200001 asked for, there is at most 200"),
         ({"max_mem_mb": 256000}, "max_mem_mb: 256000, but there is at most 200000 MB a node"),
         ({"mem_mb": 80000, "max_mem_mb": None}, "max_mem_mb: required: the second retry may ask f"),
         ({"runtime_min": 1441}, "runtime_min: 1441 asked for, there is at most 1440 min a job"),
