@@ -58,11 +58,8 @@ def check_hardware(study: Study, machine: Machine, where: str) -> None:
         CodewattError: one has none, or is to be estimated as a GPU of which nothing is known.
     """
     for name, nodes in machine.hardware.items():
-        if nodes.estimated_as is not None:
-            try:
-                gpu_named(nodes.estimated_as)
-            except CodewattError as error:
-                raise CodewattError(f"machine.hardware.{name}.estimated_as: {error}") from None
+        if (problem := estimate_problem(name, nodes)) is not None:
+            raise CodewattError(problem)
     for name in study.hardware:
         if name not in machine.hardware:
             known = ", ".join(machine.hardware) or "none"
@@ -70,6 +67,16 @@ def check_hardware(study: Study, machine: Machine, where: str) -> None:
                 f"{where}: hardware: {name!r} has no entry in machine.hardware, which says what it "
                 f"is called here (profiles/slurm/site.yaml); there: {known}"
             )
+
+
+def estimate_problem(name: str, nodes: GpuNodes) -> str | None:
+    """Why jobs on such nodes cannot be sized as the site file says; None if they can."""
+    if nodes.estimated_as is not None:
+        try:
+            gpu_named(nodes.estimated_as)
+        except CodewattError as error:
+            return f"machine.hardware.{name}.estimated_as: {error}"
+    return None
 
 
 def gpu_nodes(machine: Machine, hardware: str | None) -> GpuNodes | None:
