@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+import yaml
 
 from tests.support.workbench import SMALL, Workbench
 
@@ -190,11 +191,20 @@ def test_on_a_cluster_each_job_asks_for_what_its_cell_takes(fresh):
     study["prunes"], study["exclude"] = study["prunes"][:1], []
     study["benchmarks"] = [{"id": "humaneval-plus", "kind": "humaneval_plus"}]
     study["token_limits"] = [128, 512]
+    site = {"machine": {"hardware": {"l40s": {}, "a100": {"max_mem_mb": 8000}}}}
+    (fresh.root / "site.yaml").write_text(yaml.safe_dump(site))
     fresh.write_study(study)
     try:
-        said = fresh.snakemake("-n", "--profile", "profiles/slurm", "generate_all").stdout
+        command = ("-n", "--profile", "profiles/slurm", "generate_all")
+        said = fresh.snakemake(*command).stdout
+        cut = fresh.snakemake(*command, "--configfile", "site.yaml").stdout
     finally:
         fresh.write_study(SMALL)
+    told = [line for line in cut.splitlines() if line.startswith("codewatt: ")]
+    assert len(told) == 1
+    assert told[0].startswith("codewatt: generate: 4 of 8 jobs need more than 8000 MB, up to ")
+    assert told[0].endswith("raise machine.hardware.a100.max_mem_mb")
+    assert "codewatt: " not in said
     asked = {}
     for block in said.split("rule generate:")[1:]:
         cell = re.search(r"wildcards: cell=(\S+)", block)[1]

@@ -33,7 +33,7 @@ rule compute_expected:
         "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
-        **on_cpu_node(mem_mb=8000, measured=True),
+        **on_judging_node(),
     params:
         code=code("compute_expected"),
     script:

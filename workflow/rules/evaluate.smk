@@ -21,7 +21,7 @@ rule evaluate:
         "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
-        **on_cpu_node(mem_mb=8000, measured=True),
+        **on_judging_node(),
     params:
         settings=grid.evaluate_slice(),
         code=code("evaluate"),

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+from codewatt.cluster.cuts import cuts
 from codewatt.cluster.requests import ModelJob
 from codewatt.cluster.sizes import Sizes
 
@@ -12,8 +13,6 @@ def measured_threads(nodes=machine.cpu):
     return nodes.threads or workflow.resource_settings.cores or 1
 
 
-#: The rules that use on_gpu_node.
-GPU_RULES = ("score_layers", "quantise", "measure_recovery", "generate")
 # A job of a cluster has what it has: there nothing is asked for any more.
 sizes = (
     None
@@ -50,6 +49,15 @@ def of_cell(wildcards):
     return ModelJob("generate", cell.id, cell.model, cell.hardware)
 
 
+#: The rules that use on_gpu_node, and what each says of its jobs.
+GPU_RULES = {
+    "score_layers": of_scores,
+    "quantise": of_variant,
+    "measure_recovery": of_recovery,
+    "generate": of_cell,
+}
+
+
 def gpu_threads(of_job):
     """The cores of a GPU stage's job."""
     return lambda wildcards: measured_threads(
@@ -76,17 +84,28 @@ def on_gpu_node(of_job):
     )
 
 
-def on_cpu_node(mem_mb=2000, runtime_min=60, measured=False):
+def on_judging_node():
+    """Where completions and reference solutions run, one sandbox a core."""
+    return alike(lambda attempt: requests.judge_request(machine, attempt))
+
+
+def on_cpu_node(mem_mb=2000, runtime_min=60):
     """Where all other stages run."""
+    return alike(
+        lambda attempt: requests.cpu_request(machine, mem_mb, runtime_min, attempt)
+    )
+
+
+def alike(request):
+    """Resources of a rule whose jobs all ask for the same: request(attempt)."""
 
     @cache
     def asked_for(attempt):
         prepare_cluster()
-        return requests.cpu_request(machine, mem_mb, runtime_min, attempt, measured)
+        return request(attempt)
 
     return requests.as_resources(
-        [requests.cpu_request(machine, mem_mb, runtime_min, 1, measured)],
-        lambda wildcards, attempt: asked_for(attempt),
+        [request(1)], lambda wildcards, attempt: asked_for(attempt)
     )
 
 
@@ -105,3 +124,19 @@ def prepare_cluster():
             workflow.executor_settings,
             workflow.group_settings.overwrite_groups,
         )
+    if workflow.is_main_process and workflow.non_local_exec_or_dryrun and sizes:
+        tell_cuts()
+
+
+def tell_cuts():
+    """Say which jobs of this run need more than they may ask for: once, not in each job."""
+    planned = [
+        GPU_RULES[job.rule.name](job.wildcards)
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name in GPU_RULES
+    ]
+    overridden = workflow.resource_settings.overwrite_resources or {}
+    for line in cuts(
+        study, machine, [(job, sizes.of(job)) for job in planned], overridden
+    ):
+        print(f"codewatt: {line}", file=sys.stderr)

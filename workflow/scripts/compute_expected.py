@@ -2,10 +2,10 @@
 
 from codewatt.benchmarks.base import read_tasks
 from codewatt.evaluate.expected import compute_expected, write_expected
-from codewatt.evaluate.workers import MAX_JOBS
+from codewatt.evaluate.workers import jobs_on
 from codewatt.logs import rule_log
 
 with rule_log(snakemake):
     tasks = read_tasks(snakemake.input.tasks)
-    expected = compute_expected(tasks, jobs=min(snakemake.threads, MAX_JOBS))
+    expected = compute_expected(tasks, jobs=jobs_on(snakemake.threads))
     write_expected(snakemake.output.expected, expected, tasks)

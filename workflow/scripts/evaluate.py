@@ -4,7 +4,7 @@ from pathlib import Path
 
 from codewatt.energy.sampler import Sampler
 from codewatt.evaluate.stage import evaluate_cell
-from codewatt.evaluate.workers import MAX_JOBS
+from codewatt.evaluate.workers import jobs_on
 from codewatt.files import check_files, read_json
 from codewatt.logs import rule_log
 from codewatt.results import finish, infeasible, read_settings
@@ -20,7 +20,7 @@ with rule_log(snakemake):
                 expected_path=files.expected,
                 completions_path=files.completions,
                 out_results=out.results,
-                jobs=min(snakemake.threads, MAX_JOBS),
+                jobs=jobs_on(snakemake.threads),
                 sanitize=settings["sanitize"],
                 ks=settings["k"],
                 benchmark=generate["cell"]["benchmark"],

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from codewatt.cluster.check import problems
+from codewatt.cluster.check import notes, problems
 from codewatt.cluster.offers import Offers, read_offers
 from codewatt.config.load import load_config, read_yaml
 
@@ -22,11 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what there is, then what does not fit. Returns 1 if anything does not."""
+    """Print what there is, then what does not fit.
+
+    Returns:
+        1 if anything does not.
+    """
     machine = load_config(read_yaml(options.site), str(options.site)).machine
     offers = read_offers()
     for line in described(offers):
         print(line)
+    for line in notes(machine):
+        print(f"note: {options.site}: {line}")
     found = problems(machine, offers)
     for problem in found:
         print(f"{options.site}: {problem}", file=sys.stderr)

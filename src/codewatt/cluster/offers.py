@@ -4,11 +4,18 @@ import getpass
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codewatt.errors import CodewattError
 
 _TIMEOUT_S = 60
+#: States in which no job starts on a node until somebody acts. One that is powered down for want
+#: of jobs is not among them: Slurm starts it.
+_LOST = frozenset(
+    ("DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FUTURE", "INVAL", "INVALID_REG")
+)
+#: What sinfo and scontrol write behind a state: not responding, powered off, in maintenance ...
+_FLAGS = "*~#!%$@^-"
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,24 @@ class Partition:
     max_runtime_min: int | None
     max_mem_mb: int | None
     accounts: tuple[str, ...]
-    """Those that may use it; empty: all."""
+    """Those that may use it, in lower case, as Slurm keeps them; empty: all."""
+    denied_accounts: tuple[str, ...] = ()
+    """Those that may not; of no effect beside `accounts`."""
+    max_cpus: int | None = None
+    """Of all its jobs on a node together."""
+
+    def lets_in(self, account: str) -> bool:
+        """Whether jobs of the account may use it."""
+        name = account.lower()
+        return name in self.accounts if self.accounts else name not in self.denied_accounts
+
+    def share(self, node: "Node") -> "Node":
+        """What a job in this partition can have of a node."""
+        return replace(
+            node,
+            cpus=node.cpus if self.max_cpus is None else min(node.cpus, self.max_cpus),
+            mem_mb=node.mem_mb if self.max_mem_mb is None else min(node.mem_mb, self.max_mem_mb),
+        )
 
 
 @dataclass(frozen=True)
@@ -39,7 +63,7 @@ class Node:
     @property
     def lost(self) -> bool:
         """Whether no job can start on it until somebody acts."""
-        return any(word in self.state for word in ("DOWN", "DRAIN", "FAIL", "POWERED_OFF"))
+        return not _LOST.isdisjoint(word.rstrip(_FLAGS) for word in self.state.upper().split("+"))
 
 
 @dataclass(frozen=True)
@@ -87,9 +111,9 @@ def read_partitions(told: str) -> tuple[Partition, ...]:
             state=_value(line, "State"),
             max_runtime_min=minutes(_value(line, "MaxTime")),
             max_mem_mb=_number(_value(line, "MaxMemPerNode")),
-            accounts=()
-            if _value(line, "AllowAccounts") in ("ALL", "")
-            else tuple(_value(line, "AllowAccounts").split(",")),
+            accounts=_named_accounts(_value(line, "AllowAccounts")),
+            denied_accounts=_named_accounts(_value(line, "DenyAccounts")),
+            max_cpus=_number(_value(line, "MaxCPUsPerNode")),
         )
         for line in told.splitlines()
         if (name := _value(line, "PartitionName"))
@@ -138,6 +162,10 @@ def _gpus(gres: str) -> dict[str, int]:
             kind = parts[0] if parts else ""
             found[kind] = found.get(kind, 0) + count
     return found
+
+
+def _named_accounts(told: str) -> tuple[str, ...]:
+    return () if told in ("ALL", "") else tuple(told.lower().split(","))
 
 
 def _accounts(configuration: str) -> tuple[str, ...] | None:

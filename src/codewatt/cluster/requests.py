@@ -4,6 +4,7 @@ A profile's set-resources is one block, which a flag on the command line replace
 is asked for here is not part of it, and `refusals` refuses what would override it.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from codewatt.config.machine import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
 from codewatt.energy.placement import chosen_hardware
 from codewatt.errors import CodewattError
+from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.workers import jobs_on
 from codewatt.sizing.gpus import gpu_named
 
 Request = dict[str, str | int]
@@ -30,6 +33,9 @@ _GROWING = ("mem_mb", "runtime")
 #: Of a job that loads a model of which nothing is known, and of any such job at least: two
 #: Snakemakes, Python and torch stand beside the model.
 _UNKNOWN_MB, _UNKNOWN_MIN, _LEAST_MB = 32_000, 240, 2000
+#: Of a job that judges, beside what its sandboxes may hold: Snakemake twice, the judge and the
+#: benchmark's expected answers. The time is what HumanEval+ takes many times over.
+_JUDGE_MB, _JUDGE_MIN = 4000, 60
 
 
 class ModelJob(NamedTuple):
@@ -52,11 +58,8 @@ def check_hardware(study: Study, machine: Machine, where: str) -> None:
         CodewattError: one has none, or is to be estimated as a GPU of which nothing is known.
     """
     for name, nodes in machine.hardware.items():
-        if nodes.estimated_as is not None:
-            try:
-                gpu_named(nodes.estimated_as)
-            except CodewattError as error:
-                raise CodewattError(f"machine.hardware.{name}.estimated_as: {error}") from None
+        if (problem := estimate_problem(name, nodes)) is not None:
+            raise CodewattError(problem)
     for name in study.hardware:
         if name not in machine.hardware:
             known = ", ".join(machine.hardware) or "none"
@@ -64,6 +67,16 @@ def check_hardware(study: Study, machine: Machine, where: str) -> None:
                 f"{where}: hardware: {name!r} has no entry in machine.hardware, which says what it "
                 f"is called here (profiles/slurm/site.yaml); there: {known}"
             )
+
+
+def estimate_problem(name: str, nodes: GpuNodes) -> str | None:
+    """Why jobs on such nodes cannot be sized as the site file says; None if they can."""
+    if nodes.estimated_as is not None:
+        try:
+            gpu_named(nodes.estimated_as)
+        except CodewattError as error:
+            return f"machine.hardware.{name}.estimated_as: {error}"
+    return None
 
 
 def gpu_nodes(machine: Machine, hardware: str | None) -> GpuNodes | None:
@@ -84,6 +97,25 @@ def model_nodes(study: Study, machine: Machine, job: ModelJob) -> CpuNodes:
     return gpu_nodes(machine, job.hardware) or GpuNodes(threads=machine.cpu.threads)
 
 
+def nodes_key(machine: Machine, job: ModelJob, nodes: CpuNodes) -> str:
+    """Where the site file says what such a job may ask for: `nodes` are `model_nodes`' of it."""
+    if not isinstance(nodes, GpuNodes):
+        return "machine.cpu"
+    name = chosen_hardware(machine.hardware, machine.default_hardware, job.hardware)
+    return f"machine.hardware.{name}"
+
+
+def first_try(nodes: CpuNodes, size: Mapping[str, int] | None) -> tuple[int, int]:
+    """MB and minutes that a job which loads a model needs, whatever its nodes' maxima are.
+
+    Args:
+        size: mem_mb and runtime_min by the model's size, if known; the site file's go before.
+    """
+    size = size or {}
+    mem_mb = nodes.mem_mb or max(size.get("mem_mb", _UNKNOWN_MB), _LEAST_MB)
+    return mem_mb, nodes.runtime_min or size.get("runtime_min", _UNKNOWN_MIN)
+
+
 def model_request(
     study: Study,
     machine: Machine,
@@ -97,12 +129,10 @@ def model_request(
     Args:
         number: of the job's model in the study, from 0: a site may give each model its node.
         attempt: 1, and one more with each retry, which asks for as many times memory and time.
-        size: mem_mb and runtime_min by the model's size, if known; the site file's go before.
+        size: see `first_try`.
     """
     nodes = model_nodes(study, machine, job)
-    size = size or {}
-    mem_mb = nodes.mem_mb or max(size.get("mem_mb", _UNKNOWN_MB), _LEAST_MB)
-    runtime_min = nodes.runtime_min or size.get("runtime_min", _UNKNOWN_MIN)
+    mem_mb, runtime_min = first_try(nodes, size)
     if not isinstance(nodes, GpuNodes):
         return cpu_request(machine, mem_mb, runtime_min, attempt, measured=True)
     extra = [f"--nodelist={nodes.nodes[number % len(nodes.nodes)]}"] if nodes.nodes else []
@@ -118,6 +148,23 @@ def cpu_request(
     if not measured:
         nodes = nodes.model_copy(update={"threads": 1, "exclusive": False})
     return _request(machine, nodes, mem_mb, runtime_min, attempt, [])
+
+
+def judge_request(machine: Machine, attempt: int) -> Request:
+    """What a job that judges completions asks for: all that its sandboxes may hold at once.
+
+    The site's mem_mb and runtime_min go before where they are more.
+    """
+    # Without cores in the site file nothing is submitted: then it is one sandbox's.
+    sandboxes = jobs_on(machine.cpu.threads or 1)
+    mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / 1e6)
+    return cpu_request(
+        machine,
+        max(mem_mb, machine.cpu.mem_mb or 0),
+        max(_JUDGE_MIN, machine.cpu.runtime_min or 0),
+        attempt,
+        measured=True,
+    )
 
 
 def as_resources(

@@ -34,11 +34,16 @@ class CpuNodes(Strict):
         None,
         description=(
             "Memory of a job that loads a model. Absent: by the model's size, as `codewatt "
-            "estimate` has it; 32000 where that is not known."
+            "estimate` has it; 32000 where that is not known. Under machine.cpu, a job that judges "
+            "has at least as much."
         ),
     )
     runtime_min: PositiveInt | None = Field(
-        None, description="Time limit of such a job. Absent: likewise; 240 where not known."
+        None,
+        description=(
+            "Time limit of such a job. Absent: likewise; 240 where not known. A job that "
+            "judges: 60 at least."
+        ),
     )
     max_mem_mb: MemoryMb | None = Field(
         None, description="What a node can give: no retry asks for more. Absent: no limit."
@@ -49,6 +54,17 @@ class CpuNodes(Strict):
     exclusive: bool = Field(
         False, description="Whole nodes for measured jobs: nothing of others beside them."
     )
+
+    @model_validator(mode="after")
+    def _first_try_is_allowed(self) -> Self:
+        for name in ("mem_mb", "runtime_min"):
+            first, most = getattr(self, name), getattr(self, f"max_{name}")
+            if first is not None and most is not None and first > most:
+                raise ValueError(
+                    f"{name} {first} is more than max_{name} {most}, which no job may ask for; "
+                    "lower the one or raise the other"
+                )
+        return self
 
 
 class GpuNodes(CpuNodes):
@@ -89,6 +105,8 @@ class GpuNodes(CpuNodes):
     @field_validator("gpu_name")
     @classmethod
     def _name_is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError(f"{value!r} is no GPU's name; allowed: what `nvidia-smi -L` writes")
         try:
             re.compile(value or "")
         except re.error as error:

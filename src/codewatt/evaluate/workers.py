@@ -23,6 +23,11 @@ def check_jobs(jobs: int) -> None:
         raise CodewattError(f"jobs: expected 1 to {MAX_JOBS}, found {jobs}")
 
 
+def jobs_on(cores: int) -> int:
+    """How many sandboxes at a time a job with so many cores drives."""
+    return min(cores, MAX_JOBS)
+
+
 _LOOK_S = 0.2
 
 

@@ -9,7 +9,13 @@ from snakemake.settings.types import ResourceSettings
 from codewatt.cells import Grid
 from codewatt.cluster.job import prepare_job
 from codewatt.cluster.refusals import refuse_overrides, refuse_run
-from codewatt.cluster.requests import ModelJob, check_hardware, cpu_request, model_request
+from codewatt.cluster.requests import (
+    ModelJob,
+    check_hardware,
+    cpu_request,
+    judge_request,
+    model_request,
+)
 from codewatt.cluster.sizes import Sizes
 from codewatt.config.load import load_config, validate
 from codewatt.config.study import Study
@@ -113,6 +119,25 @@ def test_a_measured_job_has_the_nodes_cores():
     assert cpu_request(machine_of(), 2000, 60, 1, measured=True)["cpus_per_task"] == 4
 
 
+def judged(attempt=1, **cpu):
+    request = judge_request(machine_of(cpu={"partition": "cpu", "threads": 4, **cpu}), attempt)
+    return request["mem_mb"], request["runtime"], request["cpus_per_task"]
+
+
+def test_a_job_that_judges_has_what_its_sandboxes_may_hold():
+    """4 GiB a sandbox and one a core, beside 4000 MB; from 128 cores on no more of them."""
+    assert judged() == (4000 + 4 * 4295, 60, 4)
+    assert judged(threads=1)[0] == 4000 + 4295
+    assert judged(threads=128)[0] == judged(threads=192)[0] == 4000 + 549_756
+    assert judged(attempt=2) == (2 * 21180, 120, 4)
+    assert judged(attempt=2, max_mem_mb=30000, max_runtime_min=90) == (30000, 90, 4)
+
+
+def test_the_sites_memory_and_time_reach_the_jobs_that_judge():
+    assert judged(mem_mb=50000, runtime_min=240) == (50000, 240, 4)
+    assert judged(mem_mb=1000, runtime_min=10) == (21180, 60, 4), "less than they need"
+
+
 def test_without_a_site_nothing_is_placed():
     assert set(asked(load_config({}).machine, None, device="auto")) == {"mem_mb", "runtime"}
 
@@ -140,6 +165,7 @@ def test_a_gpu_to_be_estimated_as_one_that_is_not_in_the_table():
         ({"gres": "gpu:l40s"}, "is not gpu:TYPE:N"),
         ({"gres": "gpu:l40s:0"}, "is not gpu:TYPE:N"),
         ({"gpu_name": "NVIDIA ("}, "is not a regular expression"),
+        ({"gpu_name": ""}, "machine.hardware.l40s.gpu_name: '' is no GPU's name; allowed: what"),
         ({"nodes": ["gpu[01-04]"]}, "is not the name of one node"),
         (
             {"partion": "gpu"},
@@ -147,6 +173,8 @@ def test_a_gpu_to_be_estimated_as_one_that_is_not_in_the_table():
         ),
         ({"mem_mb": 100}, "machine.hardware.l40s.mem_mb: 100"),
         ({"threads": "8"}, "machine.hardware.l40s.threads: '8'"),
+        ({"max_mem_mb": 3000}, "machine.hardware.l40s: mem_mb 4000 is more than max_mem_mb 3000"),
+        ({"max_runtime_min": 29}, "hardware.l40s: runtime_min 30 is more than max_runtime_min 29"),
     ],
 )
 def test_a_mistake_in_the_site_file(changes, words):
