@@ -52,16 +52,17 @@ def test_node_killed_job_cancelled_out_of_memory_and_time(generated):
     """All in one run; each is tried again by itself (profile: retries), as often as need be.
 
     The L40S jobs get too little memory at first; then their node dies under them. Of the A100 jobs
-    one is cancelled and one hangs until its time is over.
+    one is cancelled and one hangs until its time is over. How soon the memory is enough depends on
+    which moment Slurm looks at, once a second: 2.4 GB, of the fourth try, are.
     """
     bench, slurm = generated, generated.slurm
     good = bench.site
     short = copy.deepcopy(good)
-    short["machine"]["hardware"]["l40s"]["mem_mb"] = 500
+    short["machine"]["hardware"]["l40s"]["mem_mb"] = 600
     bench.write_site(short)
     bench.forget(*(bench.cell(*cell) for cell in CELLS))
     first = {job.id for job in slurm.accounts()}
-    run = bench.start(*NEEDED)
+    run = bench.start(*NEEDED, "--retries", "3")
     try:
         cancelled = bench.wait_for(bench.cell("fp32", "a100"), first)
         slurm.run("scancel", cancelled.id)
@@ -83,11 +84,12 @@ def test_node_killed_job_cancelled_out_of_memory_and_time(generated):
             states.setdefault(cell, []).append(job.state.split()[0])
     assert states["a100/fp32"] == ["CANCELLED", "COMPLETED"]
     assert states["a100/int8"] == ["TIMEOUT", "COMPLETED"]
-    assert states["l40s/fp32"] == ["FAILED", "NODE_FAIL", "COMPLETED"]
+    assert states["l40s/fp32"][:2] == ["FAILED", "NODE_FAIL"]
+    assert states["l40s/fp32"][-1] == "COMPLETED"
     assert states["l40s/int8"][0] == "FAILED"
     assert states["l40s/int8"][-1] == "COMPLETED"
     told = [path.read_text() for path in (bench.root / ".snakemake/slurm_logs").rglob("*.log")]
-    assert sum("Exceeded job memory limit" in log for log in told) == 2
+    assert sum("Exceeded job memory limit" in log for log in told) >= 2
 
 
 def test_snakemake_killed(generated):

@@ -91,7 +91,7 @@ def test_a_job_is_sized_by_its_model_unless_the_site_file_says_otherwise():
     known = asked(machine_of(), "a100", size=size)
     assert (known["mem_mb"], known["runtime"]) == (20000, 99)
     tiny = asked(machine_of(), "a100", size={"mem_mb": 5, "runtime_min": 11})
-    assert (tiny["mem_mb"], tiny["runtime"]) == (2000, 11), "Python and torch are there as well"
+    assert (tiny["mem_mb"], tiny["runtime"]) == (3000, 11), "Python and torch are there as well"
     unknown = asked(machine_of(), "a100")
     assert (unknown["mem_mb"], unknown["runtime"]) == (32000, 240)
     site = asked(machine_of(), "l40s", size=size)
