@@ -97,7 +97,7 @@ def on_cpu_node(mem_mb=2000, runtime_min=60):
 
 
 def alike(request):
-    """Resources of a rule whose jobs all ask for the same: request(attempt)."""
+    """What jobs ask for that all ask for the same, request(attempt)."""
 
     @cache
     def asked_for(attempt):
