@@ -35,9 +35,10 @@ class Job:
         rule, id: its rule and what it makes.
         model: the study's model that it is about; None for what all share.
         variant: what it needs or makes; None before there are any.
-        size: None where nothing is known of the model.
+        size: what it takes if it runs to its end; None where nothing is known of the model.
         metered: whether the study meters it.
         computes: whether it runs a model's layers, so that it holds a GPU where there are any.
+        infeasible: why it does not fit its card, as far as is known beforehand; None if it does.
     """
 
     rule: str
@@ -47,6 +48,15 @@ class Job:
     size: JobSize | None
     metered: bool = False
     computes: bool = False
+    infeasible: str | None = None
+
+    @property
+    def counted(self) -> JobSize | None:
+        """What it counts in sums: of a cell that does not fit, loading and a record of that."""
+        if self.size is None or self.infeasible is None:
+            return self.size
+        seconds = value("job_start_s") + value("load_s")
+        return JobSize(seconds, 0.0, 0.0, self.size.vram_bytes, self.size.host_bytes, 0)
 
 
 class Plan:
@@ -64,7 +74,6 @@ class Plan:
         """
         self.grid, self.gpu, self.cores = grid, gpu, cores
         self.models = facts_of(grid, paths)
-        self.infeasible: dict[str, str] = {}
         self.notes: dict[str, str] = {}  # model or benchmark → why nothing is known of it
         self._decoding = grid.study.decoding.model_dump(mode="json")
         self._energy = grid.study.energy.model_dump(mode="json")
@@ -80,11 +89,19 @@ class Plan:
         return Counter(job.rule for job in self.jobs)
 
     @cached_property
+    def infeasible(self) -> dict[str, str]:
+        """Cell → why it does not fit its card, of those that do not."""
+        return {job.id: job.infeasible for job in self.jobs if job.infeasible is not None}
+
+    @cached_property
     def _by_id(self) -> dict[tuple[str, str], Job]:
         return {(job.rule, job.id): job for job in self.jobs}
 
     def resources(self, rule: str, job_id: str) -> dict[str, int] | None:
         """What to ask a scheduler for: see `sizing.jobs.resources`; None for a model not known.
+
+        A cell that is said not to fit asks for its whole run, as the estimate of memory is
+        cautious: it may fit all the same, and must not end at a record's time limit.
 
         Raises:
             KeyError: the study has no such job.
@@ -209,14 +226,17 @@ class Plan:
     def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
         work = self._work(cell)
         pruned = self._architecture(cell.variant)
-        size = judged = None
+        size = judged = reason = None
         if work is not None and pruned is not None:
-            size = self._generate(cell, work, pruned)
+            precision = self.grid.settings("precision", cell.precision)
+            stored = self._stored_bytes(cell.variant, precision, pruned)
+            size = generate_job(pruned, precision, work, self.gpu, stored)
+            reason = None if self.gpu is None else fits(size.vram_bytes, self.gpu)
             kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
             seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
             judged = _plain(seconds, metered_s=seconds)
         model, variant = cell.model, cell.variant.id
-        yield Job("generate", cell.id, model, variant, size, metered=True, computes=True)
+        yield Job("generate", cell.id, model, variant, size, True, True, reason)
         yield Job("evaluate", cell.id, model, variant, judged, metered=True)
         known = None if size is None else _plain()
         yield Job("measure_energy", cell.id, model, variant, known)
@@ -226,18 +246,6 @@ class Plan:
             return None
         benchmark = self.grid.settings("benchmark", cell.benchmark)
         return workload_of(vars(cell), benchmark, self._decoding, self._energy)
-
-    def _generate(self, cell: Cell, work: Workload, pruned: Architecture) -> JobSize:
-        precision = self.grid.settings("precision", cell.precision)
-        stored = self._stored_bytes(cell.variant, precision, pruned)
-        size = generate_job(pruned, precision, work, self.gpu, stored)
-        reason = None if self.gpu is None else fits(size.vram_bytes, self.gpu)
-        if reason is None:
-            return size
-        self.infeasible[cell.id] = reason
-        # It ends with a record of that, before or while it loads.
-        seconds = value("job_start_s") + value("load_s")
-        return JobSize(seconds, 0.0, 0.0, size.vram_bytes, size.host_bytes, 0)
 
     def _architecture(self, variant: Variant) -> Architecture | None:
         """Of a pruned model; None where the model is not known."""

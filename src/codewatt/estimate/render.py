@@ -111,7 +111,7 @@ def _stages(report: Report) -> str:
     """Jobs and hours of each rule."""
     rows = [("stage", "jobs", "job h")]
     for rule, count in report.plan.per_rule.items():
-        sizes = [job.size for job in report.plan.jobs if job.rule == rule]
+        sizes = [job.counted for job in report.plan.jobs if job.rule == rule]
         hours = sum(size.job_s for size in sizes if size is not None) / 3600
         rows.append((rule, f"{count:,}", _number(hours)))
     return _table(rows)

@@ -43,7 +43,7 @@ def totals_of(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) 
         g_per_kwh: of its grid.
     """
     chosen = list(jobs)
-    sized = [(job, job.size) for job in chosen if job.size is not None]
+    sized = [(job, size) for job in chosen if (size := job.counted) is not None]
     held = [size for job, size in sized if plan.gpu is not None and job.computes]
     gpu_j = sum(size.gpu_j for _, size in sized)
     metered_s = sum(size.metered_s for job, size in sized if job.metered)
@@ -84,8 +84,9 @@ def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
 
 
 def _job_s(job: Job, more_s: float) -> float:
-    assert job.size is not None
-    return job.size.job_s + more_s
+    size = job.counted
+    assert size is not None
+    return size.job_s + more_s
 
 
 def _spread_s(jobs: list[Job], gpus: int, more_s: float) -> float:

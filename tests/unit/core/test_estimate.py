@@ -207,6 +207,24 @@ def test_what_does_not_fit_is_named_and_takes_no_gpu_time(tmp_path, capsys):
     assert "DOES NOT FIT: 2 of 4 cells:" in capsys.readouterr().out
 
 
+def test_what_may_not_fit_is_asked_for_in_full(tmp_path):
+    """The estimate is cautious: such a cell may run, and then needs the time of its whole run."""
+    values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "Qwen/Qwen2.5-14B"}]})
+    values["token_limits"] = [1024]
+    small, large = planned(values, tmp_path, "a10"), planned(values, tmp_path, "h200")
+    assert len(small.infeasible) == 2
+    assert not large.infeasible
+    for cell in small.infeasible:
+        job = next(j for j in small.jobs if (j.rule, j.id) == ("generate", cell))
+        asked = small.resources("generate", cell)
+        assert asked["runtime_min"] >= 10 + 2 * job.size.job_s / 60
+        assert job.size.job_s > 3600 > 60 > job.counted.job_s
+        on_another = large.resources("generate", cell)
+        assert {asked[key] - on_another[key] for key in ("mem_mb", "vram_bytes")} == {0}
+    sums = totals_of(small.jobs, small, 100.0, 268.0)
+    assert sums.job_h == pytest.approx(sum(job.counted.job_s for job in small.jobs) / 3600)
+
+
 def test_pruned_and_packed_variants_are_sized_as_such(tmp_path):
     plan = planned(study(**ON_A_GPU), tmp_path)
     disk = {job.id: job.size.disk_bytes for job in plan.jobs if job.rule == "quantise"}
