@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,9 @@ from codewatt.sizing.jobs import (
 from codewatt.sizing.weights import weight_bytes
 from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
 
+#: Hardware of the study (None where it names none) → the card of its GPU jobs; None: CPUs.
+Cards = Mapping[str | None, Gpu | None]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -35,7 +38,7 @@ class Job:
         rule, id: its rule and what it makes.
         model: the study's model that it is about; None for what all share.
         variant: what it needs or makes; None before there are any.
-        size: what it takes if it runs to its end; None where nothing is known of the model.
+        size: what it takes if it runs to its end; None where nothing is known of model or card.
         metered: whether the study meters it.
         computes: whether it runs a model's layers, so that it holds a GPU where there are any.
         infeasible: why it does not fit its card, as far as is known beforehand; None if it does.
@@ -60,19 +63,19 @@ class Job:
 
 
 class Plan:
-    """The jobs of a study on a kind of machine."""
+    """The jobs of a study, each on the card of its hardware."""
 
-    def __init__(self, grid: Grid, paths: Paths, gpu: Gpu | None, cores: int) -> None:
+    def __init__(self, grid: Grid, paths: Paths, cards: Cards, cores: int) -> None:
         """Count and size every job.
 
         Args:
-            gpu: the card of each GPU job; None for a study on CPUs.
+            cards: of each hardware; jobs on one that is absent are counted and not sized.
             cores: of a job that judges.
 
         Raises:
             CodewattError: a precision's method is not known.
         """
-        self.grid, self.gpu, self.cores = grid, gpu, cores
+        self.grid, self.cards, self.cores = grid, cards, cores
         self.models = facts_of(grid, paths)
         self.notes: dict[str, str] = {}  # model or benchmark → why nothing is known of it
         self._decoding = grid.study.decoding.model_dump(mode="json")
@@ -82,6 +85,11 @@ class Plan:
             if facts.config is None:
                 self.notes[facts.id] = facts.source
         self.jobs = tuple(self._jobs())
+
+    @cached_property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The cards that jobs are sized for, each once; none for CPUs."""
+        return tuple({gpu.id: gpu for gpu in self.cards.values() if gpu is not None}.values())
 
     @cached_property
     def per_rule(self) -> Counter[str]:
@@ -98,7 +106,7 @@ class Plan:
         return {(job.rule, job.id): job for job in self.jobs}
 
     def resources(self, rule: str, job_id: str) -> dict[str, int] | None:
-        """What to ask a scheduler for: see `sizing.jobs.resources`; None for a model not known.
+        """What to ask a scheduler for: see `sizing.jobs.resources`; None if it has no size.
 
         A cell that is said not to fit asks for its whole run, as the estimate of memory is
         cautious: it may fit all the same, and must not end at a record's time limit.
@@ -155,23 +163,22 @@ class Plan:
 
     def _score(self, model: str, method: str, text: str) -> Job:
         """Scores of a model's layers: SLEB runs a model again for each layer that may go."""
-        facts = self.models[model]
-        job_id = f"{model}.{method}.{text}"
-        if facts.config is None:
-            return Job("score_layers", job_id, model, None, None, metered=True, computes=True)
-        architecture = facts.architecture()
-        passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
-        size = pass_job(
-            architecture, self.gpu, facts.stored_bytes, passes * self._tokens(text), loads=1
-        )
+        facts, hardware = self.models[model], self.grid.model_hardware(model)
+        job_id, size = f"{model}.{method}.{text}", None
+        if facts.config is not None and hardware in self.cards:
+            architecture = facts.architecture()
+            passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
+            tokens = passes * self._tokens(text)
+            size = pass_job(architecture, self.cards[hardware], facts.stored_bytes, tokens, loads=1)
         return Job("score_layers", job_id, model, None, size, metered=True, computes=True)
 
     def _recovery(self, variant: Variant, text: str) -> Job:
         """A variant's logits beside its baseline's: two models, one after the other."""
-        facts, size = self.models[variant.model], None
-        if facts.config is not None:
-            tokens = 2.0 * self._tokens(text)
-            size = pass_job(facts.architecture(), self.gpu, facts.stored_bytes, tokens, loads=2)
+        facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
+        size = None
+        if facts.config is not None and hardware in self.cards:
+            tokens, gpu = 2.0 * self._tokens(text), self.cards[hardware]
+            size = pass_job(facts.architecture(), gpu, facts.stored_bytes, tokens, loads=2)
         return Job("measure_recovery", variant.id, variant.model, variant.id, size, computes=True)
 
     def _model_job(self, facts: ModelFacts) -> Job:
@@ -210,15 +217,12 @@ class Plan:
 
     def _quantise(self, variant: Variant) -> Job:
         """A variant whose weights are only cut or copied computes nothing."""
-        facts = self.models[variant.model]
-        size = None
+        facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
+        size, pruned = None, self._architecture(variant)
         precision = self.grid.settings("precision", variant.precision)
-        if facts.config is not None:
-            pruned = self._architecture(variant)
-            if pruned is not None:
-                size = quantise_job(
-                    facts.architecture(), pruned, precision, self.gpu, facts.stored_bytes
-                )
+        if pruned is not None and hardware in self.cards:
+            gpu = self.cards[hardware]
+            size = quantise_job(facts.architecture(), pruned, precision, gpu, facts.stored_bytes)
         metered = size is not None and size.metered_s > 0
         computes = precision["method"] != "none"
         return Job("quantise", variant.id, variant.model, variant.id, size, metered, computes)
@@ -227,11 +231,12 @@ class Plan:
         work = self._work(cell)
         pruned = self._architecture(cell.variant)
         size = judged = reason = None
-        if work is not None and pruned is not None:
+        if work is not None and pruned is not None and cell.hardware in self.cards:
+            gpu = self.cards[cell.hardware]
             precision = self.grid.settings("precision", cell.precision)
-            stored = self._stored_bytes(cell.variant, precision, pruned)
-            size = generate_job(pruned, precision, work, self.gpu, stored)
-            reason = None if self.gpu is None else fits(size.vram_bytes, self.gpu)
+            stored = self._stored_bytes(cell.variant, precision, pruned, gpu)
+            size = generate_job(pruned, precision, work, gpu, stored)
+            reason = None if gpu is None else fits(size.vram_bytes, gpu)
             kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
             seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
             judged = _plain(seconds, metered_s=seconds)
@@ -259,11 +264,11 @@ class Plan:
         return self._pruned[key]
 
     def _stored_bytes(
-        self, variant: Variant, precision: dict[str, Any], pruned: Architecture
+        self, variant: Variant, precision: dict[str, Any], pruned: Architecture, gpu: Gpu | None
     ) -> int:
         """Of the weights that a cell loads: the model's own files, or what quantise leaves."""
         if precision["method"] != "none":
-            return weight_bytes(pruned, precision, "cpu" if self.gpu is None else "cuda").total
+            return weight_bytes(pruned, precision, "cpu" if gpu is None else "cuda").total
         facts = self.models[variant.model]
         whole = facts.architecture().parameters
         return math.ceil(facts.stored_bytes * pruned.parameters / whole)

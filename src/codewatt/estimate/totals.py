@@ -44,7 +44,7 @@ def totals_of(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) 
     """
     chosen = list(jobs)
     sized = [(job, size) for job in chosen if (size := job.counted) is not None]
-    held = [size for job, size in sized if plan.gpu is not None and job.computes]
+    held = [size for job, size in sized if plan.gpus and job.computes]
     gpu_j = sum(size.gpu_j for _, size in sized)
     metered_s = sum(size.metered_s for job, size in sized if job.metered)
     node_j = gpu_j + host_w * metered_s
@@ -69,7 +69,7 @@ def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
     the variant; judging goes on beside them elsewhere, so that only that of the last cell counts.
     """
     sized = [job for job in jobs if job.size is not None]
-    if gpus == 1 or plan.gpu is None:
+    if gpus == 1 or not plan.gpus:
         return sum(_job_s(job, 0.0) for job in sized) / 3600
     more_s = value("cluster_job_s")
     first = [

@@ -49,8 +49,10 @@ def study(**changes):
 
 def planned(values, results, gpu="l40s", cores=8):
     grid = Grid(validate(Study, values, "study.yaml"))
-    card = None if gpu is None else gpu_named(gpu)
-    return Plan(grid, Paths.of(results, grid.study), card, cores)
+    cards = {None: None if gpu is None else gpu_named(gpu)}
+    if grid.study.hardware:
+        cards = {name: gpu_named(name) for name in grid.study.hardware}
+    return Plan(grid, Paths.of(results, grid.study), cards, cores)
 
 
 def estimated(capsys, file, *options):
@@ -88,14 +90,14 @@ PLANNED = {
 def test_scores_of_layers_texts_and_recovery_are_jobs_too(tmp_path, name):
     grid = Grid(load_study(REPOSITORY / f"config/studies/{name}.yaml"))
     card = None if grid.study.device == "cpu" else gpu_named("h200")
-    plan = Plan(grid, Paths.of(tmp_path, grid.study), card, 8)
+    plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: card}, 8)
     assert plan.per_rule == PLANNED[name]
     assert all(job.size is not None for job in plan.jobs)
 
 
 def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
     grid = Grid(load_study(REPOSITORY / "config/studies/nano-until-zero.yaml"))
-    counted = Plan(grid, Paths.of(tmp_path, grid.study), None, 2).per_rule
+    counted = Plan(grid, Paths.of(tmp_path, grid.study), {None: None}, 2).per_rule
     assert counted["generate"] == len(grid.cells)
     ends = len(chains_of(grid))
     assert counted["judge_depth"] == counted["generate"] - ends
@@ -225,6 +227,84 @@ def test_what_may_not_fit_is_asked_for_in_full(tmp_path):
     assert sums.job_h == pytest.approx(sum(job.counted.job_s for job in small.jobs) / 3600)
 
 
+def test_each_hardware_is_a_card_of_its_own(tmp_path, capsys):
+    """Sums are those of both studies of one card, less the second making of variants."""
+    large = {**ON_A_GPU, "models": [{**HUB, "repo": "Qwen/Qwen2.5-14B"}]}
+    file = written(tmp_path, **large, hardware=["a10", "h200"])
+    found = estimated(capsys, file, "--results", str(tmp_path))
+    assert {name: gpu["name"] for name, gpu in found["hardware"].items()} == {
+        "a10": "NVIDIA A10", "h200": "NVIDIA H200 SXM 141 GB",
+    }  # fmt: skip
+    assert "gpu" not in found
+    assert {cell.split("--")[-1] for cell in found["infeasible"]} == {"a10"}
+    alone = {
+        name: estimated(
+            capsys, written(tmp_path, **large), "--gpu", name, "--results", str(tmp_path)
+        )
+        for name in ("a10", "h200")
+    }
+    cells = {name: one["models"]["m"] for name, one in alone.items()}
+    both = planned({**study(**large), "hardware": ["a10", "h200"]}, tmp_path)
+    making = [job.size for job in both.jobs if job.rule == "quantise"]
+    first = planned(study(**large), tmp_path, "a10").jobs
+    assert making == [job.size for job in first if job.rule == "quantise"], "on the first one"
+    second = planned(study(**large), tmp_path, "h200").jobs
+    made_j = sum(job.size.gpu_j for job in second if job.rule == "quantise")
+    total = cells["a10"]["gpu_kwh"] + cells["h200"]["gpu_kwh"] - made_j / 3.6e6
+    assert found["models"]["m"]["gpu_kwh"] == pytest.approx(total)
+    file = written(tmp_path, **large, hardware=["a10", "h200"])
+    assert main(["estimate", str(file), "--results", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("small on NVIDIA A10 and NVIDIA H200 SXM 141 GB: estimate\n")
+    assert "DOES NOT FIT: 2 of 8 cells:" in text
+
+
+def test_gpu_stands_for_hardware_that_is_no_card(tmp_path, capsys):
+    def notes(hardware, *options):
+        file = written(tmp_path, **ON_A_GPU, hardware=hardware)
+        return estimated(capsys, file, "--results", str(tmp_path), *options)
+
+    found = notes(["odd", "a100"], "--gpu", "h100")
+    assert [gpu["id"] for gpu in found["hardware"].values()] == ["h100", "a100-40"]
+    assert found["notes"][0] == "hardware odd: taken as NVIDIA H100 SXM5 80 GB (--gpu)."
+    found = notes(["l40s", "a100"], "--gpu", "h100")
+    assert [gpu["id"] for gpu in found["hardware"].values()] == ["l40s", "a100-40"]
+    assert found["notes"][0] == (
+        "--gpu h100 is not used: each hardware that the study names is a card."
+    )
+    file = written(tmp_path, **ON_A_GPU, hardware=["l40s", "odd"])
+    assert main(["estimate", str(file)]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"codewatt: {file}: hardware: 'odd' is no card of the table; --gpu must say which one to "
+        "take it as; allowed: t4, v100-16"
+    )
+
+
+def test_hardware_whose_cells_are_excluded_needs_no_card(tmp_path, capsys):
+    changes = {**ON_A_GPU, "exclude": [{"hardware": "odd"}], "hardware": ["l40s", "odd"]}
+    found = estimated(capsys, written(tmp_path, **changes), "--results", str(tmp_path))
+    assert list(found["hardware"]) == ["l40s"]
+
+
+def test_layers_are_scored_on_the_first_hardware_of_a_model(tmp_path):
+    prunes = [
+        {"id": "full", "method": "none"},
+        {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "text"},
+    ]
+    changes = {**ON_A_GPU, "prunes": prunes, "texts": [{"id": "text", "source": "nano"}]}
+    values = study(**changes)
+    two = {**values, "hardware": ["t4", "h100"]}
+    scores = {
+        name: next(job.size for job in plan.jobs if job.rule == "score_layers")
+        for name, plan in {
+            "both": planned(two, tmp_path),
+            "t4": planned(values, tmp_path, "t4"),
+            "h100": planned(values, tmp_path, "h100"),
+        }.items()
+    }
+    assert scores["both"] == scores["t4"] != scores["h100"]
+
+
 def test_pruned_and_packed_variants_are_sized_as_such(tmp_path):
     plan = planned(study(**ON_A_GPU), tmp_path)
     disk = {job.id: job.size.disk_bytes for job in plan.jobs if job.rule == "quantise"}
@@ -317,6 +397,7 @@ def test_every_study_here_can_be_estimated(path, capsys, tmp_path):
         (["--gpu", "b999"], "GPU 'b999' is not in the table; allowed: t4"),
         (["--gpus", "0"], "--gpus 0: at least 1 is needed"),
         (["--gpu", "none"], "--gpu none: the study's device is 'cuda'; name a card"),
+        (["--gpu", ""], "GPU '' is not in the table; allowed: t4"),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, capsys, options, message):
@@ -351,7 +432,7 @@ def test_five_thousand_cells_take_less_than_two_seconds_of_a_processor(tmp_path)
     grid = Grid(validate(Study, values, "study.yaml"))
     assert len(grid.cells) == 5000
     start_s = time.process_time()
-    plan = Plan(grid, Paths.of(tmp_path, grid.study), gpu_named("l40s"), 8)
+    plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: gpu_named("l40s")}, 8)
     wall_h(plan.jobs, plan, 8)
     assert time.process_time() - start_s < 2
     assert len(plan.jobs) == 3 * 5000 + 200 + 10 + 2 + 3
