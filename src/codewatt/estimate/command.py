@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 from pathlib import Path
 
@@ -20,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names hardware: of those names that are no card themselves, and of no other",
     )
     parser.add_argument(
-        "--gpus", type=int, default=1, metavar="N", help="cards at a time (default: 1)"
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="cards at a time, whichever they are (default: 1)",
     )
     parser.add_argument(
         "--cores", type=int, metavar="N", help="cores of a job that judges completions"
@@ -49,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     for name in ("gpus", "cores"):
         if (given := getattr(options, name)) is not None and given < 1:
             raise CodewattError(f"--{name} {given}: at least 1 is needed")
+    if (watts := options.host_w) is not None and not 0 <= watts < math.inf:
+        raise CodewattError(f"--host-w {watts:g}: a finite number of W, 0 or more, is needed")
     grid = Grid(load_study(options.file), str(options.file))
     cards = cards_of(grid, options.gpu)
     cores = options.cores or (_CLUSTER_CORES if any(cards.values()) else os.cpu_count() or 1)
