@@ -22,7 +22,7 @@ _ON_GPU = (
     *("bandwidth_share", "prefill_share", "prefill_share_transformers", "prefill_share_int4"),
     *("product_share", "prefill_utilisation", "load_s", "warmup_s", "capture_s", "vllm_load_s"),
     *("idle_share", "host_w", "context_bytes", "vram_margin", "host_bytes", "vllm_memory_share"),
-    *("gptq_s_per_weight", "awq_s_per_weight"),
+    *("gptq_s_per_weight", "awq_s_per_weight", "calibration_utilisation"),
 )
 
 
@@ -170,6 +170,7 @@ def _matters(name: str, plan: Plan, gpus: int) -> bool:
         "prefill_share_int4": bool({"torchao", "gptq", "awq"} & methods),
         "gptq_s_per_weight": "gptq" in calibrated,
         "awq_s_per_weight": "awq" in calibrated,
+        "calibration_utilisation": bool({"gptq", "awq"} & calibrated),
         "train_step_s": "nano" in sources,
         "random_s_per_weight": "architecture" in sources,
         "download_bytes_per_s": any(f.downloads for f in plan.models.values()),
