@@ -282,6 +282,13 @@ def test_gpu_stands_for_hardware_that_is_no_card(tmp_path, capsys):
     )
 
 
+def test_hardware_is_no_cpu(tmp_path, capsys):
+    file = written(tmp_path, **{**ON_A_GPU, "device": "auto"}, hardware=["l40s"])
+    assert main(["estimate", str(file), "--gpu", "none"]) == 1
+    error = capsys.readouterr().err
+    assert error == "codewatt: --gpu none: the study names hardware, which is GPUs; name a card\n"
+
+
 def test_hardware_whose_cells_are_excluded_needs_no_card(tmp_path, capsys):
     changes = {**ON_A_GPU, "exclude": [{"hardware": "odd"}], "hardware": ["l40s", "odd"]}
     found = estimated(capsys, written(tmp_path, **changes), "--results", str(tmp_path))
