@@ -23,7 +23,7 @@ def cards_of(grid: Grid, given: str | None) -> Cards:
     study, named = grid.study, grid.hardware_ids
     if study.device == "cpu":
         if given not in (None, _NONE):
-            raise CodewattError(f"--gpu {given}: the study's device is 'cpu'; allowed: none")
+            raise CodewattError(f"--gpu {given!r}: the study's device is 'cpu'; allowed: none")
         return dict.fromkeys(named, None)
     if given == _NONE:
         if study.device == "cuda":
