@@ -144,6 +144,11 @@ class Grid:
         return tuple(dict.fromkeys(cell.benchmark for cell in self.cells))
 
     @cached_property
+    def hardware_ids(self) -> tuple[str | None, ...]:
+        """The hardware that some cell runs on, in order; (None,) where the study names none."""
+        return tuple(dict.fromkeys(cell.hardware for cell in self.cells))
+
+    @cached_property
     def _cell_by_id(self) -> dict[str, Cell]:
         return {cell.id: cell for cell in (*self.cells, *self.twins.values())}
 

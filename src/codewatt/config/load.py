@@ -33,18 +33,47 @@ def load_config(values: dict[str, Any], where: str = "config/config.yaml") -> Co
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys; here the second is an error."""
+    """PyYAML keeps the last of two equal keys; here the second is an error.
+
+    A key beside a merged one (`<<: *base`) is not: it is what merging is for.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._checked: set[int] = set()  # ids of nodes: once merged, a mapping has others' keys too
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """PyYAML calls it for each mapping, before it looks at the keys, and merges the others'."""
+        if id(node) not in self._checked:
+            self._checked.add(id(node))
+            self._check_keys(node)
+        super().flatten_mapping(node)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            merges = key_node.tag == "tag:yaml.org,2002:merge"
+            key = key_node.value if merges else self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise _invalid(key_node, "a key is a mapping or a list; allowed: plain values")
+            if key in seen:
+                raise _invalid(key_node, f"key {key!r} is there twice")
+            seen.add(key)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """PyYAML lets Python's own errors through for scalars that are not what they look like."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError):
+            kind = node.tag.rpartition(":")[2]
+            raise _invalid(node, f"{node.value!r} is no {kind}") from None
+
+
+def _invalid(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    seen: set[Hashable] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if isinstance(key, Hashable) and key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is there twice", key_node.start_mark
-            )
-        seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -71,6 +100,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise CodewattError(f"{path}{line}: not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise CodewattError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise CodewattError(f"{path}: not valid YAML: nested too deeply") from None
     if not isinstance(value, dict):
         raise CodewattError(f"{path}: expected a mapping of keys, got {_kind(value)}")
     return value

@@ -2,12 +2,12 @@
 
 import argparse
 import json
+import math
 import os
 from pathlib import Path
 
 from codewatt.errors import CodewattError
 
-_DEFAULT_GPU = "l40s"
 _CLUSTER_CORES = 8  # profiles/slurm/site.yaml
 
 
@@ -17,10 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu",
         metavar="NAME",
-        help=f"the card, by docs/estimate.md (default: {_DEFAULT_GPU}); 'none' for CPUs",
+        help="the card, by docs/estimate.md (default: l40s); 'none' for CPUs; where the study "
+        "names hardware: of those names that are no card themselves, and of no other",
     )
     parser.add_argument(
-        "--gpus", type=int, default=1, metavar="N", help="cards at a time (default: 1)"
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="cards at a time, whichever they are (default: 1)",
     )
     parser.add_argument(
         "--cores", type=int, metavar="N", help="cores of a job that judges completions"
@@ -42,22 +47,20 @@ def run(options: argparse.Namespace) -> int:
     """Run the command with parsed options; the exit code."""
     from codewatt.cells import Grid
     from codewatt.config.load import load_study
+    from codewatt.estimate.cards import cards_of, said_of
     from codewatt.estimate.render import as_text, as_values
     from codewatt.estimate.report import make_report
-    from codewatt.sizing.gpus import gpu_named
 
     for name in ("gpus", "cores"):
         if (given := getattr(options, name)) is not None and given < 1:
             raise CodewattError(f"--{name} {given}: at least 1 is needed")
+    if (watts := options.host_w) is not None and not 0 <= watts < math.inf:
+        raise CodewattError(f"--host-w {watts:g}: a finite number of W, 0 or more, is needed")
     grid = Grid(load_study(options.file), str(options.file))
-    named = options.gpu or ("none" if grid.study.device == "cpu" else _DEFAULT_GPU)
-    if named != "none" and grid.study.device == "cpu":
-        raise CodewattError(f"--gpu {named}: the study's device is 'cpu'; allowed: none")
-    if named == "none" and grid.study.device == "cuda":
-        raise CodewattError("--gpu none: the study's device is 'cuda'; name a card")
-    gpu = None if named == "none" else gpu_named(named)
-    cores = options.cores or (_CLUSTER_CORES if gpu else os.cpu_count() or 1)
-    report = make_report(grid, options.results, gpu, options.gpus, cores, options.host_w)
+    cards = cards_of(grid, options.gpu)
+    cores = options.cores or (_CLUSTER_CORES if any(cards.values()) else os.cpu_count() or 1)
+    said = said_of(cards, options.gpu)
+    report = make_report(grid, options.results, cards, options.gpus, cores, options.host_w, said)
     if options.json:
         print(json.dumps(as_values(report), indent=2, ensure_ascii=False))
     else:

@@ -1,8 +1,9 @@
 """Every job of a study and what it will take: counted as the rules make them, sized by `sizing`."""
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,11 @@ from codewatt.sizing.jobs import (
 from codewatt.sizing.weights import weight_bytes
 from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
 
+#: Hardware of the study (None where it names none) → the card of its GPU jobs; None: CPUs.
+Cards = Mapping[str | None, Gpu | None]
+#: Rule and id of a job.
+Key = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -35,9 +41,12 @@ class Job:
         rule, id: its rule and what it makes.
         model: the study's model that it is about; None for what all share.
         variant: what it needs or makes; None before there are any.
-        size: None where nothing is known of the model.
+        size: what it takes if it runs to its end; None where nothing is known of model or card.
         metered: whether the study meters it.
         computes: whether it runs a model's layers, so that it holds a GPU where there are any.
+        infeasible: why it does not fit its card, as far as is known beforehand; None if it does.
+        needs: the jobs that must be over before it begins.
+        needs_one: jobs of which one must be over, where there are any.
     """
 
     rule: str
@@ -47,24 +56,34 @@ class Job:
     size: JobSize | None
     metered: bool = False
     computes: bool = False
+    infeasible: str | None = None
+    needs: tuple[Key, ...] = ()
+    needs_one: tuple[Key, ...] = ()
+
+    @property
+    def counted(self) -> JobSize | None:
+        """What it counts in sums: of a cell that does not fit, loading and a record of that."""
+        if self.size is None or self.infeasible is None:
+            return self.size
+        seconds = value("job_start_s") + value("load_s")
+        return JobSize(seconds, 0.0, 0.0, self.size.vram_bytes, self.size.host_bytes, 0)
 
 
 class Plan:
-    """The jobs of a study on a kind of machine."""
+    """The jobs of a study, each on the card of its hardware."""
 
-    def __init__(self, grid: Grid, paths: Paths, gpu: Gpu | None, cores: int) -> None:
+    def __init__(self, grid: Grid, paths: Paths, cards: Cards, cores: int) -> None:
         """Count and size every job.
 
         Args:
-            gpu: the card of each GPU job; None for a study on CPUs.
+            cards: of each hardware; jobs on one that is absent are counted and not sized.
             cores: of a job that judges.
 
         Raises:
             CodewattError: a precision's method is not known.
         """
-        self.grid, self.gpu, self.cores = grid, gpu, cores
+        self.grid, self.cards, self.cores = grid, cards, cores
         self.models = facts_of(grid, paths)
-        self.infeasible: dict[str, str] = {}
         self.notes: dict[str, str] = {}  # model or benchmark → why nothing is known of it
         self._decoding = grid.study.decoding.model_dump(mode="json")
         self._energy = grid.study.energy.model_dump(mode="json")
@@ -75,16 +94,29 @@ class Plan:
         self.jobs = tuple(self._jobs())
 
     @cached_property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The cards that jobs are sized for, each once; none for CPUs."""
+        return tuple({gpu.id: gpu for gpu in self.cards.values() if gpu is not None}.values())
+
+    @cached_property
     def per_rule(self) -> Counter[str]:
         """How many jobs each rule has."""
         return Counter(job.rule for job in self.jobs)
 
     @cached_property
-    def _by_id(self) -> dict[tuple[str, str], Job]:
+    def infeasible(self) -> dict[str, str]:
+        """Cell → why it does not fit its card, of those that do not."""
+        return {job.id: job.infeasible for job in self.jobs if job.infeasible is not None}
+
+    @cached_property
+    def _by_id(self) -> dict[Key, Job]:
         return {(job.rule, job.id): job for job in self.jobs}
 
     def resources(self, rule: str, job_id: str) -> dict[str, int] | None:
-        """What to ask a scheduler for: see `sizing.jobs.resources`; None for a model not known.
+        """What to ask a scheduler for: see `sizing.jobs.resources`; None if it has no size.
+
+        A cell that is said not to fit asks for its whole run, as the estimate of memory is
+        cautious: it may fit all the same, and must not end at a record's time limit.
 
         Raises:
             KeyError: the study has no such job.
@@ -101,7 +133,8 @@ class Plan:
         for text in grid.text_ids:
             yield Job("prepare_text", text, None, None, _plain())
         for text, benchmark in sorted(self._overlaps()):
-            yield Job("check_overlap", f"{text}.{benchmark}", None, None, _plain())
+            both = (("prepare_text", text), ("prepare_benchmark", benchmark))
+            yield Job("check_overlap", f"{text}.{benchmark}", None, None, _plain(), needs=both)
         for model, method, text in grid.scorings:
             yield self._score(model, method, text)
         for variant in grid.variants:
@@ -110,11 +143,26 @@ class Plan:
                 yield self._recovery(variant, grid.study.recovery.text)
         for cell in grid.cells:
             yield from self._cell_jobs(cell)
-        for cell in self._judged_depths():
-            yield Job("judge_depth", cell.id, cell.model, cell.variant.id, _plain())
-        layers = ("plot_layers",) if grid.scorings else ()
-        for rule in ("aggregate", "plot", *layers, "summarise"):
-            yield Job(rule, rule, None, None, _plain())
+        for cell in dict.fromkeys(self._shallower.values()):
+            needs = (("evaluate", cell.id),)
+            yield Job("judge_depth", cell.id, cell.model, cell.variant.id, _plain(), needs=needs)
+        yield from self._tables()
+
+    def _tables(self) -> Iterator[Job]:
+        """Tables, figures and the page of all."""
+        grid, recovery = self.grid, self.grid.study.recovery
+        needed = [("measure_energy", cell.id) for cell in grid.cells]
+        if recovery is not None:
+            needed += [("measure_recovery", variant.id) for variant in grid.variants]
+            needed += [("check_overlap", f"{recovery.text}.{name}") for name in grid.benchmark_ids]
+        yield Job("aggregate", "aggregate", None, None, _plain(), needs=tuple(needed))
+        drawn = [("plot", "plot")]
+        yield Job("plot", "plot", None, None, _plain(), needs=(("aggregate", "aggregate"),))
+        if grid.scorings:
+            scores = tuple(_scores(*scoring) for scoring in grid.scorings)
+            drawn.append(("plot_layers", "plot_layers"))
+            yield Job("plot_layers", "plot_layers", None, None, _plain(), needs=scores)
+        yield Job("summarise", "summarise", None, None, _plain(), needs=tuple(drawn))
 
     def _overlaps(self) -> set[tuple[str, str]]:
         """(text, benchmark) of each check, that of recovery's text among them."""
@@ -126,10 +174,22 @@ class Plan:
             for text in self.grid.calibrations(cell.variant)
         }
 
-    def _judged_depths(self) -> list[Cell]:
-        """The cells of series of depths that decide on a deeper one, if each goes to its end."""
-        chains = chains_of(self.grid)
-        return list(dict.fromkeys(cell for chain in chains for cell in chain[:-1]))
+    @cached_property
+    def _shallower(self) -> dict[Cell, Cell]:
+        """Cell of a series of depths → the one that is judged before it, if it goes to its end."""
+        pairs = itertools.chain.from_iterable(map(itertools.pairwise, chains_of(self.grid)))
+        return {deeper: cell for cell, deeper in pairs}
+
+    @cached_property
+    def _depth_judged(self) -> dict[Variant, tuple[Key, ...]]:
+        """Variant that some cell needs only if a shallower one solved a task → what judges that."""
+        found: dict[Variant, tuple[Key, ...]] = {}
+        at_once = {cell.variant for cell in self.grid.cells if cell not in self._shallower}
+        for cell, before in self._shallower.items():
+            if cell.variant not in at_once:
+                judged = ("judge_depth", before.id)
+                found[cell.variant] = (*found.get(cell.variant, ()), judged)
+        return found
 
     def _tokens(self, text: str) -> int:
         """Of a text's sequences."""
@@ -138,29 +198,37 @@ class Plan:
 
     def _score(self, model: str, method: str, text: str) -> Job:
         """Scores of a model's layers: SLEB runs a model again for each layer that may go."""
-        facts = self.models[model]
-        job_id = f"{model}.{method}.{text}"
-        if facts.config is None:
-            return Job("score_layers", job_id, model, None, None, metered=True, computes=True)
-        architecture = facts.architecture()
-        passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
-        size = pass_job(
-            architecture, self.gpu, facts.stored_bytes, passes * self._tokens(text), loads=1
-        )
-        return Job("score_layers", job_id, model, None, size, metered=True, computes=True)
+        facts, hardware = self.models[model], self.grid.model_hardware(model)
+        job_id, size = _scores(model, method, text)[1], None
+        if facts.config is not None and hardware in self.cards:
+            architecture = facts.architecture()
+            passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
+            tokens = passes * self._tokens(text)
+            size = pass_job(architecture, self.cards[hardware], facts.stored_bytes, tokens, loads=1)
+        needs = (self._model_key(model), ("prepare_text", text))
+        return Job("score_layers", job_id, model, None, size, True, True, needs=needs)
 
     def _recovery(self, variant: Variant, text: str) -> Job:
         """A variant's logits beside its baseline's: two models, one after the other."""
-        facts, size = self.models[variant.model], None
-        if facts.config is not None:
-            tokens = 2.0 * self._tokens(text)
-            size = pass_job(facts.architecture(), self.gpu, facts.stored_bytes, tokens, loads=2)
-        return Job("measure_recovery", variant.id, variant.model, variant.id, size, computes=True)
+        facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
+        size = None
+        if facts.config is not None and hardware in self.cards:
+            tokens, gpu = 2.0 * self._tokens(text), self.cards[hardware]
+            size = pass_job(facts.architecture(), gpu, facts.stored_bytes, tokens, loads=2)
+        name, baseline = variant.id, self.grid.baseline_of(variant)
+        made = dict.fromkeys([variant, *([] if baseline is None else [baseline])])
+        texts = dict.fromkeys([*self.grid.calibrations(variant), text])
+        needs = (*(("quantise", v.id) for v in made), *(("prepare_text", t) for t in texts))
+        return Job("measure_recovery", name, variant.model, name, size, False, True, needs=needs)
+
+    def _model_key(self, model: str) -> Key:
+        """The job that makes a model's weights available."""
+        rules = {"nano": "train_nano", "hub": "download_model"}
+        return rules.get(self.grid.settings("model", model)["source"], "fetch_model"), model
 
     def _model_job(self, facts: ModelFacts) -> Job:
         settings = self.grid.settings("model", facts.id)
-        rules = {"nano": "train_nano", "hub": "download_model"}
-        rule = rules.get(settings["source"], "fetch_model")
+        rule, _ = self._model_key(facts.id)
         if facts.config is None:
             return Job(rule, facts.id, facts.id, None, None)
         seconds, disk = value("plain_job_s"), facts.stored_bytes
@@ -183,61 +251,72 @@ class Plan:
     def _benchmark_jobs(self, benchmark: str) -> Iterator[Job]:
         settings = self.grid.settings("benchmark", benchmark)
         yield Job("prepare_benchmark", benchmark, None, None, _plain())
-        size = BENCHMARKS.get(settings["kind"])
+        size, expected = BENCHMARKS.get(settings["kind"]), None
         if size is None:
             self.notes[benchmark] = f"benchmark kind {settings['kind']!r}: its size is not known"
-            yield Job("compute_expected", benchmark, None, None, None)
-            return
-        seconds = size.expected_s * (settings.get("tasks") or size.tasks) / self.cores
-        yield Job("compute_expected", benchmark, None, None, _plain(seconds))
+        else:
+            tasks = settings.get("tasks") or size.tasks
+            expected = _plain(size.expected_s * tasks / self.cores)
+        needs = (("prepare_benchmark", benchmark),)
+        yield Job("compute_expected", benchmark, None, None, expected, needs=needs)
 
     def _quantise(self, variant: Variant) -> Job:
         """A variant whose weights are only cut or copied computes nothing."""
-        facts = self.models[variant.model]
-        size = None
+        facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
+        size, pruned = None, self._architecture(variant)
         precision = self.grid.settings("precision", variant.precision)
-        if facts.config is not None:
-            pruned = self._architecture(variant)
-            if pruned is not None:
-                size = quantise_job(
-                    facts.architecture(), pruned, precision, self.gpu, facts.stored_bytes
-                )
+        if pruned is not None and hardware in self.cards:
+            gpu = self.cards[hardware]
+            size = quantise_job(facts.architecture(), pruned, precision, gpu, facts.stored_bytes)
         metered = size is not None and size.metered_s > 0
         computes = precision["method"] != "none"
-        return Job("quantise", variant.id, variant.model, variant.id, size, metered, computes)
+        scoring = self.grid.scoring(variant)
+        return Job(
+            "quantise", variant.id, variant.model, variant.id, size, metered, computes,
+            needs=(
+                self._model_key(variant.model),
+                *(("prepare_text", text) for text in self.grid.calibrations(variant)),
+                *([] if scoring is None else [_scores(*scoring)]),
+            ),
+            needs_one=self._depth_judged.get(variant, ()),
+        )  # fmt: skip
 
     def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
         work = self._work(cell)
         pruned = self._architecture(cell.variant)
-        size = judged = None
-        if work is not None and pruned is not None:
-            size = self._generate(cell, work, pruned)
+        size = judged = reason = None
+        if work is not None and pruned is not None and cell.hardware in self.cards:
+            gpu = self.cards[cell.hardware]
+            precision = self.grid.settings("precision", cell.precision)
+            stored = self._stored_bytes(cell.variant, precision, pruned, gpu)
+            size = generate_job(pruned, precision, work, gpu, stored)
+            reason = None if gpu is None else fits(size.vram_bytes, gpu)
             kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
             seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
             judged = _plain(seconds, metered_s=seconds)
         model, variant = cell.model, cell.variant.id
-        yield Job("generate", cell.id, model, variant, size, metered=True, computes=True)
-        yield Job("evaluate", cell.id, model, variant, judged, metered=True)
+        generated, evaluated = ("generate", cell.id), ("evaluate", cell.id)
+        before = self._shallower.get(cell)
+        needs = (
+            ("quantise", variant),
+            ("prepare_benchmark", cell.benchmark),
+            *(
+                ("check_overlap", f"{text}.{cell.benchmark}")
+                for text in self.grid.calibrations(cell.variant)
+            ),
+            *([] if before is None else [("judge_depth", before.id)]),
+        )
+        yield Job(*generated, model, variant, size, True, True, reason, needs)
+        needs = (generated, ("compute_expected", cell.benchmark))
+        yield Job(*evaluated, model, variant, judged, True, needs=needs)
         known = None if size is None else _plain()
-        yield Job("measure_energy", cell.id, model, variant, known)
+        yield Job("measure_energy", cell.id, model, variant, known, needs=(generated, evaluated))
 
     def _work(self, cell: Cell) -> Workload | None:
         if cell.benchmark in self.notes:
             return None
         benchmark = self.grid.settings("benchmark", cell.benchmark)
         return workload_of(vars(cell), benchmark, self._decoding, self._energy)
-
-    def _generate(self, cell: Cell, work: Workload, pruned: Architecture) -> JobSize:
-        precision = self.grid.settings("precision", cell.precision)
-        stored = self._stored_bytes(cell.variant, precision, pruned)
-        size = generate_job(pruned, precision, work, self.gpu, stored)
-        reason = None if self.gpu is None else fits(size.vram_bytes, self.gpu)
-        if reason is None:
-            return size
-        self.infeasible[cell.id] = reason
-        # It ends with a record of that, before or while it loads.
-        seconds = value("job_start_s") + value("load_s")
-        return JobSize(seconds, 0.0, 0.0, size.vram_bytes, size.host_bytes, 0)
 
     def _architecture(self, variant: Variant) -> Architecture | None:
         """Of a pruned model; None where the model is not known."""
@@ -251,14 +330,19 @@ class Plan:
         return self._pruned[key]
 
     def _stored_bytes(
-        self, variant: Variant, precision: dict[str, Any], pruned: Architecture
+        self, variant: Variant, precision: dict[str, Any], pruned: Architecture, gpu: Gpu | None
     ) -> int:
         """Of the weights that a cell loads: the model's own files, or what quantise leaves."""
         if precision["method"] != "none":
-            return weight_bytes(pruned, precision, "cpu" if self.gpu is None else "cuda").total
+            return weight_bytes(pruned, precision, "cpu" if gpu is None else "cuda").total
         facts = self.models[variant.model]
         whole = facts.architecture().parameters
         return math.ceil(facts.stored_bytes * pruned.parameters / whole)
+
+
+def _scores(model: str, method: str, text: str) -> Key:
+    """The job that scores a model's layers."""
+    return "score_layers", f"{model}.{method}.{text}"
 
 
 def _plain(seconds: float = 0.0, metered_s: float = 0.0) -> JobSize:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from codewatt.estimate.measured import Ratio
+from codewatt.estimate.plan import Plan
 from codewatt.estimate.report import Report
 from codewatt.estimate.totals import Totals
 from codewatt.sizing.assumptions import ASSUMPTIONS
@@ -20,7 +21,8 @@ _HEADER = (
 def as_text(report: Report) -> str:
     """Tables per model and per stage, what does not fit, and what it all rests on."""
     plan = report.plan
-    where = plan.gpu.name if plan.gpu else "CPUs"
+    *others, last = [gpu.name for gpu in plan.gpus] or ["CPUs"]
+    where = f"{', '.join(others)} and {last}" if others else last
     lines = [f"{plan.grid.study.study} on {where}: estimate", ""]
     rows = [_row(name, totals, report) for name, totals in report.per_model.items()]
     lines += [_table([_HEADER, *rows, _row("total", report.total, report)]), ""]
@@ -39,7 +41,7 @@ def as_values(report: Report) -> dict[str, Any]:
     plan = report.plan
     return {
         "study": plan.grid.study.study,
-        "gpu": None if plan.gpu is None else asdict(plan.gpu),
+        **_cards(plan),
         "gpus": report.gpus,
         "boundary": plan.grid.study.energy.boundary,
         "carbon": report.carbon,
@@ -58,8 +60,14 @@ def as_values(report: Report) -> dict[str, Any]:
     }
 
 
+def _cards(plan: Plan) -> dict[str, Any]:
+    """The card, or that of each hardware where the study names some; null for CPUs."""
+    cards = {name: None if gpu is None else asdict(gpu) for name, gpu in plan.cards.items()}
+    return {"gpu": cards[None]} if None in cards else {"hardware": cards}
+
+
 def _row(name: str, totals: Totals, report: Report) -> tuple[str, ...]:
-    on_gpu = report.plan.gpu is not None
+    on_gpu = bool(report.plan.gpus)
     vram, host = report.peaks.get(name, (0, 0))
     return (
         name,
@@ -78,14 +86,14 @@ def _row(name: str, totals: Totals, report: Report) -> tuple[str, ...]:
 def _said(report: Report) -> list[str]:
     """Wall time, CO2's boundary, how wrong it can be, what is not known, what does not fit."""
     plan = report.plan
-    cards = f"{report.gpus} GPU{'s' if report.gpus > 1 else ''}" if plan.gpu else "one machine"
+    cards = f"{report.gpus} GPU{'s' if report.gpus > 1 else ''}" if plan.gpus else "one machine"
     said = [
         f"Wall time with {cards}: {_number(report.wall_h)} h.",
         f"kg CO2e: of boundary {plan.grid.study.energy.boundary!r}, "
         f"{report.carbon['g_per_kwh']:.0f} g/kWh in {report.carbon['country']} "
         f"({report.carbon['source']}).",
     ]
-    if plan.gpu is None:
+    if not plan.gpus:
         said.append("Times are those of a machine that does nothing else.")
     else:
         said.append(
@@ -111,7 +119,7 @@ def _stages(report: Report) -> str:
     """Jobs and hours of each rule."""
     rows = [("stage", "jobs", "job h")]
     for rule, count in report.plan.per_rule.items():
-        sizes = [job.size for job in report.plan.jobs if job.rule == rule]
+        sizes = [job.counted for job in report.plan.jobs if job.rule == rule]
         hours = sum(size.job_s for size in sizes if size is not None) / 3600
         rows.append((rule, f"{count:,}", _number(hours)))
     return _table(rows)

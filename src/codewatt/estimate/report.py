@@ -1,5 +1,6 @@
 """Everything that an estimate says, put together: sums per model, wall time, comparisons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,10 @@ from typing import Any
 from codewatt.cells import Grid
 from codewatt.energy.carbon import carbon_intensity
 from codewatt.estimate.measured import Ratio, compare, node_energy, read_measured
-from codewatt.estimate.plan import Plan
+from codewatt.estimate.plan import Cards, Plan
 from codewatt.estimate.totals import Totals, totals_of, wall_h
 from codewatt.paths import Paths
 from codewatt.sizing.assumptions import ASSUMPTIONS, Assumption, value
-from codewatt.sizing.gpus import Gpu
 from codewatt.sizing.rates import idle_w, kind_of
 from codewatt.sizing.workload import BENCHMARKS
 
@@ -22,7 +22,7 @@ _ON_GPU = (
     *("bandwidth_share", "prefill_share", "prefill_share_transformers", "prefill_share_int4"),
     *("product_share", "prefill_utilisation", "load_s", "warmup_s", "capture_s", "vllm_load_s"),
     *("idle_share", "host_w", "context_bytes", "vram_margin", "host_bytes", "vllm_memory_share"),
-    *("gptq_s_per_weight", "awq_s_per_weight"),
+    *("gptq_s_per_weight", "awq_s_per_weight", "calibration_utilisation"),
 )
 
 
@@ -49,23 +49,30 @@ class Report:
 
 
 def make_report(
-    grid: Grid, results: Path, gpu: Gpu | None, gpus: int, cores: int, host_w: float | None
+    grid: Grid,
+    results: Path,
+    cards: Cards,
+    gpus: int,
+    cores: int,
+    host_w: float | None,
+    said: Sequence[str] = (),
 ) -> Report:
     """Estimate a study, beside what is finished of it under `results`.
 
     Args:
-        gpu: the card; None for CPUs.
+        cards: of each hardware.
         gpus: cards at a time.
         cores: of a job that judges.
         host_w: of a machine's CPU and memory; None: as assumed.
+        said: how the cards were chosen, to stand before the other assumptions.
 
     Raises:
         CodewattError: the country has no carbon intensity, a method or manifest is not known.
     """
     paths = Paths.of(results, grid.study)
-    plan = Plan(grid, paths, gpu, cores)
+    plan = Plan(grid, paths, cards, cores)
     carbon = carbon_intensity(grid.study.energy.country)
-    watts = host_w if host_w is not None else value("cpu_host_w" if gpu is None else "host_w")
+    watts = host_w if host_w is not None else value("host_w" if plan.gpus else "cpu_host_w")
     g_per_kwh = carbon["g_per_kwh"]
     groups = {model: [j for j in plan.jobs if j.model == model] for model in grid.model_ids}
     groups[_SHARED] = [j for j in plan.jobs if j.model is None]
@@ -86,7 +93,7 @@ def make_report(
         wall_h=wall_h(plan.jobs, plan, gpus),
         peaks={n: _peaks(jobs) for n, jobs in [*groups.items(), ("total", list(plan.jobs))]},
         comparisons=comparisons,
-        assumptions=tuple(_assumptions(plan, gpus, host_w)),
+        assumptions=(*said, *_assumptions(plan, gpus, host_w)),
     )
 
 
@@ -106,12 +113,13 @@ def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
         kind = plan.grid.settings("benchmark", benchmark)["kind"]
         if kind in BENCHMARKS:
             said.append(f"benchmark {benchmark}: {BENCHMARKS[kind].source}.")
-    if plan.gpu is not None:
+    for gpu in plan.gpus:
         said.append(
-            f"{plan.gpu.name}: {plan.gpu.memory_bytes / 1e9:.0f} GB, "
-            f"{plan.gpu.bandwidth_bytes_per_s / 1e9:,.0f} GB/s, TDP {plan.gpu.tdp_w:.0f} W, "
-            f"at rest {idle_w(plan.gpu):.0f} W ({plan.gpu.source})."
+            f"{gpu.name}: {gpu.memory_bytes / 1e9:.0f} GB, "
+            f"{gpu.bandwidth_bytes_per_s / 1e9:,.0f} GB/s, TDP {gpu.tdp_w:.0f} W, "
+            f"at rest {idle_w(gpu):.0f} W ({gpu.source})."
         )
+    if plan.gpus:
         said.append(
             "steps of decoding and their power: rates.csv, StarCoder2-3B on an H200 "
             "(docs/measurements.md), scaled as docs/estimate.md tells."
@@ -148,7 +156,7 @@ def _readable(item: Assumption) -> str:
 
 def _matters(name: str, plan: Plan, gpus: int) -> bool:
     """Whether an assumption went into this plan."""
-    study, on_gpu = plan.grid.study, plan.gpu is not None
+    study, on_gpu = plan.grid.study, bool(plan.gpus)
     methods = {p.method for p in study.precisions}
     calibrated = {p.method for p in study.precisions if getattr(p, "calibration", None)}
     sources = {m.source for m in study.models}
@@ -162,10 +170,11 @@ def _matters(name: str, plan: Plan, gpus: int) -> bool:
         "prefill_share_int4": bool({"torchao", "gptq", "awq"} & methods),
         "gptq_s_per_weight": "gptq" in calibrated,
         "awq_s_per_weight": "awq" in calibrated,
+        "calibration_utilisation": bool({"gptq", "awq"} & calibrated),
         "train_step_s": "nano" in sources,
         "random_s_per_weight": "architecture" in sources,
         "download_bytes_per_s": any(f.downloads for f in plan.models.values()),
-        "idle_share": on_gpu and plan.gpu is not None and plan.gpu.idle_w is None,
+        "idle_share": any(gpu.idle_w is None for gpu in plan.gpus),
         "graph_call_s": "graph" in study.engines,
         "judge_s": any(b.kind == "humaneval_plus" for b in study.benchmarks),
         "expected_s": any(b.kind == "humaneval_plus" for b in study.benchmarks),

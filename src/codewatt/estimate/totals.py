@@ -1,14 +1,15 @@
 """Sums over a plan's jobs: of a model, of what all share, of the study; and its wall time."""
 
-import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from codewatt.energy.carbon import emissions_kg
 from codewatt.estimate.plan import Job, Plan
+from codewatt.estimate.schedule import makespan_s
 from codewatt.sizing.assumptions import value
 
 _J_PER_KWH = 3.6e6
+_LOCAL = ("download_model", "judge_depth")  # run where Snakemake itself runs
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def totals_of(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) 
         g_per_kwh: of its grid.
     """
     chosen = list(jobs)
-    sized = [(job, job.size) for job in chosen if job.size is not None]
-    held = [size for job, size in sized if plan.gpu is not None and job.computes]
+    sized = [(job, size) for job in chosen if (size := job.counted) is not None]
+    held = [size for job, size in sized if plan.gpus and job.computes]
     gpu_j = sum(size.gpu_j for _, size in sized)
     metered_s = sum(size.metered_s for job, size in sized if job.metered)
     node_j = gpu_j + host_w * metered_s
@@ -65,46 +66,17 @@ def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
     """Hours from start to end.
 
     On one machine (`gpus` 1) jobs follow each other, as a measured job takes all of its cores.
-    With more, GPU jobs are spread over the cards, the longest first and a variant's cells after
-    the variant; judging goes on beside them elsewhere, so that only that of the last cell counts.
+    With more, jobs that compute are spread over the cards, each after what it needs; all others
+    run beside them elsewhere (`schedule.makespan_s`).
     """
-    sized = [job for job in jobs if job.size is not None]
-    if gpus == 1 or plan.gpu is None:
-        return sum(_job_s(job, 0.0) for job in sized) / 3600
+    if gpus == 1 or not plan.gpus:
+        return sum(_job_s(job, 0.0) for job in jobs) / 3600
     more_s = value("cluster_job_s")
-    first = [
-        _job_s(job, 0.0)
-        for job in sized
-        if job.rule in ("download_model", "fetch_model", "train_nano")
-    ]
-    last = max((_job_s(job, more_s) for job in sized if job.rule == "evaluate"), default=0.0)
-    tables = [job for job in sized if job.rule in ("aggregate", "plot", "summarise")]
-    rest_s = last + value("plain_job_s") + more_s + sum(_job_s(job, more_s) for job in tables)
-    return (max(first, default=0.0) + _spread_s(sized, gpus, more_s) + rest_s) / 3600
+    return makespan_s(list(jobs), gpus, lambda job: _job_s(job, more_s)) / 3600
 
 
 def _job_s(job: Job, more_s: float) -> float:
-    assert job.size is not None
-    return job.size.job_s + more_s
-
-
-def _spread_s(jobs: list[Job], gpus: int, more_s: float) -> float:
-    """A list schedule of the GPU jobs: layer scores, then variants, then what runs a variant."""
-    makes = {j.variant: _job_s(j, more_s) for j in jobs if j.rule == "quantise"}
-    cells: dict[str | None, list[float]] = {}
-    free = [0.0] * gpus
-    for job in jobs:
-        if job.rule == "score_layers":
-            heapq.heappush(free, heapq.heappop(free) + _job_s(job, more_s))
-        elif job.rule in ("generate", "measure_recovery"):
-            cells.setdefault(job.variant, []).append(_job_s(job, more_s))
-    order = sorted(makes, key=lambda v: makes[v] + sum(cells.get(v, [])), reverse=True)
-    ready: list[tuple[float, float]] = []  # (when its variant is there, -duration)
-    for variant in order:
-        done = heapq.heappop(free) + makes[variant]
-        heapq.heappush(free, done)
-        ready += [(done, -seconds) for seconds in cells.get(variant, [])]
-    for there, negative in sorted(ready, key=lambda pair: (pair[1], pair[0])):
-        start = max(heapq.heappop(free), there)
-        heapq.heappush(free, start - negative)
-    return max(free)
+    """A job that is not known takes no time; more_s: Slurm's, of each job that it runs."""
+    if (size := job.counted) is None:
+        return 0.0
+    return size.job_s + (0.0 if job.rule in _LOCAL else more_s)

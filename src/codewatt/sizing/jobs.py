@@ -115,13 +115,16 @@ def quantise_job(
     made = weight_bytes(pruned, precision, device)
     left_bytes = made.total if quantises else source_bytes * pruned.parameters // source.parameters
     seconds = 2 * source_bytes / value("load_bytes_per_s") + left_bytes / value("save_bytes_per_s")
-    if calibrated:
-        seconds += value(f"{precision['method']}_s_per_weight") * pruned.parameters
+    busy_s = 0.0
+    if quantises and calibrated:
+        busy_s = value(f"{precision['method']}_s_per_weight") * pruned.parameters
+        seconds += busy_s
     if gpu is None or not quantises:
         gpu_j, vram = 0.0, 0
     else:
         seconds += value("load_s")
-        gpu_j = seconds * idle_w(gpu)
+        gpu_j = (seconds - busy_s) * idle_w(gpu)
+        gpu_j += busy_s * power_w(gpu, value("calibration_utilisation"))
         largest = max(m.outs * m.ins for m in pruned.matrices) * DTYPE_BYTES[rest_dtype(precision)]
         vram = round(value("context_bytes") + value("vram_margin") * (made.total + 2 * largest))
     return JobSize(

@@ -261,20 +261,29 @@ def test_a_jobs_environment():
     assert (environment["HF_HUB_OFFLINE"], environment["CODEWATT_JOB_CPUS"]) == ("1", "16(x1)")
 
 
+def sizes_of(study, machine, results):
+    """Hardware -> what the study's first cell on it asks for."""
+    grid = Grid(study)
+    sizes = Sizes(grid, Paths.of(results, study), machine, 8)
+    cells = {cell.hardware: cell for cell in reversed(grid.cells)}
+    return {
+        name: sizes.of(ModelJob("generate", cell.id, cell.model, name))
+        for name, cell in cells.items()
+    }
+
+
 def test_sizes_come_from_the_estimate_of_each_gpu(tmp_path):
-    study = study_of(hardware=["l40s", "a100"], device="cuda")
-    grid, machine = Grid(study), machine_of()
-    sizes = Sizes(grid, Paths.of(tmp_path, study), machine, 8)
-    cell = grid.cells[0]
-    slow, fast = (
-        sizes.of(ModelJob("generate", cell.id, cell.model, name)) for name in ("l40s", "a100")
-    )
-    assert slow["mem_mb"] == fast["mem_mb"] > 0
-    assert slow["runtime_min"] > 0
-    other = machine_of(hardware={"unheard-of": {"gres": "gpu:1"}})
-    assert (
-        Sizes(grid, Paths.of(tmp_path, study), other, 8).of(
-            ModelJob("generate", cell.id, cell.model, "unheard-of")
-        )
-        is None
-    )
+    """By the hardware's own name or the one that the site file says; of no card, no size."""
+    table = {"t4": {}, "fast": {"estimated_as": "h200"}, "unheard-of": {}}
+    machine = machine_of(hardware={name: {"gres": "gpu:1", **e} for name, e in table.items()})
+    study = study_of(hardware=list(table), device="cuda", token_limits=[2048], batch_sizes=[64])
+    asked = sizes_of(study, machine, tmp_path)
+    assert asked["t4"]["mem_mb"] == asked["fast"]["mem_mb"] > 0
+    assert asked["unheard-of"] is None
+
+
+def test_sizes_of_a_study_without_hardware_are_those_of_the_sites_own(tmp_path):
+    machine = machine_of(hardware={"a100": {"gres": "gpu:1"}})
+    assert sizes_of(study_of(device="cuda"), machine, tmp_path)[None]["runtime_min"] > 0
+    assert sizes_of(study_of(device="cuda"), machine_of(), tmp_path) == {None: None}, "one of two"
+    assert sizes_of(study_of(device="cpu"), machine_of(), tmp_path)[None]["runtime_min"] > 0

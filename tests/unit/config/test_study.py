@@ -269,6 +269,15 @@ def test_a_model_that_a_backend_does_not_know_can_be_excluded():
         ("- 1\n", r": expected a mapping of keys, got a list"),
         ("", r": expected a mapping of keys, got nothing"),
         ("a: !!python/object/apply:os.system [x]\n", r"not valid YAML"),
+        ("study: {{name}}\n", r":1:9: not valid YAML: a key is a mapping or a list"),
+        ("? [a]\n: 1\n", r":1:3: not valid YAML: a key is a mapping or a list"),
+        ("a: 2020-13-45\n", r":1:4: not valid YAML: '2020-13-45' is no timestamp"),
+        ("a: !!int x\n", r":1:4: not valid YAML: 'x' is no int"),
+        ("a: &a {x: 1, x: 2}\nb: {<<: *a}\n", r":1:14: not valid YAML: key 'x' is there twice"),
+        ("a: {<<: {x: 1, x: 2}}\n", r":1:16: not valid YAML: key 'x' is there twice"),
+        ("a: &a {y: 1}\nb: {<<: *a, x: 1, x: 2}\n", r":2:19: not valid YAML: key 'x' is there"),
+        ("a: {<<: 3}\n", r":1:9: not valid YAML: expected a mapping or list of mappings"),
+        ("a: " + "[" * 3000, r"not valid YAML: nested too deeply"),
     ],
 )
 def test_bad_yaml_is_one_line(tmp_path, text, message):
@@ -277,6 +286,19 @@ def test_bad_yaml_is_one_line(tmp_path, text, message):
         read_yaml(tmp_path / "study.yaml")
     assert "\n" not in str(caught.value)
     assert "study.yaml" in str(caught.value)
+
+
+def test_merged_keys_are_read_as_snakemake_reads_them(tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        "base: &base {x: 1, y: 2}\n"
+        "more: &more {<<: *base, y: 3}\n"
+        "all: {y: 4, <<: *more, z: 5}\n"
+        "again: {<<: [*more, *base]}\n"
+    )
+    read = read_yaml(tmp_path / "study.yaml")
+    assert read == yaml.safe_load((tmp_path / "study.yaml").read_text())
+    assert read["all"] == {"x": 1, "y": 4, "z": 5}
+    assert read["again"] == {"x": 1, "y": 3}
 
 
 def test_a_missing_study_is_named(tmp_path):

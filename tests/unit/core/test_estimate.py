@@ -17,11 +17,13 @@ from codewatt.config.load import load_study, validate
 from codewatt.config.study import Study
 from codewatt.energy.measure import measure_cell
 from codewatt.errors import CodewattError
-from codewatt.estimate.plan import Plan
+from codewatt.estimate.plan import Job, Plan
+from codewatt.estimate.schedule import makespan_s
 from codewatt.estimate.totals import totals_of, wall_h
 from codewatt.files import read_json, write_json
 from codewatt.paths import Paths
 from codewatt.sizing.gpus import gpu_named
+from codewatt.sizing.jobs import JobSize
 from codewatt.sizing.weights import weight_bytes
 from tests.dag.test_inspect import GRID
 from tests.support.workbench import SMALL
@@ -49,8 +51,10 @@ def study(**changes):
 
 def planned(values, results, gpu="l40s", cores=8):
     grid = Grid(validate(Study, values, "study.yaml"))
-    card = None if gpu is None else gpu_named(gpu)
-    return Plan(grid, Paths.of(results, grid.study), card, cores)
+    cards = {None: None if gpu is None else gpu_named(gpu)}
+    if grid.study.hardware:
+        cards = {name: gpu_named(name) for name in grid.study.hardware}
+    return Plan(grid, Paths.of(results, grid.study), cards, cores)
 
 
 def estimated(capsys, file, *options):
@@ -88,14 +92,14 @@ PLANNED = {
 def test_scores_of_layers_texts_and_recovery_are_jobs_too(tmp_path, name):
     grid = Grid(load_study(REPOSITORY / f"config/studies/{name}.yaml"))
     card = None if grid.study.device == "cpu" else gpu_named("h200")
-    plan = Plan(grid, Paths.of(tmp_path, grid.study), card, 8)
+    plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: card}, 8)
     assert plan.per_rule == PLANNED[name]
     assert all(job.size is not None for job in plan.jobs)
 
 
 def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
     grid = Grid(load_study(REPOSITORY / "config/studies/nano-until-zero.yaml"))
-    counted = Plan(grid, Paths.of(tmp_path, grid.study), None, 2).per_rule
+    counted = Plan(grid, Paths.of(tmp_path, grid.study), {None: None}, 2).per_rule
     assert counted["generate"] == len(grid.cells)
     ends = len(chains_of(grid))
     assert counted["judge_depth"] == counted["generate"] - ends
@@ -207,6 +211,109 @@ def test_what_does_not_fit_is_named_and_takes_no_gpu_time(tmp_path, capsys):
     assert "DOES NOT FIT: 2 of 4 cells:" in capsys.readouterr().out
 
 
+def test_what_may_not_fit_is_asked_for_in_full(tmp_path):
+    """The estimate is cautious: such a cell may run, and then needs the time of its whole run."""
+    values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "Qwen/Qwen2.5-14B"}]})
+    values["token_limits"] = [1024]
+    small, large = planned(values, tmp_path, "a10"), planned(values, tmp_path, "h200")
+    assert len(small.infeasible) == 2
+    assert not large.infeasible
+    for cell in small.infeasible:
+        job = next(j for j in small.jobs if (j.rule, j.id) == ("generate", cell))
+        asked = small.resources("generate", cell)
+        assert asked["runtime_min"] >= 10 + 2 * job.size.job_s / 60
+        assert job.size.job_s > 3600 > 60 > job.counted.job_s
+        on_another = large.resources("generate", cell)
+        assert {asked[key] - on_another[key] for key in ("mem_mb", "vram_bytes")} == {0}
+    sums = totals_of(small.jobs, small, 100.0, 268.0)
+    assert sums.job_h == pytest.approx(sum(job.counted.job_s for job in small.jobs) / 3600)
+
+
+def test_each_hardware_is_a_card_of_its_own(tmp_path, capsys):
+    """Sums are those of both studies of one card, less the second making of variants."""
+    large = {**ON_A_GPU, "models": [{**HUB, "repo": "Qwen/Qwen2.5-14B"}]}
+    file = written(tmp_path, **large, hardware=["a10", "h200"])
+    found = estimated(capsys, file, "--results", str(tmp_path))
+    assert {name: gpu["name"] for name, gpu in found["hardware"].items()} == {
+        "a10": "NVIDIA A10", "h200": "NVIDIA H200 SXM 141 GB",
+    }  # fmt: skip
+    assert "gpu" not in found
+    assert {cell.split("--")[-1] for cell in found["infeasible"]} == {"a10"}
+    alone = {
+        name: estimated(
+            capsys, written(tmp_path, **large), "--gpu", name, "--results", str(tmp_path)
+        )
+        for name in ("a10", "h200")
+    }
+    cells = {name: one["models"]["m"] for name, one in alone.items()}
+    both = planned({**study(**large), "hardware": ["a10", "h200"]}, tmp_path)
+    making = [job.size for job in both.jobs if job.rule == "quantise"]
+    first = planned(study(**large), tmp_path, "a10").jobs
+    assert making == [job.size for job in first if job.rule == "quantise"], "on the first one"
+    second = planned(study(**large), tmp_path, "h200").jobs
+    made_j = sum(job.size.gpu_j for job in second if job.rule == "quantise")
+    total = cells["a10"]["gpu_kwh"] + cells["h200"]["gpu_kwh"] - made_j / 3.6e6
+    assert found["models"]["m"]["gpu_kwh"] == pytest.approx(total)
+    file = written(tmp_path, **large, hardware=["a10", "h200"])
+    assert main(["estimate", str(file), "--results", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("small on NVIDIA A10 and NVIDIA H200 SXM 141 GB: estimate\n")
+    assert "DOES NOT FIT: 2 of 8 cells:" in text
+
+
+def test_gpu_stands_for_hardware_that_is_no_card(tmp_path, capsys):
+    def notes(hardware, *options):
+        file = written(tmp_path, **ON_A_GPU, hardware=hardware)
+        return estimated(capsys, file, "--results", str(tmp_path), *options)
+
+    found = notes(["odd", "a100"], "--gpu", "h100")
+    assert [gpu["id"] for gpu in found["hardware"].values()] == ["h100", "a100-40"]
+    assert found["notes"][0] == "hardware odd: taken as NVIDIA H100 SXM5 80 GB (--gpu)."
+    found = notes(["l40s", "a100"], "--gpu", "h100")
+    assert [gpu["id"] for gpu in found["hardware"].values()] == ["l40s", "a100-40"]
+    assert found["notes"][0] == (
+        "--gpu h100 is not used: each hardware that the study names is a card."
+    )
+    file = written(tmp_path, **ON_A_GPU, hardware=["l40s", "odd"])
+    assert main(["estimate", str(file)]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"codewatt: {file}: hardware: 'odd' is no card of the table; --gpu must say which one to "
+        "take it as; allowed: t4, v100-16"
+    )
+
+
+def test_hardware_is_no_cpu(tmp_path, capsys):
+    file = written(tmp_path, **{**ON_A_GPU, "device": "auto"}, hardware=["l40s"])
+    assert main(["estimate", str(file), "--gpu", "none"]) == 1
+    error = capsys.readouterr().err
+    assert error == "codewatt: --gpu none: the study names hardware, which is GPUs; name a card\n"
+
+
+def test_hardware_whose_cells_are_excluded_needs_no_card(tmp_path, capsys):
+    changes = {**ON_A_GPU, "exclude": [{"hardware": "odd"}], "hardware": ["l40s", "odd"]}
+    found = estimated(capsys, written(tmp_path, **changes), "--results", str(tmp_path))
+    assert list(found["hardware"]) == ["l40s"]
+
+
+def test_layers_are_scored_on_the_first_hardware_of_a_model(tmp_path):
+    prunes = [
+        {"id": "full", "method": "none"},
+        {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "text"},
+    ]
+    changes = {**ON_A_GPU, "prunes": prunes, "texts": [{"id": "text", "source": "nano"}]}
+    values = study(**changes)
+    two = {**values, "hardware": ["t4", "h100"]}
+    scores = {
+        name: next(job.size for job in plan.jobs if job.rule == "score_layers")
+        for name, plan in {
+            "both": planned(two, tmp_path),
+            "t4": planned(values, tmp_path, "t4"),
+            "h100": planned(values, tmp_path, "h100"),
+        }.items()
+    }
+    assert scores["both"] == scores["t4"] != scores["h100"]
+
+
 def test_pruned_and_packed_variants_are_sized_as_such(tmp_path):
     plan = planned(study(**ON_A_GPU), tmp_path)
     disk = {job.id: job.size.disk_bytes for job in plan.jobs if job.rule == "quantise"}
@@ -236,6 +343,113 @@ def test_more_cards_shorten_the_wall_time_down_to_the_longest_chain(tmp_path):
     assert many > longest / 3600
     gpu_s = sum(j.size.job_s for j in plan.jobs if j.rule in ("quantise", "generate"))
     assert two > gpu_s / 2 / 3600, "two cards do no more than twice as much"
+
+
+def scored(**changes):
+    """Variants that wait for the scores of their model's layers."""
+    prunes = [
+        {"id": "full", "method": "none"},
+        {"id": "sleb", "method": "sleb", "layers": 1, "calibration": "text"},
+    ]
+    return study(
+        **{**ON_A_GPU, "prunes": prunes, "texts": [{"id": "text", "source": "nano"}], **changes}
+    )
+
+
+def deep(**changes):
+    """A series of 27 depths of a model of 28 layers."""
+    prunes = [
+        {"id": "full", "method": "none"},
+        {"id": "last", "method": "last", "layers": "until_zero"},
+    ]
+    models, precisions = [{**HUB, "layers": 28}], ON_A_GPU["precisions"][:1]
+    return study(
+        **{**ON_A_GPU, "models": models, "precisions": precisions, "prunes": prunes, **changes}
+    )
+
+
+def lasting_h(jobs, rules, more_s=7.0):
+    """Hours of those of these rules, one after the other, under Slurm."""
+    sizes = [job.size for job in jobs if job.rule in rules]
+    return sum(size.job_s + more_s for size in sizes) / 3600
+
+
+TABLES = ("aggregate", "plot", "summarise")
+
+
+def test_scores_come_before_the_variants_that_are_pruned_by_them(tmp_path):
+    exclude = [{"prune": "full", "precision": "nf4"}, {"prune": "sleb", "precision": "fp32"}]
+    plan = planned(scored(exclude=exclude), tmp_path)
+    pruned = [job for job in plan.jobs if "full" not in job.id]
+    fetched_h = next(job.size.job_s for job in pruned if job.rule == "download_model") / 3600
+    line = ("score_layers", "quantise", "generate", "evaluate", "measure_energy", *TABLES)
+    assert all(sum(job.rule == rule for job in pruned) == 1 for rule in line)
+    assert wall_h(plan.jobs, plan, 1000) == pytest.approx(fetched_h + lasting_h(pruned, line))
+
+
+def test_depths_of_a_series_follow_each_other_whatever_the_cards(tmp_path):
+    plan = planned(deep(), tmp_path)
+    assert len(plan.grid.cells) == 28
+    one, two, many = (wall_h(plan.jobs, plan, gpus) for gpus in (1, 2, 1000))
+    assert two == many
+    judged = sum(job.size.job_s for job in plan.jobs if job.rule == "judge_depth") / 3600
+    line = lasting_h(plan.jobs, ("quantise", "generate", "evaluate")) + judged
+    assert line < many < line + 0.05
+    assert many > one, "Slurm's seconds come on top"
+
+
+def test_chains_run_beside_each_other(tmp_path):
+    """A variant is made when the first of its chains gets there, and serves both."""
+    plan = planned(deep(token_limits=[64, 512]), tmp_path)
+    short = planned(deep(token_limits=[64]), tmp_path)
+    long = planned(deep(token_limits=[512]), tmp_path)
+    one, two, three = (wall_h(plan.jobs, plan, gpus) for gpus in (1, 2, 3))
+    assert two == three == pytest.approx(wall_h(long.jobs, long, 2), rel=0.03)
+    assert two < one < wall_h(long.jobs, long, 2) + wall_h(short.jobs, short, 2)
+
+
+def test_what_a_job_needs_is_among_the_jobs_of_every_study(tmp_path):
+    for path in (REPOSITORY / "config/studies").glob("*.yaml"):
+        grid = Grid(load_study(path))
+        cards = {None: None if grid.study.device == "cpu" else gpu_named("h200")}
+        jobs = Plan(grid, Paths.of(tmp_path, grid.study), cards, 8).jobs
+        keys = {(job.rule, job.id) for job in jobs}
+        assert len(keys) == len(jobs)
+        assert {key for job in jobs for key in (*job.needs, *job.needs_one)} <= keys
+
+
+def timed(name, *needs, one=(), computes=True):
+    """A job that takes as many seconds as its name says."""
+    size = JobSize(float(name[0]), 0.0, 0.0, 0, 0, 0)
+    all_of, one_of = (tuple(("r", other) for other in names) for names in (needs, one))
+    return Job("r", name, None, None, size, False, computes, None, all_of, one_of)
+
+
+@pytest.mark.parametrize(
+    ("cards", "seconds"),
+    [
+        (1, 12.0),  # 3a 2b 3c 2e, and 9d from 3 to 12
+        (2, 11.0),  # 9d from 2 to 11: 2b is enough
+        (10**30, 11.0),
+    ],
+)
+def test_a_schedule_that_was_made_by_hand(cards, seconds):
+    jobs = [
+        timed("9d", one=("3a", "2b"), computes=False),
+        timed("2e", "3a", "2b"),
+        timed("3a"),
+        timed("2b"),
+        timed("3c", "2b"),
+    ]
+    assert makespan_s(jobs, cards, lambda job: job.size.job_s) == seconds
+    without = makespan_s(jobs[1:], cards, lambda job: job.size.job_s)
+    assert without == (10.0 if cards == 1 else 5.0)
+
+
+def test_the_longest_line_goes_first():
+    """Not the longest job: 4x has 5 s behind 1a."""
+    jobs = [timed("4x"), timed("1a"), timed("5b", "1a", computes=False)]
+    assert makespan_s(jobs, 1, lambda job: job.size.job_s) == 6.0
 
 
 RECORDINGS = {"bf16": "h100_decode_bf16", "nf4": "h100_decode_nf4"}
@@ -299,6 +513,10 @@ def test_every_study_here_can_be_estimated(path, capsys, tmp_path):
         (["--gpu", "b999"], "GPU 'b999' is not in the table; allowed: t4"),
         (["--gpus", "0"], "--gpus 0: at least 1 is needed"),
         (["--gpu", "none"], "--gpu none: the study's device is 'cuda'; name a card"),
+        (["--host-w", "-500"], "--host-w -500: a finite number of W, 0 or more, is needed"),
+        (["--host-w", "nan"], "--host-w nan: a finite number of W, 0 or more, is needed"),
+        (["--host-w", "inf"], "--host-w inf: a finite number of W, 0 or more, is needed"),
+        (["--gpu", ""], "GPU '' is not in the table; allowed: t4"),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, capsys, options, message):
@@ -308,9 +526,20 @@ def test_bad_options_are_one_line(tmp_path, capsys, options, message):
     assert error.count("\n") == 1
 
 
+def test_any_number_of_cards_is_taken(tmp_path, capsys):
+    file = written(tmp_path, **ON_A_GPU)
+    many, all_of_them = (
+        estimated(capsys, file, "--gpus", gpus, "--results", str(tmp_path))["wall_h"]
+        for gpus in ("100", "100000000000")
+    )
+    assert many == all_of_them > 0
+
+
 def test_a_card_for_a_study_on_cpus_is_refused(tmp_path, capsys):
-    assert main(["estimate", str(written(tmp_path)), "--gpu", "l40s"]) == 1
-    assert "the study's device is 'cpu'; allowed: none" in capsys.readouterr().err
+    for name in ("l40s", ""):
+        assert main(["estimate", str(written(tmp_path)), "--gpu", name]) == 1
+        said = f"--gpu {name!r}: the study's device is 'cpu'; allowed: none"
+        assert said in capsys.readouterr().err
 
 
 def test_an_unknown_method_is_one_line(tmp_path, monkeypatch):
@@ -333,7 +562,7 @@ def test_five_thousand_cells_take_less_than_two_seconds_of_a_processor(tmp_path)
     grid = Grid(validate(Study, values, "study.yaml"))
     assert len(grid.cells) == 5000
     start_s = time.process_time()
-    plan = Plan(grid, Paths.of(tmp_path, grid.study), gpu_named("l40s"), 8)
+    plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: gpu_named("l40s")}, 8)
     wall_h(plan.jobs, plan, 8)
     assert time.process_time() - start_s < 2
     assert len(plan.jobs) == 3 * 5000 + 200 + 10 + 2 + 3
