@@ -7,6 +7,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.models.configuration import layer_count
 
 INDEX = "model.safetensors.index.json"
 #: Of a layer that GPTQ or AWQ packed.
@@ -75,7 +76,7 @@ def describe_weights(directory: str | Path) -> dict[str, Any]:
     config = read_json(Path(directory) / "config.json")
     return {
         "model_type": config.get("model_type"),
-        "layers": config.get("num_hidden_layers"),
+        "layers": layer_count(config),
         "parameters": sum(_parameters(name, headers) for name in headers),
         "size_bytes": sum(
             last - first for first, last in (entry["data_offsets"] for entry in headers.values())
