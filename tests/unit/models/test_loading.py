@@ -9,6 +9,7 @@ from codewatt.files import describe_files
 from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
 from codewatt.models.weights import describe_weights
+from tests.support.models import save_tiny_model
 
 ARCHITECTURES = ["starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2"]
 
@@ -42,6 +43,31 @@ def test_parameters_are_counted_without_loading(tiny_model):
     assert described["parameters"] == sum(p.numel() for p in model.parameters())
     assert described["layers"] == 4
     assert described["dtypes"] == ["F32"]
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neox", "gpt2"])
+def test_constants_of_old_checkpoints_are_no_weights(tmp_path, architecture):
+    """Masks and rotary frequencies, as published Pythia and GPT-2 have them, by their names."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    directory = tmp_path / "model"
+    save_tiny_model(architecture, directory)
+    model = load_model(directory, dtype="float32", device="cpu").model
+    described = describe_weights(directory)
+    file = directory / "model.safetensors"
+    tensors = load_file(file)
+    layer = {"gpt_neox": "gpt_neox.layers.{}.attention.", "gpt2": "transformer.h.{}.attn."}
+    for index in range(4):
+        prefix = layer[architecture].format(index)
+        tensors[prefix + "bias"] = torch.ones(1, 1, 256, 256, dtype=torch.bool)
+        if architecture == "gpt_neox":
+            tensors[prefix + "masked_bias"] = torch.tensor(-1e9, dtype=torch.float16)
+            tensors[prefix + "rotary_emb.inv_freq"] = torch.ones(8)
+    save_file(tensors, file, metadata={"format": "pt"})
+    load_model(directory, dtype="float32", device="cpu")
+    assert describe_weights(directory) == described
+    assert described["parameters"] == sum(p.numel() for p in model.parameters())
 
 
 def test_a_missing_weight_is_refused(tiny_model, tmp_path):
