@@ -64,13 +64,14 @@ def one_of(ids):
 
 
 def quantise_members(variant):
-    """The modules that make this variant: its pruner, if it is pruned, its quantiser, a backend."""
+    """The modules that make this variant: pruner, quantiser, backend, the sources of its texts."""
     prune = grid.method("prune", variant.prune)
     members = [] if prune == "none" else [f"codewatt.prune.{prune}"]
     members.append(f"codewatt.quantise.{grid.method('precision', variant.precision)}")
     if backend := backend_of(variant):
         members.append(f"codewatt.quantise.backends.{backend}")
-    return members
+    texts = grid.calibrations(variant)
+    return [*members, *sorted({text_source(text) for text in texts})]
 
 
 def backend_of(variant):

@@ -73,7 +73,9 @@ def packed_format(configuration: Mapping[str, Any]) -> PackedFormat | None:
     bits, group_size = said.get("bits"), said.get("group_size")
     if bits not in _BITS[method]:
         raise _refusal(method, "bits", bits, _BITS[method])
-    if not isinstance(group_size, int) or (group_size != -1 and group_size % 16):
+    if not isinstance(group_size, int) or (
+        group_size != -1 and (group_size < 1 or group_size % 16)
+    ):
         raise _refusal(method, "group_size", group_size, ("-1", "multiples of 16"))
     layout = _layout(said)
     if layout not in _FORMATS[method]:

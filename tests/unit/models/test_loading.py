@@ -81,6 +81,26 @@ def test_a_missing_weight_is_refused(tiny_model, tmp_path):
         load_model(copy, dtype="float32", device="cpu")
 
 
+def test_a_weight_of_another_shape_is_refused(tiny_model, tmp_path):
+    copy = _copy(tiny_model("llama"), tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "intermediate_size": 96}))
+    with pytest.raises(
+        CodewattError,
+        match=r"copy: 12 mismatched keys on loading, e\.g\. .*layers\.0\.mlp\.down_proj\.weight: "
+        r"shape \(64, 128\), its configuration says \(64, 96\)$",
+    ):
+        load_model(copy, dtype="float32", device="cpu")
+
+
+def test_a_configuration_that_contradicts_itself_is_refused(tiny_model, tmp_path):
+    copy = _copy(tiny_model("llama"), tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "num_attention_heads": 5}))
+    with pytest.raises(CodewattError, match=r"copy: cannot be loaded: .*attention heads"):
+        load_model(copy, dtype="float32", device="cpu")
+
+
 def test_a_left_over_weight_is_refused(tiny_model, tmp_path):
     copy = _copy(tiny_model("llama"), tmp_path)
     config = json.loads((copy / "config.json").read_text())

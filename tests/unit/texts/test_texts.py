@@ -48,6 +48,13 @@ def test_sequences_of_a_joined_text_are_equally_long_and_in_order(tmp_path):
     assert together[: len(first)] == first[: len(together)]
 
 
+def test_a_tokenizer_without_an_end_of_sequence_is_refused(tmp_path):
+    tokenizer = save_tiny_tokenizer(tmp_path)
+    tokenizer.eos_token = None
+    with pytest.raises(CodewattError, match=r"has no end-of-sequence token.*allowed: .*eos_token"):
+        token_sequences(open_source("stdlib").documents(STDLIB), tokenizer, STDLIB)
+
+
 def test_sequences_of_single_documents_keep_them_apart(tmp_path):
     tokenizer = save_tiny_tokenizer(tmp_path)
     documents = open_source("nano").documents(NANO)
