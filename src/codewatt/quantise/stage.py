@@ -14,7 +14,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, read_json, sha256_file
 from codewatt.models.configuration import LAYER_KEYS, layer_count
 from codewatt.models.loading import resolve_device, used_gpus
-from codewatt.models.packed import METHODS
+from codewatt.models.packed import METHODS, packed_format
 from codewatt.models.weights import describe_weights
 from codewatt.prune import surgery
 from codewatt.prune.base import open_pruner
@@ -90,9 +90,12 @@ def quantise_variant(
         }
         described = {"counts": counts, "cost": cost}
     manifest = _manifest(settings, model, weights if made else source, made, device, **described)
+    # A checkpoint that was packed before is not calibrated again, whatever text the study names.
+    used = {prune.get("calibration"), precision.get("calibration") if held is None else None}
     return {
         **manifest,
-        "texts": [text.describe() for text in texts.values()],
+        "packing": _packing(Path(manifest["weights"]["directory"]), made_here=held is None),
+        "texts": [text.describe() for name, text in texts.items() if name in used],
         "kept_layers": kept,
         "scores": scores_path and {"path": str(scores_path), "sha256": sha256_file(scores_path)},
     }
@@ -153,6 +156,18 @@ def _manifest(
         "meaningful_accuracy": model["meaningful_accuracy"],
         "device": device,
         **cost,
+    }
+
+
+def _packing(directory: Path, *, made_here: bool) -> dict[str, Any] | None:
+    """How GPTQ or AWQ packed the variant, and whether here or before; None if neither did."""
+    packing = packed_format(read_json(directory / "config.json"))
+    if packing is None:
+        return None
+    return {
+        "format": packing.layout,
+        "symmetric": packing.symmetric,
+        "made_here": made_here,
     }
 
 
