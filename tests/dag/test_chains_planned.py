@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from codewatt.files import write_json
 from tests.support.workbench import SMALL, Workbench
 
 pytestmark = pytest.mark.dag
@@ -77,3 +78,20 @@ def test_a_model_of_unknown_depth_is_one_line_before_any_job(fresh):
     lines = [line for line in done.stdout.splitlines() if line.startswith("codewatt: ")]
     assert len(lines) == 1
     assert lines[0].startswith("codewatt: study.yaml: models[1].layers: required, but absent")
+
+
+def test_a_model_of_another_depth_than_declared_is_one_line_before_any_job(fresh):
+    study = copy.deepcopy(STUDY)
+    study["models"][1] = {"id": "two", "source": "path", "path": "somewhere", "layers": 3}
+    write_json(fresh.root / "somewhere" / "config.json", {"num_hidden_layers": 4})
+    fresh.write_study(study)
+    try:
+        done = fresh.snakemake("-n", check=False)
+    finally:
+        fresh.write_study(STUDY)
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if line.startswith("codewatt: ")]
+    assert lines == [
+        "codewatt: study.yaml: model 'two': layers: 3 in the study, its config.json says 4; "
+        "allowed: layers: 4"
+    ]

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from codewatt.files import read_json
 from tests.support.workbench import SMALL
 
 pytestmark = pytest.mark.dag
@@ -81,6 +82,15 @@ def test_an_edited_method_scores_again(scored):
         assert scored.would_run("quantise_all") == SCORED | PRUNED
     with scored.appended("src/codewatt/prune/sleb.py"):
         assert scored.would_run("quantise_all") == set()
+
+
+def test_the_source_of_a_text_is_part_of_the_code_that_reads_it(scored):
+    """Its documents may stay the same while what is done with them changes."""
+    results = scored.root / "results" / "small"
+    made = [f"variants/{VARIANT}/manifest.json", "models/one/layers.block_influence.functions.json"]
+    for path in made:
+        code = [line.split()[0] for line in read_json(results / path)["code"]]
+        assert "codewatt.texts.nano" in code, path
 
 
 def test_the_report_shows_the_scores_and_the_cell_awaits_the_overlap(scored):

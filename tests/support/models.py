@@ -11,11 +11,11 @@ __all__ = ["ARCHITECTURES", "save_tiny_model", "save_tiny_tokenizer"]
 def save_tiny_model(
     architecture: str, directory: Path, layers: int = 4, **configuration: Any
 ) -> None:
-    """Random weights, the same at every call, and a tokenizer."""
+    """Random weights, the same at every call, and a tokenizer; of any architecture."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    values = {**COMMON, **ARCHITECTURES[architecture], "num_hidden_layers": layers}
+    values = {**COMMON, **ARCHITECTURES.get(architecture, {}), "num_hidden_layers": layers}
     values |= configuration
     torch.manual_seed(7)
     config = AutoConfig.for_model(architecture, **values)

@@ -10,6 +10,7 @@ from codewatt.cluster.leftovers import cancel_leftovers
 from codewatt.config.backends import BACKENDS
 from codewatt.config.load import load_config, load_study
 from codewatt.config.machine import Machine
+from codewatt.declared import check_declared_layers
 from codewatt.errors import CodewattError
 from codewatt.fingerprint import stage_code
 from codewatt.interruption import forget_killed_run, hold_run
@@ -23,9 +24,10 @@ try:
     requests.check_hardware(study, machine, settings.study)
     if machine != Machine():
         refusals.refuse_overrides(workflow.resource_settings)
+    paths = Paths.of(settings.results, study)
+    check_declared_layers(grid, paths)
 except CodewattError as error:
     sys.exit(f"codewatt: {error}")
-paths = Paths.of(settings.results, study)
 if workflow.is_main_process:
     forget_killed_run(os.getcwd())
 if workflow.remote_exec:
@@ -62,13 +64,14 @@ def one_of(ids):
 
 
 def quantise_members(variant):
-    """The modules that make this variant: its pruner, if it is pruned, its quantiser, a backend."""
+    """The modules that make this variant: pruner, quantiser, backend, the sources of its texts."""
     prune = grid.method("prune", variant.prune)
     members = [] if prune == "none" else [f"codewatt.prune.{prune}"]
     members.append(f"codewatt.quantise.{grid.method('precision', variant.precision)}")
     if backend := backend_of(variant):
         members.append(f"codewatt.quantise.backends.{backend}")
-    return members
+    texts = grid.calibrations(variant)
+    return [*members, *sorted({text_source(text) for text in texts})]
 
 
 def backend_of(variant):

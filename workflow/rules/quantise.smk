@@ -22,7 +22,7 @@ rule score_layers:
         code=lambda wildcards: code(
             "score_layers",
             f"codewatt.prune.{wildcards.method}",
-            f"codewatt.texts.{grid.settings('text', wildcards.text)['source']}",
+            text_source(wildcards.text),
         ),
     script:
         "../scripts/score_layers.py"

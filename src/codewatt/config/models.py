@@ -24,6 +24,11 @@ class HubModel(Entry):
         """Of its config.json, which is not here yet."""
         return None
 
+    @property
+    def max_tokens(self) -> int | None:
+        """The model's context, which its config.json says."""
+        return None
+
 
 class PathModel(Entry):
     """A directory written by save_pretrained: config, safetensors and tokenizer."""
@@ -35,6 +40,11 @@ class PathModel(Entry):
     @property
     def model_type(self) -> str | None:
         """Of its config.json, which is not read yet."""
+        return None
+
+    @property
+    def max_tokens(self) -> int | None:
+        """As for a hub model."""
         return None
 
 
@@ -105,7 +115,13 @@ class ArchitectureModel(Entry):
     @property
     def layers(self) -> int | None:
         """Decoder layers, where the configuration names them."""
-        value = self.config.get("num_hidden_layers")
+        value = self.config.get("num_hidden_layers", self.config.get("n_layer"))
+        return value if isinstance(value, int) else None
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The model's context, where the configuration names it."""
+        value = self.config.get("max_position_embeddings", self.config.get("n_positions"))
         return value if isinstance(value, int) else None
 
     @property

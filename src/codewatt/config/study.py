@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -243,6 +244,33 @@ class Study(Strict):
                     pair = f"precision {precision.id!r}, model {model.id!r}"
                     raise ValueError(f"{pair}: {why}, or exclude the pair")
         return self
+
+    @model_validator(mode="after")
+    def _models_read_whole_sequences(self) -> Self:
+        """Of models whose context is known beforehand; a job refuses the others'."""
+        for model in self.models:
+            for what, text, pair in self._texts_read(model.id):
+                limit = model.max_tokens
+                if limit is None or not text.joined or text.tokens <= limit:
+                    continue
+                if not self._excluded(**pair):
+                    raise ValueError(
+                        f"{what}: sequences of text {text.id!r} have {text.tokens} tokens, model "
+                        f"{model.id!r} reads {limit}; allowed: tokens up to {limit}, or exclude "
+                        f"{'the pair' if len(pair) > 1 else 'the model'}"
+                    )
+        return self
+
+    def _texts_read(self, model: str) -> Iterator[tuple[str, Text, dict[str, str]]]:
+        """The texts that a model reads: by which key, and what an exclude entry would name."""
+        texts = {text.id: text for text in self.texts}
+        for kind in ("prune", "precision"):
+            for entry in getattr(self, kind + "s"):
+                if (text := calibration_of(entry)) is not None:
+                    pair = {"model": model, kind: entry.id}
+                    yield f"{kind} {entry.id!r}: calibration", texts[text], pair
+        if self.recovery is not None:
+            yield "recovery.text", texts[self.recovery.text], {"model": model}
 
     @model_validator(mode="after")
     def _prunes_leave_a_layer(self) -> Self:

@@ -1,6 +1,6 @@
 """Named texts: what quantisers are calibrated on, layers are scored on and recovery is taken on."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,11 @@ _PART = (
 
 
 class _Sampled(Entry):
-    """How samples are taken: so many sequences of so many tokens, drawn with a seed."""
+    """How samples are taken: so many sequences of so many tokens, drawn with a seed.
+
+    Attributes:
+        joined: whether documents are joined and cut, so that each sequence has all its tokens.
+    """
 
     samples: PositiveInt = Field(128, description="Sequences.")
     tokens: Annotated[int, Field(ge=2)] = Field(
@@ -22,9 +26,13 @@ class _Sampled(Entry):
     )
     seed: Seed = 0
 
+    joined: ClassVar[bool] = True
+
 
 class NanoText(_Sampled):
     """Generated functions of the kind that the nano models are trained on, one a sequence."""
+
+    joined: ClassVar[bool] = False
 
     source: Literal["nano"]
     part: Part = Field("calibration", description=_PART)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.models.configuration import refuse_long_sequences
 
 #: Tokens of a batch: what is kept at a time is (layers + 1) states of so many tokens.
 _BATCH_TOKENS = 2048
@@ -42,11 +43,7 @@ class LayeredModel:
         self.device = device
         self.layers = decoder_layers(model)
         self._model = model
-        limit = getattr(model.config, "max_position_embeddings", None)
-        if limit is not None and (longest := max(map(len, sequences))) > limit:
-            raise CodewattError(
-                f"text: a sequence has {longest} tokens; allowed: the {limit} that the model reads"
-            )
+        refuse_long_sequences(sequences, model.config)
         self._batches = _batches(sequences, judged_from or [1] * len(sequences))
         next(self.hidden_states())  # refuses what is no chain of layers
 

@@ -88,6 +88,7 @@ def load_model(
             not finite.
     """
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
@@ -110,13 +111,14 @@ def load_model(
             **options,
             local_files_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, in one line
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, StrictDataclassError) as error:
         raise CodewattError(
             f"{directory}: cannot be loaded: {' '.join(str(error).split())}"
         ) from None
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-        if found := sorted(map(str, info.get(what, ()))):
+        if found := sorted(map(_said_of, info.get(what, ()))):
             raise CodewattError(
                 f"{directory}: {len(found)} {what.replace('_', ' ')} on loading, e.g. {found[0]}"
             )
@@ -126,6 +128,14 @@ def load_model(
     if quantisation is None:  # what is still to be saved stays as it was made: forward() repacks it
         check_answer(model, str(directory))
     return Loaded(model, tokenizer, device, dtype)
+
+
+def _said_of(key: Any) -> str:
+    """A name or message of transformers' loading info, or (name, its shape, the model's)."""
+    if not isinstance(key, tuple):
+        return str(key)
+    name, found, wanted = key
+    return f"{name}: shape {tuple(found)}, its configuration says {tuple(wanted)}"
 
 
 def build_kernels(

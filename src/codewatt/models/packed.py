@@ -33,7 +33,7 @@ class PackedFormat:
         group_size: inputs that share a scale; -1 for all.
         act_order: groups follow the order of the activations (GPTQ only).
         symmetric: zero points are all in the middle of the codes.
-        zeros_less_one: zero points are stored less one (GPTQ's first format).
+        layout: 'gptq', 'gptq_v2' or 'gemm', GPTQModel's names for the formats.
     """
 
     method: Literal["gptq", "awq"]
@@ -41,7 +41,12 @@ class PackedFormat:
     group_size: int
     act_order: bool
     symmetric: bool
-    zeros_less_one: bool
+    layout: str
+
+    @property
+    def zeros_less_one(self) -> bool:
+        """Whether zero points are stored less one: in GPTQ's first format."""
+        return self.layout == "gptq"
 
     @property
     def plain(self) -> bool:
@@ -73,7 +78,9 @@ def packed_format(configuration: Mapping[str, Any]) -> PackedFormat | None:
     bits, group_size = said.get("bits"), said.get("group_size")
     if bits not in _BITS[method]:
         raise _refusal(method, "bits", bits, _BITS[method])
-    if not isinstance(group_size, int) or (group_size != -1 and group_size % 16):
+    if not isinstance(group_size, int) or (
+        group_size != -1 and (group_size < 1 or group_size % 16)
+    ):
         raise _refusal(method, "group_size", group_size, ("-1", "multiples of 16"))
     layout = _layout(said)
     if layout not in _FORMATS[method]:
@@ -92,7 +99,7 @@ def packed_format(configuration: Mapping[str, Any]) -> PackedFormat | None:
         group_size,
         bool(said.get("desc_act", False)) and method == "gptq",
         symmetric,
-        layout == "gptq",
+        layout,
     )
 
 

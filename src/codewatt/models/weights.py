@@ -2,15 +2,23 @@
 
 import json
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.models.configuration import layer_count
 
 INDEX = "model.safetensors.index.json"
 #: Of a layer that GPTQ or AWQ packed.
 PACKED_TENSORS = ("qweight", "qzeros", "scales", "g_idx")
+# Constants that older versions of transformers saved as well, and that no model reads: causal masks
+# (1, 1, positions, positions), what they are filled with, frequencies of rotary embeddings.
+_MASK = re.compile(r"\.(attn|attention)\.(bias|causal_mask)$")
+_CONSTANT = re.compile(r"\.(attn|attention)\.masked_bias$|\.(original_)?inv_freq$")
+_MASK_DIMENSIONS = 4
 _HEADER_LIMIT_BYTES = 100_000_000
 
 
@@ -69,19 +77,30 @@ def headers_of(directory: str | Path) -> dict[str, dict[str, Any]]:
 def describe_weights(directory: str | Path) -> dict[str, Any]:
     """Parameters (tied ones once), bytes, dtypes and decoder layers of a model directory.
 
-    What GPTQ or AWQ packed counts as the weights that it stands for, without scales.
+    What GPTQ or AWQ packed counts as the weights that it stands for, without scales. Masks and
+    other constants that old checkpoints hold do not count.
     """
-    headers = headers_of(directory)
+    headers = {
+        name: header
+        for name, header in headers_of(directory).items()
+        if not _is_constant(name, header)
+    }
     config = read_json(Path(directory) / "config.json")
     return {
         "model_type": config.get("model_type"),
-        "layers": config.get("num_hidden_layers"),
+        "layers": layer_count(config),
         "parameters": sum(_parameters(name, headers) for name in headers),
         "size_bytes": sum(
             last - first for first, last in (entry["data_offsets"] for entry in headers.values())
         ),
         "dtypes": sorted({entry["dtype"] for entry in headers.values()}),
     }
+
+
+def _is_constant(name: str, header: Mapping[str, Any]) -> bool:
+    """Whether a tensor is no weight but follows from the configuration."""
+    mask = _MASK.search(name) is not None and len(header["shape"]) == _MASK_DIMENSIONS
+    return mask or _CONSTANT.search(name) is not None
 
 
 def _parameters(name: str, headers: dict[str, dict[str, Any]]) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from codewatt.models.configuration import resolved_configuration
+
 # A matrix of a decoder layer, but for a mixture's router, which every library leaves as it is.
 _MATRIX = re.compile(r"(^|\.)(layers|h)\.\d+\..+(?<!\.mlp\.gate)\.weight$")
 
@@ -12,12 +14,11 @@ _MATRIX = re.compile(r"(^|\.)(layers|h)\.\d+\..+(?<!\.mlp\.gate)\.weight$")
 def linear_layers(source: Path) -> dict[str, tuple[int, int]]:
     """Name -> (out, in) of each linear layer of a model but its head; no weight is read."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    configuration = resolved_configuration(source)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
-            AutoConfig.from_pretrained(source, local_files_only=True)
-        )
+        model = AutoModelForCausalLM.from_config(configuration)
     head = model.get_output_embeddings()
     return {
         name: (module.out_features, module.in_features)

@@ -5,6 +5,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.models.configuration import refuse_long_sequences, resolved_configuration
 from codewatt.models.packed import (
     PackedFormat,
     count_packed,
@@ -54,8 +55,8 @@ class PackedQuantiser(Quantiser):
 
         Raises:
             CodewattError: there is no text to calibrate on, a layer has a shape that the settings
-                do not fit (both before any weight is read), the library cannot do it, or a layer
-                was not quantised as asked.
+                do not fit, or a sequence is longer than the model reads (all before any weight is
+                read); the library cannot do it, or a layer was not quantised as asked.
         """
         if (held := self.held(source, settings)) is not None:
             return held
@@ -71,6 +72,8 @@ class PackedQuantiser(Quantiser):
         backend = open_backend(settings["backend"])
         tokenizer = backend.load_tokenizer(source)
         sequences = calibration.sequences(tokenizer)
+        # Libraries cut longer ones without a word.
+        refuse_long_sequences(sequences, resolved_configuration(source))
         if self._method == "awq":
             sequences = of_one_length(sequences, tokenizer.eos_token_id)
         notes = backend.quantise(source, target, settings, device, sequences)

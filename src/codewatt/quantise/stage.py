@@ -12,11 +12,12 @@ from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, read_json, sha256_file
+from codewatt.models.configuration import LAYER_KEYS, layer_count
 from codewatt.models.loading import resolve_device, used_gpus
-from codewatt.models.packed import METHODS
+from codewatt.models.packed import METHODS, packed_format
 from codewatt.models.weights import describe_weights
+from codewatt.prune import surgery
 from codewatt.prune.base import open_pruner
-from codewatt.prune.surgery import remove_layers
 from codewatt.quantise.base import Quantiser, open_quantiser
 from codewatt.texts.sequences import PreparedText
 
@@ -71,6 +72,8 @@ def quantise_variant(
     if made:
         sampler = Sampler(timeline, settings["energy"]).start()
         quantiser.import_libraries(precision)  # while the meters open
+        if kept is not None:
+            surgery.import_libraries()
         device = _device(settings["device"], precision["method"])
         gpu_ids = [] if device == "cpu" else used_gpus(device)
         with sampler:
@@ -87,9 +90,12 @@ def quantise_variant(
         }
         described = {"counts": counts, "cost": cost}
     manifest = _manifest(settings, model, weights if made else source, made, device, **described)
+    # A checkpoint that was packed before is not calibrated again, whatever text the study names.
+    used = {prune.get("calibration"), precision.get("calibration") if held is None else None}
     return {
         **manifest,
-        "texts": [text.describe() for text in texts.values()],
+        "packing": _packing(Path(manifest["weights"]["directory"]), made_here=held is None),
+        "texts": [text.describe() for name, text in texts.items() if name in used],
         "kept_layers": kept,
         "scores": scores_path and {"path": str(scores_path), "sha256": sha256_file(scores_path)},
     }
@@ -99,11 +105,17 @@ def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) 
     """The layers that stay, None if all do.
 
     Raises:
-        CodewattError: there are too few layers, or the scores are another model's.
+        CodewattError: there are too few layers, how many is not known, or the scores are another
+            model's.
     """
     if prune["method"] == "none":
         return None
-    layers = read_json(source / "config.json")["num_hidden_layers"]
+    layers = layer_count(read_json(source / "config.json"))
+    if layers is None:
+        raise CodewattError(
+            f"{source / 'config.json'}: it does not say how many decoder layers there are, so none "
+            f"can be removed; allowed: a model whose configuration has {' or '.join(LAYER_KEYS)}"
+        )
     scores = read_json(scores_path) if scores_path else None
     if scores is not None and scores["layers"] != layers:
         raise CodewattError(f"{scores_path}: of {scores['layers']} layers, the model has {layers}")
@@ -147,6 +159,18 @@ def _manifest(
     }
 
 
+def _packing(directory: Path, *, made_here: bool) -> dict[str, Any] | None:
+    """How GPTQ or AWQ packed the variant, and whether here or before; None if neither did."""
+    packing = packed_format(read_json(directory / "config.json"))
+    if packing is None:
+        return None
+    return {
+        "format": packing.layout,
+        "symmetric": packing.symmetric,
+        "made_here": made_here,
+    }
+
+
 def _device(asked: str, method: str) -> str:
     """Where the method runs; copying files needs no device, and so no torch."""
     return "cpu" if method == "none" else resolve_device(asked)
@@ -167,7 +191,7 @@ def _compress(
         pruned = source
         if kept is not None:
             pruned = Path(scratch) / "pruned"
-            remove_layers(source, pruned, kept)
+            surgery.remove_layers(source, pruned, kept)
         quantised = Path(scratch) / "quantised"
         counts = quantiser.quantise(pruned, quantised, precision, device, calibration)
         (quantised if quantised.exists() else pruned).rename(weights)

@@ -59,12 +59,15 @@ class TorchAo(Quantiser):
         """See `Quantiser.quantise`.
 
         Raises:
-            CodewattError: the device has no kernel for these settings, a layer has a shape that
-                they do not fit (both before any weight is read), or a layer was not quantised.
+            CodewattError: the device has no kernel for these settings, the model has no linear
+                layer, a layer has a shape that the settings do not fit (all before any weight is
+                read), or a layer was not quantised.
         """
         layout = layout_for(settings["quant_type"], device)
         check_settings(settings, layout)
         layers = linear_layers(source)
+        if not layers:
+            raise CodewattError("the model has no linear layer that torchao could quantise")
         for name, shape in layers.items():
             check_layer(name, shape, settings, layout)
         loaded = load_model(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.models.configuration import refuse_long_sequences
 from codewatt.models.loading import Loaded, check_finite
 from codewatt.texts.sequences import PreparedText
 
@@ -45,13 +46,7 @@ def questions(text: PreparedText, loaded: Loaded, name: str) -> list[Question]:
             f"text {name!r}: every sequence ends before the first token that is predicted; "
             "allowed: more tokens"
         )
-    longest = max(len(one.ids) for one in found)
-    limit = getattr(loaded.model.config, "max_position_embeddings", None)
-    if limit is not None and longest > limit:
-        raise CodewattError(
-            f"text {name!r}: a sequence has {longest} tokens; allowed: the {limit} that the model "
-            "can read"
-        )
+    refuse_long_sequences([one.ids for one in found], loaded.model.config, f"text {name!r}")
     return found
 
 

@@ -69,9 +69,15 @@ def token_sequences(
         cut to `tokens`.
 
     Raises:
-        CodewattError: there are too few tokens, or a sequence would have less than two.
+        CodewattError: there are too few tokens, a sequence would have less than two, or the
+            tokenizer has no end-of-sequence token.
     """
     samples, tokens = settings["samples"], settings["tokens"]
+    if tokenizer.eos_token_id is None:
+        raise CodewattError(
+            "text: the model's tokenizer has no end-of-sequence token, which stands between "
+            "documents; allowed: a tokenizer_config.json with an eos_token"
+        )
     encoded: list[list[int]] = tokenizer(documents, add_special_tokens=False).input_ids
     if open_source(settings["source"]).joined:
         stream = [token for ids in encoded for token in (*ids, tokenizer.eos_token_id)]

@@ -153,6 +153,15 @@ def test_what_cannot_be_quantised_is_one_line_before_any_weight_is_read(source, 
         assert not (tmp_path / "q").exists()
 
 
+@pytest.mark.parametrize("kind", ["gptq4", "awq"])
+def test_sequences_longer_than_the_model_can_read_are_refused(tiny_model, tmp_path, kind):
+    """GPTQModel would cut them: what follows would have no effect, and the manifest would lie."""
+    text = PreparedText(TEXT.documents, {**TEXT.settings, "samples": 1, "tokens": 257}, "")
+    with pytest.raises(CodewattError, match="a sequence has 257 tokens; allowed: the 256 that the"):
+        _quantise(tiny_model("llama"), tmp_path / "q", SETTINGS[kind], text)
+    assert not (tmp_path / "q").exists()
+
+
 def test_a_failing_worker_is_an_exception_and_not_the_end_of_the_process(tmp_path, monkeypatch):
     """GPTQModel's own threads would end the process without a word to the log."""
     import codewatt.quantise.backends.gptqmodel as backend

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.files import write_json
+from codewatt.files import read_json, write_json
 from codewatt.models.fetch import model_manifest
 from codewatt.models.layers import LayeredModel, decoder_layers
 from codewatt.models.loading import load_model
@@ -17,6 +17,7 @@ from codewatt.prune.surgery import remove_layers
 from codewatt.quantise.stage import quantise_variant
 from codewatt.texts.stage import prepare_text
 from tests.support.architectures import ARCHITECTURES, VOCABULARY
+from tests.support.models import save_tiny_model
 
 METHODS = ("block_influence", "angular_distance", "sleb")
 #: What writes into the residual stream, by parts of the parameters' names.
@@ -167,6 +168,44 @@ def test_skipped_layers_equal_removed_ones(tiny_model, random_ids, tmp_path, arc
         assert len(left) == 5 - len(gone)
         assert torch.equal(states[0], left[0])
     assert layered.perplexity() == whole
+
+
+KINDS = {
+    "gemma2": {"num_key_value_heads": 2, "head_dim": 16, "sliding_window": 4},
+    "qwen2": {
+        "num_key_value_heads": 2,
+        "use_sliding_window": True,
+        "sliding_window": 4,
+        "max_window_layers": 2,
+    },
+}
+#: Every second layer of Gemma 2 has a window from the first on, of Qwen 2 all from the third on.
+WINDOWED = {"gemma2": [True, False, True, False], "qwen2": [False, False, True, True]}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("architecture", KINDS)
+def test_layers_stay_of_their_kind(random_ids, tmp_path, architecture, listed):
+    """Also where config.json leaves it to transformers to derive the kinds from layer numbers."""
+    source = tmp_path / "source"
+    save_tiny_model(architecture, source, **KINDS[architecture])
+    config = read_json(source / "config.json")
+    assert config["layer_types"]
+    if not listed:
+        del config["layer_types"]
+    write_json(source / "config.json", config)
+    model = _load(source)
+    layered = LayeredModel(model, random_ids, "cpu")
+    for gone in ([0], [1], [3], [1, 2], [0, 1], [0, 3]):
+        kept = [n for n in range(4) if n not in gone]
+        target = tmp_path / "-".join(map(str, gone))
+        remove_layers(source, target, kept)
+        pruned = _load(target)
+        windowed = [kind == "sliding_attention" for kind in pruned.config.layer_types]
+        assert windowed == [WINDOWED[architecture][n] for n in kept]
+        assert LayeredModel(pruned, random_ids, "cpu").perplexity() == layered.perplexity(gone)
+        if architecture == "qwen2":  # other readers go by the number
+            assert read_json(target / "config.json")["max_window_layers"] == len({0, 1} & {*kept})
 
 
 def test_batches_change_nothing(tiny_model, random_ids):

@@ -11,11 +11,13 @@ from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
 from codewatt.models.packed import count_packed
 from codewatt.quantise.stage import quantise_variant
+from codewatt.texts.stage import prepare_text
 from tests.support.packed import PACKINGS, save_packed
 
 GPTQ = {"method": "gptq", "bits": 4, "group_size": 32, "act_order": False, "calibration": None}
 GPTQ |= {"compute_dtype": "float32", "backend": "gptqmodel"}
 KEPT = {"method": "none"}
+TEXT = {"source": "nano", "part": "calibration", "samples": 4, "tokens": 64, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +30,16 @@ def published(tiny_model, tmp_path_factory):
     return folder / "manifest.json"
 
 
-def _variant(published, folder, precision, prune=KEPT):
+def _variant(published, folder, precision, prune=KEPT, **texts):
+    """texts: id of a text -> its documents."""
     settings = {
-        "variant": "v", "precision": precision, "prune": prune, "texts": [], "device": "cpu",
+        "variant": "v", "precision": precision, "prune": prune, "device": "cpu",
+        "texts": [{**TEXT, "id": name} for name in texts],
         "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
     }  # fmt: skip
-    return quantise_variant(settings, published, [], None, folder / "weights", folder / "t.parquet")
+    read, scores = list(texts.values()), folder / "scores.json"
+    files = (published, read, scores if scores.is_file() else None)
+    return quantise_variant(settings, *files, folder / "weights", folder / "t.parquet")
 
 
 def test_a_published_checkpoint_is_a_variant_as_it_is(published, tiny_model, tmp_path):
@@ -47,6 +53,34 @@ def test_a_published_checkpoint_is_a_variant_as_it_is(published, tiny_model, tmp
     weights = sum(p.numel() for p in base.parameters())
     assert made["parameters"] == model["parameters"] == weights
     assert made["size_bytes"] == model["size_bytes"] < weights * 4
+
+
+def test_texts_that_were_not_used_are_not_named(published, tmp_path):
+    """A packed checkpoint is not calibrated again; layers are chosen on a text all the same."""
+    documents = tmp_path / "documents.jsonl.gz"
+    prepare_text(TEXT, documents)
+    precision = {**GPTQ, "calibration": "code"}
+    made = _variant(published, tmp_path, precision, code=documents)
+    assert made["texts"] == []
+    assert made["packing"] == {"format": "gptq", "symmetric": True, "made_here": False}
+    write_json(tmp_path / "scores.json", {"layers": 4, "removed": {"1": [2]}})
+    prune = {"method": "sleb", "layers": 1, "calibration": "scored"}
+    read = {"scored": documents, "code": documents}
+    pruned = _variant(published, tmp_path, precision, prune, **read)
+    assert [text["id"] for text in pruned["texts"]] == ["scored"]
+    assert pruned["packing"] == made["packing"]
+
+
+@pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")
+def test_texts_that_were_used_are_named(tiny_model, tmp_path):
+    fetched = fetch_model({"source": "path", "path": str(tiny_model("llama"))}, tmp_path / "unused")
+    write_json(tmp_path / "manifest.json", fetched)
+    documents = tmp_path / "documents.jsonl.gz"
+    prepare_text(TEXT, documents)
+    precision = {**GPTQ, "calibration": "code"}
+    made = _variant(tmp_path / "manifest.json", tmp_path, precision, code=documents)
+    assert [text["id"] for text in made["texts"]] == ["code"]
+    assert made["packing"] == {"format": "gptq", "symmetric": True, "made_here": True}
 
 
 @pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")

@@ -6,11 +6,25 @@ import shutil
 import pytest
 
 from codewatt.errors import CodewattError
+from codewatt.files import read_json, write_json
+from codewatt.models.fetch import model_manifest
+from codewatt.models.layers import decoder_layers
 from codewatt.models.loading import load_model
+from codewatt.models.weights import INDEX, tensor_headers
 from codewatt.prune.base import open_pruner
 from codewatt.prune.surgery import remove_layers
+from codewatt.quantise.stage import quantise_variant
+from tests.support.models import save_tiny_model
 
 ARCHITECTURES = ["starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2"]
+_SETTINGS = {
+    "variant": {"model": "m", "prune": "p", "precision": "fp32"},
+    "prune": {"method": "last", "layers": 1},
+    "precision": {"method": "none", "dtype": "float32"},
+    "texts": [],
+    "device": "cpu",
+    "energy": {"nvml_interval_s": 0.1, "codecarbon_interval_s": 1.0},
+}
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -65,6 +79,58 @@ def test_shards_keep_an_index_that_matches(tiny_model, tmp_path):
     index = json.loads((tmp_path / "pruned" / "model.safetensors.index.json").read_text())
     assert not any(".layers.2." in name for name in index["weight_map"])
     assert load_model(tmp_path / "pruned", dtype="float32", device="cpu").model is not None
+
+
+def test_a_lone_shard_keeps_its_index(tiny_model, tmp_path):
+    """Under its name with a number transformers finds it by nothing else."""
+    source = shutil.copytree(tiny_model("llama"), tmp_path / "lone")
+    shard = "model-00001-of-00001.safetensors"
+    (source / "model.safetensors").rename(source / shard)
+    weight_map = dict.fromkeys(tensor_headers(source / shard), shard)
+    write_json(source / INDEX, {"metadata": {}, "weight_map": weight_map})
+    remove_layers(source, tmp_path / "pruned", [0, 2])
+    pruned = load_model(tmp_path / "pruned", dtype="float32", device="cpu")
+    assert pruned.model.config.num_hidden_layers == 2
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_bigcode", "codegen"])
+def test_the_number_of_layers_under_its_other_name(tmp_path, architecture):
+    """GPT-2 and its kin call it n_layer."""
+    source, manifest = tmp_path / "model", tmp_path / "model.json"
+    save_tiny_model(architecture, source, rotary_dim=8)
+    config = read_json(source / "config.json")
+    assert config["n_layer"] == 4
+    assert "num_hidden_layers" not in config
+    write_json(manifest, model_manifest({"source": "path"}, source, meaningful_accuracy=True))
+    assert read_json(manifest)["layers"] == 4
+    made = quantise_variant(_SETTINGS, manifest, [], None, tmp_path / "w", tmp_path / "t.parquet")
+    assert made["kept_layers"] == [0, 1, 2]
+    assert made["layers"] == 3
+    loaded = load_model(tmp_path / "w", dtype="float32", device="cpu").model
+    assert loaded.config.num_hidden_layers == len(decoder_layers(loaded)) == 3
+
+
+def test_without_the_number_of_layers_none_is_removed(tiny_model, tmp_path):
+    source, manifest = shutil.copytree(tiny_model("llama"), tmp_path / "model"), tmp_path / "m.json"
+    config = read_json(source / "config.json")
+    del config["num_hidden_layers"]
+    write_json(source / "config.json", config)
+    write_json(manifest, model_manifest({"source": "path"}, source, meaningful_accuracy=True))
+    with pytest.raises(
+        CodewattError, match=r"config\.json: .* allowed: .*num_hidden_layers or n_l"
+    ):
+        quantise_variant(_SETTINGS, manifest, [], None, tmp_path / "w", tmp_path / "t.parquet")
+
+
+def test_kinds_that_no_configuration_can_say(tmp_path):
+    """Jamba's are computed from a layer's number alone."""
+    sizes = {"num_key_value_heads": 2, "attn_layer_period": 2, "attn_layer_offset": 1}
+    save_tiny_model("jamba", tmp_path / "model", **sizes, num_experts=1)
+    with pytest.raises(
+        CodewattError, match=r"prune: the layers left are of the kinds .* cannot say"
+    ):
+        remove_layers(tmp_path / "model", tmp_path / "pruned", [1, 2, 3])
+    remove_layers(tmp_path / "model", tmp_path / "last", [0, 1, 2])
 
 
 @pytest.mark.parametrize(("layers", "kept"), [(1, [0, 1, 3]), (2, [0, 3]), (3, [3])])

@@ -18,6 +18,7 @@ from codewatt.quantise.torchao import (
     count_quantised,
     packed_tensors,
 )
+from tests.support.models import save_tiny_model
 
 INT8 = {"quant_type": "int8", "compute_dtype": "float32", "group_size": 128}
 FP8 = {"quant_type": "fp8", "compute_dtype": "bfloat16", "group_size": 128}
@@ -120,6 +121,14 @@ def test_torchao_leaves_fused_experts_and_counts_them(tiny_model, tmp_path, kind
         "Int4OpaqueTensor",
     )
     assert type(model.lm_head.weight) is torch.nn.Parameter
+
+
+def test_a_model_without_linear_layers_is_refused(tmp_path):
+    """GPT-2's matrices are Conv1D, which torchao passes by."""
+    save_tiny_model("gpt2", tmp_path / "model")
+    with pytest.raises(CodewattError, match="no linear layer that torchao could quantise"):
+        _quantise(tmp_path / "model", tmp_path / "q", SETTINGS["int8"])
+    assert not (tmp_path / "q").exists()
 
 
 @pytest.mark.parametrize("architecture", ["starcoder2", "llama"])

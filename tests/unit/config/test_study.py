@@ -261,6 +261,51 @@ def test_a_model_that_a_backend_does_not_know_can_be_excluded():
         validate(Study, {**study, "exclude": [{**pair, "prune": "last1"}]}, "study.yaml")
 
 
+LONG = {"id": "long", "source": "stdlib", "tokens": 512}
+READS_LONG = {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "long"}
+
+
+def _reading(model=(), text=(), **keys):
+    """The good study with a further text of sequences longer than nano's 256 tokens."""
+    models = [{**GOOD["models"][0], **dict(model)}]
+    return {**GOOD, "models": models, "texts": [*GOOD["texts"], {**LONG, **dict(text)}], **keys}
+
+
+@pytest.mark.parametrize(
+    ("keys", "what", "entry"),
+    [
+        ({"recovery": {"text": "long"}}, "recovery.text", {"model": "m"}),
+        (
+            {"prunes": [*GOOD["prunes"], READS_LONG]},
+            "prune 'bi': calibration",
+            {"model": "m", "prune": "bi"},
+        ),
+        (
+            {"precisions": [GOOD["precisions"][0], {**GPTQ, "calibration": "long"}]},
+            "precision 'nf4': calibration",
+            {"model": "m", "precision": "nf4"},
+        ),
+    ],
+)
+def test_sequences_longer_than_a_model_reads_are_refused(keys, what, entry):
+    """By the models whose context is known beforehand."""
+    with pytest.raises(CodewattError) as refused:
+        validate(Study, _reading(**keys), "study.yaml")
+    left_out = "the pair" if len(entry) > 1 else "the model"
+    assert str(refused.value) == (
+        f"study.yaml: {what}: sequences of text 'long' have 512 tokens, model 'm' reads 256; "
+        f"allowed: tokens up to 256, or exclude {left_out}"
+    )
+    validate(Study, _reading(text={"tokens": 256}, **keys), "study.yaml")
+    validate(Study, _reading(text={"source": "nano"}, **keys), "study.yaml")  # cut, not joined
+    validate(Study, _reading(model={"max_tokens": 512}, **keys), "study.yaml")
+    validate(Study, _reading(exclude=[entry], **keys), "study.yaml")
+    config = {"model_type": "gpt2", "n_positions": 300, "n_layer": 3}
+    random = {"id": "m", "source": "architecture", "config": config}
+    with pytest.raises(CodewattError, match="model 'm' reads 300; allowed"):
+        validate(Study, {**_reading(**keys), "models": [random]}, "study.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

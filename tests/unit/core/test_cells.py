@@ -149,7 +149,7 @@ PRUNES = [
     {"id": "bi2", **SCORED, "layers": 2},
     {"id": "bi1-u", **SCORED, "calibration": "u", "layers": 1},
 ]
-TEXTS = [{"id": "t", "source": "nano"}, {"id": "u", "source": "stdlib"}]
+TEXTS = [{"id": "t", "source": "nano"}, {"id": "u", "source": "stdlib", "tokens": 256}]
 
 
 def test_layers_are_scored_once_a_model_method_and_text():

@@ -9,6 +9,7 @@ from codewatt.files import describe_files
 from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
 from codewatt.models.weights import describe_weights
+from tests.support.models import save_tiny_model
 
 ARCHITECTURES = ["starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2"]
 
@@ -44,6 +45,31 @@ def test_parameters_are_counted_without_loading(tiny_model):
     assert described["dtypes"] == ["F32"]
 
 
+@pytest.mark.parametrize("architecture", ["gpt_neox", "gpt2"])
+def test_constants_of_old_checkpoints_are_no_weights(tmp_path, architecture):
+    """Masks and rotary frequencies, as published Pythia and GPT-2 have them, by their names."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    directory = tmp_path / "model"
+    save_tiny_model(architecture, directory)
+    model = load_model(directory, dtype="float32", device="cpu").model
+    described = describe_weights(directory)
+    file = directory / "model.safetensors"
+    tensors = load_file(file)
+    layer = {"gpt_neox": "gpt_neox.layers.{}.attention.", "gpt2": "transformer.h.{}.attn."}
+    for index in range(4):
+        prefix = layer[architecture].format(index)
+        tensors[prefix + "bias"] = torch.ones(1, 1, 256, 256, dtype=torch.bool)
+        if architecture == "gpt_neox":
+            tensors[prefix + "masked_bias"] = torch.tensor(-1e9, dtype=torch.float16)
+            tensors[prefix + "rotary_emb.inv_freq"] = torch.ones(8)
+    save_file(tensors, file, metadata={"format": "pt"})
+    load_model(directory, dtype="float32", device="cpu")
+    assert describe_weights(directory) == described
+    assert described["parameters"] == sum(p.numel() for p in model.parameters())
+
+
 def test_a_missing_weight_is_refused(tiny_model, tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -52,6 +78,26 @@ def test_a_missing_weight_is_refused(tiny_model, tmp_path):
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CodewattError, match=r"1 missing keys.*layers\.1\.mlp\.up_proj"):
+        load_model(copy, dtype="float32", device="cpu")
+
+
+def test_a_weight_of_another_shape_is_refused(tiny_model, tmp_path):
+    copy = _copy(tiny_model("llama"), tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "intermediate_size": 96}))
+    with pytest.raises(
+        CodewattError,
+        match=r"copy: 12 mismatched keys on loading, e\.g\. .*layers\.0\.mlp\.down_proj\.weight: "
+        r"shape \(64, 128\), its configuration says \(64, 96\)$",
+    ):
+        load_model(copy, dtype="float32", device="cpu")
+
+
+def test_a_configuration_that_contradicts_itself_is_refused(tiny_model, tmp_path):
+    copy = _copy(tiny_model("llama"), tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "num_attention_heads": 5}))
+    with pytest.raises(CodewattError, match=r"copy: cannot be loaded: .*attention heads"):
         load_model(copy, dtype="float32", device="cpu")
 
 

@@ -221,6 +221,8 @@ def test_logits_that_are_not_finite_are_refused(packed, tmp_path):
         ({"bits": 8}, r"fc1\.qzeros: shape .*8 bits in groups of 32 need"),
         ({"group_size": 64}, r"fc\d\.\w+: shape .*4 bits in groups of 64 need"),
         ({"group_size": "128"}, r"group_size: gptq checkpoints with 128"),
+        ({"group_size": 0}, r"group_size: .*with 0 .*allowed: -1, multiples of 16$"),
+        ({"group_size": -32}, r"group_size: .*with -32 .*allowed: -1, multiples of 16$"),
         ({"sym": False}, r"sym: .*false in format 'gptq'.*allowed: true, or format 'gptq_v2'"),
         ({"checkpoint_format": "marlin"}, r"format: .*with marlin .*allowed: gptq, gptq_v2$"),
         ({"is_marlin_format": True}, r"format: .*with marlin"),

@@ -48,6 +48,13 @@ def test_sequences_of_a_joined_text_are_equally_long_and_in_order(tmp_path):
     assert together[: len(first)] == first[: len(together)]
 
 
+def test_a_tokenizer_without_an_end_of_sequence_is_refused(tmp_path):
+    tokenizer = save_tiny_tokenizer(tmp_path)
+    tokenizer.eos_token = None
+    with pytest.raises(CodewattError, match=r"has no end-of-sequence token.*allowed: .*eos_token"):
+        token_sequences(open_source("stdlib").documents(STDLIB), tokenizer, STDLIB)
+
+
 def test_sequences_of_single_documents_keep_them_apart(tmp_path):
     tokenizer = save_tiny_tokenizer(tmp_path)
     documents = open_source("nano").documents(NANO)
@@ -167,6 +174,27 @@ def test_texts_of_which_one_holds_a_document_of_the_other_are_refused(whole):
     texts[whole] = [*texts[whole], "x = 1\n" * 99 + "\n".join(texts[part][:2])]
     with pytest.raises(CodewattError, match=f"'{whole}' holds 2 of .* '{part}', .* document 1 "):
         refuse_shared("calib", texts["calib"], "held", texts["held"])
+
+
+def test_plain_texts_that_share_a_half_are_refused():
+    """A file of plain text is one document, however long."""
+    code = open_source("stdlib").documents({**STDLIB, "samples": 64})
+    shared, one, other = ("\n".join(code[at : at + 9]) for at in (0, 9, 18))
+    refuse_shared("calib", [one], "held", [other])
+    for first, second in ((one + shared, other + shared), (shared + one, other + shared)):
+        with pytest.raises(CodewattError, match=r"'calib' holds .*document 1 \(part \d+ of \d+\) "):
+            refuse_shared("calib", [first], "held", [second])
+
+
+@pytest.mark.parametrize("whole", ["held", "calib"])
+def test_short_documents_are_found_in_longer_ones(whole):
+    short = ["return a + b", "# a comment\n", "yield"]
+    texts = {"held": short, "calib": short}
+    texts[whole] = ["def add(a, b):\n    return a + b\n"]
+    with pytest.raises(CodewattError, match=f"'{whole}' holds 1 of 3 programs of .* document 1 "):
+        refuse_shared("calib", texts["calib"], "held", texts["held"])
+    texts[whole] = ["def add(a, b):\n    return a - b\n"]
+    refuse_shared("calib", texts["calib"], "held", texts["held"])
 
 
 def test_a_prepared_text_without_documents_is_refused(tmp_path):
