@@ -6,9 +6,10 @@ tokens stand in it; comments, layout and names of functions do not count. Brown 
 programs that compute different things: among a thousand of nano's tasks and as many functions that
 compute something else, shares reach 0.78, among HumanEval's tasks 0.51.
 
-A program of fewer than eight lexical tokens is looked for as one run. Of two texts, a document of
-1024 lexical tokens or more is looked for in parts of 512 or some more, as a file of plain text may
-share half of itself. Of 99 runs of 512 in the standard library's held-out definitions none is in
+A program of fewer than eight lexical tokens is looked for as one run. Of two texts, documents of
+fewer are looked for together, as one of them alone (`import os`) says nothing. One of 1024 lexical
+tokens or more is looked for in parts of 512 or some more, as a file of plain text may share half of
+itself. Of 99 runs of 512 in the standard library's held-out definitions none is in
 another definition by more than 0.21, though its modules copy from each other.
 """
 
@@ -103,8 +104,19 @@ def refuse_shared(one: str, first: Sequence[str], other: str, second: Sequence[s
     Raises:
         CodewattError: see `refuse_overlap`.
     """
-    refuse_overlap(one, other, _overlaps(first, _parts(second)))
-    refuse_overlap(other, one, _overlaps(second, _parts(first)))
+    refuse_overlap(one, other, _held(first, second))
+    refuse_overlap(other, one, _held(second, first))
+
+
+def _held(documents: Sequence[str], others: Sequence[str]) -> list[Overlap]:
+    """The overlap of others' parts with documents; of short ones the share that is held whole."""
+    parts = _parts(others)
+    short = {name: lexemes for name, lexemes in parts.items() if 0 < len(lexemes) < RUN}
+    found = _overlaps(documents, {n: lexemes for n, lexemes in parts.items() if n not in short})
+    if sum(map(len, short.values())) >= RUN:
+        whole = [one.share == 1.0 for one in _overlaps(documents, short)]
+        found.append(Overlap(f"{len(short)} short documents together", sum(whole) / len(whole)))
+    return sorted(found, key=lambda one: -one.share)
 
 
 def _parts(documents: Sequence[str]) -> dict[str, list[str]]:

@@ -186,15 +186,20 @@ def test_plain_texts_that_share_a_half_are_refused():
             refuse_shared("calib", [first], "held", [second])
 
 
-@pytest.mark.parametrize("whole", ["held", "calib"])
-def test_short_documents_are_found_in_longer_ones(whole):
-    short = ["return a + b", "# a comment\n", "yield"]
+@pytest.mark.parametrize("whole", ["calib", "held"])
+def test_short_documents_are_found_together_in_longer_ones(whole):
+    short = ["return a + b", "# a comment\n", "b = [a]", "import os"]
     texts = {"held": short, "calib": short}
-    texts[whole] = ["def add(a, b):\n    return a + b\n"]
-    with pytest.raises(CodewattError, match=f"'{whole}' holds 1 of 3 programs of .* document 1 "):
+    texts[whole] = ["import os\n\ndef add(a, b):\n    b = [a]\n    return a + b\n"]
+    words = rf"'{whole}' holds 1 of [12] programs of .* 3 short documents together \(100% of it\)"
+    with pytest.raises(CodewattError, match=words):
         refuse_shared("calib", texts["calib"], "held", texts["held"])
-    texts[whole] = ["def add(a, b):\n    return a - b\n"]
+    texts[whole] = ["import os\n\ndef add(a, b):\n    return a - b\n"]
     refuse_shared("calib", texts["calib"], "held", texts["held"])
+
+
+def test_one_short_document_alone_says_nothing():
+    refuse_shared("calib", ["import os\n", "x = 1\n" * 9], "held", ["import os", "y = 2\n" * 9])
 
 
 def test_a_prepared_text_without_documents_is_refused(tmp_path):
