@@ -29,7 +29,7 @@ TARGETS = {
 }
 
 #: So many that a repeat outlasts CodeCarbon's 0.1 s a few times on a fast machine too.
-TASKS = 16
+TASKS = 12
 
 SMALL: dict[str, Any] = {
     "study": "small",
