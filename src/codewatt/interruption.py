@@ -8,6 +8,7 @@ file may live, and is left to the user. Jobs watch the process that started them
 """
 
 import atexit
+import errno
 import fcntl
 import os
 import shutil
@@ -22,6 +23,8 @@ from codewatt.errors import CodewattError
 
 OWNER = "CODEWATT_RUN"  # host:pid:start of the Snakemake that jobs belong to
 _POLL_S = 0.5
+#: What flock(2) answers on a file system without locks, such as Lustre without its option flock.
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _held: list[IO[str]] = []  # kept open for the life of the process
 
 
@@ -56,6 +59,7 @@ def hold_run(directory: str | Path, results: str | Path) -> None:
             was, and does not say that it ended.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    atexit.register(_let_go, os.getpid())  # of what is held by then, if the second is refused too
     places = (Path(directory) / ".snakemake" / "codewatt.lock", Path(results) / ".codewatt.lock")
     for file in places:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +69,6 @@ def hold_run(directory: str | Path, results: str | Path) -> None:
         handle.write(owner)
         handle.flush()
         _held.append(handle)
-    atexit.register(_let_go, os.getpid())
     os.environ[OWNER] = owner
 
 
@@ -98,9 +101,10 @@ def _locked(handle: IO[str]) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
-        return True  # what the file says must do
-    return True
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise CodewattError(f"{handle.name}: it cannot be locked: {error.strerror}") from None
+    return True  # without locks what the file says must do
 
 
 def _lives(owner: str) -> bool:

@@ -84,12 +84,15 @@ def test_node_killed_job_cancelled_out_of_memory_and_time(generated):
             states.setdefault(cell, []).append(job.state.split()[0])
     assert states["a100/fp32"] == ["CANCELLED", "COMPLETED"]
     assert states["a100/int8"] == ["TIMEOUT", "COMPLETED"]
-    assert states["l40s/fp32"][:2] == ["FAILED", "NODE_FAIL"]
-    assert states["l40s/fp32"][-1] == "COMPLETED"
+    assert states["l40s/fp32"] in (
+        ["FAILED", "NODE_FAIL", "COMPLETED"],
+        ["FAILED", "NODE_FAIL", "FAILED", "COMPLETED"],
+    )
     assert states["l40s/int8"][0] == "FAILED"
     assert states["l40s/int8"][-1] == "COMPLETED"
     told = [path.read_text() for path in (bench.root / ".snakemake/slurm_logs").rglob("*.log")]
-    assert sum("Exceeded job memory limit" in log for log in told) >= 2
+    failed = [*states["l40s/fp32"], *states["l40s/int8"]].count("FAILED")
+    assert sum("Exceeded job memory limit" in log for log in told) == failed >= 2
 
 
 def test_snakemake_killed(generated):

@@ -66,16 +66,21 @@ def test_without_until_zero_there_is_no_checkpoint(fresh):
         fresh.write_study(STUDY)
 
 
-def test_a_model_of_unknown_depth_is_one_line_before_any_job(fresh):
-    study = copy.deepcopy(STUDY)
-    study["models"][1] = {"id": "two", "source": "path", "path": "somewhere"}
+def _refused(fresh, study):
+    """codewatt's lines of a dry run that is refused."""
     fresh.write_study(study)
     try:
         done = fresh.snakemake("-n", check=False)
     finally:
         fresh.write_study(STUDY)
     assert done.returncode != 0
-    lines = [line for line in done.stdout.splitlines() if line.startswith("codewatt: ")]
+    return [line for line in done.stdout.splitlines() if line.startswith("codewatt: ")]
+
+
+def test_a_model_of_unknown_depth_is_one_line_before_any_job(fresh):
+    study = copy.deepcopy(STUDY)
+    study["models"][1] = {"id": "two", "source": "path", "path": "somewhere"}
+    lines = _refused(fresh, study)
     assert len(lines) == 1
     assert lines[0].startswith("codewatt: study.yaml: models[1].layers: required, but absent")
 
@@ -84,14 +89,7 @@ def test_a_model_of_another_depth_than_declared_is_one_line_before_any_job(fresh
     study = copy.deepcopy(STUDY)
     study["models"][1] = {"id": "two", "source": "path", "path": "somewhere", "layers": 3}
     write_json(fresh.root / "somewhere" / "config.json", {"num_hidden_layers": 4})
-    fresh.write_study(study)
-    try:
-        done = fresh.snakemake("-n", check=False)
-    finally:
-        fresh.write_study(STUDY)
-    assert done.returncode != 0
-    lines = [line for line in done.stdout.splitlines() if line.startswith("codewatt: ")]
-    assert lines == [
+    assert _refused(fresh, study) == [
         "codewatt: study.yaml: model 'two': layers: 3 in the study, its config.json says 4; "
         "allowed: layers: 4"
     ]

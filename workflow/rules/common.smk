@@ -26,10 +26,10 @@ try:
         refusals.refuse_overrides(workflow.resource_settings)
     paths = Paths.of(settings.results, study)
     check_declared_layers(grid, paths)
+    if workflow.is_main_process:
+        forget_killed_run(os.getcwd())
 except CodewattError as error:
     sys.exit(f"codewatt: {error}")
-if workflow.is_main_process:
-    forget_killed_run(os.getcwd())
 if workflow.remote_exec:
     prepare_job(os.environ)
 

@@ -42,8 +42,9 @@ def job_allocation(
         slurm_processors: of this node for jobs, as Slurm counts; asked of it unless given.
 
     Returns:
-        {"processors_held", "processors", "share" (0 to 1), "source", "slurm"}; share is None
-        where the machine's processors cannot be counted.
+        {"processors_held", "processors", "share" (0 to 1), "source", "slurm", "slurm_processors"};
+        share is None where the machine's processors cannot be counted, slurm_processors where
+        Slurm did not say them.
     """
     environment = os.environ if environment is None else environment
     processors = processors or os.cpu_count()
@@ -66,6 +67,7 @@ def job_allocation(
         "processors": processors,
         "share": share,
         "source": "whole machine" if share == 1.0 else source,
+        "slurm_processors": slurm_processors,
         "slurm": {name: environment[name] for name in _NAMES if name in environment},
     }
 

@@ -63,26 +63,28 @@ def test_two_runs_of_one_directory(tmp_path):
         process.wait()
 
 
-def test_a_lock_of_another_host_stays(tmp_path):
-    """Its file system may not tell whether that run still lives."""
-    process, _ = _start(HOLD, tmp_path)
+def _left_by_another_host(directory):
+    """(pid, lock file) of a run that was killed, as if on another host."""
+    process, _ = _start(HOLD, directory)
     process.kill()
     process.wait()
-    lock = tmp_path / ".snakemake" / "codewatt.lock"
+    lock = directory / ".snakemake" / "codewatt.lock"
     lock.write_text(lock.read_text().replace(socket.gethostname(), "another-login-node"))
+    return process.pid, lock
+
+
+def test_a_lock_of_another_host_stays(tmp_path):
+    """Its file system may not tell whether that run still lives."""
+    _left_by_another_host(tmp_path)
     forget_killed_run(tmp_path)
     assert (tmp_path / ".snakemake" / "locks").is_dir()
 
 
 def test_a_run_of_another_host_is_left_to_the_user(tmp_path):
     """It may live: its jobs, which the next start would cancel, may be its own."""
-    process, _ = _start(HOLD, tmp_path)
-    process.kill()
-    process.wait()
-    lock = tmp_path / ".snakemake" / "codewatt.lock"
-    lock.write_text(lock.read_text().replace(socket.gethostname(), "another-login-node"))
+    pid, lock = _left_by_another_host(tmp_path)
     done = _held_once(tmp_path)
-    assert f"a run of host another-login-node (process {process.pid}) did not say" in done.stderr
+    assert f"a run of host another-login-node (process {pid}) did not say" in done.stderr
     assert f"if it is gone: rm {lock}" in done.stderr
     lock.unlink()
     assert _held_once(tmp_path).stdout == "held\n"
@@ -107,6 +109,8 @@ def test_two_copies_that_write_the_same_results(tmp_path):
         process.wait()
     assert done.stdout == ""
     assert f"{tmp_path / 'results'}: a run is at work here" in done.stderr
+    lock = tmp_path / "copy" / ".snakemake" / "codewatt.lock"
+    assert lock.read_text() == "", "what was refused holds nothing, for other hosts too"
 
 
 @pytest.mark.parametrize("lives", [True, False])
@@ -130,6 +134,17 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, lives):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_lock_that_fails_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / ".snakemake" / "locks").mkdir(parents=True)
+
+    def flock(handle, operation):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(CodewattError, match=r"codewatt\.lock: it cannot be locked: Input/output"):
+        forget_killed_run(tmp_path)
 
 
 def _held_once(directory, results=None):

@@ -112,6 +112,7 @@ def test_a_whole_node_is_the_jobs_where_slurm_does_not_answer_too(tmp_path: Path
     step = {"SLURM_CPUS_ON_NODE": "8", "CODEWATT_JOB_CPUS": "72(x1)"}
     found = job_allocation(step, processors=72, affinity=8, cgroup=tmp_path)
     assert (found["share"], found["processors_held"]) == (1.0, 72)
+    assert found["slurm_processors"] is None, "it can be told from a share by Slurm's own number"
 
 
 def test_the_processors_that_slurm_has_for_jobs() -> None:
