@@ -9,8 +9,9 @@ compute something else, shares reach 0.78, among HumanEval's tasks 0.51.
 A program of fewer than eight lexical tokens is looked for as one run. Of two texts, documents of
 fewer are looked for together, as one of them alone (`import os`) says nothing. One of 1024 lexical
 tokens or more is looked for in parts of 512 or some more, as a file of plain text may share half of
-itself. Of 99 runs of 512 in the standard library's held-out definitions none is in
-another definition by more than 0.21, though its modules copy from each other.
+itself. Of 99 runs of 512 in the held-out part of the text stdlib (Python 3.11.7) none is in a
+definition of its calibration part by more than 0.21. (Of what both would hold neither has any;
+within one part modules do copy from each other, up to 0.97.)
 """
 
 import re
