@@ -1,6 +1,5 @@
 """`codewatt estimate`: every job counted, unknown models said, measurements beside, and fast."""
 
-import copy
 import json
 import subprocess
 import sys
@@ -17,44 +16,18 @@ from codewatt.config.load import load_study, validate
 from codewatt.config.study import Study
 from codewatt.energy.measure import measure_cell
 from codewatt.errors import CodewattError
-from codewatt.estimate.plan import Job, Plan
-from codewatt.estimate.schedule import makespan_s
+from codewatt.estimate.plan import Plan
 from codewatt.estimate.totals import totals_of, wall_h
 from codewatt.files import read_json, write_json
 from codewatt.paths import Paths
 from codewatt.sizing.gpus import gpu_named
-from codewatt.sizing.jobs import JobSize
 from codewatt.sizing.weights import weight_bytes
 from tests.dag.test_inspect import GRID
+from tests.support.estimates import HUB, ON_A_GPU, planned, study
 from tests.support.workbench import SMALL
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RECORDED = REPOSITORY / "tests/fixtures/energy"
-HUB = {
-    "id": "m", "source": "hub", "repo": "Qwen/Qwen2.5-Coder-1.5B", "revision": "0" * 40,
-}  # fmt: skip
-ON_A_GPU = {
-    "device": "cuda",
-    "models": [HUB],
-    "benchmarks": [{"id": "he", "kind": "humaneval_plus"}],
-    "exclude": [],
-    "precisions": [
-        {"id": "fp32", "method": "none", "dtype": "float32"},
-        {"id": "nf4", "method": "bitsandbytes", "quant_type": "nf4", "compute_dtype": "bfloat16"},
-    ],
-}
-
-
-def study(**changes):
-    return {**copy.deepcopy(SMALL), **changes}
-
-
-def planned(values, results, gpu="l40s", cores=8):
-    grid = Grid(validate(Study, values, "study.yaml"))
-    cards = {None: None if gpu is None else gpu_named(gpu)}
-    if grid.study.hardware:
-        cards = {name: gpu_named(name) for name in grid.study.hardware}
-    return Plan(grid, Paths.of(results, grid.study), cards, cores)
 
 
 def estimated(capsys, file, *options):
@@ -332,124 +305,6 @@ def test_rules_can_ask_for_the_resources_of_a_job(tmp_path):
     assert asked["mem_mb"] * 1e6 > plan.models["m"].stored_bytes
     with pytest.raises(KeyError):
         plan.resources("generate", "none")
-
-
-def test_more_cards_shorten_the_wall_time_down_to_the_longest_chain(tmp_path):
-    plan = planned(study(**ON_A_GPU, token_limits=[64, 128, 256]), tmp_path)
-    one, two, four, many = (wall_h(plan.jobs, plan, gpus) for gpus in (1, 2, 4, 1000))
-    assert one == pytest.approx(sum(job.size.job_s for job in plan.jobs) / 3600)
-    assert one > two > four > many
-    longest = max(job.size.job_s for job in plan.jobs if job.rule == "generate")
-    assert many > longest / 3600
-    gpu_s = sum(j.size.job_s for j in plan.jobs if j.rule in ("quantise", "generate"))
-    assert two > gpu_s / 2 / 3600, "two cards do no more than twice as much"
-
-
-def scored(**changes):
-    """Variants that wait for the scores of their model's layers."""
-    prunes = [
-        {"id": "full", "method": "none"},
-        {"id": "sleb", "method": "sleb", "layers": 1, "calibration": "text"},
-    ]
-    return study(
-        **{**ON_A_GPU, "prunes": prunes, "texts": [{"id": "text", "source": "nano"}], **changes}
-    )
-
-
-def deep(**changes):
-    """A series of 27 depths of a model of 28 layers."""
-    prunes = [
-        {"id": "full", "method": "none"},
-        {"id": "last", "method": "last", "layers": "until_zero"},
-    ]
-    models, precisions = [{**HUB, "layers": 28}], ON_A_GPU["precisions"][:1]
-    return study(
-        **{**ON_A_GPU, "models": models, "precisions": precisions, "prunes": prunes, **changes}
-    )
-
-
-def lasting_h(jobs, rules, more_s=7.0):
-    """Hours of those of these rules, one after the other, under Slurm."""
-    sizes = [job.size for job in jobs if job.rule in rules]
-    return sum(size.job_s + more_s for size in sizes) / 3600
-
-
-TABLES = ("aggregate", "plot", "summarise")
-
-
-def test_scores_come_before_the_variants_that_are_pruned_by_them(tmp_path):
-    exclude = [{"prune": "full", "precision": "nf4"}, {"prune": "sleb", "precision": "fp32"}]
-    plan = planned(scored(exclude=exclude), tmp_path)
-    pruned = [job for job in plan.jobs if "full" not in job.id]
-    fetched_h = next(job.size.job_s for job in pruned if job.rule == "download_model") / 3600
-    line = ("score_layers", "quantise", "generate", "evaluate", "measure_energy", *TABLES)
-    assert all(sum(job.rule == rule for job in pruned) == 1 for rule in line)
-    assert wall_h(plan.jobs, plan, 1000) == pytest.approx(fetched_h + lasting_h(pruned, line))
-
-
-def test_depths_of_a_series_follow_each_other_whatever_the_cards(tmp_path):
-    plan = planned(deep(), tmp_path)
-    assert len(plan.grid.cells) == 28
-    one, two, many = (wall_h(plan.jobs, plan, gpus) for gpus in (1, 2, 1000))
-    assert two == many
-    judged = sum(job.size.job_s for job in plan.jobs if job.rule == "judge_depth") / 3600
-    line = lasting_h(plan.jobs, ("quantise", "generate", "evaluate")) + judged
-    assert line < many < line + 0.05
-    assert many > one, "Slurm's seconds come on top"
-
-
-def test_chains_run_beside_each_other(tmp_path):
-    """A variant is made when the first of its chains gets there, and serves both."""
-    plan = planned(deep(token_limits=[64, 512]), tmp_path)
-    short = planned(deep(token_limits=[64]), tmp_path)
-    long = planned(deep(token_limits=[512]), tmp_path)
-    one, two, three = (wall_h(plan.jobs, plan, gpus) for gpus in (1, 2, 3))
-    assert two == three == pytest.approx(wall_h(long.jobs, long, 2), rel=0.03)
-    assert two < one < wall_h(long.jobs, long, 2) + wall_h(short.jobs, short, 2)
-
-
-def test_what_a_job_needs_is_among_the_jobs_of_every_study(tmp_path):
-    for path in (REPOSITORY / "config/studies").glob("*.yaml"):
-        grid = Grid(load_study(path))
-        cards = {None: None if grid.study.device == "cpu" else gpu_named("h200")}
-        jobs = Plan(grid, Paths.of(tmp_path, grid.study), cards, 8).jobs
-        keys = {(job.rule, job.id) for job in jobs}
-        assert len(keys) == len(jobs)
-        assert {key for job in jobs for key in (*job.needs, *job.needs_one)} <= keys
-
-
-def timed(name, *needs, one=(), computes=True):
-    """A job that takes as many seconds as its name says."""
-    size = JobSize(float(name[0]), 0.0, 0.0, 0, 0, 0)
-    all_of, one_of = (tuple(("r", other) for other in names) for names in (needs, one))
-    return Job("r", name, None, None, size, False, computes, None, all_of, one_of)
-
-
-@pytest.mark.parametrize(
-    ("cards", "seconds"),
-    [
-        (1, 12.0),  # 3a 2b 3c 2e, and 9d from 3 to 12
-        (2, 11.0),  # 9d from 2 to 11: 2b is enough
-        (10**30, 11.0),
-    ],
-)
-def test_a_schedule_that_was_made_by_hand(cards, seconds):
-    jobs = [
-        timed("9d", one=("3a", "2b"), computes=False),
-        timed("2e", "3a", "2b"),
-        timed("3a"),
-        timed("2b"),
-        timed("3c", "2b"),
-    ]
-    assert makespan_s(jobs, cards, lambda job: job.size.job_s) == seconds
-    without = makespan_s(jobs[1:], cards, lambda job: job.size.job_s)
-    assert without == (10.0 if cards == 1 else 5.0)
-
-
-def test_the_longest_line_goes_first():
-    """Not the longest job: 4x has 5 s behind 1a."""
-    jobs = [timed("4x"), timed("1a"), timed("5b", "1a", computes=False)]
-    assert makespan_s(jobs, 1, lambda job: job.size.job_s) == 6.0
 
 
 RECORDINGS = {"bf16": "h100_decode_bf16", "nf4": "h100_decode_nf4"}

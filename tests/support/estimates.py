@@ -1,0 +1,43 @@
+"""Studies to be estimated, and their plans."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from codewatt.cells import Grid
+from codewatt.config.load import validate
+from codewatt.config.study import Study
+from codewatt.estimate.plan import Plan
+from codewatt.paths import Paths
+from codewatt.sizing.gpus import gpu_named
+from tests.support.workbench import SMALL
+
+HUB = {
+    "id": "m", "source": "hub", "repo": "Qwen/Qwen2.5-Coder-1.5B", "revision": "0" * 40,
+}  # fmt: skip
+ON_A_GPU = {
+    "device": "cuda",
+    "models": [HUB],
+    "benchmarks": [{"id": "he", "kind": "humaneval_plus"}],
+    "exclude": [],
+    "precisions": [
+        {"id": "fp32", "method": "none", "dtype": "float32"},
+        {"id": "nf4", "method": "bitsandbytes", "quant_type": "nf4", "compute_dtype": "bfloat16"},
+    ],
+}
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    """The small study with other values."""
+    return {**copy.deepcopy(SMALL), **changes}
+
+
+def planned(
+    values: dict[str, Any], results: Path, gpu: str | None = "l40s", cores: int = 8
+) -> Plan:
+    """A study's plan: on its own hardware, else on one card; None: on CPUs."""
+    grid = Grid(validate(Study, values, "study.yaml"))
+    cards = {None: None if gpu is None else gpu_named(gpu)}
+    if grid.study.hardware:
+        cards = {name: gpu_named(name) for name in grid.study.hardware}
+    return Plan(grid, Paths.of(results, grid.study), cards, cores)
