@@ -351,13 +351,20 @@ class Grid:
                 },
                 "baseline": self.study.baseline.model_dump(mode="json"),
                 "boundary": self.study.energy.boundary,
+                "comparisons": {
+                    "pass_at_1_margin": self.study.comparisons.pass_at_1_margin,
+                    "board_spread": self.study.comparisons.board_spread,
+                },
             }
         )
 
     def aa_slice(self, cells: Sequence[Cell]) -> str:
         """What the A/A test reads: the cells that ran, in order, and which of them ran twice."""
         twins = [[cell_id, twin.id] for cell_id, twin in self.twins.items()]
-        return canonical_json({"cells": [cell.id for cell in cells], "twins": twins})
+        margin = self.study.comparisons.aa_margin
+        return canonical_json(
+            {"cells": [cell.id for cell in cells], "twins": twins, "margin": margin}
+        )
 
     def labels_slice(self) -> str:
         """What figures and the summary read beside the tables, in the study's order."""

@@ -9,4 +9,5 @@ with rule_log(snakemake):
     names = [*settings["cells"], *(twin for _, twin in settings["twins"])]
     files = [*snakemake.input.energy, *snakemake.input.again]
     energies = dict(zip(names, files, strict=True))
-    aa_test(settings["cells"], dict(settings["twins"]), energies, snakemake.output.table)
+    twins = dict(settings["twins"])
+    aa_test(settings["cells"], twins, energies, settings["margin"], snakemake.output.table)

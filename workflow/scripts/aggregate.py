@@ -1,6 +1,7 @@
 """Every cell's files become one tidy table a level."""
 
 from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.changes import ComparisonSettings
 from codewatt.logs import rule_log
 from codewatt.results import read_settings
 
@@ -23,4 +24,5 @@ with rule_log(snakemake):
         )
     ]
     out = dict(snakemake.output.items())
-    aggregate(cells, variants, settings["baseline"], out, settings["boundary"])
+    comparisons = ComparisonSettings(**settings["comparisons"])
+    aggregate(cells, variants, settings["baseline"], out, settings["boundary"], comparisons)

@@ -5,11 +5,13 @@ from os import PathLike
 
 import pandas as pd
 
-from codewatt.analysis.cells import cell_row, compare_cells, compare_variants, variant_row
+from codewatt.analysis.cells import cell_row, compare_variants, variant_row
+from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
 from codewatt.analysis.columns import TABLES
 from codewatt.analysis.engines import compare_engines
 from codewatt.analysis.paired import compare_tasks
 from codewatt.analysis.payback import pay_back
+from codewatt.analysis.pooled_ratios import compare_pooled
 from codewatt.analysis.records import CellRecord, Json, VariantRecord, variant_key
 from codewatt.analysis.runs import expectation_rows, run_rows, task_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
@@ -25,6 +27,7 @@ def aggregate(
     baseline: Json,
     out: Mapping[str, str | PathLike[str]],
     boundary: str = "node",
+    comparisons: ComparisonSettings | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Read every cell's and variant's results and write the tables.
 
@@ -37,6 +40,7 @@ def aggregate(
         variants: for each variant {"variant": ids, "manifest": path} (see VariantRecord.read).
         baseline: {"precision", "prune"}: what a model's other variants are compared with.
         boundary: what the study's own energy figures take in: "node", "job" or "gpu".
+        comparisons: what comparisons with the baseline allow for and ask for.
         out: paths by name: "task" (parquet), "task_csv", "run", "run_csv", and so on for the
             others (codewatt.analysis.columns.TABLES).
 
@@ -51,7 +55,7 @@ def aggregate(
     cell_records = [CellRecord.read(entry) for entry in cells]
     variant_records = [VariantRecord.read(entry) for entry in variants]
     check_vintages(cell_records, variant_records)
-    tables = build_tables(cell_records, variant_records, baseline, boundary)
+    tables = build_tables(cell_records, variant_records, baseline, boundary, comparisons)
     for name, path in out.items():
         level, form = targets[name]
         _WRITERS[form](tables[level], path)
@@ -63,24 +67,29 @@ def build_tables(
     variants: Sequence[VariantRecord],
     baseline: Json,
     boundary: str = "node",
+    comparisons: ComparisonSettings | None = None,
 ) -> dict[str, pd.DataFrame]:
     """The tables of records that were read."""
+    settings = comparisons or ComparisonSettings()
     by_key = {variant.key: variant for variant in variants}
     rows: dict[str, list[Json]] = {level: [] for level in TABLES}
     tasks_of: dict[str, list[Json]] = {}
+    runs_of: dict[str, list[Json]] = {}
     for record in cells:
         variant = by_key.get(variant_key(record.identity))
         meaningful = variant is None or variant.manifest.get("meaningful_accuracy", True)
         tasks = tasks_of[record.identity["id"]] = task_rows(record)
-        runs = run_rows(record, tasks, meaningful)
+        runs = runs_of[record.identity["id"]] = run_rows(record, tasks, meaningful)
         rows["task"] += tasks
         rows["run"] += runs
         rows["expectation"] += expectation_rows(record)
         rows["cell"].append(cell_row(record, runs, tasks, variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
-    compare_cells(rows["cell"], baseline)
-    pay_back(rows["cell"], {record.identity["id"]: record for record in variants})
-    compare_tasks(rows["cell"], tasks_of)
+    find_baselines(rows["cell"], baseline)
+    compare_metrics(rows["cell"], runs_of, settings)
+    compare_tasks(rows["cell"], tasks_of, settings)
+    compare_pooled(rows["cell"], runs_of, settings)
+    pay_back(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
     compare_engines(rows["cell"], cells)
     compare_variants(rows["variant"], baseline)
     return {level: to_table(rows[level], columns) for level, columns in TABLES.items()}

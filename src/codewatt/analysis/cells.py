@@ -1,24 +1,39 @@
-"""Rows of the cell and variant tables."""
+"""Rows of the cell and variant tables, each by itself; `changes` and `paired` compare them."""
 
 import math
 from collections.abc import Sequence
 
-from codewatt.analysis.columns import IDLE, METRICS, PASS_AT, ROOFLINE, TESTS
-from codewatt.analysis.frontier import SETTING, energy_basis
+from codewatt.analysis.changes import WITHIN_ONE_JOB, put_ends
+from codewatt.analysis.columns import (
+    BOUNDS,
+    IDLE,
+    NET_BOUNDS,
+    PASS_AT,
+    POSITIVE,
+    ROOFLINE,
+    SIGNED,
+    TESTS,
+)
+from codewatt.analysis.pooled_ratios import pooled_columns
+from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.records import CellRecord, Json, VariantRecord
 from codewatt.analysis.recovery import recovery_columns
 from codewatt.analysis.repetition import cell_shares
 from codewatt.analysis.roofline import machine_columns
 from codewatt.analysis.runs import brief, figures, id_columns, status_columns
-from codewatt.analysis.stats import relative_change, summarise, wilson_interval
+from codewatt.analysis.stats import (
+    finite,
+    mean_of,
+    relative_change,
+    sample_sd,
+    summarise,
+    t_interval,
+)
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.sources import COMPONENTS
 from codewatt.files import canonical_json
 
 RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
-
-#: Metrics that are, or follow from, an energy of one component or of all.
-_ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
 
 
 def cell_row(
@@ -41,9 +56,10 @@ def cell_row(
     if record.energy is None or record.evaluate is None:
         return row
     meaningful = manifest.get("meaningful_accuracy", True)
-    return {
-        **row,
+    row |= {
         **_validity(record.energy),
+        **_machine(record.generate),
+        "interval_scope": WITHIN_ONE_JOB,
         "repeats": len(runs),
         "tasks": runs[0]["tasks"],
         "samples_per_task": runs[0]["samples_per_task"],
@@ -53,40 +69,13 @@ def cell_row(
         **cell_shares(tasks),
         **status_columns(record.energy),
         **_methods(record.energy),
-        **_metrics(runs),
+        **_positive(runs),
+        **_signed(runs),
         **machine_columns(record),
         **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in ROOFLINE},
         **_background(record),
     }
-
-
-def compare_cells(rows: Sequence[Json], baseline: Json) -> None:
-    """Add each row's baseline cell and its relative changes, in place.
-
-    The baseline of a cell is the cell of the same model and setting (frontier.SETTING) whose
-    variant is the study's baseline {"precision", "prune"}.
-    Energy is not compared, and `change_note` says so, where the two figures came about in
-    different ways; nothing that was timed or metered is compared with a baseline that failed an
-    expectation.
-    """
-    baselines = {
-        _ground(row): row
-        for row in rows
-        if (row["precision"], row["prune"]) == (baseline["precision"], baseline["prune"])
-    }
-    for row in rows:
-        base = baselines.get(_ground(row))
-        row["baseline_cell_id"] = base["cell_id"] if base is not None else None
-        row["change_note"], skipped = _comparability(row, base)
-        for metric in METRICS:
-            if base is not None and metric not in skipped:
-                row[f"{metric}_change"] = relative_change(
-                    row.get(f"{metric}_mean"), base.get(f"{metric}_mean")
-                )
-        for tests in TESTS:
-            name = f"pass_at_1_{tests}"
-            reference = base.get(name) if base is not None else None
-            row[f"{name}_change"] = relative_change(row.get(name), reference)
+    return row | pooled_columns(row, runs)
 
 
 def variant_row(record: VariantRecord, boundary: str) -> Json:
@@ -133,31 +122,6 @@ def compare_variants(rows: Sequence[Json], baseline: Json) -> None:
         base = baselines.get(row["model"], {})
         row["baseline_variant_id"] = base.get("variant_id")
         row["size_bytes_change"] = relative_change(row["size_bytes"], base.get("size_bytes"))
-
-
-def _ground(row: Json) -> tuple[object, ...]:
-    return (row["model"], *(row[axis] for axis in SETTING))
-
-
-def _comparability(row: Json, base: Json | None) -> tuple[str | None, set[str]]:
-    """Why changes are withheld, and of which metrics."""
-    if base is None:
-        return "no baseline cell in the study", set(METRICS)
-    if base["status"] != "ok":
-        return f"baseline cell is {base['status']}", set(METRICS)
-    if row["status"] != "ok":
-        return None, set()
-    if not base["valid"]:
-        return "baseline cell failed an expectation", set(METRICS)
-    if not row["valid"]:
-        return "this cell failed an expectation", set(METRICS)
-    if energy_basis(row) != energy_basis(base):
-        ways = " against ".join(", ".join(energy_basis(r)) for r in (row, base))
-        return (
-            f"energy came about differently: {ways}",
-            {m for m in METRICS if any(mark in m for mark in _ENERGY_MARKS)},
-        )
-    return None, set()
 
 
 def _validity(energy: Json) -> Json:
@@ -222,18 +186,38 @@ def _methods(energy: Json) -> Json:
     return {f"{part}_energy_method": components.get(part, {}).get("method") for part in COMPONENTS}
 
 
-def _metrics(runs: list[Json]) -> Json:
+def _positive(runs: list[Json]) -> Json:
+    """Statistics of the positive metrics over repeats, and of the bounds on their error."""
     row: Json = {}
-    for metric in METRICS:
+    for metric in POSITIVE:
         summary = summarise(run.get(metric) for run in runs)
         row |= {
             f"{metric}_mean": summary.mean,
             f"{metric}_sd": summary.sd,
             f"{metric}_n": summary.n,
+            f"{metric}_geomean": summary.geomean,
         }
-        for name, interval in (("ci95", summary.ci95), ("sd196", summary.sd196)):
-            low, high = interval if interval is not None else (None, None)
-            row |= {f"{metric}_{name}_low": low, f"{metric}_{name}_high": high}
+        put_ends(row, f"{metric}_ci95", summary.ci95)
+        put_ends(row, f"{metric}_sd196", summary.sd196)
+    for metric in BOUNDS:
+        values = finite(run.get(metric) for run in runs)
+        row[f"{metric}_mean"] = mean_of(values) if values else None
+        row[f"{metric}_max"] = max(values, default=None)
+    return row
+
+
+def _signed(runs: list[Json]) -> Json:
+    """Statistics of the net energies: on the linear scale, the meters' bounds added."""
+    row: Json = {}
+    for metric, bound in zip(SIGNED, NET_BOUNDS, strict=True):
+        values, bounds = (finite(run.get(name) for run in runs) for name in (metric, bound))
+        row[f"{metric}_n"] = len(values)
+        row[f"{metric}_sd"] = sample_sd(values)
+        row[f"{metric}_mean"] = mean_of(values) if values else None
+        row[f"{bound}_mean"] = widest = mean_of(bounds) if bounds else None
+        interval = t_interval(values)
+        if interval is not None and widest is not None:
+            put_ends(row, f"{metric}_ci95", (interval[0] - widest, interval[1] + widest))
     return row
 
 
@@ -269,8 +253,21 @@ def _background(record: CellRecord) -> Json:
 
 def _gpu_names(generate: Json) -> str | None:
     """The models of the job's GPUs, as NVML names them."""
+    return ", ".join(str(device.get("name")) for device in _gpus(generate)) or None
+
+
+def _machine(generate: Json) -> Json:
+    """The host and the boards that a cell ran on."""
+    uuids = sorted(str(device.get("device")) for device in _gpus(generate))
+    return {
+        "host": (generate.get("provenance") or {}).get("host"),
+        "gpu_uuids": ", ".join(uuids) or None,
+    }
+
+
+def _gpus(generate: Json) -> list[Json]:
     meters = [m for m in generate.get("meters") or [] if m["name"] == "nvml"]
-    return ", ".join(str(d.get("name")) for m in meters for d in m["devices"]) or None
+    return [device for meter in meters for device in meter["devices"]]
 
 
 def _joules(energy: Json | None) -> Json:

@@ -5,11 +5,16 @@
 | `_s`, `_j`, `_w`, `_bytes`, `_kg` | seconds, joules, watts, bytes, kilograms |
 | `energy_j` | the energy inside `energy_boundary`: node, job or gpu, as the study says |
 | `node_j`, `job_j`, `gpu_j` | the energy inside each boundary; `cpu_j`, `dram_j` are the node's |
-| `_uncertainty_j` | a bound on what the edges of the window can be wrong by |
-| `j_per_token` | `energy_j` per generated token; so are all figures per something |
-| `j_per_correct_task_base` | joules per task whose completion passed (base, or plus, tests) |
-| `pass_at_1_base_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
-| `tasks_lost_`, `tasks_gained_` | tasks that the baseline solves and this cell does not; reverse |
+| `_uncertainty_j` | a bound on the error from the edges of the window |
+| `solved_base`, `solved_plus` | the completion passes the base tests; base and plus tests |
+| `j_per_token` | `energy_j` per generated token; all figures per unit use `energy_j` |
+| `j_per_correct_task_plus` | joules per solved task; in the cell table pooled over repeats |
+| `pass_at_1_plus_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
+| `tasks_lost_`, `tasks_gained_` | tasks that only the baseline solves; that only this cell solves |
+| `host`, `gpu_uuids` | the machine, and the boards, that the cell ran on |
+| `same_board` | whether the baseline ran on the same machine and boards |
+| `board_spread` | the difference between boards of one model that comparisons allow for |
+| `interval_scope` | what the intervals of energy and time describe: repeats within one job |
 | `ttft_s`, `tpot_s` | time to the first token; per token after it: (end - first) / (tokens - 1) |
 | `bandwidth_bytes_per_s` | of this machine, as the cell measured it: bytes read and written |
 | `matrix_operations_per_s` | of a square product in the model's dtype, as the cell measured it |
@@ -23,9 +28,18 @@
 | `tokens_identical_share` | tasks whose tokens are those of `engine_reference_cell_id` |
 | `repeated_4grams_share`, `_lines_share` | n-grams of tokens, lines, that a completion had before |
 | `loops_share` | completions that end in a loop (codewatt.analysis.repetition) |
-| `_change` | fraction of the baseline: (x - baseline) / baseline |
-| `_difference` | x - baseline, of pass@1 on the same tasks, with its 95 % interval |
-| `payback_tasks` | tasks after which a variant saved what making it cost |
+| `_mean`, `_sd`, `_n` | over repeats: arithmetic mean, standard deviation, number of values |
+| `_geomean`, `_ci95_low`, `_ci95_high` | geometric mean and its interval, on a log scale |
+| `_sd196_low`, `_sd196_high` | the band of single repeats, ±1.96 SD on a log scale |
+| `_change` | fraction of the baseline: x / baseline - 1, with its 95 % interval |
+| `_change_p`, `_change_p_holm` | two-sided p of the change; adjusted over the study |
+| `_comparisons` | how many comparisons with a baseline the study makes of this metric |
+| `_change_family95_low`, `_high` | interval of the change; all comparisons hold together |
+| `_difference` | x - baseline, with its 95 % interval |
+| `noninferior_` | pass@1 is shown to be less than `pass_at_1_margin` below the baseline's |
+| `payback_tasks` | tasks after which a variant has saved the energy that making it cost |
+
+docs/statistics.md defines the statistics.
 """
 
 from codewatt.energy.boundaries import PARTS
@@ -82,6 +96,7 @@ TASK: Columns = {
     "ends_in_loop": BOOLEAN,
     "base_status": STRING,
     "plus_status": STRING,
+    **{f"solved_{tests}": BOOLEAN for tests in TESTS},
     "valid": BOOLEAN,
     **{f"{part}{kind}_j": REAL for part in FIGURES for kind in ("", "_uncertainty")},
     "energy_note": STRING,
@@ -94,16 +109,14 @@ REPETITION = {
     "loops_share": "wilson95",
 }
 
-#: What a run has a number of, and a cell a mean, an SD and intervals of.
-METRICS: tuple[str, ...] = (
+#: Positive metrics of a run: a cell has their mean, SD, geometric mean, intervals and changes.
+POSITIVE: tuple[str, ...] = (
     "duration_s",
     "tokens_per_s",
     "latency_s",
     "ttft_s",
     "tpot_s",
     *(f"{part}_j" for part in FIGURES),
-    "energy_uncertainty_j",
-    *(f"net_{part}_j" for part in FIGURES),
     "prefill_s",
     "decode_s",
     "decode_tokens_per_s",
@@ -111,14 +124,25 @@ METRICS: tuple[str, ...] = (
     *(f"{phase}_roofline_{kind}" for phase in ("prefill", "decode") for kind in ("s", "share")),
     *(f"prefill_{part}_j" for part in FIGURES),
     *(f"decode_{part}_j" for part in FIGURES),
-    "prefill_energy_uncertainty_j",
-    "decode_energy_uncertainty_j",
     "j_per_token",
     "j_per_task",
-    *(f"j_per_correct_task_{tests}" for tests in TESTS),
-    *(f"pass_at_1_{tests}_per_kwh" for tests in TESTS),
     "co2e_kg",
 )
+#: Metrics of a run that can be near or below zero: a cell has differences, no relative changes.
+SIGNED: tuple[str, ...] = tuple(f"net_{part}_j" for part in FIGURES)
+#: Bounds on the error of a run's energy: a cell has their mean and largest value.
+BOUNDS: tuple[str, ...] = tuple(
+    f"{phase}energy_uncertainty_j" for phase in ("", "prefill_", "decode_")
+)
+#: Bounds on the error of net energies: a cell has their mean.
+NET_BOUNDS: tuple[str, ...] = tuple(f"net_{part}_uncertainty_j" for part in FIGURES)
+#: Ratios of a run's energy and its solved tasks: a cell pools them over its repeats.
+POOLED: tuple[str, ...] = (
+    *(f"j_per_correct_task_{tests}" for tests in TESTS),
+    *(f"pass_at_1_{tests}_per_kwh" for tests in TESTS),
+)
+#: Metrics whose changes the pages make claims about: their p values are adjusted over the study.
+CLAIMED: tuple[str, ...] = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 
 #: What the roofline rests on, beside METRICS; a cell has the mean, as it is counted, not measured.
 ROOFLINE: Columns = {
@@ -143,19 +167,42 @@ RUN: Columns = {
     **dict.fromkeys(REPETITION, REAL),
     **{f"correct_{tests}": INTEGER for tests in TESTS},
     **{f"pass_at_1_{tests}": REAL for tests in TESTS},
-    **dict.fromkeys(METRICS, REAL),
+    **dict.fromkeys((*POSITIVE, *SIGNED, *BOUNDS, *NET_BOUNDS, *POOLED), REAL),
     **ROOFLINE,
     **ENERGY_STATUS,
 }
 
-#: What summarise() gives for one metric, as suffixes of its name.
-STATISTICS = ("mean", "sd", "n", "ci95_low", "ci95_high", "sd196_low", "sd196_high", "change")
+
+def _ends(name: str) -> tuple[str, str]:
+    return f"{name}_low", f"{name}_high"
+
+
+_SAMPLE = ("mean", "sd", "n")
+_OF_POSITIVE = (
+    *_SAMPLE, "geomean", *_ends("ci95"), *_ends("sd196"), "change", *_ends("change_ci95"),
+)  # fmt: skip
+_OF_CLAIMED = (*_OF_POSITIVE, "change_p", "comparisons", "change_p_holm", *_ends("change_family95"))
+_OF_SIGNED = (*_SAMPLE, *_ends("ci95"), "difference", *_ends("difference_ci95"))
+_COUNTS = ("n", "comparisons")
 
 _METRIC_STATISTICS: Columns = {
-    f"{metric}_{statistic}": INTEGER if statistic == "n" else REAL
-    for metric in METRICS
-    for statistic in STATISTICS
+    f"{metric}_{statistic}": INTEGER if statistic in _COUNTS else REAL
+    for metrics, statistics in (
+        (POSITIVE, None),
+        (SIGNED, _OF_SIGNED),
+        (BOUNDS, ("mean", "max")),
+        (NET_BOUNDS, ("mean",)),
+    )
+    for metric in metrics
+    for statistic in statistics or (_OF_CLAIMED if metric in CLAIMED else _OF_POSITIVE)
 }
+_POOLED_STATISTICS: Columns = {
+    name: REAL
+    for metric in POOLED
+    for name in (
+        metric, *_ends(f"{metric}_ci95"), f"{metric}_change", *_ends(f"{metric}_change_ci95"),
+    )
+}  # fmt: skip
 
 
 def _accuracy(tests: str) -> Columns:
@@ -164,13 +211,16 @@ def _accuracy(tests: str) -> Columns:
         name: REAL,
         f"{name}_wilson95_low": REAL,
         f"{name}_wilson95_high": REAL,
-        f"{name}_change": REAL,
-        f"{name}_difference": REAL,
-        f"{name}_difference_ci95_low": REAL,
-        f"{name}_difference_ci95_high": REAL,
+        **dict.fromkeys((f"{name}_change", *_ends(f"{name}_change_ci95")), REAL),
+        **dict.fromkeys((f"{name}_difference", *_ends(f"{name}_difference_ci95")), REAL),
         f"tasks_lost_{tests}": INTEGER,
         f"tasks_gained_{tests}": INTEGER,
         f"mcnemar_p_{tests}": REAL,
+        f"mcnemar_p_holm_{tests}": REAL,
+        f"{name}_comparisons": INTEGER,
+        f"noninferior_p_{tests}": REAL,
+        f"noninferior_p_holm_{tests}": REAL,
+        f"noninferior_{tests}": BOOLEAN,
         **{f"pass_at_{k}_{tests}": REAL for k in PASS_AT},
     }
 
@@ -185,6 +235,11 @@ CELL: Columns = {
     "unchecked_expectations": STRING,
     "baseline_cell_id": STRING,
     "change_note": STRING,
+    "host": STRING,
+    "gpu_uuids": STRING,
+    "same_board": BOOLEAN,
+    "board_spread": REAL,
+    "interval_scope": STRING,
     "repeats": INTEGER,
     "tasks": INTEGER,
     "samples_per_task": INTEGER,
@@ -192,6 +247,7 @@ CELL: Columns = {
     "engine_reference_cell_id": STRING,
     "tokens_identical_share": REAL,
     "accuracy_note": STRING,
+    "pass_at_1_margin": REAL,
     **_accuracy("base"),
     **_accuracy("plus"),
     **{
@@ -207,6 +263,7 @@ CELL: Columns = {
     "processors_share": REAL,
     "sampler_cpu_share": REAL,
     **_METRIC_STATISTICS,
+    **_POOLED_STATISTICS,
     "payback_tasks": REAL,
     "payback_tasks_low": REAL,
     "payback_tasks_high": REAL,

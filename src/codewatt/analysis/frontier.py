@@ -69,10 +69,11 @@ def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def frontier_cells(rows: Sequence[Row], accuracy: str) -> set[str]:
-    """Ids of the cells on the efficient frontier of mean energy (J) and `accuracy`.
+    """Ids of the cells on the efficient frontier of energy (J, geometric mean) and `accuracy`.
 
     The frontier is drawn over all models, separately for each setting and each energy basis.
-    Cells that failed an expectation or have no figure are left out.
+    It goes through point estimates. Cells that failed a validity check or have no figure are left
+    out.
 
     Args:
         rows: rows of the cell table.
@@ -80,7 +81,7 @@ def frontier_cells(rows: Sequence[Row], accuracy: str) -> set[str]:
     """
     members: set[str] = set()
     for group in comparable_groups([row for row in rows if row["valid"]]):
-        points = [(row["energy_j_mean"], row[accuracy]) for row in group]
+        points = [(row["energy_j_geomean"], row[accuracy]) for row in group]
         members.update(
             row["cell_id"] for row, kept in zip(group, efficient(points), strict=True) if kept
         )

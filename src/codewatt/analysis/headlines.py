@@ -1,8 +1,8 @@
-"""Sentences that a table of cells supports: what costs least for which accuracy, how surely.
+"""Sentences that a table of cells supports: which variant costs least at the baseline's accuracy.
 
-Each sentence says no more than its cells do: means with their intervals, whether intervals
-overlap, which tasks were lost and gained, and what was modelled. Overlapping intervals do not
-show that two variants are equal.
+A saving is claimed only where the change of energy is significant after Holm's adjustment over the
+study, and a variant counts as accurate enough only where the non-inferiority test shows it
+(docs/statistics.md).
 """
 
 from collections import Counter
@@ -10,29 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codewatt.analysis.frontier import (
-    SETTING,
-    accuracy_column,
-    energy_basis,
-    frontier_cells,
-    inside,
+from codewatt.analysis.claims import (
+    against_baseline,
+    cheaper_but_less_accurate,
+    energy_words,
+    score_words,
+    tasks_lost_words,
+    too_few_tasks,
 )
+from codewatt.analysis.frontier import SETTING, accuracy_column, frontier_cells, inside
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
-from codewatt.analysis.stats import overlap, relative_change
 from codewatt.analysis.tables import Row
-from codewatt.analysis.words import (
-    accuracy_interval,
-    difference_words,
-    energy_interval,
-    joules,
-    percent,
-    setting_words,
-    variant_words,
-)
+from codewatt.analysis.words import setting_words, variant_words
 from codewatt.energy.sources import COMPONENTS
-
-#: Below this p the loss or gain of tasks is called beyond chance.
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -87,19 +77,29 @@ def headline(rows: Sequence[Row], labels: Labels, accuracy: str, members: set[st
     """
     model = label(labels, "model", rows[0]["model"])
     base = next((r for r in rows if r["cell_id"] == r["baseline_cell_id"]), None)
-    usable = [r for r in rows if r["valid"] and r["energy_j_mean"] is not None]
-    more = [_frontier(rows, labels, members), _set_aside(rows, labels)]
+    usable = [r for r in rows if r["valid"] and r["energy_j_geomean"] is not None]
+    more = [_frontier(rows, labels, members), _left_out(rows, labels)]
     if not usable:
-        main = "no energy figure that can be used: nothing is said about what costs least."
+        main = "no cell has a valid energy figure, so nothing is said about cost."
     elif base is None or base not in usable:
         main = _without_baseline(base, usable, labels, accuracy)
     elif base[accuracy] is None:
         note = base["accuracy_note"] or "no pass@1"
         main = f"{_cheapest_words(usable, labels)} ({note})."
     else:
-        near = _near(base, usable, accuracy)
-        main = _against_baseline(base, near, labels, accuracy)
-        more[:0] = [_task_by_task(near[0], accuracy), _level_with(near, labels)]
+        others = [
+            row
+            for row in usable
+            if row is not base and row[accuracy] is not None and row["change_note"] is None
+        ]
+        claim = against_baseline(base, others, labels, accuracy)
+        main = claim.sentence
+        more[:0] = [
+            tasks_lost_words(claim.named, accuracy) if claim.named is not None else "",
+            claim.level_with,
+            cheaper_but_less_accurate(claim, others, labels, accuracy),
+            too_few_tasks(base, others, accuracy),
+        ]
     return Headline(model, main, tuple(sentence for sentence in more if sentence))
 
 
@@ -128,75 +128,6 @@ def energy_notice(rows: Sequence[Row]) -> str | None:
     return " ".join(said) or None
 
 
-def _near(base: Row, usable: Sequence[Row], accuracy: str) -> list[Row]:
-    """Variants whose pass@1 interval overlaps the baseline's, cheapest first."""
-    reference = accuracy_interval(base, accuracy)
-    near = [
-        row
-        for row in usable
-        if row[accuracy] is not None
-        and energy_basis(row) == energy_basis(base)
-        and overlap(accuracy_interval(row, accuracy), reference)
-    ]
-    return sorted(near, key=lambda row: float(row["energy_j_mean"]))
-
-
-def _against_baseline(base: Row, near: Sequence[Row], labels: Labels, accuracy: str) -> str:
-    """The cheapest of the variants whose pass@1 interval overlaps the baseline's."""
-    best, name = near[0], variant_words(base, labels)
-    if best is base:
-        which = (
-            f"costs least of the {len(near)} variants whose pass@1 interval overlaps its own"
-            if len(near) > 1
-            else "is the only variant with a pass@1 like its own (no other interval overlaps it)"
-        )
-        return f"the baseline {name} {which}: {_energy(base)} per run, {_score(base, accuracy)}."
-    change = relative_change(best["energy_j_mean"], base["energy_j_mean"]) or 0.0
-    return (
-        f"{variant_words(best, labels)} costs least of the variants whose pass@1 interval overlaps "
-        f"that of the baseline {name}: {_energy(best)} per run against {_energy(base)} "
-        f"({percent(change)}{_surely(best, base)}), "
-        f"{_score(best, accuracy)} against {_score(base, accuracy)}."
-    )
-
-
-def _task_by_task(best: Row, accuracy: str) -> str:
-    """Which of the same tasks the cheapest variant loses and gains against the baseline."""
-    tests = accuracy.rpartition("_")[2]
-    lost, gained = best[f"tasks_lost_{tests}"], best[f"tasks_gained_{tests}"]
-    p = best[f"mcnemar_p_{tests}"]
-    if p is None:
-        return ""
-    if lost == gained == 0:
-        return "It solves the same tasks as the baseline."
-    verdict = "beyond chance at the 5 % level" if p < _LEVEL else "within chance at the 5 % level"
-    number = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-    return (
-        f"On the same tasks it loses {lost} and gains {gained} against the baseline: {verdict} "
-        f"(exact McNemar test, {number}); in pass@1 {difference_words(best, accuracy)}."
-    )
-
-
-def _level_with(near: Sequence[Row], labels: Labels) -> str:
-    """Which of these variants the energy does not tell from the cheapest."""
-    best = near[0]
-    level = [r for r in near[1:] if overlap(energy_interval(r), energy_interval(best))]
-    if not level:
-        return ""
-    names = "; ".join(variant_words(row, labels) for row in level)
-    return f"Its energy interval overlaps those of: {names}."
-
-
-def _surely(best: Row, base: Row) -> str:
-    """Whether the two energies' intervals overlap."""
-    overlaps = overlap(energy_interval(best), energy_interval(base))
-    if overlaps is None:
-        return "; a single run each, so no interval"
-    if overlaps:
-        return "; the energy intervals overlap, so this is within the uncertainty"
-    return "; the energy intervals do not overlap"
-
-
 def _without_baseline(
     base: Row | None, usable: Sequence[Row], labels: Labels, accuracy: str
 ) -> str:
@@ -205,29 +136,20 @@ def _without_baseline(
     elif base["status"] != "ok":
         why = f"the baseline is {base['status']}"
     elif not base["valid"]:
-        why = "the baseline failed an expectation"
+        why = "the baseline failed a validity check"
     else:
         why = "the baseline has no energy figure"
-    cheapest = min(usable, key=lambda row: float(row["energy_j_mean"]))
-    score = f" at {_score(cheapest, accuracy)}" if cheapest[accuracy] is not None else ""
+    cheapest = min(usable, key=lambda row: float(row["energy_j_geomean"]))
+    score = f" at {score_words(cheapest, accuracy)}" if cheapest[accuracy] is not None else ""
     return f"{_cheapest_words(usable, labels)}{score}; {why}, so nothing is compared with it."
 
 
 def _cheapest_words(usable: Sequence[Row], labels: Labels) -> str:
-    cheapest = min(usable, key=lambda row: float(row["energy_j_mean"]))
-    return f"{variant_words(cheapest, labels)} costs least, {_energy(cheapest)} per run"
-
-
-def _energy(row: Row) -> str:
-    interval = energy_interval(row)
-    mark = "modelled " if row["energy_status"] == "modelled" else ""
-    ends = f" [{joules(interval[0])}, {joules(interval[1])}]" if interval else ""
-    return f"{mark}{joules(row['energy_j_mean'])}{ends}"
-
-
-def _score(row: Row, accuracy: str) -> str:
-    low, high = accuracy_interval(row, accuracy)
-    return f"pass@1 {row[accuracy]:.3f} [{low:.3f}, {high:.3f}]"
+    cheapest = min(usable, key=lambda row: float(row["energy_j_geomean"]))
+    return (
+        f"of {len(usable)} variants {variant_words(cheapest, labels)} has the lowest energy, "
+        f"{energy_words(cheapest)} per run"
+    )
 
 
 def _frontier(rows: Sequence[Row], labels: Labels, members: set[str]) -> str:
@@ -240,13 +162,13 @@ def _frontier(rows: Sequence[Row], labels: Labels, members: set[str]) -> str:
     return f"On the efficient frontier of all models: {'; '.join(names)}."
 
 
-def _set_aside(rows: Sequence[Row], labels: Labels) -> str:
+def _left_out(rows: Sequence[Row], labels: Labels) -> str:
     """The cells that the headline leaves out, and why."""
     said = []
     failed = [variant_words(row, labels) for row in rows if row["valid"] is False]
     infeasible = [variant_words(row, labels) for row in rows if row["status"] != "ok"]
     if failed:
-        said.append(f"Left out, as a validity expectation failed: {'; '.join(failed)}.")
+        said.append(f"Left out because a validity check failed: {'; '.join(failed)}.")
     if infeasible:
         said.append(f"Infeasible here: {'; '.join(infeasible)}.")
     return " ".join(said)

@@ -1,60 +1,109 @@
-"""The same tasks under two variants: which were lost and gained, how many, and is that chance."""
+"""The same tasks under two variants: the difference of pass@1, and whether the loss is acceptable.
 
+docs/statistics.md defines the statistics.
+"""
+
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from codewatt.analysis.changes import ComparisonSettings, put_ends
 from codewatt.analysis.columns import TESTS
+from codewatt.analysis.proportions import (
+    PairedCounts,
+    mcnemar_p,
+    noninferiority_p,
+    paired_ratio_interval,
+    shares_difference,
+    tango_interval,
+)
 from codewatt.analysis.records import Json
-from codewatt.analysis.runs import PASS
-from codewatt.analysis.stats import mcnemar_p, paired_interval
+from codewatt.analysis.stats import holm, relative_change
+
+#: One-sided level of the non-inferiority test: that of a two-sided 95 % interval.
+NONINFERIORITY_LEVEL = 0.025
+
+Shares = Mapping[str, float]
 
 
-def compare_tasks(rows: Sequence[Json], tasks: Mapping[str, Sequence[Json]]) -> None:
+def compare_tasks(
+    rows: Sequence[Json], tasks: Mapping[str, Sequence[Json]], settings: ComparisonSettings
+) -> None:
     """Add to each cell's row, in place, how its verdicts differ from its baseline's.
 
-    `tasks_lost_`, `tasks_gained_` and `mcnemar_p_`; and what the two come to in pass@1, which is
-    `pass_at_1_*_difference` = (gained - lost) / tasks, with its 95 % interval for pairs
-    (Newcombe 1998, stats.paired_interval). The p value and the interval are of different methods:
-    near the border one can be decided where the other is not.
-
-    Compared are the first repeats of cells with one sample a task; sampled completions have no
-    single verdict. Cells whose pass@1 is absent, and baselines themselves, are left without.
+    Cells whose pass@1 is absent are left without; a baseline is compared with itself only in
+    `pass_at_1_*_change`, which is then 0.
 
     Args:
         rows: rows of the cell table with their `baseline_cell_id`.
         tasks: cell id → its rows of the task table.
     """
     by_id = {row["cell_id"]: row for row in rows}
-    for row in rows:
-        base = by_id.get(row["baseline_cell_id"])
-        if base is None or base is row or not _single(row) or not _single(base):
-            continue
-        for tests in TESTS:
-            ours = _solved(tasks[row["cell_id"]], tests)
-            theirs = _solved(tasks[base["cell_id"]], tests)
-            if row.get(f"pass_at_1_{tests}") is None or ours.keys() != theirs.keys():
+    for tests in TESTS:
+        name = f"pass_at_1_{tests}"
+        compared = []
+        for row in rows:
+            base = by_id.get(row["baseline_cell_id"])
+            if base is None or row.get(name) is None or base.get(name) is None:
                 continue
-            row |= _compared(ours, theirs, tests)
+            row["pass_at_1_margin"] = settings.pass_at_1_margin
+            row[f"{name}_change"] = relative_change(row[name], base[name])
+            ours = solved_shares(tasks[row["cell_id"]], tests)
+            theirs = solved_shares(tasks[base["cell_id"]], tests)
+            if base is row or ours.keys() != theirs.keys():
+                continue
+            row |= _compared(ours, theirs, tests, settings.pass_at_1_margin)
+            compared.append(row)
+        _adjust(compared, tests)
 
 
-def _compared(ours: dict[str, bool], theirs: dict[str, bool], tests: str) -> Json:
-    """The columns of one pair of cells; ours, theirs: task → whether it was solved."""
-    both = sum(ours[task] and theirs[task] for task in ours)
-    lost, gained = sum(theirs.values()) - both, sum(ours.values()) - both
-    neither = len(ours) - both - lost - gained
-    low, high = paired_interval(both, gained, lost, neither)
-    return {
-        f"tasks_lost_{tests}": lost,
-        f"tasks_gained_{tests}": gained,
-        f"mcnemar_p_{tests}": mcnemar_p(lost, gained),
-        f"pass_at_1_{tests}_difference": (gained - lost) / len(ours),
-        f"pass_at_1_{tests}_difference_ci95_low": low,
-        f"pass_at_1_{tests}_difference_ci95_high": high,
+def solved_shares(tasks: Sequence[Json], tests: str) -> dict[str, float]:
+    """Task → the share of its completions, over all repeats and samples, that solve it."""
+    solved: dict[str, list[bool]] = defaultdict(list)
+    for task in tasks:
+        solved[task["task_id"]].append(bool(task[f"solved_{tests}"]))
+    return {task: sum(found) / len(found) for task, found in solved.items()}
+
+
+def paired_counts(ours: Shares, theirs: Shares) -> PairedCounts | None:
+    """The tasks by verdict; None where a task was solved in some of its samples only."""
+    if not {*ours.values(), *theirs.values()} <= {0.0, 1.0}:
+        return None
+    both = sum(bool(ours[task] and theirs[task]) for task in ours)
+    gained, lost = round(sum(ours.values())) - both, round(sum(theirs.values())) - both
+    return PairedCounts(both, gained, lost, len(ours) - both - gained - lost)
+
+
+def _compared(ours: Shares, theirs: Shares, tests: str, margin: float) -> Json:
+    """The columns of one pair of cells, but for p values adjusted over the study."""
+    name = f"pass_at_1_{tests}"
+    counts = paired_counts(ours, theirs)
+    if counts is None:
+        apart = shares_difference([ours[task] - theirs[task] for task in ours])
+        found: Json = {
+            f"{name}_difference": apart.difference,
+            f"noninferior_p_{tests}": apart.noninferiority_p(margin),
+        }
+        put_ends(found, f"{name}_difference_ci95", apart.ci95)
+        return found
+    found = {
+        f"{name}_difference": counts.difference,
+        f"tasks_lost_{tests}": counts.lost,
+        f"tasks_gained_{tests}": counts.gained,
+        f"mcnemar_p_{tests}": mcnemar_p(counts.lost, counts.gained),
+        f"noninferior_p_{tests}": noninferiority_p(counts, margin),
     }
+    put_ends(found, f"{name}_difference_ci95", tango_interval(counts))
+    if (ends := paired_ratio_interval(counts)) is not None:
+        put_ends(found, f"{name}_change_ci95", (ends[0] - 1, ends[1] - 1))
+    return found
 
 
-def _single(row: Json) -> bool:
-    return bool(row["status"] == "ok" and row["samples_per_task"] == 1)
-
-
-def _solved(tasks: Sequence[Json], tests: str) -> dict[str, bool]:
-    return {t["task_id"]: t[f"{tests}_status"] == PASS for t in tasks if t["repeat"] == 0}
+def _adjust(rows: Sequence[Json], tests: str) -> None:
+    """p values adjusted over the study's comparisons of this pass@1 (Holm)."""
+    for name in (f"mcnemar_p_{tests}", f"noninferior_p_{tests}"):
+        having = [row for row in rows if row.get(name) is not None]
+        for row, p in zip(having, holm([row[name] for row in having]), strict=True):
+            row[name.replace("_p_", "_p_holm_")] = p
+    for row in rows:
+        row[f"pass_at_1_{tests}_comparisons"] = len(rows)
+        row[f"noninferior_{tests}"] = row[f"noninferior_p_holm_{tests}"] < NONINFERIORITY_LEVEL

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.analysis.columns import REPETITION
-from codewatt.analysis.stats import t_interval, wilson_interval
+from codewatt.analysis.proportions import wilson_interval
+from codewatt.analysis.stats import t_interval
 
 #: n of the n-grams: seq-rep-4 is what Welleck et al. (2020) report.
 NGRAM = 4
@@ -125,8 +126,8 @@ def run_shares(tasks: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
 def cell_shares(tasks: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
     """The figures of a cell, over all its repeats, with 95 % intervals over tasks.
 
-    Of repeated n-grams and lines Student's t-interval of the mean (`_ci95_`), not clipped to
-    [0, 1]; of loops Wilson's of a proportion (`_wilson95_`), as for pass@1.
+    Of repeated n-grams and lines Student's t-interval of the mean (`_ci95_`), cut to [0, 1], where
+    shares are; of loops Wilson's of a proportion (`_wilson95_`), as for pass@1.
 
     Args:
         tasks: rows of the task table, of all repeats.
@@ -137,7 +138,7 @@ def cell_shares(tasks: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
         values = _by_task(rows, name)
         mean = _mean(values)
         ends = _wilson(mean, len(values)) if kind == "wilson95" else t_interval(values)
-        low, high = ends if ends is not None else (None, None)
+        low, high = (max(ends[0], 0.0), min(ends[1], 1.0)) if ends is not None else (None, None)
         found |= {name: mean, f"{name}_{kind}_low": low, f"{name}_{kind}_high": high}
     return found
 

@@ -5,14 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from codewatt.analysis.columns import TESTS
+from codewatt.analysis.pooled_ratios import JOULES_PER_KWH
 from codewatt.analysis.records import CellRecord, Json
 from codewatt.analysis.repetition import Repetition, run_shares
 from codewatt.analysis.roofline import roofline_columns
 from codewatt.analysis.stats import ratio
 from codewatt.energy.boundaries import PARTS
-
-JOULES_PER_KWH = 3.6e6
-PASS = "pass"
+from codewatt.evaluate.passk import solves
 
 
 def id_columns(record: CellRecord) -> Json:
@@ -50,7 +49,7 @@ def task_rows(record: CellRecord) -> list[Json]:
     rows = []
     for task in sorted(record.tasks, key=lambda row: (row["repeat"], row["sample"])):
         key = task["repeat"], task["sample"], task["task_id"]
-        verdict = verdicts[key]
+        statuses = verdicts[key].get("base"), verdicts[key].get("plus")
         rows.append(
             {
                 **ids,
@@ -64,8 +63,9 @@ def task_rows(record: CellRecord) -> list[Json]:
                 "tpot_s": _tpot(task),
                 "stop_reason": task["stop_reason"],
                 **vars(record.repetitions.get(key, Repetition())),
-                "base_status": verdict.get("base"),
-                "plus_status": verdict.get("plus"),
+                "base_status": statuses[0],
+                "plus_status": statuses[1],
+                **{f"solved_{tests}": solves(tests, *statuses) for tests in TESTS},
                 "valid": None if record.energy is None else _valid(record.energy, key[0]),
                 **_task_joules(joules.get(key), record),
             }
@@ -124,7 +124,7 @@ def brief(value: object) -> str:
 
 
 def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
-    """Mean over tasks of the share of a task's samples that pass.
+    """Mean over tasks of the share of a task's samples that solve it (passk.solves).
 
     It is the unbiased pass@k at k = 1 (Chen et al. 2021, arXiv:2107.03374, section 2.1: c/n).
 
@@ -136,10 +136,10 @@ def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
     """
     verdicts: dict[str, list[bool]] = defaultdict(list)
     for row in rows:
-        status = row[f"{tests}_status"]
-        if status is None:
+        solved = row[f"solved_{tests}"]
+        if solved is None:
             return None
-        verdicts[row["task_id"]].append(status == PASS)
+        verdicts[row["task_id"]].append(solved)
     if not verdicts:
         return None
     return math.fsum(sum(v) / len(v) for v in verdicts.values()) / len(verdicts)
@@ -192,6 +192,7 @@ def _run_row(
             f"{prefix}energy_uncertainty_j": (run.get(f"{prefix}uncertainty_j") or {}).get(boundary)
             for prefix in ("", "prefill_", "decode_")
         },
+        **_net_bounds(run, boundary),
         "j_per_token": ratio(energy_j, new_tokens),
         "j_per_task": ratio(energy_j, len(tasks)),
         **{f"j_per_correct_task_{t}": ratio(energy_j, correct[t]) for t in TESTS},
@@ -215,6 +216,11 @@ def _joules(run: Json, boundary: str) -> Json:
     }
 
 
+def _net_bounds(run: Json, boundary: str) -> Json:
+    found = figures(run.get("net_uncertainty_j"), boundary)
+    return {f"net_{name}_uncertainty_j": value for name, value in found.items()}
+
+
 def _valid(energy: Json, repeat: int) -> bool:
     """Whether no expectation of severity error failed for this repeat or for the whole cell."""
     return not any(
@@ -224,9 +230,9 @@ def _valid(energy: Json, repeat: int) -> bool:
 
 
 def _correct(tasks: list[Json], tests: str) -> int | None:
-    """Completions that pass; with one sample a task this is the number of tasks solved."""
-    statuses = [row[f"{tests}_status"] for row in tasks]
-    return None if None in statuses else statuses.count(PASS)
+    """Completions that solve their task; with one sample a task the number of solved tasks."""
+    solved = [row[f"solved_{tests}"] for row in tasks]
+    return None if None in solved else solved.count(True)
 
 
 def _samples(tasks: list[Json]) -> int | None:

@@ -1,103 +1,113 @@
-"""Statistics of the tables: means over repeats, their intervals, and intervals of a proportion.
+"""Statistics of positive metrics over repeats: log-scale summaries, changes, and their tests.
 
-Quantiles come from scipy.special, whose import costs a tenth of scipy.stats'.
+docs/statistics.md defines them all. Quantiles come from scipy.special, whose import costs a tenth
+of scipy.stats'.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
-CONFIDENCE = 0.95
+from codewatt.analysis.proportions import CONFIDENCE, Interval
+
 #: The multiple of the SD that the published studies drew as error bars.
 SD_BAND = 1.96
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Summary:
     """A metric over a cell's repeats, in the metric's own unit.
 
-    n: repeats with a value. mean: None when n = 0. sd: sample standard deviation (n - 1), None
-    when n < 2. ci95: t-interval of the mean, sd196: mean ± 1.96 SD; both None when n < 2.
+    n: repeats with a value. mean: arithmetic, None when n = 0. sd: sample standard deviation
+    (n - 1), None when n < 2. geomean: geometric mean. ci95: interval of the geometric mean by
+    Student's t on the logarithms. sd196: exp(mean of ln x ± 1.96 SD of ln x). geomean, ci95 and
+    sd196 are None where a value is not positive, the last two also when n < 2.
     """
 
     n: int
     mean: float | None
     sd: float | None
+    geomean: float | None
     ci95: Interval | None
     sd196: Interval | None
 
 
 def summarise(values: Iterable[float | None]) -> Summary:
-    """Summarise one metric over repeats; absent values (None) are left out and not counted.
+    """Summarise a positive metric over repeats; absent values (None) are left out, not counted.
 
     Raises:
         ValueError: a value is NaN or infinite.
     """
+    present = finite(values)
+    if not present:
+        return Summary(0, None, None, None, None, None)
+    mean, sd = mean_of(present), sample_sd(present)
+    logs = logarithms(present)
+    if logs is None:
+        return Summary(len(present), mean, sd, None, None, None)
+    centre, spread, interval = mean_of(logs), sample_sd(logs), t_interval(logs)
+    band = None if spread is None else (centre - SD_BAND * spread, centre + SD_BAND * spread)
+    return Summary(
+        len(present), mean, sd, math.exp(centre), exponentials(interval), exponentials(band)
+    )
+
+
+def finite(values: Iterable[float | None]) -> list[float]:
+    """The values that are there.
+
+    Raises:
+        ValueError: one of them is NaN or infinite.
+    """
     present = [float(value) for value in values if value is not None]
     if not all(math.isfinite(value) for value in present):
         raise ValueError(f"not a finite number among {present}")
-    if not present:
-        return Summary(0, None, None, None, None)
-    mean = math.fsum(present) / len(present)
-    sd = sample_sd(present)
-    if sd is None:
-        return Summary(len(present), mean, None, None, None)
-    band = SD_BAND * sd
-    return Summary(len(present), mean, sd, t_interval(present), (mean - band, mean + band))
+    return present
 
 
-def sample_sd(values: list[float]) -> float | None:
+def logarithms(values: Sequence[float]) -> list[float] | None:
+    """Natural logarithms; None where there is no value, or one that is not positive."""
+    if not values or min(values) <= 0:
+        return None
+    return [math.log(value) for value in values]
+
+
+def exponentials(interval: Interval | None) -> Interval | None:
+    """An interval of logarithms, back in the metric's unit."""
+    return None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The arithmetic mean of at least one value."""
+    return math.fsum(values) / len(values)
+
+
+def sample_sd(values: Sequence[float]) -> float | None:
     """Sample standard deviation sqrt(Σ(x - x̄)² / (n - 1)); None for fewer than two values."""
     if len(values) < 2:
         return None
-    mean = math.fsum(values) / len(values)
+    mean = mean_of(values)
     squares = math.fsum((value - mean) ** 2 for value in values)
     return math.sqrt(squares / (len(values) - 1))
 
 
-def t_interval(values: list[float], confidence: float = CONFIDENCE) -> Interval | None:
+def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
     """Confidence interval of the mean, x̄ ± t(n-1; 1-alpha/2) · s/√n, after Student (1908).
 
-    It assumes repeats that are independent and roughly normal. It is not clipped at zero. None
-    for fewer than two values.
+    It assumes repeats that are independent and roughly normal. None for fewer than two values.
     """
     sd = sample_sd(values)
     if sd is None:
         return None
-    mean = math.fsum(values) / len(values)
-    quantile = float(stdtrit(len(values) - 1, 0.5 + confidence / 2))
-    half = quantile * sd / math.sqrt(len(values))
+    half = t_quantile(0.5 + confidence / 2, len(values) - 1) * sd / math.sqrt(len(values))
+    mean = mean_of(values)
     return mean - half, mean + half
 
 
-def wilson_interval(successes: float, trials: int, confidence: float = CONFIDENCE) -> Interval:
-    """Score interval of a proportion (Wilson 1927, JASA 22(158):209-212), a part of [0, 1].
-
-    With p = successes/trials and z = Φ⁻¹(1-alpha/2):
-    (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n).
-
-    Args:
-        successes: 0 ≤ successes ≤ trials; a fraction when a task was solved in some of its samples.
-        trials: the number of tasks, at least 1.
-
-    Raises:
-        ValueError: trials < 1, or successes outside [0, trials].
-    """
-    if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes in {trials} trials is not a proportion")
-    z = float(ndtri(0.5 + confidence / 2))
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    # Rounding may leave 1e-17 outside; the interval lies within [0, 1] and holds the share.
-    low = min(max((centre - half) / scale, 0.0), share)
-    high = max(min((centre + half) / scale, 1.0), share)
-    return low, high
+def t_quantile(probability: float, freedom: float) -> float:
+    """The quantile of Student's t distribution with `freedom` degrees of freedom."""
+    return float(stdtrit(freedom, probability))
 
 
 def ratio(value: float | None, by: float | None) -> float | None:
@@ -108,90 +118,74 @@ def ratio(value: float | None, by: float | None) -> float | None:
 def relative_change(value: float | None, baseline: float | None) -> float | None:
     """(value - baseline) / baseline, a fraction: -0.25 is a quarter less than the baseline.
 
-    None when either is absent or the baseline is 0.
+    For what has no repeats (bytes, pass@1). None when either is absent or the baseline is not
+    positive.
     """
-    if value is None or baseline is None or baseline == 0:
+    if value is None or baseline is None or baseline <= 0:
         return None
     return (value - baseline) / baseline
 
 
-def overlap(first: Interval | None, second: Interval | None) -> bool | None:
-    """Whether two closed intervals share a point; None when either is absent."""
-    if first is None or second is None:
-        return None
-    return first[0] <= second[1] and second[0] <= first[1]
-
-
-def mcnemar_p(lost: int, gained: int) -> float:
-    """Exact two-sided p of McNemar's test (1947, Psychometrika 12(2):153-157).
-
-    Under the null hypothesis each of the n = lost + gained tasks whose verdict differs is as
-    likely lost as gained: p = min(1, 2 * P(X <= min(lost, gained))) with X ~ Binomial(n, 1/2).
-    1.0 when no verdict differs.
-    """
-    differing = lost + gained
-    tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1))
-    return min(1.0, float(2 * tail / 2**differing))
-
-
-def paired_interval(
-    both: int, first: int, second: int, neither: int, confidence: float = CONFIDENCE
-) -> Interval:
-    """Interval of the difference of two proportions of the same trials, a part of [-1, 1].
-
-    Method 10 of Newcombe (1998, Statistics in Medicine 17(22):2635-2650): the Wilson intervals
-    (l, u) of p1 = (both + first)/n and p2 = (both + second)/n are put together, with the
-    correlation phi of the two outcomes. The limits of p1 - p2 are
-
-    p1 - p2 - sqrt((p1 - l1)² - 2 phi (p1 - l1)(u2 - p2) + (u2 - p2)²)
-    p1 - p2 + sqrt((u1 - p1)² - 2 phi (u1 - p1)(p2 - l2) + (p2 - l2)²)
-
-    phi = c / sqrt((both + first)(second + neither)(both + second)(first + neither)), and 0 if a
-    factor is 0; c = both · neither - first · second, less n/2 but no further than to 0 where it is
-    positive. Unlike Wald's, it has a width where no outcome differs.
-
-    Args:
-        both: trials that succeeded in both; first, second: in that one only; neither: in none.
-
-    Raises:
-        ValueError: a count is negative, or there is no trial.
-    """
-    counts = (both, first, second, neither)
-    trials = sum(counts)
-    if min(counts) < 0 or trials < 1:
-        raise ValueError(f"{counts} are no counts of paired trials")
-    l1, u1 = wilson_interval(both + first, trials, confidence)
-    l2, u2 = wilson_interval(both + second, trials, confidence)
-    p1, p2 = (both + first) / trials, (both + second) / trials
-    margins = (both + first) * (second + neither) * (both + second) * (first + neither)
-    product = float(both * neither - first * second)
-    if product > 0:
-        product = max(product - trials / 2, 0.0)
-    phi = product / math.sqrt(margins) if margins else 0.0
-
-    def together(one: float, other: float) -> float:
-        return math.sqrt(max(one * one - 2 * phi * one * other + other * other, 0.0))
-
-    difference = (first - second) / trials
-    low = difference - together(p1 - l1, u2 - p2)
-    high = difference + together(u1 - p1, p2 - l2)
-    return max(low, -1.0), min(high, 1.0)
-
-
 @dataclass(frozen=True)
 class Difference:
-    """Two means apart. difference: second - first; ci95: its 95 % interval; p: two-sided."""
+    """The difference of two means, second - first, with what tests and intervals of it need.
 
-    difference: float
-    ci95: Interval
-    p: float
+    value: the difference. error: its standard error. freedom: degrees of freedom of t.
+    allowance: how far apart the two may be for a reason that the repeats do not show (two boards).
+    """
+
+    value: float
+    error: float
+    freedom: float
+    allowance: float = 0.0
+
+    def interval(self, confidence: float = CONFIDENCE) -> Interval:
+        """value ± (t · error + allowance)."""
+        half = self.allowance
+        if self.error:
+            half += t_quantile(0.5 + confidence / 2, self.freedom) * self.error
+        return self.value - half, self.value + half
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of "they differ by no more than the allowance"; dual to `interval`."""
+        beyond = abs(self.value) - self.allowance
+        if beyond <= 0:
+            return 1.0
+        if not self.error:
+            return 0.0
+        return min(1.0, 2 * float(stdtr(self.freedom, -beyond / self.error)))
+
+    def equivalence_p(self, low: float, high: float) -> float:
+        """p of the two one-sided tests that the difference is within (low, high).
+
+        Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15(6):657-680: the larger
+        of the two one-sided p values.
+        """
+        if not self.error:
+            return 0.0 if low < self.value < high else 1.0
+        above = float(stdtr(self.freedom, -(self.value - low) / self.error))
+        below = float(stdtr(self.freedom, (self.value - high) / self.error))
+        return max(above, below)
+
+    def detectable(self, power: float = 0.8) -> float:
+        """The smallest true difference that the two-sided test at 5 % finds with this power.
+
+        (t(1 - alpha/2) + t(power)) · error + allowance, the usual approximation by central t.
+        """
+        if not self.error:
+            return self.allowance
+        quantiles = (0.5 + CONFIDENCE / 2, power)
+        total = sum(t_quantile(quantile, self.freedom) for quantile in quantiles)
+        return total * self.error + self.allowance
 
 
-def welch(first: list[float], second: list[float]) -> Difference | None:
-    """Welch's t-test (1947, Biometrika 34(1-2):28-35) of two means whose variances may differ.
+def welch(
+    first: Sequence[float], second: Sequence[float], allowance: float = 0.0
+) -> Difference | None:
+    """The difference of two means whose variances may differ (Welch 1947, Biometrika 34:28-35).
 
-    t = (x̄₂ - x̄₁) / √(s₁²/n₁ + s₂²/n₂), with the degrees of freedom of Welch and Satterthwaite.
-    Equal constants have p = 1, different ones p = 0.
+    error² = s₁²/n₁ + s₂²/n₂, with the degrees of freedom of Welch and Satterthwaite.
 
     Returns:
         None for fewer than two values on either side.
@@ -199,21 +193,41 @@ def welch(first: list[float], second: list[float]) -> Difference | None:
     sds = sample_sd(first), sample_sd(second)
     if sds[0] is None or sds[1] is None:
         return None
-    parts = [sd * sd / len(x) for sd, x in zip((sds[0], sds[1]), (first, second), strict=True)]
-    difference = math.fsum(second) / len(second) - math.fsum(first) / len(first)
-    variance = sum(parts)
-    if variance == 0:
-        return Difference(difference, (difference, difference), 1.0 if difference == 0 else 0.0)
-    freedom = variance**2 / sum(
-        part**2 / (len(x) - 1) for part, x in zip(parts, (first, second), strict=True)
+    return welch_of_moments(
+        (mean_of(first), sds[0], len(first)), (mean_of(second), sds[1], len(second)), allowance
     )
-    error = math.sqrt(variance)
-    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
-    p = 2 * float(stdtr(freedom, -abs(difference) / error))
-    return Difference(difference, (difference - half, difference + half), p)
 
 
-def holm(ps: list[float]) -> list[float]:
+def welch_of_moments(
+    first: tuple[float, float, int], second: tuple[float, float, int], allowance: float = 0.0
+) -> Difference:
+    """The same from (mean, sample SD, number of values) of each side, of two values or more."""
+    value = second[0] - first[0]
+    parts = [(sd * sd / n, n) for _, sd, n in (first, second)]
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return Difference(value, 0.0, math.inf, allowance)
+    freedom = variance**2 / sum(part**2 / (n - 1) for part, n in parts)
+    return Difference(value, math.sqrt(variance), freedom, allowance)
+
+
+def pooled(first: Sequence[float], second: Sequence[float]) -> Difference | None:
+    """The difference of two means with one variance for both (Student's two-sample t).
+
+    One side may have a single value, whose variance is then taken to be the other side's.
+
+    Returns:
+        None when a side is empty, or both have a single value.
+    """
+    freedom = len(first) + len(second) - 2
+    if not first or not second or freedom < 1:
+        return None
+    squares = math.fsum((value - mean_of(side)) ** 2 for side in (first, second) for value in side)
+    error = math.sqrt(squares / freedom * (1 / len(first) + 1 / len(second)))
+    return Difference(mean_of(second) - mean_of(first), error, freedom)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
     """p values adjusted for their number (Holm 1979, Scand. J. Statist. 6(2):65-70).
 
     The k-th smallest of m becomes the largest of (m - j + 1) p_j over j ≤ k, at most 1.

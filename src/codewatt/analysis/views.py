@@ -13,6 +13,8 @@ from codewatt.analysis.words import (
     energy_interval,
     joules,
     percent,
+    percent_interval,
+    points,
     setting_words,
     variant_words,
 )
@@ -45,18 +47,42 @@ def _view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, An
         "score_change": _change(row[f"{accuracy}_change"]),
         "score_difference": difference_words(row, accuracy),
         "lost": None if lost is None else f"-{lost}, +{gained}".replace("-", "\N{MINUS SIGN}"),
-        "lost_p": _number(row[f"mcnemar_p_{tests}"], ".3g"),
-        "energy": _joules(row["energy_j_mean"]),
+        "lost_p": _number(row[f"mcnemar_p_holm_{tests}"], ".3g"),
+        "comparisons": row[f"{accuracy}_comparisons"],
+        "noninferior": row[f"noninferior_{tests}"],
+        "margin": None if row["pass_at_1_margin"] is None else points(row["pass_at_1_margin"]),
+        "energy": _joules(row["energy_j_geomean"]),
         "energy_interval": f"[{joules(energy[0])}, {joules(energy[1])}]" if energy else None,
         "energy_change": _change(row["energy_j_change"]),
-        "change_note": row["change_note"],
+        "energy_change_interval": percent_interval(
+            row["energy_j_change_ci95_low"], row["energy_j_change_ci95_high"]
+        ),
+        "energy_change_p": _number(row["energy_j_change_p_holm"], ".3g"),
+        "change_note": _change_note(row),
         **_payback(row),
         "chips": _chips(row),
         "net_energy": _joules(row["net_energy_j_mean"]),
-        "j_per_correct": _joules(row[f"j_per_correct_task_{tests}_mean"]),
+        "net_interval": _joules_interval(row, "net_energy_j_ci95"),
+        "j_per_correct": _joules(row[f"j_per_correct_task_{tests}"]),
+        "j_per_correct_interval": _joules_interval(row, f"j_per_correct_task_{tests}_ci95"),
         "tokens_per_s": _number(row["tokens_per_s_mean"], ".1f"),
         "roofline": _roofline(row["decode_roofline_share_mean"]),
     }
+
+
+def _change_note(row: Row) -> str | None:
+    """Why there is no change, or what its interval allows for."""
+    if row["change_note"] is not None:
+        return str(row["change_note"])
+    if row["same_board"] is not False:
+        return None
+    spread = percent(row["board_spread"] or 0.0)
+    return f"measured on other boards than the baseline: the interval allows for {spread}"
+
+
+def _joules_interval(row: Row, name: str) -> str | None:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return None if low is None or high is None else f"[{joules(low)}, {joules(high)}]"
 
 
 def _payback(row: Row) -> dict[str, str | None]:
@@ -97,12 +123,10 @@ def boundary_view(row: Row, labels: Labels) -> dict[str, Any]:
     """Energy of a run inside each boundary, with its interval and how it came about."""
     cells = []
     for name in BOUNDARY_NAMES:
-        mean = row[f"{name}_j_mean"]
-        low, high = row[f"{name}_j_ci95_low"], row[f"{name}_j_ci95_high"]
         cells.append(
             {
-                "energy": _joules(mean),
-                "interval": None if low is None else f"[{joules(low)}, {joules(high)}]",
+                "energy": _joules(row[f"{name}_j_geomean"]),
+                "interval": _joules_interval(row, f"{name}_j_ci95"),
                 "status": row[f"{name}_energy_status"],
             }
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from codewatt.analysis.labels import BOUNDARY_NAMES, Labels, label
-from codewatt.analysis.stats import Interval
+from codewatt.analysis.proportions import Interval
 from codewatt.analysis.tables import Row
 
 
@@ -59,8 +59,24 @@ def difference_words(row: Row, accuracy: str) -> str | None:
     return f"{value} [{low}, {high}]"
 
 
+def percent_interval(low: float | None, high: float | None) -> str | None:
+    """The interval of a relative change."""
+    return None if low is None or high is None else f"[{percent(low)}, {percent(high)}]"
+
+
+def p_words(p: float) -> str:
+    """A p value with three decimals."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def points(fraction: float) -> str:
+    """A fraction in percentage points."""
+    value = f"{100 * fraction:.3g}"
+    return f"{value} point" if value == "1" else f"{value} points"
+
+
 def energy_interval(row: Row) -> Interval | None:
-    """The 95 % interval of a cell's mean energy (J); None with fewer than two runs."""
+    """The 95 % interval of a cell's energy per run (J); None with fewer than two repeats."""
     low, high = row["energy_j_ci95_low"], row["energy_j_ci95_high"]
     return None if low is None or high is None else (low, high)
 

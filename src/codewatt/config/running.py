@@ -82,3 +82,30 @@ class Baseline(Strict):
 
     precision: str
     prune: str
+
+
+class Comparisons(Strict):
+    """What comparisons of variants ask for and allow for (docs/statistics.md)."""
+
+    pass_at_1_margin: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.02,
+        description=(
+            "The largest loss in pass@1 that is still acceptable, as a fraction: 0.02 is two "
+            "points. A variant is called near the baseline only where its loss is shown to be "
+            "smaller (non-inferiority)."
+        ),
+    )
+    board_spread: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.05,
+        description=(
+            "How much two GPU boards (or hosts) of one model may differ in energy and time, as a "
+            "fraction. Changes between cells that ran on different boards allow for it."
+        ),
+    )
+    aa_margin: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05,
+        description=(
+            "The A/A test passes where two measurements of the same cell are shown to differ by "
+            "less than this fraction (equivalence)."
+        ),
+    )

@@ -19,7 +19,14 @@ from codewatt.config.compression import (
 )
 from codewatt.config.depths import Series, is_series, layers_removed, spelled_out
 from codewatt.config.models import Model
-from codewatt.config.running import Baseline, Decoding, Energy, Evaluation, Recovery
+from codewatt.config.running import (
+    Baseline,
+    Comparisons,
+    Decoding,
+    Energy,
+    Evaluation,
+    Recovery,
+)
 from codewatt.config.texts import Text
 
 PromptStyle = Literal["stripped", "as_is"]
@@ -99,6 +106,7 @@ class Study(Strict):
     decoding: Decoding = Decoding()
     evaluation: Evaluation = Evaluation()
     energy: Energy = Energy()
+    comparisons: Comparisons = Comparisons()
     recovery: Recovery | None = Field(
         None, description="Compare each variant's logits and perplexity with the baseline's."
     )

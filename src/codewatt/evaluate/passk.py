@@ -1,6 +1,26 @@
-"""pass@k: the chance that at least one of k samples is right."""
+"""What it means to solve a task, and pass@k: the chance that one of k samples solves it."""
 
 from collections.abc import Iterable
+
+PASS = "pass"
+
+
+def solves(tests: str, base: str | None, plus: str | None) -> bool | None:
+    """Whether a completion solves its task: the one definition that every figure uses.
+
+    By the tests "base" it must pass the base suite, by "plus" the base **and** the plus suite, as
+    EvalPlus 0.3.1 counts (evalplus.evaluate). A plus suite holds only the added inputs.
+
+    Args:
+        tests: "base" or "plus". base, plus: status of each suite, None where there is none.
+
+    Returns:
+        None where a suite that is needed has no status.
+    """
+    needed = {"base": (base,), "plus": (base, plus)}[tests]
+    if None in needed:
+        return None
+    return all(status == PASS for status in needed)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:

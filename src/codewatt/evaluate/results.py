@@ -7,7 +7,7 @@ from typing import Any
 
 from codewatt.benchmarks.base import Task
 from codewatt.evaluate.judge import PASS, Program, SuiteVerdict, Verdict
-from codewatt.evaluate.passk import mean_pass_at_k
+from codewatt.evaluate.passk import mean_pass_at_k, solves
 from codewatt.files import write_json
 
 
@@ -59,10 +59,10 @@ def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str,
     counts: dict[str, list[int]] = {}
     for verdict in verdicts:
         count = counts.setdefault(verdict.task_id, [0, 0, 0])
-        base = verdict.base.status == PASS
+        statuses = verdict.base.status, verdict.plus.status
         count[0] += 1
-        count[1] += base
-        count[2] += base and verdict.plus.status == PASS
+        count[1] += bool(solves("base", *statuses))
+        count[2] += bool(solves("plus", *statuses))
     return {
         name: {
             str(k): mean_pass_at_k(((count[0], count[which]) for count in counts.values()), k)

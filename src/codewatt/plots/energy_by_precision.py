@@ -35,7 +35,7 @@ def plot(
     *,
     prompt: str = "stripped",
 ) -> list[Path]:
-    """Draw mean energy of a run by precision with the 95 % interval of the mean.
+    """Draw mean energy of a run by precision with the 95 % interval within one job.
 
     A panel a model, all panels of one setting on the same scale; modelled components hatched;
     failed cells pale and named. Shown: the baseline's pruning and one prompt style.
@@ -120,7 +120,8 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
     whisker = spread(row, "energy_j")
     if whisker is not None:
         ends = [[distance / divisor] for distance in whisker]
-        axes.errorbar(left, position, xerr=ends, color=style.INK, capsize=2, elinewidth=0.9)
+        centre = row["energy_j_geomean"] / divisor
+        axes.errorbar(centre, position, xerr=ends, color=style.INK, capsize=2, elinewidth=0.9)
     if not row["valid"]:
         # Beside a short bar, on a long one.
         reach = _top(row) / divisor
@@ -146,7 +147,7 @@ def _legend(rows: Sequence[Row]) -> list[Any]:
         handles.append(style.modelled_patch())
     runs = repeats_words(rows)
     if any(spread(row, "energy_j") is not None for row in rows):
-        whisker = f"95 % interval of the mean, {runs}"
+        whisker = f"95 % interval, {runs}"
         handles.append(Line2D([], [], color=style.INK, marker="|", label=whisker))
     elif runs:
         handles.append(Line2D([], [], linestyle="none", label=runs))

@@ -60,7 +60,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     drawn = [
         row
         for row in rows
-        if row["energy_j_mean"] is not None and row["pass_at_1_base"] is not None
+        if row["energy_j_geomean"] is not None and row["pass_at_1_base"] is not None
     ]
     handles = _legend(drawn, models, labels)
     sentences = [
@@ -68,7 +68,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         energy_words(rows),
         validity_words(rows),
         repeats_words(rows),
-        "Whiskers: 95 % interval of the mean energy, 95 % Wilson interval of pass@1 over tasks",
+        "Whiskers: 95 % interval of energy within one job, Wilson interval of pass@1 over tasks",
         without_accuracy(rows, labels),
         shown.omitted,
     ]
@@ -94,17 +94,17 @@ def _draw(shown: Slice, labels: Labels) -> Any:
 def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> list[Named]:
     """Draw one setting; returns the points to be named."""
     accuracy = accuracy_column(facet.rows)
-    with_energy = [row for row in facet.rows if row["energy_j_mean"] is not None]
+    with_energy = [row for row in facet.rows if row["energy_j_geomean"] is not None]
     rows = [row for row in with_energy if row[accuracy] is not None]
     if not rows:
         style.say(axes, "no pass@1" if with_energy else "no energy data")
         return []
-    divisor, unit = style.energy_scale(max(row["energy_j_mean"] for row in rows))
+    divisor, unit = style.energy_scale(max(row["energy_j_geomean"] for row in rows))
     members = frontier_cells(rows, accuracy)
     for row in rows:
         _point(axes, row, accuracy, divisor, row["cell_id"] in members, models)
         if row["cell_id"] == row["baseline_cell_id"]:
-            place = (row["energy_j_mean"] / divisor, row[accuracy])
+            place = (row["energy_j_geomean"] / divisor, row[accuracy])
             axes.plot(*place, "o", markersize=9, color=style.INK, markerfacecolor="none")
     for group in comparable_groups(rows):
         _step(axes, [row for row in group if row["cell_id"] in members], accuracy, divisor)
@@ -114,7 +114,7 @@ def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> li
     axes.margins(0.12)
     return [
         Named(
-            row["energy_j_mean"] / divisor,
+            row["energy_j_geomean"] / divisor,
             row[accuracy],
             _name(row, labels, len(models) > 1),
             _ends(row, accuracy, divisor),
@@ -128,7 +128,7 @@ def _ends(row: Row, accuracy: str, divisor: float) -> tuple[float, float, float,
     """Where a point's whiskers end: left, bottom, right, top, in data units."""
     left, right = spread(row, "energy_j") or (0.0, 0.0)
     down, up = accuracy_spread(row, accuracy)
-    energy, score = row["energy_j_mean"], row[accuracy]
+    energy, score = row["energy_j_geomean"], row[accuracy]
     return (energy - left) / divisor, score - down, (energy + right) / divisor, score + up
 
 
@@ -139,7 +139,7 @@ def _point(
     colour = look["color"] if member else style.pale(look["color"])
     energy = spread(row, "energy_j") if row["valid"] else None
     axes.errorbar(
-        row["energy_j_mean"] / divisor,
+        row["energy_j_geomean"] / divisor,
         row[accuracy],
         xerr=None if energy is None else [[end / divisor] for end in energy],
         yerr=[[end] for end in accuracy_spread(row, accuracy)],
@@ -153,7 +153,7 @@ def _point(
 
 def _step(axes: Any, members: list[Row], accuracy: str, divisor: float) -> None:
     """The frontier: the best pass@1 that was reached with no more than so much energy."""
-    line = sorted((row["energy_j_mean"] / divisor, row[accuracy]) for row in members)
+    line = sorted((row["energy_j_geomean"] / divisor, row[accuracy]) for row in members)
     if line:
         energy, score = zip(*line, strict=True)
         axes.step(energy, score, where="post", color=style.INK, linewidth=0.9, zorder=1.5)

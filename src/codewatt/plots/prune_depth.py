@@ -37,7 +37,7 @@ def plot(
 
     A line of panels a setting, or a setting and model where layers are chosen in several ways.
     Shown: the baseline's precision and one prompt style. Whiskers: 95 % Wilson interval over tasks;
-    95 % t-interval of the mean over runs.
+    95 % interval of the energy over runs within one job.
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
@@ -54,7 +54,7 @@ def _draw(shown: Slice, lines: depths.Lines, labels: Labels) -> Any:
         energy_words(rows),
         validity_words(rows),
         repeats_words(rows),
-        "Whiskers: 95 % Wilson interval over tasks (left), 95 % interval of the mean (right)",
+        "Whiskers: 95 % Wilson interval over tasks (left), 95 % interval within one job (right)",
         without_accuracy(rows, labels),
         shown.omitted,
     ]
@@ -94,18 +94,18 @@ def _accuracy_panel(axes: Any, facet: Facet, lines: depths.Lines) -> None:
 
 
 def _energy_panel(axes: Any, facet: Facet, lines: depths.Lines) -> None:
-    rows = [row for row in facet.rows if row["energy_j_mean"] is not None]
+    rows = [row for row in facet.rows if row["energy_j_geomean"] is not None]
     if not rows:
         style.say(axes, "no energy data")
         return
-    tops = [max(row["energy_j_mean"], row["energy_j_ci95_high"] or 0.0) for row in rows]
+    tops = [max(row["energy_j_geomean"], row["energy_j_ci95_high"] or 0.0) for row in rows]
     divisor, unit = style.energy_scale(max(tops))
     for position, line in lines.of_rows(rows):
         look = style.model_look(position)
         valid = [row for row in line if row["valid"]]
         axes.plot(
             lines.depths(valid, position),
-            [row["energy_j_mean"] / divisor for row in valid],
+            [row["energy_j_geomean"] / divisor for row in valid],
             color=look["color"],
         )
         for row in line:
@@ -119,7 +119,7 @@ def _energy_point(axes: Any, row: Row, depth: float, divisor: float, look: dict[
     whisker = spread(row, "energy_j") if row["valid"] else None
     axes.errorbar(
         depth,
-        row["energy_j_mean"] / divisor,
+        row["energy_j_geomean"] / divisor,
         yerr=None if whisker is None else [[end / divisor] for end in whisker],
         color=look["color"],
         marker=look["marker"] if row["valid"] else "x",
@@ -133,6 +133,6 @@ def _legend(rows: Sequence[Row], lines: depths.Lines) -> list[Any]:
     handles = lines.handles(rows)
     if any(modelled(row) for row in rows):
         handles.append(style.open_marker())
-    if any(row["valid"] is False and row["energy_j_mean"] is not None for row in rows):
+    if any(row["valid"] is False and row["energy_j_geomean"] is not None for row in rows):
         handles.append(style.failed_marker())
     return handles

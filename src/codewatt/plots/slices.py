@@ -118,7 +118,7 @@ def validity_words(rows: Sequence[Row]) -> str | None:
     warned = sum(row["valid"] is True and row["warnings"] is not None for row in rows)
     said = []
     if failed:
-        said.append(f"{failed} failed a validity expectation on energy")
+        said.append(f"{failed} failed a validity check of the energy")
     if warned:
         said.append(f"{warned} raised a warning")
     return f"Of {len(rows)} cells {', '.join(said)}" if said else None
@@ -149,7 +149,8 @@ def repeats_words(rows: Sequence[Row]) -> str | None:
         return None
     if counts == [1]:
         return "one run each: no interval of the energy"
-    return f"n = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} runs"
+    n = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    return f"n = {n} runs within one job"
 
 
 def modelled(row: Row) -> bool:
@@ -158,12 +159,12 @@ def modelled(row: Row) -> bool:
 
 
 def spread(row: Row, metric: str) -> tuple[float, float] | None:
-    """Distances from a metric's mean down and up to its 95 % interval; None without one."""
+    """Distances from a metric's geometric mean down and up to its 95 % interval, or None."""
     low, high = row[f"{metric}_ci95_low"], row[f"{metric}_ci95_high"]
     if low is None or high is None:
         return None
-    mean = row[f"{metric}_mean"]
-    return mean - low, high - mean
+    centre = row[f"{metric}_geomean"]
+    return centre - low, high - centre
 
 
 def accuracy_spread(row: Row, accuracy: str) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import pytest
 
 from codewatt.analysis.columns import CELL
 from codewatt.analysis.repetition import cell_shares, repetition_of
-from codewatt.analysis.stats import wilson_interval
+from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.tables import to_table
 
 #: Energy against bf16, and pass@1 lost, for each precision.
