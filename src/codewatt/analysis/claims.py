@@ -70,15 +70,15 @@ def against_baseline(base: Row, others: Sequence[Row], labels: Labels, accuracy:
         f"{percent(best['energy_j_change'])}{_family_words(best)}, {_figures(best, accuracy)}, "
         f"against the baseline {name}: {own}"
     )
-    among = (
-        f"{_count(near, 'variant')} of {len(others)} shown to lose less than {margin} of the "
-        "baseline's pass@1"
+    shown = (
+        f"of {_count(others, 'variant')}, {len(near)} {'is' if len(near) == 1 else 'are'} shown to "
+        f"lose less than {margin} of the baseline's pass@1"
     )
     if cheaper:
-        sentence = f"{variant_words(best, labels)} has the lowest energy of the {among}: {change}."
+        sentence = f"{shown}; {variant_words(best, labels)} has the lowest energy: {change}."
     else:
         sentence = (
-            f"no saving is shown among the {among}; the lowest energy has "
+            f"{shown}, and none of these is shown to save energy; the lowest energy has "
             f"{variant_words(best, labels)}: {change}."
         )
     cheapest_j = min(base_j, _energy_j(best))

@@ -3,19 +3,23 @@
 import csv
 import math
 import os
+import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.columns import CELL, TABLES
-from codewatt.analysis.stats import paired_interval
+from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.tables import to_rows
 from codewatt.energy.boundaries import PARTS
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
+from tests.unit.analysis.conftest import joules
 
 BASELINE = {"precision": "fp32", "prune": "none"}
 FP32 = "nano--none--fp32--held--stripped--t64--b1--transformers"
@@ -52,6 +56,7 @@ def test_a_task_row_has_times_and_verdicts(study: Any) -> None:
     assert row["ttft_s"] == pytest.approx(0.1)
     assert row["tpot_s"] == pytest.approx(0.4 / 9)
     assert (row["base_status"], row["plus_status"]) == ("pass", "fail")
+    assert (row["solved_base"], row["solved_plus"]) == (True, False)
 
 
 def test_a_runs_figures_are_what_they_say(study: Any) -> None:
@@ -76,9 +81,13 @@ def test_a_cell_has_mean_interval_and_band_over_its_repeats(study: Any) -> None:
     assert cell["energy_j_mean"] == pytest.approx(110.0)
     assert cell["energy_j_sd"] == pytest.approx(10.0)
     assert cell["energy_j_n"] == 3
-    half = 4.302652729911275 * 10 / math.sqrt(3)
-    assert cell["energy_j_ci95_low"] == pytest.approx(110 - half)
-    assert cell["energy_j_sd196_high"] == pytest.approx(110 + 19.6)
+    logs = [math.log(joules) for joules in (100.0, 110.0, 120.0)]
+    centre, spread = statistics.mean(logs), statistics.stdev(logs)
+    half = 4.302652729911275 * spread / math.sqrt(3)
+    assert cell["energy_j_geomean"] == pytest.approx(statistics.geometric_mean((100, 110, 120)))
+    assert cell["energy_j_ci95_low"] == pytest.approx(math.exp(centre - half))
+    assert cell["energy_j_sd196_high"] == pytest.approx(math.exp(centre + 1.96 * spread))
+    assert cell["interval_scope"] == "within one job"
     assert cell["gpu_j_mean"] is None
     assert cell["gpu_j_n"] == 0
     assert (cell["idle_loaded_cpu_w"], cell["idle_loaded_gpu_w"]) == (4.0, None)
@@ -93,13 +102,26 @@ def test_changes_are_against_the_named_baseline_cell(study: Any) -> None:
     assert base["baseline_cell_id"] == other["baseline_cell_id"] == FP32
     assert base["energy_j_change"] == 0
     assert other["energy_j_change"] == pytest.approx(-0.5)
+    welch = ttest_ind(np.log([50, 55, 60]), np.log([100, 110, 120]), equal_var=False)
+    low, high = np.expm1(welch.confidence_interval(0.95))
+    names = [
+        f"energy_j_change_{kind}_{end}" for kind in ("ci95", "family95") for end in ("low", "high")
+    ]
+    assert [other[name] for name in names] == pytest.approx([low, high] * 2)
+    assert other["energy_j_change_p"] == pytest.approx(welch.pvalue)
+    assert (other["energy_j_change_p_holm"], other["energy_j_comparisons"]) == (
+        other["energy_j_change_p"],
+        1,
+    )
     assert other["pass_at_1_plus_change"] == pytest.approx((0.25 - 0.75) / 0.75)
     assert (other["tasks_lost_plus"], other["tasks_gained_plus"]) == (2, 0)
     assert other["mcnemar_p_plus"] == pytest.approx(0.5)
     assert other["pass_at_1_plus_difference"] == pytest.approx(-0.5)
     names = [f"pass_at_1_plus_difference_ci95_{end}" for end in ("low", "high")]
     # Of four tasks: one solved by both, none gained, two lost, one solved by neither.
-    assert [other[name] for name in names] == pytest.approx(list(paired_interval(1, 0, 2, 1)))
+    assert [other[name] for name in names] == pytest.approx(
+        list(tango_interval(PairedCounts(1, 0, 2, 1)))
+    )
     assert base["tasks_lost_plus"] is base["pass_at_1_plus_difference"] is base[names[0]] is None
 
 
@@ -126,7 +148,7 @@ def test_an_invalid_cell_is_compared_with_nothing(study: Any) -> None:
     study.cell("int8", edit=lambda contents: contents["energy"].update(valid=False))
     cell = tables(study)["cell"][1]
     assert cell["energy_j_change"] is None
-    assert cell["change_note"] == "this cell failed an expectation"
+    assert cell["change_note"] == "this cell failed a validity check"
 
 
 def test_other_cards_and_other_boundaries_are_not_compared(study: Any) -> None:
@@ -172,7 +194,7 @@ def test_nothing_metered_is_compared_with_an_invalid_baseline(study: Any) -> Non
     study.cell("fp32", edit=fail_repeat_1)
     study.cell("int8")
     base, other = tables(study)["cell"]
-    assert other["change_note"] == "baseline cell failed an expectation"
+    assert other["change_note"] == "baseline cell failed a validity check"
     assert other["energy_j_change"] is other["duration_s_change"] is None
     assert other["pass_at_1_plus_change"] == 0
     assert (
@@ -237,9 +259,12 @@ def test_pass_at_1_of_random_weights_is_absent_with_the_reason(study: Any) -> No
 
 def test_no_correct_task_has_no_joules_per_correct_task(study: Any) -> None:
     study.cell("fp32", solved=())
-    run = tables(study)["run"][0]
+    made = tables(study)
+    run, cell = made["run"][0], made["cell"][0]
     assert run["pass_at_1_plus"] == 0
-    assert run["j_per_correct_task_plus"] is None
+    assert run["j_per_correct_task_plus"] is cell["j_per_correct_task_plus"] is None
+    assert cell["pass_at_1_plus_per_kwh"] == 0
+    assert cell["pass_at_1_plus_per_kwh_ci95_low"] is None
 
 
 def test_unavailable_energy_is_absent_and_not_zero(study: Any) -> None:
@@ -253,9 +278,11 @@ def test_unavailable_energy_is_absent_and_not_zero(study: Any) -> None:
 
     study.cell("fp32", edit=unmetered)
     made = tables(study)
-    for name in ("energy_j", "j_per_token", "j_per_task", "pass_at_1_plus_per_kwh", "co2e_kg"):
+    for name in ("energy_j", "j_per_token", "j_per_task", "co2e_kg"):
         assert made["run"][0][name] is None
         assert made["cell"][0][f"{name}_mean"] is None
+    for name in ("pass_at_1_plus_per_kwh", "j_per_correct_task_plus"):
+        assert made["run"][0][name] is made["cell"][0][name] is None
     assert made["cell"][0]["tokens_per_s_mean"] == 10
 
 
@@ -265,6 +292,133 @@ def test_several_samples_count_by_task(study: Any) -> None:
     assert (cell["tasks"], cell["samples_per_task"]) == (4, 2)
     assert cell["pass_at_1_plus"] == 0.25
     assert cell["tasks_lost_plus"] is cell["pass_at_1_plus_difference"] is None
+
+
+def test_a_repeat_that_solved_nothing_counts_with_its_joules(study: Any) -> None:
+    """Joules per correct task are pooled: all joules over all correct completions."""
+
+    def fail_repeat_2(contents: dict[str, Any]) -> None:
+        for verdict in contents["evaluate"]["verdicts"]:
+            if verdict["repeat"] == 2:
+                verdict["plus"] = "fail"
+
+    study.cell("fp32", joules_per_run=(100.0, 110.0, 120.0), edit=fail_repeat_2)
+    made = tables(study)
+    assert made["run"][2]["j_per_correct_task_plus"] is None
+    cell = made["cell"][0]
+    assert cell["j_per_correct_task_plus"] == pytest.approx(330 / 6)
+    assert cell["pass_at_1_plus_per_kwh"] == pytest.approx(0.5 / (110 / 3.6e6))
+    low, high = cell["j_per_correct_task_plus_ci95_low"], cell["j_per_correct_task_plus_ci95_high"]
+    assert 0 < low < 330 / 6 < high
+
+
+def test_the_plus_suite_alone_does_not_solve_a_task(study: Any) -> None:
+    """A program can pass all added inputs and fail a base one: EvalPlus calls that wrong."""
+
+    def fail_base_of_t0(contents: dict[str, Any]) -> None:
+        for verdict in contents["evaluate"]["verdicts"]:
+            if verdict["task_id"] == "t0":
+                verdict["base"] = "fail"
+
+    study.cell("fp32", solved=("t0", "t1"), edit=fail_base_of_t0)
+    study.cell("int8", solved=("t0", "t1"))
+    made = tables(study)
+    task = made["task"][0]
+    assert (task["plus_status"], task["solved_plus"], task["solved_base"]) == ("pass", False, False)
+    cell, other = made["cell"]
+    assert (cell["pass_at_1_plus"], cell["pass_at_1_base"]) == (0.25, 0.5)
+    assert made["run"][0]["correct_plus"] == 1
+    assert cell["j_per_correct_task_plus"] == pytest.approx(330 / 3)
+    assert (other["tasks_gained_plus"], other["tasks_lost_plus"]) == (1, 0)
+
+
+def test_net_energy_has_a_difference_and_no_relative_change(study: Any) -> None:
+    def near_zero(net: tuple[float, ...]) -> Any:
+        def edit(contents: dict[str, Any]) -> None:
+            for run, value in zip(contents["energy"]["runs"], net, strict=True):
+                run["net_energy_j"] = joules(value, 0.0)
+                run["net_uncertainty_j"] = joules(2.0, 0.0)
+
+        return edit
+
+    study.cell("fp32", edit=near_zero((-1.0, 0.5, 1.0)))
+    study.cell("int8", edit=near_zero((3.0, 4.0, 5.0)))
+    base, other = tables(study)["cell"]
+    assert not any(name.startswith("net_") and name.endswith("_change") for name in other)
+    assert other["net_energy_j_difference"] == pytest.approx(4 - 0.5 / 3)
+    welch = ttest_ind([3, 4, 5], [-1, 0.5, 1], equal_var=False).confidence_interval(0.95)
+    ends = [other[f"net_energy_j_difference_ci95_{end}"] for end in ("low", "high")]
+    assert ends == pytest.approx([welch.low - 4, welch.high + 4])
+    half = 4.302652729911275 / math.sqrt(3)
+    ends = [other[f"net_energy_j_ci95_{end}"] for end in ("low", "high")]
+    assert ends == pytest.approx([4 - half - 2, 4 + half + 2])
+    assert other["net_energy_uncertainty_j_mean"] == 2
+    assert base["net_energy_j_difference"] == 0
+
+
+def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any) -> None:
+    def on(host: str, uuid: str) -> Any:
+        meter = {"name": "nvml", "devices": [{"name": "H100", "device": uuid}]}
+        found = {"meters": [meter], "provenance": {"host": host}}
+        return lambda contents: contents["generate"].update(found)
+
+    study.cell("fp32", edit=on("n1", "GPU-a"))
+    study.cell("int8", edit=on("n1", "GPU-a"), joules_per_run=(90.0, 100.0, 110.0))
+    study.cell("nf4", edit=on("n1", "GPU-b"), joules_per_run=(90.0, 100.0, 110.0))
+    study.cell("fp4", edit=on("n2", "GPU-a"), joules_per_run=(90.0, 100.0, 110.0))
+    _, same, other, host = tables(study)["cell"]
+    assert [row["same_board"] for row in (same, other, host)] == [True, False, False]
+    assert [row["board_spread"] for row in (same, other, host)] == [0.0, 0.05, 0.05]
+    assert (other["host"], other["gpu_uuids"]) == ("n1", "GPU-b")
+    for row in (other, host):
+        assert row["energy_j_change"] == same["energy_j_change"]
+        for end, factor in (("low", 1 / 1.05), ("high", 1.05)):
+            name = f"energy_j_change_ci95_{end}"
+            assert 1 + row[name] == pytest.approx((1 + same[name]) * factor)
+        assert row["energy_j_change_p"] > same["energy_j_change_p"]
+
+
+def test_p_values_are_adjusted_over_the_studys_comparisons(study: Any) -> None:
+    study.cell("fp32", joules_per_run=(100.0, 110.0, 120.0))
+    for precision, factor in (("int8", 0.5), ("nf4", 0.9), ("fp4", 0.95), ("gptq", 1.3)):
+        repeats = tuple(factor * value for value in (100.0, 112.0, 119.0))
+        study.cell(precision, joules_per_run=repeats)
+    rows = tables(study)["cell"][1:]
+    found = {row["energy_j_change_p"]: row["energy_j_change_p_holm"] for row in rows}
+    # As R's p.adjust: the running maximum of 4 p(1), 3 p(2), 2 p(3), p(4), at most 1.
+    want = np.minimum(np.maximum.accumulate(np.sort(list(found)) * [4, 3, 2, 1]), 1)
+    assert [found[p] for p in sorted(found)] == pytest.approx(list(want))
+    assert {row["energy_j_comparisons"] for row in rows} == {4}
+    assert {row["pass_at_1_plus_comparisons"] for row in rows} == {4}
+    first = rows[0]
+    assert first["energy_j_change_family95_low"] < first["energy_j_change_ci95_low"]
+
+
+def test_a_variant_of_many_tasks_is_shown_to_be_noninferior(study: Any) -> None:
+    everything = tuple(f"t{i}" for i in range(300))
+    repeats = (100.0, 110.0)
+    study.cell("fp32", solved=everything[:200], tasks=300, joules_per_run=repeats)
+    study.cell("int8", solved=everything[:200], tasks=300, joules_per_run=repeats)
+    study.cell("nf4", solved=everything[:195], tasks=300, joules_per_run=repeats)
+    _, same, worse = tables(study)["cell"]
+    assert same["pass_at_1_margin"] == 0.02
+    assert (same["noninferior_plus"], worse["noninferior_plus"]) == (True, False)
+    assert worse["pass_at_1_plus_difference_ci95_low"] < -0.02
+
+
+def test_sampled_completions_are_compared_by_their_shares(study: Any) -> None:
+    def solve_first_sample(contents: dict[str, Any]) -> None:
+        for verdict in contents["evaluate"]["verdicts"]:
+            solved = verdict["task_id"] == "t0" and verdict["sample"] == 0
+            verdict["base"] = verdict["plus"] = "pass" if solved else "fail"
+
+    study.cell("fp32", solved=("t0", "t1"), samples=2)
+    study.cell("int8", solved=("t0",), samples=2, edit=solve_first_sample)
+    cell = tables(study)["cell"][1]
+    assert cell["tasks_lost_plus"] is cell["mcnemar_p_plus"] is None
+    assert cell["pass_at_1_plus_difference"] == pytest.approx((0.5 - 2) / 4)
+    assert cell["pass_at_1_plus_difference_ci95_low"] < -0.375
+    assert cell["noninferior_plus"] is False
 
 
 def test_equal_repeats_are_told_from_different_ones(study: Any) -> None:

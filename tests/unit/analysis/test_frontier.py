@@ -56,7 +56,7 @@ def row(cell_id: str, energy: float | None, score: float | None, **changes: Any)
         "engine": "e",
         "hardware": None,
         "valid": True,
-        "energy_j_mean": energy,
+        "energy_j_geomean": energy,
         "pass_at_1_plus": score,
         "gpu_energy_status": "measured",
         "cpu_energy_status": "modelled",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from scipy.stats import ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.tables import to_rows
@@ -66,27 +67,27 @@ def test_it_is_the_making_over_what_a_task_saves(study: Any, making: Making) -> 
     assert row["payback_note"] is None
 
 
-def test_its_ends_are_those_of_the_energies_intervals(study: Any, making: Making) -> None:
-    # Joules per task: 20 and 10, each with an SD of 1: t(2; 0.975) / √3 = 2.4841 either way.
+def test_its_ends_are_those_of_the_savings_interval(study: Any, making: Making) -> None:
     row = compared(study)
-    half = 4.302652729911275 / 3**0.5
-    assert row["payback_tasks_low"] == pytest.approx(1000 / (10 + 2 * half))
-    assert row["payback_tasks_high"] == pytest.approx(1000 / (10 - 2 * half))
+    base, ours = [value / 4 for value in (76, 80, 84)], [value / 4 for value in (36, 40, 44)]
+    saving = ttest_ind(base, ours, equal_var=False).confidence_interval(0.95)
+    assert row["payback_tasks_low"] == pytest.approx(1000 / saving.high)
+    assert row["payback_tasks_high"] == pytest.approx(1000 / saving.low)
 
 
-def test_intervals_that_overlap_leave_the_end_open(study: Any, making: Making) -> None:
+def test_a_saving_that_may_be_nothing_leaves_the_end_open(study: Any, making: Making) -> None:
     row = compared(study, ours=(60.0, 70.0, 80.0))
     assert row["payback_tasks"] == pytest.approx(1000 / (20 - 17.5))
     assert 0 < row["payback_tasks_low"] < row["payback_tasks"]
     assert row["payback_tasks_high"] is None
-    assert row["payback_note"] == "the energy intervals overlap: it may save nothing"
+    assert row["payback_note"] == "the interval of the saving holds zero: it may save nothing"
 
 
 def test_single_runs_have_no_interval(study: Any, making: Making) -> None:
     row = compared(study, ours=(40.0,), base=(80.0,))
     assert row["payback_tasks"] == pytest.approx(100)
     assert row["payback_tasks_low"] is row["payback_tasks_high"] is None
-    assert row["payback_note"] == "no interval: a single run"
+    assert row["payback_note"] == "no interval: fewer than two repeats"
 
 
 @pytest.mark.parametrize("ours", [(80.0,) * 3, (90.0, 100.0, 110.0)])
@@ -122,7 +123,7 @@ def test_energies_that_cannot_be_compared_pay_nothing_back(study: Any, making: M
 
 def test_an_invalid_cell_pays_nothing_back(study: Any, making: Making) -> None:
     row = compared(study, edit=lambda contents: contents["energy"].update(valid=False))
-    withheld(row, "this cell failed an expectation")
+    withheld(row, "this cell failed a validity check")
 
 
 def test_scores_that_a_variant_was_cut_by_are_part_of_its_making(

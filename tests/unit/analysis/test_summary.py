@@ -1,15 +1,18 @@
 """The summary's sentences say what the cells show, and no more; the page stands alone."""
 
 import base64
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import norm, sem, t, ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.headlines import energy_notice, sections
-from codewatt.analysis.stats import paired_interval
+from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
 from codewatt.analysis.words import joules, percent
@@ -30,49 +33,116 @@ def headline(study: Any) -> Any:
     return found
 
 
-def test_the_cheapest_variant_of_like_accuracy_is_named_with_its_intervals(study: Any) -> None:
-    study.cell("fp32", joules_per_run=(100.0, 101.0, 102.0))
-    study.cell("int8", joules_per_run=(50.0, 51.0, 52.0))
+def test_a_saving_of_an_accurate_variant_is_claimed_with_its_interval(study: Any) -> None:
+    study.cell("fp32", tasks=300, joules_per_run=(100.0, 101.0, 102.0))
+    study.cell("int8", tasks=300, joules_per_run=(50.0, 51.0, 52.0))
     said = headline(study)
     assert said.model == "Nano <1>"
-    assert said.main.startswith("8-bit costs least of the variants whose pass@1 interval overlaps")
-    assert "modelled 51.0 J [48.5 J, 53.5 J] per run against modelled 101 J" in said.main
-    assert "\N{MINUS SIGN}49.5 %; the energy intervals do not overlap" in said.main
-    assert "It solves the same tasks as the baseline." in said.more
+    assert said.main.startswith(
+        "of 1 variant, 1 is shown to lose less than 2 points of the baseline's pass@1; 8-bit has "
+        f"the lowest energy: {MINUS}49.5 % [{MINUS}"
+    )
+    welch = ttest_ind(np.log([50, 51, 52]), np.log([100, 101, 102]), equal_var=False)
+    low, high = 100 * np.expm1(welch.confidence_interval(0.95))
+    assert f"[{low:+.1f} %, {high:+.1f} %] (p < 0.001)".replace("-", MINUS) in said.main
+    centre, half = np.log([50, 51, 52]).mean(), t.ppf(0.975, 2) * sem(np.log([50, 51, 52]))
+    ends = ", ".join(joules(value) for value in np.exp([centre - half, centre + half]))
+    assert f"modelled 51.0 J [{ends}] per run" in said.main
+    assert "against the baseline 32-bit: modelled 101 J" in said.main
+    assert any("It solves the same tasks as the baseline" in more for more in said.more)
 
 
-def test_a_saving_within_the_interval_is_called_that(study: Any) -> None:
-    study.cell("fp32", joules_per_run=(90.0, 100.0, 110.0))
-    study.cell("int8", joules_per_run=(80.0, 98.0, 110.0))
-    assert "the energy intervals overlap, so this is within the uncertainty" in headline(study).main
+def test_a_change_that_is_not_significant_is_no_saving(study: Any) -> None:
+    study.cell("fp32", tasks=300, joules_per_run=(90.0, 100.0, 110.0))
+    study.cell("int8", tasks=300, joules_per_run=(80.0, 98.0, 110.0))
+    assert "and none of these is shown to save energy" in headline(study).main
 
 
 def test_single_runs_are_said_to_have_no_interval(study: Any) -> None:
-    study.cell("fp32", joules_per_run=(100.0,))
-    study.cell("int8", joules_per_run=(50.0,))
-    assert "a single run each, so no interval" in headline(study).main
+    study.cell("fp32", tasks=300, joules_per_run=(100.0,))
+    study.cell("int8", tasks=300, joules_per_run=(50.0,))
+    said = headline(study).main
+    assert "none of these is shown to save energy" in said
+    assert "(no interval: fewer than two repeats)" in said
 
 
-def test_a_variant_that_lost_its_accuracy_is_not_the_cheapest_of_like_accuracy(study: Any) -> None:
+def test_the_best_of_many_equal_variants_is_no_saving(study: Any) -> None:
+    """18 variants of the same energy: the lowest mean is noise, however far below it lies."""
+    generator = np.random.default_rng(3)
+    study.cell("fp32", tasks=520, joules_per_run=tuple(100 + generator.normal(0, 3, 3)))
+    for number in range(18):
+        repeats = tuple(100 + generator.normal(0, 3, 3))
+        study.cell(f"v{number}", tasks=520, joules_per_run=repeats)
+    said = headline(study).main
+    assert said.startswith("of 18 variants, 18 are shown to lose less than 2 points")
+    assert "none of these is shown to save energy" in said
+    assert "over 18 comparisons" in said
+
+
+def test_a_variant_that_is_not_shown_to_keep_its_accuracy_is_not_the_cheapest(study: Any) -> None:
     everything = tuple(f"t{i}" for i in range(40))
     study.cell("fp32", solved=everything, tasks=40)
     study.cell("int8", solved=everything[:2], tasks=40, joules_per_run=(1.0, 1.1, 1.2))
+    study.cell("nf4", solved=everything[:39], tasks=40, joules_per_run=(2.0, 2.1, 2.2))
     said = headline(study)
     assert said.main.startswith(
-        "the baseline 32-bit is the only variant with a pass@1 like its own"
+        "none of 2 variants is shown to lose less than 2 points of the baseline's pass@1; the "
+        "baseline 32-bit:"
     )
+    (cheaper,) = [more for more in said.more if more.startswith("Lower energy, but not shown")]
+    assert "8-bit (energy" in cheaper
+    assert "shown to lose more than 2 points); nf4" in cheaper
+    assert "not shown to lose more than 2 points, nor to lose less)" in cheaper
     assert any("8-bit" in sentence and "frontier" in sentence for sentence in said.more)
-
-
-def test_tasks_lost_beyond_chance_are_said(study: Any) -> None:
-    everything = tuple(f"t{i}" for i in range(60))
-    study.cell("fp32", solved=everything[:40], tasks=60)
-    study.cell("int8", solved=everything[:33], tasks=60, joules_per_run=(1.0, 1.1, 1.2))
+    # Tango's interval of no differing verdict ends at -z^2 / (n + z^2), z for 1 - 0.05/2.
+    z = norm.ppf(1 - 0.05 / 4)
+    needed = math.ceil(z**2 * (1 / 0.02 - 1))
     assert any(
-        "it loses 7 and gains 0 against the baseline: beyond chance" in sentence
-        and f"in pass@1 {MINUS}0.117 [{MINUS}0." in sentence
+        sentence.startswith("40 tasks are too few") and f"{needed} are needed for 2" in sentence
+        for sentence in said.more
+    )
+
+
+def test_a_significantly_worse_variant_is_never_called_accurate(study: Any) -> None:
+    everything = tuple(f"t{i}" for i in range(500))
+    study.cell("fp32", solved=everything[:250], tasks=500)
+    study.cell("int8", solved=everything[:210], tasks=500, joules_per_run=(1.0, 1.1, 1.2))
+    assert headline(study).main.startswith("none of 1 variant is shown to lose less than 2 points")
+
+
+def test_tasks_lost_are_said_with_their_adjusted_p(study: Any) -> None:
+    everything = tuple(f"t{i}" for i in range(600))
+    study.cell("fp32", solved=everything[:400], tasks=600)
+    study.cell("int8", solved=everything[:397], tasks=600, joules_per_run=(1.0, 1.1, 1.2))
+    study.cell("nf4", solved=everything[:400], tasks=600, joules_per_run=(2.0, 2.1, 2.2))
+    low, high = tango_interval(PairedCounts(397, 0, 3, 200))
+    interval = f"[{low:+.3f}, {high:+.3f}]".replace("-", MINUS)
+    # The exact p of 3 against 0 is 2 / 2^3; Holm doubles it for the two comparisons.
+    assert any(
+        "it loses 3 and gains 0 against the baseline (exact McNemar test, p = 0.500 after Holm "
+        f"over 2 comparisons); pass@1 differs by {MINUS}0.005 {interval}." in sentence
         for sentence in headline(study).more
     )
+
+
+def test_variants_of_like_energy_are_told_by_their_difference(study: Any) -> None:
+    """Their intervals overlap, yet the difference is significant: both are not level."""
+    study.cell("fp32", tasks=300, joules_per_run=(200.0, 201.0, 202.0))
+    study.cell("int8", tasks=300, joules_per_run=(100.0, 101.0, 102.0))
+    study.cell("nf4", tasks=300, joules_per_run=(104.0, 105.0, 106.0))
+    study.cell("fp4", tasks=300, joules_per_run=(100.5, 101.5, 102.0))
+    (level,) = [more for more in headline(study).more if more.startswith("Its energy is not shown")]
+    assert level == "Its energy is not shown to be lower than that of: fp4."
+
+
+def test_unequal_boards_are_said(study: Any) -> None:
+    def on(uuid: str) -> Any:
+        meter = {"name": "nvml", "devices": [{"name": "H100", "device": uuid}]}
+        return lambda contents: contents["generate"].update(meters=[meter])
+
+    study.cell("fp32", tasks=300, edit=on("GPU-a"))
+    study.cell("int8", tasks=300, edit=on("GPU-b"), joules_per_run=(10.0, 10.1, 10.2))
+    assert "; other boards, +5.0 % allowed for" in headline(study).main
 
 
 def test_invalid_and_infeasible_cells_are_set_aside_by_name(study: Any) -> None:
@@ -84,8 +154,8 @@ def test_invalid_and_infeasible_cells_are_set_aside_by_name(study: Any) -> None:
     )
     study.infeasible("nf4", "no kernel")
     said = headline(study)
-    assert said.main.startswith("the baseline 32-bit")
-    assert "Left out, as a validity expectation failed: 8-bit. Infeasible here: nf4." in said.more
+    assert said.main.startswith("only the baseline 32-bit can be used")
+    assert "Left out because a validity check failed: 8-bit. Infeasible here: nf4." in said.more
 
 
 def test_without_a_usable_baseline_nothing_is_compared(study: Any) -> None:
@@ -98,7 +168,7 @@ def test_random_weights_give_a_sentence_on_energy_only(study: Any) -> None:
     study.variant("fp32", meaningful_accuracy=False)
     study.cell("fp32")
     said = headline(study).main
-    assert "costs least" in said
+    assert "has the lowest energy" in said
     assert "random weights" in said
     assert "pass@1 0" not in said
 
@@ -214,9 +284,12 @@ def test_the_page_says_when_making_a_variant_has_paid(
     study.cell("fp32", joules_per_run=(79.0, 80.0, 81.0))
     study.cell("int8", joules_per_run=(39.0, 40.0, 41.0))
     text = page(study, tmp_path, {})
-    # 10 J a task are saved, give or take t(2; 0.975) / (4 √3) = 0.62 J on either side.
+    saved = ttest_ind(
+        [79 / 4, 80 / 4, 81 / 4], [39 / 4, 40 / 4, 41 / 4], equal_var=False
+    ).confidence_interval(0.95)
+    low, high = (math.ceil(12_345 / joules) for joules in (saved.high, saved.low))
     assert "1,235 tasks" in row_of(text, "8-bit")
-    assert "[1,099, 1,410]" in row_of(text, "8-bit")
+    assert f"[{low:,d}, {high:,d}]" in row_of(text, "8-bit")
     assert "tasks" not in row_of(text, "32-bit")
 
 
@@ -247,7 +320,7 @@ def test_the_page_has_the_difference_of_pass_at_1_with_its_interval(
         float(text.rpartition(">")[2].replace(MINUS, "-")) for text in found.groups()
     )
     assert value == pytest.approx(-7 / 60, abs=5e-4)
-    assert (low, high) == pytest.approx(paired_interval(33, 0, 7, 20), abs=5e-4)
+    assert (low, high) == pytest.approx(tango_interval(PairedCounts(33, 0, 7, 20)), abs=5e-4)
 
 
 def test_a_score_of_zero_has_an_interval(study: Any, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from codewatt.analysis.columns import CELL
-from codewatt.analysis.repetition import cell_shares, repetition_of
 from codewatt.analysis.proportions import wilson_interval
+from codewatt.analysis.repetition import cell_shares, repetition_of
 from codewatt.analysis.tables import to_table
 
 #: Energy against bf16, and pass@1 lost, for each precision.
@@ -87,6 +87,7 @@ def _row(
     for part, joules in {**present, **({"energy": total} if total else {})}.items():
         row |= {
             f"{part}_j_mean": joules,
+            f"{part}_j_geomean": joules,
             f"{part}_j_n": 3,
             f"{part}_j_ci95_low": joules * 0.95,
             f"{part}_j_ci95_high": joules * 1.05,

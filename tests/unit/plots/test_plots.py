@@ -101,7 +101,13 @@ def test_cells_without_a_bar_give_the_reason(
 ) -> None:
     def edit(rows: list[dict[str, Any]]) -> None:
         rows[1]["valid"] = False
-        rows[2] = {**rows[2], "status": "infeasible", "valid": None, "energy_j_mean": None}
+        rows[2] = {
+            **rows[2],
+            "status": "infeasible",
+            "valid": None,
+            "energy_j_mean": None,
+            "energy_j_geomean": None,
+        }
         del rows[5]
 
     table = cell_table(edit, precisions=("bf16", "int8", "nf4"), depths=(0,))
