@@ -292,7 +292,7 @@ RECOVERY: Columns = {
     "kl_nats_per_token": REAL,
     "top1_agreement_share": REAL,
     "perplexity": REAL,
-    "perplexity_change": REAL,
+    **dict.fromkeys(("perplexity_change", *_ends("perplexity_change_ci95")), REAL),
     "recovery_note": STRING,
 }
 

@@ -188,6 +188,9 @@ def recovery_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
             "agreement": _number(row["top1_agreement_share"], ".1%"),
             "perplexity": _number(row["perplexity"], ".4g"),
             "change": _change(row["perplexity_change"]),
+            "change_interval": percent_interval(
+                row["perplexity_change_ci95_low"], row["perplexity_change_ci95_high"]
+            ),
             "note": row["recovery_note"],
         }
         for row in rows

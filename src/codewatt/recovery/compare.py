@@ -25,26 +25,39 @@ _GREATEST_NATS = math.log(1e300)
 
 
 class Perplexity:
-    """Of one model, over sequences that are added one after the other."""
+    """The perplexity of one model over sequences that are added one after the other."""
 
     def __init__(self) -> None:
-        self.positions = 0
-        self._nats = 0.0
+        self._positions: list[int] = []
+        self._nats: list[float] = []
+
+    @property
+    def positions(self) -> int:
+        """Tokens that were predicted so far."""
+        return sum(self._positions)
 
     def add(self, logits: Any, targets: Any) -> None:
         """Add a sequence's logits (positions, vocabulary) and next tokens (positions)."""
+        nats = 0.0
         for part in _parts(logits):
             wide = logits[part].double()
             chosen = wide.gather(-1, targets[part].unsqueeze(-1)).squeeze(-1)
-            self._nats += float((wide.logsumexp(-1) - chosen).sum())
-            self.positions += len(chosen)
+            nats += float((wide.logsumexp(-1) - chosen).sum())
+        self._nats.append(nats)
+        self._positions.append(len(targets))
 
     def result(self) -> dict[str, Any]:
-        """nats_per_token and perplexity; the latter None if it is beyond a float's range."""
-        nats = self._nats / self.positions
+        """nats_per_token, perplexity (None beyond a float's range), and each sequence's part.
+
+        The negative log-likelihood (nats) and the positions of each sequence stand beside the
+        totals, as sequences are what an interval is drawn over.
+        """
+        nats = math.fsum(self._nats) / self.positions
         return {
             "nats_per_token": nats,
             "perplexity": math.exp(nats) if nats < _GREATEST_NATS else None,
+            "sequence_nats": self._nats,
+            "sequence_positions": self._positions,
         }
 
 

@@ -1,12 +1,16 @@
 """Recovery in the variant table and on the summary page: measured figures, or the reason."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import sem, t
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.columns import RECOVERY
+from codewatt.analysis.recovery import perplexity_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
@@ -24,6 +28,22 @@ COMPARED = {
 }
 
 
+#: Negative log-likelihood (nats) of eight sequences of 50 positions: ln 2 and ln 1.6 a token on
+#: average.
+OURS = [50 * math.log(2.0) + noise for noise in (1, -1, 2, -2, 0.5, -0.5, 3, -3)]
+THEIRS = [50 * math.log(1.6) + noise for noise in (1, -1, 1, -1, 1, -1, 2, -2)]
+
+
+def _model(perplexity: float, nats: list[float]) -> dict[str, Any]:
+    return {
+        "dtype": "float32",
+        "nats_per_token": math.log(perplexity),
+        "perplexity": perplexity,
+        "sequence_nats": nats,
+        "sequence_positions": [50] * 8,
+    }
+
+
 def _record(precision: str, **changes: Any) -> dict[str, Any]:
     return {
         "schema": 1,
@@ -33,8 +53,8 @@ def _record(precision: str, **changes: Any) -> dict[str, Any]:
         "status": "ok",
         "sequences": 8,
         "positions": 400,
-        "model": {"dtype": "float32", "nats_per_token": 0.693, "perplexity": 2.0},
-        "baseline_model": {"dtype": "float32", "nats_per_token": 0.47, "perplexity": 1.6},
+        "model": _model(2.0, OURS),
+        "baseline_model": _model(1.6, THEIRS),
         "comparison": COMPARED,
         "reason": None,
         "code": CODE,
@@ -61,6 +81,10 @@ def _rows(study: Any) -> list[dict[str, Any]]:
 def test_a_measured_recovery_stands_in_the_table(study: Any) -> None:
     _variant(study, "int8", _record("int8"))
     (row,) = _rows(study)
+    # Sequences of equal length: the ratio of sums is the mean of the sequences' own differences.
+    per_token = (np.array(OURS) - np.array(THEIRS)) / 50
+    half = t.ppf(0.975, 7) * sem(per_token)
+    low, high = np.expm1([per_token.mean() - half, per_token.mean() + half])
     assert {name: row[name] for name in RECOVERY} == {
         "recovery_text": "held",
         "recovery_positions": 400,
@@ -70,8 +94,31 @@ def test_a_measured_recovery_stands_in_the_table(study: Any) -> None:
         "top1_agreement_share": 0.875,
         "perplexity": 2.0,
         "perplexity_change": pytest.approx(0.25),
+        "perplexity_change_ci95_low": pytest.approx(low),
+        "perplexity_change_ci95_high": pytest.approx(high),
         "recovery_note": None,
     }
+
+
+def test_the_interval_of_a_perplexity_change_covers_the_truth() -> None:
+    """Sequences of unequal length whose tokens share a sequence's own difficulty."""
+    generator = np.random.default_rng(0)
+    truth, covered, draws = 0.05, 0, 3000
+    for _ in range(draws):
+        positions = generator.integers(20, 80, size=30)
+        base = positions * (1.0 + generator.normal(0, 0.3, size=30))
+        ours = base + positions * (math.log1p(truth) + generator.normal(0, 0.04, size=30))
+        low, high = perplexity_interval(
+            {"sequence_nats": list(ours), "sequence_positions": [int(n) for n in positions]},
+            {"sequence_nats": list(base)},
+        )
+        covered += low <= truth <= high
+    assert 0.935 <= covered / draws <= 0.96
+
+
+def test_a_single_sequence_has_no_interval() -> None:
+    model = {"sequence_nats": [3.0], "sequence_positions": [4]}
+    assert perplexity_interval(model, {"sequence_nats": [2.0]}) is None
 
 
 def test_a_study_without_recovery_has_empty_columns(study: Any) -> None:

@@ -111,7 +111,12 @@ def test_a_perplexity_beyond_a_floats_range_is_absent():
 
     perplexity = Perplexity()
     perplexity.add(torch.tensor([[0.0, 2000.0]]), torch.tensor([0]))
-    assert perplexity.result() == {"nats_per_token": 2000.0, "perplexity": None}
+    assert perplexity.result() == {
+        "nats_per_token": 2000.0,
+        "perplexity": None,
+        "sequence_nats": [2000.0],
+        "sequence_positions": [1],
+    }
 
 
 def test_logits_that_would_take_too_much_memory_are_refused():
