@@ -2,9 +2,9 @@
 
 import math
 
-from codewatt.analysis.records import INFEASIBLE, Json, VariantRecord
 from codewatt.analysis.changes import put_ends
 from codewatt.analysis.proportions import Interval
+from codewatt.analysis.records import INFEASIBLE, Json, VariantRecord
 from codewatt.analysis.stats import relative_change, t_quantile
 
 _COMPARED = ("logits_cosine_mean", "logits_cosine_min", "kl_nats_per_token", "top1_agreement_share")
