@@ -6,6 +6,9 @@ STUDY ?= config/studies/nano.yaml
 CORES ?= all
 # In a process of its own: it has Triton interpret kernels, and GPTQModel imports Triton as it is.
 KERNELS := tests/unit/generate/test_kernels.py
+# Unit tests run in this many processes; the tests of a file stay together.
+TEST_JOBS ?= 2
+UNIT := pytest tests/unit --ignore $(KERNELS) -n $(TEST_JOBS) --dist loadfile
 
 .PHONY: help setup dev vllm autoawq autogptq demo test test-cluster unit check format lock reference \
 	clean
@@ -32,7 +35,8 @@ demo: setup ## run the default study to figures and a report
 	@$(RUN) tools/demo.sh $(STUDY) $(CORES)
 
 test: dev ## every test but those on a Slurm
-	@$(RUN) pytest --ignore tests/cluster --ignore $(KERNELS)
+	@$(RUN) $(UNIT)
+	@$(RUN) pytest --ignore tests/cluster --ignore tests/unit
 	@$(RUN) pytest $(KERNELS)
 
 test-cluster: dev ## the tests on a real Slurm, which it installs if it may (root, apt)
@@ -40,7 +44,7 @@ test-cluster: dev ## the tests on a real Slurm, which it installs if it may (roo
 	@$(RUN) pytest -rs tests/cluster
 
 unit: dev ## the fast part of the tests
-	@$(RUN) pytest tests/unit --ignore $(KERNELS)
+	@$(RUN) $(UNIT)
 	@$(RUN) pytest $(KERNELS)
 
 check: dev ## format, lint and types
