@@ -18,7 +18,7 @@ from codewatt.analysis.views import (
     recovery_views,
     variant_view,
 )
-from codewatt.analysis.words import boundary_words, setting_words
+from codewatt.analysis.words import boards_words, boundary_words, setting_words
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
 
@@ -120,6 +120,7 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
                 "tests": accuracy.rpartition("_")[2],
                 "tasks": _listed(tasks),
                 "repeats": _listed(repeats),
+                "boards": boards_words(group),
                 "mixed": len(comparable_groups([r for r in group if r["status"] == "ok"])) > 1,
                 "rows": cell_views(group, labels),
             }

@@ -13,6 +13,17 @@ def boundary_words(rows: Sequence[Row]) -> str | None:
     return ", ".join(BOUNDARY_NAMES[name] for name in chosen) or None
 
 
+def boards_words(rows: Sequence[Row]) -> str | None:
+    """That cells ran on several hosts or GPU boards; None where all ran on the same."""
+    used = {(r["host"], r["gpu_uuids"]) for r in rows if r["status"] == "ok"}
+    if len(used) < 2:
+        return None
+    return (
+        f"Cells ran on {len(used)} different hosts or GPU boards, which can differ by some per cent "
+        "in energy: changes allow for it, the efficient frontier does not"
+    )
+
+
 def setting_words(row: Row, labels: Labels) -> str:
     """A setting in words."""
     benchmark = label(labels, "benchmark", row["benchmark"])

@@ -9,6 +9,7 @@ import pandas as pd
 from codewatt.analysis.frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
+from codewatt.analysis.words import boards_words
 from codewatt.plots import style
 from codewatt.plots.placing import Named, place_labels
 from codewatt.plots.slices import (
@@ -39,10 +40,10 @@ def plot(
     *,
     prompt: str = "stripped",
 ) -> list[Path]:
-    """Draw each variant's mean energy of a run against its pass@1; the frontier over all models.
+    """Draw each variant's energy per run against its pass@1; the frontier over all models.
 
     A panel a setting; dominated variants pale. Shown: every precision and pruning, one prompt
-    style. Cells that failed an expectation are crosses and cannot be on the frontier.
+    style. Cells that failed a validity check are crosses and cannot be on the frontier.
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
@@ -67,6 +68,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         shown.sentence,
         energy_words(rows),
         validity_words(rows),
+        boards_words(rows),
         repeats_words(rows),
         "Whiskers: 95 % interval of energy within one job, Wilson interval of pass@1 over tasks",
         without_accuracy(rows, labels),

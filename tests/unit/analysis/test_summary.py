@@ -225,6 +225,23 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(study: Any, tmp_path: P
     assert "<dt>gpu</dt><dd>not known</dd>" in text
 
 
+def test_the_page_says_where_its_intervals_come_from(study: Any, tmp_path: Path) -> None:
+    def on(host: str) -> Any:
+        return lambda contents: contents["generate"].update(provenance={"host": host})
+
+    study.cell("fp32", edit=on("n1"))
+    study.cell("int8", edit=on("n1"))
+    text = page(study, tmp_path, {})
+    assert "3 runs each within one job" in text
+    assert "different hosts or GPU boards" not in text
+    study.cell("nf4", edit=on("n2"))
+    text = page(study, tmp_path, {})
+    assert "Cells ran on 2 different hosts or GPU boards" in text
+    note = "measured on other boards than the baseline: the interval allows for +5.0 %"
+    assert note in row_of(text, "nf4")
+    assert note not in row_of(text, "8-bit")
+
+
 def test_the_page_names_what_failed(study: Any, tmp_path: Path) -> None:
     def fail(contents: dict[str, Any]) -> None:
         contents["energy"]["valid"] = False
