@@ -108,6 +108,22 @@ def test_the_boundary_changed(bench):
     assert bench.would_run() == jobs("measure_energy", of=CELLS) | AFTER_CELLS
 
 
+def test_a_margin_of_comparisons_changed(bench):
+    """No joule and no verdict depends on it."""
+    _with(bench, lambda study: study.update(comparisons={"pass_at_1_margin": 0.05}))
+    assert bench.would_run() == AFTER_CELLS
+
+
+def test_the_margin_of_the_aa_test_changed(bench):
+    _with(bench, lambda study: study.update(comparisons={"aa_margin": 0.02}))
+    assert bench.would_run() == set()
+
+
+def test_a_module_of_comparisons_edited(bench):
+    with bench.appended("src/codewatt/analysis/changes.py"):
+        assert bench.would_run() == AFTER_CELLS
+
+
 def test_more_memory_for_jobs(bench):
     with bench.edited(
         "config/config.yaml",

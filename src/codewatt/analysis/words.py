@@ -19,8 +19,8 @@ def boards_words(rows: Sequence[Row]) -> str | None:
     if len(used) < 2:
         return None
     return (
-        f"Cells ran on {len(used)} different hosts or GPU boards, which can differ by some per cent "
-        "in energy: changes allow for it, the efficient frontier does not"
+        f"Cells ran on {len(used)} different hosts or GPU boards, which can differ by some per "
+        "cent in energy: changes allow for it, the efficient frontier does not"
     )
 
 
