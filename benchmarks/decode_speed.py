@@ -4,8 +4,8 @@ Builds the architecture of a study's first model with random weights on the devi
 downloaded; makes each precision by the project's own quantisers and loads it by its loader. All
 models then stay loaded, and in every round each engine completes the same prompts with each of
 them at each batch size, one after the other, again and again for a second and a half. Rounds give
-the mean and the 95 % interval of the geometric mean. Energy is the GPU's counter over the decoding windows (J/token)
-and over whole batches (J/task). Prints a table and writes a JSON record.
+the mean and the 95 % interval of the geometric mean. Energy is the GPU's counter over the decoding
+windows (J/token) and over whole batches (J/task). Prints a table and writes a JSON record.
 
     python benchmarks/decode_speed.py --study config/studies/starcoder2-3b-metering.yaml \
         --precisions bf16 int4-wo --batch-sizes 1 32 --out decode_speed.json
