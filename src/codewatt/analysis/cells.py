@@ -259,8 +259,10 @@ def _gpu_names(generate: Json) -> str | None:
 def _machine(generate: Json) -> Json:
     """The host and the boards that a cell ran on."""
     uuids = sorted(str(device.get("device")) for device in _gpus(generate))
+    made = generate.get("provenance") or {}
     return {
-        "host": (generate.get("provenance") or {}).get("host"),
+        "host": made.get("host"),
+        "cpu_name": made.get("cpu"),
         "gpu_uuids": ", ".join(uuids) or None,
     }
 

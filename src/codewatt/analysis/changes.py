@@ -60,8 +60,8 @@ def compare_metrics(
 
     Changes of positive metrics are ratios of geometric means, less 1; net energies have
     differences. Energy is not compared, and `change_note` says so, where the two figures came
-    about in different ways; nothing that was timed or metered is compared where one of the two
-    cells failed a validity check.
+    about in different ways. Nothing that was timed or metered is compared where one of the two
+    cells failed a validity check, or where they ran on other models of GPU or processor.
 
     Args:
         rows: rows of the cell table, after `find_baselines`.
@@ -71,7 +71,7 @@ def compare_metrics(
     found: dict[str, list[tuple[Json, Difference]]] = {metric: [] for metric in CLAIMED}
     for row in rows:
         base = by_id.get(row["baseline_cell_id"])
-        if base is None or not _both_valid(row, base):
+        if base is None or not _both_valid(row, base) or _hardware(row) != _hardware(base):
             continue
         same_way = energy_basis(row) == energy_basis(base)
         allowance = board_allowance(row, settings)
@@ -116,7 +116,7 @@ def energy_difference(
     row: Json, base: Json, runs: Mapping[str, Sequence[Json]], settings: ComparisonSettings
 ) -> Difference | None:
     """ln of this cell's energy less ln of its baseline's, where the two can be compared."""
-    if not _both_valid(row, base) or energy_basis(row) != energy_basis(base):
+    if row["change_note"] is not None or row["status"] != "ok":
         return None
     sides = [
         logarithms(finite(run["energy_j"] for run in runs[cell["cell_id"]])) for cell in (base, row)
@@ -132,6 +132,11 @@ def _ground(row: Json) -> tuple[object, ...]:
 
 def _boards(row: Json) -> tuple[object, object]:
     return row["host"], row["gpu_uuids"]
+
+
+def _hardware(row: Json) -> tuple[object, object]:
+    """The models of GPU and processor: figures of different ones are not compared at all."""
+    return row["gpu_names"], row["cpu_name"]
 
 
 def _both_valid(row: Json, base: Json) -> bool:
@@ -152,6 +157,9 @@ def _why_not(row: Json, base: Json | None) -> str | None:
         return "baseline cell failed a validity check"
     if not row["valid"]:
         return "this cell failed a validity check"
+    if _hardware(row) != _hardware(base):
+        ways = " against ".join(", ".join(str(p) for p in _hardware(r) if p) for r in (row, base))
+        return f"measured on other hardware: {ways}"
     if energy_basis(row) != energy_basis(base):
         ways = " against ".join(", ".join(energy_basis(r)) for r in (row, base))
         return f"energy came about differently: {ways}"

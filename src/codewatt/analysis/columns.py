@@ -11,7 +11,8 @@
 | `j_per_correct_task_plus` | joules per solved task; in the cell table pooled over repeats |
 | `pass_at_1_plus_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
 | `tasks_lost_`, `tasks_gained_` | tasks that only the baseline solves; that only this cell solves |
-| `host`, `gpu_uuids` | the machine, and the boards, that the cell ran on |
+| `host`, `gpu_uuids` | the machine, and the GPU boards, that the cell ran on |
+| `cpu_name`, `gpu_names` | the models of processor and GPU |
 | `same_board` | whether the baseline ran on the same machine and boards |
 | `board_spread` | the difference between boards of one model that comparisons allow for |
 | `interval_scope` | what the intervals of energy and time describe: repeats within one job |
@@ -236,6 +237,7 @@ CELL: Columns = {
     "baseline_cell_id": STRING,
     "change_note": STRING,
     "host": STRING,
+    "cpu_name": STRING,
     "gpu_uuids": STRING,
     "same_board": BOOLEAN,
     "board_spread": REAL,

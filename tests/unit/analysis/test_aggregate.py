@@ -158,14 +158,34 @@ def test_other_cards_and_other_boundaries_are_not_compared(study: Any) -> None:
 
     study.cell("fp32", edit=on("H100"))
     study.cell("int8", edit=on("H200"))
-    study.cell("nf4", edit=lambda contents: contents["energy"].update(boundary="job"))
+
+    def in_job(contents: dict[str, Any]) -> None:
+        on("H100")(contents)
+        contents["energy"].update(boundary="job")
+
+    study.cell("nf4", edit=in_job)
     _, other_card, other_boundary = tables(study)["cell"]
     assert other_card["gpu_names"] == "H200"
     assert other_card["energy_j_change"] is None
     assert "H200" in other_card["change_note"]
-    assert other_card["duration_s_change"] is not None
+    assert other_card["change_note"] == "measured on other hardware: H200 against H100"
+    assert other_card["duration_s_change"] is other_card["j_per_correct_task_plus_change"] is None
     assert other_boundary["energy_j_change"] is None
     assert "job, 0.5 of the processors" in other_boundary["change_note"]
+
+
+def test_times_of_other_processors_are_not_compared(study: Any) -> None:
+    def on(cpu: str) -> Any:
+        return lambda contents: contents["generate"].update(provenance={"host": cpu, "cpu": cpu})
+
+    study.cell("fp32", edit=on("EPYC 9654"))
+    study.cell("int8", edit=on("Xeon 8480"))
+    cell = tables(study)["cell"][1]
+    assert cell["change_note"] == "measured on other hardware: Xeon 8480 against EPYC 9654"
+    assert (
+        cell["energy_j_change"] is cell["duration_s_change"] is cell["tokens_per_s_change"] is None
+    )
+    assert cell["pass_at_1_plus_change"] == 0
 
 
 def test_a_cell_without_baseline_says_so(study: Any) -> None:
