@@ -91,7 +91,7 @@ def test_codecarbons_mode_decides_what_its_figure_is(
         "ram_total_size": 24.0,
     }
     tracker = SimpleNamespace(_hardware=hardware, get_detected_hardware=lambda: detected)
-    info = codecarbon._describe(tracker, SimpleNamespace(ram_power=20.0), 0.5, [])
+    info = codecarbon._describe(tracker, 20.0, 0.5, [])
     cpu = info.components["cpu"]
     assert (cpu.status, method in cpu.method, basis in (cpu.detail or "")) == (status, True, True)
     assert info.components["dram"].status == "modelled"

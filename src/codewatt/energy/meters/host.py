@@ -2,10 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from codewatt.energy.allocation import job_allocation
 from codewatt.energy.meters.base import AbsentMeter, Meter, MeterInfo, Reading
+
+Answer = TypeVar("Answer")
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -26,21 +30,26 @@ class HostMeter(Meter):
         self._busy, self._total, _ = self._jiffies()
 
     def read(self) -> list[Reading]:
-        """cpu_load (none if no jiffy passed), busy_s, stolen_s, job_busy_s, memory_used_bytes."""
-        t_s = time.monotonic()
-        busy, total, worked = self._jiffies()
+        """cpu_load (none if no jiffy passed), busy_s, stolen_s, job_busy_s, memory_used_bytes.
+
+        Each has the time at which its own file was read: looking through a job of many processes
+        takes a while.
+        """
+        t_s, (busy, total, worked) = _timed(self._jiffies)
+        job_s, job_busy_s = _timed(self._job_busy_s)
+        memory_s, memory_used = _timed(self._memory_used)
         stolen = busy - worked
         passed, self._busy, used = total - self._total, busy, busy - self._busy
         self._total = total
-        values = {
-            "memory_used_bytes": self._memory_used(),
-            "busy_s": worked / _TICKS_PER_S,
-            "stolen_s": stolen / _TICKS_PER_S,
-            "job_busy_s": self._job_busy_s(),
-        }
+        found = [
+            (memory_s, "memory_used_bytes", memory_used),
+            (t_s, "busy_s", worked / _TICKS_PER_S),
+            (t_s, "stolen_s", stolen / _TICKS_PER_S),
+            (job_s, "job_busy_s", job_busy_s),
+        ]
         if passed > 0:
-            values["cpu_load"] = min(max(used / passed, 0.0), 1.0)
-        return [Reading(t_s, "host", "machine", name, value) for name, value in values.items()]
+            found.append((t_s, "cpu_load", min(max(used / passed, 0.0), 1.0)))
+        return [Reading(at_s, "host", "machine", name, value) for at_s, name, value in found]
 
     def _jiffies(self) -> tuple[int, int, int]:
         """(busy, total, busy less stolen) jiffies of all CPUs since boot (man 5 proc, stat)."""
@@ -97,6 +106,13 @@ class HostMeter(Meter):
                 if name == "MemAvailable":
                     break
         return float(sizes["MemTotal"] - sizes["MemAvailable"])
+
+
+def _timed(read: Callable[[], Answer]) -> tuple[float, Answer]:
+    """The middle of the time that a read took, and what it read."""
+    before_s = time.monotonic()
+    value = read()
+    return (before_s + time.monotonic()) / 2, value
 
 
 def open_host(interval_s: float, job_pid: int | None = None, proc: Path = Path("/proc")) -> Meter:
