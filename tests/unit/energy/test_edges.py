@@ -67,7 +67,7 @@ def check_windows(source: Source, watts: float, least_s: float, rounding_j: floa
         assert error_j <= found.uncertainty_j + rounding_j, (start_s, end_s)
         errors.append(error_j)
     assert len(errors) > 500
-    return max(errors)
+    return float(max(errors))
 
 
 class Power(SimpleNamespace):

@@ -80,7 +80,7 @@ class CodeCarbonMeter(Meter):
 
     def __init__(self, tracker: Any, interval_s: float, gpus: Sequence[str]) -> None:
         super().__init__(MeterInfo("codecarbon", None, interval_s))
-        found = [(_COMPONENT_OF.get(type(part).__name__), part) for part in tracker._hardware]
+        found = [(_COMPONENT_OF.get(type(part).__name__, ""), part) for part in tracker._hardware]
         wanted = _COMPONENTS if gpus else ("cpu", "dram")
         self._parts = [_Part(name, part) for name, part in found if name in wanted]
         self._last_s = time.monotonic()
