@@ -27,6 +27,8 @@ class HostMeter(Meter):
         super().__init__(MeterInfo("host", None, interval_s, facts=facts))
         self._stat, self._meminfo = proc / "stat", proc / "meminfo"
         self._proc, self._job = proc, job_pid
+        # Kernels without CONFIG_PROC_CHILDREN do not list a process's children.
+        self._lists_children = any(proc.glob(f"{job_pid}/task/*/children"))
         self._busy, self._total, _ = self._jiffies()
 
     def read(self) -> list[Reading]:
@@ -66,13 +68,14 @@ class HostMeter(Meter):
         A child's seconds move to its parent's account when it is waited for: the sum over all
         that live, each with its ended children, does not jump.
         """
+        parents = {} if self._lists_children else self._by_parent()
         waiting, ticks = [self._job], 0
         while waiting:
             pid = waiting.pop()
             used = self._ticks(pid)
             if used is not None:
                 ticks += used
-                waiting += self._children(pid)
+                waiting += self._children(pid) if self._lists_children else parents.get(pid, [])
         return ticks / _TICKS_PER_S
 
     def _ticks(self, pid: int) -> int | None:
@@ -87,13 +90,25 @@ class HostMeter(Meter):
         return sum(map(int, text.rpartition(")")[2].split()[11:15]))
 
     def _children(self, pid: int) -> list[int]:
-        """Live children of all its threads; none where Linux does not tell them."""
+        """Live children of all its threads."""
         found: list[int] = []
         for path in self._proc.glob(f"{pid}/task/*/children"):
             try:
                 found += map(int, path.read_text(encoding="ascii").split())
             except (OSError, ValueError):
                 continue
+        return found
+
+    def _by_parent(self) -> dict[int, list[int]]:
+        """Parent -> live children, of all processes: where the kernel lists no children."""
+        found: dict[int, list[int]] = {}
+        for path in self._proc.glob("[0-9]*/stat"):
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+                parent = int(text.rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            found.setdefault(parent, []).append(int(path.parent.name))
         return found
 
     def _memory_used(self) -> float:
