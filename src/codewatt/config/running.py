@@ -69,6 +69,27 @@ class Energy(Strict):
     min_readings: PositiveInt = Field(
         10, description="Repeats with fewer readings of a meter fail their validity check."
     )
+    others_processors: PositiveFloat = Field(
+        0.5,
+        description=(
+            "Where CPU energy is billed (boundary 'node' or 'job'): a repeat fails its validity "
+            "check when others keep more processors of the machine busy than this."
+        ),
+    )
+    others_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.05,
+        description=(
+            "The same limit as a share of the machine's processors; the lesser limit counts."
+        ),
+    )
+    repeat_spread: PositiveFloat = Field(
+        0.25,
+        description=(
+            "Where CPU energy is billed: a cell fails its validity check when the repeat that took "
+            "most energy exceeds the one that took least by more than this share of it, beyond "
+            "what their edges can be wrong by."
+        ),
+    )
 
 
 class Recovery(Strict):
