@@ -73,11 +73,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _study(options: argparse.Namespace) -> int:
     """Validate a study and print its cells, one a line."""
-    from codewatt.cells import Grid
     from codewatt.chains import chains_of
-    from codewatt.config.load import load_study
+    from codewatt.planning import load_grid
 
-    grid = Grid(load_study(options.file), str(options.file))
+    grid = load_grid(options.file)
     for cell in grid.cells:
         print(cell.id)
     open_ended = sum(len(chain) - 1 for chain in chains_of(grid))

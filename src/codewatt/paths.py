@@ -1,9 +1,39 @@
 """Every path under results/, made in this one place."""
 
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from codewatt.config.study import Study
+from codewatt.errors import CodewattError
+from codewatt.reading import shown
+
+
+def in_checkout(path: str, checkout: str | Path) -> str:
+    """A file of the project: in the working directory, or else in the checkout.
+
+    config/config.yaml names a study of the checkout by a relative path; with another working
+    directory that path leads nowhere.
+    """
+    beside = os.path.join(checkout, path)
+    return beside if not os.path.exists(path) and os.path.exists(beside) else path
+
+
+def refuse_python_path(python: str) -> None:
+    """Refuse a Python whose path a shell would take apart: Snakemake starts jobs without quotes.
+
+    https://github.com/snakemake/snakemake/issues/2645
+
+    Raises:
+        CodewattError: the path holds a space or another character that shells read.
+    """
+    if shlex.quote(python) != python:
+        raise CodewattError(
+            f"{shown(python)}: Snakemake cannot start jobs with a Python whose path holds "
+            "spaces or other characters of the shell; allowed: an environment under a path of "
+            "letters, digits, '.', '_', '-' and '/'"
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from codewatt.config.base import Dtype, Entry, PositiveFloat, PositiveInt, Seed, Strict
+from codewatt.config.base import (
+    Dtype,
+    Entry,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Strict,
+    UserPath,
+)
 
 
 class HubModel(Entry):
@@ -34,7 +42,9 @@ class PathModel(Entry):
     """A directory written by save_pretrained: config, safetensors and tokenizer."""
 
     source: Literal["path"]
-    path: str = Field(min_length=1, description="Relative paths start at the working directory.")
+    path: UserPath = Field(
+        description="Relative paths start at the working directory, ~ is the home directory."
+    )
     layers: PositiveInt | None = Field(None, description="As for a hub model.")
 
     @property
@@ -96,7 +106,7 @@ class TokenizerFromPath(Strict):
     """A tokenizer saved by save_pretrained."""
 
     source: Literal["path"]
-    path: str = Field(min_length=1)
+    path: UserPath
 
 
 class ArchitectureModel(Entry):

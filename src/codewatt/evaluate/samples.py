@@ -38,8 +38,9 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
 
     A row of a file holds `task_id`, and `solution` (a whole program) or `completion` (the prompt
     is put before it); `solution` counts if both are there. `repeat` and `sample` are read where
-    they are, else repeat is 0 and a task's samples are counted. A directory holds one directory a task,
-    named by its id with "_" in place of "/", with whole programs: HumanEval_0/0.py, 1.py and so on.
+    they are, else repeat is 0 and a task's samples are counted. A directory holds one directory a
+    task, named by its id with "_" in place of "/", with whole programs: HumanEval_0/0.py, 1.py and
+    so on.
 
     Raises:
         CodewattError: a row is not a sample or for an unknown task (file:line is named), or a
