@@ -20,14 +20,25 @@ def in_checkout(path: str, checkout: str | Path) -> str:
     return beside if not os.path.exists(path) and os.path.exists(beside) else path
 
 
-def refuse_python_path(python: str) -> None:
-    """Refuse a Python whose path a shell would take apart: Snakemake starts jobs without quotes.
+def refuse_places(python: str, checkout: str | Path) -> None:
+    """Refuse places that Snakemake cannot work from.
 
-    https://github.com/snakemake/snakemake/issues/2645
+    It starts jobs with its own Python, without quotes
+    (https://github.com/snakemake/snakemake/issues/2645), and takes {name} in the path of a rule's
+    script for a wildcard.
+
+    Args:
+        python: the interpreter that runs Snakemake.
+        checkout: where the Snakefile is.
 
     Raises:
-        CodewattError: the path holds a space or another character that shells read.
+        CodewattError: a path holds such characters.
     """
+    if "{" in str(checkout) or "}" in str(checkout):
+        raise CodewattError(
+            f"{shown(checkout)}: Snakemake takes braces for wildcards; allowed: a checkout under a "
+            "path without braces"
+        )
     if shlex.quote(python) != python:
         raise CodewattError(
             f"{shown(python)}: Snakemake cannot start jobs with a Python whose path holds "

@@ -14,11 +14,11 @@ from codewatt.errors import CodewattError
 from codewatt.fingerprint import stage_code
 from codewatt.interruption import forget_killed_run, hold_run
 from codewatt.messages import describe, printable
-from codewatt.paths import Paths, in_checkout, refuse_python_path
+from codewatt.paths import Paths, in_checkout, refuse_places
 from codewatt.planning import check_names, load_grid
 
 try:
-    refuse_python_path(sys.executable)
+    refuse_places(sys.executable, workflow.basedir)
     settings = load_config(config, " + ".join(map(str, workflow.configfiles)))
     grid = load_grid(in_checkout(settings.study, workflow.basedir))
     study = grid.study

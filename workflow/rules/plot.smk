@@ -4,9 +4,7 @@
 # Of functions, as what they return is taken as it is: in a plain text {name} is a wildcard.
 # Relative, so that a checkout elsewhere makes nothing stale.
 SUMMARY_TEMPLATE = os.path.relpath(
-    os.path.join(
-        workflow.basedir, "src/codewatt/analysis/templates/summary.html.j2"
-    )
+    os.path.join(workflow.basedir, "src/codewatt/analysis/templates/summary.html.j2")
 )
 
 

@@ -42,9 +42,9 @@ def _user_path(value: str) -> str:
 
 
 def _no_wildcard(value: str) -> str:
-    """Snakemake takes {name} in a path for a wildcard."""
+    """Snakemake takes {name} in a path for a wildcard, and knows no way to write a brace."""
     if re.search(r"[{}]", value):
-        raise ValueError(f"{value!r} holds a brace; allowed: a path without {{ and }}")
+        raise ValueError(f"{value!r} holds a brace; allowed: a path without braces")
     return value
 
 
@@ -54,8 +54,8 @@ Line = Annotated[str, AfterValidator(_on_one_line), Field(max_length=300)]
 UserPath = Annotated[str, AfterValidator(_user_path), Field(min_length=1)]
 """A path of the user's: ~ and ~user are expanded."""
 
-OutputPath = Annotated[UserPath, AfterValidator(_no_wildcard)]
-"""A path under which rules make files."""
+RulePath = Annotated[UserPath, AfterValidator(_no_wildcard)]
+"""A path that rules name as input or output."""
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 PositiveInt = Annotated[int, Field(gt=0)]

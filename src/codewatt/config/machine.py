@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from codewatt.config.base import Id, OutputPath, PositiveInt, Strict, UserPath
+from codewatt.config.base import Id, PositiveInt, RulePath, Strict, UserPath
 
 MemoryMb = Annotated[int, Field(ge=500)]
 #: What the Slurm executor takes as it is; '-' and ',' it refuses.
@@ -150,6 +150,6 @@ class Config(Strict):
     """The workflow's configuration."""
 
     study: UserPath = Field("config/studies/nano.yaml", description="The study file.")
-    results: OutputPath = Field("results", description="Where results/<study>/ is made.")
+    results: RulePath = Field("results", description="Where results/<study>/ is made.")
     benchmark_files: BenchmarkFiles = BenchmarkFiles()
     machine: Machine = Machine()
