@@ -51,7 +51,7 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
         if line is None:
             log.exception("failed")
             raise
-        log.error("%s", printable(line))
+        log.error("%s", printable(_of_output(snakemake, line)))
         _TRACES.error("where it was raised", exc_info=error)
         sys.exit(1)
     except BaseException:
@@ -60,6 +60,14 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
     finally:
         if to_file is not None:
             _close(to_file)
+
+
+def _of_output(snakemake: Any, line: str) -> str:
+    """The line with what the job was to write, and what to do where there was no room for it."""
+    full = any(words in line for words in ("No space left on device", "Disk quota exceeded"))
+    outputs = [str(path) for path in getattr(snakemake, "output", [])]
+    named = f"{outputs[0]}: {line}" if outputs and "/" not in line.split(": ")[0] else line
+    return f"{named}; make room and run the same command again" if full else named
 
 
 def _close(handler: logging.Handler) -> None:

@@ -66,6 +66,11 @@ def check_names(grid: Grid, paths: Paths | None = None) -> None:
     if paths is None:
         return
     root = os.path.abspath(paths.root)
+    standing = next(folder for folder in (Path(root), *Path(root).parents) if folder.exists())
+    if not standing.is_dir():
+        raise CodewattError(
+            f"results: {shown(root)}: {shown(standing)} is a file; allowed: a directory"
+        )
     whole = len(os.fsencode(root)) + needed + _INSIDE_BYTES
     if whole > _PATH_BYTES:
         raise CodewattError(

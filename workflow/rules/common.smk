@@ -42,8 +42,10 @@ onstart:
         hold_run(os.getcwd(), paths.root)
         if workflow.non_local_exec:
             cancel_leftovers(os.getcwd())
-    except (CodewattError, OSError) as error:
-        sys.exit(f"codewatt: {printable(describe(error))}")
+    except CodewattError as error:
+        sys.exit(f"codewatt: {printable(error)}")
+    except OSError as error:
+        sys.exit(f"codewatt: results: {paths.root}: {printable(describe(error))}")
 
 
 wildcard_constraints:
