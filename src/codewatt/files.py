@@ -61,9 +61,9 @@ def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
         CodewattError: it cannot: no room, no permission, a directory of that name.
     """
     target = Path(path)
-    refuse_target(target)
     temporary: Path | None = None
     try:
+        refuse_target(target)
         temporary = _temporary(target)
         with temporary.open("wb") as stream:
             os.posix_fallocate(stream.fileno(), 0, size_bytes)

@@ -1,5 +1,6 @@
 """Completions as EvalPlus writes them: a file of JSON lines, or a directory of programs."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
         CodewattError: a row is not a sample or for an unknown task (file:line is named), or a
             task has no sample.
     """
-    rows = _of_directory(Path(path), tasks) if Path(path).is_dir() else _of_file(path)
+    rows = _of_directory(Path(path), tasks) if os.path.isdir(path) else _of_file(path)
     known = {task.task_id: task for task in tasks}
     counts: dict[str, int] = dict.fromkeys(known, 0)
     samples = []
