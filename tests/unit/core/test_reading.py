@@ -90,7 +90,7 @@ def test_gzip_that_is_damaged_anywhere_is_one_line(tmp_path):
     """Cut or with a bit changed: one of gzip's, zlib's and the system's errors, at random."""
     chance, path = random.Random(0), tmp_path / "x.jsonl.gz"
     content = "".join(json.dumps({"a": chance.random()}) + "\n" for _ in range(300))
-    whole = gzip.compress(content.encode(), mtime=0)
+    whole, said = gzip.compress(content.encode(), mtime=0), []
     for _ in range(200):
         damaged = bytearray(whole)
         at = chance.randrange(2, len(whole))
@@ -100,11 +100,11 @@ def test_gzip_that_is_damaged_anywhere_is_one_line(tmp_path):
             damaged[at] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
         try:
-            rows = list(read_jsonl(path))
+            assert len(list(read_jsonl(path))) == 300  # a bit of the header's that means nothing
         except CodewattError as error:
-            assert "\n" not in str(error)
-        else:  # a bit of the header's that means nothing
-            assert len(rows) == 300
+            said.append(str(error))
+    assert len(said) > 150
+    assert not any("\n" in line for line in said)
 
 
 _BOMB = """
