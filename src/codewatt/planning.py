@@ -35,7 +35,7 @@ def load_grid(path: str | Path) -> Grid:
         carbon_intensity(grid.study.energy.country)
     except CodewattError as error:
         raise CodewattError(f"{grid.where}: {error}") from None
-    _check_named_files(grid)
+    _check_named(grid)
     check_names(grid)
     return grid
 
@@ -89,9 +89,14 @@ def _name_bytes(directory: Path) -> int:
     return _NAME_BYTES
 
 
-def _check_named_files(grid: Grid) -> None:
-    """See that the directories and files that the study names are there."""
+def _check_named(grid: Grid) -> None:
+    """See that what the study names is there: architectures, directories, files."""
     for index, model in enumerate(grid.study.models):
+        if model.source == "architecture" and not model.model_type:
+            raise CodewattError(
+                f"{grid.where}: models[{index}].config.model_type: required, but absent or not "
+                "text; allowed: what transformers calls the architecture, such as llama"
+            )
         if model.source == "path" and model.id in grid.model_ids:
             where = f"{grid.where}: models[{index}].path"
             if not Path(model.path).is_dir():

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.messages import printable
 
 #: What stands before the first "/" of a task's id, in small letters -> the benchmark.
 _PREFIXES = {
@@ -51,7 +50,7 @@ def refuse_foreign_row(row: dict[str, Any], where: str) -> None:
     found = benchmark_of(task_id)
     if found not in (None, "HumanEval+"):
         raise CodewattError(
-            f"{where}: task_id {_short(task_id)} is of {found}; allowed: rows of HumanEval+, as "
+            f"{where}: task_id {task_id!r:.60} is of {found}; allowed: rows of HumanEval+, as "
             "other benchmarks are judged by other rules"
         )
     if not (isinstance(prompt, str) and isinstance(name, str) and name.isidentifier()):
@@ -61,7 +60,3 @@ def refuse_foreign_row(row: dict[str, Any], where: str) -> None:
             f"{where}: prompt: does not begin the function {name!r}; allowed: rows of HumanEval+, "
             "whose prompts end with its signature and docstring"
         )
-
-
-def _short(task_id: object) -> str:
-    return repr(printable(task_id)[:60])

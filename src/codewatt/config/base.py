@@ -23,9 +23,14 @@ Id = Annotated[
 ]
 
 
+_LINE_LENGTH = 300
+
+
 def _on_one_line(value: str) -> str:
     """White space, line ends included, as single spaces; other control characters are refused."""
     line = " ".join(value.split())
+    if len(line) > _LINE_LENGTH:
+        raise ValueError(f"it has {len(line)} characters; allowed: up to {_LINE_LENGTH}")
     if (shown := escaped(line)) != line:
         raise ValueError(f"{shown!r} holds a control character; allowed: text on one line")
     return line
@@ -48,7 +53,7 @@ def _no_wildcard(value: str) -> str:
     return value
 
 
-Line = Annotated[str, AfterValidator(_on_one_line), Field(max_length=300)]
+Line = Annotated[str, AfterValidator(_on_one_line)]
 """Text that figures and pages show: any characters, on one line."""
 
 UserPath = Annotated[str, AfterValidator(_user_path), Field(min_length=1)]

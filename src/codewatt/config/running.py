@@ -18,7 +18,9 @@ class Decoding(Strict):
 
     strategy: Literal["greedy", "sampled"] = "greedy"
     samples: PositiveInt = Field(1, description="Completions per task and repeat.")
-    temperature: PositiveFloat | None = Field(None, description="Sampled decoding only.")
+    temperature: Annotated[float, Field(ge=0.001, le=100)] | None = Field(
+        None, description="Sampled decoding only; 0.001 to 100."
+    )
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Sampled decoding only; 1 if absent."
     )

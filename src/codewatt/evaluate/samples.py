@@ -11,7 +11,6 @@ from codewatt.benchmarks.base import Task
 from codewatt.benchmarks.recognise import benchmark_of
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows
-from codewatt.messages import printable
 from codewatt.reading import in_one_line, read_text, shown
 
 
@@ -56,6 +55,12 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
         if not isinstance(task_id, str) or task_id not in known:
             raise CodewattError(f"{where}: task_id: {_unknown(task_id, tasks)}")
         solution, completion = row.get("solution"), row.get("completion")
+        for field, value in (("solution", solution), ("completion", completion)):
+            if value is not None and not isinstance(value, str):
+                raise CodewattError(
+                    f"{where}: {field}: expected a string in solution or in completion, "
+                    f"found {value!r:.60}"
+                )
         if not isinstance(solution, str) and not isinstance(completion, str):
             raise CodewattError(f"{where}: expected a string in solution or in completion")
         prompt = known[task_id].prompt
@@ -115,15 +120,13 @@ def _unknown(task_id: object, tasks: Sequence[Task]) -> str:
     """What is wrong with a task's id that the benchmark does not have."""
     known = f"expected one like {tasks[0].task_id!r}"
     if not isinstance(task_id, str):
-        return f"{known}, found {printable(repr(task_id))[:60]}"
+        return f"{known}, found {repr(task_id)[:60]}"
     named = benchmark_of(task_id)
     of = f", but of {named}" if named and named != benchmark_of(tasks[0].task_id) else ""
-    return f"{printable(task_id)[:60]!r} is not in the benchmark{of}; {known}"
+    return f"{task_id!r:.60} is not in the benchmark{of}; {known}"
 
 
 def _count(value: object, where: str, field: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise CodewattError(
-            f"{where}: {field}: expected an integer >= 0, found {printable(repr(value))[:60]}"
-        )
+        raise CodewattError(f"{where}: {field}: expected an integer >= 0, found {repr(value)[:60]}")
     return value
