@@ -35,23 +35,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         CodewattError: the file cannot be written: no room, no permission, a directory of that name.
     """
     target = Path(path)
-    temporary: Path | None = None
+    temporary = _temporary(target)
     try:
-        refuse_target(target)
-        temporary = _temporary(target)
         yield temporary
         temporary.chmod(0o644)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
     except OSError as error:
-        written_to = (None, temporary, target, *target.parents)
-        if error.filename is not None and Path(error.filename) not in written_to:
+        if error.filename is not None and Path(error.filename) not in (temporary, target):
             raise  # of another file, which the block used
         raise _not_written(target, error) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
@@ -61,10 +57,8 @@ def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
         CodewattError: it cannot: no room, no permission, a directory of that name.
     """
     target = Path(path)
-    temporary: Path | None = None
+    temporary = _temporary(target)
     try:
-        refuse_target(target)
-        temporary = _temporary(target)
         with temporary.open("wb") as stream:
             os.posix_fallocate(stream.fileno(), 0, size_bytes)
     except OSError as error:
@@ -72,8 +66,7 @@ def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
             return
         raise _not_written(target, error) from None
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _not_written(target: Path, error: OSError) -> CodewattError:
@@ -84,7 +77,7 @@ def _not_written(target: Path, error: OSError) -> CodewattError:
     return CodewattError(f"{shown(target)}: cannot be written: {reason}")
 
 
-def refuse_target(target: Path) -> None:
+def _refuse_target(target: Path) -> None:
     """Refuse a path that no file can be renamed to: a directory, or a device, which would be lost.
 
     Raises:
@@ -97,16 +90,24 @@ def refuse_target(target: Path) -> None:
 
 
 def _temporary(target: Path) -> Path:
-    """An empty file in the directory of `target`, which is made if it is not there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """An empty file in the directory of `target`, which is made if it is not there.
+
+    Raises:
+        CodewattError: no file can be made there, or not renamed to `target`.
+    """
     suffix = "".join(target.suffixes[-2:])
-    handle, name = tempfile.mkstemp(
-        # Short enough for a file system's names whatever the name of the target is.
-        prefix=f".{target.name[:40]}.",
-        suffix=f".part{suffix if len(suffix.encode()) <= 20 else target.suffix[:20]}",
-        dir=target.parent,
-    )
-    os.close(handle)
+    try:
+        _refuse_target(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            # Short enough for a file system's names whatever the name of the target is.
+            prefix=f".{target.name[:40]}.",
+            suffix=f".part{suffix if len(suffix.encode()) <= 20 else target.suffix[:20]}",
+            dir=target.parent,
+        )
+        os.close(handle)
+    except OSError as error:
+        raise _not_written(target, error) from None
     return Path(name)
 
 

@@ -20,6 +20,8 @@ from codewatt.planning import check_names, load_grid
 try:
     refuse_places(sys.executable, workflow.basedir)
     settings = load_config(config, " + ".join(map(str, workflow.configfiles)))
+    # What the scripts see of it is what was checked here, ~ put in.
+    config.update(settings.model_dump(mode="json", exclude_unset=True))
     grid = load_grid(in_checkout(settings.study, workflow.basedir))
     study = grid.study
     machine = settings.machine

@@ -1,6 +1,7 @@
 """Reading study and configuration files, with errors of one line: file, key, what is allowed."""
 
 import difflib
+import reprlib
 import types
 import typing
 from pathlib import Path
@@ -13,6 +14,11 @@ from codewatt.config.machine import Config
 from codewatt.config.study import Study
 from codewatt.config.yaml_file import read_yaml
 from codewatt.errors import CodewattError
+
+#: repr() of a value that aliases repeat a billion times over would never end.
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxdict = 3, 10, 10
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 100
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -49,7 +55,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     """One error as 'key: what is wrong; what is allowed'."""
     location, context = error["loc"], error.get("ctx", {})
     key = _key(model, location)
-    given = f"{error['input']!r}"
+    given = _REPR.repr(error["input"])
     given = given if len(given) <= 60 else given[:57] + "..."
     match error["type"]:
         case "extra_forbidden":
