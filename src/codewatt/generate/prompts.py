@@ -32,12 +32,14 @@ def refuse_long_prompts(
         return
     lengths = [len(ids) for ids in load_tokenizer(directory)(list(prompts)).input_ids]
     longest = max(lengths)
+    where = f"{task_ids[lengths.index(longest)]}: its prompt has {longest} tokens"
+    if longest >= context:
+        raise CodewattError(
+            f"{where}, the model reads {context}; allowed: a model that reads more, or exclude "
+            "the model"
+        )
     if longest + token_limit > context:
         raise CodewattError(
-            f"{task_ids[lengths.index(longest)]}: its prompt has {longest} tokens, and the token "
-            f"limit is {token_limit}; the model reads {context}; allowed: token limits up to "
-            f"{context - longest}, a model that reads more, or exclude the cell"
-            if longest < context
-            else f"{task_ids[lengths.index(longest)]}: its prompt has {longest} tokens, the model "
-            f"reads {context}; allowed: a model that reads more, or exclude the model"
+            f"{where}, and the token limit is {token_limit}; the model reads {context}; allowed: "
+            f"token limits up to {context - longest}, a model that reads more, or exclude the cell"
         )

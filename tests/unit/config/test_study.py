@@ -247,6 +247,27 @@ BAD = {
         {"id": "t", "source": "file", "path": "{text}.txt"},
         "texts[0].path: '{text}.txt' holds a brace; allowed: a path without braces",
     ),
+    "a size that counts nothing": (
+        ("models", 0),
+        {"id": "m", "source": "architecture", "config": {"n_layer": "3"}},
+        "models[0]: config.n_layer: '3'; allowed: an integer above 0",
+    ),
+    "a context that is a truth": (
+        ("models", 0),
+        {"id": "m", "source": "architecture", "config": {"max_position_embeddings": True}},
+        "models[0]: config.max_position_embeddings: True; allowed: an integer above 0",
+    ),
+    "heads that cannot be turned": (
+        ("models", 0, "hidden_size"),
+        12,
+        "models[0]: hidden_size 12 and heads 4 make heads of 3 values; allowed: an even number",
+    ),
+    "a temperature that divides by nothing": (
+        ("decoding",),
+        {"strategy": "sampled", "temperature": 1e-320},
+        "decoding.temperature: 1e-320: input should be greater than or equal to 0.001",
+    ),
+    "a title that no page holds": (("title",), "x" * 301, "title: it has 301 characters; allowed"),
     "no such home": (
         ("models", 0),
         {"id": "m", "source": "path", "path": "~no-such-user/x"},

@@ -155,3 +155,10 @@ def test_a_study_of_the_checkout_is_found_from_elsewhere(tmp_path, monkeypatch):
     (tmp_path / "a.yaml").touch()
     assert in_checkout("a.yaml", "checkout") == "a.yaml"
     assert in_checkout("absent.yaml", "checkout") == "absent.yaml"
+
+
+@pytest.mark.parametrize("config", [{}, {"model_type": 3}, {"model_type": ""}])
+def test_an_architecture_without_a_name_is_refused(tmp_path, config):
+    models = [{"id": "one", "source": "architecture", "config": config}, SMALL["models"][1]]
+    with pytest.raises(CodewattError, match=r"models\[0\]\.config\.model_type: required, but abse"):
+        load_grid(_file(tmp_path, models=models))
