@@ -7,7 +7,8 @@ from pathlib import Path
 
 from codewatt.cluster.check import notes, problems
 from codewatt.cluster.offers import Offers, read_offers
-from codewatt.config.load import load_config, read_yaml
+from codewatt.config.load import load_config
+from codewatt.config.yaml_file import read_yaml
 
 _DEFAULT = Path("profiles/slurm/site.yaml")
 #: The executor falls back from squeue to sacct, which never reports some cancelled jobs, when
