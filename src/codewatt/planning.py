@@ -119,7 +119,11 @@ def _check_named(grid: Grid) -> None:
 def _check_context(grid: Grid, model: str, configuration: Path) -> None:
     """See that a model whose config.json is here reads more tokens than a cell lets it write."""
     values = read_json(configuration)
-    context = context_length(values) if isinstance(values, dict) else None
+    if not isinstance(values, dict):
+        raise CodewattError(
+            f"{shown(configuration)}: not a model's configuration; allowed: a mapping"
+        )
+    context = context_length(values)
     for cell in grid.cells:
         if context is not None and cell.model == model and cell.token_limit >= context:
             raise CodewattError(
