@@ -28,6 +28,11 @@ def printable(text: object) -> str:
     return escaped(_LINE_ENDS.sub(" ", str(text)).strip())
 
 
+def show(text: str) -> None:
+    """Print a command's answer: its lines stay lines, what they quote of data does nothing else."""
+    print("\n".join(escaped(line) for line in text.split("\n")))
+
+
 def escaped(text: str) -> str:
     r"""The text with its control and format characters written out: \x1b, \u202e."""
     if text.isascii() and text.isprintable():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codewatt.cells import Grid
 from codewatt.config.load import load_study
+from codewatt.config.models import Model
 from codewatt.energy.carbon import carbon_intensity
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
@@ -36,6 +37,7 @@ def load_grid(path: str | Path) -> Grid:
     except CodewattError as error:
         raise CodewattError(f"{grid.where}: {error}") from None
     _check_named(grid)
+    _check_contexts(grid)
     check_names(grid)
     return grid
 
@@ -107,7 +109,6 @@ def _check_named(grid: Grid) -> None:
                     f"{where}: {shown(model.path)}: no config.json in it; allowed: a directory "
                     "written by save_pretrained"
                 )
-            _check_context(grid, model.id, configuration)
     for index, text in enumerate(grid.study.texts):
         if text.source == "file" and text.id in grid.text_ids:
             try:
@@ -116,18 +117,29 @@ def _check_named(grid: Grid) -> None:
                 raise CodewattError(f"{grid.where}: texts[{index}].path: {error}") from None
 
 
-def _check_context(grid: Grid, model: str, configuration: Path) -> None:
-    """See that a model whose config.json is here reads more tokens than a cell lets it write."""
-    values = read_json(configuration)
-    if not isinstance(values, dict):
-        raise CodewattError(
-            f"{shown(configuration)}: not a model's configuration; allowed: a mapping"
-        )
-    context = context_length(values)
+def _check_contexts(grid: Grid) -> None:
+    """See that each model reads more tokens than a cell lets it write.
+
+    Of models whose context is known: how long prompts are is known once there is a tokenizer, and
+    a job refuses longer ones.
+    """
+    contexts = {model.id: _context(model) for model in grid.study.models}
     for cell in grid.cells:
-        if context is not None and cell.model == model and cell.token_limit >= context:
+        context = contexts[cell.model]
+        if context is not None and cell.token_limit >= context:
             raise CodewattError(
-                f"{grid.where}: token_limits: {cell.token_limit}: model {model!r} reads {context} "
-                f"tokens, which leaves none for a prompt; allowed: below {context}, or exclude the "
-                "pair"
+                f"{grid.where}: token_limits: {cell.token_limit}: model {cell.model!r} reads "
+                f"{context} tokens, which leaves none for a prompt; allowed: below {context}, or "
+                "exclude the pair"
             )
+
+
+def _context(model: Model) -> int | None:
+    """How many tokens a model reads; None if that is not known yet."""
+    if model.source != "path":
+        return model.max_tokens
+    configuration = Path(model.path) / "config.json"
+    values = read_json(configuration) if configuration.is_file() else {}
+    if not isinstance(values, dict):
+        raise CodewattError(f"{shown(configuration)}: expected a mapping of keys")
+    return context_length(values)

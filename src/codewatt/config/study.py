@@ -262,23 +262,6 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
-    def _models_read_prompts(self) -> Self:
-        """Of models whose context is known beforehand: each token limit leaves room for a prompt.
-
-        How long prompts are is known once there is a tokenizer; a job refuses longer ones.
-        """
-        for model, limit in itertools.product(self.models, self.token_limits):
-            context = model.max_tokens
-            if context is None or limit < context:
-                continue
-            if not self._excluded(model=model.id, token_limit=limit):
-                raise ValueError(
-                    f"token_limits: {limit}: model {model.id!r} reads {context} tokens, which "
-                    f"leaves none for a prompt; allowed: below {context}, or exclude the pair"
-                )
-        return self
-
-    @model_validator(mode="after")
     def _samples_suffice(self) -> Self:
         samples, most = self.decoding.samples, max(self.evaluation.k)
         if most > samples:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from codewatt.errors import CodewattError
+from codewatt.messages import show
 
 _CLUSTER_CORES = 8  # profiles/slurm/site.yaml
 
@@ -63,5 +64,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_values(report), indent=2, ensure_ascii=False))
     else:
-        print(as_text(report))
+        show(as_text(report))
     return 0

@@ -225,12 +225,6 @@ BAD = {
         "evaluation.k: 10: pass@10 takes 10 completions of a task and repeat, decoding.samples is "
         "1; allowed: k up to 1",
     ),
-    "no room for a prompt": (
-        ("token_limits",),
-        [48, 256],
-        "token_limits: 256: model 'm' reads 256 tokens, which leaves none for a prompt; allowed: "
-        "below 256, or exclude the pair",
-    ),
     "more tasks than there are": (
         ("benchmarks", 0, "tasks"),
         10_000,
@@ -416,17 +410,10 @@ def test_the_graph_engine_is_for_greedy_decoding():
         validate(Study, study, "study.yaml")
 
 
-def test_pass_at_k_of_all_samples_and_limits_beside_a_context_are_good():
+def test_pass_at_k_of_all_samples_is_good():
     study = _changed(("evaluation",), {"k": [1, 10]})
     study["decoding"] = {"strategy": "sampled", "temperature": 0.8, "samples": 10}
     assert validate(Study, study, "study.yaml").evaluation.k == [1, 10]
-    study = _changed(("token_limits",), [48, 255, 256])
-    pair = {"model": "m", "token_limit": 256}
-    assert len(Grid(validate(Study, {**study, "exclude": [pair]}, "study.yaml")).cells) == 8
-    config = {"model_type": "gpt2", "n_positions": 48, "n_layer": 3}
-    random = {"id": "m", "source": "architecture", "config": config}
-    with pytest.raises(CodewattError, match="token_limits: 48: model 'm' reads 48 tokens"):
-        validate(Study, {**GOOD, "models": [random]}, "study.yaml")
 
 
 @pytest.mark.parametrize(

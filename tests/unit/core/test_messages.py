@@ -9,7 +9,7 @@ import pytest
 
 from codewatt import cli
 from codewatt.errors import CodewattError
-from codewatt.messages import describe, printable
+from codewatt.messages import describe, printable, show
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07 \x9b2J \u202egnp.exe \u2066 \r\n\tb\u2028c \ud800 \x00"
 
@@ -21,6 +21,13 @@ def test_nothing_that_moves_a_terminal_is_left():
     assert r"\u202egnp.exe" in shown
     assert r"\ud800" in shown
     shown.encode()
+
+
+def test_an_answer_keeps_its_lines_and_nothing_else(capsys):
+    show(f"one\n  two  {HOSTILE}\n")
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0] == "one"
+    assert all(line.isprintable() for line in lines)
 
 
 @pytest.mark.parametrize("text", ["plain", "שלום", "naïve 日本", "👩\u200d💻", "a  b"])

@@ -162,3 +162,20 @@ def test_an_architecture_without_a_name_is_refused(tmp_path, config):
     models = [{"id": "one", "source": "architecture", "config": config}, SMALL["models"][1]]
     with pytest.raises(CodewattError, match=r"models\[0\]\.config\.model_type: required, but abse"):
         load_grid(_file(tmp_path, models=models))
+
+
+def test_a_token_limit_leaves_room_for_a_prompt(tmp_path):
+    """Of models whose context the study says; nano's is 256."""
+    said = (
+        "token_limits: 256: model 'one' reads 256 tokens, which leaves none for a prompt; allowed: "
+        "below 256, or exclude the pair"
+    )
+    with pytest.raises(CodewattError, match=said):
+        load_grid(_file(tmp_path, token_limits=[24, 255, 256]))
+    exclude = [*SMALL["exclude"], {"token_limit": 256}]
+    limits = _file(tmp_path, token_limits=[24, 255, 256], exclude=exclude)
+    assert {cell.token_limit for cell in load_grid(limits).cells} == {24, 255}
+    config = {"model_type": "gpt2", "n_positions": 24, "n_layer": 3}
+    random = {"id": "one", "source": "architecture", "config": config}
+    with pytest.raises(CodewattError, match="token_limits: 24: model 'one' reads 24 tokens"):
+        load_grid(_file(tmp_path, models=[random, SMALL["models"][1]]))
