@@ -14,7 +14,7 @@ from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
 from codewatt.generate.base import Decoding, Engine, InfeasibleError, Work, engine_named
-from codewatt.generate.prompts import refuse_long_prompts
+from codewatt.generate.context import refuse_long_prompts
 from codewatt.generate.records import Measured, write_completions, write_task_records
 from codewatt.generate.roofline import describe_roofline
 from codewatt.logs import quiet_libraries
