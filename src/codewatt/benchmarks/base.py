@@ -2,13 +2,14 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_jsonl, write_jsonl
+from codewatt.files import numbered_rows, write_jsonl
+from codewatt.reading import shown
 
 SUITES = ("base", "plus")
 """The two test suites of a task: the original inputs, and those that EvalPlus added."""
@@ -84,22 +85,30 @@ def _require(right: bool, where: str, field: str, allowed: str, row: dict[str, A
     raise CodewattError(f"{where}: {field}: expected {allowed}, found {found}")
 
 
-def read_tasks(path: str | Path) -> list[Task]:
+def read_tasks(
+    path: str | Path, check: Callable[[dict[str, Any], str], None] | None = None
+) -> list[Task]:
     """Read tasks from JSON lines (gzip by suffix), in the order of the file.
+
+    Args:
+        check: called with each row and its file:line before the row is made a task; raises
+            CodewattError if the row is not of the benchmark.
 
     Raises:
         CodewattError: the file is missing, empty or not JSON lines, a row is not a task, or two
             rows have the same task_id.
     """
     tasks: dict[str, Task] = {}
-    for number, row in enumerate(read_jsonl(path), start=1):
-        where = f"{path}:{number}"
+    for number, row in numbered_rows(path):
+        where = f"{shown(path)}:{number}"
+        if check is not None:
+            check(row, where)
         task = Task.from_row(row, where)
         if task.task_id in tasks:
             raise CodewattError(f"{where}: task_id: {task.task_id!r} is there twice")
         tasks[task.task_id] = task
     if not tasks:
-        raise CodewattError(f"{path}: no task in it")
+        raise CodewattError(f"{shown(path)}: no task in it")
     return list(tasks.values())
 
 

@@ -10,6 +10,7 @@ from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.paths import Paths
+from codewatt.reading import record_of
 from codewatt.sizing.architecture import Architecture, architecture_of
 from codewatt.sizing.known import known_models
 from codewatt.sizing.weights import DTYPE_BYTES
@@ -75,11 +76,13 @@ def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> Mod
     path = Path(paths.model(model))
     if not path.is_file():
         return None
-    weights = read_json(path)["weights"]
-    config = Path(weights["directory"]) / "config.json"
+    with record_of(path):
+        weights = read_json(path)["weights"]
+        config = Path(weights["directory"]) / "config.json"
+        sizes = {name: d["bytes"] for name, d in weights["files"].items()}
     if not config.is_file():
         return None
-    stored = sum(d["bytes"] for name, d in weights["files"].items() if name.endswith("safetensors"))
+    stored = sum(size for name, size in sizes.items() if name.endswith("safetensors"))
     return ModelFacts(model, read_json(config), stored, f"its files ({path})")
 
 

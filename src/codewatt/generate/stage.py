@@ -14,6 +14,7 @@ from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
 from codewatt.generate.base import Decoding, Engine, InfeasibleError, Work, engine_named
+from codewatt.generate.context import refuse_long_prompts
 from codewatt.generate.records import Measured, write_completions, write_task_records
 from codewatt.generate.roofline import describe_roofline
 from codewatt.logs import quiet_libraries
@@ -76,6 +77,12 @@ def generate_cell(
         gpu_ids = used_gpus(device)
         placement = check_placement(asked, settings["device"], device, gpu_ids)
         sampler.use_gpus(gpu_ids)
+        refuse_long_prompts(
+            [_prompt(task, settings["cell"]["prompt"]) for task in tasks],
+            [task.task_id for task in tasks],
+            variant["weights"]["directory"],
+            settings["cell"]["token_limit"],
+        )
         try:
             _require_room(variant, device)
             run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)

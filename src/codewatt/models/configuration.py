@@ -21,6 +21,12 @@ def layer_count(configuration: Mapping[str, Any]) -> int | None:
     return None if key is None else int(configuration[key])
 
 
+def context_length(configuration: Mapping[str, Any]) -> int | None:
+    """How many tokens a model reads, as its config.json says; None if it does not say."""
+    found = (configuration.get(key) for key in ("max_position_embeddings", "n_positions"))
+    return next((value for value in found if isinstance(value, int) and value > 0), None)
+
+
 def resolved_configuration(directory: str | Path) -> Any:
     """transformers' configuration of a model directory, with all that config.json leaves to it.
 
