@@ -21,7 +21,7 @@ from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.lines import Line, LineReader, TooLong
 from codewatt.evaluate.sandbox import Request, Sandbox, Suite
 from codewatt.evaluate.workers import Stopped, check_jobs, run_workers
-from codewatt.files import digest, read_json, write_json
+from codewatt.files import canonical_json, digest, read_json, write_json
 
 FORMAT = 2
 DIGEST = b"#"
@@ -36,11 +36,7 @@ MAX_REFERENCE_BYTES = 256 << 20
 
 _SUITE_TIME_S = 600.0
 _LOOK_S = 0.05
-_PRELOADED = {
-    **{name: name for name in ("numpy", "pandas", "dateutil", "yaml", "typing_extensions")},
-    "multiprocessing": "multiprocessing.pool",
-    "concurrent": "concurrent.futures.process",
-}
+_PRELOADED = frozenset({"numpy", "pandas"})
 _WORD = re.compile(r"\w+")
 
 
@@ -66,12 +62,12 @@ Expected = dict[str, dict[str, SuiteAnswers]]
 
 
 def preload(code: str) -> tuple[str, ...]:
-    """Modules that a program names, of those that EvalPlus's process has loaded.
+    """Modules to load once for both suites, because a program names them and they load slowly.
 
-    Loading them takes long and fails once the guard is up, so they are loaded before it, as in
-    EvalPlus, where the program finds them loaded.
+    Saves time only: a module that is not named here is loaded in the same way, when it is imported
+    (`guard`).
     """
-    return tuple(_PRELOADED[name] for name in sorted({*_WORD.findall(code)} & set(_PRELOADED)))
+    return tuple(sorted({*_WORD.findall(code)} & _PRELOADED))
 
 
 def compute_expected(
@@ -266,8 +262,14 @@ def _is_floats(value: Any) -> bool:
 
 
 def tasks_digest(tasks: Sequence[Task]) -> str:
-    """sha256 over all that expected outputs depend on."""
-    return digest([task.to_row() for task in tasks])
+    """sha256 over all that expected outputs depend on.
+
+    Tasks may hold lone surrogates, which are no UTF-8; those are digested as backslash escapes.
+    """
+    total = hashlib.sha256()
+    for task in tasks:
+        total.update(canonical_json(task.to_row()).encode("utf-8", "backslashreplace") + b"\n")
+    return total.hexdigest()
 
 
 def write_expected(path: str | Path, expected: Expected, tasks: Sequence[Task]) -> None:
