@@ -47,7 +47,7 @@ def decode(line: bytes) -> Any:
     _check_parts(line)
     try:
         return json.loads(line.decode("utf-8", "surrogatepass"), object_hook=_object)
-    except (ArithmeticError, LookupError, TypeError, RecursionError, MemoryError) as error:
+    except (ArithmeticError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"not an encoded output: {error!r:.200}") from None
 
 

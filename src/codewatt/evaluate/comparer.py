@@ -56,7 +56,7 @@ class Comparer:
             idle()
         try:
             if cpu_s <= 0:
-                raise Refused(f"comparing it takes more than {CPU_S:.0f} s of CPU time")
+                raise Refused(f"no CPU time is left of {CPU_S:.3g} s")
             pieces = _pieces(header, output, expected)
             answer, taken_s = self._helper.ask(size, pieces, cpu_s, idle)
         except Refused as refused:

@@ -138,7 +138,7 @@ class LimitedProcess:
     def _death(self, process: subprocess.Popen[bytes], cpu_s: float) -> str:
         status = process.wait()
         if status == -signal.SIGPROF:
-            return f"it takes more than {cpu_s:.0f} s of CPU time"
+            return f"it takes more than {cpu_s:.3g} s of CPU time"
         if status == -signal.SIGKILL:
             return "it takes more memory than the machine has"
         return f"it ended the helper process (exit status {status})"
