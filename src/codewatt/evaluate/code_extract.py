@@ -5,7 +5,7 @@ blank. Most ranges cannot win and are not parsed here:
 
 - A range with no more such lines than the best one so far: EvalPlus drops it after parsing.
 - A range that ends in a blank line: without that line it holds as many, and comes earlier. It
-  parses if the longer one does, unless the line before ends in a backslash.
+  parses if the longer one does, unless a line shortly before ends in a backslash.
 - A range that starts right after a blank line: together with the blank line it parses if it does
   alone, holds as many lines, and comes earlier.
 """
@@ -43,4 +43,9 @@ def code_extract(text: str, parses: Callable[[str], bool]) -> str:
 
 
 def _adds_nothing(lines: list[str], end: int) -> bool:
-    return not lines[end].strip() and not lines[end - 1].rstrip("\r").endswith("\\")
+    """Whether a range may end in this blank line only if it may end before it.
+
+    A backslash at the end of a line joins the next one, which then has to end in a newline.
+    """
+    before = (line.rstrip("\r") for line in lines[max(0, end - 2) : end])
+    return not lines[end].strip() and not any(line.endswith("\\") for line in before)
