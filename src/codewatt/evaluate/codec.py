@@ -118,7 +118,7 @@ def _sub(content: list[Any]) -> Any:
         return value
     if type(value) is not kind:
         raise ValueError("a subclass holds what its base would")
-    made = _subclass(kind)
+    made = _subclass(base)
     if kind is defaultdict:
         return made(None, value)
     if kind is Fraction:
@@ -127,9 +127,9 @@ def _sub(content: list[Any]) -> Any:
 
 
 @cache
-def _subclass(kind: type) -> Any:
+def _subclass(base: str) -> Any:
     """One subclass of each plain type, whatever its name was in the sandbox."""
-    return type(f"{kind.__name__}_subclass", (kind,), {})
+    return type(f"{base}_subclass", (_SUBCLASSED[base],), {})
 
 
 def _array(content: list[Any]) -> Any:

@@ -240,8 +240,8 @@ class _Case:
                 before = time.monotonic()
                 try:
                     verdict = answers.take(chunk)
-                except _Overdrawn as overdrawn:
-                    verdict = SuiteVerdict(FAIL, answers.done, str(overdrawn))
+                except _Overdrawn as limit:
+                    verdict = SuiteVerdict(FAIL, answers.done, str(limit))
                 if verdict is not None:
                     return verdict
                 deadline += time.monotonic() - before  # the judge's time, not the program's

@@ -312,11 +312,11 @@ def _has(kind: type, *names: str) -> bool:
     return all(hasattr(kind, name) for name in names)
 
 
-def _integer(value: Any, kind: type, most: int) -> Any:
+def _integer(value: Any, kind: Any, most: int) -> Any:
     return int(kind.__index__(value)) if _has(kind, "__index__") else None
 
 
-def _float(value: Any, kind: type, most: int) -> Any:
+def _float(value: Any, kind: Any, most: int) -> Any:
     return float(kind.__float__(value)) if _has(kind, "__float__") else None
 
 
@@ -340,7 +340,7 @@ def _ratio(value: Any, kind: type, most: int) -> Any:
     return (-1) ** int(sign) * int(mantissa) * Fraction(2) ** int(exponent)
 
 
-def _complex_value(value: Any, kind: type, most: int) -> Any:
+def _complex_value(value: Any, kind: Any, most: int) -> Any:
     return complex(kind.__complex__(value)) if _has(kind, "__complex__") else None
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from codewatt.evaluate.comparer import Comparer
 from codewatt.evaluate.equality import RTOL, close_floats, matches
 from codewatt.evaluate.limited import LimitedProcess
-from codewatt.evaluate.lines import KEPT_BYTES, LineReader, LongLine, TooLong
+from codewatt.evaluate.lines import KEPT_BYTES, Line, LineReader, LongLine, TooLong
 
 JUDGE_BYTES = 400 << 20
 
@@ -203,7 +203,8 @@ def test_an_array_of_one_value_is_compared_and_others_have_no_truth() -> None:
 )
 @settings(deadline=None)
 def test_lines_are_the_same_however_they_come(lines: list[bytes], sizes: list[int]) -> None:
-    stream, found, reader = b"".join(line + b"\n" for line in lines), [], LineReader(lambda: 6)
+    stream, reader = b"".join(line + b"\n" for line in lines), LineReader(lambda: 6)
+    found: list[Line] = []
     position = 0
     while position < len(stream):
         size = sizes[len(found) % len(sizes)]

@@ -44,7 +44,7 @@ def test_few_ranges_are_parsed() -> None:
 
     def parses(text: str) -> bool:
         parsed.append(text)
-        return syntax_check(text)
+        return bool(syntax_check(text))
 
     assert code_extract(GOOD + "\n" * 4500, parses) == GOOD.rstrip("\n")
     assert len(parsed) < 10
