@@ -64,6 +64,7 @@ import json, resource
 from codewatt.benchmarks.base import Task
 from codewatt.evaluate.expected import compute_expected
 from codewatt.evaluate.judge import Program, judge
+from codewatt.evaluate.limits import Limits
 
 TOOLS = '''
 import posix
@@ -86,7 +87,8 @@ task = Task("T", "", "answer", "def answer(n): return list(range(n))\\n", [[300_
 expected = compute_expected([task], jobs=1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 programs = [Program("T", TOOLS + code) for code in CODES.values()]
-verdicts = judge([task], expected, programs, jobs=2)
+patient = Limits(min_time_s=120, grace_s=120)
+verdicts = judge([task], expected, programs, jobs=2, limits=patient)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({
     "statuses": {name: v.base.status for name, v in zip(CODES, verdicts)},
