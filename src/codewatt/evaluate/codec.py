@@ -74,6 +74,8 @@ def opaque_name(line: bytes) -> str | None:
 
 def holds_opaque(line: bytes) -> bool:
     """Whether an encoded output, or a part of it, has no faithful encoding."""
+    if b'{"opaque":' not in line:  # within a text, its quotation marks would be escaped
+        return False
     found = False
 
     def look(tagged: dict[str, Any]) -> Any:
