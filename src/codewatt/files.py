@@ -233,14 +233,18 @@ def check_files(directory: str | os.PathLike[str], described: dict[str, dict[str
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
-    """Open text to write, through gzip (without a time stamp: same content, same bytes) for .gz."""
+    """Open text to write, through gzip (without a time stamp: same content, same bytes) for .gz.
+
+    A lone surrogate, which UTF-8 does not have, is written as a backslash escape, as in JSON.
+    """
+    errors = "backslashreplace"
     if path.suffix != ".gz":
-        with open(path, "w", encoding="utf-8") as plain:
+        with open(path, "w", encoding="utf-8", errors=errors) as plain:
             yield plain
         return
     with (
         open(path, "wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-        io.TextIOWrapper(packed, encoding="utf-8") as text,
+        io.TextIOWrapper(packed, encoding="utf-8", errors=errors) as text,
     ):
         yield text

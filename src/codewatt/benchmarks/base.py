@@ -25,7 +25,8 @@ class Task:
         entry_point: the function that is called.
         canonical_solution: what follows the prompt in the reference program.
         base_input: one list of positional arguments a test.
-        plus_input: the same, for the further tests; may be empty.
+        plus_input: the same, for the further tests. One of the two may be empty; as in EvalPlus, a
+            program that loads and defines the entry point passes an empty suite.
         atol: absolute tolerance on floating-point outputs; 0 means exact, but see
             `codewatt.evaluate.compare`.
     """
@@ -46,7 +47,8 @@ class Task:
             where: file and line, for the message.
 
         Raises:
-            CodewattError: a field is missing or of another type (file:line and field are named).
+            CodewattError: a field is missing or of another type (file:line and field are named), or
+                the task has no test.
         """
         for field in ("task_id", "prompt", "entry_point", "canonical_solution"):
             _require(isinstance(row.get(field), str), where, field, "a string", row)
@@ -56,6 +58,11 @@ class Task:
             tests = row.get(field)
             right = isinstance(tests, list) and all(isinstance(test, list) for test in tests)
             _require(right, where, field, "a list of argument lists", row)
+        if not row["base_input"] and not row["plus_input"]:
+            raise CodewattError(
+                f"{where}: {row['task_id']}: base_input and plus_input: no test in either; "
+                "a task needs at least one, as any program would pass"
+            )
         atol = row.get("atol", 0)
         right = isinstance(atol, (int, float)) and not isinstance(atol, bool)
         _require(right and math.isfinite(atol) and atol >= 0, where, "atol", "a number >= 0", row)

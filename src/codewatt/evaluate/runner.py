@@ -1,10 +1,10 @@
 """The trusted program inside the sandbox: runs one untrusted program and reports its outputs.
 
 Run as a script by a bare interpreter (`python -P -s -S -B runner.py FD`); it imports nothing but
-the standard library and `outputs`, which lies beside it. The judge outside sends a request (a JSON
-file on descriptor FD) and reads one line a test from a pipe per suite. What the program should
-have answered never comes in here, so a program that takes this process over can forge nothing but
-its own answers.
+the standard library, `guard` and `outputs`, which lie beside it. The judge outside sends a request
+(a JSON file on descriptor FD) and reads one line a test from a pipe per suite. What the program
+should have answered never comes in here, so a program that takes this process over can forge
+nothing but its own answers.
 
 A process of its own for every suite, forked before the untrusted code is seen, as EvalPlus has.
 On the pipe, each line one of:
@@ -19,7 +19,6 @@ On the pipe, each line one of:
 
 from __future__ import annotations  # not inherited by programs: see dont_inherit
 
-import builtins
 import contextlib
 import faulthandler
 import gc
@@ -29,9 +28,7 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -43,8 +40,9 @@ if TYPE_CHECKING:  # a module less to load, for every program
 
 # Beside this file in the sandbox, where it is no part of a package and programs do not see it.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+_guard: Any = importlib.import_module("guard")
 _outputs: Any = importlib.import_module("outputs")
-del sys.path[0], sys.modules["outputs"]
+del sys.path[0], sys.modules["guard"], sys.modules["outputs"]
 
 # The loop below uses these, and not what the program may have put in their place.
 _encode, _name = _outputs.encode, _outputs.name_of
@@ -82,32 +80,13 @@ class WriteOnlyStringIO(io.StringIO):
         return False
 
 
-_GUARDED_OS = (
-    *("kill", "system", "putenv", "remove", "removedirs", "rmdir", "fchdir", "setuid", "fork"),
-    *("forkpty", "killpg", "rename", "renames", "truncate", "replace", "unlink", "fchmod"),
-    *("fchown", "chmod", "chown", "chroot", "lchflags", "lchmod", "lchown", "getcwd", "chdir"),
-)
-
-
 def reliability_guard(memory_bytes: int) -> None:
-    """EvalPlus's list of functions that a program does not find.
-
-    This makes verdicts equal (a program that calls `open` or `exit` fails there, so it fails
-    here). It is no barrier, and is not meant as one: the sandbox around this process is.
-    """
+    """EvalPlus's limits and its list of functions that a program does not find (`guard`)."""
     for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK):
         _limit(kind, memory_bytes)
     faulthandler.disable()
     os.environ["OMP_NUM_THREADS"] = "1"
-    for name in ("exit", "quit", "open", "help"):
-        setattr(builtins, name, None)
-    for name in _GUARDED_OS:
-        setattr(os, name, None)
-    for name in ("rmtree", "move", "chown"):
-        setattr(shutil, name, None)
-    subprocess.Popen = None  # type: ignore[misc,assignment]
-    for name in ("ipdb", "joblib", "resource", "psutil", "tkinter"):
-        sys.modules[name] = None  # type: ignore[assignment]
+    _guard.take_away()
 
 
 def _limit(kind: int, value: int) -> None:
@@ -250,7 +229,7 @@ def main() -> None:
     if any(suite["digest_over"] is not None for suite in request["suites"]):
         global _sha256
         _sha256 = importlib.import_module("hashlib").sha256
-    for name in request["preload"]:  # before the guard, which breaks some modules' import
+    for name in request["preload"]:  # loaded once instead of by every suite's process
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     gc.freeze()

@@ -28,6 +28,9 @@ from codewatt.evaluate.bubblewrap import (
 from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.seccomp import seccomp_filter
 
+RUNNER_FILES = ("runner", "guard", "outputs")
+"""What runs inside a sandbox."""
+
 _WATCH_S = 0.05
 _PIPE_BYTES = 1 << 20
 
@@ -137,7 +140,7 @@ class Sandbox:
         filters = self._memory_file(seccomp_filter())
         self._info, info = self._pipe()
         command = [*arguments_of(self.limits.tmpfs_bytes), "--seccomp", str(filters)]
-        files = {name: self._memory_file(compiled(name)) for name in ("runner", "outputs")}
+        files = {name: self._memory_file(compiled(name)) for name in RUNNER_FILES}
         for name, descriptor in files.items():
             command += ["--perms", "0444", "--ro-bind-data", str(descriptor)]
             command += [f"/runner/{name}.pyc"]

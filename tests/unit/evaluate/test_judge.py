@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task
+from codewatt.benchmarks.base import Task, read_tasks, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.evaluate.expected import (
     DIGEST_OVER,
     cached_expected,
     compute_expected,
-    preload,
     read_expected,
+    tasks_digest,
     write_expected,
 )
 from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
@@ -149,6 +149,43 @@ def test_equal_programs_are_run_once(judge_programs: Judged) -> None:
     assert len(calls) == unique_programs(programs) == 2
 
 
+# Writes a piece of an output that nobody asked for.
+MORE = """
+import posix
+for fd in range(3, 1000):
+    try: posix.write(fd, b'1')
+    except OSError: pass
+"""
+
+
+def test_an_empty_suite_is_passed_by_a_program_that_loads() -> None:
+    """As in EvalPlus, whose check of no inputs passes unless loading fails."""
+    for base, plus in (([[1]], []), ([], [[1]])):
+        the_task = task(GOOD, base, plus)
+        verdict = judged(the_task, GOOD)
+        assert (verdict.base.status, verdict.plus.status) == ("pass", "pass")
+        verdict = judged(the_task, "def other(x): return x + 1\n")
+        assert (verdict.base.status, verdict.plus.status) == ("fail", "fail")
+        verdict = judged(the_task, MORE + GOOD)
+        assert "fail" in (verdict.base.status, verdict.plus.status)
+
+
+def test_lone_surrogates_are_judged(tmp_path: Path) -> None:
+    the_task = task("def answer(x): return x + 'a'\n", [["\ud83d"]])
+    assert judged(the_task, "def answer(x): return x + 'a'\n").base.status == "pass"
+    assert judged(the_task, "def answer(x): return 'a' + x\n").base.status == "fail"
+    other = task("def answer(x): return x + 'a'\n", [["\ud83e"]])
+    assert tasks_digest([the_task]) != tasks_digest([other])
+    write_tasks(tmp_path / "tasks.jsonl", [the_task])
+    assert read_tasks(tmp_path / "tasks.jsonl") == [the_task]
+
+
+def test_a_long_output_with_nan_is_not_right_by_its_digest() -> None:
+    code = "def answer(n): return [float('nan')] * n\n"
+    assert judged(task(code, [[5]]), code).base.status == "fail"
+    assert judged(task(code, [[DIGEST_OVER]]), code).base.status == "fail"
+
+
 def test_bad_requests_are_one_line() -> None:
     the_task = task(GOOD, [[1]])
     expected = compute_expected([the_task], jobs=1)
@@ -180,11 +217,6 @@ def test_expected_outputs_are_kept_and_only_for_their_tasks(tmp_path: Path) -> N
     assert cached_expected([the_task], tmp_path / "cache", jobs=1)["Test/1"]["base"].lines
 
 
-def test_packages_that_evalplus_has_loaded_are_loaded_before_the_guard() -> None:
-    assert preload("import numpy as np\nx = __import__('pandas')") == ("numpy", "pandas")
-    assert preload("import math") == ()
-
-
 def test_an_error_in_a_worker_or_a_callback_ends_all_of_them() -> None:
     before = threading.active_count()
 
@@ -208,7 +240,7 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent("""
         import signal
-        from codewatt.benchmarks.base import Task
+        from codewatt.benchmarks.base import Task, read_tasks, write_tasks
         from codewatt.evaluate.expected import SuiteAnswers
         from codewatt.evaluate.judge import Program, judge
         task = Task("T", "", "f", "", [[1]], [], 0.0)
