@@ -1,7 +1,6 @@
 """`codewatt evaluate`: judges completions that somebody else generated."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from codewatt.evaluate.probe import require_sandbox
 from codewatt.evaluate.results import eval_results, pass_at_k_table, write_eval_results
 from codewatt.evaluate.samples import read_samples
 from codewatt.evaluate.stage import programs_of
+from codewatt.evaluate.workers import default_jobs
 
 BENCHMARKS: dict[str, type[Benchmark]] = {HumanEvalPlus.name: HumanEvalPlus}
 
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=os.cpu_count() or 1,
+        default=default_jobs(),
         metavar="N",
-        help="programs at a time (default: one a core, %(default)s)",
+        help="programs at a time (default: one for each core that this process may use, here %(default)s)",
     )
 
 
