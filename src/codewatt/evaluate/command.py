@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=default_jobs(),
         metavar="N",
-        help="programs at a time (default: one for each core that this process may use, here %(default)s)",
+        help="programs at a time (default: one for each usable core, here %(default)s)",
     )
 
 

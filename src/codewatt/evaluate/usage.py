@@ -156,18 +156,19 @@ def _waited_ns(pid: int, thread: int) -> int:
 
 def _held_bytes(pid: int) -> int:
     """Resident and swapped pages, and page tables."""
-    return _kib_of(f"/proc/{pid}/status", ("VmRSS:", "VmSwap:", "VmPTE:")) << 10
+    return _number_of(f"/proc/{pid}/status", ("VmRSS:", "VmSwap:", "VmPTE:")) << 10
 
 
 def _proportional_bytes(pid: int) -> int:
     """The same with each shared page divided by the processes that map it."""
-    mapped = _kib_of(f"/proc/{pid}/smaps_rollup", ("Pss:", "SwapPss:"))
+    mapped = _number_of(f"/proc/{pid}/smaps_rollup", ("Pss:", "SwapPss:"))
     if not mapped:
         return _held_bytes(pid)  # it cannot be read, or the process has just ended
-    return (mapped + _kib_of(f"/proc/{pid}/status", ("VmPTE:",))) << 10
+    return (mapped + _number_of(f"/proc/{pid}/status", ("VmPTE:",))) << 10
 
 
-def _kib_of(path: str, names: tuple[str, ...]) -> int:
+def _number_of(path: str, names: tuple[str, ...]) -> int:
+    """The sum of some lines of a file of the kernel's; those of memory are in KiB."""
     total = 0
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in _text(path).splitlines():
@@ -180,8 +181,12 @@ def _socket_bytes(processes: list[int]) -> int:
     """What many processes may hold in sockets and pipes, which are in no resident size."""
     if len(processes) <= _FEW_PROCESSES:
         return 0
-    count = 0
-    for pid in processes:
-        with contextlib.suppress(OSError):
-            count += len(os.listdir(f"/proc/{pid}/fd"))
-    return count * _DESCRIPTOR_BYTES
+    return sum(map(_descriptors, processes)) * _DESCRIPTOR_BYTES
+
+
+def _descriptors(pid: int) -> int:
+    """Open files; where only root may count them, the places that the process has for them."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return _number_of(f"/proc/{pid}/status", ("FDSize:",))
