@@ -112,6 +112,7 @@ def _serve(link: socket.socket, known: set[int]) -> bool:
 
 def main() -> None:
     link = socket.socket(fileno=int(sys.argv[1]))
+    link.set_inheritable(False)  # no sandbox gets this end
     _become_subreaper()
     _expendable()
     os.chdir("/")

@@ -107,9 +107,11 @@ ATTACKS = {
     "limit the parent": "def attack():\n"
     "    return libc.prlimit(posix.getppid(), 7, (ctypes.c_ulong * 2)(9, 9), None) == 0\n",
     "slow the parent down": "def attack():\n"
-    "    return libc.setpriority(0, posix.getppid(), 9) == 0 or libc.setpriority(2, 0, 9) == 0 or (\n"
-    "        tried(lambda: posix.sched_setaffinity(posix.getppid(), {0}) or True))\n",
-    "a session of its own": "def attack(): return tried(lambda: posix.setsid() or True)\n",
+    "    if libc.setpriority(0, posix.getppid(), 9) == 0 or libc.setpriority(2, 0, 9) == 0:\n"
+    "        return True\n"
+    "    return (tried(lambda: posix.sched_setaffinity(posix.getppid(), {0}) or True))\n",
+    "a session of its own": "def attack():\n"
+    "    return posix.getsid(0) == posix.getpid() or tried(lambda: posix.setsid() or True)\n",
     "a share of a core for itself": "def attack(): return libc.prctl(62, 1, 0, 0, 0) == 0\n",
     "see what is in the page cache": "def attack():\n"
     "    file = posix.open(sys.executable, posix.O_RDONLY)\n"
@@ -122,7 +124,7 @@ ATTACKS = {
     "    return libc.mincore(place, 4096, ctypes.create_string_buffer(1)) == 0\n",
     "leave a lock on a shared file": "import fcntl\ndef attack():\n"
     "    file = posix.open(sys.executable, posix.O_RDONLY)\n"
-    "    return tried(lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) or True)\n",
+    "    return tried(lambda: fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB) or True)\n",
     "leave an access time": "def attack():\n"
     "    return tried(lambda: posix.utime(sys.executable) or True)\n",
     "a stream that trickles": "def attack():\n"

@@ -2,6 +2,7 @@
 
 import platform
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,57 @@ def test_an_unknown_machine_is_refused() -> None:
     with pytest.raises(CodewattError, match="no system-call filter for mips"):
         seccomp_filter("mips")
     assert seccomp_filter() == seccomp_filter(platform.machine())
+
+
+def test_relative_folders_of_libraries_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """To the dynamic linker an empty or relative entry is the working directory."""
+    work, libraries = tmp_path / "home/work", tmp_path / "libraries"
+    (work / "lib").mkdir(parents=True)
+    libraries.mkdir()
+    (tmp_path / "link").symlink_to(work)
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for hidden in (".", "", "lib", "..", "/", str(work), str(work.parent), f"{tmp_path}/link"):
+        monkeypatch.setenv("LD_LIBRARY_PATH", f"{hidden}:{libraries}:")
+        assert bubblewrap.library_path() == [str(libraries)], hidden
+        assert not [path for path in bubblewrap._readable() if path.startswith(str(work))]
+    monkeypatch.setenv("LD_LIBRARY_PATH", "")
+    assert bubblewrap.library_path() == []
+
+
+def test_relative_folders_of_packages_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "site-packages:")
+    monkeypatch.setattr("sys.path", [*sys.path, str(packages), "site-packages"])
+    bubblewrap.python_paths.cache_clear()
+    try:
+        assert str(packages) not in bubblewrap.python_paths()
+        monkeypatch.chdir("/")
+        monkeypatch.setenv("PYTHONPATH", str(packages))
+        bubblewrap.python_paths.cache_clear()
+        assert str(packages) in bubblewrap.python_paths()
+    finally:
+        bubblewrap.python_paths.cache_clear()
+
+
+def test_nothing_of_the_working_directory_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, look_inside: Look
+) -> None:
+    (tmp_path / "secret").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LD_LIBRARY_PATH", ".")
+    bubblewrap.arguments_of.cache_clear()
+    try:
+        code = "import os\ndef look(): return [f for f in {paths!r} if os.path.exists(f)]\n"
+        assert look_inside(code.format(paths=[f"{tmp_path}/secret", str(tmp_path)])) == []
+    finally:
+        bubblewrap.arguments_of.cache_clear()
 
 
 def test_memory_is_shared_out() -> None:
