@@ -11,8 +11,7 @@ from dataclasses import dataclass
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _INODE_BYTES = 1024  # of the kernel's memory: a tmpfs inode and its name (slabinfo: 0.7 to 0.9 KiB)
-_DESCRIPTOR_BYTES = 208 << 10  # what a unix socket can hold (net.core.wmem_default), if it is one
-_FEW_PROCESSES = 8  # so many cannot hold much in sockets
+_SOCKET_BYTES = 208 << 10  # what a unix socket can hold (net.core.wmem_default)
 
 _LONGEST_S = 0.05
 _SHORTEST_S = 0.004
@@ -76,7 +75,7 @@ class Meter:
             sum(max(0, ns - self._waits.get(who, 0)) for who, ns in waits.items()) / 1e9
         )
         self._waits = waits
-        memory = resident + self._tmp_bytes() + _socket_bytes(processes)
+        memory = resident + self._tmp_bytes() + _socket_bytes(self._init)
         if memory > self._memory_limit:
             # Processes that share pages: count each page once, which takes longer to read.
             memory += sum(map(_proportional_bytes, processes)) - resident
@@ -177,16 +176,12 @@ def _number_of(path: str, names: tuple[str, ...]) -> int:
     return total
 
 
-def _socket_bytes(processes: list[int]) -> int:
-    """What many processes may hold in sockets and pipes, which are in no resident size."""
-    if len(processes) <= _FEW_PROCESSES:
-        return 0
-    return sum(map(_descriptors, processes)) * _DESCRIPTOR_BYTES
+def _socket_bytes(init: int) -> int:
+    """What the sandbox's sockets may hold, sent to another one included: none of it is resident.
 
-
-def _descriptors(pid: int) -> int:
-    """Open files; where only root may count them, the places that the process has for them."""
-    try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return _number_of(f"/proc/{pid}/status", ("FDSize:",))
+    Only unix sockets can be made there, and its network namespace lists them. Pipes are not
+    counted: the kernel limits what all pipes of a user hold (pipe-user-pages-soft, 64 MiB).
+    """
+    with contextlib.suppress(OSError), open(f"/proc/{init}/net/unix", "rb") as stream:
+        return max(0, stream.read().count(b"\n") - 1) * _SOCKET_BYTES
+    return 0
