@@ -15,9 +15,13 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codewatt.errors import CodewattError
 from codewatt.evaluate.bubblewrap import interpreter
+
+if TYPE_CHECKING:  # run as a script; named here for fingerprint.py
+    from codewatt.evaluate import launcher_process  # noqa: F401
 
 _SCRIPT = Path(__file__).with_name("launcher_process.py")
 _MESSAGE_BYTES = 1 << 16

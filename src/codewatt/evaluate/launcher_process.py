@@ -32,8 +32,9 @@ _OWN_FROM = 128  # above all numbers that the new process gets
 
 
 def _become_subreaper() -> None:
-    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[attr-defined]
-    if _ctypes.call_function(prctl, (_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)):  # type: ignore[attr-defined]
+    library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    prctl = _ctypes.dlsym(library, "prctl")
+    if _ctypes.call_function(prctl, (_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)):
         raise OSError("PR_SET_CHILD_SUBREAPER failed")
 
 

@@ -272,8 +272,10 @@ def _become_harmless(request: dict[str, Any]) -> None:
     for name, value in request["rlimits"].items():
         _limit(getattr(resource, name), value)
     # Nobody inside looks into this process; what it forks inherits that.
-    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[attr-defined]
-    _ctypes.call_function(prctl, (_PR_SET_DUMPABLE, 0, 0, 0, 0))  # type: ignore[attr-defined]
+    library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    prctl = _ctypes.dlsym(library, "prctl")
+    if _ctypes.call_function(prctl, (_PR_SET_DUMPABLE, 0, 0, 0, 0)):
+        raise OSError("PR_SET_DUMPABLE failed")
 
 
 _continued: list[int] = []

@@ -12,7 +12,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewatt.evaluate.bubblewrap import (
     PYTHON_FLAGS,
@@ -28,6 +28,9 @@ from codewatt.evaluate.launcher import Started, launcher
 from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.seccomp import seccomp_filter
 from codewatt.evaluate.usage import Meter, Usage
+
+if TYPE_CHECKING:  # it runs inside; verdicts depend on it as on what is imported (fingerprint.py)
+    from codewatt.evaluate import runner  # noqa: F401
 
 PIPE_BYTES = 1 << 20
 _UNKNOWN_S = 0.05
