@@ -14,6 +14,8 @@ from codewatt.evaluate.usage import Usage
 
 CALL, SUITE = "a call took too long", "out of time"
 
+_LATE_S = 0.5
+
 
 class SuiteClock:
     """The time limits of one suite, watched from outside the sandbox.
@@ -33,6 +35,7 @@ class SuiteClock:
         self._limits = limits
         self._began_s = now_s
         self._read_s = 0.0
+        self._last_s = now_s
         self._start: _Look | None = None
         self._call = 0
         self._call_start: _Look | None = None
@@ -40,10 +43,11 @@ class SuiteClock:
     def reading(self, seconds: float) -> None:
         """The judge itself was busy for so long, while the program may have waited for it."""
         self._read_s += seconds
+        self._last_s += seconds
 
     def wall_left_s(self, now_s: float) -> float:
         """Seconds until the suite ends in any case."""
-        return self._began_s + self._suite_s * self._limits.wall_factor - now_s
+        return self._began_s + self._read_s + self._suite_s * self._limits.wall_factor - now_s
 
     def passed(self, now_s: float, usage: Usage | None, done: int, drained: bool) -> str | None:
         """Which limit has been passed.
@@ -54,6 +58,9 @@ class SuiteClock:
             done: how many calls had been answered, as far as was read after `usage`.
             drained: whether everything written until then was read.
         """
+        if now_s - self._last_s > _LATE_S:  # the judge had no core, or was stopped for a while
+            self.reading(now_s - self._last_s)
+        self._last_s = now_s
         if self.wall_left_s(now_s) <= 0:
             return SUITE
         if usage is None:

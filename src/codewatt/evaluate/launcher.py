@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # run as a script; named here for fingerprint.py
 
 _SCRIPT = Path(__file__).with_name("launcher_process.py")
 _MESSAGE_BYTES = 1 << 16
+_OPEN_FILES = 8192
 
 
 class Started:
@@ -50,10 +52,19 @@ class Started:
         os.close(self._handle)
 
 
+def _allow_open_files() -> None:
+    """Have as many open files as 128 sandboxes take; the usual limit, 1024, is for old programs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class Launcher:
     """A running launcher. `start` may be called by several threads."""
 
     def __init__(self) -> None:
+        _allow_open_files()
         self.owner = os.getpid()
         self._turn = threading.Lock()
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -34,7 +34,7 @@ class Limits:
     time_factor: float = 4.0
     suite_time_s: float = 60.0
     grace_s: float = 2.0
-    wall_factor: float = 20.0
+    wall_factor: float = 10.0
     memory_bytes: int = 4 * _GIB
     total_memory_bytes: int | None = None
     processes: int = 64

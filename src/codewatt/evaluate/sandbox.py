@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from codewatt.errors import CodewattError
 from codewatt.evaluate.bubblewrap import (
     PYTHON_FLAGS,
     arguments_of,
@@ -89,6 +90,9 @@ class Sandbox:
     def __enter__(self) -> "Sandbox":
         try:
             self._start()
+        except OSError as error:
+            self._close()
+            raise CodewattError(f"sandbox: it cannot be started: {error}") from None
         except BaseException:
             self._close()
             raise

@@ -8,7 +8,7 @@ from codewatt.evaluate.clock import CALL, SUITE, SuiteClock
 from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.usage import Usage
 
-LIMITS = Limits(min_time_s=1.0, suite_time_s=10.0, grace_s=2.0, wall_factor=20.0)
+LIMITS = Limits(min_time_s=1.0, suite_time_s=10.0, grace_s=2.0, wall_factor=10.0)
 
 
 def run(
@@ -63,31 +63,44 @@ def test_a_suite_of_calls_that_each_fit_ends_at_its_own_limit() -> None:
 
 
 def test_a_program_that_never_gets_a_core_ends_too() -> None:
-    ended = run(5, [(wall, 0.0, wall, 0) for wall in steps(400, 0.5)])
+    ended = run(5, [(wall, 0.0, wall, 0) for wall in steps(400, 0.25)])
     assert ended is not None
     assert ended[1] == SUITE
-    assert ended[0] == pytest.approx(LIMITS.suite_deadline_s([1.0] * 5) * 20, abs=1)
+    assert ended[0] == pytest.approx(7 * 10, abs=1)
+
+
+def looks(
+    clock: SuiteClock, wall_s: list[float], usage: Usage, late_s: float = 0.0
+) -> list[str | None]:
+    return [clock.passed(wall + late_s, usage, 0, True) for wall in wall_s]
 
 
 def test_time_for_which_the_judge_itself_was_busy_is_not_the_programs() -> None:
-    clock = SuiteClock([1.0], LIMITS, 0.0)
-    usage = Usage(0.1, 0.0, 0, 3)
+    clock, usage = SuiteClock([1.0], LIMITS, 0.0), Usage(0.1, 0.0, 0, 3)
     assert clock.passed(0.0, usage, 0, True) is None
     clock.reading(30.0)
-    assert clock.passed(30.1, usage, 0, True) is None
-    assert clock.passed(33.5, usage, 0, True) == SUITE
+    assert not any(looks(clock, steps(1.5), usage, 30.0))
+    assert looks(clock, steps(1.0), usage, 31.5)[-1] == CALL
+
+
+def test_time_for_which_the_judge_was_stopped_is_not_the_programs() -> None:
+    """Ctrl-Z, a suspended job, a machine without a free core."""
+    clock, usage = SuiteClock([1.0], LIMITS, 0.0), Usage(0.1, 0.0, 0, 3)
+    assert not any(looks(clock, steps(1.0), usage))
+    assert not any(looks(clock, steps(0.5), usage, 3600.0))
+    assert looks(clock, steps(1.2), usage, 3600.5)[-1] == CALL
 
 
 def test_answers_that_are_not_yet_read_are_held_against_nobody() -> None:
     clock = SuiteClock([1.0] * 9, LIMITS, 0.0)
-    assert clock.passed(0.0, Usage(0.0, 0.0, 0, 3), 0, True) is None
-    assert clock.passed(2.5, Usage(2.5, 0.0, 0, 3), 0, False) is None  # a full pipe
-    assert clock.passed(2.6, Usage(2.6, 0.0, 0, 3), 4, True) is None  # four answers were in it
-    assert clock.passed(2.7, Usage(2.7, 0.0, 0, 3), 4, True) is None
-    assert clock.passed(4.5, Usage(4.5, 0.0, 0, 3), 4, True) == CALL
+    for wall in steps(2.5):
+        assert clock.passed(wall, Usage(wall, 0.0, 0, 3), 0, False) is None  # a full pipe
+    for wall in steps(1.7):  # four answers were in it
+        assert clock.passed(2.5 + wall, Usage(2.5 + wall, 0.0, 0, 3), 4, True) is None
+    assert clock.passed(4.4, Usage(4.4, 0.0, 0, 3), 4, True) == CALL
 
 
 def test_without_readings_the_wall_decides_late() -> None:
     clock = SuiteClock([1.0], LIMITS, 0.0)
-    assert clock.passed(50.0, None, 0, True) is None
-    assert clock.passed(61.0, None, 0, True) == SUITE
+    ended = [wall for wall in steps(40) if clock.passed(wall, None, 0, True) == SUITE]
+    assert ended[0] == pytest.approx(30, abs=0.1)
