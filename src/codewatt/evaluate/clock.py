@@ -34,7 +34,7 @@ class SuiteClock:
         self._suite_s = limits.suite_deadline_s(list(call_times_s))
         self._limits = limits
         self._began_s = now_s
-        self._read_s = 0.0
+        self._read_s = self._late_s = 0.0
         self._last_s = now_s
         self._start: _Look | None = None
         self._call = 0
@@ -46,8 +46,8 @@ class SuiteClock:
         self._last_s += seconds
 
     def wall_left_s(self, now_s: float) -> float:
-        """Seconds until the suite ends in any case."""
-        return self._began_s + self._read_s + self._suite_s * self._limits.wall_factor - now_s
+        """Seconds until the suite ends in any case, whatever it has the judge read."""
+        return self._began_s + self._late_s + self._suite_s * self._limits.wall_factor - now_s
 
     def passed(self, now_s: float, usage: Usage | None, done: int, drained: bool) -> str | None:
         """Which limit has been passed.
@@ -59,14 +59,14 @@ class SuiteClock:
             drained: whether everything written until then was read.
         """
         if now_s - self._last_s > _LATE_S:  # the judge had no core, or was stopped for a while
-            self.reading(now_s - self._last_s)
+            self._late_s += now_s - self._last_s
         self._last_s = now_s
         if self.wall_left_s(now_s) <= 0:
             return SUITE
         if usage is None:
             self._follow(done)
             return None
-        look = _Look(now_s - self._read_s, usage)
+        look = _Look(now_s - self._read_s - self._late_s, usage)
         if self._start is None:
             self._start = _Look(self._began_s, usage)
         if self._start.used_until(look) > self._suite_s:

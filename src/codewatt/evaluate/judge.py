@@ -227,15 +227,13 @@ class _Case:
             if chunk is not None:
                 read_s = time.monotonic()
                 if clock is None:
-                    clock, chunk = (
-                        SuiteClock(self._call_times_s(name), self.limits, read_s),
-                        chunk[2:],
-                    )
+                    clock = SuiteClock(self._call_times_s(name), self.limits, read_s)
+                    chunk = chunk[2:]
                 verdict = answers.take(chunk)
                 if verdict is not None:
                     return verdict
-                time.sleep(_GATHER_S)  # many small answers cost less in one piece
                 clock.reading(time.monotonic() - read_s)
+                time.sleep(_GATHER_S)  # many small answers cost less in one piece
             elif clock is None and time.monotonic() > start_by:
                 return None
             if usage is not None and (overdrawn := sandbox.exceeded(usage)):

@@ -83,6 +83,15 @@ def test_time_for_which_the_judge_itself_was_busy_is_not_the_programs() -> None:
     assert looks(clock, steps(1.0), usage, 31.5)[-1] == CALL
 
 
+def test_a_program_that_keeps_the_judge_busy_ends_too() -> None:
+    clock, usage = SuiteClock([1.0], LIMITS, 0.0), Usage(0.1, 0.0, 0, 3)
+    ended = []
+    for wall in steps(40):
+        ended += [wall] if clock.passed(wall, usage, 0, True) else []
+        clock.reading(0.049)
+    assert ended[0] == pytest.approx(30, abs=0.1)
+
+
 def test_time_for_which_the_judge_was_stopped_is_not_the_programs() -> None:
     """Ctrl-Z, a suspended job, a machine without a free core."""
     clock, usage = SuiteClock([1.0], LIMITS, 0.0), Usage(0.1, 0.0, 0, 3)

@@ -74,6 +74,11 @@ def test_the_limits_are_set(look_inside: Look) -> None:
         assert set_to["Max processes"] == "7"
 
 
+def test_the_kernel_takes_sandboxes_first_if_memory_runs_out(look_inside: Look) -> None:
+    code = "import io\ndef look(): return io.FileIO('/proc/self/oom_score_adj').read().decode()\n"
+    assert look_inside(code).strip() == "1000"
+
+
 def test_what_python_offers_is_there(look_inside: Look) -> None:
     assert look_inside(
         "import ctypes, decimal, hashlib, sqlite3, ssl, statistics, zlib, asyncio, numpy\n"
