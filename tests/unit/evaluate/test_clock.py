@@ -78,9 +78,9 @@ def looks(
 def test_time_for_which_the_judge_itself_was_busy_is_not_the_programs() -> None:
     clock, usage = SuiteClock([1.0], LIMITS, 0.0), Usage(0.1, 0.0, 0, 3)
     assert clock.passed(0.0, usage, 0, True) is None
-    clock.reading(30.0)
-    assert not any(looks(clock, steps(1.5), usage, 30.0))
-    assert looks(clock, steps(1.0), usage, 31.5)[-1] == CALL
+    clock.reading(20.0)
+    assert not any(looks(clock, steps(1.5), usage, 20.0))
+    assert looks(clock, steps(1.0), usage, 21.5)[-1] == CALL
 
 
 def test_a_program_that_keeps_the_judge_busy_ends_too() -> None:
