@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from codewatt.evaluate.probe import require_sandbox
 from codewatt.evaluate.results import eval_results, pass_at_k_table, write_eval_results
 from codewatt.evaluate.samples import Sample, read_samples
 from codewatt.evaluate.stage import programs_of
+from codewatt.evaluate.workers import default_jobs
 from codewatt.files import require_room
 from codewatt.messages import printable
 from codewatt.reading import expand_home
@@ -51,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=os.cpu_count() or 1,
+        default=default_jobs(),
         metavar="N",
-        help="programs at a time (default: one a core, %(default)s)",
+        help="programs at a time (default: one for each usable core, here %(default)s)",
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from codewatt.benchmarks.base import SUITES, Task
 from codewatt.errors import CodewattError
+from codewatt.evaluate.clock import SuiteClock
 from codewatt.evaluate.compare import Expectation, OnlyDigest
 from codewatt.evaluate.comparer import Comparer
 from codewatt.evaluate.expected import (
@@ -22,7 +23,7 @@ from codewatt.evaluate.expected import (
 )
 from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.lines import Line, LineReader, TooLong
-from codewatt.evaluate.sandbox import Request, Sandbox, Suite
+from codewatt.evaluate.sandbox import PIPE_BYTES, Request, Sandbox, Suite
 from codewatt.evaluate.workers import MAX_JOBS, Stopped, check_jobs, run_workers
 
 PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
@@ -222,34 +223,39 @@ class _Case:
                 raise _Overdrawn(overdrawn)
 
         answers = _Answers(self._expectation(name, idle), name in self._whole)
-        started = False
+        clock: SuiteClock | None = None
         patience_s = self.limits.start_s if position == 0 else self.limits.next_s
-        deadline = time.monotonic() + patience_s
+        start_by = time.monotonic() + patience_s
         while True:
             if self.stop.is_set():
                 raise Stopped
-            left = deadline - time.monotonic()
-            chunk = sandbox.read(position, min(_LOOK_S, left))
+            # First the usage and then what was written: no answer that came before the look is
+            # still unread when limits are compared.
+            looked_s, usage = time.monotonic(), sandbox.look() if clock else None
+            wait_s = min(_LOOK_S, sandbox.look_in_s()) if clock else _LOOK_S
+            chunk = sandbox.read(position, wait_s)
             if chunk == b"":
-                return answers.silence("it ended without a word") if started else None
+                return None if clock is None else answers.silence("it ended without a word")
             if chunk is not None:
-                if not started:
-                    started, chunk = True, chunk[2:]
-                    times_s = self._call_times_s(name)
-                    deadline = time.monotonic() + self.limits.suite_deadline_s(times_s)
-                before = time.monotonic()
+                read_s = time.monotonic()
+                if clock is None:
+                    clock = SuiteClock(self._call_times_s(name), self.limits, read_s)
+                    chunk = chunk[2:]
                 try:
                     verdict = answers.take(chunk)
                 except _Overdrawn as limit:
                     verdict = SuiteVerdict(FAIL, answers.done, str(limit))
                 if verdict is not None:
                     return verdict
-                deadline += time.monotonic() - before  # the judge's time, not the program's
+                clock.reading(time.monotonic() - read_s)
                 time.sleep(_GATHER_S)  # many small answers cost less in one piece
-            elif left <= 0:
-                return answers.silence("out of time") if started else None
-            if overdrawn := sandbox.overdrawn():
+            elif clock is None and time.monotonic() > start_by:
+                return None
+            if usage is not None and (overdrawn := sandbox.exceeded(usage)):
                 return SuiteVerdict(FAIL, answers.done, overdrawn)
+            drained = chunk is None or len(chunk) < PIPE_BYTES
+            if clock and (why := clock.passed(looked_s, usage, answers.done, drained)):
+                return answers.silence(why)
 
 
 class _Overdrawn(Exception):
