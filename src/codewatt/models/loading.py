@@ -45,6 +45,10 @@ class Loaded:
     attention_asked: str | None = None
 
 
+class UnsoundLogitsError(CodewattError):
+    """A model's logits are no answer; see `unsound`."""
+
+
 def resolve_device(device: str) -> str:
     """'auto' is the GPU if torch sees one, else the CPU.
 
@@ -189,7 +193,7 @@ def check_answer(model: Any, name: str) -> None:
         name: of the model, for the message.
 
     Raises:
-        CodewattError: they are not: what it was loaded from is not what it computes.
+        UnsoundLogitsError: they are not: what it was loaded from is not what it computes.
     """
     import torch
 
@@ -223,7 +227,7 @@ def check_sound(logits: Any, name: str) -> None:
         logits: (..., vocabulary). name: of the model, for the message.
 
     Raises:
-        CodewattError: some rows are `unsound`.
+        UnsoundLogitsError: some rows are `unsound`.
     """
     least, greatest = logits.aminmax(dim=-1)
     wrong = unsound(least, greatest)
@@ -233,7 +237,7 @@ def check_sound(logits: Any, name: str) -> None:
         what = "the same number for every token"
     else:
         what = "not finite"
-    raise CodewattError(
+    raise UnsoundLogitsError(
         f"{name}: the logits of {int(wrong.sum())} of {wrong.numel()} positions are {what}; it was "
         "not loaded as it was saved, was saved broken, or overflows in this precision"
     )
