@@ -3,7 +3,8 @@
 It takes no argument and has no attribute that the record (tests/fixtures/vllm, made by
 tools/vllm_api.py from vLLM's source) does not name, and does with each argument what vLLM's source
 says: stop strings are looked for in the new text only, after each token; a stop token is kept in
-the tokens; log-probabilities come only where they are asked for; prefix caching is on unless it is switched off; requests have times only if
+the tokens; log-probabilities come where they are asked for only;
+prefix caching is on unless it is switched off; requests have times only if
 disable_log_stats is False; checkpoints' own end-of-sequence ids count unless ignore_eos is set.
 """
 

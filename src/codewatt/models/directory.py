@@ -20,35 +20,34 @@ INDEX = "model.safetensors.index.json"
 #: Files with which libraries before transformers said how they had packed a model.
 PACKING_FILES = ("quantize_config.json", "quant_config.json")
 DESCRIPTION_FILES = (CONFIGURATION, "generation_config.json", *PACKING_FILES)
-#: What tokenizers of transformers are read from, and their chat templates.
+#: Vocabularies that transformers' tokenizers are read from.
+VOCABULARIES = (
+    "prophetnet.tokenizer",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spiece.model",
+    "spm.model",
+    "tekken.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+)
+#: What else their tokenizers read, and their chat templates.
 TOKENIZER_FILES = (
+    *VOCABULARIES,
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
+    "emoji.json",
     "merges.txt",
-    "sentencepiece.bpe.model",
+    "normalizer.json",
     "special_tokens_map.json",
-    "spiece.model",
-    "spm.model",
-    "tekken.json",
-    "tokenizer.json",
-    "tokenizer.model",
     "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-)  # fmt: skip
+    "word_pronunciation.json",
+    "word_shape.json",
+)
 TOKENIZER_PATTERNS = ("tokenizer.*.json", "additional_chat_templates/*.jinja")
-#: Of these, one at least holds a vocabulary; the others only describe one.
-VOCABULARIES = (
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "spm.model",
-    "tekken.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-)  # fmt: skip
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 #: Kinds of files that some library loads because they lie in a model's directory.

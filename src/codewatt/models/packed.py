@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from codewatt.errors import CodewattError
 from codewatt.models.configuration import read_configuration, read_object
-from codewatt.models.directory import PACKING_FILES, own_file, weight_files
+from codewatt.models.directory import INDEX, PACKING_FILES, WEIGHTS, own_file, weight_files
 from codewatt.models.weights import PACKED_TENSORS, headers_of
 
 METHODS = ("gptq", "awq")
@@ -128,12 +128,15 @@ def quantisation_of(directory: str | Path) -> dict[str, Any] | None:
     """
     root = Path(directory)
     said = read_configuration(root).get("quantization_config")
-    if isinstance(said, dict) and said:
-        return said
+    if isinstance(said, dict) and said.get("quant_method"):
+        return {**said, **{key: said[old] for old, key in _OLD_KEYS.items() if old in said}}
     if said:
         raise CodewattError(
-            f"{root / 'config.json'}: quantization_config: {said!r}; allowed: a JSON object"
+            f"{root / 'config.json'}: quantization_config: {said!r}; allowed: a JSON object "
+            "with quant_method"
         )
+    if not any((root / name).is_file() for name in (WEIGHTS, INDEX)):
+        return None  # whoever reads weights says that there are none
     packed = next((name for name in headers_of(root) if name.endswith(".qweight")), None)
     if packed is None:
         return None

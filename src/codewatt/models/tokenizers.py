@@ -26,7 +26,8 @@ def load_tokenizer(directory: str | Path) -> Any:
     root = Path(directory)
     if not any((root / name).is_file() for name in VOCABULARIES):
         raise CodewattError(
-            f"{root}: no tokenizer; allowed: a directory that has one of {', '.join(VOCABULARIES)}"
+            f"{root}: no tokenizer; allowed: a directory with tokenizer.json, tokenizer.model, "
+            "vocab.json or another vocabulary of transformers' tokenizers"
         )
     for name in VOCABULARIES:
         refuse_pointer(root / name)

@@ -123,7 +123,8 @@ def test_each_of_a_checkpoints_ends_ends_one_and_not_the_others(fake, tiny_model
     directory = with_ends(tiny_model("starcoder2"), tmp_path / "model", [unused, made[3]])
     theirs, ours = both(directory)
     assert ours == theirs
-    assert ours[0][-1] == "eos" and ours[0][-2] == made.index(made[3]) + 1
+    assert ours[0][-1] == "eos"
+    assert ours[0][-2] == made.index(made[3]) + 1
 
 
 def test_the_tokenizers_end_is_none_where_the_checkpoint_names_another(fake, tiny_model, tmp_path):
@@ -224,6 +225,7 @@ def test_what_vllm_is_told(fake, tiny_model):
         "enable_prefix_caching": False,
         "disable_log_stats": False,
         "generation_config": "vllm",
+        "trust_remote_code": False,
     }
 
 
