@@ -1,5 +1,6 @@
-"""Tiny models whose next token depends on the last one alone, so that a test says what they write."""
+"""Tiny models whose next token depends on the last one alone: a test says what they write."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ SPECIALS = {"<|end|>": 256, "<|turn|>": 257, "<|fill|>": 258}
 
 def save_chain(
     directory: Path,
-    texts: Sequence[str | int],
+    texts: Sequence[str | Sequence[str]],
     *,
     eos: str | None = "<|end|>",
     pad: str | None = None,
@@ -22,7 +23,7 @@ def save_chain(
     """Save a model that goes on from each text's first token to its last, and there stays.
 
     Args:
-        texts: each a string of single bytes, or a list of tokens of which some are special.
+        texts: each a string of single bytes, or several and special tokens between them.
         eos, pad, side: of the tokenizer.
         generation: generation_config.json; none is written if absent.
         configuration: what config.json says beside.
@@ -30,8 +31,6 @@ def save_chain(
     Returns:
         The model, in float32.
     """
-    import json
-
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -41,12 +40,21 @@ def save_chain(
         ids = [i for part in _parts(text) for i in _ids(tokenizer, part)]
         following |= dict(zip(ids, [*ids[1:], ids[-1]], strict=True))
     size = VOCABULARY
-    config = AutoConfig.for_model(
-        "qwen2", hidden_size=size, intermediate_size=32, num_hidden_layers=2, vocab_size=size,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
-        tie_word_embeddings=False, eos_token_id=None, pad_token_id=None, bos_token_id=None,
+    values = {
+        "hidden_size": size,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "vocab_size": size,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": False,
+        "eos_token_id": None,
+        "bos_token_id": None,
+        "pad_token_id": None,
         **(configuration or {}),
-    )  # fmt: skip
+    }
+    config = AutoConfig.for_model("llama", **values)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).float()
     with torch.no_grad():
