@@ -24,6 +24,17 @@ PROMPTS = ["a", "some more text, a", "1", "zzz 1", "z"]
 CHAIN = [["abc", "<|turn|>", "def"], ["12345", "<|end|>"]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Models of this size are quickest so, the more so on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(params=ENGINES)
 def engine_name(request, monkeypatch):
     if request.param == "vllm":
