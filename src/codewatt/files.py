@@ -203,13 +203,20 @@ def write_csv_rows(
         writer.writerows(rows)
 
 
-def describe_files(directory: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """Name, size (bytes) and sha256 of each file below a directory, sorted by name."""
+def describe_files(
+    directory: str | os.PathLike[str], names: Iterable[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Name, size (bytes) and sha256 of files below a directory, sorted by name.
+
+    Args:
+        names: of the files, relative to the directory; all files if absent.
+    """
     root = Path(directory)
+    if names is None:
+        names = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     return {
-        str(path.relative_to(root)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
+        name: {"bytes": (root / name).stat().st_size, "sha256": sha256_file(root / name)}
+        for name in sorted(names)
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.models.directory import weight_files
 from codewatt.paths import Paths
 from codewatt.reading import record_of
 from codewatt.sizing.architecture import Architecture, architecture_of
@@ -90,7 +91,10 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
     """From the hub's cache, else from the table of published configurations."""
     owner, name = settings["repo"].split("/")
     folder = _hub_cache() / f"models--{owner}--{name}" / "snapshots" / settings["revision"]
-    found = _from_folder(model, folder)
+    try:
+        found = _from_folder(model, folder)
+    except CodewattError:  # not fetched to its end
+        found = None
     if found is not None:
         return found
     known = known_models().get(settings["repo"])
@@ -105,7 +109,10 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
 
 
 def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:
-    found = _from_folder(model, Path(settings["path"]))
+    try:
+        found = _from_folder(model, Path(settings["path"]))
+    except CodewattError as error:
+        return ModelFacts(model, None, 0, str(error))
     return found or ModelFacts(model, None, 0, f"{settings['path']}: no config.json there")
 
 
@@ -113,7 +120,7 @@ def _from_folder(model: str, folder: Path) -> ModelFacts | None:
     config = folder / "config.json"
     if not config.is_file():
         return None
-    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    stored = sum(path.stat().st_size for path in weight_files(folder))
     return ModelFacts(model, read_json(config), stored, f"its files ({folder})")
 
 
