@@ -6,7 +6,7 @@ from pathlib import Path
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.configuration import context_length
-from codewatt.models.loading import load_tokenizer
+from codewatt.models.tokenizers import load_tokenizer
 
 
 def refuse_long_prompts(
