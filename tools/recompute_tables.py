@@ -32,7 +32,6 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-
 from recomputed.tables import KEYS, recompute
 
 RELATIVE, ABSOLUTE = 1e-6, 1e-12
@@ -92,7 +91,7 @@ def differences(name, table, rows):
 
 
 def same(one, other):
-    """Whether two values are equal, numbers to RELATIVE of themselves; absent equals absent only."""
+    """Whether two values are equal, numbers to RELATIVE; absent equals absent only."""
     absent = one is None or pd.isna(one), other is None or pd.isna(other)
     if any(absent):
         return all(absent)

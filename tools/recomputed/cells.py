@@ -6,8 +6,17 @@ import numpy as np
 
 from recomputed import statistics
 from recomputed.energy import COMPONENTS, FIGURES, PARTS, figures, joules_of, seconds, spans
-from recomputed.runs import JOULES_PER_KWH, PHASES, ROOFLINE, SHARES, TESTS, by_task, id_columns
-from recomputed.runs import mean, over
+from recomputed.runs import (
+    JOULES_PER_KWH,
+    PHASES,
+    ROOFLINE,
+    SHARES,
+    TESTS,
+    by_task,
+    id_columns,
+    mean,
+    over,
+)
 
 POSITIVE = (
     "duration_s",

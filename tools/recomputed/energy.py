@@ -105,7 +105,7 @@ class Meter:
         self.meters = {m["name"]: m for m in (json.loads(own) if own else meters or [])}
         labels = ["meter", "component", "device", "quantity"]
         frame = table.to_pandas().astype(dict.fromkeys(labels, str))
-        self.series = {key: group for key, group in frame.groupby(labels, sort=False)}
+        self.series = dict(iter(frame.groupby(labels, sort=False)))
         self.sources = {name: self._source(name) for name in COMPONENTS}
         used = self.sources["gpu"] is not None if device is None else device == "cuda"
         self.inside = ("gpu", "cpu", "dram") if used else ("cpu", "dram")

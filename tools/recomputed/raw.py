@@ -25,9 +25,8 @@ AXES = {
 
 def read_json(path):
     """A JSON file, gzipped if its name says so."""
-    opened = gzip.open(path, "rt") if str(path).endswith(".gz") else open(path)
-    with opened as file:
-        return json.load(file)
+    content = Path(path).read_bytes()
+    return json.loads(gzip.decompress(content) if str(path).endswith(".gz") else content)
 
 
 class Study:
@@ -112,7 +111,9 @@ class Study:
 
     def _fixed(self, asked):
         """The cells of settings that are no series, by their ids on the axes."""
-        every = (dict(zip(AXES, values)) for values in itertools.product(*asked.values()))
+        every = (
+            dict(zip(AXES, values, strict=True)) for values in itertools.product(*asked.values())
+        )
         return {
             tuple(ids.values())
             for ids in every
