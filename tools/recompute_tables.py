@@ -4,8 +4,8 @@
 
 It shares no code with codewatt, only the names and formats of files: what the tables hold is
 derived anew from docs/measuring.md, docs/statistics.md and docs/compression.md (tools/recomputed).
-Printed are values that differ (by more than 1e-6 of themselves), rows and columns that only one
-side has, and raw files that contradict each other. A column that is not recomputed is a
+Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
+one side has, and raw files that contradict each other. A column that is not recomputed is a
 difference too, so that a new one cannot slip by. Exit status: 0 without any, else 1.
 
 Where figures come from: tokens, times and repetition from tasks.parquet and completions.jsonl.gz;
@@ -28,6 +28,7 @@ Taken as given, and not recomputed:
 
 import argparse
 import math
+import numbers
 import sys
 from pathlib import Path
 
@@ -91,12 +92,14 @@ def differences(name, table, rows):
 
 
 def same(one, other):
-    """Whether two values are equal, numbers to RELATIVE; absent equals absent only."""
+    """Whether two values are equal, reals to RELATIVE; absent equals absent only."""
     absent = one is None or pd.isna(one), other is None or pd.isna(other)
     if any(absent):
         return all(absent)
     if isinstance(one, str) or isinstance(other, str):
         return isinstance(one, str) and one == other
+    if isinstance(one, numbers.Integral) and isinstance(other, numbers.Integral):
+        return one == other
     return math.isclose(one, other, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 
 
