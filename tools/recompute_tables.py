@@ -5,8 +5,9 @@
 It shares no code with codewatt, only the names and formats of files: what the tables hold is
 derived anew from docs/measuring.md, docs/statistics.md and docs/compression.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
-one side has, and raw files that contradict each other. A column that is not recomputed is a
-difference too, so that a new one cannot slip by. Exit status: 0 without any, else 1.
+one side has, what the CSV files hold otherwise, and raw files that contradict each other. A
+column that is not recomputed is a difference too, so that a new one cannot slip by. Exit status:
+0 without any, else 1.
 
 Where figures come from: tokens, times and repetition from tasks.parquet and completions.jsonl.gz;
 verdicts from evaluate.json, compared with eval_results.json.gz; joules and their statuses from
@@ -51,8 +52,11 @@ def main(arguments=None):
     found = [("raw files", problem) for problem in problems]
     compared = 0
     for name, rows in recomputed.items():
-        table = pd.read_parquet(given.results / "tables" / f"{name}.parquet")
+        path = given.results / "tables" / f"{name}.parquet"
+        table = pd.read_parquet(path)
         found += [(name, *difference) for difference in differences(name, table, rows)]
+        texts = pd.read_csv(path.with_suffix(".csv"), dtype=str, keep_default_na=False)
+        found += [(f"{name}.csv", *difference) for difference in csv_differences(table, texts)]
         compared += table.size
     for difference in found:
         print(*difference, sep="\t")
@@ -89,6 +93,23 @@ def differences(name, table, rows):
         for column in ours.keys() & set(table.columns):
             if not same(written[row][column], ours[column]):
                 yield _named(row), column, written[row][column], ours[column]
+
+
+def csv_differences(table, texts):
+    """(row, column, value in the CSV, value in the Parquet file) of all that differs.
+
+    Args:
+        texts: the CSV, every value as it stands there.
+    """
+    if list(texts.columns) != list(table.columns) or len(texts) != len(table):
+        yield "", "", f"{texts.shape[0]} rows, {texts.shape[1]} columns", f"{table.shape}"
+        return
+    for column in table.columns:
+        read = {"Float64": float, "Int64": int, "boolean": {"True": True, "False": False}.get}
+        as_value = read.get(str(table[column].dtype), str)
+        for row, (text, value) in enumerate(zip(texts[column], table[column], strict=True)):
+            if not same(as_value(text) if text else None, value):
+                yield f"line {row + 2}", column, text, value
 
 
 def same(one, other):

@@ -102,6 +102,7 @@ class RawStudy:
         """Make the tables."""
         names = ("task", "run", "cell", "variant", "expectation")
         out = {name: self.results / "tables" / f"{name}.parquet" for name in names}
+        out |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in names}
         (self.results / "tables").mkdir(exist_ok=True)
         comparisons = ComparisonSettings(**STUDY["comparisons"])
         base = STUDY["baseline"]

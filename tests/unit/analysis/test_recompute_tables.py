@@ -148,6 +148,21 @@ def test_columns_and_rows_that_one_side_lacks_are_reported(script, recomputed, l
     assert [d[2] for d in double] == ["rows with the same key"]
 
 
+@pytest.mark.parametrize("level", CHECKED)
+def test_a_csv_file_that_holds_something_else_is_reported(script, studies, level):
+    tables = studies["greedy"].results / "tables"
+    table = pd.read_parquet(tables / f"{level}.parquet")
+    texts = pd.read_csv(tables / f"{level}.csv", dtype=str, keep_default_na=False)
+    assert not list(script.csv_differences(table, texts))
+    for column in table.columns:
+        spoilt = texts.copy()
+        of_type = {"boolean": "False" if texts[column][1] == "True" else "True", "string": "no"}
+        spoilt.loc[1, column] = of_type.get(str(table[column].dtype), "77")
+        found = [difference[:2] for difference in script.csv_differences(table, spoilt)]
+        assert found == [("line 3", column)]
+    assert list(script.csv_differences(table, texts.iloc[1:]))
+
+
 def _run(repository, study: RawStudy) -> subprocess.CompletedProcess[str]:
     command = ["tools/recompute_tables.py", str(study.yaml), str(study.results)]
     return subprocess.run(
