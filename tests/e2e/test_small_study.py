@@ -1,5 +1,8 @@
 """The small study, from its file to its tables: every number has a unit, a status and a source."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -81,6 +84,16 @@ def test_each_completion_is_looked_at_for_repetition(results):
     assert (tasks["repeated_4grams_share"].notna() == (tokens >= 4)).all()
     assert cells["loops_share"].between(0, 1).all()
     assert cells["repeated_lines_share"].between(0, 1).all()
+
+
+def test_every_column_is_what_independent_code_makes_of_the_raw_files(
+    repository, finished_study, results
+):
+    script = repository / "tools" / "recompute_tables.py"
+    command = [sys.executable, str(script), str(finished_study.study_file), str(results)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "0 differences" in done.stderr
 
 
 def test_each_compressed_cell_has_paid_or_says_why_not(results):

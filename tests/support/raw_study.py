@@ -1,0 +1,424 @@
+"""A finished study that never ran: raw files as the stages leave them, with drawn figures.
+
+The cells run on GPUs and processors of two machines, so that every column of the tables has a
+value in some row: energies of all boundaries, comparisons, pooled ratios, payback, recovery.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from safetensors.numpy import save_file
+
+from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.changes import ComparisonSettings
+from codewatt.energy.measure import measure_cell, measure_tasks
+from codewatt.energy.tasks import write_task_energies
+from codewatt.files import describe_files, sha256_file, write_json, write_jsonl
+
+TASKS, BATCH, REPEATS = 24, 4, 3
+CODE = ["stage.py aaaa"]
+Json = dict[str, Any]
+
+STUDY: Json = {
+    "study": "drawn",
+    "models": [{"id": "one"}],
+    "prunes": [
+        {"id": "full", "method": "none"},
+        {"id": "cut1", "method": "block_influence", "layers": 1, "calibration": "text"},
+    ],
+    "precisions": [
+        {"id": "fp32", "method": "none", "dtype": "float32"},
+        {"id": "int8", "method": "bitsandbytes", "quant_type": "int8"},
+    ],
+    "benchmarks": [{"id": "nano", "kind": "nano", "tasks": TASKS}],
+    "token_limits": [24],
+    "batch_sizes": [BATCH],
+    "engines": ["transformers", "graph"],
+    "recovery": {"text": "held-out"},
+    "evaluation": {"k": [1, 5]},
+    "energy": {"min_window_s": 5.0, "country": "NLD"},
+    "baseline": {"precision": "fp32", "prune": "full"},
+    "comparisons": {"pass_at_1_margin": 0.4, "board_spread": 0.03},
+}
+#: Watts of the baseline while it generates, and what each variant takes of them.
+WATTS = {"gpu": 300.0, "cpu": 120.0, "dram": 20.0}
+SHARE = {"one--full--fp32": 1.0, "one--full--int8": 0.6, "one--cut1--fp32": 0.8}
+
+
+@dataclass
+class RawStudy:
+    """Writes a study's raw files below a folder.
+
+    Attributes:
+        samples: completions a task and repeat; more than one are drawn anew in each.
+        elsewhere: cells that ran on the second machine.
+        infeasible: cells that could not run.
+        boundary: the study's energy boundary.
+    """
+
+    root: Path
+    samples: int = 1
+    elsewhere: tuple[str, ...] = ()
+    infeasible: tuple[str, ...] = ()
+    boundary: str = "node"
+    cells: list[Json] = field(default_factory=list)
+    variants: list[Json] = field(default_factory=list)
+
+    @property
+    def results(self) -> Path:
+        """The study's folder."""
+        return self.root / "results" / "drawn"
+
+    @property
+    def yaml(self) -> Path:
+        """The study's file."""
+        return self.root / "study.yaml"
+
+    def write(self) -> "RawStudy":
+        """Write everything, the tables last."""
+        self.results.mkdir(parents=True)
+        energy = {**STUDY["energy"], "boundary": self.boundary}
+        exclude = [{"prune": "cut1", "precision": "int8"}]
+        study = {**STUDY, "energy": energy, "exclude": exclude}
+        self.yaml.write_text(yaml.safe_dump(study))
+        draw = np.random.default_rng(7)
+        self._model(draw)
+        for number, variant in enumerate(SHARE):
+            self._variant(variant, np.random.default_rng(number))
+            for engine in STUDY["engines"]:
+                # Engines write the same but for a task or two.
+                self._cell(variant, engine, np.random.default_rng(100 + number))
+        self.aggregate(energy["boundary"])
+        return self
+
+    def aggregate(self, boundary: str) -> None:
+        """Make the tables."""
+        names = ("task", "run", "cell", "variant", "expectation")
+        out = {name: self.results / "tables" / f"{name}.parquet" for name in names}
+        out |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in names}
+        (self.results / "tables").mkdir(exist_ok=True)
+        comparisons = ComparisonSettings(**STUDY["comparisons"])
+        base = STUDY["baseline"]
+        aggregate(self.cells, self.variants, base, out, boundary, comparisons)
+
+    def _model(self, draw: np.random.Generator) -> None:
+        folder = self.results / "models" / "one"
+        folder.mkdir(parents=True)
+        write_json(folder / "manifest.json", {"layers": 4, "meaningful_accuracy": True})
+        scores = {"method": "block_influence", **self._making("score_layers", folder, 1.5, draw)}
+        write_json(folder / "layers.json", scores)
+
+    def _making(self, phase: str, folder: Path, seconds: float, draw: np.random.Generator) -> Json:
+        """What a manifest says of a job with one window, whose timeline is written."""
+        path = folder / f"{phase}.parquet"
+        meters = _timeline(path, seconds + 2, [(1.0, seconds + 1, 0.3)], draw, "A")
+        return {
+            "device": "cuda",
+            "windows": [{"phase": phase, "start_s": 1.0, "end_s": seconds + 1}],
+            "duration_s": seconds,
+            "timeline": str(path),
+            "meters": meters,
+            "sampler": {"meters": {}},
+        }
+
+    def _variant(self, name: str, draw: np.random.Generator) -> None:
+        model, prune, precision = name.split("--")
+        ids = {"model": model, "prune": prune, "precision": precision}
+        folder = self.results / "variants" / name
+        (folder / "weights").mkdir(parents=True)
+        dtype = np.int8 if precision == "int8" else np.float32
+        layers = 4 - (prune == "cut1")
+        tensors = {f"layer{i}": np.zeros((16, 32), dtype) for i in range(layers)}
+        save_file(tensors, folder / "weights" / "model.safetensors")
+        made = name != "one--full--fp32"
+        none: Json = {"windows": [], "duration_s": 0.0}
+        scores = self.results / "models" / "one" / "layers.json"
+        cut = {"path": str(scores), "sha256": sha256_file(scores)} if prune == "cut1" else None
+        manifest = {
+            "schema": 1,
+            "variant": ids,
+            "method": "bitsandbytes" if precision == "int8" else "none",
+            "weights": {
+                "directory": str((folder / "weights").relative_to(self.root)),
+                "files": describe_files(folder / "weights"),
+            },
+            "size_bytes": sum(tensor.nbytes for tensor in tensors.values()),
+            "dtype": "float32",
+            "layers": layers,
+            "parameters": layers * 512,
+            "quantised": {"method": "bitsandbytes"} if precision == "int8" else None,
+            "meaningful_accuracy": True,
+            "scores": cut,
+            **(self._making("quantise", folder, 3.0, draw) if made else none),
+            "code": CODE,
+        }
+        write_json(folder / "manifest.json", manifest)
+        write_json(folder / "recovery.json", _recovery(ids, draw))
+        self.variants.append(
+            {
+                "variant": {"id": name, **ids},
+                "manifest": folder / "manifest.json",
+                "recovery": folder / "recovery.json",
+            }
+        )
+
+    def _cell(self, variant: str, engine: str, draw: np.random.Generator) -> None:
+        model, prune, precision = variant.split("--")
+        name = f"{variant}--nano--stripped--t24--b{BATCH}--{engine}"
+        ids = {
+            "id": name, "variant": variant, "model": model, "prune": prune,
+            "precision": precision, "benchmark": "nano", "prompt": "stripped", "token_limit": 24,
+            "batch_size": BATCH, "engine": engine, "hardware": None,
+        }  # fmt: skip
+        folder = self.results / "cells" / name
+        folder.mkdir(parents=True)
+        files = ("generate", "evaluate", "energy")
+        paths = {file: folder / f"{file}.json" for file in files}
+        tables = {"tasks": "tasks", "task_energy": "task_energy"}
+        paths |= {file: folder / f"{file_name}.parquet" for file, file_name in tables.items()}
+        paths["completions"] = folder / "completions.jsonl.gz"
+        entry = {"cell": ids, "prune_layers": int(prune == "cut1"), **paths}
+        self.cells.append(entry)
+        if name in self.infeasible:
+            told = {"schema": 1, "cell": ids, "status": "infeasible", "reason": "out of memory"}
+            write_json(paths["generate"], {**told, "windows": [], "files": {}, "code": CODE})
+            return
+        board = "B" if name in self.elsewhere else "A"
+        windows, load, tasks = _generated(draw, SHARE[variant], self.samples, engine)
+        end_s = windows[-1]["end_s"] + 1
+        meters = _timeline(folder / "timeline.parquet", end_s, load, draw, board)
+        pq.write_table(pa.Table.from_pylist(tasks), paths["tasks"])
+        keys = ("task_id", "repeat", "sample")
+        lines = [{**{k: t[k] for k in keys}, "completion": _text(t["tokens"])} for t in tasks]
+        write_jsonl(paths["completions"], lines)
+        generate = {
+            "schema": 1, "cell": ids, "status": "ok", "repeats": REPEATS, "windows": windows,
+            "model": {"device": "cuda"}, "meters": meters, "sampler": {"cpu_share": 0.01},
+            "roofline": _ROOFLINE,
+            "provenance": {"host": f"host-{board}", "cpu": "Xeon"},
+            "files": {
+                n: d for n, d in describe_files(folder).items() if n != "task_energy.parquet"
+            },
+            "code": CODE,
+        }  # fmt: skip
+        write_json(paths["generate"], generate)
+        evaluate = _evaluated(folder, tasks, draw, SHARE[variant], self.samples)
+        write_json(paths["evaluate"], evaluate)
+        settings = {**STUDY["energy"], "boundary": self.boundary}
+        judged = folder / "evaluate_timeline.parquet"
+        energy = measure_cell(generate, folder / "timeline.parquet", evaluate, judged, settings)
+        for run in energy["runs"]:
+            run["net_uncertainty_j"] = {
+                part: None if bound is None else 1.5 * bound
+                for part, bound in run["uncertainty_j"].items()
+            }
+        write_json(paths["energy"], {**energy, "code": CODE})
+        joules = measure_tasks(generate, folder / "timeline.parquet", paths["tasks"])
+        write_task_energies(paths["task_energy"], joules)
+
+
+_ROOFLINE: Json = {
+    "machine": {"bandwidth_bytes_per_s": 2.0e12, "matrix_operations_per_s": 3.0e14},
+    "demand": {
+        "step_weight_bytes": 3_000_000_000, "kv_bytes_per_token": 4096,
+        "operations_per_token": 6_000_000_000, "head_operations": 100_000_000,
+        "attention_operations": 8192, "layers": 4, "windowed_layers": 2, "window": 20,
+    },
+}  # fmt: skip
+
+
+def _generated(
+    draw: np.random.Generator, share: float, samples: int, engine: str
+) -> tuple[list[Json], list[tuple[float, float, float]], list[Json]]:
+    """(windows, [(start, end, load)], rows of tasks.parquet) of one cell."""
+    windows: list[Json] = []
+    load: list[tuple[float, float, float]] = []
+    tasks: list[Json] = []
+    texts: dict[tuple[int, int], list[int]] = {}
+    now = 2.0
+
+    def window(phase: str, seconds: float, watts: float, **of: int) -> tuple[float, float]:
+        nonlocal now
+        known = {"repeat": None, "batch": None, **of}
+        windows.append({"phase": phase, **known, "start_s": now, "end_s": now + seconds})
+        load.append((now, now + seconds, watts))
+        start, now = now, now + seconds
+        return start, now
+
+    for phase, seconds in (("idle_unloaded", 2.0), ("load", 3.0), ("idle_loaded", 3.0)):
+        window(phase, seconds, 0.3 if phase == "load" else 0.0)
+    window("warmup", 2.0, share)
+    for repeat in range(REPEATS):
+        begun = now
+        for batch in range(TASKS // BATCH):
+            prefill = window("prefill", draw.uniform(0.3, 0.5), share, repeat=repeat, batch=batch)
+            decode = window("decode", draw.uniform(1.4, 1.8), share, repeat=repeat, batch=batch)
+            for n in range(BATCH):
+                for sample in range(samples):
+                    number = batch * BATCH + n
+                    key = number, sample if samples == 1 else sample + repeat * samples
+                    if key not in texts:
+                        texts[key] = _tokens(draw, number)
+                    tokens = texts[key] if engine == "graph" or number else [*texts[key][:-1], 9]
+                    tasks.append(
+                        {
+                            "repeat": repeat, "sample": sample, "task_id": f"Nano/{number}",
+                            "batch": batch, "prompt_tokens": 10 + number,
+                            "new_tokens": len(tokens), "start_s": prefill[0],
+                            "first_token_s": prefill[1],
+                            "end_s": decode[1] - 0.1 * (len(tokens) < 20),
+                            "stop_reason": "eos" if number % 3 else "limit", "tokens": tokens,
+                        }
+                    )  # fmt: skip
+        edges = {"start_s": begun, "end_s": now + 0.01}
+        windows.append({"phase": "repeat", "repeat": repeat, "batch": None, **edges})
+        now += 0.02
+    window("idle_after", 3.0, 0.0)
+    return windows, load, tasks
+
+
+def _tokens(draw: np.random.Generator, number: int) -> list[int]:
+    """New tokens of a completion; those of every fourth task end in a loop."""
+    if number % 4 == 0:
+        return [1, 2, *[3, 4, 5] * 5]
+    return [int(token) for token in draw.integers(1, 6, draw.integers(2, 24))]
+
+
+def _text(tokens: list[int]) -> str:
+    """Lines that repeat where tokens do."""
+    return "\n".join(f"    line {token}" for token in tokens)
+
+
+def _evaluated(
+    folder: Path, tasks: list[Json], draw: np.random.Generator, share: float, samples: int
+) -> Json:
+    """evaluate.json, with eval_results.json.gz and the timeline of judging."""
+    verdicts, statuses = [], {}
+    for task in tasks:
+        key = task["task_id"], (task["repeat"], task["sample"]) if samples > 1 else 0
+        if key not in statuses:
+            plus, base = draw.uniform() < 0.6 * share, draw.uniform() < 0.9 * share
+            statuses[key] = ["pass" if solved else "fail" for solved in (base, plus)]
+        base, plus = statuses[key]
+        ids = {name: task[name] for name in ("task_id", "repeat", "sample")}
+        verdicts.append({**ids, "base": base, "plus": plus, "why": None})
+    verdicts.sort(key=lambda v: (v["repeat"], v["sample"]))
+    recorded: dict[str, list[Json]] = {}
+    for v in verdicts:
+        said = {"base_status": v["base"], "plus_status": v["plus"]}
+        recorded.setdefault(v["task_id"], []).append(said)
+    _write_gz(folder / "eval_results.json.gz", {"eval": recorded})
+    path = folder / "evaluate_timeline.parquet"
+    meters = _timeline(path, 6.0, [(1.0, 5.0, 0.4)], draw, "A")
+    solved = pd.DataFrame(verdicts)
+    solved["base_solved"] = solved["base"] == "pass"
+    solved["plus_solved"] = solved["base_solved"] & (solved["plus"] == "pass")
+    return {
+        "schema": 1,
+        "verdicts": verdicts,
+        "by_repeat": [
+            {
+                "repeat": repeat,
+                **{t: _pass_at(rows, f"{t}_solved", samples) for t in ("base", "plus")},
+            }
+            for repeat, rows in solved.groupby("repeat")
+        ],
+        "windows": [
+            {"phase": "evaluate", "repeat": None, "batch": None, "start_s": 1.0, "end_s": 5.0}
+        ],
+        "meters": meters,
+        "sampler": {"meters": {}},
+        "code": CODE,
+    }
+
+
+def _pass_at(rows: pd.DataFrame, name: str, samples: int) -> Json:
+    """pass@1 and, of six samples, pass@5: 1 - the chance that five of six are all wrong."""
+    solved = rows.groupby("task_id")[name].sum()
+    wrong_of_five = solved.map({0: 1.0, 1: 1 / 6}).fillna(0.0)
+    return {"1": float((solved / samples).mean())} | (
+        {"5": float((1 - wrong_of_five).mean())} if samples == 6 else {}
+    )
+
+
+def _recovery(ids: Json, draw: np.random.Generator) -> Json:
+    sizes = [int(size) for size in draw.integers(10, 30, 8)]
+    theirs = [1.1 * size + float(draw.normal()) for size in sizes]
+    ours = [nats + float(draw.normal(1.0)) for nats in theirs]
+
+    def model(nats: list[float]) -> Json:
+        perplexity = float(np.exp(sum(nats) / sum(sizes)))
+        told = {"sequence_nats": nats, "sequence_positions": sizes}
+        return {**told, "perplexity": perplexity}
+
+    return {
+        "schema": 1, "variant": ids, "status": "ok", "text": {"id": "held-out"},
+        "baseline": "one--full--fp32", "positions": sum(sizes), "model": model(ours),
+        "baseline_model": model(theirs), "reason": None,
+        "comparison": {
+            "logits_cosine_mean": 0.98, "logits_cosine_min": 0.7, "kl_nats_per_token": 0.03,
+            "top1_agreement_share": 0.9,
+        },
+        "code": CODE,
+    }  # fmt: skip
+
+
+def _timeline(
+    path: Path,
+    seconds: float,
+    load: list[tuple[float, float, float]],
+    draw: np.random.Generator,
+    board: str,
+) -> list[Json]:
+    """Write readings every 0.1 s of a machine under a load; its meters."""
+    t_s = np.arange(0.0, seconds + 1, 0.1)
+    share = np.zeros_like(t_s)
+    for start_s, end_s, of_full in load:
+        share[(t_s >= start_s) & (t_s < end_s)] = of_full * draw.normal(1.0, 0.02)
+    frames = []
+
+    def add(meter: str, component: str, quantity: str, values: np.ndarray) -> None:
+        device = f"GPU-{board}" if component == "gpu" else "machine"
+        labels = {"meter": meter, "component": component, "device": device}
+        frames.append(pd.DataFrame({"t_s": t_s, **labels, "quantity": quantity, "value": values}))
+
+    for component, full_w in WATTS.items():
+        watts = full_w * (0.2 + 0.8 * share) * draw.normal(1.0, 0.01, len(t_s))
+        joules = np.concatenate(([0.0], np.cumsum(watts[1:] * np.diff(t_s))))
+        add("nvml" if component == "gpu" else "rapl", component, "energy_j", 5e3 + joules)
+        if component == "gpu":
+            add("nvml", component, "power_w", watts)
+    measured = {"status": "measured", "method": "counters", "detail": None}
+    card = {"device": f"GPU-{board}", "component": "gpu", "name": "H100", "power_limit_w": 700.0}
+    meters = [
+        {
+            "name": "nvml", "interval_s": 0.02, "components": {"gpu": measured},
+            "devices": [card], "facts": {"selected_by": "cuda"},
+        },
+        {
+            "name": "rapl", "interval_s": 0.1, "devices": [], "facts": {},
+            "components": {"cpu": measured, "dram": measured},
+        },
+        {
+            "name": "host", "interval_s": 0.5, "components": {}, "devices": [],
+            "facts": {"allocation": {"share": 0.25}},
+        },
+    ]  # fmt: skip
+    table = pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
+    described = {b"codewatt.meters": json.dumps(meters).encode()}
+    pq.write_table(table.replace_schema_metadata(described), path)
+    return meters
+
+
+def _write_gz(path: Path, content: Json) -> None:
+    import gzip
+
+    with gzip.open(path, "wt") as file:
+        json.dump(content, file)

@@ -1,0 +1,256 @@
+"""Rows of the cell table, each by itself; `compare` sets them beside their baselines."""
+
+import math
+
+import numpy as np
+
+from recomputed import statistics
+from recomputed.energy import COMPONENTS, FIGURES, PARTS, figures, joules_of, seconds, spans
+from recomputed.runs import (
+    JOULES_PER_KWH,
+    PHASES,
+    ROOFLINE,
+    SHARES,
+    TESTS,
+    by_task,
+    id_columns,
+    mean,
+    over,
+)
+
+POSITIVE = (
+    "duration_s",
+    "tokens_per_s",
+    "latency_s",
+    "ttft_s",
+    "tpot_s",
+    "decode_tokens_per_s",
+    "decode_roofline_tokens_per_s",
+    "j_per_token",
+    "j_per_task",
+    "co2e_kg",
+    *(f"{phase}_s" for phase in PHASES),
+    *(f"{phase}_roofline_{kind}" for phase in PHASES for kind in ("s", "share")),
+    *(f"{prefix}{part}_j" for prefix in ("", "prefill_", "decode_") for part in FIGURES),
+)
+NET = tuple(f"net_{part}" for part in FIGURES)
+BOUNDS = tuple(f"{prefix}energy_uncertainty_j" for prefix in ("", "prefill_", "decode_"))
+IDLE = ("idle_unloaded", "idle_loaded", "idle_after", "idle")
+
+
+def values_of(cell, name):
+    """A run column's values over the cell's repeats, where there are any."""
+    return [row[name] for row in cell.rows if row[name] is not None]
+
+
+def ends(name, interval):
+    """The two columns of an interval; both absent without one."""
+    return {f"{name}_low": interval and interval[0], f"{name}_high": interval and interval[1]}
+
+
+def exps(interval):
+    """An interval of logarithms, in the metric's unit."""
+    return interval and tuple(math.exp(end) for end in interval)
+
+
+def cell_row(cell, study, variant):
+    """All columns of a cell but its comparisons; an infeasible one has ids and reason only."""
+    row = {
+        **id_columns(cell),
+        "status": "ok" if cell.ran else "infeasible",
+        "status_reason": None if cell.ran else cell.generate.get("reason"),
+        "size_bytes": variant["size_bytes"],
+        "parameters": variant["parameters"],
+    }
+    if not cell.ran:
+        return row
+    first = cell.rows[0]
+    row |= {
+        **_machine(cell),
+        **_checks(cell),
+        "interval_scope": "within one job",
+        "repeats": len(cell.rows),
+        "tasks": first["tasks"],
+        "samples_per_task": first["samples_per_task"],
+        "completions_identical": _identical(cell),
+        "accuracy_note": None
+        if cell.meaningful
+        else "random weights: pass@1 says nothing about this model",
+        **cell.status,
+        **{f"{part}_energy_method": cell.meter.method(part) for part in COMPONENTS},
+        "grid_country": cell.grid["country"],
+        "grid_gco2e_per_kwh": cell.grid["g_per_kwh"],
+        "processors_share": cell.meter.share,
+        "sampler_cpu_share": (cell.generate.get("sampler") or {}).get("cpu_share"),
+        **{f"{name}_mean": mean(values_of(cell, name)) for name in ROOFLINE},
+        **_phases(cell, study),
+    }
+    for name, kind in SHARES.items():
+        row |= _share(by_task(cell.tasks, name), name, kind)
+    for name in POSITIVE:
+        row |= _positive(values_of(cell, name), name)
+    for name in BOUNDS:
+        known = values_of(cell, name)
+        row |= {f"{name}_mean": mean(known), f"{name}_max": max(known, default=None)}
+    for name in NET:
+        row |= _net(cell, name)
+    for tests in TESTS:
+        row |= _accuracy(cell, study, tests)
+        row |= _pooled(cell, row, tests)
+    return row
+
+
+def _machine(cell):
+    generate = cell.generate
+    boards = [d for m in generate["meters"] if m["name"] == "nvml" for d in m["devices"]]
+    made = generate.get("provenance") or {}
+    described = generate.get("roofline") or {}
+    machine, asked = described.get("machine") or {}, described.get("demand") or {}
+    return {
+        "host": made.get("host"),
+        "cpu_name": made.get("cpu"),
+        "gpu_uuids": ", ".join(sorted(str(d.get("device")) for d in boards)) or None,
+        "gpu_names": ", ".join(str(d.get("name")) for d in boards) or None,
+        "bandwidth_bytes_per_s": machine.get("bandwidth_bytes_per_s"),
+        "matrix_operations_per_s": machine.get("matrix_operations_per_s"),
+        "step_weight_bytes": asked.get("step_weight_bytes"),
+        "kv_bytes_per_token": asked.get("kv_bytes_per_token"),
+    }
+
+
+def _checks(cell):
+    checks = cell.energy["expectations"]
+
+    def listed(chosen):
+        return "; ".join(_in_words(e) for e in chosen) or None
+
+    failed = [e for e in checks if e["passed"] is False]
+    errors = [e for e in failed if e["severity"] == "error"]
+    return {
+        "valid": not errors,
+        "failed_expectations": listed(errors),
+        "warnings": listed(e for e in failed if e["severity"] == "warning"),
+        "unchecked_expectations": listed(e for e in checks if e["passed"] is None),
+    }
+
+
+def _in_words(check):
+    """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`, with four significant digits."""
+    unit = f" {check['unit']}" if check["unit"] else ""
+    told = []
+    for word, key in (("", "observed"), ("limit ", "limit")):
+        value = check[key]
+        if value is not None:
+            told.append(f"{word}{f'{value:.4g}' if isinstance(value, float) else value}{unit}")
+    where = "" if check["repeat"] is None else f" (repeat {check['repeat']})"
+    return check["name"] + where + (": " if told else "") + ", ".join(told)
+
+
+def _identical(cell):
+    """Whether all repeats gave the same completions; None with one repeat."""
+    if len(cell.rows) < 2:
+        return None
+    return bool((cell.tasks.groupby(["sample", "task_id"])["completion"].nunique() == 1).all())
+
+
+def _phases(cell, study):
+    """Idle power; loading, warming up and judging."""
+    windows = cell.generate["windows"]
+    row = {f"{phase}_{part}_w": cell.idle_w[phase][part] for phase in IDLE for part in COMPONENTS}
+    for phase in ("load", "warmup"):
+        joules = figures(joules_of(cell.meter, spans(windows, phase)), study.boundary)
+        row |= {f"{phase}_{part}_j": joules[part] for part in FIGURES}
+    judged = spans(cell.evaluate.get("windows") or [], "evaluate")
+    meter = cell.judging
+    joules = figures(meter and joules_of(meter, judged), study.boundary)
+    status = meter.status() if meter else {}
+    return row | {
+        "evaluate_s": seconds(judged),
+        **{f"evaluate_{part}_j": joules[part] for part in FIGURES},
+        **{f"evaluate_{part}_energy_status": status.get(part) for part in PARTS},
+    }
+
+
+def _share(values, name, kind):
+    """A mean over tasks, with an interval that is a part of [0, 1]."""
+    share = mean(values)
+    if kind == "wilson95":
+        interval = None if share is None else statistics.wilson(share, len(values))
+    else:
+        interval = statistics.t_ends(values)
+    cut = interval and (max(interval[0], 0.0), min(interval[1], 1.0))
+    return {name: share, **ends(f"{name}_{kind}", cut)}
+
+
+def _positive(values, name):
+    logs = statistics.logs(values)
+    several = logs is not None and len(logs) > 1
+    band = None
+    if several:
+        band = logs.mean() - 1.96 * logs.std(ddof=1), logs.mean() + 1.96 * logs.std(ddof=1)
+    return {
+        f"{name}_mean": mean(values),
+        f"{name}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        f"{name}_n": len(values),
+        f"{name}_geomean": None if logs is None else math.exp(logs.mean()),
+        **ends(f"{name}_ci95", exps(statistics.t_ends(logs)) if several else None),
+        **ends(f"{name}_sd196", exps(band)),
+    }
+
+
+def _net(cell, name):
+    """A net energy: on the linear scale, the meters' bounds added to its interval."""
+    values = values_of(cell, f"{name}_j")
+    bound = mean(values_of(cell, f"{name}_uncertainty_j"))
+    interval = statistics.t_ends(values)
+    known = interval is not None and bound is not None
+    return {
+        f"{name}_j_mean": mean(values),
+        f"{name}_j_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        f"{name}_j_n": len(values),
+        **ends(f"{name}_j_ci95", (interval[0] - bound, interval[1] + bound) if known else None),
+        f"{name}_uncertainty_j_mean": bound,
+    }
+
+
+def _accuracy(cell, study, tests):
+    name = f"pass_at_1_{tests}"
+    share = mean(values_of(cell, name))
+    tasks = cell.rows[0]["tasks"]
+    row = {
+        name: share,
+        **ends(f"{name}_wilson95", None if share is None else statistics.wilson(share, tasks)),
+    }
+    for k in (5, 10, 100):
+        row[f"pass_at_{k}_{tests}"] = None
+        counts = cell.tasks.groupby(["repeat", "task_id"])[f"solved_{tests}"].agg(["size", "sum"])
+        if share is not None and k in study.ks and counts["size"].min() >= k:
+            each = [statistics.pass_at_k(int(n), int(c), k) for n, c in counts.to_numpy()]
+            by_repeat = counts.assign(each=each).groupby("repeat")["each"].mean()
+            row[f"pass_at_{k}_{tests}"] = float(by_repeat.mean())
+    return row
+
+
+def _pooled(cell, row, tests):
+    """Joules per correct task and pass@kWh, over all repeats that have an energy."""
+    joules, per_kwh = f"j_per_correct_task_{tests}", f"pass_at_1_{tests}_per_kwh"
+    known = [
+        r for r in cell.rows if r["energy_j"] is not None and r[f"correct_{tests}"] is not None
+    ]
+    share = row[f"pass_at_1_{tests}"]
+    spent = math.fsum(r["energy_j"] for r in known)
+    pooled = over(spent, sum(r[f"correct_{tests}"] for r in known)) if known else None
+    rate = over(share, spent / len(known) / JOULES_PER_KWH) if known else None
+    row = {joules: pooled, per_kwh: rate, **row}
+    low, high = row["energy_j_ci95_low"], row["energy_j_ci95_high"]
+    if not known or low is None or not share:
+        return {**row, **ends(f"{joules}_ci95", None), **ends(f"{per_kwh}_ci95", None)}
+    half = math.log(high / low) / 2
+    lower, upper = row[f"pass_at_1_{tests}_wilson95_low"], row[f"pass_at_1_{tests}_wilson95_high"]
+    down = math.exp(-math.sqrt(half**2 + math.log(upper / share) ** 2))
+    up = math.exp(math.sqrt(half**2 + math.log(share / lower) ** 2))
+    return {
+        **row,
+        **ends(f"{joules}_ci95", (pooled * down, pooled * up)),
+        **ends(f"{per_kwh}_ci95", (rate / up, rate / down)),
+    }

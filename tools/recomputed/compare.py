@@ -1,0 +1,311 @@
+"""Comparisons of cells with their baselines, and of engines."""
+
+import math
+
+import numpy as np
+
+from recomputed import statistics
+from recomputed.cells import NET, POSITIVE, ends, values_of
+from recomputed.energy import COMPONENTS
+from recomputed.runs import SETTING, TESTS, over
+
+CLAIMED = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
+
+
+def is_energy(metric):
+    """Whether a metric is an energy or follows from one."""
+    return metric.endswith("_j") or metric.startswith("j_per_") or metric == "co2e_kg"
+
+
+def compare(cells, rows, study, making):
+    """Fill in every row's comparisons, in place.
+
+    Args:
+        rows: cell id -> row. making: variant id -> what its making took (variants.Making).
+    """
+    by_ground = {_ground(c): c for c in cells if _is_baseline(c, study)}
+    pairs = []
+    for cell in cells:
+        base = by_ground.get(_ground(cell))
+        row = rows[cell.id]
+        row["baseline_cell_id"] = base and base.id
+        row["change_note"] = _why_not(row, base and rows[base.id], cell, base)
+        row["same_board"] = row["board_spread"] = row["pass_at_1_margin"] = None
+        if base is not None and cell.ran and base.ran:
+            pairs.append((cell, base))
+            of = [(rows[c.id]["host"], rows[c.id]["gpu_uuids"]) for c in (cell, base)]
+            row["same_board"] = of[0] == of[1]
+    _metrics(cells, pairs, rows, study)
+    for tests in TESTS:
+        _accuracy(cells, pairs, rows, study, tests)
+        for cell in cells:
+            _pooled(rows, cell, by_ground.get(_ground(cell)), tests)
+    for cell in cells:
+        _payback(rows, cell, by_ground.get(_ground(cell)), making[cell.variant])
+    _engines(cells, rows)
+
+
+def _ground(cell):
+    return tuple(cell.ids[axis] for axis in ("model", *SETTING))
+
+
+def _is_baseline(cell, study):
+    return all(cell.ids[axis] == study.baseline[axis] for axis in ("precision", "prune"))
+
+
+def _inside(row):
+    return ("gpu",) if row["energy_boundary"] == "gpu" else COMPONENTS
+
+
+def _came_about(row):
+    """How an energy came about: of modelled parts the status alone counts."""
+    told = [row["energy_boundary"]]
+    if told[0] == "job" and row["processors_share"] is not None:
+        told.append(f"{row['processors_share']:.3g} of the processors")
+    told += [row["gpu_names"]] if row["gpu_names"] else []
+    for part in _inside(row):
+        status, method = row[f"{part}_energy_status"], row[f"{part}_energy_method"]
+        told.append(f"{part} {status}" + (f" ({method})" if status == "measured" else ""))
+    return ", ".join(told)
+
+
+def _hardware(row):
+    return row["gpu_names"], row["cpu_name"]
+
+
+def _why_not(row, base_row, cell, base):
+    if base is None:
+        return "no baseline cell in the study"
+    if not base.ran:
+        return "baseline cell is infeasible"
+    if not cell.ran:
+        return None
+    if not base_row["valid"]:
+        return "baseline cell failed a validity check"
+    if not row["valid"]:
+        return "this cell failed a validity check"
+    if _hardware(row) != _hardware(base_row):
+        told = [", ".join(str(x) for x in _hardware(r) if x) for r in (row, base_row)]
+        return f"measured on other hardware: {' against '.join(told)}"
+    if _came_about(row) != _came_about(base_row):
+        told = f"{_came_about(row)} against {_came_about(base_row)}"
+        return f"energy came about differently: {told}"
+    return None
+
+
+def _timed(row, base_row):
+    """Whether times and rates of two cells that ran may be compared."""
+    return row["valid"] and base_row["valid"] and _hardware(row) == _hardware(base_row)
+
+
+def _metrics(cells, pairs, rows, study):
+    for cell in cells:
+        row = rows[cell.id]
+        for metric in POSITIVE:
+            row |= {f"{metric}_change": None, **ends(f"{metric}_change_ci95", None)}
+        for metric in NET:
+            row |= {f"{metric}_j_difference": None, **ends(f"{metric}_j_difference_ci95", None)}
+        for metric in CLAIMED:
+            row |= dict.fromkeys(
+                f"{metric}_{end}" for end in ("change_p", "change_p_holm", "comparisons")
+            )
+            row |= ends(f"{metric}_change_family95", None)
+    family = {metric: [] for metric in CLAIMED}
+    for cell, base in pairs:
+        row, base_row = rows[cell.id], rows[base.id]
+        if not _timed(row, base_row):
+            continue
+        row["board_spread"] = 0.0 if row["same_board"] else study.board_spread
+        alike = _came_about(row) == _came_about(base_row)
+        for metric in POSITIVE:
+            if alike or not is_energy(metric):
+                apart = _change(row, metric, cell, base)
+                if metric in CLAIMED and apart is not None and cell is not base:
+                    family[metric].append((row, apart))
+        for metric in NET if alike else ():
+            _difference(row, base_row, metric, cell, base)
+    for metric, compared in family.items():
+        adjusted = statistics.holm([apart.p() for _, apart in compared])
+        for (row, apart), p_holm in zip(compared, adjusted, strict=True):
+            m = len(compared)
+            row[f"{metric}_change_p"], row[f"{metric}_change_p_holm"] = apart.p(), p_holm
+            row[f"{metric}_comparisons"] = m
+            family95 = tuple(map(math.expm1, apart.ends(1 - 0.05 / m)))
+            row |= ends(f"{metric}_change_family95", family95)
+
+
+def log_difference(metric, row, cell, base):
+    """Welch's comparison of ln x with the baseline's; None with fewer than two values."""
+    sides = [statistics.logs(values_of(c, metric)) for c in (base, cell)]
+    return statistics.welch(*sides, math.log1p(row["board_spread"]))
+
+
+def _change(row, metric, cell, base):
+    sides = [statistics.logs(values_of(c, metric)) for c in (base, cell)]
+    if any(side is None for side in sides):
+        return None
+    row[f"{metric}_change"] = math.expm1(sides[1].mean() - sides[0].mean())
+    apart = log_difference(metric, row, cell, base)
+    if apart is not None:
+        row |= ends(f"{metric}_change_ci95", tuple(map(math.expm1, apart.ends())))
+    return apart
+
+
+def _difference(row, base_row, metric, cell, base):
+    ours, theirs = (values_of(c, f"{metric}_j") for c in (cell, base))
+    if not ours or not theirs:
+        return
+    row[f"{metric}_j_difference"] = float(np.mean(ours) - np.mean(theirs))
+    apart = statistics.welch(theirs, ours)
+    bounds = [r[f"{metric}_uncertainty_j_mean"] for r in (row, base_row)]
+    if apart is not None and None not in bounds:
+        low, high = apart.ends()
+        wide = sum(bounds)
+        row |= ends(f"{metric}_j_difference_ci95", (low - wide, high + wide))
+
+
+def _accuracy(cells, pairs, rows, study, tests):
+    name = f"pass_at_1_{tests}"
+    tails = ("lost", "gained")
+    for cell in cells:
+        row = rows[cell.id]
+        row |= {f"{name}_change": None, **ends(f"{name}_change_ci95", None)}
+        row |= {f"{name}_difference": None, **ends(f"{name}_difference_ci95", None)}
+        row |= dict.fromkeys(f"tasks_{tail}_{tests}" for tail in tails)
+        row |= dict.fromkeys(
+            f"{test}_p_{step}{tests}"
+            for test in ("mcnemar", "noninferior")
+            for step in ("", "holm_")
+        )
+        row |= {f"{name}_comparisons": None, f"noninferior_{tests}": None}
+    compared = []
+    for cell, base in pairs:
+        row, base_row = rows[cell.id], rows[base.id]
+        if row[name] is None or base_row[name] is None:
+            continue
+        row["pass_at_1_margin"] = study.margin
+        row[f"{name}_change"] = over(row[name] - base_row[name], base_row[name])
+        ours, theirs = (c.tasks.groupby("task_id")[f"solved_{tests}"].mean() for c in (cell, base))
+        if cell is base or set(ours.index) != set(theirs.index):
+            continue
+        row |= _paired(ours, theirs.reindex(ours.index), tests, study.margin)
+        compared.append(row)
+    for test in ("mcnemar", "noninferior"):
+        having = [row for row in compared if row[f"{test}_p_{tests}"] is not None]
+        adjusted = statistics.holm([row[f"{test}_p_{tests}"] for row in having])
+        for row, p in zip(having, adjusted, strict=True):
+            row[f"{test}_p_holm_{tests}"] = p
+    for row in compared:
+        row[f"{name}_comparisons"] = len(compared)
+        row[f"noninferior_{tests}"] = row[f"noninferior_p_holm_{tests}"] < 0.025
+
+
+def _paired(ours, theirs, tests, margin):
+    name = f"pass_at_1_{tests}"
+    if not (ours.isin([0, 1]).all() and theirs.isin([0, 1]).all()):
+        shares = statistics.PairedShares(ours - theirs)
+        return {
+            f"{name}_difference": shares.difference,
+            **ends(f"{name}_difference_ci95", shares.ends()),
+            f"noninferior_p_{tests}": shares.noninferior_p(margin),
+        }
+    n, both = len(ours), int(((ours == 1) & (theirs == 1)).sum())
+    gained, lost = (int((side == 1).sum()) - both for side in (ours, theirs))
+    ratio = statistics.paired_ratio_ends(both, gained, lost)
+    return {
+        f"{name}_difference": (gained - lost) / n,
+        **ends(f"{name}_difference_ci95", statistics.tango_ends(gained, lost, n)),
+        **ends(f"{name}_change_ci95", ratio and (ratio[0] - 1, ratio[1] - 1)),
+        f"tasks_lost_{tests}": lost,
+        f"tasks_gained_{tests}": gained,
+        f"mcnemar_p_{tests}": statistics.mcnemar_p(lost, gained),
+        f"noninferior_p_{tests}": statistics.noninferior_p(gained, lost, n, margin),
+    }
+
+
+def _pooled(rows, cell, base, tests):
+    """Changes of joules per correct task and pass@kWh; energy's and accuracy's intervals joined."""
+    row = rows[cell.id]
+    metrics = f"j_per_correct_task_{tests}", f"pass_at_1_{tests}_per_kwh"
+    for metric in metrics:
+        row |= {f"{metric}_change": None, **ends(f"{metric}_change_ci95", None)}
+    if base is None or not cell.ran or row["change_note"] is not None:
+        return
+    name = f"pass_at_1_{tests}_change"
+    ratio, low, high = (
+        None if row[key] is None else 1 + row[key]
+        for key in (name, f"{name}_ci95_low", f"{name}_ci95_high")
+    )
+    apart = log_difference("energy_j", row, cell, base)
+    for metric in metrics:
+        of = row[metric], rows[base.id][metric]
+        if None in of or of[1] <= 0:
+            continue
+        change = row[f"{metric}_change"] = of[0] / of[1] - 1
+        if apart is None or low is None or not ratio:
+            continue
+        half = (apart.ends()[1] - apart.ends()[0]) / 2
+        fewer, more = (
+            math.hypot(half, math.log(ratio / low)),
+            math.hypot(half, math.log(high / ratio)),
+        )
+        down, up = (more, fewer) if metric == metrics[0] else (fewer, more)
+        interval = (1 + change) * math.exp(-down) - 1, (1 + change) * math.exp(up) - 1
+        row |= ends(f"{metric}_change_ci95", interval)
+
+
+def _payback(rows, cell, base, making):
+    row = rows[cell.id]
+    row |= {"payback_tasks": None, **ends("payback_tasks", None), "payback_note": None}
+    if not cell.ran or base is cell:
+        return
+    if not making.made:
+        row["payback_note"] = "nothing was made"
+        return
+    if row["change_note"] is not None:
+        row["payback_note"] = row["change_note"]
+        return
+    joules, note = making.joules_inside(row, _inside(row))
+    ours, theirs = values_of(cell, "j_per_task"), values_of(base, "j_per_task")
+    if joules is None or not ours or not theirs:
+        row["payback_note"] = note or "no energy per task"
+        return
+    saved = float(np.mean(theirs) - np.mean(ours))
+    if saved <= 0:
+        row["payback_note"] = "saves no energy per task"
+        return
+    row["payback_tasks"] = joules / saved
+    spread_j = row["board_spread"] * max(np.mean(theirs), np.mean(ours))
+    apart = statistics.welch(ours, theirs, spread_j)
+    if apart is None:
+        row["payback_note"] = "no interval: fewer than two repeats"
+        return
+    least, most = apart.ends()
+    row["payback_tasks_low"] = joules / most
+    if least > 0:
+        row["payback_tasks_high"] = joules / least
+    else:
+        row["payback_note"] = "the interval of the saving holds zero: it may save nothing"
+
+
+def _engines(cells, rows):
+    """The share of the first repeat's completions whose tokens are those of transformers."""
+    by_key = {cell.key: cell for cell in cells}
+    for cell in cells:
+        row = rows[cell.id]
+        row["engine_reference_cell_id"] = row["tokens_identical_share"] = None
+        other = by_key.get(tuple({**cell.ids, "engine": "transformers"}.values()))
+        if cell.ids["engine"] == "transformers" or other is None:
+            continue
+        row["engine_reference_cell_id"] = other.id
+        ours, theirs = _first_tokens(cell), _first_tokens(other)
+        if ours and ours.keys() == theirs.keys():
+            same = [ours[key] == theirs[key] for key in ours]
+            row["tokens_identical_share"] = sum(same) / len(same)
+
+
+def _first_tokens(cell):
+    if not cell.ran or "tokens" not in cell.tasks:
+        return {}
+    first = cell.tasks[cell.tasks["repeat"] == 0]
+    return {(row.sample, row.task_id): tuple(row.tokens) for row in first.itertuples()}

@@ -1,0 +1,75 @@
+"""All rows of the run, cell and variant tables."""
+
+import importlib.util
+from pathlib import Path
+
+from recomputed import compare, energy, runs, variants
+from recomputed.cells import cell_row
+from recomputed.raw import Study, read_json
+
+#: The columns that name a row.
+KEYS = {"run": ("cell_id", "repeat"), "cell": ("cell_id",), "variant": ("variant_id",)}
+
+
+def recompute(yaml_path, results):
+    """(table -> row's key -> column -> value, what is wrong with the raw files)."""
+    study = Study(yaml_path, results)
+    cells, problems = study.cells()
+    problems += [f"{cell.id}: {problem}" for cell in cells for problem in cell.problems]
+    made = variants.read_variants(cells, study)
+    making = {name: variants.Making(study, manifest) for name, (_, manifest) in made.items()}
+    of_variant = [variants.variant_row(study, *made[name], making[name]) for name in made]
+    variants.compare_sizes(of_variant, study)
+    by_variant = {row["variant_id"]: row for row in of_variant}
+    grid = grid_intensity(study.country)
+    of_cell, of_run = {}, []
+    for cell in cells:
+        cell.grid, cell.rows = grid, []
+        cell.meaningful = by_variant[cell.variant]["meaningful_accuracy"] is not False
+        if cell.ran:
+            _measure(cell, study)
+            problems += _given(cell, study)
+        of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
+        of_run += cell.rows
+    compare.compare(cells, of_cell, study, making)
+    found = {"run": of_run, "cell": list(of_cell.values()), "variant": of_variant}
+    return {table: _by_key(rows, KEYS[table]) for table, rows in found.items()}, problems
+
+
+def _measure(cell, study):
+    runs.measure(cell, study)
+    runs.add_repetition(cell)
+    timeline = cell.folder / "evaluate_timeline.parquet"
+    cell.judging = None
+    if timeline.is_file():
+        cell.judging = energy.Meter(timeline, "cpu", cell.evaluate.get("meters"))
+    repeats = sorted(int(repeat) for repeat in cell.tasks["repeat"].unique())
+    cell.rows = [runs.run_row(cell, study, repeat) for repeat in repeats]
+
+
+def _given(cell, study):
+    """Where energy.json and evaluate.json contradict what is taken from them."""
+    valid = all(runs.is_valid(cell, run["repeat"]) for run in cell.energy["runs"])
+    if cell.energy["boundary"] != study.boundary:
+        yield f"{cell.id}: energy.json is of the boundary {cell.energy['boundary']}"
+    if cell.energy["valid"] is not valid:
+        yield f"{cell.id}: energy.json says valid: {cell.energy['valid']}, its expectations do not"
+    for entry in cell.evaluate["by_repeat"]:
+        (row,) = [row for row in cell.rows if row["repeat"] == entry["repeat"]]
+        for tests in cell.tests if cell.meaningful else ():
+            told = (entry.get(tests) or {}).get("1")
+            if told is not None and abs(told - row[f"pass_at_1_{tests}"]) > 1e-9:
+                yield f"{cell.id}: evaluate.json has pass@1 {told} by {tests} tests"
+
+
+def grid_intensity(country):
+    """Grams a kWh of a country, from the table that comes with CodeCarbon."""
+    package = Path(importlib.util.find_spec("codecarbon").origin).parent
+    table = read_json(package / "data/private_infra/global_energy_mix.json")
+    return {"country": country, "g_per_kwh": float(table[country]["carbon_intensity"])}
+
+
+def _by_key(rows, key):
+    """Rows by their key, all with the same columns."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return {tuple(row[name] for name in key): {**columns, **row} for row in rows}
