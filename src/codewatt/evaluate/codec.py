@@ -19,6 +19,9 @@ from typing import Any
 
 NAN = b'{"float":"nan"}'
 
+TOO_LARGE = "too_large"
+"""Stands for the name of a type where `outputs` found too many parts."""
+
 MAX_PARTS = 12_000_000
 """A line with more separators and brackets (outside of texts) is not decoded."""
 

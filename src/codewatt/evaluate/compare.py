@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 from codewatt.benchmarks.base import Task
-from codewatt.evaluate.codec import NAN, opaque_name
+from codewatt.evaluate.codec import NAN, TOO_LARGE, opaque_name
 from codewatt.evaluate.comparer import CPU_S, Comparer
 from codewatt.evaluate.equality import close_floats, solves
 from codewatt.evaluate.expected import DIGEST, NO_DIGEST, SuiteAnswers, length
@@ -115,6 +115,8 @@ class Expectation:
             return None
         wrong = WRONG if right is not None else self._by_value(index, line)
         if wrong is not None and (name := _opaque(line)) is not None:
+            if name == TOO_LARGE:
+                return "an output that is nested too deeply or has too many parts"
             return f"an output of type {name}, which has no value to compare"
         return wrong
 
