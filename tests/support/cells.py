@@ -32,7 +32,9 @@ def run_cell(
     inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
     write_json(inputs[0], {**variant, "meaningful_accuracy": False})
     write_json(inputs[1], {"stop_strings": list(stop_strings)})
-    tasks = [Task(f"t/{n}", prompt, "f", "\n    pass", [], []) for n, prompt in enumerate(prompts)]
+    tasks = [
+        Task(f"t/{n}", prompt, "f", "\n    pass", [[1]], []) for n, prompt in enumerate(prompts)
+    ]
     write_tasks(inputs[2], tasks)
     settings = {
         "cell": {"prompt": "stripped", **cell},
