@@ -65,8 +65,10 @@ class Readings:
 
     def joules(self, start_s, end_s):
         """The energy between two times; None if the readings do not allow a figure."""
-        if self.problem(start_s, end_s):
-            return None
+        return None if self.problem(start_s, end_s) else self.between(start_s, end_s)
+
+    def between(self, start_s, end_s):
+        """The energy between two times within the readings, however short."""
         at_start, at_end = np.interp([start_s, end_s], self.t_s, self.values)
         if self.counter:
             return float(at_end - at_start)
