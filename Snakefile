@@ -9,7 +9,11 @@ others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if
 os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys([sources, *others])))
 
 
-configfile: "config/config.yaml"
+# In another working directory without a configuration of its own, the checkout's.
+here, whole = "config/config.yaml", os.path.join(workflow.basedir, "config/config.yaml")
+
+
+configfile: here if os.path.exists(here) else whole
 
 
 include: "workflow/rules/common.smk"

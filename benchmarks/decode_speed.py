@@ -34,6 +34,7 @@ from codewatt.energy.measure import windows_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
 from codewatt.generate.base import Decoding, Engine, InfeasibleError, open_engine
+from codewatt.models.generation import GenerationDefaults
 from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
 from codewatt.models.tokenizers import make_tokenizer
 from codewatt.provenance import provenance
@@ -257,22 +258,21 @@ def _words(row: dict[str, Any]) -> str:
 def random_model(study: Path, dtype: str, device: str) -> Loaded:
     """The study's first model with random weights, made on the device."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     settings = yaml.safe_load(study.read_text(encoding="utf-8"))["models"][0]
     values = dict(settings["config"])
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     torch.manual_seed(0)
     with torch.device(device):
-        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype)).eval()
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=getattr(torch, dtype), trust_remote_code=False
+        ).eval()
     with tempfile.TemporaryDirectory() as folder:
         small = {"source": "stdlib", "vocab_size": 2048}
-        make_tokenizer(small, config.vocab_size, Path(folder))
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return Loaded(model, tokenizer, device, dtype)
+        tokenizer = make_tokenizer(small, config.vocab_size, Path(folder))
+    generation = GenerationDefaults((tokenizer.eos_token_id,), "tokenizer")
+    return Loaded(model, tokenizer, device, dtype, generation)
 
 
 def prompts_of(size: int) -> list[str]:

@@ -4,6 +4,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Snakemake starts jobs with its own Python, without quotes (snakemake#2645).
+case $PWD in
+  *[!A-Za-z0-9_@%+=:,./-]*)
+    echo "setup: $PWD: jobs cannot be started from an environment under a path with spaces or other" >&2
+    echo "       characters of the shell; move the checkout to a path without them" >&2
+    exit 1
+    ;;
+esac
+
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
   echo "setup: $python is missing or older than 3.11; name a newer one: make PYTHON=python3.11" >&2

@@ -334,6 +334,9 @@ class Grid:
                 "country": energy.country,
                 "min_window_s": energy.min_window_s,
                 "min_readings": energy.min_readings,
+                "others_processors": energy.others_processors,
+                "others_share": energy.others_share,
+                "repeat_spread": energy.repeat_spread,
             }
         )
 

@@ -5,23 +5,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from codewatt.errors import CodewattError
+from codewatt.messages import describe, printable
+from codewatt.reading import expand_home
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code; bad input is one line on stderr and 1."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run one command. Returns its exit code; bad input is one line on stderr and 1.
+
+    So is what the machine refuses: a full disk, too little memory. Only an error of the program
+    itself ends with a traceback.
+    """
     try:
+        options = _parser().parse_args(arguments)
+        for name, value in vars(options).items():
+            if isinstance(value, Path):
+                setattr(options, name, Path(expand_home(str(value))))
         return int(options.run(options) or 0)
-    except CodewattError as error:
-        print(f"codewatt: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
         print("codewatt: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        line = describe(error)
+        if line is None:
+            raise
+        print(f"codewatt: {printable(line)}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,11 +73,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _study(options: argparse.Namespace) -> int:
     """Validate a study and print its cells, one a line."""
-    from codewatt.cells import Grid
     from codewatt.chains import chains_of
-    from codewatt.config.load import load_study
+    from codewatt.planning import load_grid
 
-    grid = Grid(load_study(options.file), str(options.file))
+    grid = load_grid(options.file)
     for cell in grid.cells:
         print(cell.id)
     open_ended = sum(len(chain) - 1 for chain in chains_of(grid))

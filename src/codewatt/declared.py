@@ -15,6 +15,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.configuration import layer_count
 from codewatt.paths import Paths
+from codewatt.reading import record_of
 
 
 def check_declared_layers(grid: Grid, paths: Paths) -> None:
@@ -43,5 +44,6 @@ def _layers(settings: dict[str, Any], manifest: Path) -> int | None:
     if not manifest.is_file():
         return None
     fetched = read_json(manifest)
-    # One of another repository or commit is about to be replaced.
-    return fetched["layers"] if fetched["source"] == settings else None
+    with record_of(manifest):
+        # One of another repository or commit is about to be replaced.
+        return fetched["layers"] if fetched["source"] == settings else None

@@ -1,10 +1,12 @@
-"""Reading and writing files: atomic outputs, canonical JSON, JSON lines and digests.
+"""Writing files atomically, canonical JSON, digests, and JSON in and out.
 
 Every output is written to a temporary name in the same directory and renamed, so that a
-process that is killed leaves the old file or none, and never half of one.
+process that is killed leaves the old file or none, and never half of one. How files of others are
+read, and what is refused of them: `reading`.
 """
 
 import csv
+import errno
 import gzip
 import hashlib
 import io
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from codewatt.errors import CodewattError
+from codewatt.messages import system_error
+from codewatt.reading import in_one_line, read_lines, read_text, shown
 
 _READ_BYTES = 1 << 20
 
@@ -26,23 +30,85 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
     The temporary name keeps the suffixes of `path`, as many writers choose a format by them.
+
+    Raises:
+        CodewattError: the file cannot be written: no room, no permission, a directory of that name.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    suffix = "".join(target.suffixes)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.name}.", suffix=f".part{suffix}", dir=target.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary(target)
     try:
         yield temporary
         temporary.chmod(0o644)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) not in (temporary, target):
+            raise  # of another file, which the block used
+        raise _not_written(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
+    """See that a file of so many bytes can be written, and leave nothing behind.
+
+    Raises:
+        CodewattError: it cannot: no room, no permission, a directory of that name.
+    """
+    target = Path(path)
+    temporary = _temporary(target)
+    try:
+        with temporary.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, size_bytes)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system without reservations
+            return
+        raise _not_written(target, error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _not_written(target: Path, error: OSError) -> CodewattError:
+    """The line for a file that could not be written."""
+    reason = error.strerror or system_error(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        reason = "a file stands where a directory of its path should be"
+    return CodewattError(f"{shown(target)}: cannot be written: {reason}")
+
+
+def _refuse_target(target: Path) -> None:
+    """Refuse a path that no file can be renamed to: a directory, or a device, which would be lost.
+
+    Raises:
+        CodewattError: it is one.
+    """
+    if target.is_dir():
+        raise CodewattError(f"{shown(target)}: is a directory; allowed: the name of a file")
+    if target.exists() and not target.is_file():
+        raise CodewattError(f"{shown(target)}: is not a regular file; allowed: the name of a file")
+
+
+def _temporary(target: Path) -> Path:
+    """An empty file in the directory of `target`, which is made if it is not there.
+
+    Raises:
+        CodewattError: no file can be made there, or not renamed to `target`.
+    """
+    suffix = "".join(target.suffixes[-2:])
+    try:
+        _refuse_target(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            # Short enough for a file system's names whatever the name of the target is.
+            prefix=f".{target.name[:40]}.",
+            suffix=f".part{suffix if len(suffix.encode()) <= 20 else target.suffix[:20]}",
+            dir=target.parent,
+        )
+        os.close(handle)
+    except OSError as error:
+        raise _not_written(target, error) from None
+    return Path(name)
 
 
 def canonical_json(value: Any) -> str:
@@ -68,7 +134,7 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a value as indented JSON, atomically. NaN is an error: absent is null."""
-    with atomic_path(path) as temporary, _open(temporary, "wt") as stream:
+    with atomic_path(path) as temporary, _writing(temporary) as stream:
         json.dump(value, stream, indent=2, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
 
@@ -77,20 +143,16 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file (gzip by suffix).
 
     Raises:
-        CodewattError: the file is missing or is not JSON.
+        CodewattError: the file is missing or is not JSON; see `reading` for what else is refused.
     """
-    try:
-        with _open(Path(path), "rt") as stream:
-            return json.load(stream)
-    except FileNotFoundError:
-        raise CodewattError(f"{path}: no such file") from None
-    except (ValueError, EOFError, gzip.BadGzipFile) as error:
-        raise CodewattError(f"{path}: not readable as JSON: {error}") from None
+    text = read_text(path)
+    with in_one_line(path, "not readable as JSON"):
+        return json.loads(text)
 
 
 def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line (gzip by suffix), atomically."""
-    with atomic_path(path) as temporary, _open(temporary, "wt") as stream:
+    with atomic_path(path) as temporary, _writing(temporary) as stream:
         for row in rows:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -99,22 +161,32 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON-lines file (gzip by suffix); empty lines are skipped.
 
     Raises:
-        CodewattError: the file is missing, or a line is not a JSON object (file:line is named).
+        CodewattError: as `numbered_rows` says.
     """
-    number = 0
+    return (row for _, row in numbered_rows(path))
+
+
+def numbered_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line, object) of a JSON-lines file, lines counted from 1; empty lines are skipped.
+
+    Raises:
+        CodewattError: the file is missing, or a line is not a JSON object (file:line is named);
+            see `reading` for what else is refused.
+    """
+    for number, line in read_lines(path):
+        with in_one_line(f"{path}:{number}", "not readable as JSON lines"):
+            row = _json_object(line)
+        yield number, row
+
+
+def _json_object(line: str) -> dict[str, Any]:
     try:
-        with _open(Path(path), "rt") as stream:
-            for number, line in enumerate(stream, start=1):  # noqa: B007 (used on errors)
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("expected a JSON object")
-                yield row
-    except FileNotFoundError:
-        raise CodewattError(f"{path}: no such file") from None
-    except (ValueError, EOFError, gzip.BadGzipFile) as error:
-        raise CodewattError(f"{path}:{number}: not readable as JSON lines: {error}") from None
+        row = json.loads(line)
+    except json.JSONDecodeError as error:  # its own text counts lines within this one
+        raise ValueError(f"{error.msg}, column {error.colno}") from None
+    if not isinstance(row, dict):
+        raise ValueError("expected a JSON object")
+    return row
 
 
 def write_csv_rows(
@@ -131,13 +203,20 @@ def write_csv_rows(
         writer.writerows(rows)
 
 
-def describe_files(directory: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """Name, size (bytes) and sha256 of each file below a directory, sorted by name."""
+def describe_files(
+    directory: str | os.PathLike[str], names: Iterable[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Name, size (bytes) and sha256 of files below a directory, sorted by name.
+
+    Args:
+        names: of the files, relative to the directory; all files if absent.
+    """
     root = Path(directory)
+    if names is None:
+        names = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     return {
-        str(path.relative_to(root)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
+        name: {"bytes": (root / name).stat().st_size, "sha256": sha256_file(root / name)}
+        for name in sorted(names)
     }
 
 
@@ -160,18 +239,19 @@ def check_files(directory: str | os.PathLike[str], described: dict[str, dict[str
 
 
 @contextmanager
-def _open(path: Path, mode: str) -> Iterator[IO[str]]:
-    """Open text, through gzip (without a time stamp: same content, same bytes) for .gz."""
+def _writing(path: Path) -> Iterator[IO[str]]:
+    """Open text to write, through gzip (without a time stamp: same content, same bytes) for .gz.
+
+    A lone surrogate, which UTF-8 does not have, is written as a backslash escape, as in JSON.
+    """
+    errors = "backslashreplace"
     if path.suffix != ".gz":
-        with open(path, mode, encoding="utf-8") as plain:
+        with open(path, "w", encoding="utf-8", errors=errors) as plain:
             yield plain
-    elif "w" in mode:
-        with (
-            open(path, "wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-            io.TextIOWrapper(packed, encoding="utf-8") as text,
-        ):
-            yield text
-    else:
-        with gzip.open(path, "rt", encoding="utf-8") as text_in:
-            yield text_in
+        return
+    with (
+        open(path, "wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", errors=errors) as text,
+    ):
+        yield text

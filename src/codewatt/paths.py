@@ -1,9 +1,50 @@
 """Every path under results/, made in this one place."""
 
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from codewatt.config.study import Study
+from codewatt.errors import CodewattError
+from codewatt.reading import shown
+
+
+def in_checkout(path: str, checkout: str | Path) -> str:
+    """A file of the project: in the working directory, or else in the checkout.
+
+    config/config.yaml names a study of the checkout by a relative path; with another working
+    directory that path leads nowhere.
+    """
+    beside = os.path.join(checkout, path)
+    return beside if not os.path.exists(path) and os.path.exists(beside) else path
+
+
+def refuse_places(python: str, checkout: str | Path) -> None:
+    """Refuse places that Snakemake cannot work from.
+
+    It starts jobs with its own Python, without quotes
+    (https://github.com/snakemake/snakemake/issues/2645), and takes {name} in the path of a rule's
+    script for a wildcard.
+
+    Args:
+        python: the interpreter that runs Snakemake.
+        checkout: where the Snakefile is.
+
+    Raises:
+        CodewattError: a path holds such characters.
+    """
+    if "{" in str(checkout) or "}" in str(checkout):
+        raise CodewattError(
+            f"{shown(checkout)}: Snakemake takes braces for wildcards; allowed: a checkout under a "
+            "path without braces"
+        )
+    if shlex.quote(python) != python:
+        raise CodewattError(
+            f"{shown(python)}: Snakemake cannot start jobs with a Python whose path holds "
+            "spaces or other characters of the shell; allowed: an environment under a path of "
+            "letters, digits, '.', '_', '-' and '/'"
+        )
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,17 @@ def run_cell(
     stop_strings: Sequence[str] = (),
     repeats: int = 2,
     parameters: int = 1,
+    dtype: str = "float32",
     **cell: Any,
 ) -> tuple[dict[str, Any], CellFiles]:
-    """The manifest and the files of a greedy cell on the CPU, in float32.
+    """The manifest and the files of a greedy cell on the CPU.
 
     Args:
         weights: a save_pretrained directory; folder: where everything is written.
         cell: engine, batch_size, token_limit.
     """
     described = {"directory": str(weights), "files": describe_files(weights)}
-    variant = {"weights": described, "dtype": "float32", "parameters": parameters}
+    variant = {"weights": described, "dtype": dtype, "parameters": parameters}
     variant["size_bytes"] = sum(file["bytes"] for file in described["files"].values())
     inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
     write_json(inputs[0], {**variant, "meaningful_accuracy": False})

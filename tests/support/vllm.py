@@ -3,7 +3,8 @@
 It takes no argument and has no attribute that the record (tests/fixtures/vllm, made by
 tools/vllm_api.py from vLLM's source) does not name, and does with each argument what vLLM's source
 says: stop strings are looked for in the new text only, after each token; a stop token is kept in
-the tokens; prefix caching is on unless it is switched off; requests have times only if
+the tokens; log-probabilities come where they are asked for only;
+prefix caching is on unless it is switched off; requests have times only if
 disable_log_stats is False; checkpoints' own end-of-sequence ids count unless ignore_eos is set.
 """
 
@@ -12,7 +13,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,6 +85,7 @@ class SamplingParams(Recorded):
             "ignore_eos": False,
             "max_tokens": 16,
             "skip_special_tokens": True,
+            "logprobs": None,
         }
         super().__init__("SamplingParams", **{**defaults, **values})
 
@@ -211,6 +213,7 @@ class _Request:
         self.cached = len(self.prompt) if llm._caching and tuple(self.prompt) in llm._cached else 0
         llm._cached.add(tuple(self.prompt))
         self.tokens: list[int] = []
+        self.logprobs: list[dict[int, SimpleNamespace]] = []
         self.reason: str | None = None
         self.times_s: list[float] = []
         self.ends = set(parameters.stop_token_ids or [])
@@ -234,6 +237,9 @@ class _Request:
             ordered[ordered.cumsum(0) - ordered >= self.parameters.top_p] = 0.0
             token = int(places[torch.multinomial(ordered, 1, generator=self.generator)])
         self.tokens.append(token)
+        # vllm/v1/sample/sampler.py: log_softmax of the raw logits, the chosen token's first.
+        chosen = float(scores.log_softmax(dim=-1)[token])
+        self.logprobs.append({token: SimpleNamespace(logprob=chosen)})
         length = len(self.prompt) + len(self.tokens)
         if token in self.ends or self._stop_string():
             self.reason = "stop"
@@ -260,7 +266,11 @@ class _Request:
             last_token_ts=self.times_s[-1],
         )
         output = Recorded(
-            "CompletionOutput", index=0, token_ids=self.tokens, finish_reason=self.reason
+            "CompletionOutput",
+            index=0,
+            token_ids=self.tokens,
+            finish_reason=self.reason,
+            logprobs=None if self.parameters.logprobs is None else self.logprobs,
         )
         return Recorded(
             "RequestOutput",

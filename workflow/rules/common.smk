@@ -3,33 +3,38 @@
 import re
 from functools import cache
 
-from codewatt.cells import Grid
 from codewatt.cluster import refusals, requests
 from codewatt.cluster.job import prepare_job
 from codewatt.cluster.leftovers import cancel_leftovers
 from codewatt.config.backends import BACKENDS
-from codewatt.config.load import load_config, load_study
+from codewatt.config.load import load_config
 from codewatt.config.machine import Machine
 from codewatt.declared import check_declared_layers
 from codewatt.errors import CodewattError
 from codewatt.fingerprint import stage_code
 from codewatt.interruption import forget_killed_run, hold_run
-from codewatt.paths import Paths
+from codewatt.messages import describe, printable
+from codewatt.paths import Paths, in_checkout, refuse_places
+from codewatt.planning import check_names, load_grid
 
 try:
+    refuse_places(sys.executable, workflow.basedir)
     settings = load_config(config, " + ".join(map(str, workflow.configfiles)))
-    study = load_study(settings.study)
-    grid = Grid(study, settings.study)
+    # What the scripts see of it is what was checked here, ~ put in.
+    config.update(settings.model_dump(mode="json", exclude_unset=True))
+    grid = load_grid(in_checkout(settings.study, workflow.basedir))
+    study = grid.study
     machine = settings.machine
-    requests.check_hardware(study, machine, settings.study)
+    requests.check_hardware(study, machine, grid.where)
     if machine != Machine():
         refusals.refuse_overrides(workflow.resource_settings)
     paths = Paths.of(settings.results, study)
+    check_names(grid, paths)
     check_declared_layers(grid, paths)
     if workflow.is_main_process:
         forget_killed_run(os.getcwd())
-except CodewattError as error:
-    sys.exit(f"codewatt: {error}")
+except (CodewattError, OSError, MemoryError) as error:
+    sys.exit(f"codewatt: {printable(describe(error))}")
 if workflow.remote_exec:
     prepare_job(os.environ)
 
@@ -40,7 +45,9 @@ onstart:
         if workflow.non_local_exec:
             cancel_leftovers(os.getcwd())
     except CodewattError as error:
-        sys.exit(f"codewatt: {error}")
+        sys.exit(f"codewatt: {printable(error)}")
+    except OSError as error:
+        sys.exit(f"codewatt: results: {paths.root}: {printable(describe(error))}")
 
 
 wildcard_constraints:

@@ -19,7 +19,7 @@ rule measure_energy:
     resources:
         **on_cpu_node(),
     params:
-        settings=grid.energy_slice(),
+        settings=lambda wildcards: grid.energy_slice(),
         code=code("measure_energy"),
     script:
         "../scripts/measure_energy.py"

@@ -23,7 +23,7 @@ rule evaluate:
     resources:
         **on_judging_node(),
     params:
-        settings=grid.evaluate_slice(),
+        settings=lambda wildcards: grid.evaluate_slice(),
         code=code("evaluate"),
     script:
         "../scripts/evaluate.py"

@@ -139,4 +139,4 @@ def tell_cuts():
     for line in cuts(
         study, machine, [(job, sizes.of(job)) for job in planned], overridden
     ):
-        print(f"codewatt: {line}", file=sys.stderr)
+        print(f"codewatt: {printable(line)}", file=sys.stderr)

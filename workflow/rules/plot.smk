@@ -1,6 +1,13 @@
 # The tables become figures, and one page that answers at a glance.
 
 
+# Of functions, as what they return is taken as it is: in a plain text {name} is a wildcard.
+# Relative, so that a checkout elsewhere makes nothing stale.
+SUMMARY_TEMPLATE = os.path.relpath(
+    os.path.join(workflow.basedir, "src/codewatt/analysis/templates/summary.html.j2")
+)
+
+
 rule plot:
     input:
         cells=paths.table("cell.parquet"),
@@ -15,7 +22,7 @@ rule plot:
     resources:
         **on_cpu_node(),
     params:
-        settings=grid.labels_slice(),
+        settings=lambda wildcards: grid.labels_slice(),
         code=code("plot"),
     script:
         "../scripts/plot.py"
@@ -35,7 +42,7 @@ rule plot_layers:
     resources:
         **on_cpu_node(),
     params:
-        settings=grid.labels_slice(),
+        settings=lambda wildcards: grid.labels_slice(),
         code=code("plot_layers"),
     script:
         "../scripts/plot_layers.py"
@@ -47,7 +54,7 @@ rule summarise:
         variants=paths.table("variant.parquet"),
         expectations=paths.table("expectation.parquet"),
         figures=rules.plot.output.png + layer_figure("png"),
-        template="src/codewatt/analysis/templates/summary.html.j2",
+        template=lambda wildcards: SUMMARY_TEMPLATE,
     output:
         summary=report(
             paths.summary(),
@@ -63,7 +70,7 @@ rule summarise:
     resources:
         **on_cpu_node(),
     params:
-        settings=grid.labels_slice(),
+        settings=lambda wildcards: grid.labels_slice(),
         code=code("summarise"),
     script:
         "../scripts/summarise.py"

@@ -16,6 +16,7 @@ with rule_log(snakemake):
             read_json(files.evaluate),
             files.evaluate_timeline,
             read_settings(snakemake),
+            files.tasks,
         )
         tasks = measure_tasks(generate, files.timeline, files.tasks)
     else:

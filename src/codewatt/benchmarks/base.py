@@ -2,13 +2,14 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_jsonl, write_jsonl
+from codewatt.files import numbered_rows, write_jsonl
+from codewatt.reading import shown
 
 SUITES = ("base", "plus")
 """The two test suites of a task: the original inputs, and those that EvalPlus added."""
@@ -24,7 +25,8 @@ class Task:
         entry_point: the function that is called.
         canonical_solution: what follows the prompt in the reference program.
         base_input: one list of positional arguments a test.
-        plus_input: the same, for the further tests; may be empty.
+        plus_input: the same, for the further tests. One of the two may be empty; as in EvalPlus, a
+            program that loads and defines the entry point passes an empty suite.
         atol: absolute tolerance on floating-point outputs; 0 means exact, but see
             `codewatt.evaluate.compare`.
     """
@@ -45,7 +47,8 @@ class Task:
             where: file and line, for the message.
 
         Raises:
-            CodewattError: a field is missing or of another type (file:line and field are named).
+            CodewattError: a field is missing or of another type (file:line and field are named), or
+                the task has no test.
         """
         for field in ("task_id", "prompt", "entry_point", "canonical_solution"):
             _require(isinstance(row.get(field), str), where, field, "a string", row)
@@ -55,6 +58,11 @@ class Task:
             tests = row.get(field)
             right = isinstance(tests, list) and all(isinstance(test, list) for test in tests)
             _require(right, where, field, "a list of argument lists", row)
+        if not row["base_input"] and not row["plus_input"]:
+            raise CodewattError(
+                f"{where}: {row['task_id']}: base_input and plus_input: no test in either; "
+                "a task needs at least one, as any program would pass"
+            )
         atol = row.get("atol", 0)
         right = isinstance(atol, (int, float)) and not isinstance(atol, bool)
         _require(right and math.isfinite(atol) and atol >= 0, where, "atol", "a number >= 0", row)
@@ -84,22 +92,30 @@ def _require(right: bool, where: str, field: str, allowed: str, row: dict[str, A
     raise CodewattError(f"{where}: {field}: expected {allowed}, found {found}")
 
 
-def read_tasks(path: str | Path) -> list[Task]:
+def read_tasks(
+    path: str | Path, check: Callable[[dict[str, Any], str], None] | None = None
+) -> list[Task]:
     """Read tasks from JSON lines (gzip by suffix), in the order of the file.
+
+    Args:
+        check: called with each row and its file:line before the row is made a task; raises
+            CodewattError if the row is not of the benchmark.
 
     Raises:
         CodewattError: the file is missing, empty or not JSON lines, a row is not a task, or two
             rows have the same task_id.
     """
     tasks: dict[str, Task] = {}
-    for number, row in enumerate(read_jsonl(path), start=1):
-        where = f"{path}:{number}"
+    for number, row in numbered_rows(path):
+        where = f"{shown(path)}:{number}"
+        if check is not None:
+            check(row, where)
         task = Task.from_row(row, where)
         if task.task_id in tasks:
             raise CodewattError(f"{where}: task_id: {task.task_id!r} is there twice")
         tasks[task.task_id] = task
     if not tasks:
-        raise CodewattError(f"{path}: no task in it")
+        raise CodewattError(f"{shown(path)}: no task in it")
     return list(tasks.values())
 
 

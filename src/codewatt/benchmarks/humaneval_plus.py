@@ -4,13 +4,16 @@ import gzip
 import hashlib
 import os
 import urllib.request
+import zlib
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.error import URLError
 
 from codewatt.benchmarks.base import Benchmark, Task, read_tasks
+from codewatt.benchmarks.recognise import refuse_foreign_row
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
+from codewatt.reading import read_chunks, require_file, shown
 
 VERSION = "v0.1.10"
 
@@ -58,7 +61,7 @@ class HumanEvalPlus(Benchmark):
     )
 
     def tasks(self, settings: dict[str, Any]) -> list[Task]:
-        """The 164 tasks (a local file may hold fewer)."""
+        """The 164 tasks (a local file may hold fewer); rows of another benchmark are refused."""
         allowed = ("mini", "path", "pinned", "tasks")
         if unknown := sorted(set(settings) - set(allowed)):
             raise CodewattError(
@@ -71,16 +74,25 @@ class HumanEvalPlus(Benchmark):
             path = _cached(variant)
         elif settings.get("pinned", True):
             _check(Path(path), variant)
-        return read_tasks(path)[: settings.get("tasks")]
+        return read_tasks(path, refuse_foreign_row)[: settings.get("tasks")]
 
 
 BENCHMARK = HumanEvalPlus()
 
 
 def cache_directory() -> Path:
-    """Where downloads and expected outputs are kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "codewatt"
+    """Where downloads and expected outputs are kept between runs.
+
+    Raises:
+        CodewattError: neither XDG_CACHE_HOME nor a home directory is known.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given and Path(given).is_absolute():  # the specification has relative ones ignored
+        return Path(given) / "codewatt"
+    try:
+        return Path.home() / ".cache" / "codewatt"
+    except RuntimeError:
+        raise CodewattError("no home directory is known; set XDG_CACHE_HOME") from None
 
 
 def unpacked_digests(path: str | Path) -> dict[str, str]:
@@ -90,13 +102,10 @@ def unpacked_digests(path: str | Path) -> dict[str, str]:
         CodewattError: the file cannot be read.
     """
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    try:
-        with gzip.open(path) if str(path).endswith(".gz") else open(path, "rb") as stream:
-            while chunk := stream.read(1 << 20):
-                md5.update(chunk)
-                sha256.update(chunk)
-    except (OSError, EOFError) as error:
-        raise CodewattError(f"{path}: cannot be read: {error}") from None
+    require_file(path)  # no pipe: it is read a second time
+    for chunk in read_chunks(path):
+        md5.update(chunk)
+        sha256.update(chunk)
     return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
 
 
@@ -104,7 +113,7 @@ def _check(path: Path, variant: str) -> None:
     found = unpacked_digests(path)["sha256"]
     if found != _SHA256[variant]:
         raise CodewattError(
-            f"{path}: sha256 of the unpacked content is {found}, "
+            f"{shown(path)}: sha256 of the unpacked content is {found}, "
             f"that of {variant} {VERSION} is {_SHA256[variant]}"
         )
 
@@ -129,7 +138,7 @@ def _download(url: str) -> bytes:
             gzip.GzipFile(fileobj=answer) as unpacked,
         ):
             content: bytes = unpacked.read(_MAX_BYTES)
-    except (URLError, OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, HTTPException) as error:
         raise CodewattError(
             f"{url}: cannot be fetched ({error}); "
             "name a local copy: benchmark_files in config/config.yaml"

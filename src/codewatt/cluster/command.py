@@ -7,7 +7,9 @@ from pathlib import Path
 
 from codewatt.cluster.check import notes, problems
 from codewatt.cluster.offers import Offers, read_offers
-from codewatt.config.load import load_config, read_yaml
+from codewatt.config.load import load_config
+from codewatt.config.yaml_file import read_yaml
+from codewatt.messages import printable, show
 
 _DEFAULT = Path("profiles/slurm/site.yaml")
 #: The executor falls back from squeue to sacct, which never reports some cancelled jobs, when
@@ -30,14 +32,14 @@ def run(options: argparse.Namespace) -> int:
     machine = load_config(read_yaml(options.site), str(options.site)).machine
     offers = read_offers()
     for line in described(offers):
-        print(line)
+        show(line)
     for line in notes(machine):
-        print(f"note: {options.site}: {line}")
+        show(f"note: {options.site}: {line}")
     found = problems(machine, offers)
     for problem in found:
-        print(f"{options.site}: {problem}", file=sys.stderr)
+        print(printable(f"{options.site}: {problem}"), file=sys.stderr)
     if not found:
-        print(f"{options.site}: fits")
+        show(f"{options.site}: fits")
     return 1 if found else 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codewatt.errors import CodewattError
+from codewatt.messages import printable
 
 _PATIENCE_S = 600
 _POLL_S = 1.0
@@ -35,7 +36,8 @@ def cancel_leftovers(
     if not found:
         return []
     print(
-        f"codewatt: {len(found)} jobs of a run that was killed are cancelled: {' '.join(found)}",
+        "codewatt: "
+        + printable(f"{len(found)} jobs of a run that was killed are cancelled: {' '.join(found)}"),
         file=sys.stderr,
     )
     ask(["scancel", *found])

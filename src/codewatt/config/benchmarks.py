@@ -4,14 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from codewatt.config.base import Entry, PositiveInt, Seed
+from codewatt.config.base import Entry, Seed
+
+NANO_TASKS = 8000
+"""Whatever the seed, there are more than these: about a thousand more, by the draw."""
 
 
 class NanoTasks(Entry):
     """Held-out tasks of the kind that the nano models were trained on."""
 
     kind: Literal["nano"]
-    tasks: PositiveInt = 100
+    tasks: Annotated[int, Field(gt=0, le=NANO_TASKS)] = 100
     seed: Seed = 0
 
 

@@ -1,19 +1,24 @@
 """Reading study and configuration files, with errors of one line: file, key, what is allowed."""
 
 import difflib
+import reprlib
 import types
 import typing
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from codewatt.config.machine import Config
 from codewatt.config.study import Study
+from codewatt.config.yaml_file import read_yaml
 from codewatt.errors import CodewattError
+
+#: repr() of a value that aliases repeat a billion times over would never end.
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxdict = 3, 10, 10
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 100
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -30,81 +35,6 @@ def load_study(path: str | Path) -> Study:
 def load_config(values: dict[str, Any], where: str = "config/config.yaml") -> Config:
     """Validate the workflow's configuration as Snakemake merged it."""
     return validate(Config, values, where)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys; here the second is an error.
-
-    A key beside a merged one (`<<: *base`) is not: it is what merging is for.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._checked: set[int] = set()  # ids of nodes: once merged, a mapping has others' keys too
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """PyYAML calls it for each mapping, before it looks at the keys, and merges the others'."""
-        if id(node) not in self._checked:
-            self._checked.add(id(node))
-            self._check_keys(node)
-        super().flatten_mapping(node)
-
-    def _check_keys(self, node: yaml.MappingNode) -> None:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            merges = key_node.tag == "tag:yaml.org,2002:merge"
-            key = key_node.value if merges else self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise _invalid(key_node, "a key is a mapping or a list; allowed: plain values")
-            if key in seen:
-                raise _invalid(key_node, f"key {key!r} is there twice")
-            seen.add(key)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """PyYAML lets Python's own errors through for scalars that are not what they look like."""
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, KeyError, AttributeError):
-            kind = node.tag.rpartition(":")[2]
-            raise _invalid(node, f"{node.value!r} is no {kind}") from None
-
-
-def _invalid(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-
-
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read one YAML mapping; duplicate keys fail.
-
-    Raises:
-        CodewattError: the file is missing, unreadable, not YAML or not a mapping.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise CodewattError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CodewattError(f"{path}: not readable: {error}") from None
-    try:
-        value = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise CodewattError(f"{path}{line}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise CodewattError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise CodewattError(f"{path}: not valid YAML: nested too deeply") from None
-    if not isinstance(value, dict):
-        raise CodewattError(f"{path}: expected a mapping of keys, got {_kind(value)}")
-    return value
 
 
 def validate(model: type[_Model], values: Any, where: str) -> _Model:
@@ -125,7 +55,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     """One error as 'key: what is wrong; what is allowed'."""
     location, context = error["loc"], error.get("ctx", {})
     key = _key(model, location)
-    given = f"{error['input']!r}"
+    given = _REPR.repr(error["input"])
     given = given if len(given) <= 60 else given[:57] + "..."
     match error["type"]:
         case "extra_forbidden":
@@ -246,7 +176,3 @@ def _field(annotation: Any, name: Any) -> Any:
         return None
     field = annotation.model_fields.get(str(name))
     return field.annotation if field else None
-
-
-def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from codewatt.config.base import Id, PositiveInt, Strict
+from codewatt.config.base import Id, PositiveInt, RulePath, Strict, UserPath
 
 MemoryMb = Annotated[int, Field(ge=500)]
 #: What the Slurm executor takes as it is; '-' and ',' it refuses.
@@ -16,7 +16,7 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class BenchmarkFiles(Strict):
     """Local copies of benchmarks; each is checked against the pinned digest all the same."""
 
-    humaneval_plus: str | None = Field(
+    humaneval_plus: UserPath | None = Field(
         None, description="HumanEvalPlus.jsonl[.gz]; downloaded if absent."
     )
 
@@ -149,7 +149,7 @@ class Machine(Strict):
 class Config(Strict):
     """The workflow's configuration."""
 
-    study: str = Field("config/studies/nano.yaml", description="The study file.")
-    results: str = Field("results", description="Where results/<study>/ is made.")
+    study: UserPath = Field("config/studies/nano.yaml", description="The study file.")
+    results: RulePath = Field("results", description="Where results/<study>/ is made.")
     benchmark_files: BenchmarkFiles = BenchmarkFiles()
     machine: Machine = Machine()

@@ -4,7 +4,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from codewatt.config.base import Dtype, Entry, PositiveFloat, PositiveInt, Seed, Strict
+from codewatt.config.base import (
+    Dtype,
+    Entry,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Strict,
+    UserPath,
+)
 
 
 class HubModel(Entry):
@@ -34,7 +42,9 @@ class PathModel(Entry):
     """A directory written by save_pretrained: config, safetensors and tokenizer."""
 
     source: Literal["path"]
-    path: str = Field(min_length=1, description="Relative paths start at the working directory.")
+    path: UserPath = Field(
+        description="Relative paths start at the working directory, ~ is the home directory."
+    )
     layers: PositiveInt | None = Field(None, description="As for a hub model.")
 
     @property
@@ -63,7 +73,7 @@ class NanoModel(Entry):
     initializer_range: PositiveFloat = 0.04
     steps: PositiveInt = 1400
     batch_size: PositiveInt = 6
-    learning_rate: PositiveFloat = 3e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     seed: Seed = 0
@@ -79,6 +89,12 @@ class NanoModel(Entry):
             raise ValueError(
                 f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}, "
                 f"and heads of kv_heads {self.kv_heads}"
+            )
+        if self.hidden_size // self.heads % 2:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} and heads {self.heads} make heads of "
+                f"{self.hidden_size // self.heads} values; allowed: an even number, as rotary "
+                "position embeddings turn them in pairs"
             )
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.warmup_steps} must be below steps {self.steps}")
@@ -96,7 +112,16 @@ class TokenizerFromPath(Strict):
     """A tokenizer saved by save_pretrained."""
 
     source: Literal["path"]
-    path: str = Field(min_length=1)
+    path: UserPath
+
+
+#: Keys of a config.json that count something, under the names of most architectures and of GPT-2.
+_SIZES = (
+    "vocab_size",
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("num_key_value_heads", "max_position_embeddings", "head_dim"),
+    *("n_embd", "n_layer", "n_head", "n_positions"),
+)
 
 
 class ArchitectureModel(Entry):
@@ -111,6 +136,14 @@ class ArchitectureModel(Entry):
         TokenizerFromStdlib()
     )
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _config_has_sizes(self) -> Self:
+        for name in _SIZES:
+            value = self.config.get(name, 1)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"config.{name}: {value!r}; allowed: an integer above 0")
+        return self
 
     @property
     def layers(self) -> int | None:

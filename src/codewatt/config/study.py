@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from codewatt.config.base import Entry, Id, PositiveInt, Strict
+from codewatt.config.base import Entry, Id, Line, PositiveInt, Strict
 from codewatt.config.benchmarks import Benchmark
 from codewatt.config.compression import (
     Precision,
@@ -63,7 +63,7 @@ class Study(Strict):
     """
 
     study: Id = Field(description="Results stand in results/<study>/.")
-    title: str
+    title: Line
     models: list[Model] = Field(min_length=1)
     prunes: list[Prune] = Field(min_length=1)
     precisions: list[Precision] = Field(min_length=1)
@@ -269,6 +269,16 @@ class Study(Strict):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _samples_suffice(self) -> Self:
+        samples, most = self.decoding.samples, max(self.evaluation.k)
+        if most > samples:
+            raise ValueError(
+                f"evaluation.k: {most}: pass@{most} takes {most} completions of a task and repeat, "
+                f"decoding.samples is {samples}; allowed: k up to {samples}"
+            )
+        return self
+
     def _texts_read(self, model: str) -> Iterator[tuple[str, Text, dict[str, str]]]:
         """The texts that a model reads: by which key, and what an exclude entry would name."""
         texts = {text.id: text for text in self.texts}
@@ -294,7 +304,7 @@ class Study(Strict):
                 )
         return self
 
-    def _excluded(self, **pair: str) -> bool:
+    def _excluded(self, **pair: AxisValue) -> bool:
         """Whether one exclude entry takes out a pair of axes' ids, whatever the other axes."""
         return any(set(entry) <= set(pair) and matches(entry, pair) for entry in self.exclude)
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from codewatt.config.base import Entry, PositiveInt, Seed
+from codewatt.config.base import Entry, PositiveInt, RulePath, Seed
 
 Part = Literal["calibration", "held_out"]
 _PART = (
@@ -49,8 +49,8 @@ class FileText(_Sampled):
     """A file: JSON lines with a key `text`, or plain text as one document; joined and cut."""
 
     source: Literal["file"]
-    path: str = Field(
-        min_length=1, description="*.jsonl[.gz], or else plain text; relative to the directory."
+    path: RulePath = Field(
+        description="*.jsonl[.gz], or else plain text; relative to the directory."
     )
 
 

@@ -7,12 +7,12 @@ billed for a share of them, by their number; that share is an attribution, not a
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_CGROUP = Path("/sys/fs/cgroup")
-_OWN_CGROUPS = Path("/proc/self/cgroup")
+from codewatt.cpu_quota import CGROUPS, OWN_CGROUPS, cpu_quota
+
 _SCONTROL_TIMEOUT_S = 60
 _NAMES = ("SLURM_JOB_ID", "SLURM_CPUS_ON_NODE", "SLURM_JOB_NODELIST", "SLURM_JOB_PARTITION")
 #: SLURM_JOB_CPUS_PER_NODE of the job; Snakemake's job step runs on fewer and no longer has it.
@@ -23,8 +23,8 @@ def job_allocation(
     environment: Mapping[str, str] | None = None,
     processors: int | None = None,
     affinity: int | None = None,
-    cgroup: Path = _CGROUP,
-    own_cgroups: Path = _OWN_CGROUPS,
+    cgroup: Path = CGROUPS,
+    own_cgroups: Path = OWN_CGROUPS,
     slurm_processors: int | None = None,
 ) -> dict[str, Any]:
     """What this process's job holds of the machine's logical processors.
@@ -49,7 +49,7 @@ def job_allocation(
     environment = os.environ if environment is None else environment
     processors = processors or os.cpu_count()
     held: dict[str, float] = {"affinity": affinity or len(os.sched_getaffinity(0))}
-    if (quota := _quota(cgroup, own_cgroups)) is not None:
+    if (quota := cpu_quota(cgroup, own_cgroups)) is not None:
         held["cgroup quota"] = quota
     slurm_processors = slurm_processors or _slurm_processors(environment)
     of_step = re.match(r"[0-9]+", environment.get("SLURM_CPUS_ON_NODE", ""))
@@ -92,57 +92,3 @@ def read_processors(told: str) -> int | None:
         if (found := re.search(rf"\s{name}=([0-9]+)\b", told)) and int(found[1]) > 0:
             return int(found[1])
     return None
-
-
-def _quota(mount: Path, own_cgroups: Path) -> float | None:
-    """Processors that the narrowest quota allows, from the process's cgroup up; None without.
-
-    cgroup v2's cpu.max, or v1's cfs quota (Linux, Documentation/admin-guide/cgroup-v2.rst).
-    """
-    found = []
-    for folder in _cgroups(mount, own_cgroups):
-        quota = _v2_quota(folder) or _v1_quota(folder)
-        if quota is not None:
-            found.append(quota)
-    return min(found, default=None)
-
-
-def _cgroups(mount: Path, own_cgroups: Path) -> Iterator[Path]:
-    """The folders of this process's cgroups that may hold a quota, and all above them."""
-    try:
-        lines = own_cgroups.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    seen = set()
-    for line in [*lines, "0::/", "0:cpu:/"]:
-        _, _, rest = line.partition(":")  # number:controllers:path, man 7 cgroups
-        controllers, _, path = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        root = mount / "cpu" if controllers else mount
-        folder = root / path.strip("/")
-        for each in (folder, *folder.parents):
-            if each not in seen and each.is_relative_to(root):
-                seen.add(each)
-                yield each
-
-
-def _v2_quota(folder: Path) -> float | None:
-    try:
-        return _ratio(*(folder / "cpu.max").read_text(encoding="ascii").split())
-    except (OSError, TypeError):
-        return None
-
-
-def _v1_quota(folder: Path) -> float | None:
-    try:
-        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        return _ratio(*((folder / name).read_text(encoding="ascii").strip() for name in names))
-    except OSError:
-        return None
-
-
-def _ratio(quota: str, period: str) -> float | None:
-    if not quota.isdigit() or not period.isdigit() or int(period) == 0:
-        return None
-    return int(quota) / int(period)

@@ -46,7 +46,7 @@ class Series:
             between readings, so that its integral is the trapezoids').
         t_s, values: shape (n,), float64.
         resolution_s: the median time between readings; None with fewer than two.
-        jitter_s: by how much the time of a reading can be wrong.
+        jitter_s: shape (n,): by how much the time of each reading can be wrong.
         cumulative_j: shape (n,): joules since the first reading.
     """
 
@@ -54,21 +54,21 @@ class Series:
     t_s: Floats
     values: Floats
     resolution_s: float | None
-    jitter_s: float
+    jitter_s: Floats
     cumulative_j: Floats
 
     @classmethod
-    def counter(cls, t_s: Floats, joules: Floats, jitter_s: float = 0.0) -> "Series":
+    def counter(cls, t_s: Floats, joules: Floats, jitter_s: float | Floats = 0.0) -> "Series":
         """A cumulative counter."""
         since_first = joules - joules[0] if len(joules) else joules
-        return cls("counter", t_s, joules, _resolution(t_s), jitter_s, since_first)
+        return cls("counter", t_s, joules, _resolution(t_s), _each(jitter_s, t_s), since_first)
 
     @classmethod
-    def power(cls, t_s: Floats, watts: Floats, jitter_s: float = 0.0) -> "Series":
+    def power(cls, t_s: Floats, watts: Floats, jitter_s: float | Floats = 0.0) -> "Series":
         """Samples of power."""
         areas = np.diff(t_s) * (watts[1:] + watts[:-1]) / 2
         cumulative = np.concatenate(([0.0], np.cumsum(areas))) if len(t_s) else t_s
-        return cls("power", t_s, watts, _resolution(t_s), jitter_s, cumulative)
+        return cls("power", t_s, watts, _resolution(t_s), _each(jitter_s, t_s), cumulative)
 
     def joules_at(self, t_s: npt.ArrayLike) -> Floats:
         """Joules from the first reading to each time, shape of `t_s`; within the readings."""
@@ -85,23 +85,28 @@ class Series:
         """By how many joules `joules_at` can be wrong at each time, shape of `t_s`.
 
         Of a counter: the distance to the farther of the two readings around it, as the counter
-        never falls; of power samples: as if the power had jumped from one reading's to the
-        other's anywhere between them. The readings' own times being wrong by `jitter_s` adds
-        that time at the mean power there.
+        never falls; and for readings whose own times can be wrong by `jitter_s`, that time at
+        the highest mean power of the step there and the two beside it. Of power samples: as if
+        the power had jumped from one reading's to the other's anywhere between them; and for
+        `jitter_s`, that time at the difference between the highest and the lowest power that
+        was read as near as that.
         """
         at = np.asarray(t_s, dtype=np.float64)
         left = self._left(at)
         span_s = self.t_s[left + 1] - self.t_s[left]
-        step_j = np.abs(self.cumulative_j[left + 1] - self.cumulative_j[left])
-        jitter_j = self.jitter_s * step_j / span_s
         into_s = at - self.t_s[left]
         on_reading = (into_s == 0) | (into_s == span_s)
+        jitter_s = np.maximum(self.jitter_s[left], self.jitter_s[left + 1])
         if self.kind == "counter":
+            step_j = np.abs(self.cumulative_j[left + 1] - self.cumulative_j[left])
             share = np.maximum(into_s, span_s - into_s) / span_s
+            jitter_j = self._jitter_j(left, jitter_s)
             return np.asarray(np.where(on_reading, 0.0, share * step_j) + jitter_j)
         jump_w = np.abs(self.values[left + 1] - self.values[left])
         jump_j = jump_w * np.minimum(into_s, span_s - into_s)
-        return np.asarray(np.where(on_reading, 0.0, jump_j) + jitter_j)
+        return np.asarray(
+            np.where(on_reading, 0.0, jump_j) + jitter_s * self._range_w(at, jitter_s)
+        )
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
         """The energy between two times."""
@@ -140,10 +145,44 @@ class Series:
             return "the counter went backwards (reset or driver reload)"
         return None
 
+    def _jitter_j(self, left: npt.NDArray[np.intp], jitter_s: Floats) -> Floats:
+        """Joules of a counter in a reading's `jitter_s`, at the power of the steps around it.
+
+        The true time between two readings may be shorter than that between their stamps, by the
+        jitter of both; a step is never more than its own joules.
+        """
+        if not jitter_s.any():
+            return np.zeros_like(jitter_s)
+        steps_j = np.abs(np.diff(self.cumulative_j))
+        least_s = np.diff(self.t_s) - self.jitter_s[1:] - self.jitter_s[:-1]
+        last = len(steps_j) - 1
+        joules = np.zeros_like(jitter_s)
+        for step in (left - 1, left, left + 1):
+            step = np.clip(step, 0, last)
+            power_w = steps_j[step] / np.maximum(least_s[step], 1e-12)
+            joules = np.maximum(joules, np.minimum(jitter_s * power_w, steps_j[step]))
+        return joules
+
+    def _range_w(self, at: Floats, within_s: Floats) -> Floats:
+        """Highest less lowest power of the readings within a time of each time, and around it."""
+        if not within_s.any():
+            return np.zeros_like(within_s)
+        first = np.searchsorted(self.t_s, at - within_s, side="right") - 1
+        after = np.searchsorted(self.t_s, at + within_s, side="left") + 1
+        count = len(self.t_s)
+        edges = np.stack([np.clip(first, 0, count - 1), np.clip(after, 1, count)], axis=-1).ravel()
+        padded = np.append(self.values, self.values[-1])
+        high, low = (pick.reduceat(padded, edges)[::2] for pick in (np.maximum, np.minimum))
+        return np.asarray(high - low).reshape(at.shape)
+
     def _left(self, at: Floats) -> npt.NDArray[np.intp]:
         """Index of the reading before each time; of the last but one for the last time."""
         left = np.searchsorted(self.t_s, at, side="right") - 1
         return np.clip(left, 0, max(len(self.t_s) - 2, 0))
+
+
+def _each(jitter_s: float | Floats, t_s: Floats) -> Floats:
+    return np.broadcast_to(np.asarray(jitter_s, dtype=np.float64), t_s.shape)
 
 
 def _resolution(t_s: Floats) -> float | None:

@@ -25,7 +25,14 @@ class JudgingSettings:
         max_edge_share: the bound on what a repeat's edges can be wrong by, over its energy.
         below_idle: by which share of itself a repeat's energy may lie below the idle power's.
         stolen_share: processor time that a hypervisor took, of all processors' time.
-        others_processors: processors that others than the job keep busy, on average.
+        others_processors: processors that others than the job keep busy, or a hypervisor takes,
+            on average over a repeat. Daemons of a quiet cluster node take less than this.
+        others_share: the same as a share of the machine's processors; the lesser limit counts.
+            At 0.05 a job that uses all of them loses at most 5 % of its time to others. A quiet
+            machine of two processors shows up to 0.03 processors, with Linux's ticks of 10 ms.
+        repeat_spread: (most - least) / least of the repeats' energies, beyond what their edges
+            can be wrong by. Sound repeats of the same work have differed by up to 0.21 (a first
+            repeat on an H100, docs/measuring.md), and by a few hundredths on a quiet CPU.
         max_phase_edge_share: what is not known of a phase: time without a figure, and edges.
         max_unresolved_share: of a phase's time, in windows shorter than the meter's resolution.
         max_outside_phases: of a repeat's time, outside prefill and decode.
@@ -46,6 +53,8 @@ class JudgingSettings:
     below_idle: float = 0.05
     stolen_share: float = 0.01
     others_processors: float = 0.5
+    others_share: float = 0.05
+    repeat_spread: float = 0.25
     max_phase_edge_share: float = 0.1
     max_unresolved_share: float = 0.01
     max_outside_phases: float = 0.05

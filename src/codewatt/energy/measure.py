@@ -18,9 +18,10 @@ from codewatt.energy.boundaries import (
     uses_gpu,
 )
 from codewatt.energy.carbon import carbon_intensity
+from codewatt.energy.idle import IDLE_PHASES, IdlePower, idle_power
 from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.sources import COMPONENTS, Sources, choose_sources
-from codewatt.energy.tasks import read_task_times, task_energies
+from codewatt.energy.sources import Sources, choose_sources
+from codewatt.energy.tasks import read_new_tokens, read_task_times, task_energies
 from codewatt.energy.timeline import Timeline, read_timeline
 from codewatt.energy.validity import Measurement, judge_cell
 from codewatt.energy.validity_phase import judge_phase
@@ -31,7 +32,7 @@ Json = dict[str, Any]
 Path = str | os.PathLike[str]
 
 _SCHEMA = 1
-_IDLE_PHASES = ("idle_unloaded", "idle_loaded", "idle_after")
+_ALL_IDLE_PHASES = ("idle_unloaded", *IDLE_PHASES)
 #: Phases that run with the model loaded: idle power is part of their energy.
 _LOADED_PHASES = ("probe", "warmup", "repeat", "prefill", "decode")
 
@@ -75,6 +76,7 @@ def measure_cell(
     evaluate: Json | None,
     evaluate_timeline_path: Path | None,
     settings: Mapping[str, Any],
+    tasks_path: Path | None = None,
 ) -> Json:
     """energy.json of one cell, but for "code", which the caller adds.
 
@@ -83,6 +85,8 @@ def measure_cell(
         timeline_path: its raw telemetry.
         evaluate, evaluate_timeline_path: the same of the evaluation, None if not metered.
         settings: the study's energy settings; see judging.JudgingSettings for keys and defaults.
+        tasks_path: its tasks.parquet: how many tokens each repeat made. Without it repeats of
+            greedy decoding count as the same work, and those of sampled decoding as not known.
 
     Raises:
         CodewattError: a timeline is missing or not the manifest's, no repeat was measured, or the
@@ -95,14 +99,26 @@ def measure_cell(
     windows = generate["windows"]
     if not any(window["phase"] == "repeat" for window in windows):
         raise CodewattError(f"{timeline_path}: its manifest has no window of phase 'repeat'")
-    baseline = {f"{phase}_w": _idle_power(meter, windows, [phase]) for phase in _IDLE_PHASES}
-    baseline["idle_w"] = _idle_power(meter, windows, ["idle_loaded", "idle_after"])
-    measured = [_window(meter, window, baseline["idle_w"]) for window in windows]
+    baseline = {f"{phase}_w": _idle_power(meter, windows, [phase]) for phase in _ALL_IDLE_PHASES}
+    baseline["idle_w"] = _idle_power(meter, windows, IDLE_PHASES)
+    idle = idle_power(timeline, meter.sources, windows, judging)
+    measured = [_window(meter, window, idle) for window in windows]
     repeats = [window for window in measured if window["phase"] == "repeat"]
     runs = [_run(meter, window, measured, judging.max_unresolved_share) for window in repeats]
+    for run in runs:
+        run["net_note"] = idle.note
     components = meter.status()
     judged = Measurement(
-        generate, timeline, meter.sources, meter.boundaries, components, runs, measured, baseline
+        generate,
+        timeline,
+        meter.sources,
+        meter.boundaries,
+        components,
+        runs,
+        measured,
+        baseline,
+        idle,
+        _work(generate, tasks_path),
     )
     evaluated, evaluation_sound = _evaluate(evaluate, evaluate_timeline_path, judging)
     expectations = [*judge_cell(judged, judging), *evaluation_sound]
@@ -228,29 +244,50 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return math.fsum(present) if present and len(present) == len(known) else None
 
 
-def _window(meter: _Meter, window: Json, idle_w: Joules) -> Json:
+def _window(meter: _Meter, window: Json, idle: IdlePower) -> Json:
     """One entry of energy.json's "windows"."""
     duration_s = window["end_s"] - window["start_s"]
     energy_j, uncertainty_j = meter.window(window["start_s"], window["end_s"])
     loaded = window["phase"] in _LOADED_PHASES
+    net_j, net_uncertainty_j = _net(meter, energy_j, uncertainty_j, idle, duration_s)
     return {
         **{key: window[key] for key in ("phase", "repeat", "batch", "start_s", "end_s")},
         "duration_s": duration_s,
         "energy_j": energy_j,
         "uncertainty_j": uncertainty_j,
-        "net_energy_j": _net(meter, energy_j, idle_w if loaded else {}, duration_s),
+        "net_energy_j": net_j if loaded else meter.boundaries.add({}),
+        "net_uncertainty_j": net_uncertainty_j if loaded else meter.boundaries.add({}),
     }
 
 
 def _net(
-    meter: _Meter, energy_j: Joules, idle_w: Mapping[str, float | None], duration_s: float
-) -> Joules:
-    """Energy above that of the machine idling with the model loaded."""
-    parts: dict[str, float | None] = {}
-    for name in COMPONENTS:
-        joules, watts = energy_j[name], idle_w.get(name)
-        parts[name] = None if joules is None or watts is None else joules - watts * duration_s
-    return meter.boundaries.add(parts)
+    meter: _Meter, energy_j: Joules, uncertainty_j: Joules, idle: IdlePower, duration_s: float
+) -> tuple[Joules, Joules]:
+    """Energy above that of the machine idling with the model loaded, and what it can be wrong by.
+
+    The bound adds that of the window's edges and that of idle power over the window. A part whose
+    idle windows failed a check has neither.
+    """
+    net_j: Joules = {}
+    bound_j: Joules = {}
+    for name, watts in idle.watts.items():
+        joules, edges_j = energy_j[name], uncertainty_j[name]
+        if joules is not None and edges_j is not None:
+            net_j[name] = joules - watts * duration_s
+            bound_j[name] = edges_j + idle.uncertainty_w[name] * duration_s
+    return meter.boundaries.add(net_j), meter.boundaries.add(bound_j)
+
+
+def _work(generate: Json, tasks_path: Path | None) -> dict[int, float] | None:
+    """New tokens of each repeat; the same number for all where they decoded greedily.
+
+    None where what the repeats did cannot be compared.
+    """
+    if tasks_path is not None:
+        return read_new_tokens(tasks_path)
+    if generate.get("decoding", {}).get("strategy", "greedy") != "greedy":
+        return None
+    return {w["repeat"]: 1.0 for w in generate["windows"] if w["phase"] == "repeat"}
 
 
 def _run(meter: _Meter, window: Json, measured: Sequence[Json], max_unresolved: float) -> Json:
@@ -262,6 +299,7 @@ def _run(meter: _Meter, window: Json, measured: Sequence[Json], max_unresolved: 
         "energy_j": window["energy_j"],
         "uncertainty_j": window["uncertainty_j"],
         "net_energy_j": window["net_energy_j"],
+        "net_uncertainty_j": window["net_uncertainty_j"],
     }
     for phase in ("prefill", "decode"):
         parts = [w for w in measured if w["phase"] == phase and w["repeat"] == repeat]

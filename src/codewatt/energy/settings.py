@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from codewatt.errors import CodewattError
+from codewatt.ranges import CODECARBON_INTERVAL_S, INTERVAL_S
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,20 @@ class SamplerSettings:
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """Pick the sampler's keys out of the study's energy settings; defaults for the rest.
 
+        The study file is checked against the same ranges (`codewatt.ranges`) when it is read.
+
         Raises:
-            CodewattError: an interval is not a number between 0.001 s and 60 s (CodeCarbon: from
-                0.1 s, below which it does not measure again).
+            CodewattError: an interval is not a number of its range.
         """
         known = {field.name for field in fields(cls)}
         picked = {name: value for name, value in settings.items() if name in known}
         for name, value in picked.items():
-            least = 0.1 if name == "codecarbon_interval_s" else 0.001
+            allowed = CODECARBON_INTERVAL_S if name == "codecarbon_interval_s" else INTERVAL_S
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise CodewattError(f"energy.{name}: {value!r} is not a number of seconds")
-            if not least <= value <= 60:
-                raise CodewattError(f"energy.{name}: {value} s is not between {least} s and 60 s")
+            if not allowed.holds(value):
+                raise CodewattError(
+                    f"energy.{name}: {value} s is not between {allowed.least} s and "
+                    f"{allowed.most} s"
+                )
         return cls(**picked)

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from codewatt.energy.integrate import Series, WindowEnergy
-from codewatt.energy.timeline import Timeline
+import numpy as np
+
+from codewatt.energy.integrate import Floats, Series, WindowEnergy
+from codewatt.energy.timeline import Telemetry, Timeline
 
 COMPONENTS = ("gpu", "cpu", "dram")
 
@@ -33,6 +35,11 @@ class _Candidate:
 #: An average over the last second is the power of half a second ago, and is shown up to 0.1 s
 #: late; of all lags 0.6 s agrees best with the counter (docs/measurements.md).
 _AVERAGE_LAG_S = 0.6
+
+#: By how much an average's time can be wrong: an average knows nothing within its second.
+_AVERAGE_JITTER_S = 0.6
+#: The driver shows a new instantaneous power every 100 ms, so that what is read is that old.
+_INSTANT_JITTER_S = 0.1
 
 #: In order of preference.
 _CANDIDATES = {
@@ -176,10 +183,12 @@ def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source
         return f"{candidate.meter}: no {candidate.quantity} of {', '.join(missing) or component}"
     chosen = {device: telemetry[device] for device in expected or sorted(telemetry)}
     make = Series.counter if candidate.quantity == "energy_j" else Series.power
-    jitter_s = _jitter_s(candidate, info)
-    lag_s = _lag_s(candidate, info)
+    averaged = _averaged(candidate, info)
+    lag_s = _AVERAGE_LAG_S if averaged else 0.0
+    late = timeline.find(candidate.meter, component, "time_error_s")
     series = {
-        device: make(data.t_s - lag_s, data.values, jitter_s) for device, data in chosen.items()
+        device: make(data.t_s - lag_s, data.values, _jitter_s(candidate, info, data, late, device))
+        for device, data in chosen.items()
     }
     still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
     if still:
@@ -215,17 +224,34 @@ def _alive(series: Series, quantity: str) -> bool:
     return bool((series.values != 0).any())
 
 
-def _lag_s(candidate: _Candidate, info: dict[str, Any]) -> float:
-    """How long before its reading a power was drawn, on average."""
+def _averaged(candidate: _Candidate, info: dict[str, Any]) -> bool:
+    """Whether NVML's power is that of half a second ago, on average."""
     if candidate.meter != "nvml" or candidate.quantity == "energy_j":
-        return 0.0
+        return False
     kinds = {device.get("power_reading") for device in info.get("devices", [])}
-    averaged = candidate.quantity == "power_average_w" or "average" in kinds
-    return _AVERAGE_LAG_S if averaged else 0.0
+    return candidate.quantity == "power_average_w" or "average" in kinds
 
 
-def _jitter_s(candidate: _Candidate, info: dict[str, Any]) -> float:
-    """By how much a reading's time can be wrong: a step of NVML's counter, by half a poll."""
-    if candidate.name != "gpu_counter_j":
-        return 0.0
-    return float(info.get("interval_s") or 0.0) / 2
+def _jitter_s(
+    candidate: _Candidate,
+    info: dict[str, Any],
+    data: Telemetry,
+    late: Mapping[str, Telemetry],
+    device: str,
+) -> Floats:
+    """By how much the time of each reading can be wrong.
+
+    A meter says it of all its readings of energy (`time_error_s` of its facts), and of single
+    ones that were taken later than that (a series of its own). Timelines that say nothing are
+    older: a step of NVML's counter was then timed within half a poll.
+    """
+    if candidate.quantity != "energy_j":
+        constant_s = _AVERAGE_JITTER_S if _averaged(candidate, info) else _INSTANT_JITTER_S
+        return np.full(len(data.t_s), constant_s)
+    of_old_s = float(info.get("interval_s") or 0.0) / 2 if candidate.name == "gpu_counter_j" else 0
+    jitter_s = np.full(len(data.t_s), float(info.get("facts", {}).get("time_error_s", of_old_s)))
+    if (worse := late.get(device)) is not None and len(worse.t_s):
+        found = np.clip(np.searchsorted(worse.t_s, data.t_s), 0, len(worse.t_s) - 1)
+        same = worse.t_s[found] == data.t_s
+        jitter_s[same] = np.maximum(jitter_s[same], worse.values[found][same])
+    return jitter_s

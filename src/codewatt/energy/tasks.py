@@ -104,6 +104,16 @@ def read_task_times(path: str | os.PathLike[str]) -> list[Json]:
     return rows
 
 
+def read_new_tokens(path: str | os.PathLike[str]) -> dict[int, float]:
+    """Repeat -> tokens that were generated in it, of all its completions."""
+    import pyarrow.parquet as pq
+
+    found: dict[int, float] = {}
+    for row in pq.ParquetFile(path).read(columns=["repeat", "new_tokens"]).to_pylist():
+        found[row["repeat"]] = found.get(row["repeat"], 0.0) + (row["new_tokens"] or 0)
+    return found
+
+
 def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """Positions of the tasks of each repeat."""
     found: dict[int, list[int]] = {}

@@ -10,12 +10,14 @@ from typing import Any
 
 from codewatt.energy.boundaries import Boundaries
 from codewatt.energy.expectation import at_most, expectation
+from codewatt.energy.idle import IdlePower, drift, idle_load
 from codewatt.energy.judging import JudgingSettings
 from codewatt.energy.sources import Source, Sources
 from codewatt.energy.timeline import Timeline
 from codewatt.energy.validity_gpu import judge_gpu, judge_gpu_run
 from codewatt.energy.validity_phase import judge_phase
-from codewatt.energy.validity_power import judge_others, judge_power, judge_share, judge_stolen
+from codewatt.energy.validity_power import judge_power
+from codewatt.energy.validity_sharing import judge_others, judge_share, judge_spread, judge_stolen
 
 Json = dict[str, Any]
 
@@ -31,6 +33,8 @@ class Measurement:
         generate: its manifest.
         components: status and method of each part, as energy.json holds them.
         runs, windows, baseline: as energy.json holds them.
+        idle: idle power, as far as its windows passed their checks.
+        work: repeat -> new tokens; None: the repeats may have done different work.
     """
 
     generate: Json
@@ -41,6 +45,8 @@ class Measurement:
     runs: Sequence[Json]
     windows: Sequence[Json]
     baseline: Mapping[str, Mapping[str, float | None]]
+    idle: IdlePower
+    work: Mapping[int, float] | None
 
 
 def judge_cell(cell: Measurement, settings: JudgingSettings) -> list[Json]:
@@ -57,14 +63,16 @@ def judge_cell(cell: Measurement, settings: JudgingSettings) -> list[Json]:
         _host_idle(timeline, windows, settings),
         *judge_gpu(timeline, sources),
         judge_share(cell.boundaries),
+        judge_spread(cell.runs, cell.work, settings),
         *_phases_sound(cell, settings),
     ]
+    least_idle_w = {name: cell.idle.below(name) for name in sources.figures}
     for run in cell.runs:
         start_s, end_s = edges[run["repeat"]]
         judged += _judge_run(cell, run, start_s, end_s, settings)
         judged.append(_counters_move(sources, run, start_s, end_s, settings))
-        judged += judge_power(timeline, sources, run, cell.baseline["idle_w"], settings)
-        judged.append(judge_others(timeline, sources, run, start_s, end_s, settings))
+        judged += judge_power(timeline, sources, run, least_idle_w, settings)
+        judged.append(judge_others(timeline, run, start_s, end_s, settings))
         judged.append(judge_stolen(timeline, run, start_s, end_s, settings))
         judged += _phases_resolved(sources, run, windows, settings)
         judged += judge_gpu_run(timeline, sources, run, start_s, end_s, settings)
@@ -163,8 +171,8 @@ def _idle_steady(
     drifts: dict[str, float] = {}
     for name, before_w in baseline["idle_loaded_w"].items():
         after_w = baseline["idle_after_w"][name]
-        if before_w and after_w is not None:
-            drifts[name] = abs(after_w - before_w) / before_w
+        if before_w is not None and after_w is not None:
+            drifts[name] = drift(before_w, after_w)
     worst = max(drifts, key=lambda name: drifts[name], default=None)
     detail = "change of idle power, model loaded, from before to after the repeats"
     return at_most(
@@ -179,17 +187,10 @@ def _idle_steady(
 
 def _host_idle(timeline: Timeline, windows: Sequence[Json], settings: JudgingSettings) -> Json:
     """Nobody else computes while idle power is taken."""
-    load = timeline.find("host", "host", "cpu_load").get("machine")
-    observed: list[float] = []
-    for window in windows:
-        if load is not None and window["phase"] in ("idle_loaded", "idle_after"):
-            inside = (load.t_s >= window["start_s"]) & (load.t_s <= window["end_s"])
-            if inside.any():
-                observed.append(float(load.values[inside].mean()))
     return at_most(
         "host_idle",
         "warning",
-        max(observed, default=None),
+        idle_load(timeline, windows),
         settings.idle_host_load,
         "share",
         "mean CPU load of the machine in the idle windows, the busier one",

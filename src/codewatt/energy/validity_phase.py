@@ -9,6 +9,7 @@ from codewatt.energy.sources import Source, Sources
 from codewatt.energy.timeline import Timeline
 from codewatt.energy.validity_gpu import state_during
 from codewatt.energy.validity_power import possible_w
+from codewatt.energy.validity_sharing import cpu_is_billed, others_limit, others_processors
 
 Json = dict[str, Any]
 
@@ -30,9 +31,9 @@ def judge_phase(
     wrong = [
         *_failed_reads(manifest),
         *(
-            problem
+            f"{component}: {problem}"
             for window in windows
-            for problem in _problems(timeline, sources, window, settings)
+            for component, problem in phase_problems(timeline, sources, window, settings)
         ),
     ]
     judged = any(
@@ -45,7 +46,8 @@ def judge_phase(
         "; ".join(dict.fromkeys(wrong)) or None,
         "nothing wrong",
         None,
-        "possible power, no gap, no wrap unseen, nobody else on the card, in this phase's windows",
+        "possible power, no gap, no wrap unseen, nobody else on the card and, where CPU energy is "
+        "billed, on the machine, in this phase's windows",
     )
 
 
@@ -62,26 +64,47 @@ def _long_enough(window: Json, source: Source) -> bool:
     return bool(window["end_s"] - window["start_s"] >= 2 * source.resolution_s)
 
 
-def _problems(
+def phase_problems(
     timeline: Timeline, sources: Sources, window: Json, settings: JudgingSettings
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """(component, what is wrong with its figure) of one window."""
     start_s, end_s = window["start_s"], window["end_s"]
     for name, source in sources.figures.items():
         if source.unsound:
-            yield f"{name}: {source.unsound} readings are not sound"
+            yield name, f"{source.unsound} readings are not sound"
         if not _long_enough(window, source):
             continue
         found = source.energy(start_s, end_s)
         if found.energy_j is None:
-            yield f"{name}: {found.reason}"
+            yield name, str(found.reason)
             continue
         limit_s = max(settings.max_gap_s, 10 * source.resolution_s)
         if found.max_gap_s is not None and found.max_gap_s > limit_s:
-            yield f"{name}: {found.max_gap_s:.3g} s without a reading"
+            yield name, f"{found.max_gap_s:.3g} s without a reading"
         watts = found.energy_j / (end_s - start_s)
         low_w, high_w = possible_w(timeline, name, source)
         if source.status == "measured" and not low_w <= watts <= high_w:
-            yield f"{name}: {watts:.4g} W is not possible"
+            yield name, f"{watts:.4g} W is not possible"
     others = state_during(timeline, sources, "other_processes", start_s, end_s)
     if any(values.max() > 0 for values in others):
-        yield "gpu: other processes on the card"
+        yield "gpu", "other processes on the card"
+    yield from _others(timeline, sources, window, settings)
+
+
+def _others(
+    timeline: Timeline, sources: Sources, window: Json, settings: JudgingSettings
+) -> Iterator[tuple[str, str]]:
+    """Others than the job computing on the machine whose CPU is billed.
+
+    Not of judging: what a sandbox did whose process was killed is in nobody's account.
+    """
+    if window["phase"] == "evaluate" or not cpu_is_billed(settings) or "cpu" not in sources.figures:
+        return
+    busy = timeline.find("host", "host", "busy_s").get("machine")
+    start_s, end_s = window["start_s"], window["end_s"]
+    if busy is None or ((busy.t_s >= start_s) & (busy.t_s <= end_s)).sum() < 2:
+        return  # its readings are of other times
+    others, stolen = others_processors(timeline, start_s, end_s)
+    limit = others_limit(timeline, settings)
+    if others is not None and others + stolen > limit:
+        yield "cpu", f"others keep {others + stolen:.3g} processors busy (limit {limit:g})"

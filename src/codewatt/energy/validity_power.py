@@ -1,12 +1,9 @@
-"""Validity of figures by what is physically possible, and by who else could have drawn them."""
+"""Validity of figures by what is physically possible."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from codewatt.energy.boundaries import Boundaries, allocation_of
-from codewatt.energy.expectation import at_most, expectation
+from codewatt.energy.expectation import at_most
 from codewatt.energy.judging import JudgingSettings
 from codewatt.energy.plausible import meters_agree, power_plausible
 from codewatt.energy.sources import Source, Sources
@@ -19,8 +16,6 @@ Json = dict[str, Any]
 _POSSIBLE_W = {"gpu": (1.0, 1500.0), "cpu": (0.5, 1000.0), "dram": (0.05, 500.0)}
 #: A GPU's mean over seconds stays this close to its power limit.
 _ABOVE_LIMIT = 1.25
-#: Processors by which a job's CPU time may seem to exceed its machine's.
-_COUNTED_ALIKE = 0.1
 
 
 def judge_power(
@@ -30,7 +25,11 @@ def judge_power(
     idle_w: Mapping[str, float | None],
     settings: JudgingSettings,
 ) -> Iterator[Json]:
-    """Measured power is possible, no lower than idle, and what another reader of RAPL says."""
+    """Measured power is possible, no lower than idle, and what another reader of RAPL says.
+
+    Args:
+        idle_w: component -> the least that its idle power can be; None if that is not known.
+    """
     for name, source in sources.figures.items():
         joules = run["energy_j"][name]
         if source.status != "measured":
@@ -62,17 +61,18 @@ def possible_w(timeline: Timeline, name: str, source: Source) -> tuple[float, fl
 
 def _not_below_idle(name: str, run: Json, idle_w: float | None, settings: JudgingSettings) -> Json:
     """A job does not draw less than the same machine at rest: lost joules show here."""
-    joules = run["energy_j"][name]
-    below = None
-    if joules and idle_w is not None:
-        below = max(idle_w * run["duration_s"] - joules, 0.0) / joules
+    joules, bound_j, below = run["energy_j"][name], run["uncertainty_j"][name] or 0.0, None
+    if joules is not None and idle_w is not None and idle_w > 0 and run["duration_s"] > 0:
+        idle_j = idle_w * run["duration_s"]
+        below = max(idle_j - joules - bound_j, 0.0) / idle_j
     return at_most(
         f"{name}_not_below_idle",
         "error",
         below,
         settings.below_idle,
         "share",
-        f"by how much the repeat lies below idle power ({name}), of its energy",
+        f"by how much the repeat lies below idle power ({name}), of the idle energy, beyond what "
+        "the window's edges can be wrong by",
         run["repeat"],
     )
 
@@ -90,92 +90,3 @@ def _codecarbon_agrees(sources: Sources, run: Json, settings: JudgingSettings) -
             run["repeat"],
             severity="warning",
         )
-
-
-def judge_share(boundaries: Boundaries) -> Json:
-    """The job holds the whole machine: else the node's figure may hold others' joules."""
-    share = boundaries.share
-    detail = "share of the machine's processors that the job holds"
-    if share is not None and share < 1:
-        detail += (
-            ": CPU and DRAM of boundary node are partly others', those of boundary job an "
-            "attribution by processors"
-        )
-    return expectation(
-        "node_held",
-        "warning",
-        None if share is None else share >= 1,
-        share,
-        1.0,
-        "share",
-        detail,
-    )
-
-
-def judge_others(
-    timeline: Timeline,
-    sources: Sources,
-    run: Json,
-    start_s: float,
-    end_s: float,
-    settings: JudgingSettings,
-) -> Json:
-    """Nobody else computes on the machine during a repeat.
-
-    An error only where the study's figures are the node's and its CPU is really measured: then
-    others' joules are in them.
-    """
-    cpu = sources.figures.get("cpu")
-    billed = settings.boundary == "node" and cpu is not None and cpu.status == "measured"
-    return at_most(
-        "node_not_shared",
-        "error" if billed else "warning",
-        _others_processors(timeline, start_s, end_s),
-        settings.others_processors,
-        "processors",
-        "processors that are kept busy by others than the job",
-        run["repeat"],
-    )
-
-
-def judge_stolen(
-    timeline: Timeline, run: Json, start_s: float, end_s: float, settings: JudgingSettings
-) -> Json:
-    """A hypervisor does not give the machine's processors to others during a repeat."""
-    stolen = _busy_processors(timeline, "stolen_s", start_s, end_s)
-    processors = allocation_of(timeline).get("processors")
-    return at_most(
-        "not_stolen",
-        "warning",
-        stolen / processors if stolen is not None and processors else None,
-        settings.stolen_share,
-        "share",
-        "processor time that a hypervisor took, of all processors' time",
-        run["repeat"],
-    )
-
-
-def _others_processors(timeline: Timeline, start_s: float, end_s: float) -> float | None:
-    """Processors that others than the job keep busy; None if that cannot be told.
-
-    It cannot where the job seems to use more than the machine does: the two were then not
-    counted alike (Linux counts in ticks of 10 ms, which is all that they may differ by).
-    """
-    machine = _busy_processors(timeline, "busy_s", start_s, end_s)
-    job = _busy_processors(timeline, "job_busy_s", start_s, end_s)
-    if machine is None or job is None or job - machine > _COUNTED_ALIKE:
-        return None
-    return max(machine - job, 0.0)
-
-
-def _busy_processors(
-    timeline: Timeline, quantity: str, start_s: float, end_s: float
-) -> float | None:
-    """CPU seconds a second over a window; None if it was not recorded or does not cover it."""
-    data = timeline.find("host", "host", quantity).get("machine")
-    if data is None or len(data.t_s) < 2 or end_s <= start_s:
-        return None
-    if not (data.t_s[0] <= start_s and end_s <= data.t_s[-1]):
-        return None
-    at_start, at_end = np.interp([start_s, end_s], data.t_s, data.values)
-    return float((at_end - at_start) / (end_s - start_s))

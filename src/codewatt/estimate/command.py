@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from codewatt.errors import CodewattError
+from codewatt.messages import show
 
 _CLUSTER_CORES = 8  # profiles/slurm/site.yaml
 
@@ -45,18 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command with parsed options; the exit code."""
-    from codewatt.cells import Grid
-    from codewatt.config.load import load_study
     from codewatt.estimate.cards import cards_of, said_of
     from codewatt.estimate.render import as_text, as_values
     from codewatt.estimate.report import make_report
+    from codewatt.planning import load_grid
 
     for name in ("gpus", "cores"):
         if (given := getattr(options, name)) is not None and given < 1:
             raise CodewattError(f"--{name} {given}: at least 1 is needed")
     if (watts := options.host_w) is not None and not 0 <= watts < math.inf:
         raise CodewattError(f"--host-w {watts:g}: a finite number of W, 0 or more, is needed")
-    grid = Grid(load_study(options.file), str(options.file))
+    grid = load_grid(options.file)
     cards = cards_of(grid, options.gpu)
     cores = options.cores or (_CLUSTER_CORES if any(cards.values()) else os.cpu_count() or 1)
     said = said_of(cards, options.gpu)
@@ -64,5 +64,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_values(report), indent=2, ensure_ascii=False))
     else:
-        print(as_text(report))
+        show(as_text(report))
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 from codewatt.estimate.plan import Job, Plan
 from codewatt.files import read_json
 from codewatt.paths import Paths
+from codewatt.reading import record_of
 
 _J_PER_KWH = 3.6e6
 #: Windows that hold others, or lie in them.
@@ -62,9 +63,11 @@ def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
     for job in plan.jobs:
         took = None
         if job.rule == "generate":
-            took = _cell(job.id, paths)
+            with record_of(paths.cell("generate.json", job.id)):
+                took = _cell(job.id, paths)
         elif job.rule == "quantise":
-            took = _variant(job.id, paths)
+            with record_of(paths.variant("manifest.json", job.id)):
+                took = _variant(job.id, paths)
         if took is not None:
             found[job.rule, job.id] = took
     return found

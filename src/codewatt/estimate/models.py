@@ -9,7 +9,9 @@ from typing import Any
 from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.models.directory import weight_files
 from codewatt.paths import Paths
+from codewatt.reading import record_of
 from codewatt.sizing.architecture import Architecture, architecture_of
 from codewatt.sizing.known import known_models
 from codewatt.sizing.weights import DTYPE_BYTES
@@ -75,11 +77,13 @@ def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> Mod
     path = Path(paths.model(model))
     if not path.is_file():
         return None
-    weights = read_json(path)["weights"]
-    config = Path(weights["directory"]) / "config.json"
+    with record_of(path):
+        weights = read_json(path)["weights"]
+        config = Path(weights["directory"]) / "config.json"
+        sizes = {name: d["bytes"] for name, d in weights["files"].items()}
     if not config.is_file():
         return None
-    stored = sum(d["bytes"] for name, d in weights["files"].items() if name.endswith("safetensors"))
+    stored = sum(size for name, size in sizes.items() if name.endswith("safetensors"))
     return ModelFacts(model, read_json(config), stored, f"its files ({path})")
 
 
@@ -87,7 +91,10 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
     """From the hub's cache, else from the table of published configurations."""
     owner, name = settings["repo"].split("/")
     folder = _hub_cache() / f"models--{owner}--{name}" / "snapshots" / settings["revision"]
-    found = _from_folder(model, folder)
+    try:
+        found = _from_folder(model, folder)
+    except CodewattError:  # not fetched to its end
+        found = None
     if found is not None:
         return found
     known = known_models().get(settings["repo"])
@@ -102,7 +109,10 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
 
 
 def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:
-    found = _from_folder(model, Path(settings["path"]))
+    try:
+        found = _from_folder(model, Path(settings["path"]))
+    except CodewattError as error:
+        return ModelFacts(model, None, 0, str(error))
     return found or ModelFacts(model, None, 0, f"{settings['path']}: no config.json there")
 
 
@@ -110,7 +120,7 @@ def _from_folder(model: str, folder: Path) -> ModelFacts | None:
     config = folder / "config.json"
     if not config.is_file():
         return None
-    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    stored = sum(path.stat().st_size for path in weight_files(folder))
     return ModelFacts(model, read_json(config), stored, f"its files ({folder})")
 
 

@@ -72,9 +72,30 @@ def counts_processes_by_namespace() -> bool:
 @lru_cache(maxsize=1)
 def python_paths() -> list[str]:
     """Directories with installed packages, which a program may import, in their order."""
-    paths = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
-    paths += [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    given = os.environ.get("PYTHONPATH", "").split(":")
+    relative = {os.path.realpath(path) for path in given if not os.path.isabs(path)}
+    paths = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    paths = [path for path in paths if os.path.realpath(path) not in relative and _is_shown(path)]
+    paths = [sysconfig.get_path(name) for name in ("purelib", "platlib")] + paths
     return list(dict.fromkeys(os.path.realpath(path) for path in paths if os.path.isdir(path)))
+
+
+def library_path() -> list[str]:
+    """The folders of LD_LIBRARY_PATH that a program may see, in their order.
+
+    An empty or a relative entry means the working directory to the dynamic linker, wherever that
+    is; a folder that holds the working directory or the user's home is no folder of libraries.
+    """
+    return [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if _is_shown(path)]
+
+
+def _is_shown(path: str) -> bool:
+    """Whether a folder that an environment variable names may be shown to a program."""
+    if not os.path.isabs(path) or not os.path.isdir(path):
+        return False
+    real = os.path.realpath(path)
+    private = [os.path.realpath(folder) for folder in (os.getcwd(), os.path.expanduser("~"))]
+    return not any(os.path.commonpath([real, folder]) == real for folder in private)
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +111,7 @@ def _readable() -> list[str]:
     for name in ("stdlib", "platstdlib"):
         wanted.append(os.path.realpath(sysconfig.get_path(name)))
     wanted += [os.path.join(sys.base_prefix, name) for name in ("lib", "lib64")]
-    wanted += [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
+    wanted += library_path()
     paths: list[str] = []
     for path in sorted({os.path.abspath(path) for path in wanted if os.path.exists(path)}):
         if path != "/" and not any(path.startswith(f"{above}/") for above in paths):
@@ -124,8 +145,8 @@ def arguments_of(tmpfs_bytes: int) -> tuple[str, ...]:
         arguments += ["--unshare-all", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"]
     arguments += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--clearenv"]
     environment = dict(ENVIRONMENT)
-    if library_path := os.environ.get("LD_LIBRARY_PATH"):
-        environment["LD_LIBRARY_PATH"] = library_path
+    if folders := library_path():
+        environment["LD_LIBRARY_PATH"] = ":".join(folders)
     for name, value in environment.items():
         arguments += ["--setenv", name, value]
     for link in ("/lib", "/lib64", "/lib32"):
@@ -141,7 +162,10 @@ def arguments_of(tmpfs_bytes: int) -> tuple[str, ...]:
     arguments += ["--perms", "0755", "--dir", "/runner"]
     # Not --dev: its tmpfs has no size, and the user of a user namespace may write to it.
     arguments += ["--size", str(1 << 20), "--tmpfs", "/dev"]
-    for name in ("null", "zero", "full", "random", "urandom"):
+    for name in ("null", "full", "random", "urandom"):
         arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
-    arguments += ["--remount-ro", "/dev", "--proc", "/proc"]
+    # No /dev/zero: a shared mapping of it is memory that is in no process's resident size.
+    # Nobody writes to /proc: a process could make itself the last that the kernel takes when
+    # memory runs out (oom_score_adj), or write to the memory of another one.
+    arguments += ["--remount-ro", "/dev", "--proc", "/proc", "--remount-ro", "/proc"]
     return (*arguments, "--chdir", "/tmp")

@@ -1,20 +1,29 @@
 """Reads the tagged JSON that `outputs` writes, back into objects that compare as the originals.
 
 What comes out of a sandbox is hostile until shown otherwise: only known tags are read, into known
-types, and anything else raises `ValueError`.
+types, and anything else raises `ValueError`. The number of parts is bounded before any is built.
+What a value within these bounds may still cost (a dictionary of equal hashes, say) is bounded by
+the helper process in which the judge decodes (`comparer`).
 """
 
 import json
+import math
 import re
 from collections import Counter, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 NAN = b'{"float":"nan"}'
+
+TOO_LARGE = "too_large"
+"""Stands for the name of a type where `outputs` found too many parts."""
+
+MAX_PARTS = 12_000_000
+"""A line with more separators and brackets (outside of texts) is not decoded."""
 
 
 class Opaque:
@@ -38,14 +47,38 @@ def decode(line: bytes) -> Any:
     Raises:
         ValueError: the line is not what `outputs.encode` writes.
     """
+    _check_parts(line)
     try:
         return json.loads(line.decode("utf-8", "surrogatepass"), object_hook=_object)
-    except (ArithmeticError, LookupError, TypeError, RecursionError, MemoryError) as error:
+    except (ArithmeticError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"not an encoded output: {error!r:.200}") from None
+
+
+def _check_parts(line: bytes) -> None:
+    """Refuse a line with more parts than an honest encoding has."""
+    if len(line) <= MAX_PARTS or _parts(line) <= MAX_PARTS:
+        return
+    if _parts(_TEXT.sub(b"", line)) > MAX_PARTS:
+        raise ValueError("an output of too many parts")
+
+
+def _parts(line: bytes) -> int:
+    return line.count(b",") + line.count(b"[") + line.count(b"{")
+
+
+def opaque_name(line: bytes) -> str | None:
+    """The type that an encoded output, or a part of it, has no encoding for; None if there is none.
+
+    May find a name in a text of the output, so it serves for messages only.
+    """
+    found = _OPAQUE.search(line)
+    return found[1].decode() if found else None
 
 
 def holds_opaque(line: bytes) -> bool:
     """Whether an encoded output, or a part of it, has no faithful encoding."""
+    if b'{"opaque":' not in line:  # within a text, its quotation marks would be escaped
+        return False
     found = False
 
     def look(tagged: dict[str, Any]) -> Any:
@@ -81,7 +114,7 @@ def _pairs(content: list[Any]) -> list[Any]:
 
 
 def _sub(content: list[Any]) -> Any:
-    """An instance of a class of the program's own, which compares as its base does."""
+    """A value of another type that compares as the value of a plain type does."""
     base, name, value = content
     if type(base) is not str or type(name) is not str:
         raise ValueError("names were expected")
@@ -90,7 +123,7 @@ def _sub(content: list[Any]) -> Any:
         return value
     if type(value) is not kind:
         raise ValueError("a subclass holds what its base would")
-    made = _subclass(base, name)
+    made = _subclass(base)
     if kind is defaultdict:
         return made(None, value)
     if kind is Fraction:
@@ -98,44 +131,73 @@ def _sub(content: list[Any]) -> Any:
     return made(value)
 
 
-@lru_cache(maxsize=1024)
-def _subclass(base: str, name: str) -> Any:
-    """One class a (base, name), so that two outputs of one program's class have one type."""
-    return type(name or "?", (_SUBCLASSED[base],), {})
+@cache
+def _subclass(base: str) -> Any:
+    """One subclass of each plain type, whatever its name was in the sandbox."""
+    return type(f"{base}_subclass", (_SUBCLASSED[base],), {})
 
 
 def _array(content: list[Any]) -> Any:
     import numpy
 
     dtype, shape, values = _exactly(content, str, list, list)
-    if len(shape) > 32 or not all(type(size) is int and size >= 0 for size in shape):
+    if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError("not an array's shape")
-    if dtype == "|O":
+    # With an empty axis, the others may be of any length: NumPy takes such an array for small.
+    if len(shape) > 32 or math.prod(shape) != len(values) or max(shape, default=0) > MAX_PARTS:
+        raise ValueError("not the shape of these values")
+    if dtype == "|O" or _dtype(dtype).kind in "SU":
+        # NumPy's texts end before their last NUL characters, and all take the longest one's space.
         array = numpy.empty(len(values), dtype=object)
         for index, value in enumerate(values):
             array[index] = value
-        return array.reshape(shape)
-    if not set(map(type, values)) <= _NUMPY_ITEMS:
-        raise ValueError("not an array's values")
-    longest = max((len(item) for item in values if type(item) in (str, bytes)), default=0)
-    if longest * len(values) > _MAX_ARRAY_CHARACTERS:
-        raise ValueError("an array of too many characters")
-    return numpy.array(values, dtype=_dtype(dtype)).reshape(shape)
+    else:
+        array = numpy.array(_numbers(values), dtype=_dtype(dtype))
+    array = array.reshape(shape)
+    return array if array.size == 1 else array.view(_plural())
+
+
+@cache
+def _plural() -> Any:
+    import numpy
+
+    class Plural(numpy.ndarray):  # type: ignore[type-arg]
+        """An array whose comparison has no one truth; NumPy would compute it before it says so."""
+
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> Any:
+            raise ValueError("the truth value of an array with more than one element is ambiguous")
+
+    return Plural
 
 
 def _scalar(content: list[Any]) -> Any:
+    (value,) = _scalars([content[0], content[1:]])
+    return value
+
+
+def _scalars(content: list[Any]) -> list[Any]:
+    """A list of NumPy numbers of one type."""
     import numpy
 
-    dtype, value = content
-    if type(dtype) is not str or type(value) not in _NUMPY_ITEMS:
-        raise ValueError("not a scalar")
-    return numpy.array(value, dtype=_dtype(dtype))[()]
+    name, values = _exactly(content, str, list)
+    dtype = _dtype(name)
+    if dtype.kind in "SU":
+        raise ValueError("not a number's data type")
+    return list(numpy.array(_numbers(values), dtype=dtype))
+
+
+def _numbers(values: list[Any]) -> list[Any]:
+    if not set(map(type, values)) <= _NUMBERS:
+        raise ValueError("not an array's values")
+    return values
 
 
 def _dtype(name: str) -> Any:
     import numpy
 
-    # The width of strings is not taken over: a small array could claim gigabytes.
+    # The width of texts is not taken over: a small array could claim gigabytes.
     if not _DTYPE.fullmatch(name):
         raise ValueError("not a data type that is compared")
     return numpy.dtype(name[1]) if name[1] in "SU" else numpy.dtype(name)
@@ -172,14 +234,16 @@ _DECODERS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "Fraction": (list, lambda content: Fraction(*_exactly(content, int, int))),
     "Decimal": (str, Decimal),
     "numpy": (list, _scalar),
+    "scalars": (list, _scalars),
     "ndarray": (list, _array),
     "sub": (list, _sub),
     "opaque": (str, Opaque),
 }
 
 _DTYPE = re.compile(r"[<>|=][biufcSU][0-9]{1,9}")
-_NUMPY_ITEMS = frozenset({int, float, bool, complex, str, bytes})
-_MAX_ARRAY_CHARACTERS = 1 << 24
+_NUMBERS = frozenset({int, float, bool, complex})
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_OPAQUE = re.compile(rb'\{"opaque":"([A-Za-z0-9_?]{1,60})"\}')
 
 _SUBCLASSED: dict[str, type] = {
     kind.__name__: kind

@@ -1,19 +1,29 @@
 """`codewatt evaluate`: judges completions that somebody else generated."""
 
 import argparse
-import os
+import json
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from codewatt.benchmarks.base import Benchmark
+from codewatt.benchmarks.base import Benchmark, Task
 from codewatt.benchmarks.humaneval_plus import HumanEvalPlus, cache_directory, unpacked_digests
 from codewatt.errors import CodewattError
-from codewatt.evaluate.expected import cached_expected
+from codewatt.evaluate.expected import Expected, cached_expected, compute_expected
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.probe import require_sandbox
 from codewatt.evaluate.results import eval_results, pass_at_k_table, write_eval_results
-from codewatt.evaluate.samples import read_samples
+from codewatt.evaluate.samples import Sample, read_samples
 from codewatt.evaluate.stage import programs_of
+from codewatt.evaluate.workers import default_jobs
+from codewatt.files import require_room
+from codewatt.messages import printable
+from codewatt.reading import expand_home
+
+#: More than expected outputs take.
+_CACHE_BYTES = 16 << 20
 
 BENCHMARKS: dict[str, type[Benchmark]] = {HumanEvalPlus.name: HumanEvalPlus}
 
@@ -28,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples",
         required=True,
-        metavar="FILE",
-        help="EvalPlus's JSON lines (.jsonl, .jsonl.gz): task_id, and solution or completion",
+        metavar="PATH",
+        help="as EvalPlus takes them: JSON lines (.jsonl, .jsonl.gz) with task_id, and solution or "
+        "completion; or a directory of programs (HumanEval_0/0.py)",
     )
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="EvalPlus's result file (.json, .json.gz)"
@@ -40,17 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=os.cpu_count() or 1,
+        default=default_jobs(),
         metavar="N",
-        help="programs at a time (default: one a core, %(default)s)",
+        help="programs at a time (default: one for each usable core, here %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command with parsed options; the exit code."""
-    return evaluate_file(
-        args.benchmark, args.dataset, args.samples, args.out, args.sanitize, args.jobs
-    )
+    dataset, samples, out = map(expand_home, (args.dataset, args.samples, args.out))
+    return evaluate_file(args.benchmark, dataset, samples, out, args.sanitize, args.jobs)
 
 
 def evaluate_file(
@@ -61,30 +71,79 @@ def evaluate_file(
     sanitize: bool,
     jobs: int,
 ) -> int:
-    """Judge a file of samples, write EvalPlus's result file, print pass@1.
+    """Judge a file or directory of samples, write EvalPlus's result file, print pass@1.
 
-    Expected outputs are kept in the cache between calls; results never are.
+    Whether the result file can be written is found out before anything is judged. Expected outputs
+    are kept in the cache between calls, where there is one; results never are.
 
     Raises:
-        CodewattError: an input is missing or wrong, or the sandbox cannot be set up.
+        CodewattError: an input is missing or wrong, the result file cannot be written, or the
+            sandbox cannot be set up.
     """
     if benchmark not in BENCHMARKS:
         raise CodewattError(f"benchmark {benchmark!r}: allowed: {', '.join(sorted(BENCHMARKS))}")
-    require_sandbox()
+    md5 = unpacked_digests(dataset)["md5"]
     tasks = BENCHMARKS[benchmark]().tasks({"path": str(dataset), "pinned": False})
     rows = read_samples(samples, tasks)
-    with _Progress("expected outputs", len(tasks)) as progress:
-        expected = cached_expected(
-            tasks, cache_directory(), jobs=jobs, on_done=lambda _: progress.advance()
-        )
+    require_room(out, _size_bytes(rows, tasks))
+    require_sandbox()
+    expected = _expected(tasks, jobs)
     programs = programs_of(rows, tasks, sanitize=sanitize, jobs=jobs)
     with _Progress("judging", len(programs)) as progress:
         verdicts = judge(tasks, expected, programs, jobs=jobs, on_done=progress.reach)
-    results = eval_results(tasks, programs, verdicts, unpacked_digests(dataset)["md5"])
-    write_eval_results(out, results)
+    results = eval_results(tasks, programs, verdicts, md5)
     table = pass_at_k_table(verdicts, [1])
-    print(f"pass@1: base {table['base']['1']:.3f}, plus {table['plus']['1']:.3f}")
+    try:
+        _save(out, results)
+    finally:  # what was judged is told in any case
+        print(f"pass@1: base {table['base']['1']:.3f}, plus {table['plus']['1']:.3f}")
     return 0
+
+
+def _size_bytes(samples: Sequence[Sample], tasks: Sequence[Task]) -> int:
+    """About how large the result file becomes: each program, and an input that it failed on."""
+    longest = max(len(json.dumps(test)) for task in tasks for test in [[], *task.base_input])
+    return sum(2 * len(sample.solution) + longest + 300 for sample in samples)
+
+
+def _expected(tasks: list[Task], jobs: int) -> Expected:
+    """Expected outputs, from the cache where there is one that can be written."""
+    try:
+        cache: Path | None = cache_directory()
+        require_room(cache_directory() / "expected.json.gz", _CACHE_BYTES)
+    except CodewattError as error:
+        cache = None
+        print(f"codewatt: nothing is cached: {printable(error)}", file=sys.stderr)
+    with _Progress("expected outputs", len(tasks)) as progress:
+        if cache is None:
+            return compute_expected(tasks, jobs=jobs, on_done=lambda _: progress.advance())
+        return cached_expected(tasks, cache, jobs=jobs, on_done=lambda _: progress.advance())
+
+
+def _save(out: str | Path, results: dict[str, Any]) -> None:
+    """Write the result file; where that is no longer possible, somewhere else.
+
+    Raises:
+        CodewattError: the file could not be written; it names the file in which the results are.
+    """
+    try:
+        write_eval_results(out, results)
+    except CodewattError as error:
+        kept = _kept(Path(out).name, results)
+        where = f"the results are in {kept}" if kept else "the results are lost"
+        raise CodewattError(f"{error}; {where}") from None
+
+
+def _kept(name: str, results: dict[str, Any]) -> Path | None:
+    """Where results could be written after all; None if nowhere."""
+    for folder in (Path.cwd(), Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev/shm")):
+        try:
+            path = Path(tempfile.mkdtemp(prefix="codewatt-", dir=folder)) / name
+            write_eval_results(path, results)
+        except (OSError, CodewattError):
+            continue
+        return path
+    return None
 
 
 class _Progress:

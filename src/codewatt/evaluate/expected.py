@@ -10,29 +10,33 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codewatt.benchmarks.base import SUITES, Task
 from codewatt.errors import CodewattError
-from codewatt.evaluate.codec import decode, holds_opaque
+from codewatt.evaluate.codec import NAN, decode, holds_opaque, opaque_name
 from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.lines import Line, LineReader, TooLong
 from codewatt.evaluate.sandbox import Request, Sandbox, Suite
 from codewatt.evaluate.workers import Stopped, check_jobs, run_workers
-from codewatt.files import digest, read_json, write_json
+from codewatt.files import canonical_json, digest, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 DIGEST = b"#"
+NO_DIGEST = b"#nan "
+"""Stands for the digest of an output that holds NaN, which equal bytes do not make equal."""
+
 DIGEST_OVER = 4096
 """Bytes. Some tasks answer with megabytes a test; to compare digests is enough for most."""
 
+MAX_REFERENCE_BYTES = 256 << 20
+"""A reference program whose encoded output is longer is refused."""
+
 _SUITE_TIME_S = 600.0
 _LOOK_S = 0.05
-_PRELOADED = {
-    **{name: name for name in ("numpy", "pandas", "dateutil", "yaml", "typing_extensions")},
-    "multiprocessing": "multiprocessing.pool",
-    "concurrent": "concurrent.futures.process",
-}
+_PRELOADED = frozenset({"numpy", "pandas"})
 _WORD = re.compile(r"\w+")
 
 
@@ -52,17 +56,18 @@ class SuiteAnswers:
     floats_from: int | None
 
 
+Answer = TypeVar("Answer")
 Expected = dict[str, dict[str, SuiteAnswers]]
 """By task_id, then by suite."""
 
 
 def preload(code: str) -> tuple[str, ...]:
-    """Modules that a program names, of those that EvalPlus's process has loaded.
+    """Modules to load once for both suites, because a program names them and they load slowly.
 
-    Loading them takes long and fails once the guard is up, so they are loaded before it, as in
-    EvalPlus, where the program finds them loaded.
+    Saves time only: a module that is not named here is loaded in the same way, when it is imported
+    (`guard`).
     """
-    return tuple(_PRELOADED[name] for name in sorted({*_WORD.findall(code)} & set(_PRELOADED)))
+    return tuple(sorted({*_WORD.findall(code)} & _PRELOADED))
 
 
 def compute_expected(
@@ -102,21 +107,27 @@ def _answers(
     task: Task, limits: Limits, slot: int, jobs: int, stop: threading.Event
 ) -> dict[str, SuiteAnswers]:
     suites = {name: task.inputs(name) for name in SUITES}
+    parse = partial(_parse, task)
     return {
-        name: _parse(lines, f"{task.task_id}, {name} inputs")
-        for name, lines in _run(task, suites, limits, slot, jobs, stop).items()
+        name: SuiteAnswers(
+            [answer.line for answer in answers],
+            [answer.taken_s for answer in answers],
+            next((index for index, answer in enumerate(answers) if answer.floats), None),
+        )
+        for name, answers in _run(task, suites, parse, limits, slot, jobs, stop).items()
     }
 
 
 def _run(
     task: Task,
     suites: dict[str, list[list[Any]]],
+    take: Callable[[int, bytes], Answer],
     limits: Limits,
     slot: int,
     jobs: int,
     stop: threading.Event,
-) -> dict[str, list[bytes]]:
-    """What the runner says of the reference program: "SECONDS JSON" for each input."""
+) -> dict[str, list[Answer]]:
+    """What `take` makes of what the runner says of the reference program: "SECONDS JSON" a test."""
     code = task.prompt + task.canonical_solution
     request = Request(
         code, task.entry_point, [Suite(suites[name]) for name in suites], True, preload(code)
@@ -125,11 +136,7 @@ def _run(
     with Sandbox(request, limits, slot, jobs) as sandbox:
         for position, (name, inputs) in enumerate(suites.items()):
             what = f"{task.task_id}, {name} inputs"
-            lines = _read_to_end(sandbox, position, what, stop)
-            if len(lines) != len(inputs) + 3 or lines[-2:] != [b".", b""]:
-                said = b" ".join(line for line in lines if line[:1] in (b"!", b"?")).decode()
-                raise CodewattError(f"{what}: the reference program failed {said}".rstrip())
-            found[name] = lines[1:-2]
+            found[name] = _read_to_end(sandbox, position, what, len(inputs), take, stop)
     return found
 
 
@@ -141,44 +148,87 @@ def whole_line(
     Raises:
         CodewattError: the reference program fails.
     """
-    lines = _run(task, {suite: [task.inputs(suite)[index]]}, limits, slot, jobs, stop)
-    return lines[suite][0].partition(b" ")[2]
+
+    def keep(number: int, line: bytes) -> bytes:
+        return line.partition(b" ")[2]
+
+    inputs = {suite: [task.inputs(suite)[index]]}
+    return _run(task, inputs, keep, limits, slot, jobs, stop)[suite][0]
 
 
-def _read_to_end(sandbox: Sandbox, suite: int, what: str, stop: threading.Event) -> list[bytes]:
-    """All lines of a suite; raises if it takes too long or never started."""
-    pieces: list[bytes] = []
+def _read_to_end(
+    sandbox: Sandbox,
+    suite: int,
+    what: str,
+    count: int,
+    take: Callable[[int, bytes], Answer],
+    stop: threading.Event,
+) -> list[Answer]:
+    """What `take` makes of each test's line, as it comes; the lines may be long.
+
+    Raises:
+        CodewattError: the reference program fails, takes too long or does not start.
+    """
+    reader = LineReader(lambda: MAX_REFERENCE_BYTES)
+    taken: list[Answer] = []
+    said = b""
     deadline = time.monotonic() + _SUITE_TIME_S
+    started = False
     while True:
         chunk = sandbox.read(suite, _LOOK_S)
         if chunk == b"":
             break
         if chunk is not None:
-            pieces.append(chunk)
+            if not started:
+                started, chunk = True, chunk[2:]
+            try:
+                for line in map(_bytes_of, reader.lines(chunk)):
+                    if line[:1] in (b".", b"!", b"?"):
+                        said = line
+                    else:
+                        taken.append(take(len(taken), line))
+            except TooLong:
+                raise CodewattError(
+                    f"{what}: test {len(taken) + 1}: the reference program's output is longer "
+                    f"than {MAX_REFERENCE_BYTES >> 20} MiB"
+                ) from None
         if stop.is_set():
             raise Stopped
         if time.monotonic() > deadline:
             raise CodewattError(f"{what}: the reference program ran for {_SUITE_TIME_S:.0f} s")
         if overdrawn := sandbox.overdrawn():
             raise CodewattError(f"{what}: the reference program used {overdrawn}")
-    if not pieces:
+    if not started:
         raise CodewattError(f"sandbox: it did not start: {sandbox.failure()}")
-    return b"".join(pieces).split(b"\n")
+    if said != b"." or len(taken) != count:
+        reason = "" if said == b"." else said.decode(errors="replace")
+        raise CodewattError(f"{what}: the reference program failed {reason}".rstrip())
+    return taken
 
 
-def _parse(answered: list[bytes], what: str) -> SuiteAnswers:
-    """The answers in what the runner wrote, and which of them are floats."""
-    answers, times_s = [], []
-    floats_from = None
-    for number, line in enumerate(answered):
-        taken, _, answer = line.partition(b" ")
-        if holds_opaque(answer):
-            raise CodewattError(f"{what}: test {number + 1}: an output that cannot be compared")
-        if floats_from is None and _may_be_floats(answer) and _is_floats(decode(answer)):
-            floats_from = number
-        answers.append(_shortened(answer))
-        times_s.append(float(taken))
-    return SuiteAnswers(answers, times_s, floats_from)
+def _bytes_of(line: Line) -> bytes:
+    return line if isinstance(line, bytes) else b"".join(line.pieces())
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One output of the reference program, in the form in which it is kept."""
+
+    line: bytes
+    taken_s: float
+    floats: bool
+
+
+def _parse(task: Task, number: int, line: bytes) -> _Answer:
+    """What is kept of "SECONDS JSON"."""
+    taken, _, answer = line.partition(b" ")
+    if holds_opaque(answer):
+        raise CodewattError(
+            f"{task.task_id}: test {number + 1}: the reference program's output cannot be "
+            f"compared: no value of type {opaque_name(answer) or '?'} can"
+        )
+    floats = _may_be_floats(answer) and _is_floats(decode(answer))
+    return _Answer(_shortened(answer), float(taken), floats)
 
 
 def length(line: bytes) -> int:
@@ -192,6 +242,8 @@ def length(line: bytes) -> int:
 def _shortened(line: bytes) -> bytes:
     if len(line) <= DIGEST_OVER:
         return line
+    if NAN in line:
+        return NO_DIGEST + str(len(line)).encode()
     return DIGEST + f"{hashlib.sha256(line).hexdigest()} {len(line)}".encode()
 
 
@@ -210,8 +262,14 @@ def _is_floats(value: Any) -> bool:
 
 
 def tasks_digest(tasks: Sequence[Task]) -> str:
-    """sha256 over all that expected outputs depend on."""
-    return digest([task.to_row() for task in tasks])
+    """sha256 over all that expected outputs depend on.
+
+    Tasks may hold lone surrogates, which are no UTF-8; those are digested as backslash escapes.
+    """
+    total = hashlib.sha256()
+    for task in tasks:
+        total.update(canonical_json(task.to_row()).encode("utf-8", "backslashreplace") + b"\n")
+    return total.hexdigest()
 
 
 def write_expected(path: str | Path, expected: Expected, tasks: Sequence[Task]) -> None:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from codewatt.benchmarks.base import SUITES, Task
 from codewatt.errors import CodewattError
+from codewatt.evaluate.clock import SuiteClock
 from codewatt.evaluate.compare import Expectation, OnlyDigest
+from codewatt.evaluate.comparer import Comparer
 from codewatt.evaluate.expected import (
     DIGEST,
     DIGEST_OVER,
@@ -20,7 +22,8 @@ from codewatt.evaluate.expected import (
     whole_line,
 )
 from codewatt.evaluate.limits import Limits
-from codewatt.evaluate.sandbox import Request, Sandbox, Suite
+from codewatt.evaluate.lines import Line, LineReader, TooLong
+from codewatt.evaluate.sandbox import PIPE_BYTES, Request, Sandbox, Suite
 from codewatt.evaluate.workers import MAX_JOBS, Stopped, check_jobs, run_workers
 
 PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
@@ -115,9 +118,11 @@ def judge(
             on_done(judged)
 
     def work(slot: int, program: Program, stop: threading.Event) -> Verdict:
-        return _Case(checkers[program.task_id], program, used, slot, jobs, stop).verdict()
+        checker = checkers[program.task_id]
+        return _Case(checker, program, used, slot, jobs, stop, comparer).verdict()
 
-    run_workers(unique, work, jobs, finish)
+    with Comparer() as comparer:
+        run_workers(unique, work, jobs, finish)
     return [verdicts[program] for program in programs]
 
 
@@ -161,6 +166,7 @@ class _Case:
     slot: int
     jobs: int
     stop: threading.Event
+    comparer: Comparer
 
     def verdict(self) -> Verdict:
         """Run the suites, in one sandbox if the program leaves it whole."""
@@ -195,44 +201,65 @@ class _Case:
         return self.limits.call_times_s(self.checker.answers[name].times_s)
 
     def _digest_over(self, name: str) -> int | None:
-        asked = self._expectation(name).digests and name not in self._whole
+        asked = self._expectation(name, lambda: None).digests and name not in self._whole
         return DIGEST_OVER if asked else None
 
-    def _expectation(self, name: str) -> Expectation:
+    def _expectation(self, name: str, idle: Callable[[], None]) -> Expectation:
         task, answers = self.checker.task, self.checker.answers[name]
 
         def whole(index: int) -> bytes:
             slot = self.slot + MAX_JOBS  # this worker's own sandbox is still there
             return whole_line(task, name, index, self.limits, slot, self.jobs, self.stop)
 
-        return Expectation(task, task.inputs(name), answers, whole)
+        return Expectation(task, task.inputs(name), answers, whole, self.comparer, idle)
 
     def _suite(self, sandbox: Sandbox, position: int, name: str) -> SuiteVerdict | None:
         """Follow a suite to its verdict; None if it never started."""
-        answers = _Answers(self._expectation(name), name in self._whole)
-        started = False
+
+        def idle() -> None:
+            if self.stop.is_set():
+                raise Stopped
+            if overdrawn := sandbox.overdrawn():
+                raise _Overdrawn(overdrawn)
+
+        answers = _Answers(self._expectation(name, idle), name in self._whole)
+        clock: SuiteClock | None = None
         patience_s = self.limits.start_s if position == 0 else self.limits.next_s
-        deadline = time.monotonic() + patience_s
+        start_by = time.monotonic() + patience_s
         while True:
             if self.stop.is_set():
                 raise Stopped
-            left = deadline - time.monotonic()
-            chunk = sandbox.read(position, min(_LOOK_S, left))
+            # First the usage and then what was written: no answer that came before the look is
+            # still unread when limits are compared.
+            looked_s, usage = time.monotonic(), sandbox.look() if clock else None
+            wait_s = min(_LOOK_S, sandbox.look_in_s()) if clock else _LOOK_S
+            chunk = sandbox.read(position, wait_s)
             if chunk == b"":
-                return answers.silence("it ended without a word") if started else None
+                return None if clock is None else answers.silence("it ended without a word")
             if chunk is not None:
-                if not started:
-                    started, chunk = True, chunk[2:]
-                    times_s = self._call_times_s(name)
-                    deadline = time.monotonic() + self.limits.suite_deadline_s(times_s)
-                verdict = answers.take(chunk)
+                read_s = time.monotonic()
+                if clock is None:
+                    clock = SuiteClock(self._call_times_s(name), self.limits, read_s)
+                    chunk = chunk[2:]
+                try:
+                    verdict = answers.take(chunk)
+                except _Overdrawn as limit:
+                    verdict = SuiteVerdict(FAIL, answers.done, str(limit))
                 if verdict is not None:
                     return verdict
+                clock.reading(time.monotonic() - read_s)
                 time.sleep(_GATHER_S)  # many small answers cost less in one piece
-            elif left <= 0:
-                return answers.silence("out of time") if started else None
-            if overdrawn := sandbox.overdrawn():
+            elif clock is None and time.monotonic() > start_by:
+                return None
+            if usage is not None and (overdrawn := sandbox.exceeded(usage)):
                 return SuiteVerdict(FAIL, answers.done, overdrawn)
+            drained = chunk is None or len(chunk) < PIPE_BYTES
+            if clock and (why := clock.passed(looked_s, usage, answers.done, drained)):
+                return answers.silence(why)
+
+
+class _Overdrawn(Exception):
+    """While the judge compared an output, the program passed a limit; the message says which."""
 
 
 class _Answers:
@@ -242,29 +269,38 @@ class _Answers:
         self.expectation = expectation
         self.whole = whole
         self.done = 0
-        self._rest = b""
+        self._reader = LineReader(lambda: expectation.longest(self.done))
 
     def take(self, chunk: bytes) -> SuiteVerdict | None:
         """Compare what came; a verdict at the first wrong answer, or at the end."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if self._reader.begun:
+            end = chunk.find(b"\n") + 1 or len(chunk)
+            if (verdict := self._one_by_one(chunk[:end])) is not None:
+                return verdict
+            chunk = chunk[end:]
+        *lines, rest = chunk.split(b"\n", len(self.expectation) - self.done)
         if lines and self.expectation.accepts_all(self.done, lines):
             self.done += len(lines)
-        else:
-            for line in lines:
-                verdict = self._line(line)
-                if verdict is not None:
-                    return verdict
-        tests = len(self.expectation)
-        if self._rest and len(self._rest) > self.expectation.longest(min(self.done, tests - 1)):
-            return self._wrong("an output that is far too long")
-        return None
+            chunk = rest
+        return self._one_by_one(chunk)
 
     def silence(self, why: str) -> SuiteVerdict:
         """The verdict on a program from which nothing more will come."""
         return SuiteVerdict(TIMEOUT, self.done, why)
 
-    def _line(self, line: bytes) -> SuiteVerdict | None:
-        mark, text = line[:1], line[1:61].decode("ascii", "replace")
+    def _one_by_one(self, chunk: bytes) -> SuiteVerdict | None:
+        try:
+            for line in self._reader.lines(chunk):
+                verdict = self._line(line)
+                if verdict is not None:
+                    return verdict
+        except TooLong:
+            return self._wrong("an output that is far too long")
+        return None
+
+    def _line(self, line: Line) -> SuiteVerdict | None:
+        start = line[:61] if isinstance(line, bytes) else b""
+        mark, text = start[:1], start[1:].decode("ascii", "replace")
         if mark == b"?":
             return SuiteVerdict(FAIL, self.done, f"loading it raised {text}")
         if mark == b".":
@@ -276,13 +312,17 @@ class _Answers:
         if mark == b"!":
             late = text == "TimeoutException"
             return self._wrong("a call took too long" if late else f"a call raised {text}")
-        if line.startswith(DIGEST) and self.whole:
+        if mark == DIGEST and self.whole:
             return self._wrong("a digest where an output was asked for")
-        if not self.expectation.accepts(self.done, line):
-            return self._wrong("wrong output")
+        wrong = self.expectation.wrong(self.done, line)
+        if wrong is not None:
+            return self._wrong(wrong)
         self.done += 1
         return None
 
     def _wrong(self, why: str) -> SuiteVerdict:
-        self.done = min(self.done + 1, len(self.expectation))
+        tests = len(self.expectation)
+        if self.done == tests:
+            return SuiteVerdict(FAIL, self.done, f"after the last test: {why}")
+        self.done += 1
         return SuiteVerdict(FAIL, self.done, f"test {self.done}: {why}")

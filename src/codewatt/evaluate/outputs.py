@@ -35,7 +35,7 @@ _modules = sys.modules
 
 
 class Unencodable(Exception):
-    """A value that no expected output can be equal to."""
+    """A value that no expected output can be equal to; the message is the name of its type."""
 
 
 _ATOMS = frozenset({int, float, str, bool, type(None)})
@@ -46,7 +46,7 @@ _NUMPY_KINDS = frozenset("biufcSU")
 
 
 def _fail(value: Any) -> Any:
-    raise Unencodable(type(value).__name__)
+    raise Unencodable(name_of(value))
 
 
 _encoder: Any = json.encoder
@@ -72,6 +72,8 @@ def encode(value: Any) -> str:
         except ValueError:  # too many digits
             pass
         return "".join(_json(_tagged(value, [MAX_NODES], 0, True), 0))
+    except Unencodable as error:
+        return '{"opaque":"' + str(error) + '"}'
     except BaseException:
         return '{"opaque":"' + name_of(value) + '"}'
     finally:
@@ -97,11 +99,17 @@ def _tagged(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
         if strict and kind is float and value != value:
             return {"float": "nan"}
         if kind is str and len(value) > MAX_CHARACTERS:
-            raise Unencodable("size")
+            raise Unencodable("too_large")
         return value
+    number = _numpy_number(value, kind)
+    if number is not None:
+        budget[0] -= 2
+        if budget[0] < 0:
+            raise Unencodable("too_large")
+        return {"numpy": [number, _tagged(value.item(), budget, depth, strict)]}
     budget[0] -= _NESTED
     if depth > MAX_DEPTH or budget[0] < 0:
-        raise Unencodable("size")
+        raise Unencodable("too_large")
     if kind is list:
         return _items(value, budget, depth, strict)
     pack = _EXACT.get(kind)
@@ -109,19 +117,25 @@ def _tagged(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
         pack = _late_exact().get(kind)
     if pack is not None:
         return pack(value, budget, depth, strict)
-    numpy_value = _numpy(value, kind)
-    if numpy_value is not None:
-        return {numpy_value[0]: [*numpy_value[1:-1], _tagged(numpy_value[-1], budget, 0, strict)]}
+    array = _array(value, kind, budget, depth, strict)
+    if array is not None:
+        return array
     return _subclass(value, kind, budget, depth, strict)
 
 
-def _items(values: list[Any], budget: list[int], depth: int, strict: bool) -> list[Any]:
-    """A list of encoded items; at the speed of C where all are atoms."""
+def _items(values: list[Any], budget: list[int], depth: int, strict: bool) -> Any:
+    """A list of encoded items; at the speed of C where all are atoms, or numbers of NumPy's."""
     budget[0] -= len(values)
     if budget[0] < 0:
-        raise Unencodable("size")
-    if not strict and set(map(type, values)) <= _ATOMS:
+        raise Unencodable("too_large")
+    kinds = set(map(type, values))
+    if not strict and kinds <= _ATOMS:
         return values
+    if len(kinds) == 1:
+        number = _numpy_number(values[0], type(values[0]))
+        if number is not None:
+            numbers = [value.item() for value in values]
+            return {"scalars": [number, _items(numbers, budget, depth, strict)]}
     return [_tagged(item, budget, depth + 1, strict) for item in values]
 
 
@@ -137,7 +151,7 @@ def _pairs(tag: str, items: Callable[[Any], Iterable[Any]] = dict.items) -> Call
         pairs = list(items(value))
         budget[0] -= len(pairs)
         if budget[0] < 0:
-            raise Unencodable("size")
+            raise Unencodable("too_large")
         return {
             tag: [
                 [_tagged(key, budget, depth + 1, strict), _tagged(item, budget, depth + 1, strict)]
@@ -187,8 +201,18 @@ _BASES: dict[type, Callable[..., Any]] = {
 }
 
 
+_late: dict[tuple[Any, ...], dict[type, Callable[..., Any]]] = {}
+
+
 def _late_exact() -> dict[type, Callable[..., Any]]:
     """Types of modules that a program may load, once it has loaded them."""
+    loaded = tuple(id(_modules.get(name)) for name in ("collections", "fractions", "decimal"))
+    if loaded not in _late:
+        _late[loaded] = _late_types()
+    return _late[loaded]
+
+
+def _late_types() -> dict[type, Callable[..., Any]]:
     known: dict[type, Callable[..., Any]] = {}
     collections = _modules.get("collections")
     if collections is not None:
@@ -209,35 +233,161 @@ def _late_exact() -> dict[type, Callable[..., Any]]:
     return known
 
 
-def _numpy(value: Any, kind: type) -> tuple[Any, ...] | None:
-    """(tag, dtype, value) of a NumPy scalar, (tag, dtype, shape, values) of an array, or None."""
+def _numpy_module() -> Any:
     numpy = _modules.get("numpy")
-    if numpy is None or not isinstance(getattr(numpy, "generic", None), type):
+    return numpy if isinstance(getattr(numpy, "generic", None), type) else None
+
+
+def _numpy_number(value: Any, kind: type) -> str | None:
+    """The data type of a NumPy number that has a plain value of the same precision, else None."""
+    if kind.__module__ != "numpy":
         return None
-    array = kind is numpy.ndarray
-    if not array and numpy.generic not in _mro(kind):
+    numpy = _numpy_module()
+    if numpy is None or numpy.generic not in _mro(kind):
         return None
     dtype = value.dtype
-    if array and dtype.kind == "O" and value.size <= MAX_NODES:
-        return "ndarray", dtype.str, list(value.shape), value.ravel().tolist()
-    if dtype.kind not in _NUMPY_KINDS or dtype.name in ("longdouble", "clongdouble"):
+    if kind is not dtype.type or dtype.kind not in "biufc" or _is_long(dtype):
         return None
-    if dtype.itemsize > 16 and dtype.kind in "fc":
+    return str(dtype.str)
+
+
+def _is_long(dtype: Any) -> bool:
+    """Whether a data type has more digits than Python's float and complex."""
+    return dtype.name in ("longdouble", "clongdouble") or (
+        dtype.kind in "fc" and dtype.itemsize > (8 if dtype.kind == "f" else 16)
+    )
+
+
+def _array(value: Any, kind: type, budget: list[int], depth: int, strict: bool) -> Any:
+    """A NumPy array (of any subclass that compares as an array does) with shape and values."""
+    numpy = _numpy_module()
+    if numpy is None or numpy.ndarray not in _mro(kind):
         return None
-    if array:
-        if value.size > MAX_NODES:
-            raise Unencodable("size")
-        return "ndarray", dtype.str, list(value.shape), value.ravel().tolist()
-    return ("numpy", dtype.str, value.item()) if kind is dtype.type else None
+    masked = getattr(_modules.get("numpy.ma"), "MaskedArray", None)
+    if masked in _mro(kind) and numpy.ma.getmaskarray(value).any():
+        raise Unencodable(name_of(value))
+    array = numpy.ndarray.view(value, numpy.ndarray)
+    dtype = array.dtype
+    if array.size > MAX_NODES:
+        raise Unencodable("too_large")
+    if dtype.kind == "O" or (dtype.kind in "fc" and _is_long(dtype)):
+        name = "|O"
+    elif dtype.kind in _NUMPY_KINDS:
+        name = dtype.str
+    else:
+        raise Unencodable(name_of(value))
+    values = _items(array.ravel().tolist(), budget, depth + 1, strict)
+    return {"ndarray": [name, list(array.shape), values]}
 
 
 def _subclass(value: Any, kind: type, budget: list[int], depth: int, strict: bool) -> Any:
-    """A subclass that compares as its base does: the base's content, under the class's name."""
+    """A value of another type, as the plain value that it is equal to.
+
+    A subclass is sent as the content of its plain base class, by the methods of that class. A type
+    with an equality of its own is asked for a plain value, which its equality has to confirm. What
+    is compared in the end is the plain value alone, so that an equality which lies gains nothing.
+    """
     for owner in _mro(kind):
-        if "__eq__" in _vars(owner):
-            pack = _BASES.get(owner) or _EXACT.get(owner) or _late_exact().get(owner)
-            if pack is None or owner is bool:
-                break
+        pack = _BASES.get(owner) or _EXACT.get(owner) or _late_exact().get(owner)
+        if pack is not None:
             base = _type_name(owner)
             return {"sub": [base, name_of(value), pack(value, budget, depth + 1, strict)]}
+    if next(owner for owner in _mro(kind) if "__eq__" in _vars(owner)) is not object:
+        for find in _PLAIN_VALUES:
+            try:
+                plain = find(value, kind, budget[0])
+                confirmed = plain is not None and (find in _EXACT_VALUES or bool(value == plain))
+            except Exception:
+                continue
+            if confirmed:
+                plain_kind = type(plain)
+                content = _tagged(plain, budget, depth + 1, strict)
+                if plain_kind is bool:
+                    return content
+                return {"sub": [_type_name(plain_kind), name_of(value), content]}
     raise Unencodable(name_of(value))
+
+
+def _has(kind: type, *names: str) -> bool:
+    return all(hasattr(kind, name) for name in names)
+
+
+def _integer(value: Any, kind: Any, most: int) -> Any:
+    return int(kind.__index__(value)) if _has(kind, "__index__") else None
+
+
+def _float(value: Any, kind: Any, most: int) -> Any:
+    return float(kind.__float__(value)) if _has(kind, "__float__") else None
+
+
+def _rational(value: Any, kind: type, most: int) -> Any:
+    from fractions import Fraction
+
+    if not _has(kind, "numerator", "denominator"):
+        return None
+    return Fraction(int(value.numerator), int(value.denominator))
+
+
+def _ratio(value: Any, kind: type, most: int) -> Any:
+    """A number with more digits than a float, exactly (mpmath and sympy: mantissa, exponent)."""
+    from fractions import Fraction
+
+    if _has(kind, "as_integer_ratio"):
+        return Fraction(*map(int, value.as_integer_ratio()))
+    sign, mantissa, exponent, _ = value._mpf_
+    if abs(exponent) > 1 << 16:
+        return None
+    return (-1) ** int(sign) * int(mantissa) * Fraction(2) ** int(exponent)
+
+
+def _complex_value(value: Any, kind: Any, most: int) -> Any:
+    return complex(kind.__complex__(value)) if _has(kind, "__complex__") else None
+
+
+def _mapping(value: Any, kind: type, most: int) -> Any:
+    if not _has(kind, "keys", "__getitem__", "__len__") or len(value) > most:
+        return None
+    return {key: value[key] for key in value}
+
+
+def _set(value: Any, kind: type, most: int) -> Any:
+    right = _has(kind, "__contains__", "__iter__", "__len__") and not _has(kind, "__getitem__")
+    return set(value) if right and len(value) <= most else None
+
+
+def _list(value: Any, kind: type, most: int) -> Any:
+    right = _has(kind, "__getitem__", "__iter__", "__len__")
+    return list(value) if right and len(value) <= most else None
+
+
+def _tuple(value: Any, kind: type, most: int) -> Any:
+    items = _list(value, kind, most)
+    return None if items is None else tuple(items)
+
+
+def _bytes(value: Any, kind: type, most: int) -> Any:
+    return bytes(value) if kind is memoryview else None
+
+
+def _truth(value: Any, kind: type, most: int) -> Any:
+    return bool(value) if _has(kind, "__bool__") else None
+
+
+_EXACT_VALUES = (_ratio,)
+"""Needs no confirmation: these types do not compare with fractions."""
+
+_PLAIN_VALUES = (
+    *(
+        _integer,
+        _float,
+        _rational,
+        _ratio,
+        _complex_value,
+        _mapping,
+        _set,
+        _bytes,
+        _list,
+        _tuple,
+        _truth,
+    ),
+)

@@ -9,12 +9,12 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from codewatt.errors import CodewattError
 from codewatt.evaluate.bubblewrap import (
     PYTHON_FLAGS,
     arguments_of,
@@ -25,11 +25,20 @@ from codewatt.evaluate.bubblewrap import (
     python_paths,
     uid_of,
 )
+from codewatt.evaluate.launcher import Started, launcher
 from codewatt.evaluate.limits import Limits
 from codewatt.evaluate.seccomp import seccomp_filter
+from codewatt.evaluate.usage import Meter, Usage
 
-_WATCH_S = 0.05
-_PIPE_BYTES = 1 << 20
+if TYPE_CHECKING:  # it runs inside; verdicts depend on it as on what is imported (fingerprint.py)
+    from codewatt.evaluate import guard, runner  # noqa: F401
+
+RUNNER_FILES = ("runner", "guard", "outputs")
+"""What runs inside a sandbox."""
+
+PIPE_BYTES = 1 << 20
+_UNKNOWN_S = 0.05
+_FIRST_DESCRIPTOR = 2  # standard error, then what `Sandbox._inside` counts
 
 
 @dataclass(frozen=True)
@@ -75,12 +84,18 @@ class Sandbox:
     jobs: int = 1
     _results: list[int] = field(default_factory=list, init=False)
     _open: set[int] = field(default_factory=set, init=False)
+    _inside: list[int] = field(default_factory=list, init=False)
+    _process: Started | None = field(default=None, init=False)
     _root: tuple[int, int] | None = field(default=None, init=False)
-    _watched_s: float = field(default=0.0, init=False)
+    _meter: Meter | None = field(default=None, init=False)
+    _next_look_s: float = field(default=0.0, init=False)
 
     def __enter__(self) -> "Sandbox":
         try:
             self._start()
+        except OSError as error:
+            self._close()
+            raise CodewattError(f"sandbox: it cannot be started: {error}") from None
         except BaseException:
             self._close()
             raise
@@ -101,73 +116,95 @@ class Sandbox:
         poll.register(descriptor, select.POLLIN)
         if not poll.poll(max(0.0, timeout_s) * 1000):
             return None
-        return os.read(descriptor, _PIPE_BYTES)
+        return os.read(descriptor, PIPE_BYTES)
 
     def end_suite(self, suite: int) -> None:
         """Have the processes of a suite killed, so that the next one starts."""
         with contextlib.suppress(OSError):
             os.write(self._control, bytes([suite]))
 
-    def overdrawn(self) -> str | None:
-        """Which total the processes have passed together, looked up at most every 50 ms."""
+    def look(self) -> Usage | None:
+        """What its processes use; None if they were looked at just now, or have not begun."""
         now = time.monotonic()
-        if now - self._watched_s < _WATCH_S:
+        if now < self._next_look_s:
             return None
-        self._watched_s = now
-        init = self._init()
-        if init is None:
+        if (init := self._init()) is None:
+            self._next_look_s = now + _UNKNOWN_S
             return None
-        processes = _descendants(init[0], self.limits.processes)
-        if len(processes) > self.limits.processes + 4:
+        if self._meter is None:
+            self._meter = Meter(
+                init[0],
+                self.limits.tmpfs_bytes,
+                self.limits.total_memory(self.jobs),
+                self.limits.processes,
+            )
+        usage = self._meter.read()
+        end = time.monotonic()
+        # Programs cannot have the judge do nothing but look at them.
+        self._next_look_s = end + max(self._meter.look_in_s(), end - now)
+        return usage
+
+    def look_in_s(self) -> float:
+        """Seconds until the next look is due, so that totals are not passed by much."""
+        return max(0.0, self._next_look_s - time.monotonic())
+
+    def exceeded(self, usage: Usage) -> str | None:
+        """Which total the processes have passed together."""
+        if usage.processes > self.limits.processes + 4:
             return f"more than {self.limits.processes} processes"
         total = self.limits.total_memory(self.jobs)
-        if sum(map(_resident_bytes, processes)) > total:
+        if usage.memory_bytes > total:
             return f"more than {total >> 20} MiB of memory"
         return None
 
+    def overdrawn(self) -> str | None:
+        """Which total the processes have passed, if it is time to look."""
+        usage = self.look()
+        return None if usage is None else self.exceeded(usage)
+
     def failure(self) -> str:
         """Why it did not start, in one line: what bubblewrap or Python said."""
-        assert self._process.stderr is not None
+        assert self._process is not None
         self._process.kill()
-        said = self._process.stderr.read(4000).decode(errors="replace").strip().splitlines()
-        return said[-1] if said else "no message"
+        self._process.wait(self.limits.start_s)
+        os.set_blocking(self._errors, False)
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(self._errors, 4000).decode(errors="replace").strip().splitlines()
+            return said[-1] if said else "no message"
+        return "no message"
 
     def _start(self) -> None:
-        request = self._memory_file(json.dumps(self._wire()).encode())
-        filters = self._memory_file(seccomp_filter())
+        self._errors, errors = self._pipe()
+        self._give(errors)
+        request = self._give(self._memory_file(json.dumps(self._wire()).encode()))
+        filters = self._give(self._memory_file(seccomp_filter()))
         self._info, info = self._pipe()
         command = [*arguments_of(self.limits.tmpfs_bytes), "--seccomp", str(filters)]
-        files = {name: self._memory_file(compiled(name)) for name in ("runner", "outputs")}
-        for name, descriptor in files.items():
+        for name in RUNNER_FILES:
+            descriptor = self._give(self._memory_file(compiled(name)))
             command += ["--perms", "0444", "--ro-bind-data", str(descriptor)]
             command += [f"/runner/{name}.pyc"]
-        command += ["--remount-ro", "/", "--info-fd", str(info), "--", interpreter()]
+        command += ["--remount-ro", "/", "--info-fd", str(self._give(info)), "--", interpreter()]
         command += [*PYTHON_FLAGS, "/runner/runner.pyc", str(request)]
-        inside = [request, filters, info, *files.values(), self._control_inside]
-        inside += self._results_inside
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=inside,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
-        for descriptor in inside:
+        self._process = launcher().start(command, self._inside)
+        for descriptor in self._inside:
             self._shut(descriptor)
+
+    def _give(self, descriptor: int) -> int:
+        """Have the sandbox get a descriptor; its number there."""
+        self._inside.append(descriptor)
+        return _FIRST_DESCRIPTOR + len(self._inside) - 1
 
     def _wire(self) -> dict[str, Any]:
         """The request as the runner reads it, with the pipes that it names opened."""
-        self._control_inside, self._control = self._pipe()
-        self._results_inside = []
+        control, self._control = self._pipe()
+        results = []
         for _ in self.request.suites:
             outside, inside = self._pipe()
             with contextlib.suppress(OSError):  # a user's share of larger pipes can be used up
-                fcntl.fcntl(inside, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+                fcntl.fcntl(inside, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self._results.append(outside)
-            self._results_inside.append(inside)
+            results.append(self._give(inside))
         limits = self.limits
         rlimits = {
             "RLIMIT_NOFILE": limits.files,
@@ -176,6 +213,9 @@ class Sandbox:
             "RLIMIT_MSGQUEUE": 0,
             "RLIMIT_MEMLOCK": 0,
         }
+        suites = self.request.suites
+        if (cpu_s := limits.cpu_backstop_s([suite.call_times_s for suite in suites])) is not None:
+            rlimits["RLIMIT_CPU"] = cpu_s
         if drops_root() or counts_processes_by_namespace():
             rlimits["RLIMIT_NPROC"] = limits.processes
         return {
@@ -187,7 +227,7 @@ class Sandbox:
             "memory_bytes": limits.memory_bytes,
             "rlimits": rlimits,
             "uid": uid_of(self.slot),
-            "control_fd": self._control_inside,
+            "control_fd": self._give(control),
             "suites": [
                 {
                     "inputs": suite.inputs,
@@ -195,7 +235,7 @@ class Sandbox:
                     "digest_over": suite.digest_over,
                     "fd": descriptor,
                 }
-                for suite, descriptor in zip(self.request.suites, self._results_inside, strict=True)
+                for suite, descriptor in zip(suites, results, strict=True)
             ],
         }
 
@@ -229,43 +269,21 @@ class Sandbox:
 
     def _close(self) -> None:
         """Kill everything, wait until it is gone, close all descriptors."""
-        process = getattr(self, "_process", None)
-        if process is not None:
+        if self._process is not None:
             # Even if it has hardly begun: bubblewrap says at once who is inside.
             init = self._init(self.limits.start_s)
             with contextlib.suppress(OSError):
                 if init is not None:
                     # The end of a PID namespace's init waits for all processes in it.
                     signal.pidfd_send_signal(init[1], signal.SIGKILL)
-            # bubblewrap itself reaps it and ends; killed outright, it would leave a zombie to
-            # the machine's first process, which in a container may never reap it.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(self.limits.start_s if init is not None else 0)
-            process.kill()
-            process.wait()
-            process.stderr.close()
+            # bubblewrap ends when it has reaped that.
+            self._process.wait(self.limits.start_s if init is not None else 0)
+            self._process.kill()
+            self._process.wait(self.limits.start_s)
+            self._process.close()
             if init is not None:
                 os.close(init[1])
+        if self._meter is not None:
+            self._meter.close()
         for descriptor in list(self._open):
             self._shut(descriptor)
-
-
-def _descendants(pid: int, most: int) -> list[int]:
-    """A process and all below it; cut short once there are clearly more than `most`."""
-    found = [pid]
-    for parent in found:
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{parent}/task"):
-                with open(f"/proc/{parent}/task/{thread}/children") as stream:
-                    found.extend(map(int, stream.read().split()))
-        if len(found) > most + 8:
-            break
-    return found
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm") as stream:
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0  # it has just ended

@@ -1,20 +1,22 @@
 """EvalPlus's sanitiser: cuts a completion down to the code that the task's function needs.
 
-It parses every range of lines, so it takes long on long completions, and it was not written for
-hostile ones; it runs in processes of its own, which may fail without harm.
+It parses many ranges of lines, so it can take long, and it was not written for hostile
+completions. It runs in helper processes, and each program has limits of its own: one that passes
+them is judged as it stands, as is one that the sanitiser fails on.
 """
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from unittest.mock import patch
 
-from codewatt.errors import CodewattError
-from codewatt.evaluate.workers import run_workers
+from codewatt.evaluate.code_extract import code_extract
+from codewatt.evaluate.limited import LimitedProcess, Refused, serve
+from codewatt.evaluate.workers import Stopped, run_workers
 
-_PATIENCE_S = 600.0
+MEMORY_BYTES = 256 << 20
+CPU_S = 20.0
 
 
 def sanitize_code(code: str, entry_point: str) -> str:
@@ -22,11 +24,15 @@ def sanitize_code(code: str, entry_point: str) -> str:
 
     A program that the sanitiser itself fails on comes back as it is.
     """
-    from evalplus.sanitize import sanitize
+    from evalplus import sanitize as evalplus
+
+    def extract(text: str) -> str:
+        return code_extract(text, evalplus.syntax_check)
 
     try:
-        cleaned: str = sanitize(code, entry_point)
-    except (ValueError, RecursionError, MemoryError, AttributeError, IndexError, TypeError):
+        with patch.object(evalplus, "code_extract", extract):  # the same, without its cubic cost
+            cleaned: str = evalplus.sanitize(code, entry_point)
+    except (ValueError, RecursionError, AttributeError, IndexError, TypeError):
         return code
     return cleaned
 
@@ -34,49 +40,58 @@ def sanitize_code(code: str, entry_point: str) -> str:
 def sanitize_all(programs: Sequence[tuple[str, str]], *, jobs: int) -> list[str]:
     """Sanitise (code, entry_point) pairs, in the same order; equal ones once.
 
+    A program over `CPU_S` of CPU time or `MEMORY_BYTES` of memory comes back as it is.
+
     Raises:
-        CodewattError: a sanitising process died or ran for too long.
+        CodewattError: the sanitiser cannot be started.
     """
     unique = list(dict.fromkeys(programs))
     count = max(1, min(jobs, len(unique) // 20))
-    shares = [unique[start::count] for start in range(count)]
     cleaned: dict[tuple[str, str], str] = {}
 
-    def finish(index: int, answers: list[str]) -> None:
-        cleaned.update(zip(shares[index], answers, strict=True))
+    def finish(index: int, answer: str) -> None:
+        cleaned[unique[index]] = answer
 
-    run_workers(shares, _share, count, finish)
+    with ExitStack() as stack:
+        helpers = [
+            stack.enter_context(closing(LimitedProcess("codewatt.evaluate.sanitize", MEMORY_BYTES)))
+            for _ in range(count)
+        ]
+
+        def work(slot: int, program: tuple[str, str], stop: threading.Event) -> str:
+            return _sanitized(helpers[slot], program, stop)
+
+        run_workers(unique, work, count, finish)
     return [cleaned[program] for program in programs]
 
 
-def _share(slot: int, programs: list[tuple[str, str]], stop: threading.Event) -> list[str]:
-    """Sanitise some programs in a process of their own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "codewatt.evaluate.sanitize"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-    ) as process:
-        try:
-            out, said = process.communicate(json.dumps(programs).encode(), _PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            raise CodewattError(f"sanitising took longer than {_PATIENCE_S:.0f} s") from None
-        finally:
-            process.kill()
-    if process.returncode != 0:
-        last = said.decode(errors="replace").strip().splitlines()[-1:]
-        raise CodewattError(f"the sanitiser failed: {''.join(last) or process.returncode}")
-    answers: list[str] = json.loads(out)
-    return answers
+def _sanitized(helper: LimitedProcess, program: tuple[str, str], stop: threading.Event) -> str:
+    def idle() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    request = json.dumps(program).encode()
+    try:
+        answer, _ = helper.ask(len(request), [request], CPU_S, idle)
+    except Refused:
+        return program[0]
+    cleaned: str = json.loads(answer)
+    return cleaned
+
+
+def _answer(request: bytes) -> bytes:
+    code, entry_point = json.loads(request)
+    return json.dumps(sanitize_code(code, entry_point)).encode()
 
 
 def main() -> None:
-    """JSON [[code, entry_point], ...] on stdin, JSON [code, ...] on stdout."""
-    programs = json.load(sys.stdin)
-    # Nothing that the sanitiser's imports print may come between.
-    out, sys.stdout = sys.stdout, sys.stderr
-    json.dump([sanitize_code(code, entry_point) for code, entry_point in programs], out)
+    """Answer requests: JSON [code, entry_point] in, JSON text out."""
+    try:
+        sanitize_code("", "f")
+    except ImportError as error:
+        print(f"EvalPlus's sanitiser cannot be imported: {error}", flush=True)
+        return
+    serve(_answer)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """A few threads that each drive one sandbox at a time, and that end together."""
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from codewatt.cpu_quota import usable_processors
 from codewatt.errors import CodewattError
 
 MAX_JOBS = 128
@@ -26,6 +28,18 @@ def check_jobs(jobs: int) -> None:
 def jobs_on(cores: int) -> int:
     """How many sandboxes at a time a job with so many cores drives."""
     return min(cores, MAX_JOBS)
+
+
+def default_jobs() -> int:
+    """How many sandboxes at a time this process drives, if nobody says how many.
+
+    One a core that it may use, and no more than Slurm gave its job.
+    """
+    cores = usable_processors()
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        if (given := os.environ.get(name, "")).isdigit() and int(given) > 0:
+            cores = min(cores, int(given))
+    return jobs_on(cores)
 
 
 _LOOK_S = 0.2

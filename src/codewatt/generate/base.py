@@ -62,7 +62,10 @@ class Work:
 class Completion:
     """One completion; times are CLOCK_MONOTONIC seconds.
 
-    tokens: the new tokens' ids, `new_tokens` of them, an end-of-sequence token among them.
+    Attributes:
+        tokens: the new tokens' ids, `new_tokens` of them, the token that ended them among them.
+        unsound_token: index of the first new token that was chosen from logits that are no answer
+            (NaN, infinite, all the same); None if there is none.
     """
 
     prompt_index: int
@@ -75,6 +78,7 @@ class Completion:
     end_s: float
     stop_reason: StopReason
     tokens: list[int]
+    unsound_token: int | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,16 @@ class Engine(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Settings of the engine that are not the study's, for the manifest."""
+
+    def describe_attention(self) -> dict[str, Any]:
+        """Which attention implementation of transformers is used, and which config.json asks for.
+
+        They differ where the one that is asked for is not installed.
+        """
+        return {
+            "attention": self.loaded.model.config._attn_implementation,
+            "attention_asked": self.loaded.attention_asked,
+        }
 
 
 def engine_named(name: str) -> type[Engine]:

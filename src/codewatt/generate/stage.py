@@ -14,13 +14,17 @@ from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
 from codewatt.generate.base import Decoding, Engine, InfeasibleError, Work, engine_named
+from codewatt.generate.context import refuse_long_prompts
 from codewatt.generate.records import Measured, write_completions, write_task_records
 from codewatt.generate.roofline import describe_roofline
+from codewatt.generate.soundness import describe_logits, unsound_reason
 from codewatt.logs import quiet_libraries
-from codewatt.models.loading import gpu_memory, resolve_device, used_gpus
+from codewatt.models.loading import UnsoundLogitsError, gpu_memory, resolve_device, used_gpus
 from codewatt.sizing.loaded import PeakMemory
 
 _LOG = logging.getLogger(__name__)
+#: Facts about a variant on this machine: the cell says so, and the study goes on.
+_INFEASIBLE = (InfeasibleError, UnsoundLogitsError)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ def generate_cell(
 
     Returns:
         The cell's manifest, less provenance and code; status 'infeasible' with a reason if the
-        model does not fit the device.
+        model does not fit the device, or its logits are no answer (see `describe_logits`): figures
+        of such a cell are withheld by all that follows.
 
     Raises:
         CodewattError: inputs differ from their manifests, the hardware is not the cell's, the
@@ -76,12 +81,21 @@ def generate_cell(
         gpu_ids = used_gpus(device)
         placement = check_placement(asked, settings["device"], device, gpu_ids)
         sampler.use_gpus(gpu_ids)
+        refuse_long_prompts(
+            [_prompt(task, settings["cell"]["prompt"]) for task in tasks],
+            [task.task_id for task in tasks],
+            variant["weights"]["directory"],
+            settings["cell"]["token_limit"],
+        )
         try:
             _require_room(variant, device)
             run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
             completions, described = run.measure()
             status: dict[str, Any] = {"status": "ok"}
-        except (torch.cuda.OutOfMemoryError, MemoryError, InfeasibleError) as error:
+            if (why := unsound_reason(described["logits"])) is not None:
+                _LOG.warning("infeasible: %s", why)
+                described, status = {"reason": why, **described}, {"status": "infeasible"}
+        except (torch.cuda.OutOfMemoryError, MemoryError, *_INFEASIBLE) as error:
             reason = " ".join(str(error).split()) or "out of memory"
             _LOG.warning("infeasible: %s", reason)
             completions, described = [], {"reason": reason}
@@ -150,6 +164,8 @@ class _Run:
         with self.phases.window("idle_loaded"):
             time.sleep(self.idle_s)
         engine = self.engine(loaded, self.synchronise)
+        if ignored := loaded.generation.ignored:
+            _LOG.warning("generation_config.json: not followed: %s", ignored)
         # What it draws is in no other window, what it holds is not the model's.
         with self.phases.window("probe"), peak.left_out():
             roofline = describe_roofline(engine)
@@ -158,14 +174,18 @@ class _Run:
             engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
             for _, prompts in self._batches()[: self.warmup_batches]:
                 engine.complete(prompts, self.decoding)
-        completions = [
-            item for repeat in range(self.repeats) for item in self._repeat(engine, repeat)
-        ]
+        completions: list[Measured] = []
+        for repeat in range(self.repeats):
+            completions += self._repeat(engine, repeat)
+            if any(item.completion.unsound_token is not None for item in completions):
+                break  # further repeats would cost energy and say nothing
         with self.phases.window("idle_after"):
             time.sleep(self.idle_s)
         return completions, {
             "model": self._describe(engine),
             "engine": engine.describe(),
+            "generation": engine.loaded.generation.describe(engine.loaded.tokenizer),
+            "logits": describe_logits(completions),
             "roofline": roofline,
             "peak_memory": peak.read(),
         }

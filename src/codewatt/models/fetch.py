@@ -6,10 +6,28 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
+from codewatt.models.configuration import (
+    read_configuration,
+    refuse_code,
+    resolved_configuration,
+)
+from codewatt.models.directory import (
+    CONFIGURATION,
+    DESCRIPTION_FILES,
+    INDEX,
+    TOKENIZER_FILES,
+    TOKENIZER_PATTERNS,
+    WEIGHTS,
+    own_files,
+    weight_names,
+)
+from codewatt.models.generation import generation_defaults
+from codewatt.models.packed import count_packed
+from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.weights import describe_weights
 
 _LOG = logging.getLogger(__name__)
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_ALL_CHARACTERS = "".join(map(chr, range(32, 127))) + "\n\t"
 
 
 def fetch_model(settings: dict[str, Any], weights: Path) -> dict[str, Any]:
@@ -30,13 +48,12 @@ def fetch_model(settings: dict[str, Any], weights: Path) -> dict[str, Any]:
         directory = _from_hub(settings["repo"], settings["revision"])
     elif source == "path":
         directory = Path(settings["path"]).resolve()
-        if not (directory / "config.json").is_file():
-            raise CodewattError(f"{directory}: no config.json; a save_pretrained directory has one")
     elif source == "architecture":
         directory = weights
         _make_random(settings, directory)
     else:
         raise CodewattError(f"source {source!r}: allowed here: hub, path, architecture")
+    check_model(directory)
     return model_manifest(settings, directory, meaningful_accuracy=source != "architecture")
 
 
@@ -47,22 +64,62 @@ def model_manifest(
     return {
         "schema": 1,
         "source": settings,
-        "weights": {"directory": str(directory), "files": describe_files(directory)},
+        "weights": {
+            "directory": str(directory),
+            "files": describe_files(directory, own_files(directory)),
+        },
         "meaningful_accuracy": meaningful_accuracy,
         **describe_weights(directory),
     }
 
 
+def check_model(directory: Path) -> None:
+    """See that a model's files can be used, as far as that shows without loading its weights.
+
+    Raises:
+        CodewattError: a file is missing, cut short or a Git LFS pointer, lies elsewhere, or needs
+            code of the model's own; transformers has no such model; there is no tokenizer, or it
+            makes tokens that the model does not have; packed weights are not what labels say.
+    """
+    from transformers import AutoModelForCausalLM
+
+    if not (directory / CONFIGURATION).is_file():
+        raise CodewattError(f"{directory}: no config.json; a save_pretrained directory has one")
+    configuration = resolved_configuration(directory)
+    if type(configuration) not in AutoModelForCausalLM._model_mapping:
+        refuse_code(directory, read_configuration(directory), "AutoModelForCausalLM")
+        raise CodewattError(
+            f"{directory}: transformers has no causal language model of type "
+            f"{configuration.model_type!r}"
+        )
+    tokenizer = load_tokenizer(directory)
+    vocabulary = getattr(configuration.get_text_config(), "vocab_size", None)
+    if vocabulary is not None and (greatest := max(tokenizer(_ALL_CHARACTERS)["input_ids"])) >= (
+        vocabulary
+    ):
+        raise CodewattError(
+            f"{directory}: its tokenizer makes token {greatest}, and the model's vocab_size is "
+            f"{vocabulary}; the tokenizer is another model's"
+        )
+    generation_defaults(directory, tokenizer)
+    count_packed(directory)
+
+
 def _from_hub(repo: str, revision: str) -> Path:
-    """Download one commit's files into the hub's cache, once."""
+    """Download one commit's files into the hub's cache, once: the model's own and no others."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    described = [*DESCRIPTION_FILES, *TOKENIZER_FILES, *TOKENIZER_PATTERNS, INDEX, WEIGHTS]
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=_HUB_FILES))
+        directory = Path(snapshot_download(repo, revision=revision, allow_patterns=described))
+        names = weight_names(directory)
+        if not all((directory / name).is_file() for name in names):
+            snapshot_download(repo, revision=revision, allow_patterns=names)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = " ".join(str(error).split())
         raise CodewattError(f"hub {repo}@{revision[:12]}: cannot be fetched: {reason}") from None
+    return directory
 
 
 def _make_random(settings: dict[str, Any], directory: Path) -> None:
@@ -80,7 +137,9 @@ def _make_random(settings: dict[str, Any], directory: Path) -> None:
     set_seed(settings["seed"])
     dtype = getattr(torch, settings["dtype"])
     _LOG.info("random weights: %s in %s", config.model_type, dtype)
-    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     directory.mkdir(parents=True, exist_ok=True)
-    make_tokenizer(settings["tokenizer"], config.vocab_size, directory)
+    tokenizer = make_tokenizer(settings["tokenizer"], config.vocab_size, directory)
+    if "eos_token_id" not in settings["config"]:
+        config.eos_token_id = tokenizer.eos_token_id  # a type's default is another tokenizer's
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     model.save_pretrained(directory)

@@ -9,9 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import check_files, read_json
-from codewatt.models.packed import packed_format
+from codewatt.files import check_files
+from codewatt.models.configuration import (
+    attention_asked,
+    read_configuration,
+    refuse_code,
+    resolved_configuration,
+)
+from codewatt.models.directory import own_files_only
+from codewatt.models.generation import GenerationDefaults, generation_defaults
+from codewatt.models.packed import packed_format_of, quantisation_of
 from codewatt.models.packed_loading import build_packed_kernels, packed_configuration
+from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.torchao_layouts import prepare_loading
 
 _PROBED_TOKENS = 8
@@ -21,13 +30,23 @@ _PROBED_TOKENS = 8
 class Loaded:
     """A model in evaluation mode on its device, with its tokenizer (left-padded).
 
-    `model` is transformers' own, or what an engine made that loads for itself.
+    Attributes:
+        model: transformers' own, or what an engine made that loads for itself.
+        generation: what the directory says of generating: at which tokens completions end.
+        attention_asked: the attention implementation that config.json asks for, if any; which one
+            is used, the model's configuration says.
     """
 
     model: Any
     tokenizer: Any
     device: str
     dtype: str
+    generation: GenerationDefaults
+    attention_asked: str | None = None
+
+
+class UnsoundLogitsError(CodewattError):
+    """A model's logits are no answer; see `unsound`."""
 
 
 def resolve_device(device: str) -> str:
@@ -87,36 +106,23 @@ def load_model(
             (transformers would fill them with random values and go on), or the model's answer is
             not finite.
     """
-    import torch
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     if files is not None:
         check_files(directory, files)
-    said = _said(directory)
+    said = read_configuration(directory)
     prepare_loading(said, device)
-    packing = packed_format(said)
+    packing = packed_format_of(directory)
     # An explicit None would switch off what a quantised checkpoint says of itself.
     options = {} if quantisation is None else {"quantization_config": quantisation}
-    try:
-        tokenizer = load_tokenizer(directory)
-        if packing is not None:
-            options["config"] = packed_configuration(directory, packing, device, readable)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=getattr(torch, dtype),
-            device_map={"": device},
-            **options,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # refused below, in one line
-        )
-    except (OSError, ValueError, StrictDataclassError) as error:
-        raise CodewattError(
-            f"{directory}: cannot be loaded: {' '.join(str(error).split())}"
-        ) from None
+    if packing is None:
+        options["config"] = resolved_configuration(directory)
+    else:
+        options["config"] = packed_configuration(directory, packing, device, readable)
+    tokenizer = load_tokenizer(directory)
+    generation = generation_defaults(directory, tokenizer)
+    model, info = _from_pretrained(Path(directory), dtype, device, said, options)
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
         if found := sorted(map(_said_of, info.get(what, ()))):
             raise CodewattError(
@@ -124,10 +130,38 @@ def load_model(
             )
     model.eval()
     if packing is not None:
-        model.config.quantization_config = said["quantization_config"]
+        model.config.quantization_config = quantisation_of(directory)
     if quantisation is None:  # what is still to be saved stays as it was made: forward() repacks it
         check_answer(model, str(directory))
-    return Loaded(model, tokenizer, device, dtype)
+    return Loaded(model, tokenizer, device, dtype, generation, attention_asked(said))
+
+
+def _from_pretrained(
+    directory: Path, dtype: str, device: str, said: dict[str, Any], options: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """transformers' model of a directory's own files, and what it says of loading it."""
+    import torch
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoModelForCausalLM
+
+    with own_files_only(directory) as own:
+        try:
+            model, info = AutoModelForCausalLM.from_pretrained(
+                own,
+                dtype=getattr(torch, dtype),
+                device_map={"": device},
+                **options,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused by the caller, in one line
+            )
+        except (OSError, ValueError, ImportError, KeyError, StrictDataclassError) as error:
+            refuse_code(directory, said, "AutoModelForCausalLM")
+            reason = " ".join(str(error).split()).replace(str(own), str(directory))
+            raise CodewattError(f"{directory}: cannot be loaded: {reason}") from None
+    return model, info
 
 
 def _said_of(key: Any) -> str:
@@ -147,66 +181,63 @@ def build_kernels(
     """
     import torch
 
-    packing = packed_format(_said(directory))
+    packing = packed_format_of(directory)
     if packing is not None and device != "cpu":
         build_packed_kernels(directory, packing, getattr(torch, dtype), device, readable)
 
 
-def _said(directory: str | Path) -> dict[str, Any]:
-    """A directory's config.json; empty without one, as transformers then says what is wrong."""
-    configuration = Path(directory) / "config.json"
-    return read_json(configuration) if configuration.is_file() else {}
-
-
 def check_answer(model: Any, name: str) -> None:
-    """See that a model's logits for a few tokens are finite and not all the same.
+    """See that a model's logits for a few tokens are sound.
 
     Args:
         name: of the model, for the message.
 
     Raises:
-        CodewattError: they are not: what it was loaded from is not what it computes.
+        UnsoundLogitsError: they are not: what it was loaded from is not what it computes.
     """
     import torch
 
     ids = torch.arange(1, _PROBED_TOKENS + 1, device=model.device)[None]
     with torch.inference_mode():
         logits = model(input_ids=ids % model.config.vocab_size, use_cache=False).logits
-    check_finite(logits, name)
-    if bool((logits == logits[..., :1]).all()):
-        raise CodewattError(
-            f"{name}: its logits are all the same; it was not loaded as it was saved"
-        )
+    check_sound(logits, name)
 
 
-def check_finite(logits: Any, name: str) -> None:
-    """See that all logits are numbers.
+def unsound(least: Any, greatest: Any) -> Any:
+    """Whether rows of logits are no answer, from their least and greatest number.
+
+    A row is unsound if it holds NaN or +infinity, no finite number at all, or the same number
+    everywhere (what is left of an activation whose square overflows in a norm). -infinity at some
+    tokens is sound: models mask tokens by it.
 
     Args:
-        logits: a tensor of any shape. name: of the model, for the message.
+        least, greatest: of each row, tensors of one shape, as torch.aminmax has them: both NaN
+            where a row holds NaN.
+
+    Returns:
+        bool, of the same shape.
+    """
+    return ~greatest.isfinite() | (least == greatest)
+
+
+def check_sound(logits: Any, name: str) -> None:
+    """See that logits are an answer at every position.
+
+    Args:
+        logits: (..., vocabulary). name: of the model, for the message.
 
     Raises:
-        CodewattError: some are NaN or infinite.
+        UnsoundLogitsError: some rows are `unsound`.
     """
-    finite = logits.isfinite()
-    if not bool(finite.all()):
-        wrong = finite.numel() - int(finite.sum())
-        raise CodewattError(
-            f"{name}: {wrong} of {finite.numel()} logits are not finite; it was not loaded as it "
-            "was saved, or saved broken"
-        )
-
-
-def load_tokenizer(directory: str | Path) -> Any:
-    """The tokenizer of a save_pretrained directory, padding on the left.
-
-    Raises:
-        OSError, ValueError: transformers' own, if there is none.
-    """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+    least, greatest = logits.aminmax(dim=-1)
+    wrong = unsound(least, greatest)
+    if not bool(wrong.any()):
+        return
+    if bool((least == greatest)[wrong].all()) and bool(greatest[wrong].isfinite().all()):
+        what = "the same number for every token"
+    else:
+        what = "not finite"
+    raise UnsoundLogitsError(
+        f"{name}: the logits of {int(wrong.sum())} of {wrong.numel()} positions are {what}; it was "
+        "not loaded as it was saved, was saved broken, or overflows in this precision"
+    )

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.models.configuration import resolved_configuration
 from codewatt.models.gptqmodel_library import import_gptqmodel, silenced
 from codewatt.models.packed import (
     PackedFormat,
     PackedLayer,
+    check_contents,
     packed_layers,
     scaled_activations,
 )
@@ -38,16 +40,16 @@ def packed_configuration(
     Raises:
         CodewattError: gptqmodel is not installed, or the layers are not what config.json says.
     """
-    from transformers import AutoConfig
-
     import_gptqmodel()
     _register()
-    configuration = AutoConfig.from_pretrained(directory, local_files_only=True)
+    configuration = resolved_configuration(directory)
     headers = headers_of(directory)
+    layers = packed_layers(headers, packing)
+    check_contents(directory, packing, layers)
     configuration.quantization_config = {
         "quant_method": _METHOD,
         "packing": packing,
-        "layers": packed_layers(headers, packing),
+        "layers": layers,
         "scaled": scaled_activations(headers),
         "device": device,
         "readable": readable,

@@ -1,4 +1,4 @@
-"""Tokenizers for configurations that come without one."""
+"""A model directory's tokenizer, and tokenizers for configurations that come without one."""
 
 import sys
 import sysconfig
@@ -7,12 +7,50 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.models.configuration import read_object, refuse_code
+from codewatt.models.directory import VOCABULARIES, refuse_pointer
 
 _TRAINING_BYTES = 8_000_000
 _END = "<|endoftext|>"
+_PROBED_TEXT = "def add(a, b):\n    return a + b\n"
 
 
-def make_tokenizer(settings: dict[str, Any], vocab_size: int, directory: Path) -> None:
+def load_tokenizer(directory: str | Path) -> Any:
+    """The tokenizer of a save_pretrained directory, padding on the left.
+
+    Raises:
+        CodewattError: there is none, it needs code of its own, or it makes no tokens of a text.
+    """
+    from transformers import AutoTokenizer
+
+    root = Path(directory)
+    if not any((root / name).is_file() for name in VOCABULARIES):
+        raise CodewattError(
+            f"{root}: no tokenizer; allowed: a directory with tokenizer.json, tokenizer.model, "
+            "vocab.json or another vocabulary of transformers' tokenizers"
+        )
+    for name in VOCABULARIES:
+        refuse_pointer(root / name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False
+        )
+        ids = tokenizer(_PROBED_TEXT)["input_ids"]
+    except Exception as error:  # tokenizers' own errors are plain Exceptions
+        settings = root / "tokenizer_config.json"
+        if settings.is_file():
+            refuse_code(root, read_object(settings), "AutoTokenizer")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CodewattError(f"{root}: its tokenizer cannot be loaded: {reason}") from None
+    if not set(ids) - set(tokenizer.all_special_ids):
+        raise CodewattError(f"{root}: its tokenizer makes no tokens of a text")
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def make_tokenizer(settings: dict[str, Any], vocab_size: int, directory: Path) -> Any:
     """Save the tokenizer that an `architecture` model asks for into its directory.
 
     Args:
@@ -20,13 +58,14 @@ def make_tokenizer(settings: dict[str, Any], vocab_size: int, directory: Path) -
         vocab_size: the model's; a tokenizer with more entries cannot be used with it.
         directory: the model's directory.
 
-    Raises:
-        CodewattError: the tokenizer has more entries than the model.
-    """
-    from transformers import AutoTokenizer
+    Returns:
+        The tokenizer.
 
+    Raises:
+        CodewattError: there is no tokenizer in the path, or it has more entries than the model.
+    """
     if settings["source"] == "path":
-        tokenizer = AutoTokenizer.from_pretrained(settings["path"], local_files_only=True)
+        tokenizer = load_tokenizer(settings["path"])
     else:
         tokenizer = _from_stdlib(min(settings["vocab_size"], vocab_size))
     if len(tokenizer) > vocab_size:
@@ -34,6 +73,7 @@ def make_tokenizer(settings: dict[str, Any], vocab_size: int, directory: Path) -
             f"tokenizer: {len(tokenizer)} entries, the model's vocab_size is {vocab_size}"
         )
     tokenizer.save_pretrained(directory)
+    return tokenizer
 
 
 def _from_stdlib(vocab_size: int) -> Any:

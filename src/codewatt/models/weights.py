@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
-from codewatt.models.configuration import layer_count
+from codewatt.models.configuration import layer_count, read_configuration
+from codewatt.models.directory import refuse_pointer, weight_files
 
-INDEX = "model.safetensors.index.json"
 #: Of a layer that GPTQ or AWQ packed.
 PACKED_TENSORS = ("qweight", "qzeros", "scales", "g_idx")
 # Constants that older versions of transformers saved as well, and that no model reads: causal masks
@@ -22,22 +21,6 @@ _MASK_DIMENSIONS = 4
 _HEADER_LIMIT_BYTES = 100_000_000
 
 
-def safetensors_files(directory: str | Path) -> list[Path]:
-    """The weight files of a save_pretrained directory, those of the index if there is one.
-
-    Raises:
-        CodewattError: there are none; pickled weights are not read, as they can run code.
-    """
-    root = Path(directory)
-    if (root / INDEX).is_file():
-        names = sorted(set(read_json(root / INDEX)["weight_map"].values()))
-        return [root / name for name in names]
-    files = sorted(root.glob("*.safetensors"))
-    if not files:
-        raise CodewattError(f"{root}: no *.safetensors; weights must be in that format")
-    return files
-
-
 def tensor_headers(file: str | Path) -> dict[str, dict[str, Any]]:
     """Name -> {dtype, shape, data_offsets} of each tensor in a safetensors file.
 
@@ -45,18 +28,26 @@ def tensor_headers(file: str | Path) -> dict[str, dict[str, Any]]:
         CodewattError: the file is missing, cut short or not in that format.
     """
     path = Path(file)
+    refuse_pointer(path)
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if not 0 < length <= _HEADER_LIMIT_BYTES:
                 raise ValueError("its header's length is impossible")
             header = json.loads(stream.read(length))
+        header.pop("__metadata__", None)
+        tensor_bytes = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+        for entry in header.values():
+            str(entry["dtype"]), math.prod(entry["shape"])
     except FileNotFoundError:
         raise CodewattError(f"{path}: no such file") from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise CodewattError(f"{path}: not a safetensors file: {error}") from None
-    header.pop("__metadata__", None)
-    end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError):
+        raise CodewattError(
+            f"{path}: not a safetensors file: its header does not describe tensors"
+        ) from None
+    end = 8 + length + tensor_bytes
     if path.stat().st_size != end:
         raise CodewattError(f"{path}: {path.stat().st_size} bytes, its header says {end}")
     return dict(header)
@@ -66,10 +57,10 @@ def headers_of(directory: str | Path) -> dict[str, dict[str, Any]]:
     """Name -> header of each tensor of a directory, all files together.
 
     Raises:
-        CodewattError: see `safetensors_files` and `tensor_headers`.
+        CodewattError: see `weight_files` and `tensor_headers`.
     """
     headers: dict[str, dict[str, Any]] = {}
-    for file in safetensors_files(directory):
+    for file in weight_files(directory):
         headers |= tensor_headers(file)
     return headers
 
@@ -85,7 +76,7 @@ def describe_weights(directory: str | Path) -> dict[str, Any]:
         for name, header in headers_of(directory).items()
         if not _is_constant(name, header)
     }
-    config = read_json(Path(directory) / "config.json")
+    config = read_configuration(directory)
     return {
         "model_type": config.get("model_type"),
         "layers": layer_count(config),

@@ -39,6 +39,8 @@ _LEGEND_LINE, _LEGEND_KEY = 0.155, 0.5
 _FRAME = 0.2
 
 _RC: dict[Any, Any] = {
+    # Labels are the user's: a "$" in them is a "$", not the beginning of a formula.
+    "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,
@@ -95,8 +97,21 @@ def new_figure(
     FigureCanvasAgg(figure)
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=7, color=INK)
     if handles:
-        figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+        _add_legend(figure, handles, columns)
     return figure
+
+
+def _add_legend(figure: Figure, handles: Sequence[Any], columns: int) -> None:
+    """A legend of every handle; left to itself, matplotlib drops labels that begin with "_"."""
+    labels = [str(handle.get_label()) for handle in handles]
+    legend = figure.legend(
+        handles=list(handles),
+        labels=[f"-{label}" for label in labels],
+        loc="outside lower center",
+        ncols=columns,
+    )
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
 
 
 def _legend_columns(handles: Sequence[Any], width: float) -> int:

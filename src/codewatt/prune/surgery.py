@@ -11,14 +11,19 @@ then written out.
 """
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_json, write_json
-from codewatt.models.configuration import layer_count, layer_key, resolved_configuration
-from codewatt.models.weights import INDEX, safetensors_files, tensor_headers
+from codewatt.files import write_json
+from codewatt.models.configuration import (
+    layer_count,
+    layer_key,
+    read_configuration,
+    resolved_configuration,
+)
+from codewatt.models.directory import INDEX, WEIGHTS, copy_descriptions, weight_files
+from codewatt.models.weights import tensor_headers
 
 _LAYER = re.compile(r"^(?P<head>(?:.*\.)?(?:layers|h)\.)(?P<index>\d+)(?P<tail>\..+)$")
 _PER_LAYER_KEYS = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers")
@@ -45,18 +50,20 @@ def remove_layers(source: str | Path, target: str | Path, kept: list[int]) -> No
     """
     root, out = Path(source), Path(target)
     out.mkdir(parents=True, exist_ok=True)
-    config = read_json(root / "config.json")
-    shards = safetensors_files(root)
+    config = read_configuration(root)
+    shards = weight_files(root)
     _check_layers(root, shards, config)
-    for path in sorted(root.iterdir()):
-        if path.is_file() and path.suffix != ".safetensors" and path.name != INDEX:
-            shutil.copyfile(path, out / path.name)
+    copy_descriptions(root, out)
     renumbered = {old: new for new, old in enumerate(kept)}
     weight_map: dict[str, str] = {}
-    for shard in shards:
-        names = _copy_shard(shard, out / shard.name, renumbered)
-        weight_map |= dict.fromkeys(names, shard.name)
-    if len(shards) > 1 or (root / INDEX).is_file():  # a lone shard may have a number in its name
+    for number, shard in enumerate(shards, start=1):
+        file = WEIGHTS
+        if len(shards) > 1:
+            file = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        names = _copy_shard(shard, out / file, renumbered)
+        weight_map |= dict.fromkeys(names, file)
+    config.pop("transformers_weights", None)
+    if len(shards) > 1:
         total = sum((out / name).stat().st_size for name in set(weight_map.values()))
         write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
     resolved = resolved_configuration(root)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from codewatt.errors import CodewattError
 from codewatt.files import write_csv_rows
+from codewatt.messages import show
 from codewatt.published.check import check
 from codewatt.published.data import read_runs
 from codewatt.published.render import CSV_COLUMNS, csv_row, render
@@ -35,5 +36,5 @@ def run(options: argparse.Namespace) -> int:
     checked = check(read_runs(path))
     if options.csv is not None:
         write_csv_rows(options.csv, CSV_COLUMNS, map(csv_row, checked))
-    print(render(checked, by_run=options.runs))
+    show(render(checked, by_run=options.runs))
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
+from codewatt.models.packed import quantisation_of
 from codewatt.texts.sequences import PreparedText
 
 
@@ -23,7 +23,7 @@ class Quantiser(ABC):
         Raises:
             CodewattError: it is quantised already, by another method or with other settings.
         """
-        found = read_json(source / "config.json").get("quantization_config")
+        found = quantisation_of(source)
         if found is not None:
             raise CodewattError(
                 f"{source}: quantised already, by {found.get('quant_method')}; precision method "

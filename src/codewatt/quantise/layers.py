@@ -18,7 +18,7 @@ def linear_layers(source: Path) -> dict[str, tuple[int, int]]:
 
     configuration = resolved_configuration(source)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(configuration)
+        model = AutoModelForCausalLM.from_config(configuration, trust_remote_code=False)
     head = model.get_output_embeddings()
     return {
         name: (module.out_features, module.in_features)

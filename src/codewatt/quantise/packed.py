@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
 from codewatt.models.configuration import refuse_long_sequences, resolved_configuration
 from codewatt.models.packed import (
     PackedFormat,
     count_packed,
-    packed_format,
+    packed_format_of,
     packed_layers,
 )
 from codewatt.models.weights import headers_of
@@ -37,7 +36,7 @@ class PackedQuantiser(Quantiser):
 
     def held(self, source: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         """See `Quantiser.held`: a published checkpoint of this method is used as it is."""
-        packing = packed_format(read_json(source / "config.json"))
+        packing = packed_format_of(source)
         if packing is None or packing.method != self._method:
             return super().held(source, settings)
         check_packing(source, packing, settings)
@@ -152,7 +151,7 @@ def check_written(
     Raises:
         CodewattError: a layer is not packed, or not to the bits, groups and shape asked for.
     """
-    packing = packed_format(read_json(target / "config.json"))
+    packing = packed_format_of(target)
     if packing is None or packing.method != settings["method"]:
         raise CodewattError(f"{target}: its config.json does not say {settings['method']}")
     check_packing(target, packing, settings)

@@ -12,9 +12,10 @@ from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, read_json, sha256_file
-from codewatt.models.configuration import LAYER_KEYS, layer_count
+from codewatt.models.configuration import LAYER_KEYS, layer_count, read_configuration
+from codewatt.models.directory import own_files
 from codewatt.models.loading import resolve_device, used_gpus
-from codewatt.models.packed import METHODS, packed_format
+from codewatt.models.packed import METHODS, packed_format_of
 from codewatt.models.weights import describe_weights
 from codewatt.prune import surgery
 from codewatt.prune.base import open_pruner
@@ -110,7 +111,7 @@ def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) 
     """
     if prune["method"] == "none":
         return None
-    layers = layer_count(read_json(source / "config.json"))
+    layers = layer_count(read_configuration(source))
     if layers is None:
         raise CodewattError(
             f"{source / 'config.json'}: it does not say how many decoder layers there are, so none "
@@ -136,6 +137,9 @@ def _manifest(
     """What was made, from what."""
     precision = settings["precision"]
     described = describe_weights(directory)
+    files = model["weights"]["files"]
+    if made:
+        files = describe_files(directory, own_files(directory))
     dtype = open_quantiser(precision["method"]).load_dtype(precision)
     return {
         "schema": 1,
@@ -145,7 +149,7 @@ def _manifest(
         "base": {key: model[key] for key in ("source", "layers", "parameters", "dtypes")},
         "weights": {
             "directory": str(directory),
-            "files": describe_files(directory) if made else model["weights"]["files"],
+            "files": files,
         },
         "size_bytes": described["size_bytes"] if counts else _cast_bytes(described, dtype),
         "dtype": dtype,
@@ -161,7 +165,7 @@ def _manifest(
 
 def _packing(directory: Path, *, made_here: bool) -> dict[str, Any] | None:
     """How GPTQ or AWQ packed the variant, and whether here or before; None if neither did."""
-    packing = packed_format(read_json(directory / "config.json"))
+    packing = packed_format_of(directory)
     if packing is None:
         return None
     return {

@@ -6,7 +6,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.configuration import refuse_long_sequences
-from codewatt.models.loading import Loaded, check_finite
+from codewatt.models.loading import Loaded, check_sound
 from codewatt.texts.sequences import PreparedText
 
 #: Host memory that a baseline's logits may take.
@@ -60,7 +60,7 @@ def answers(loaded: Loaded, asked: list[Question], name: str) -> Iterator[tuple[
         name: of the model, for messages.
 
     Raises:
-        CodewattError: logits are not finite.
+        UnsoundLogitsError: some are no answer.
     """
     import torch
 
@@ -68,7 +68,7 @@ def answers(loaded: Loaded, asked: list[Question], name: str) -> Iterator[tuple[
         row = torch.tensor([one.ids], device=loaded.device)
         with torch.no_grad():
             logits = loaded.model(input_ids=row, use_cache=False).logits[0, one.first - 1 : -1]
-        check_finite(logits, name)
+        check_sound(logits, name)
         yield logits, row[0, one.first :]
 
 

@@ -87,15 +87,20 @@ class Comparison:
             self._add(theirs, ours)
 
     def _add(self, theirs: Any, ours: Any) -> None:
-        squares = (theirs * theirs).sum(-1) * (ours * ours).sum(-1)
+        # Tokens that one of the two masks (-infinity) have no share in the angle.
+        both = theirs.isfinite() & ours.isfinite()
+        left, right = theirs.where(both, 0), ours.where(both, 0)
+        squares = (left * left).sum(-1) * (right * right).sum(-1)
         if not bool((squares > 0).all()):
             raise CodewattError(
                 f"variant {self._name!r} or its baseline: all logits of a position are 0: it does "
                 "not answer"
             )
-        self._cosines.append(((theirs * ours).sum(-1) / squares.sqrt()).clamp(-1, 1).cpu())
+        self._cosines.append(((left * right).sum(-1) / squares.sqrt()).clamp(-1, 1).cpu())
         log_p, log_q = theirs.log_softmax(-1), ours.log_softmax(-1)
-        self._nats += float((log_p.exp() * (log_p - log_q)).sum(-1).clamp(min=0).sum())
+        share = log_p.exp()
+        nats = (share * (log_p - log_q)).where(share > 0, 0)  # 0 log 0 is 0
+        self._nats += float(nats.sum(-1).clamp(min=0).sum())
         self._agreeing += int((theirs.argmax(-1) == ours.argmax(-1)).sum())
         self.identical = self.identical and bool((theirs == ours).all())
 

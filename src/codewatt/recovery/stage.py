@@ -11,7 +11,13 @@ from codewatt.energy.placement import Asked, check_placement
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.logs import quiet_libraries
-from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
+from codewatt.models.loading import (
+    Loaded,
+    UnsoundLogitsError,
+    load_model,
+    resolve_device,
+    used_gpus,
+)
 from codewatt.recovery.answers import LIMIT_BYTES, KeptLogits, Question, answers, questions
 from codewatt.recovery.compare import Comparison, Perplexity
 from codewatt.texts.base import read_documents
@@ -49,7 +55,7 @@ def measure_recovery(
 
     Returns:
         The variant's recovery, less provenance and code; status 'infeasible' with a reason if one
-        of the two does not fit the device.
+        of the two does not fit the device, or its logits are no answer.
 
     Raises:
         CodewattError: the text shares documents with one that the variant was calibrated on or
@@ -68,7 +74,7 @@ def measure_recovery(
     recovery = _Recovery(settings, files, text, device)
     try:
         found = {"status": "ok", **recovery.measure()}
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+    except (torch.cuda.OutOfMemoryError, MemoryError, UnsoundLogitsError) as error:
         reason = f"{recovery.running}: {' '.join(str(error).split()) or 'out of memory'}"
         _LOG.warning("infeasible: %s", reason)
         found = {"status": "infeasible", "reason": reason}

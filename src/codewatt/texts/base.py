@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_jsonl
+from codewatt.files import numbered_rows
 
 
 class TextSource(ABC):
@@ -49,7 +49,7 @@ def read_documents(path: str | Path) -> list[str]:
         CodewattError: the file is missing, empty or of another form.
     """
     documents = []
-    for number, row in enumerate(read_jsonl(path), start=1):
+    for number, row in numbered_rows(path):
         text = row.get("text")
         if not isinstance(text, str):
             raise CodewattError(f"{path}:{number}: expected a key 'text' with a string")

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.reading import read_text
 from codewatt.texts.base import TextSource, enough, read_documents
 
 
@@ -18,12 +19,7 @@ class FileDocuments(TextSource):
             found = read_documents(path)
             Random(f"file {settings['seed']}").shuffle(found)
             return enough(found, settings)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise CodewattError(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise CodewattError(f"{path}: not readable as text: {error}") from None
+        text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
         if not text.strip():
             raise CodewattError(f"{path}: there is no text in it")
         return [text]

@@ -59,3 +59,13 @@ def test_missing_fields_twins_and_empty_files_are_refused(tmp_path: Path) -> Non
     write_jsonl(path, [])
     with pytest.raises(CodewattError, match="no task in it"):
         read_tasks(path)
+
+
+def test_a_task_without_any_test_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    write_jsonl(path, [ROW, {**ROW, "task_id": "T/1", "base_input": []}])
+    with pytest.raises(CodewattError, match=r"tasks.jsonl:2: T/1: .*no test in either") as error:
+        read_tasks(path)
+    assert "\n" not in str(error.value)
+    write_jsonl(path, [{**ROW, "base_input": [], "plus_input": [[1]]}])
+    assert read_tasks(path)[0].base_input == []

@@ -7,10 +7,11 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
+from codewatt.models.directory import INDEX
 from codewatt.models.fetch import model_manifest
 from codewatt.models.layers import decoder_layers
 from codewatt.models.loading import load_model
-from codewatt.models.weights import INDEX, tensor_headers
+from codewatt.models.weights import tensor_headers
 from codewatt.prune.base import open_pruner
 from codewatt.prune.surgery import remove_layers
 from codewatt.quantise.stage import quantise_variant

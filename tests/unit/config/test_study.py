@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from codewatt.cells import Grid
-from codewatt.config.load import load_study, read_yaml, validate
+from codewatt.config.load import load_config, load_study, validate
 from codewatt.config.schema import reference, study_schema
 from codewatt.config.study import Study
+from codewatt.energy.judging import JudgingSettings
+from codewatt.energy.settings import SamplerSettings
 from codewatt.errors import CodewattError
 
 GOOD = {
@@ -202,6 +204,69 @@ BAD = {
     ),
     "duplicate number": (("token_limits",), [48, 48], "token_limit 48 is there 2 times"),
     "nan": (("energy",), {"idle_s": float("nan")}, "energy.idle_s: nan: input should be a finite"),
+    "idle time that nobody waits for": (
+        ("energy",),
+        {"idle_s": 1e9},
+        "energy.idle_s: 1000000000.0: input should be less than or equal to 3600",
+    ),
+    "interval that no meter has": (
+        ("energy",),
+        {"nvml_interval_s": 1e-6},
+        "energy.nvml_interval_s: 1e-06: input should be greater than or equal to 0.001",
+    ),
+    "interval below CodeCarbon's": (
+        ("energy",),
+        {"codecarbon_interval_s": 0.05},
+        "energy.codecarbon_interval_s: 0.05: input should be greater than or equal to 0.1",
+    ),
+    "pass@k of more than there are": (
+        ("evaluation",),
+        {"k": [1, 10]},
+        "evaluation.k: 10: pass@10 takes 10 completions of a task and repeat, decoding.samples is "
+        "1; allowed: k up to 1",
+    ),
+    "more tasks than there are": (
+        ("benchmarks", 0, "tasks"),
+        10_000,
+        "benchmarks[0].tasks: 10000: input should be less than or equal to 8000",
+    ),
+    "a label that moves a terminal": (
+        ("models", 0, "label"),
+        "a\x1b[2J",
+        "models[0].label: 'a\\\\x1b[2J' holds a control character; allowed: text on one line",
+    ),
+    "a title that is written backwards": (("title",), "\u202egnp", "title: '\\\\u202egnp' holds a"),
+    "a path that is a wildcard": (
+        ("texts", 0),
+        {"id": "t", "source": "file", "path": "{text}.txt"},
+        "texts[0].path: '{text}.txt' holds a brace; allowed: a path without braces",
+    ),
+    "a size that counts nothing": (
+        ("models", 0),
+        {"id": "m", "source": "architecture", "config": {"n_layer": "3"}},
+        "models[0]: config.n_layer: '3'; allowed: an integer above 0",
+    ),
+    "a context that is a truth": (
+        ("models", 0),
+        {"id": "m", "source": "architecture", "config": {"max_position_embeddings": True}},
+        "models[0]: config.max_position_embeddings: True; allowed: an integer above 0",
+    ),
+    "heads that cannot be turned": (
+        ("models", 0, "hidden_size"),
+        12,
+        "models[0]: hidden_size 12 and heads 4 make heads of 3 values; allowed: an even number",
+    ),
+    "a temperature that divides by nothing": (
+        ("decoding",),
+        {"strategy": "sampled", "temperature": 1e-320},
+        "decoding.temperature: 1e-320: input should be greater than or equal to 0.001",
+    ),
+    "a title that no page holds": (("title",), "x" * 301, "title: it has 301 characters; allowed"),
+    "no such home": (
+        ("models", 0),
+        {"id": "m", "source": "path", "path": "~no-such-user/x"},
+        "models[0].path: ~no-such-user/x: no home directory is known for ~no-such-user; write",
+    ),
 }
 
 
@@ -306,46 +371,6 @@ def test_sequences_longer_than_a_model_reads_are_refused(keys, what, entry):
         validate(Study, {**_reading(**keys), "models": [random]}, "study.yaml")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("study: [", r":1:9: not valid YAML"),
-        ("a: 1\nb: 2\na: 3\n", r":3:1: not valid YAML: key 'a' is there twice"),
-        ("- 1\n", r": expected a mapping of keys, got a list"),
-        ("", r": expected a mapping of keys, got nothing"),
-        ("a: !!python/object/apply:os.system [x]\n", r"not valid YAML"),
-        ("study: {{name}}\n", r":1:9: not valid YAML: a key is a mapping or a list"),
-        ("? [a]\n: 1\n", r":1:3: not valid YAML: a key is a mapping or a list"),
-        ("a: 2020-13-45\n", r":1:4: not valid YAML: '2020-13-45' is no timestamp"),
-        ("a: !!int x\n", r":1:4: not valid YAML: 'x' is no int"),
-        ("a: &a {x: 1, x: 2}\nb: {<<: *a}\n", r":1:14: not valid YAML: key 'x' is there twice"),
-        ("a: {<<: {x: 1, x: 2}}\n", r":1:16: not valid YAML: key 'x' is there twice"),
-        ("a: &a {y: 1}\nb: {<<: *a, x: 1, x: 2}\n", r":2:19: not valid YAML: key 'x' is there"),
-        ("a: {<<: 3}\n", r":1:9: not valid YAML: expected a mapping or list of mappings"),
-        ("a: " + "[" * 3000, r"not valid YAML: nested too deeply"),
-    ],
-)
-def test_bad_yaml_is_one_line(tmp_path, text, message):
-    (tmp_path / "study.yaml").write_text(text)
-    with pytest.raises(CodewattError, match=message) as caught:
-        read_yaml(tmp_path / "study.yaml")
-    assert "\n" not in str(caught.value)
-    assert "study.yaml" in str(caught.value)
-
-
-def test_merged_keys_are_read_as_snakemake_reads_them(tmp_path):
-    (tmp_path / "study.yaml").write_text(
-        "base: &base {x: 1, y: 2}\n"
-        "more: &more {<<: *base, y: 3}\n"
-        "all: {y: 4, <<: *more, z: 5}\n"
-        "again: {<<: [*more, *base]}\n"
-    )
-    read = read_yaml(tmp_path / "study.yaml")
-    assert read == yaml.safe_load((tmp_path / "study.yaml").read_text())
-    assert read["all"] == {"x": 1, "y": 4, "z": 5}
-    assert read["again"] == {"x": 1, "y": 3}
-
-
 def test_a_missing_study_is_named(tmp_path):
     with pytest.raises(CodewattError, match=r"nothing\.yaml: no such file"):
         load_study(tmp_path / "nothing.yaml")
@@ -383,3 +408,61 @@ def test_the_graph_engine_is_for_greedy_decoding():
     study["decoding"] = {"strategy": "sampled", "temperature": 0.8}
     with pytest.raises(CodewattError, match="'graph' decodes greedily only"):
         validate(Study, study, "study.yaml")
+
+
+def test_pass_at_k_of_all_samples_is_good():
+    study = _changed(("evaluation",), {"k": [1, 10]})
+    study["decoding"] = {"strategy": "sampled", "temperature": 0.8, "samples": 10}
+    assert validate(Study, study, "study.yaml").evaluation.k == [1, 10]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"idle_s": 0.01, "nvml_interval_s": 0.001, "codecarbon_interval_s": 0.1},
+        {"idle_s": 3600, "nvml_interval_s": 60, "codecarbon_interval_s": 60},
+        {},
+    ],
+)
+def test_what_the_study_may_say_the_sampler_takes(settings):
+    """The ends of each range, and the defaults: both sides read the same ranges."""
+    energy = validate(Study, {**GOOD, "energy": settings}, "study.yaml").energy
+    assert SamplerSettings.from_dict(energy.model_dump()).nvml_interval_s == energy.nvml_interval_s
+    JudgingSettings.from_dict(energy.model_dump())
+    if not settings:
+        assert SamplerSettings() == SamplerSettings.from_dict(energy.model_dump())
+        assert JudgingSettings() == JudgingSettings.from_dict(energy.model_dump())
+
+
+@pytest.mark.parametrize("name", ["nvml_interval_s", "codecarbon_interval_s"])
+@pytest.mark.parametrize("value", [0.0009, 0.05, 0.0999, 0.1, 59.9, 60.1, 1e300, 0.0, -1.0])
+def test_what_the_sampler_refuses_the_study_refuses(name, value):
+    refused = []
+    for read in (
+        lambda: validate(Study, {**GOOD, "energy": {name: value}}, "study.yaml"),
+        lambda: SamplerSettings.from_dict({name: value}),
+    ):
+        try:
+            read()
+        except CodewattError as error:
+            refused.append(str(error))
+    assert len(refused) in (0, 2), refused
+
+
+def test_labels_are_one_line_and_paths_know_the_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    study = _changed(("title",), "two\nlines\t and \u00a0more ")
+    study["models"] = [{"id": "m", "source": "path", "path": "~/model", "label": " $x_{ %s <b> \n"}]
+    study["texts"] = [{"id": "t", "source": "file", "path": "~/text.txt"}]
+    read = validate(Study, study, "study.yaml")
+    assert read.title == "two lines and more"
+    assert read.models[0].label == "$x_{ %s <b>"
+    assert (read.models[0].path, read.texts[0].path) == (
+        "/home/someone/model",
+        "/home/someone/text.txt",
+    )
+    config = load_config({"results": "~/cw", "benchmark_files": {"humaneval_plus": "~/h.jsonl"}})
+    assert config.results == "/home/someone/cw"
+    assert config.benchmark_files.humaneval_plus == "/home/someone/h.jsonl"
+    with pytest.raises(CodewattError, match=r"results: 'out\{x\}' holds a brace"):
+        load_config({"results": "out{x}"})

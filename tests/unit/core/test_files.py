@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import stat
 
 import pytest
 
@@ -13,6 +14,7 @@ from codewatt.files import (
     digest,
     read_json,
     read_jsonl,
+    require_room,
     write_json,
     write_jsonl,
 )
@@ -73,3 +75,43 @@ def test_described_files_are_checked(tmp_path):
     (tmp_path / "a").unlink()
     with pytest.raises(CodewattError, match="missing, though its manifest lists it"):
         check_files(tmp_path, described)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    for target, said in {
+        tmp_path / "folder": "folder: is a directory; allowed: the name of a file",
+        tmp_path / "file" / "x.json": "x.json: cannot be written: a file stands where a directory",
+        tmp_path / ("x" * 300): "cannot be written: File name too long",
+        "/dev/null": "/dev/null: is not a regular file; allowed: the name of a file",
+        "/proc/x.json": "/proc/x.json: cannot be written: ",
+    }.items():
+        with pytest.raises(CodewattError, match=said):
+            write_json(target, {})
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "kept"
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_an_error_about_another_file_is_not_the_targets(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"), atomic_path(tmp_path / "x") as temporary:
+        temporary.write_text((tmp_path / "absent").read_text())
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a." * 127, f"x.{'y' * 200}.gz"])
+def test_the_longest_names_are_written(tmp_path, name):
+    write_json(tmp_path / name, {"a": 1})
+    assert read_json(tmp_path / name) == {"a": 1}
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_room_is_asked_for_and_given_back(tmp_path):
+    require_room(tmp_path / "new" / "x.json", 1 << 20)
+    assert os.listdir(tmp_path / "new") == []
+    with pytest.raises(
+        CodewattError, match=r"x\.json: cannot be written: (File too large|No spac)"
+    ):
+        require_room(tmp_path / "x.json", 1 << 62)
+    assert os.listdir(tmp_path) == ["new"]

@@ -60,6 +60,18 @@ def test_the_jobs_time_is_that_of_all_below_it_before_and_after_they_end(tmp_pat
     assert busy_ticks(meter) == pytest.approx(37 + 150)
 
 
+def test_children_are_found_where_the_kernel_does_not_list_them(tmp_path: Path) -> None:
+    proc(tmp_path, "100 0 100 800 0 0 0 0", own="10 20 3 4")
+    for pid, parent in ((9, 7), (11, 9), (12, 1)):
+        (tmp_path / str(pid)).mkdir()
+        line = f"{pid} (a) b) S {parent} 7 7 0 -1 4194304 1 2 3 4 100 50 0 0 20 0 1 0\n"
+        (tmp_path / str(pid) / "stat").write_text(line)
+    meter = open_host(0.5, 7, tmp_path)
+    read = {reading.quantity: reading.value for reading in meter.read()}
+    ticks = read["job_busy_s"] * os.sysconf("SC_CLK_TCK")
+    assert ticks == pytest.approx(37 + 150 + 150), "the job, its child and its grandchild"
+
+
 def test_no_proc_is_absent(tmp_path: Path) -> None:
     meter = open_host(0.5, 7, tmp_path)
     assert meter.info.interval_s is None
@@ -91,7 +103,7 @@ def test_codecarbons_mode_decides_what_its_figure_is(
         "ram_total_size": 24.0,
     }
     tracker = SimpleNamespace(_hardware=hardware, get_detected_hardware=lambda: detected)
-    info = codecarbon._describe(tracker, SimpleNamespace(ram_power=20.0), 0.5, [])
+    info = codecarbon._describe(tracker, 20.0, 0.5, [])
     cpu = info.components["cpu"]
     assert (cpu.status, method in cpu.method, basis in (cpu.detail or "")) == (status, True, True)
     assert info.components["dram"].status == "modelled"

@@ -45,6 +45,7 @@ def test_units_and_facts(gpu: FakeNvml, clock: Clock) -> None:
     gpu.answers["nvmlDeviceGetTotalEnergyConsumption"] = 5_012_500
     assert latest(meter) == {
         "energy_j": pytest.approx(5012.5),
+        "time_error_s": pytest.approx(0.99),  # the counter moved within the last second
         "power_w": pytest.approx(123.456),
         "power_average_w": pytest.approx(123.456),
         "sm_clock_mhz": 1980,

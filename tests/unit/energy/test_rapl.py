@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from codewatt.energy.meters import rapl
 from codewatt.energy.meters.base import Meter
 from codewatt.energy.meters.rapl import open_rapl, unwrapped_uj
+from tests.support.nvml import Clock
 
 RANGE_UJ = 262_143_328_850
 
@@ -123,11 +124,13 @@ def test_a_small_counter_is_read_often_enough(powercap: Powercap) -> None:
 
 def test_a_late_read_is_counted(powercap: Powercap, monkeypatch: pytest.MonkeyPatch) -> None:
     powercap.add("intel-rapl:0", "package-0", 0)
-    now = iter([0.0, 100.0, 500.0])
-    monkeypatch.setattr(rapl.time, "monotonic", lambda: next(now))
+    clock = Clock()
+    monkeypatch.setattr(rapl, "time", clock)
     meter = open_rapl(1.0, powercap.root)
+    clock.now_s += 100
     meter.read()
     assert not meter.failures
+    clock.now_s += 400
     meter.read()
     assert meter.failures == {"wrap may be unseen": 1}
 
@@ -138,12 +141,14 @@ def test_a_counter_that_steps_back_or_starts_anew_is_told(
 ) -> None:
     """It looks like a wrap: 262 kJ in a moment, which no package can draw."""
     powercap.add("intel-rapl:0", "package-0", 100_000_000_000)
-    now = iter([0.0, 0.1, 0.2])
-    monkeypatch.setattr(rapl.time, "monotonic", lambda: next(now))
+    clock = Clock()
+    monkeypatch.setattr(rapl, "time", clock)
     meter = open_rapl(1.0, powercap.root)
+    clock.now_s += 0.1
     meter.read()
     assert not meter.failures
     powercap.set("intel-rapl:0", now_uj)
+    clock.now_s += 0.1
     meter.read()
     assert meter.failures == {"wrap or reset: more than 1000 W": 1}
 

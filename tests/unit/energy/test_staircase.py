@@ -16,9 +16,9 @@ def test_every_step_is_timed_within_half_a_tick_with_few_reads(offset_s: float) 
             step = stairs.step(now_s, float((now_s - offset_s) // period_s))
             if step is not None:
                 steps.append(step)
-    assert [value for _, value in steps] == list(range(int(steps[0][1]), int(steps[-1][1]) + 1))
+    assert [value for _, value, _ in steps] == list(range(int(steps[0][1]), int(steps[-1][1]) + 1))
     assert len(steps) >= 98
-    for t_s, value in steps:
+    for t_s, value, _ in steps:
         assert t_s == pytest.approx(value * period_s + offset_s, abs=tick_s / 2 + 1e-9)
     assert reads <= 3 * len(steps) + 5
 
@@ -40,7 +40,7 @@ def test_a_missed_step_is_recovered_from() -> None:
         for now_s in times
         if stairs.due(now_s) and (step := stairs.step(now_s, now_s // 0.1)) is not None
     ]
-    after = [t_s for t_s, _ in steps if t_s > 10]
+    after = [t_s for t_s, _, _ in steps if t_s > 10]
     assert len(after) >= 18
 
 

@@ -84,6 +84,7 @@ def test_the_hash_is_that_of_the_unpacked_dataset(folder: Path) -> None:
         (rows_of({"T/0": "x"}), "every task needs a sample; none for T/1"),
         ([{"task_id": "T/0"}], "samples.jsonl.gz:1: expected a string in solution or in compl"),
         ([{"task_id": "T/0", "solution": 3}], "expected a string in solution"),
+        (rows_of(RIGHT, solution=[""]), "jsonl.gz:1: solution: expected a string in solution or"),
         (rows_of(RIGHT, repeat=-1), "repeat: expected an integer >= 0, found -1"),
     ],
 )

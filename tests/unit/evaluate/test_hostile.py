@@ -7,6 +7,7 @@ the sandbox that holds them.
 
 import contextlib
 import os
+import platform
 import socket
 import tempfile
 import threading
@@ -79,6 +80,90 @@ ATTACKS = {
     "trace the parent": "def attack():\n    return libc.ptrace(16, posix.getppid(), 0, 0) == 0\n",
     "hold memory that no limit counts": "def attack():\n"
     "    return libc.memfd_create(b'x', 0) >= 0 or libc.shmget(0, 1 << 20, 0o1600) >= 0\n",
+    "a shared mapping of no file": "import mmap\ndef attack():\n"
+    "    return tried(lambda: len(mmap.mmap(-1, 1 << 20)))\n",
+    "a shared mapping of zeros": "import mmap\ndef attack():\n"
+    "    return tried(lambda: mmap.mmap(posix.open('/dev/zero', posix.O_RDWR), 1 << 20))\n",
+    "pages of a huge page pool": "import mmap\ndef attack():\n"
+    "    return tried(lambda: mmap.mmap(-1, 2 << 20, flags=0x40000 | mmap.MAP_PRIVATE | 0x20))\n",
+    "pin pages in a pipe": "def attack():\n"
+    "    _, end = posix.pipe()\n"
+    "    page = ctypes.create_string_buffer(4096)\n"
+    "    vector = (ctypes.c_size_t * 2)(ctypes.addressof(page), 4096)\n"
+    "    return libc.vmsplice(end, vector, 1, 0) > 0\n",
+    "larger pipes": "import fcntl\ndef attack():\n"
+    "    return tried(lambda: fcntl.fcntl(posix.pipe()[0], 1031, 1 << 18))\n",
+    "the machine's aio requests": "def attack():\n"
+    "    context = ctypes.c_ulong(0)\n"
+    "    return libc.syscall({io_setup}, 64, ctypes.byref(context)) == 0\n",
+    "the user's file watches": "def attack(): return libc.inotify_init1(0) >= 0\n",
+    "be the last that is killed": "def attack():\n"
+    "    libc.prctl(4, 1, 0, 0, 0)\n"
+    "    return tried(lambda: io.FileIO('/proc/self/oom_score_adj', 'w').write(b'-1000')) or (\n"
+    "        tried(lambda: io.FileIO('/proc/self/oom_score_adj', 'w').write(b'0')))\n",
+    "be dumpable again": "def attack(): return libc.prctl(4, 1, 0, 0, 0) == 0\n",
+    "write to the parent's memory": "def attack():\n"
+    "    return write('/proc/%d/mem' % posix.getppid()) or write('/proc/self/mem')\n",
+    "limit the parent": "def attack():\n"
+    "    return libc.prlimit(posix.getppid(), 7, (ctypes.c_ulong * 2)(9, 9), None) == 0\n",
+    "slow the parent down": "def attack():\n"
+    "    if libc.setpriority(0, posix.getppid(), 9) == 0 or libc.setpriority(2, 0, 9) == 0:\n"
+    "        return True\n"
+    "    return (tried(lambda: posix.sched_setaffinity(posix.getppid(), {0}) or True))\n",
+    "a session of its own": "def attack():\n"
+    "    return posix.getsid(0) == posix.getpid() or tried(lambda: posix.setsid() or True)\n",
+    "a share of a core for itself": "def attack(): return libc.prctl(62, 1, 0, 0, 0) == 0\n",
+    "see what is in the page cache": "def attack():\n"
+    "    file = posix.open(sys.executable, posix.O_RDONLY)\n"
+    "    return tried(lambda: posix.preadv(file, [bytearray(9)], 0, posix.RWF_NOWAIT)) or (\n"
+    "        tried(lambda: posix.posix_fadvise(file, 0, 0, posix.POSIX_FADV_DONTNEED) or True))\n",
+    "see which pages are resident": "import mmap\ndef attack():\n"
+    "    file = posix.open(sys.executable, posix.O_RDONLY)\n"
+    "    libc.mmap.restype = ctypes.c_void_p\n"
+    "    place = ctypes.c_void_p(libc.mmap(None, 4096, 1, 2, file, 0))\n"
+    "    return libc.mincore(place, 4096, ctypes.create_string_buffer(1)) == 0\n",
+    "leave a lock on a shared file": "import fcntl\ndef attack():\n"
+    "    file = posix.open(sys.executable, posix.O_RDONLY)\n"
+    "    return tried(lambda: fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB) or True)\n",
+    "leave an access time": "def attack():\n"
+    "    return tried(lambda: posix.utime(sys.executable) or True)\n",
+    "a stream that trickles": "def attack():\n"
+    "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+    "    while True:\n"
+    "        posix.write(FD, b'2')\n"
+    "        time.sleep(0.1)\n",
+    "a long sleep without its timer": "def attack():\n"
+    "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+    "    time.sleep(60)\n",
+    "work in processes that nobody waits for": "def attack():\n"
+    "    signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+    "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+    "    while True:\n"
+    "        if posix.fork() == 0:\n"
+    "            end = time.process_time() + 0.1\n"
+    "            while time.process_time() < end: pass\n"
+    "            posix._exit(0)\n"
+    "        time.sleep(0.1)\n",
+    "sixty busy processes": "def attack():\n"
+    "    for _ in range(50):\n"
+    "        if posix.fork() == 0:\n"
+    "            signal.setitimer(signal.ITIMER_REAL, 0)\n"
+    "            while True: pass\n"
+    "    return time.sleep(60)\n",
+    "inodes without end": "def attack():\n"
+    "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+    "    number = 0\n"
+    "    while True:\n"
+    "        posix.mkdir('/tmp/m%d' % number)\n"
+    "        number += 1\n",
+    "sockets without end": "import socket\ndef attack():\n"
+    "    for _ in range(40):\n"
+    "        if posix.fork() == 0: break\n"
+    "    held = []\n"
+    "    while tried(lambda: held.extend(socket.socketpair()) or True):\n"
+    "        held[-1].setblocking(False)\n"
+    "        while tried(lambda: held[-1].send(bytes(65536))): pass\n"
+    "    time.sleep(60)\n",
     "kill outside": "def attack():\n    return tried(lambda: posix.kill({pid}, 9) or True)\n",
     "address space": "def attack():\n"
     "    try:\n"
@@ -237,12 +322,14 @@ TIMEOUTS = {
     *("a loop while it is loaded", "a loop that swallows", "a loop that ignores signals"),
     *("a loop without its timer", "kill the parent", "kill everybody", "os._exit(0)"),
     *("os._exit while it is loaded", "abort", "a daemon that holds the results"),
-    "close everything",
+    *("close everything", "a stream that trickles", "a long sleep without its timer"),
 }
 EITHER = {
     *("fork bomb", "threads without end", "memory of many processes", "deep recursion"),
     *("deep recursion in C", "patch through the stack", "stop the parent"),
     *("raw output without end", "a huge number", "an answer that doubles", "a huge text"),
+    *("work in processes that nobody waits for", "sixty busy processes", "inodes without end"),
+    "sockets without end",
 }
 
 
@@ -286,6 +373,7 @@ def secrets() -> Iterator[dict[str, str]]:
             "checkout": str(Path(__file__).parents[3]),
             "package": str(Path(__file__).parents[3] / "src/codewatt/evaluate/judge.py"),
             "pid": str(os.getpid()),
+            "io_setup": {"x86_64": "206", "aarch64": "0"}[platform.machine()],
         }
         del os.environ["CODEWATT_SECRET"]
         assert {path.name for path in Path(folder).iterdir()} == {"expected.json"}

@@ -1,5 +1,6 @@
 """Statuses are EvalPlus's, and the judge looks after itself."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,18 +14,20 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task
+from codewatt.benchmarks.base import Task, read_tasks, write_tasks
 from codewatt.errors import CodewattError
+from codewatt.evaluate.clock import CALL, SUITE
 from codewatt.evaluate.expected import (
     DIGEST_OVER,
     cached_expected,
     compute_expected,
-    preload,
     read_expected,
+    tasks_digest,
     write_expected,
 )
 from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
 from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.sandbox import Sandbox
 from codewatt.evaluate.workers import run_workers
 
 Judged = Callable[..., list[Verdict]]
@@ -149,6 +152,43 @@ def test_equal_programs_are_run_once(judge_programs: Judged) -> None:
     assert len(calls) == unique_programs(programs) == 2
 
 
+# Writes a piece of an output that nobody asked for.
+MORE = """
+import posix
+for fd in range(3, 1000):
+    try: posix.write(fd, b'1')
+    except OSError: pass
+"""
+
+
+def test_an_empty_suite_is_passed_by_a_program_that_loads() -> None:
+    """As in EvalPlus, whose check of no inputs passes unless loading fails."""
+    for base, plus in (([[1]], []), ([], [[1]])):
+        the_task = task(GOOD, base, plus)
+        verdict = judged(the_task, GOOD)
+        assert (verdict.base.status, verdict.plus.status) == ("pass", "pass")
+        verdict = judged(the_task, "def other(x): return x + 1\n")
+        assert (verdict.base.status, verdict.plus.status) == ("fail", "fail")
+        verdict = judged(the_task, MORE + GOOD)
+        assert "fail" in (verdict.base.status, verdict.plus.status)
+
+
+def test_lone_surrogates_are_judged(tmp_path: Path) -> None:
+    the_task = task("def answer(x): return x + 'a'\n", [["\ud83d"]])
+    assert judged(the_task, "def answer(x): return x + 'a'\n").base.status == "pass"
+    assert judged(the_task, "def answer(x): return 'a' + x\n").base.status == "fail"
+    other = task("def answer(x): return x + 'a'\n", [["\ud83e"]])
+    assert tasks_digest([the_task]) != tasks_digest([other])
+    write_tasks(tmp_path / "tasks.jsonl", [the_task])
+    assert read_tasks(tmp_path / "tasks.jsonl") == [the_task]
+
+
+def test_a_long_output_with_nan_is_not_right_by_its_digest() -> None:
+    code = "def answer(n): return [float('nan')] * n\n"
+    assert judged(task(code, [[5]]), code).base.status == "fail"
+    assert judged(task(code, [[DIGEST_OVER]]), code).base.status == "fail"
+
+
 def test_bad_requests_are_one_line() -> None:
     the_task = task(GOOD, [[1]])
     expected = compute_expected([the_task], jobs=1)
@@ -180,9 +220,106 @@ def test_expected_outputs_are_kept_and_only_for_their_tasks(tmp_path: Path) -> N
     assert cached_expected([the_task], tmp_path / "cache", jobs=1)["Test/1"]["base"].lines
 
 
-def test_packages_that_evalplus_has_loaded_are_loaded_before_the_guard() -> None:
-    assert preload("import numpy as np\nx = __import__('pandas')") == ("numpy", "pandas")
-    assert preload("import math") == ()
+# What the base run of a program does at its first call, and what its plus run looks for.
+LEFT = {
+    "a file": ("posix.mkdir('/tmp/mark')", "os.path.exists('/tmp/mark')"),
+    "the number of a file that is gone": (
+        "[(posix.mkdir('/tmp/mark'), posix.rmdir('/tmp/mark')) for _ in range(9)]",
+        "posix.stat('.').st_ino > 9",
+    ),
+    "a time": ("posix.utime('.', (1, 1))", "posix.stat('/tmp/0').st_mtime == 1"),
+    "the number of a process": (
+        "[posix.waitpid(child, 0) for _ in range(9) if (child := posix.fork() or posix._exit(0))]",
+        "posix.getpid() > 9",
+    ),
+    "a process": (
+        "posix.fork() or time.sleep(60)",
+        "sum(map(str.isdigit, os.listdir('/proc'))) > 3",
+    ),
+    "CPU time of the parent": (
+        "sum(range(10**7))",
+        "sum(map(int, io.FileIO('/proc/2/stat').read().rpartition(b')')[2].split()[13:15])) > 5",
+    ),
+    "the parent's file limit": (
+        "ctypes.CDLL(None).prlimit(posix.getppid(), 7, (ctypes.c_ulong * 2)(77, 77), None)",
+        "b' 77 ' in io.FileIO('/proc/self/limits').read()",
+    ),
+    "wake-ups of the parent": (
+        "[(posix.kill(2, 19), time.sleep(0.001), posix.kill(2, 18)) for _ in range(40)]",
+        "int(io.FileIO('/proc/2/status').read().split()[-3]) > 40",
+    ),
+}
+
+
+def test_a_suite_leaves_nothing_to_the_next_one(judge_programs: Judged) -> None:
+    """A plus answer is right only if the program finds what its base run left."""
+    codes = [
+        "import ctypes, io, os, posix, time\n"
+        "def answer(x):\n"
+        f"    if x == 1: {leave}\n"
+        f"    return x + 1 if x < 9 or {find} else None\n"
+        for leave, find in LEFT.values()
+    ]
+    for name, verdict in zip(LEFT, judge_programs(codes), strict=True):
+        found = (verdict.base.status, verdict.plus.status, verdict.why)
+        assert found == ("pass", "fail", "plus: test 1: wrong output"), name
+
+
+def test_a_suite_that_left_nothing_and_the_next_one_share_a_sandbox(
+    monkeypatch: pytest.MonkeyPatch, judge_programs: Judged
+) -> None:
+    """Starting a sandbox costs more than most programs do."""
+    started: list[Sandbox] = []
+    start = Sandbox._start
+    monkeypatch.setattr(Sandbox, "_start", lambda self: (started.append(self), start(self)))
+    (verdict,) = judge_programs([GOOD])
+    assert (verdict.base.status, verdict.plus.status, len(started)) == ("pass", "pass", 1)
+
+
+BUSY = """
+import posix, time
+def answer(x):
+    end = time.process_time() + 0.15
+    while time.process_time() < end: pass
+    return x + 1
+"""
+MANY_BUSY = """
+import posix, signal, time
+signal.setitimer(signal.ITIMER_REAL, 0)
+def answer(x):
+    for _ in range(50):
+        if posix.fork() == 0:
+            while True: pass
+    time.sleep(60)
+"""
+
+
+def test_busy_neighbours_decide_no_verdict(judge_programs: Judged) -> None:
+    """Each call takes half of its limit in CPU time, far more than its limit on the wall."""
+    limits = Limits(min_time_s=0.3, suite_time_s=2, grace_s=0.5)
+    right = [f"{BUSY}# {number}\n" for number in range(4)]
+    wrong = [f"{MANY_BUSY}# {number}\n" for number in range(4)]
+    found = judge_programs([*right, *wrong], limits, 8)
+    assert [(v.base.status, v.plus.status) for v in found[:4]] == [("pass", "pass")] * 4
+    assert {v.base.status for v in found[4:]} <= {"fail", "timeout"}
+
+
+def test_a_sleep_counts_though_it_takes_no_cpu_time(judge_programs: Judged) -> None:
+    (verdict,) = judge_programs(["import time\ndef answer(x):\n    time.sleep(30)\n"])
+    assert verdict.why == "base: test 1: a call took too long"
+
+
+def test_a_program_is_charged_for_all_of_its_processes(judge_programs: Judged) -> None:
+    code = (
+        "import posix, signal, time\n"
+        "def answer(x):\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "    posix.fork()\n"
+        "    while True: pass\n"
+    )
+    (verdict,) = judge_programs([code])
+    assert verdict.base.status == "timeout"
+    assert (verdict.why or "").removeprefix("base: ") in (CALL, SUITE)
 
 
 def test_an_error_in_a_worker_or_a_callback_ends_all_of_them() -> None:
@@ -208,7 +345,7 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent("""
         import signal
-        from codewatt.benchmarks.base import Task
+        from codewatt.benchmarks.base import Task, read_tasks, write_tasks
         from codewatt.evaluate.expected import SuiteAnswers
         from codewatt.evaluate.judge import Program, judge
         task = Task("T", "", "f", "", [[1]], [], 0.0)
@@ -234,25 +371,49 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
     assert not [pid for pid in below if os.path.exists(f"/proc/{pid}")]
 
 
+JUDGE = """
+from codewatt.benchmarks.base import Task
+from codewatt.evaluate.expected import SuiteAnswers
+from codewatt.evaluate.judge import Program, judge
+task = Task("T", "", "f", "", [[1]], [], 0.0)
+answers = {"base": SuiteAnswers([b"1"], [0.0], None), "plus": SuiteAnswers([], [], None)}
+ends = [Program("T", f"def f(x): return {n}") for n in range(900)]
+loops = [Program("T", f"while True: {n}") for n in range(100)]
+print("start", flush=True)
+judge([task], {"T": answers}, [p for ten in zip(*[iter(ends)] * 9, loops) for p in ten], jobs=16)
+"""
+
+
 def test_a_killed_judge_leaves_nothing(tmp_path: Path) -> None:
-    script = tmp_path / "hang.py"
-    script.write_text(
-        "from codewatt.evaluate.sandbox import *\n"
-        "import time\n"
-        "with Sandbox(Request('while True: pass', 'f', [Suite([[1]])]), Limits()) as s:\n"
-        "    s.read(0, 9)\n    print('start', flush=True)\n    time.sleep(60)\n"
-    )
-    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    below = _below(process.pid)
-    assert len(below) >= 3
-    process.kill()
-    process.communicate()
-    deadline = time.monotonic() + 5
-    while any(os.path.exists(f"/proc/{pid}") for pid in below) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [pid for pid in below if os.path.exists(f"/proc/{pid}")]
+    """Killed many times, while sandboxes start, run and end; each names a folder of this test's."""
+    for number in range(8):
+        judge_process = subprocess.Popen(
+            [sys.executable, "-c", JUDGE],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
+        )
+        assert judge_process.stdout is not None
+        judge_process.stdout.readline()
+        while not _naming(tmp_path):
+            time.sleep(0.01)
+        time.sleep(0.02 * number)
+        judge_process.kill()
+        judge_process.communicate()
+        deadline = time.monotonic() + 60
+        while (left := _naming(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left
+
+
+def _naming(folder: Path) -> list[str]:
+    """Processes with a folder in their arguments."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                if str(folder).encode() in (process / "cmdline").read_bytes():
+                    found.append(process.name)
+    return found
 
 
 def _below(pid: int) -> set[int]:

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codewatt.evaluate.codec import Opaque, decode, holds_opaque
-from codewatt.evaluate.compare import FLOAT_ATOL, matches
+from codewatt.evaluate.compare import FLOAT_ATOL
+from codewatt.evaluate.equality import matches
 from codewatt.evaluate.outputs import encode
 
 Point = namedtuple("Point", "x y")
@@ -106,13 +107,15 @@ expected_values = st.recursive(
 
 
 def evalplus(output: Any, expected: Any, atol: float) -> bool:
-    """The comparison of evalplus 0.3.1's `unsafe_execute`, statement by statement."""
+    """The comparison of evalplus 0.3.1's `unsafe_execute`, statement by statement but for one."""
     try:
         exact_match = output == expected
         if not exact_match and atol != 0:
             assert type(output) == type(expected)  # noqa: E721
             if isinstance(expected, (list, tuple)):
                 assert len(output) == len(expected)
+            # The one meant difference: no broadcasting.
+            assert numpy.shape(output) == numpy.shape(expected)
             assert numpy.allclose(output, expected, rtol=1e-07, atol=atol)
         else:
             assert exact_match

@@ -2,6 +2,7 @@
 
 import platform
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ def test_the_view_is_small(look_inside: Look) -> None:
     # Python itself may be installed below /tmp; nothing else of it shows.
     roots = {path.split("/")[2] for path in bubblewrap._readable() if path.startswith("/tmp/")}
     assert set(folders["/tmp"]) - roots == {"0"}
-    assert folders["/dev"] == ["full", "null", "random", "urandom", "zero"]
+    assert folders["/dev"] == ["full", "null", "random", "urandom"]
     assert folders["/etc"] in ([], ["ld.so.cache"])
     assert set(environment) <= {*bubblewrap.ENVIRONMENT, "LD_LIBRARY_PATH", "PWD", "LC_CTYPE"}
     assert "runner" in top
@@ -71,6 +72,11 @@ def test_the_limits_are_set(look_inside: Look) -> None:
     assert set_to["Max core file size"] == "0"
     if bubblewrap.drops_root() or bubblewrap.counts_processes_by_namespace():
         assert set_to["Max processes"] == "7"
+
+
+def test_the_kernel_takes_sandboxes_first_if_memory_runs_out(look_inside: Look) -> None:
+    code = "import io\ndef look(): return io.FileIO('/proc/self/oom_score_adj').read().decode()\n"
+    assert look_inside(code).strip() == "1000"
 
 
 def test_what_python_offers_is_there(look_inside: Look) -> None:
@@ -126,6 +132,57 @@ def test_an_unknown_machine_is_refused() -> None:
     with pytest.raises(CodewattError, match="no system-call filter for mips"):
         seccomp_filter("mips")
     assert seccomp_filter() == seccomp_filter(platform.machine())
+
+
+def test_relative_folders_of_libraries_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """To the dynamic linker an empty or relative entry is the working directory."""
+    work, libraries = tmp_path / "home/work", tmp_path / "libraries"
+    (work / "lib").mkdir(parents=True)
+    libraries.mkdir()
+    (tmp_path / "link").symlink_to(work)
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for hidden in (".", "", "lib", "..", "/", str(work), str(work.parent), f"{tmp_path}/link"):
+        monkeypatch.setenv("LD_LIBRARY_PATH", f"{hidden}:{libraries}:")
+        assert bubblewrap.library_path() == [str(libraries)], hidden
+        assert not [path for path in bubblewrap._readable() if path.startswith(str(work))]
+    monkeypatch.setenv("LD_LIBRARY_PATH", "")
+    assert bubblewrap.library_path() == []
+
+
+def test_relative_folders_of_packages_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "site-packages:")
+    monkeypatch.setattr("sys.path", [*sys.path, str(packages), "site-packages"])
+    bubblewrap.python_paths.cache_clear()
+    try:
+        assert str(packages) not in bubblewrap.python_paths()
+        monkeypatch.chdir("/")
+        monkeypatch.setenv("PYTHONPATH", str(packages))
+        bubblewrap.python_paths.cache_clear()
+        assert str(packages) in bubblewrap.python_paths()
+    finally:
+        bubblewrap.python_paths.cache_clear()
+
+
+def test_nothing_of_the_working_directory_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, look_inside: Look
+) -> None:
+    (tmp_path / "secret").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LD_LIBRARY_PATH", ".")
+    bubblewrap.arguments_of.cache_clear()
+    try:
+        code = "import os\ndef look(): return [f for f in {paths!r} if os.path.exists(f)]\n"
+        assert look_inside(code.format(paths=[f"{tmp_path}/secret", str(tmp_path)])) == []
+    finally:
+        bubblewrap.arguments_of.cache_clear()
 
 
 def test_memory_is_shared_out() -> None:

@@ -16,13 +16,13 @@ STEPS_S = [11.0, 12.0, 13.0, 14.0, 15.0]
 
 
 def assembled(*rows):
-    generated = Generated(list(rows), [2] * len(rows), 10.0, STEPS_S)
+    generated = Generated(list(rows), [2] * len(rows), 10.0, STEPS_S, [None] * len(rows))
     decoding = Decoding(token_limit=4, stop_strings=("b",))
-    return completions_of(generated, TOKENIZER, ["x"] * len(rows), decoding)
+    return completions_of(generated, TOKENIZER, {EOS}, ["x"] * len(rows), decoding)
 
 
 def test_a_row_keeps_its_own_tokens_and_ends_one_step_after_the_last_of_them():
-    eos, stopped, full = assembled([3, EOS, EOS, EOS], [3, 2, EOS, EOS], [3, 4, 5, 6])
+    eos, stopped, full = assembled([3, EOS], [3, 2], [3, 4, 5, 6])
     assert (eos.stop_reason, eos.tokens, eos.end_s) == ("eos", [3, EOS], 13.0)
     assert (stopped.stop_reason, stopped.tokens, stopped.end_s) == ("stop_string", [3, 2], 13.0)
     assert (full.stop_reason, full.tokens, full.end_s) == ("length", [3, 4, 5, 6], 15.0)
@@ -32,5 +32,5 @@ def test_a_row_keeps_its_own_tokens_and_ends_one_step_after_the_last_of_them():
 
 
 def test_an_end_at_once_is_one_token():
-    (done,) = assembled([EOS, EOS, EOS, EOS])
+    (done,) = assembled([EOS])
     assert (done.new_tokens, done.tokens, done.text) == (1, [EOS], "")

@@ -1,10 +1,12 @@
 """Completions are the model's own, and their counts and times are right."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from codewatt.generate.base import Decoding, cut_at_stop, open_engine, straddles
+from codewatt.models.generation import GenerationDefaults
 from codewatt.models.loading import load_model
 
 PROMPTS = ["def add(a, b):", "def f(x):\n    return", "x"]
@@ -81,13 +83,9 @@ def test_a_stop_string_that_begins_in_the_prompt_is_a_stop(loaded):
 
 def test_eos_ends_a_completion_and_counts_as_a_token(loaded):
     free = _greedy(loaded, "x", 8)
-    token = loaded.tokenizer.convert_ids_to_tokens(free[3])
     at = free.index(free[3])
-    loaded.tokenizer.eos_token, old = token, loaded.tokenizer.eos_token
-    try:
-        done = _complete(loaded, ["x"]).completions[0]
-    finally:
-        loaded.tokenizer.eos_token = old
+    ending = replace(loaded, generation=GenerationDefaults((free[3],), "config.json"))
+    done = _complete(ending, ["x"]).completions[0]
     assert (done.new_tokens, done.stop_reason) == (at + 1, "eos")
 
 

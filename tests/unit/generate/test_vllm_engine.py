@@ -45,6 +45,9 @@ def fake(monkeypatch):
     return double.install(monkeypatch)
 
 
+DECODING = Decoding(token_limit=12, stop_strings=())
+
+
 def work(directory, prompts=PROMPTS, seed=0, **settings):
     return Work(
         directory=str(directory),
@@ -69,15 +72,13 @@ def said(batch):
     ]
 
 
-def both(directory, *, eos=None, **settings):
+def both(directory, **settings):
     """The completions of both engines, less their times."""
     asked = work(directory, **settings)
     theirs = open_engine(
         "transformers", load_model(directory, dtype="float32", device="cpu"), lambda: None
     )
     ours = opened(asked)
-    for engine in (theirs, ours) if eos else ():
-        engine.loaded.tokenizer.eos_token = eos
     return [said(engine.complete(PROMPTS, asked.decoding)) for engine in (theirs, ours)]
 
 
@@ -99,34 +100,70 @@ def test_stop_strings_end_each_sequence_where_generate_ends_it(fake, tiny_model)
     assert "stop_string" in {reason for *_, reason in ours}
 
 
-def test_the_tokenizers_end_of_sequence_ends_one_and_not_the_others(fake, tiny_model):
-    directory = tiny_model("starcoder2")
-    engine = opened(work(directory))
-    [request] = engine.loaded.model.generate(
-        [{"prompt_token_ids": engine.loaded.tokenizer(PROMPTS[0])["input_ids"]}],
-        double.SamplingParams(temperature=0.0, ignore_eos=True),
-    )
-    made = engine.loaded.tokenizer.convert_ids_to_tokens(request.outputs[0].token_ids)
-    eos = next(token for token in made[2:] if token is not None)
-    theirs, ours = both(directory, eos=eos)
-    assert ours == theirs
-    assert "eos" in {reason for *_, reason in ours}
+def with_ends(directory, copy, ends):
+    """A copy of a model whose generation_config.json names these ends."""
+    shutil.copytree(directory, copy)
+    said = read_json(copy / "generation_config.json")
+    write_json(copy / "generation_config.json", {**said, "eos_token_id": ends})
+    return copy
 
 
-def test_a_checkpoints_own_ends_have_no_say(fake, tiny_model, tmp_path):
-    """vLLM adds those of generation_config.json to a request's, unless it is told not to."""
-    directory = shutil.copytree(tiny_model("starcoder2"), tmp_path / "model")
-    before, _ = both(directory)
+def made_tokens(directory):
+    """What the double writes for the first prompt without any end."""
     engine = opened(work(directory))
     prompt = {"prompt_token_ids": engine.loaded.tokenizer(PROMPTS[0])["input_ids"]}
-    [request] = engine.loaded.model.generate([prompt], double.SamplingParams(temperature=0.0))
-    ends = read_json(directory / "generation_config.json")
-    ends["eos_token_id"] = [0, request.outputs[0].token_ids[3]]
-    write_json(directory / "generation_config.json", ends)
-    changed = opened(work(directory))
-    [cut] = changed.loaded.model.generate([prompt], double.SamplingParams(temperature=0.0))
-    assert len(cut.outputs[0].token_ids) <= 4 < len(request.outputs[0].token_ids)
-    assert said(changed.complete(PROMPTS, work(directory).decoding)) == before
+    parameters = double.SamplingParams(temperature=0.0, ignore_eos=True)
+    [request] = engine.loaded.model.generate([prompt], parameters)
+    return request.outputs[0].token_ids
+
+
+def test_each_of_a_checkpoints_ends_ends_one_and_not_the_others(fake, tiny_model, tmp_path):
+    made = made_tokens(tiny_model("starcoder2"))
+    unused = max(made) + 1
+    directory = with_ends(tiny_model("starcoder2"), tmp_path / "model", [unused, made[3]])
+    theirs, ours = both(directory)
+    assert ours == theirs
+    assert ours[0][-1] == "eos"
+    assert ours[0][-2] == made.index(made[3]) + 1
+
+
+def test_the_tokenizers_end_is_none_where_the_checkpoint_names_another(fake, tiny_model, tmp_path):
+    """vLLM adds the tokenizer's own to a request's, unless it is told not to."""
+    made = made_tokens(tiny_model("starcoder2"))
+    directory = with_ends(tiny_model("starcoder2"), tmp_path / "model", [max(made) + 1])
+    engine = opened(work(directory))
+    engine.loaded.tokenizer.eos_token = engine.loaded.tokenizer.convert_ids_to_tokens(made[0])
+    engine.loaded.model._tokenizer.eos_token = engine.loaded.tokenizer.eos_token
+    assert said(engine.complete(PROMPTS, work(directory).decoding))[0][-1] == "length"
+
+
+@pytest.mark.parametrize("broken", ["nan", "inf", "equal"])
+def test_logits_that_are_no_answer_are_seen_in_the_log_probabilities(fake, tiny_model, broken):
+    import torch
+
+    engine = opened(work(tiny_model("starcoder2")))
+    assert [c.unsound_token for c in engine.complete(PROMPTS, DECODING).completions] == [
+        None
+    ] * len(PROMPTS)
+    model = engine.loaded.model._model
+    values = {"nan": float("nan"), "inf": float("inf")}
+
+    def spoil(module, arguments, output):
+        if arguments[0].shape[1] >= longest + 2:  # of the longest prompt: at its third token
+            if broken == "equal":
+                output.zero_()
+            else:
+                output[..., 5] = values[broken]
+        return output
+
+    longest = max(len(ids) for ids in engine.loaded.tokenizer(PROMPTS)["input_ids"])
+    at = [len(ids) for ids in engine.loaded.tokenizer(PROMPTS)["input_ids"]].index(longest)
+    with torch.inference_mode():
+        handle = model.lm_head.register_forward_hook(spoil)
+        found = engine.complete(PROMPTS, DECODING).completions
+        handle.remove()
+    assert found[at].unsound_token == 2
+    assert all(c.unsound_token is None or c.unsound_token > 2 for c in found if c is not found[at])
 
 
 def test_a_stop_string_that_begins_in_the_prompt_is_none_for_vllm(fake, tiny_model):
@@ -188,6 +225,7 @@ def test_what_vllm_is_told(fake, tiny_model):
         "enable_prefix_caching": False,
         "disable_log_stats": False,
         "generation_config": "vllm",
+        "trust_remote_code": False,
     }
 
 

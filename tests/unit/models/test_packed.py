@@ -210,7 +210,7 @@ def test_logits_that_are_not_finite_are_refused(packed, tmp_path):
         )
 
     spoilt = _without(packed("starcoder2", "awq")[0], tmp_path / "q", change=spoil)
-    with pytest.raises(CodewattError, match="logits are not finite"):
+    with pytest.raises(CodewattError, match="positions are not finite"):
         _load(spoilt)
 
 
@@ -220,7 +220,8 @@ def test_logits_that_are_not_finite_are_refused(packed, tmp_path):
         ({"bits": 3}, r"bits: gptq checkpoints with 3 .*allowed: 4, 8$"),
         ({"bits": 8}, r"fc1\.qzeros: shape .*8 bits in groups of 32 need"),
         ({"group_size": 64}, r"fc\d\.\w+: shape .*4 bits in groups of 64 need"),
-        ({"group_size": "128"}, r"group_size: gptq checkpoints with 128"),
+        ({"group_size": "many"}, r"group_size: gptq checkpoints with .many. .*a whole number"),
+        ({"group_size": None}, r"group_size: gptq checkpoints with null .*a whole number"),
         ({"group_size": 0}, r"group_size: .*with 0 .*allowed: -1, multiples of 16$"),
         ({"group_size": -32}, r"group_size: .*with -32 .*allowed: -1, multiples of 16$"),
         ({"sym": False}, r"sym: .*false in format 'gptq'.*allowed: true, or format 'gptq_v2'"),

@@ -24,7 +24,9 @@ class Reading(NamedTuple):
             second), "sm_clock_mhz", "memory_clock_mhz", "temperature_c", "throttle_reasons"
             (NVML's bit mask), "utilisation" and "cpu_load" (0 to 1), "memory_used_bytes",
             "other_processes" (a count), "busy_s", "job_busy_s" and "stolen_s" (CPU seconds,
-            cumulative: of the machine, of the job with its sampler, and what a hypervisor took).
+            cumulative: of the machine, of the job with its sampler, and what a hypervisor took),
+            "time_error_s" (by how much t_s of the energy_j of that time can be wrong, where that
+            is more than the meter's facts say of all its readings).
     """
 
     t_s: float

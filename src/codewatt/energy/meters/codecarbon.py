@@ -8,10 +8,13 @@ Read of CodeCarbon 3.3.2's source, as it decides what the numbers mean:
   it cannot even tell the threads. The machine's whole TDP is taken, whatever part a job holds.
 - RAM: a constant from the machine's memory size (5 W a module, modules guessed, at least 10 W).
 - GPU: NVML's energy counter.
-- Its cumulative energies move only when it measures; here it measures when `flush` is called,
-  once an interval, so that the time of each value is known. `OutputMethod`s are off: no file, no
-  network, no lock. Its configuration files and CODECARBON_* variables are ignored: they could
-  scale the joules (pue, force_cpu_power) without anyone seeing it.
+- Its tracker does not measure again within 50 ms, so `flush` may return an old total; and it
+  counts no energy for the time that a measurement itself takes. Here the tracker only finds the
+  hardware. Its hardware objects are asked once an interval, each for the time since it was asked
+  last, so that the time of each value is known and no time is left out.
+- `OutputMethod`s are off: no file, no network, no lock. Its configuration files and CODECARBON_*
+  variables are ignored: they could scale the joules (pue, force_cpu_power) without anyone seeing
+  it.
 """
 
 import contextlib
@@ -25,44 +28,83 @@ from typing import Any
 from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
 
 _JOULES_PER_KWH = 3.6e6
-#: CodeCarbon's own timer never fires within a job; the sampler calls flush instead.
-_NEVER_S = 1e7
 _COMPONENTS = ("cpu", "dram", "gpu")
+#: CodeCarbon's classes of hardware.
+_COMPONENT_OF = {"CPU": "cpu", "RAM": "dram", "GPU": "gpu"}
+#: The least time that a load is taken over: Linux counts CPU time in ticks of 10 ms or less.
+_LEAST_LOAD_S = 0.05
+
+
+class _Part:
+    """One of CodeCarbon's hardware objects, with the energy that it has told so far.
+
+    Attributes:
+        component: "cpu", "dram" or "gpu".
+        watts: its latest power.
+    """
+
+    def __init__(self, component: str, hardware: Any) -> None:
+        self.component, self.watts = component, 0.0
+        self._hardware, self._joules = hardware, 0.0
+        hardware.start()
+        self._since_s = time.monotonic()
+
+    def read(self) -> Reading | None:
+        """Its cumulative energy_j now; None if it tells no power.
+
+        A model's energy is its mean power times the time since the last reading, and is that of
+        the time before the call; a counter is read during the call. Where there is no power, the
+        time is left for the next reading.
+        """
+        if self.component == "gpu":
+            self._hardware.monitor_power()  # for a GPU without energy counter
+        now_s = time.monotonic()
+        power, energy = self._hardware.measure_power_and_energy(now_s - self._since_s)
+        if self.component == "dram" and power.W == 0:  # it could not tell the memory's size
+            return None
+        self.watts, self._since_s = power.W, now_s
+        self._joules += energy.kWh * _JOULES_PER_KWH
+        counted = self.component == "gpu" or getattr(self._hardware, "_mode", "") == "intel_rapl"
+        t_s = (now_s + time.monotonic()) / 2 if counted else now_s
+        return Reading(t_s, self.component, "machine", "energy_j", self._joules)
 
 
 class CodeCarbonMeter(Meter):
-    """Cumulative cpu, dram and (with a GPU) gpu energy as CodeCarbon's tracker counts them."""
+    """Cumulative cpu, dram and (with a GPU) gpu energy by CodeCarbon's hardware objects.
 
-    def __init__(self, tracker: Any, totals: Any, interval_s: float, gpus: Sequence[str]) -> None:
-        self._tracker, self._totals = tracker, totals
-        tracker.start()
-        self._energies = ["cpu", "dram", "gpu"] if gpus else ["cpu", "dram"]
+    Args:
+        tracker: a tracker that was not started; it holds the hardware objects.
+        interval_s: how often it is read.
+        gpus: UUIDs of the GPUs that are counted.
+    """
+
+    def __init__(self, tracker: Any, interval_s: float, gpus: Sequence[str]) -> None:
         super().__init__(MeterInfo("codecarbon", None, interval_s))
-        self.read()  # the first flush loads its data files, and takes half a second
-        self.info = _describe(tracker, totals.latest, interval_s, gpus)
+        found = [(_COMPONENT_OF.get(type(part).__name__, ""), part) for part in tracker._hardware]
+        wanted = _COMPONENTS if gpus else ("cpu", "dram")
+        self._parts = [_Part(name, part) for name, part in found if name in wanted]
+        self._last_s = time.monotonic()
+        self.read()
+        watts = {part.component: part.watts for part in self._parts}
+        self.info = _describe(tracker, watts.get("dram", 0.0), interval_s, gpus)
 
     def read(self) -> list[Reading]:
-        """energy_j of each component, at the moment of the call."""
-        self._totals.latest = None
-        t_s = time.monotonic()
-        self._tracker.flush()
-        t_s = (t_s + time.monotonic()) / 2
-        latest = self._totals.latest
-        if latest is None:  # flush swallows its exceptions
-            self.failures["flush"] += 1
-            return []
-        kwh = {"cpu": latest.cpu_energy, "dram": latest.ram_energy, "gpu": latest.gpu_energy}
-        return [
-            Reading(t_s, component, "machine", "energy_j", kwh[component] * _JOULES_PER_KWH)
-            for component in self._energies
-        ]
-
-    def close(self) -> None:
-        """Stop its threads."""
-        self._tracker.stop()
+        """energy_j of each component; waits until 50 ms have passed since the last read."""
+        time.sleep(max(0.0, self._last_s + _LEAST_LOAD_S - time.monotonic()))
+        self._last_s = time.monotonic()
+        readings = []
+        for part in self._parts:
+            reading = part.read()
+            if reading is None:
+                self.failures[part.component] += 1
+            else:
+                readings.append(reading)
+        return readings
 
 
-def _describe(tracker: Any, latest: Any, interval_s: float, gpus: Sequence[str]) -> MeterInfo:
+def _describe(
+    tracker: Any, dram_power_w: float, interval_s: float, gpus: Sequence[str]
+) -> MeterInfo:
     """Mode, TDP and what the TDP is based on, from the tracker's set-up.
 
     The mode has no public accessor; the hardware objects hold it.
@@ -78,7 +120,7 @@ def _describe(tracker: Any, latest: Any, interval_s: float, gpus: Sequence[str])
         "cpu_count": detected["cpu_count"],
         "sockets": detected["cpu_physical_count"],
         "memory_gib": detected["ram_total_size"],
-        "dram_power_w": latest.ram_power,
+        "dram_power_w": dram_power_w,
         "gpus": list(gpus),
     }
     if mode in ("cpu_load", "constant"):
@@ -153,7 +195,7 @@ def open_codecarbon(interval_s: float, gpus: Mapping[int, str]) -> Meter:
     """The CodeCarbon meter, or an absent one that says why. Takes about 2 s.
 
     Args:
-        interval_s: how often its energies are brought up to date; at least 0.1 s.
+        interval_s: how often its hardware objects are asked; at least 0.1 s.
         gpus: NVML's number -> UUID of the GPUs to count (it does not match UUIDs reliably).
     """
     try:
@@ -168,31 +210,17 @@ def open_codecarbon(interval_s: float, gpus: Mapping[int, str]) -> Meter:
 
 def _open(interval_s: float, gpus: Mapping[int, str]) -> Meter:
     from codecarbon import OfflineEmissionsTracker, emissions_tracker
-    from codecarbon.output_methods.base_output import BaseOutput
-
-    class Totals(BaseOutput):  # type: ignore[misc]
-        """Keeps the latest totals that `flush` hands out."""
-
-        latest: Any = None
-
-        def out(self, total: Any, delta: Any) -> None:
-            self.latest = total
 
     _prepare(emissions_tracker)
-    totals = Totals()
     tracker = OfflineEmissionsTracker(
         # No joule depends on the country; grams are made of joules later, from its own table.
         force_carbon_intensity_g_co2e_kwh=0.0,
-        measure_power_secs=_NEVER_S,
         api_call_interval=-1,
         output_methods=[],
-        output_handlers=[totals],
         gpu_ids=list(gpus),
         tracking_mode="machine",
         allow_multiple_runs=True,
         log_level="critical",
-        pue=1.0,
-        wue=0.0,
     )
     counted = list(gpus.values()) if tracker.get_detected_hardware()["gpu_count"] > 0 else []
-    return CodeCarbonMeter(tracker, totals, interval_s, counted)
+    return CodeCarbonMeter(tracker, interval_s, counted)

@@ -2,10 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from codewatt.energy.allocation import job_allocation
 from codewatt.energy.meters.base import AbsentMeter, Meter, MeterInfo, Reading
+
+Answer = TypeVar("Answer")
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -23,24 +27,31 @@ class HostMeter(Meter):
         super().__init__(MeterInfo("host", None, interval_s, facts=facts))
         self._stat, self._meminfo = proc / "stat", proc / "meminfo"
         self._proc, self._job = proc, job_pid
+        # Kernels without CONFIG_PROC_CHILDREN do not list a process's children.
+        self._lists_children = any(proc.glob(f"{job_pid}/task/*/children"))
         self._busy, self._total, _ = self._jiffies()
 
     def read(self) -> list[Reading]:
-        """cpu_load (none if no jiffy passed), busy_s, stolen_s, job_busy_s, memory_used_bytes."""
-        t_s = time.monotonic()
-        busy, total, worked = self._jiffies()
+        """cpu_load (none if no jiffy passed), busy_s, stolen_s, job_busy_s, memory_used_bytes.
+
+        Each has the time at which its own file was read: looking through a job of many processes
+        takes a while.
+        """
+        t_s, (busy, total, worked) = _timed(self._jiffies)
+        job_s, job_busy_s = _timed(self._job_busy_s)
+        memory_s, memory_used = _timed(self._memory_used)
         stolen = busy - worked
         passed, self._busy, used = total - self._total, busy, busy - self._busy
         self._total = total
-        values = {
-            "memory_used_bytes": self._memory_used(),
-            "busy_s": worked / _TICKS_PER_S,
-            "stolen_s": stolen / _TICKS_PER_S,
-            "job_busy_s": self._job_busy_s(),
-        }
+        found = [
+            (memory_s, "memory_used_bytes", memory_used),
+            (t_s, "busy_s", worked / _TICKS_PER_S),
+            (t_s, "stolen_s", stolen / _TICKS_PER_S),
+            (job_s, "job_busy_s", job_busy_s),
+        ]
         if passed > 0:
-            values["cpu_load"] = min(max(used / passed, 0.0), 1.0)
-        return [Reading(t_s, "host", "machine", name, value) for name, value in values.items()]
+            found.append((t_s, "cpu_load", min(max(used / passed, 0.0), 1.0)))
+        return [Reading(at_s, "host", "machine", name, value) for at_s, name, value in found]
 
     def _jiffies(self) -> tuple[int, int, int]:
         """(busy, total, busy less stolen) jiffies of all CPUs since boot (man 5 proc, stat)."""
@@ -57,13 +68,14 @@ class HostMeter(Meter):
         A child's seconds move to its parent's account when it is waited for: the sum over all
         that live, each with its ended children, does not jump.
         """
+        parents = {} if self._lists_children else self._by_parent()
         waiting, ticks = [self._job], 0
         while waiting:
             pid = waiting.pop()
             used = self._ticks(pid)
             if used is not None:
                 ticks += used
-                waiting += self._children(pid)
+                waiting += self._children(pid) if self._lists_children else parents.get(pid, [])
         return ticks / _TICKS_PER_S
 
     def _ticks(self, pid: int) -> int | None:
@@ -78,13 +90,25 @@ class HostMeter(Meter):
         return sum(map(int, text.rpartition(")")[2].split()[11:15]))
 
     def _children(self, pid: int) -> list[int]:
-        """Live children of all its threads; none where Linux does not tell them."""
+        """Live children of all its threads."""
         found: list[int] = []
         for path in self._proc.glob(f"{pid}/task/*/children"):
             try:
                 found += map(int, path.read_text(encoding="ascii").split())
             except (OSError, ValueError):
                 continue
+        return found
+
+    def _by_parent(self) -> dict[int, list[int]]:
+        """Parent -> live children, of all processes: where the kernel lists no children."""
+        found: dict[int, list[int]] = {}
+        for path in self._proc.glob("[0-9]*/stat"):
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+                parent = int(text.rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            found.setdefault(parent, []).append(int(path.parent.name))
         return found
 
     def _memory_used(self) -> float:
@@ -97,6 +121,13 @@ class HostMeter(Meter):
                 if name == "MemAvailable":
                     break
         return float(sizes["MemTotal"] - sizes["MemAvailable"])
+
+
+def _timed(read: Callable[[], Answer]) -> tuple[float, Answer]:
+    """The middle of the time that a read took, and what it read."""
+    before_s = time.monotonic()
+    value = read()
+    return (before_s + time.monotonic()) / 2, value
 
 
 def open_host(interval_s: float, job_pid: int | None = None, proc: Path = Path("/proc")) -> Meter:

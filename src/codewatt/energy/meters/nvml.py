@@ -22,6 +22,8 @@ from codewatt.energy.meters.staircase import Staircase
 from codewatt.energy.settings import SamplerSettings
 
 _MILLI = 1e-3
+#: Reading the energy counter takes the driver up to this long.
+_READ_S = 0.01
 #: The one-second average needs no more readings than this.
 _AVERAGE_INTERVAL_S = 0.1
 #: Boards of GA100, the one Ampere chip whose power usage is not an average.
@@ -31,7 +33,9 @@ _GA100 = ("A100", "A800", "A30")
 class NvmlMeter(Meter):
     """Power at every read; energy when the counter steps; clock and the like when they are due.
 
-    Readings of energy_j are the counter's steps, timed within half an interval (`Staircase`).
+    Readings of energy_j are the counter's steps, timed within `time_error_s` of the facts: half
+    an interval, and half of what a read takes (`Staircase`). A step that was found later has a
+    time_error_s of its own.
     """
 
     # The counter moves every 100 ms; an average of the last second counts for the middle of it.
@@ -48,6 +52,7 @@ class NvmlMeter(Meter):
         self._gpus = [_Gpu(nvml, gpu, job_pid) for gpu in gpus]
         self._nvml = nvml
         self._settings, self._state_due_s, self._average_due_s = settings, 0.0, 0.0
+        self._time_error_s = (settings.nvml_interval_s + _READ_S) / 2
         self._steps = {gpu.uuid: Staircase(settings.nvml_interval_s) for gpu in gpus}
         driver = _text(nvml.nvmlSystemGetDriverVersion())
         super().__init__(
@@ -60,6 +65,7 @@ class NvmlMeter(Meter):
                 {
                     "selected_by": selected_by,
                     "state_interval_s": settings.nvml_state_interval_s,
+                    "time_error_s": self._time_error_s,
                 },
             )
         )
@@ -95,15 +101,18 @@ class NvmlMeter(Meter):
                     value = read()
                     if value is None:
                         continue
-                    t_s = (before_s + time.monotonic()) / 2
+                    read_s = time.monotonic() - before_s
                 except self._nvml.NVMLError as error:
                     self.failures[f"{quantity}: {error}"] += 1
                     continue
+                t_s = before_s + read_s / 2
                 if quantity == "energy_j":
-                    step = steps.step(t_s, value)
+                    step = steps.step(t_s, value, read_s)
                     if step is None:
                         continue
-                    t_s, value = step
+                    t_s, value, error_s = step
+                    if error_s > self._time_error_s:
+                        readings.append(Reading(t_s, "gpu", gpu.uuid, "time_error_s", error_s))
                 readings.append(Reading(t_s, "gpu", gpu.uuid, quantity, value))
         return readings
 

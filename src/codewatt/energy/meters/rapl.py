@@ -26,6 +26,13 @@ REMEDY = "as root: chmod a+r /sys/class/powercap/*/energy_uj (until the next boo
 MAX_POWER_W = 1000.0
 #: Two package domains this close are one counter seen twice (dies of one AMD package do that).
 _MIRROR_UJ = 1_000_000
+#: The counter is brought up to date every millisecond or so (Intel SDM, volume 3B, 16.10.1).
+_UPDATE_S = 0.001
+#: A read that takes longer than this was held up, and is done again.
+_PROMPT_S = 0.002
+_TRIES = 3
+#: By how much the time of a prompt reading can be wrong: it may be an update old.
+TIME_ERROR_S = _UPDATE_S + _PROMPT_S / 2
 #: What a step may hold beyond the highest power: counter and clock are not read at one instant.
 _STEP_J = 20.0
 
@@ -42,6 +49,7 @@ class _Domain:
     range_uj: int
     last_uj: int = 0
     last_s: float = 0.0
+    error_s: float = 0.0
     joules: float = 0.0
 
     @property
@@ -52,12 +60,23 @@ class _Domain:
     def raw_uj(self) -> int:
         return int(self.energy.read_text(encoding="ascii"))
 
+    def timed_uj(self) -> tuple[int, float, float]:
+        """The counter, the middle of the read, and by how much that time can be wrong.
+
+        Between the two looks at the clock a busy machine may have run something else.
+        """
+        for _ in range(_TRIES):
+            before_s, raw_uj, after_s = time.monotonic(), self.raw_uj(), time.monotonic()
+            if after_s - before_s <= _PROMPT_S:
+                break
+        return raw_uj, (before_s + after_s) / 2, _UPDATE_S + (after_s - before_s) / 2
+
     def start(self) -> None:
-        self.last_uj, self.last_s = self.raw_uj(), time.monotonic()
+        self.last_uj, self.last_s, self.error_s = self.timed_uj()
 
     def advance(self) -> str | None:
         """Add what passed since the last reading; what is wrong with the step, if anything is."""
-        now_uj, now_s = self.raw_uj(), time.monotonic()
+        now_uj, now_s, self.error_s = self.timed_uj()
         joules = unwrapped_uj(self.last_uj, now_uj, self.range_uj) * 1e-6
         passed_s = now_s - self.last_s
         self.joules += joules
@@ -89,15 +108,23 @@ class RaplMeter(Meter):
             {"component": d.component, "device": d.device, "max_energy_j": d.range_uj * 1e-6}
             for d in domains
         ]
-        facts = {"wrap_bound_s": bound_s, "max_power_w": MAX_POWER_W, "mirrors_left_out": mirrors}
+        facts = {
+            "wrap_bound_s": bound_s,
+            "max_power_w": MAX_POWER_W,
+            "mirrors_left_out": mirrors,
+            "time_error_s": TIME_ERROR_S,
+        }
         super().__init__(MeterInfo("rapl", None, interval_s, components, devices, facts))
         self._domains = domains
         for domain in domains:
             domain.start()
 
     def read(self) -> list[Reading]:
-        """energy_j of each domain; one that cannot be read now is left out and counted."""
-        readings = []
+        """energy_j of each domain; one that cannot be read now is left out and counted.
+
+        A reading that was held up has a time_error_s of its own.
+        """
+        readings: list[Reading] = []
         for domain in self._domains:
             try:
                 if (wrong := domain.advance()) is not None:
@@ -105,9 +132,13 @@ class RaplMeter(Meter):
             except (OSError, ValueError):
                 self.failures[f"{domain.component} {domain.device}"] += 1
                 continue
-            readings.append(
-                Reading(domain.last_s, domain.component, domain.device, "energy_j", domain.joules)
-            )
+            values = {"energy_j": domain.joules}
+            if domain.error_s > TIME_ERROR_S:
+                values["time_error_s"] = domain.error_s
+            readings += [
+                Reading(domain.last_s, domain.component, domain.device, quantity, value)
+                for quantity, value in values.items()
+            ]
         return readings
 
 

@@ -25,17 +25,31 @@ class Staircase:
             return True
         return now_s >= self._moved_s + self._period_s - 1.5 * self._tick_s
 
-    def step(self, t_s: float, value: float) -> tuple[float, float] | None:
-        """Take a reading; if the counter has moved, (time of the step, new value), else None.
+    def step(
+        self, t_s: float, value: float, read_s: float = 0.0
+    ) -> tuple[float, float, float] | None:
+        """Take a reading; if the counter has moved, say when, else None. The first tells no step.
 
-        The step happened since the reading before, and as reading resumes before a step is due,
-        within the last tick: it is put in the middle of that. The first reading tells no step.
+        The step happened since the reading before. As reading resumes before a step is due, that
+        is mostly a tick ago, and the step is put in the middle. Where it is more than two ticks
+        ago the step is put in the middle of the last one, and the error says how much earlier it
+        may have happened.
+
+        Args:
+            t_s: the middle of the read.
+            value: what was read.
+            read_s: how long the read took; the value may be of any moment of it.
+
+        Returns:
+            When the step happened, the new value, and by how much that time can be wrong.
         """
-        last, self._last = self._last, (t_s, value)
+        last, self._last = self._last, (t_s - read_s / 2, value)
         if last is None or value == last[1]:
             return None
         if self._moved_s is not None:
             passed_s = t_s - self._moved_s
             self._period_s = min(self._period_s or passed_s, passed_s)
         self._moved_s = t_s
-        return t_s - min(t_s - last[0], self._tick_s) / 2, value
+        latest_s, passed_s = t_s + read_s / 2, t_s + read_s / 2 - last[0]
+        back_s = (passed_s if passed_s <= 2 * self._tick_s else self._tick_s) / 2
+        return latest_s - back_s, value, passed_s - back_s

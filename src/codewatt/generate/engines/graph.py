@@ -21,6 +21,7 @@ from transformers import StopStringCriteria
 from codewatt.errors import CodewattError
 from codewatt.generate.assemble import Generated, completions_of
 from codewatt.generate.base import Batch, Decoding, Engine, InfeasibleError
+from codewatt.generate.prompts import padded
 from codewatt.generate.static.decode import ROOM, GreedyDecoder
 from codewatt.generate.static.operations import Operations
 from codewatt.generate.static.plan import Plan, plan_of
@@ -61,8 +62,8 @@ class GraphEngine(Engine):
         reason = self._plan if isinstance(self._plan, str) else None
         return {
             "name": "graph",
-            "attention": self.loaded.model.config._attn_implementation,
-            "padding_side": self.loaded.tokenizer.padding_side,
+            **self.describe_attention(),
+            "padding_side": "left",
             "torch_threads": torch.get_num_threads(),
             "step": "forward" if reason else "planned",
             "step_reason": reason,
@@ -103,15 +104,17 @@ class GraphEngine(Engine):
             self.synchronise()
             end_s = time.monotonic()
             steps_s = clock.times()
-            tokens = decoder.results(len(prompts), len(steps_s))
+            tokens, unsound = decoder.results(len(prompts), len(steps_s))
         prompt_tokens = encoded["attention_mask"].sum(dim=1).tolist()
         generated = Generated(
             [tokens[place] for place in places],
             [prompt_tokens[place] for place in places],
             start_s,
             [*steps_s, end_s],
+            [unsound[place] for place in places],
         )
-        completions = completions_of(generated, self.loaded.tokenizer, prompts, decoding)
+        ends = self.loaded.generation.ends
+        completions = completions_of(generated, self.loaded.tokenizer, ends, prompts, decoding)
         return Batch(completions, start_s, steps_s[0], end_s)
 
     def _decode(self, decoder: GreedyDecoder, clock: "_Clock") -> None:
@@ -171,7 +174,7 @@ class GraphEngine(Engine):
         with torch.inference_mode():
             decoder = GreedyDecoder(
                 self.loaded.model,
-                self.loaded.tokenizer,
+                self.loaded.generation.ends,
                 self._step(batch, self._places),
                 batch,
                 decoding.token_limit,
@@ -208,9 +211,10 @@ class GraphEngine(Engine):
         sorted_rows = {name: rows[order] for name, rows in encoded.items()}
         return sorted_rows, order.argsort().tolist()
 
-    def _encode(self, prompts: list[str]) -> Any:
-        encoded = self.loaded.tokenizer(prompts, return_tensors="pt", padding=True)
-        return encoded.to(self.loaded.device)
+    def _encode(self, prompts: list[str]) -> dict[str, torch.Tensor]:
+        tokenizer = self.loaded.tokenizer
+        filled = self.loaded.generation.padding(tokenizer)
+        return padded(tokenizer, prompts, filled, self.loaded.device)
 
 
 def _captured(work: Callable[[], None], model: Any) -> Callable[[], None]:

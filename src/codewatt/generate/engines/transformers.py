@@ -7,14 +7,17 @@ from typing import Any
 import torch
 from transformers import (
     GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
     StopStringCriteria,
 )
 
-from codewatt.generate.assemble import Generated, completions_of
+from codewatt.generate.assemble import Generated, completions_of, first_unsound, until_end
 from codewatt.generate.base import Batch, Decoding, Engine
-from codewatt.models.loading import Loaded
+from codewatt.generate.prompts import padded
+from codewatt.models.loading import Loaded, unsound
 
 
 class TransformersEngine(Engine):
@@ -23,40 +26,55 @@ class TransformersEngine(Engine):
     def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
         super().__init__(loaded, synchronise)
         self._stops: dict[tuple[str, ...], StopStringCriteria] = {}
+        # generate() fills in what is not set here from the model's own settings.
+        loaded.model.generation_config = GenerationConfig()
 
     def describe(self) -> dict[str, Any]:
         """See `Engine.describe`."""
         return {
             "name": "transformers",
-            "attention": self.loaded.model.config._attn_implementation,
-            "padding_side": self.loaded.tokenizer.padding_side,
+            **self.describe_attention(),
+            "padding_side": "left",
             "torch_threads": torch.get_num_threads(),
         }
 
     def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
         """See `Engine.complete`."""
-        tokenizer, model = self.loaded.tokenizer, self.loaded.model
-        clock = _StepClock(self.synchronise)
+        tokenizer, model, known = self.loaded.tokenizer, self.loaded.model, self.loaded.generation
+        clock, watch = _StepClock(self.synchronise), _Watch(decoding.temperature is not None)
         criteria: list[StoppingCriteria] = [clock]
+        stops = None
         if decoding.stop_strings:
-            criteria.append(self._stop_at(decoding.stop_strings))
+            stops = _Noted(self._stop_at(decoding.stop_strings))
+            criteria.append(stops)
         self.synchronise()
         start_s = time.monotonic()
-        encoded = tokenizer(prompts, return_tensors="pt", padding=True).to(self.loaded.device)
+        encoded = padded(tokenizer, prompts, known.padding(tokenizer), self.loaded.device)
         with torch.inference_mode():
             tokens = model.generate(
-                input_ids=encoded["input_ids"],
-                attention_mask=encoded["attention_mask"],
+                **encoded,
                 generation_config=self._configuration(decoding),
+                logits_processor=LogitsProcessorList([watch]),
                 stopping_criteria=StoppingCriteriaList(criteria),
             )
         self.synchronise()
         end_s = time.monotonic()
         clock.steps_s.append(end_s)
         new_tokens = tokens[:, encoded["input_ids"].shape[1] :].tolist()
+        lengths = [len(row) for row in new_tokens] if stops is None else stops.lengths()
+        rows = [
+            until_end(row[:length], known.ends)
+            for row, length in zip(new_tokens, lengths, strict=True)
+        ]
         prompt_tokens = encoded["attention_mask"].sum(dim=1).repeat_interleave(decoding.samples)
-        generated = Generated(new_tokens, prompt_tokens.tolist(), start_s, clock.steps_s)
-        completions = completions_of(generated, tokenizer, prompts, decoding)
+        generated = Generated(
+            rows,
+            prompt_tokens.tolist(),
+            start_s,
+            clock.steps_s,
+            first_unsound(*watch.extremes(), [len(row) for row in rows]),
+        )
+        completions = completions_of(generated, tokenizer, known.ends, prompts, decoding)
         return Batch(completions, start_s, clock.steps_s[0], end_s)
 
     def _stop_at(self, stop_strings: tuple[str, ...]) -> StopStringCriteria:
@@ -68,15 +86,15 @@ class TransformersEngine(Engine):
         return self._stops[stop_strings]
 
     def _configuration(self, decoding: Decoding) -> GenerationConfig:
-        """Every choice made here: a checkpoint's own generation_config.json has no say."""
-        sampled = decoding.temperature is not None
+        """Every choice made here: of generation_config.json only the ends are followed."""
+        known, sampled = self.loaded.generation, decoding.temperature is not None
         chosen = {"temperature": decoding.temperature, "top_p": decoding.top_p or 1.0, "top_k": 0}
         return GenerationConfig(
             max_new_tokens=decoding.token_limit,
             do_sample=sampled,
             num_return_sequences=decoding.samples,
-            eos_token_id=self.loaded.tokenizer.eos_token_id,
-            pad_token_id=self.loaded.tokenizer.pad_token_id,
+            eos_token_id=list(known.ends) or None,
+            pad_token_id=known.padding(self.loaded.tokenizer),
             use_cache=True,
             **(chosen if sampled else {}),
         )
@@ -98,6 +116,49 @@ class _StepClock(StoppingCriteria):  # type: ignore[misc]
             self.synchronise()
         self.steps_s.append(time.monotonic())
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+
+class _Noted(StoppingCriteria):  # type: ignore[misc]
+    """A criterion that also keeps its answers, to be read when the batch is done."""
+
+    def __init__(self, criterion: StopStringCriteria) -> None:
+        self._criterion = criterion
+        self._answers: list[Any] = []
+
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+        answer = self._criterion(input_ids, scores, **kwargs)
+        self._answers.append(answer)
+        return answer
+
+    def lengths(self) -> list[int]:
+        """New tokens of each row up to the first at which the criterion was met, or all."""
+        met = torch.stack(self._answers, dim=1).tolist()
+        return [row.index(True) + 1 if True in row else len(row) for row in met]
+
+
+class _Watch(LogitsProcessor):  # type: ignore[misc]
+    """Keeps the least and greatest logit of every row and step, on the device.
+
+    They are read once a batch, when it is done. Greedy decoding goes on as it would; a sampled row
+    that is unsound becomes one of equal logits, as drawing from NaN would end the process.
+    """
+
+    def __init__(self, sampled: bool) -> None:
+        self._sampled = sampled
+        self._least: list[Any] = []
+        self._greatest: list[Any] = []
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        least, greatest = scores.aminmax(dim=-1)
+        self._least.append(least)
+        self._greatest.append(greatest)
+        if self._sampled:
+            return scores.masked_fill(unsound(least, greatest)[:, None], 0.0)
+        return scores
+
+    def extremes(self) -> tuple[Any, Any]:
+        """The least and the greatest logit, each (rows, steps) on the host."""
+        return torch.stack(self._least, dim=1).cpu(), torch.stack(self._greatest, dim=1).cpu()
 
 
 ENGINE = TransformersEngine

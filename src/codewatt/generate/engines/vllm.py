@@ -8,21 +8,26 @@ in tests/fixtures/vllm; the versions are those of requirements/vllm.lock.txt.
 """
 
 import importlib
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import check_files, read_json
+from codewatt.files import check_files
 from codewatt.generate.assemble import Generated, completions_of
 from codewatt.generate.base import Batch, Completion, Decoding, Engine, InfeasibleError, Work
-from codewatt.models.loading import Loaded, load_tokenizer
+from codewatt.generate.prompts import token_ids
+from codewatt.models.configuration import read_configuration
+from codewatt.models.directory import own_files_only
+from codewatt.models.generation import generation_defaults
+from codewatt.models.loading import Loaded
 from codewatt.models.packed import scaled_activations
+from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.torchao_layouts import prepare_loading
 from codewatt.models.weights import headers_of
 from codewatt.sizing.architecture import architecture_of
@@ -33,6 +38,7 @@ from codewatt.sizing.traffic import Demand
 _ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1"}
 _FINISHED = ("stop", "length")
 _REASON_LENGTH = 300
+_ROUNDING = 1e-5  # of a log-probability in float32
 
 
 class VllmEngine(Engine):
@@ -74,24 +80,31 @@ class VllmEngine(Engine):
                 f"the study's device is {work.device}"
             )
         check_files(work.directory, work.files)
-        prepare_loading(read_json(Path(work.directory) / "config.json"), work.device)
+        prepare_loading(read_configuration(work.directory), work.device)
         if scaled_activations(headers_of(work.directory)):
             raise InfeasibleError("engine vllm: it has no activations scaled by AWQ (act.scales)")
         tokenizer = load_tokenizer(work.directory)
         prompts = [prompt for batch in work.batches for prompt in batch]
-        longest = max(map(len, _encode(tokenizer, prompts)))
-        with _infeasible_if_refused():
+        longest = max(map(len, token_ids(tokenizer, prompts)))
+        with _infeasible_if_refused(), own_files_only(work.directory) as own:
             model = LLM(
-                model=str(work.directory),
+                model=str(own),
+                trust_remote_code=False,
                 dtype=work.dtype,
                 seed=work.seed,
                 max_model_len=longest + work.decoding.token_limit,
                 max_num_seqs=work.batch_size * work.decoding.samples,
                 enable_prefix_caching=False,  # a repeat must not find what the last one left
                 disable_log_stats=False,  # or requests come back without their times
-                generation_config="vllm",  # a checkpoint's own has no say
+                generation_config="vllm",  # of a checkpoint's own only the ends are followed
             )
-        return Loaded(model, tokenizer, work.device, work.dtype)
+        return Loaded(
+            model,
+            tokenizer,
+            work.device,
+            work.dtype,
+            generation_defaults(work.directory, tokenizer),
+        )
 
     def describe(self) -> dict[str, Any]:
         """See `Engine.describe`. preemptions: sequences that were thrown out and done again."""
@@ -145,7 +158,7 @@ class VllmEngine(Engine):
         """
         self.synchronise()
         start_s = time.monotonic()
-        encoded = _encode(self.loaded.tokenizer, prompts)
+        encoded = token_ids(self.loaded.tokenizer, prompts)
         # A request for each sample: one request of n samples has the times of the last one only.
         rows = [
             (index, sample) for index in range(len(prompts)) for sample in range(decoding.samples)
@@ -171,14 +184,13 @@ class VllmEngine(Engine):
         import torch
         from vllm import SamplingParams
 
-        eos = self.loaded.tokenizer.eos_token_id
         chosen = {
             "max_tokens": decoding.token_limit,
             "stop": list(decoding.stop_strings),
-            # The tokenizer's end of sequence alone, as for the other engines: vLLM would add those
-            # of the checkpoint's generation_config.json.
+            # The ends of the other engines and no others: vLLM would add the tokenizer's.
             "ignore_eos": True,
-            "stop_token_ids": [] if eos is None else [eos],
+            "stop_token_ids": list(self.loaded.generation.ends),
+            "logprobs": 0,  # of the chosen token alone: NaN where the logits were no answer
             # vLLM looks for stop strings in its own text: they may be special tokens.
             "skip_special_tokens": False,
             "spaces_between_special_tokens": False,
@@ -212,17 +224,35 @@ class VllmEngine(Engine):
             [len(request.prompt_token_ids)],
             start_s,
             [times.first_token_ts, times.last_token_ts],
+            [self._first_unsound(output, decoding)],
         )
         # Without its prompt: vLLM looks for stop strings in the new text only.
         alone = replace(decoding, samples=1)
-        [done] = completions_of(generated, self.loaded.tokenizer, [""], alone)
+        [done] = completions_of(
+            generated, self.loaded.tokenizer, self.loaded.generation.ends, [""], alone
+        )
         return replace(done, prompt_index=index, sample=sample)
 
+    def _first_unsound(self, output: Any, decoding: Decoding) -> int | None:
+        """The first token of a request that was chosen from unsound logits.
 
-def _encode(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each prompt, by the tokenizer call of the other engines, without padding."""
-    ids: list[list[int]] = tokenizer(list(prompts))["input_ids"]
-    return ids
+        vLLM shows log-probabilities, of logits before temperature. They are NaN where a logit is
+        NaN or +infinity, or none is finite. A greedy token of probability 1 / vocabulary was chosen
+        from equal logits, as it is the most likely one.
+
+        Raises:
+            CodewattError: vLLM gave none.
+        """
+        if output.logprobs is None:
+            raise CodewattError("engine vllm: a request came back without its log-probabilities")
+        config = self.loaded.model.model_config.hf_config.get_text_config()
+        least = -math.log(config.vocab_size)
+        for index, (token, given) in enumerate(zip(output.token_ids, output.logprobs, strict=True)):
+            value = given[token].logprob
+            equal = decoding.temperature is None and value <= least + _ROUNDING
+            if not math.isfinite(value) or equal:
+                return index
+        return None
 
 
 def _class_and_bytes(model: Any) -> tuple[str, int]:

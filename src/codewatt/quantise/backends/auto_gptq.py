@@ -6,7 +6,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
-from codewatt.models.loading import load_tokenizer
+from codewatt.models.tokenizers import load_tokenizer
 from codewatt.quantise.backends.base import Backend, not_installed
 from codewatt.quantise.backends.directory import write_description
 from codewatt.quantise.backends.transformers4 import readable_by_transformers_4
@@ -94,6 +94,8 @@ def _load(directory: Path, dtype: str, name: str) -> Any:
             directory,
             torch_dtype=getattr(torch, dtype),
             local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
             low_cpu_mem_usage=True,
             output_loading_info=True,
         )

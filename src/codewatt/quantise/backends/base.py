@@ -8,7 +8,7 @@ from typing import Any
 from codewatt.config.backends import ALTERNATIVE, BACKENDS, device_refusal, model_refusal
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
-from codewatt.models.loading import load_tokenizer
+from codewatt.models.tokenizers import load_tokenizer
 
 
 class Backend(ABC):

@@ -1,13 +1,11 @@
 """The files of a checkpoint beside its weights: the model's own, and how it is packed."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-from codewatt.files import read_json, write_json
-
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
-_INDEX = ".index.json"
+from codewatt.files import write_json
+from codewatt.models.configuration import read_configuration
+from codewatt.models.directory import copy_descriptions
 
 
 def write_description(
@@ -24,10 +22,9 @@ def write_description(
         packing: the configuration's `quantization_config`.
         compute_dtype: of all that is not quantised.
     """
-    for path in sorted(source.iterdir()):
-        if path.is_file() and not path.name.endswith((*_WEIGHTS, _INDEX)):
-            shutil.copyfile(path, target / path.name)
-    config = read_json(source / "config.json")
+    copy_descriptions(source, target)
+    config = read_configuration(source)
+    config.pop("transformers_weights", None)  # the library's own names are the usual ones
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     config |= {key: compute_dtype, "quantization_config": packing}
     write_json(target / "config.json", config)

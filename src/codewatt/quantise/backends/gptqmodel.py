@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
+from codewatt.models.configuration import (
+    attention_asked,
+    read_configuration,
+    resolved_configuration,
+)
+from codewatt.models.directory import own_files_only
 from codewatt.models.gptqmodel_library import import_gptqmodel, kept_environment, silenced
 from codewatt.models.weights import headers_of
 from codewatt.quantise.backends.base import Backend
@@ -51,11 +56,17 @@ class GptqModel(Backend):
             _check_awq(source)
         library = import_gptqmodel()
         kernel = {"gptq": library.BACKEND.GPTQ_TORCH, "awq": library.BACKEND.AWQ_TORCH}
-        with silenced(), kept_environment(), _logs_elsewhere():
+        # Refuses what cannot be read, before the library asks whether to run a model's own code.
+        configuration = resolved_configuration(source)
+        left_out = configuration._attn_implementation != attention_asked(read_configuration(source))
+        attention = {"attn_implementation": "eager"} if left_out else {}
+        with silenced(), kept_environment(), _logs_elsewhere(), own_files_only(source) as own:
             model = library.GPTQModel.load(
-                str(source),
+                str(own),
                 _configuration(library, settings, device),
                 dtype=getattr(torch, settings["compute_dtype"]),
+                trust_remote_code=False,
+                **attention,
             )
             log = model.quantize(
                 [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids in sequences],
@@ -104,7 +115,7 @@ def _check_awq(source: Path) -> None:
     Raises:
         CodewattError: it does not.
     """
-    model_type = read_json(source / "config.json").get("model_type")
+    model_type = read_configuration(source).get("model_type")
     if model_type in _WITHOUT_AWQ:
         raise CodewattError(
             f"{source}: gptqmodel's AWQ fails on {model_type}; allowed: method gptq, or another "

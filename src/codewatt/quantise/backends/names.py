@@ -9,7 +9,8 @@ makes the opposite mistake: it does not find the head of a file with the usual n
 from pathlib import Path
 
 from codewatt.files import atomic_path, read_json, write_json
-from codewatt.models.weights import INDEX, safetensors_files, tensor_headers
+from codewatt.models.directory import INDEX, weight_files
+from codewatt.models.weights import tensor_headers
 
 _NAMES = {"gpt_neox": {"lm_head.weight": "embed_out.weight"}}
 
@@ -17,7 +18,7 @@ _NAMES = {"gpt_neox": {"lm_head.weight": "embed_out.weight"}}
 def restore_names(directory: Path) -> None:
     """Give the tensors of a checkpoint the names that files have; most have them already."""
     names = _NAMES.get(read_json(directory / "config.json").get("model_type"), {})
-    for shard in safetensors_files(directory):
+    for shard in weight_files(directory):
         if set(names) & set(tensor_headers(shard)):
             _rename(shard, names)
     if names and (directory / INDEX).is_file():

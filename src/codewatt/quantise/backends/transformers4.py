@@ -12,6 +12,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
+from codewatt.models.directory import own_files
 
 # Of a rotary embedding: its base, and the part of a head that it rotates.
 _ROTARY_KEYS = {
@@ -42,12 +43,13 @@ def readable_by_transformers_4(source: Path) -> Iterator[Path]:
         "tokenizer_config.json": tokenizer_configuration_4,
     }
     with tempfile.TemporaryDirectory() as scratch:
-        for path in source.iterdir():
-            copy = Path(scratch) / path.name
-            if path.name in changed:
-                write_json(copy, changed[path.name](read_json(path)))
-            elif path.is_file():
-                copy.symlink_to(path.resolve())
+        for name in own_files(source):
+            copy = Path(scratch) / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if name in changed:
+                write_json(copy, changed[name](read_json(source / name)))
+            else:
+                copy.symlink_to((source / name).resolve())
         yield Path(scratch)
 
 

@@ -1,0 +1,161 @@
+"""Reading a YAML file: one mapping of plain, finite values, and no more than a person writes."""
+
+import datetime
+import math
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from codewatt.errors import CodewattError
+from codewatt.messages import escaped
+from codewatt.reading import read_text, shown
+
+_MAX_BYTES = 1 << 20
+_MAX_VALUES = 100_000
+_INTEGERS = range(-(2**63), 2**63)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read one YAML mapping; duplicate keys fail.
+
+    Every value is a text, a finite number, true or false, null, a list or a mapping with texts as
+    keys, as in JSON: what else YAML knows (.inf, .nan, dates, binary) no setting is.
+
+    Raises:
+        CodewattError: the file is missing, unreadable, not YAML, not a mapping, or holds a value
+            of another kind; or its aliases stand for more values than a person writes.
+    """
+    text, name = read_text(path, _MAX_BYTES), shown(path)
+    try:
+        value = _load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise CodewattError(f"{name}{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise CodewattError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise CodewattError(f"{name}: not valid YAML: nested too deeply") from None
+    if not isinstance(value, dict):
+        raise CodewattError(f"{name}: expected a mapping of keys, got {_kind(value)}")
+    if problem := _problem(value, ""):
+        raise CodewattError(f"{name}: {problem}")
+    return value
+
+
+def _load(text: str) -> Any:
+    """The value of a YAML text; what its aliases stand for is counted before it is built."""
+    loader = _UniqueKeys(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count_values(node, {}, set())
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _count_values(node: yaml.Node, counts: dict[int, int], inside: set[int]) -> int:
+    """How many values a node stands for, those that aliases repeat counted again.
+
+    Args:
+        counts: of nodes that are counted already, by id.
+        inside: ids of the nodes that hold this one.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in inside:
+        raise _invalid(node, "it holds an alias of itself")
+    if id(node) not in counts:
+        inside.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            children = [part for pair in node.value for part in pair]
+        else:
+            children = list(node.value)
+        total = 1 + sum(_count_values(child, counts, inside) for child in children)
+        if total > _MAX_VALUES:
+            raise _invalid(node, f"its aliases stand for more than {_MAX_VALUES} values")
+        inside.discard(id(node))
+        counts[id(node)] = total
+    return counts[id(node)]
+
+
+def _problem(value: Any, key: str) -> str | None:
+    """The first value that is of no allowed kind, as 'key: what is wrong; what is allowed'."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                where = f"{key}: " if key else ""
+                return f"{where}key {name!r} is not text; allowed: the key in quotes"
+            if problem := _problem(inner, f"{key}.{name}" if key else name):
+                return problem
+        return None
+    if isinstance(value, list):
+        found = (_problem(inner, f"{key}[{index}]") for index, inner in enumerate(value))
+        return next((problem for problem in found if problem), None)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{key}: {value}: a number must be finite"
+    if isinstance(value, int) and value not in _INTEGERS:
+        return f"{key}: an integer of {value.bit_length()} bits; allowed: up to 64"
+    if isinstance(value, datetime.date):
+        return f"{key}: {value}: a date; allowed: text, in quotes"
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        return f"{key}: {escaped(value)[:60]!r}: half a surrogate pair; allowed: whole characters"
+    if not isinstance(value, str | int | float | None):
+        return f"{key}: {_kind(value)}; allowed: text, numbers, true, false, null, lists, mappings"
+    return None
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys; here the second is an error.
+
+    A key beside a merged one (`<<: *base`) is not: it is what merging is for.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._checked: set[int] = set()  # ids of nodes: once merged, a mapping has others' keys too
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """PyYAML calls it for each mapping, before it looks at the keys, and merges the others'."""
+        if id(node) not in self._checked:
+            self._checked.add(id(node))
+            self._check_keys(node)
+        super().flatten_mapping(node)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            merges = key_node.tag == "tag:yaml.org,2002:merge"
+            key = key_node.value if merges else self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise _invalid(key_node, "a key is a mapping or a list; allowed: plain values")
+            if key in seen:
+                raise _invalid(key_node, f"key {key!r} is there twice")
+            seen.add(key)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """PyYAML lets Python's own errors through for scalars that are not what they look like."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError):
+            kind = node.tag.rpartition(":")[2]
+            raise _invalid(node, f"{node.value!r} is no {kind}") from None
+
+
+def _invalid(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

@@ -1,0 +1,181 @@
+"""What a job would refuse is refused with the study, in one line."""
+
+import copy
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from codewatt.cells import Grid
+from codewatt.cli import main
+from codewatt.config.load import validate
+from codewatt.config.study import Study
+from codewatt.errors import CodewattError
+from codewatt.paths import Paths, in_checkout, refuse_places
+from codewatt.planning import check_names, load_grid
+from tests.support.workbench import SMALL
+
+
+def _file(tmp_path, **changes):
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**copy.deepcopy(SMALL), **changes}))
+    return path
+
+
+@pytest.mark.parametrize("country", ["ZZZ", "XKX", "LIE", "MCO", "AND"])
+def test_a_country_without_a_carbon_intensity_is_refused(tmp_path, country, capsys):
+    path = _file(tmp_path, energy={"country": country})
+    for command in ("study", "estimate"):
+        assert main([command, str(path)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(
+            f"codewatt: {path}: energy.country: no carbon intensity for '{country}'"
+        )
+        assert said.count("\n") == 1
+    assert load_grid(_file(tmp_path, energy={"country": "DEU"})).cells
+
+
+def _named(length):
+    """The small study whose longest cell's id has so many bytes."""
+    study = copy.deepcopy(SMALL)
+    study["precisions"][0]["id"], study["benchmarks"][0]["id"] = "p" * 48, "b" * 48
+    study["baseline"]["precision"], study["exclude"] = "p" * 48, []
+    study["hardware"], study["device"] = ["h"], "cuda"
+    found = Grid(validate(Study, study, "x"))
+    missing = length - max(len(cell.id) for cell in (*found.cells, *found.twins.values()))
+    for index, kind in ((0, "models"), (0, "prunes")):
+        more = min(missing, 44)
+        study[kind][index]["id"] += "x" * more
+        missing -= more
+    study["hardware"] = ["h" * (1 + missing)]
+    study["baseline"]["prune"] = study["prunes"][0]["id"]
+    return study
+
+
+@pytest.mark.parametrize("length", [240, 250, 251, 252, 255, 262])
+def test_ids_are_refused_just_when_the_file_system_refuses_their_names(tmp_path, length):
+    path = _file(tmp_path, **_named(length))
+    grid = Grid(validate(Study, yaml.safe_load(path.read_text()), "x"))
+    names = [cell.id for cell in (*grid.cells, *grid.twins.values())]
+    assert max(map(len, names)) == length
+    try:
+        for name in names:
+            (tmp_path / name).mkdir()
+            (tmp_path / f"{name}.log").touch()
+        taken = True
+    except OSError:
+        taken = False
+    assert taken == (length <= 251)
+    if taken:
+        check_names(load_grid(path), Paths(tmp_path / "results"))
+        return
+    with pytest.raises(CodewattError, match=f"file name of {length + 4} bytes") as refused:
+        load_grid(path)
+    assert "precision 48, " in str(refused.value)
+    assert str(refused.value).endswith("allowed: 255; shorten ids")
+
+
+def test_a_results_directory_is_checked_for_its_path(tmp_path):
+    grid = load_grid(_file(tmp_path))
+    deep = Path("/", *["d" * 200] * 20)
+    with pytest.raises(CodewattError, match=r"results: .* paths get \d+ bytes; allowed: 4095"):
+        check_names(grid, Paths(deep))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CodewattError, match=r"file is a file; allowed: a directory"):
+        check_names(grid, Paths(tmp_path / "file" / "results"))
+    check_names(grid, Paths(Path("results")))
+
+
+def _model(**configuration):
+    return lambda folder: (folder / "config.json").write_text(json.dumps(configuration))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (None, r"models\[0\]\.path: .*m: no such directory"),
+        (
+            lambda folder: None,
+            r"models\[0\]\.path: .*m: no config\.json in it; allowed: a directory",
+        ),
+        (
+            _model(model_type="llama", max_position_embeddings=24),
+            "token_limits: 24: model 'one' reads 24 tokens, which leaves none for a prompt",
+        ),
+        (
+            lambda folder: (folder / "config.json").write_text('{"n_positions": '),
+            r"config\.json: not readable as JSON",
+        ),
+        (_model(model_type="llama", max_position_embeddings=25), None),
+        (_model(model_type="mamba"), None),
+    ],
+)
+def test_a_model_that_is_here_is_looked_at(tmp_path, make, said):
+    models = [{"id": "one", "source": "path", "path": str(tmp_path / "m")}, SMALL["models"][1]]
+    if make is not None:
+        (tmp_path / "m").mkdir()
+        make(tmp_path / "m")
+    path = _file(tmp_path, models=models)
+    if said is None:
+        assert load_grid(path).cells
+        return
+    with pytest.raises(CodewattError, match=said) as refused:
+        load_grid(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_text_that_is_not_there_is_named(tmp_path):
+    text = {"id": "t", "source": "file", "path": str(tmp_path / "t.txt"), "tokens": 64}
+    path = _file(tmp_path, texts=[text], recovery={"text": "t"})
+    with pytest.raises(
+        CodewattError, match=r"study\.yaml: texts\[0\]\.path: .*t\.txt: no such file"
+    ):
+        load_grid(path)
+    os.mkfifo(text["path"])
+    with pytest.raises(CodewattError, match="is not a regular file"):
+        load_grid(path)
+
+
+@pytest.mark.parametrize("python", ["/tmp/my venv/bin/python", "/tmp/$x/python", "/a'b/python"])
+def test_a_python_that_a_shell_takes_apart_is_refused(python):
+    with pytest.raises(CodewattError, match="cannot start jobs with a Python whose path holds spa"):
+        refuse_places(python, "/co")
+    refuse_places("/tmp/my-venv_3.11/bin/python", "/a checkout")
+    with pytest.raises(CodewattError, match="takes braces for wildcards"):
+        refuse_places("/usr/bin/python", "/a {x}/checkout")
+
+
+def test_a_study_of_the_checkout_is_found_from_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "a.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert in_checkout("a.yaml", "checkout") == "checkout/a.yaml"
+    (tmp_path / "a.yaml").touch()
+    assert in_checkout("a.yaml", "checkout") == "a.yaml"
+    assert in_checkout("absent.yaml", "checkout") == "absent.yaml"
+
+
+@pytest.mark.parametrize("config", [{}, {"model_type": 3}, {"model_type": ""}])
+def test_an_architecture_without_a_name_is_refused(tmp_path, config):
+    models = [{"id": "one", "source": "architecture", "config": config}, SMALL["models"][1]]
+    with pytest.raises(CodewattError, match=r"models\[0\]\.config\.model_type: required, but abse"):
+        load_grid(_file(tmp_path, models=models))
+
+
+def test_a_token_limit_leaves_room_for_a_prompt(tmp_path):
+    """Of models whose context the study says; nano's is 256."""
+    said = (
+        "token_limits: 256: model 'one' reads 256 tokens, which leaves none for a prompt; allowed: "
+        "below 256, or exclude the pair"
+    )
+    with pytest.raises(CodewattError, match=said):
+        load_grid(_file(tmp_path, token_limits=[24, 255, 256]))
+    exclude = [*SMALL["exclude"], {"token_limit": 256}]
+    limits = _file(tmp_path, token_limits=[24, 255, 256], exclude=exclude)
+    assert {cell.token_limit for cell in load_grid(limits).cells} == {24, 255}
+    config = {"model_type": "gpt2", "n_positions": 24, "n_layer": 3}
+    random = {"id": "one", "source": "architecture", "config": config}
+    with pytest.raises(CodewattError, match="token_limits: 24: model 'one' reads 24 tokens"):
+        load_grid(_file(tmp_path, models=[random, SMALL["models"][1]]))

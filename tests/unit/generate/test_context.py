@@ -1,0 +1,53 @@
+"""Prompts that leave a model no room are refused by what its files say, before it is loaded."""
+
+import json
+import shutil
+
+import pytest
+from transformers import AutoTokenizer
+
+from codewatt.errors import CodewattError
+from codewatt.generate.context import refuse_long_prompts
+
+
+@pytest.fixture
+def model(tiny_model, tmp_path):
+    """A model's directory without weights, and its context set to so many tokens."""
+
+    def make(context, key="max_position_embeddings"):
+        directory = tmp_path / "model"
+        if not directory.exists():
+            shutil.copytree(
+                tiny_model("qwen2"), directory, ignore=shutil.ignore_patterns("*.safetensors")
+            )
+        configuration = json.loads((directory / "config.json").read_text())
+        configuration.pop("max_position_embeddings", None)
+        configuration |= {} if context is None else {key: context}
+        (directory / "config.json").write_text(json.dumps(configuration))
+        return directory
+
+    return make
+
+
+PROMPTS, IDS = ["def f(x):", "def longest(of, them, all):\n    '''Text.'''\n"], ["T/0", "T/1"]
+
+
+@pytest.mark.parametrize("key", ["max_position_embeddings", "n_positions"])
+def test_the_last_token_that_fits_is_allowed(model, key):
+    tokenizer = AutoTokenizer.from_pretrained(model(64))
+    longest = max(len(tokenizer(prompt).input_ids) for prompt in PROMPTS)
+    directory = model(longest + 10, key)
+    refuse_long_prompts(PROMPTS, IDS, directory, 10)
+    with pytest.raises(CodewattError) as refused:
+        refuse_long_prompts(PROMPTS, IDS, directory, 11)
+    assert str(refused.value) == (
+        f"T/1: its prompt has {longest} tokens, and the token limit is 11; the model reads "
+        f"{longest + 10}; allowed: token limits up to 10, a model that reads more, or exclude the "
+        "cell"
+    )
+    with pytest.raises(CodewattError, match=f"prompt has {longest} tokens, the model reads 3; all"):
+        refuse_long_prompts(PROMPTS, IDS, model(3, key), 1)
+
+
+def test_a_model_that_does_not_say_sets_no_limit(model):
+    refuse_long_prompts(PROMPTS, IDS, model(None), 10**6)
