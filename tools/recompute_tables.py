@@ -20,7 +20,7 @@ and all settings from the study's YAML.
 Taken as given, and not recomputed:
 
 - energy.json: expectations (name, severity, outcome, figures), and the bounds on the error of a
-  window, `uncertainty_j`, `prefill_uncertainty_j`, `decode_uncertainty_j`, `net_uncertainty_j`;
+  window that its edges leave open (`uncertainty_j`, and those of prefill and decode);
 - task_energy.parquet: those bounds of a task, and the note why it has no energy;
 - generate.json: what the machine can do and the model asks for (`roofline`), host, processor,
   boards, and the sampler's own cost;
