@@ -1,9 +1,10 @@
-"""Recompute every column of a finished study's cell, run and variant tables from its raw files.
+"""Recompute every column of a finished study's tables from its raw files.
 
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
-It shares no code with codewatt, only the names and formats of files: what the tables hold is
-derived anew from docs/measuring.md, docs/statistics.md and docs/compression.md (tools/recomputed).
+The tables are those of tasks, runs, cells and variants (not that of expectations). This shares no
+code with codewatt, only the names and formats of files: what the tables hold is derived anew from
+docs/measuring.md, docs/statistics.md and docs/compression.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
 one side has, what the CSV files hold otherwise, and raw files that contradict each other. A
 column that is not recomputed is a difference too, so that a new one cannot slip by. Exit status:
@@ -19,7 +20,8 @@ and all settings from the study's YAML.
 Taken as given, and not recomputed:
 
 - energy.json: expectations (name, severity, outcome, figures), and the bounds on the error of a
-  window, `uncertainty_j`, `prefill_uncertainty_j`, `decode_uncertainty_j`, `net_uncertainty_j`;
+  window that its edges leave open (`uncertainty_j`, and those of prefill and decode);
+- task_energy.parquet: those bounds of a task, and the note why it has no energy;
 - generate.json: what the machine can do and the model asks for (`roofline`), host, processor,
   boards, and the sampler's own cost;
 - recovery.json: cosines, divergence and top-1 agreement, as logits are not kept;

@@ -214,11 +214,6 @@ class RawStudy:
         settings = {**STUDY["energy"], "boundary": self.boundary}
         judged = folder / "evaluate_timeline.parquet"
         energy = measure_cell(generate, folder / "timeline.parquet", evaluate, judged, settings)
-        for run in energy["runs"]:
-            run["net_uncertainty_j"] = {
-                part: None if bound is None else 1.5 * bound
-                for part, bound in run["uncertainty_j"].items()
-            }
         write_json(paths["energy"], {**energy, "code": CODE})
         joules = measure_tasks(generate, folder / "timeline.parquet", paths["tasks"])
         write_task_energies(paths["task_energy"], joules)
@@ -254,6 +249,7 @@ def _generated(
 
     for phase, seconds in (("idle_unloaded", 2.0), ("load", 3.0), ("idle_loaded", 3.0)):
         window(phase, seconds, 0.3 if phase == "load" else 0.0)
+        now += 0.5
     window("warmup", 2.0, share)
     for repeat in range(REPEATS):
         begun = now
@@ -280,6 +276,7 @@ def _generated(
         edges = {"start_s": begun, "end_s": now + 0.01}
         windows.append({"phase": "repeat", "repeat": repeat, "batch": None, **edges})
         now += 0.02
+    now += 0.5
     window("idle_after", 3.0, 0.0)
     return windows, load, tasks
 

@@ -29,8 +29,6 @@ SOURCES = {
         ("codecarbon", "energy_j", "modelled", "CodeCarbon"),
     ),
 }
-#: Watts that a device can draw, each.
-POSSIBLE_W = {"gpu": (1.0, 1500.0), "cpu": (0.5, 1000.0), "dram": (0.05, 500.0)}
 #: A phase whose windows without a figure take more of its time than this has none.
 MAX_UNRESOLVED_SHARE = 0.01
 
@@ -65,8 +63,10 @@ class Readings:
 
     def joules(self, start_s, end_s):
         """The energy between two times; None if the readings do not allow a figure."""
-        if self.problem(start_s, end_s):
-            return None
+        return None if self.problem(start_s, end_s) else self.between(start_s, end_s)
+
+    def between(self, start_s, end_s):
+        """The energy between two times within the readings, however short."""
         at_start, at_end = np.interp([start_s, end_s], self.t_s, self.values)
         if self.counter:
             return float(at_end - at_start)
@@ -245,48 +245,3 @@ def phase_joules(meter, edges):
 def figures(joules, boundary):
     """FIGURES -> joules: every part, and "energy", the part that the study chose."""
     return {name: (joules or {}).get(boundary if name == "energy" else name) for name in FIGURES}
-
-
-def making_note(meter, window, manifest):
-    """What is wrong with the figure of a variant's making; None if nothing is."""
-    start_s, end_s = window["start_s"], window["end_s"]
-    sampler = (manifest.get("sampler") or {}).get("meters", {})
-    failures = sampler.get("rapl", {}).get("failures", {})
-    wrong = [what for what in failures if what.startswith("wrap")]
-    sources = {name: source for name, source in meter.sources.items() if source is not None}
-    judged = False
-    for name, source in sources.items():
-        if source.unsound:
-            wrong.append(f"{name}: {source.unsound} readings are not sound")
-        if end_s - start_s < 2 * source.spacing_s:
-            continue
-        judged = True
-        for device, one in source.devices.items():
-            if problem := one.problem(start_s, end_s):
-                wrong.append(f"{name}: {source.method}, {device}: {problem}")
-                break
-        else:
-            wrong += _implausible(meter, name, source, start_s, end_s)
-    seen = [
-        (t_s, values)
-        for device, (t_s, values, _) in meter.readings("nvml", "gpu", "other_processes").items()
-        if "gpu" in sources and device in sources["gpu"].devices
-    ]
-    inside = [values[(t_s >= start_s) & (t_s <= end_s)] for t_s, values in seen]
-    if inside and all(map(len, inside)) and any(values.max() > 0 for values in inside):
-        wrong.append("gpu: other processes on the card")
-    return "; ".join(dict.fromkeys(wrong)) or (None if judged else "too short to be judged")
-
-
-def _implausible(meter, name, source, start_s, end_s):
-    gaps = [np.diff(d.t_s[d.around(start_s, end_s)]).max() for d in source.devices.values()]
-    if max(gaps) > max(2.0, 10 * source.spacing_s):
-        yield f"{name}: {max(gaps):.3g} s without a reading"
-    low, high = (bound * len(source.devices) for bound in POSSIBLE_W[name])
-    if name == "gpu":
-        known = meter.meters.get("nvml", {}).get("devices") or []
-        limits = [d.get("power_limit_w") for d in known if d["device"] in source.devices]
-        high = 1.25 * sum(limits) if limits and all(limits) else high
-    watts = source.joules(start_s, end_s) / (end_s - start_s)
-    if source.status == "measured" and not low <= watts <= high:
-        yield f"{name}: {watts:.4g} W is not possible"

@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from recomputed.soundness import Limits
+
 #: Axis of the grid -> key of the study that lists its values, and the default.
 AXES = {
     "model": ("models", None),
@@ -38,6 +40,7 @@ class Study:
         self.baseline = self.yaml["baseline"]
         energy = self.yaml.get("energy") or {}
         self.boundary, self.country = energy.get("boundary", "node"), energy.get("country", "NLD")
+        self.limits = Limits(energy)
         comparisons = self.yaml.get("comparisons") or {}
         self.margin = comparisons.get("pass_at_1_margin", 0.02)
         self.board_spread = comparisons.get("board_spread", 0.05)

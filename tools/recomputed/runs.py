@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from recomputed import energy, repetition
+from recomputed import energy, repetition, soundness
 from recomputed.energy import FIGURES, phase_joules, seconds, spans
 
 JOULES_PER_KWH = 3.6e6
@@ -75,6 +75,8 @@ def measure(cell, study):
         },
         "idle": energy.idle_watts(cell.meter, [*at_rest[0], *at_rest[1]]),
     }
+    bounds = {(w["phase"], w["start_s"]): w["uncertainty_j"] for w in cell.energy["windows"]}
+    cell.at_rest = soundness.idle_power(cell.meter, windows, bounds, study.limits)
     cell.status = {
         "energy_boundary": study.boundary,
         "energy_status": cell.meter.status()[study.boundary],
@@ -146,15 +148,11 @@ def _joules(cell, study, repeat, edges):
     (bounds,) = [run for run in cell.energy["runs"] if run["repeat"] == repeat]
     long_s = edges[1] - edges[0]
     of_run = meter.energy(*edges)
-    above_idle = {
-        name: None
-        if of_run[name] is None or cell.idle_w["idle"][name] is None
-        else of_run[name] - cell.idle_w["idle"][name] * long_s
-        for name in energy.COMPONENTS
-    }
+    edges_j = bounds["uncertainty_j"]
+    net, net_bounds = soundness.net_joules(meter, of_run, edges_j, cell.at_rest, long_s)
     joules = {
         "": of_run,
-        "net_": meter.add(above_idle),
+        "net_": net,
         **{f"{phase}_": phase_joules(meter, spans(windows, phase, repeat)) for phase in PHASES},
     }
     row = {
@@ -165,8 +163,8 @@ def _joules(cell, study, repeat, edges):
     for prefix in ("", *(f"{phase}_" for phase in PHASES)):
         bound = bounds.get(f"{prefix}uncertainty_j") or {}
         row[f"{prefix}energy_uncertainty_j"] = bound.get(study.boundary)
-    net = energy.figures(bounds.get("net_uncertainty_j"), study.boundary)
-    return row | {f"net_{name}_uncertainty_j": net[name] for name in FIGURES}
+    net_bounds = energy.figures(net_bounds, study.boundary)
+    return row | {f"net_{name}_uncertainty_j": net_bounds[name] for name in FIGURES}
 
 
 ROOFLINE = tuple(

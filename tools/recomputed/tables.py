@@ -1,14 +1,19 @@
-"""All rows of the run, cell and variant tables."""
+"""All rows of the task, run, cell and variant tables."""
 
 import importlib.util
 from pathlib import Path
 
-from recomputed import compare, energy, runs, variants
+from recomputed import compare, energy, runs, tasks, variants
 from recomputed.cells import cell_row
 from recomputed.raw import Study, read_json
 
 #: The columns that name a row.
-KEYS = {"run": ("cell_id", "repeat"), "cell": ("cell_id",), "variant": ("variant_id",)}
+KEYS = {
+    "task": ("cell_id", "repeat", "sample", "task_id"),
+    "run": ("cell_id", "repeat"),
+    "cell": ("cell_id",),
+    "variant": ("variant_id",),
+}
 
 
 def recompute(yaml_path, results):
@@ -22,18 +27,19 @@ def recompute(yaml_path, results):
     variants.compare_sizes(of_variant, study)
     by_variant = {row["variant_id"]: row for row in of_variant}
     grid = grid_intensity(study.country)
-    of_cell, of_run = {}, []
+    of_cell, of_run, of_task = {}, [], []
     for cell in cells:
         cell.grid, cell.rows = grid, []
         cell.meaningful = by_variant[cell.variant]["meaningful_accuracy"] is not False
         if cell.ran:
             _measure(cell, study)
             problems += _given(cell, study)
+            of_task += tasks.task_rows(cell, study)
         of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
         of_run += cell.rows
     compare.compare(cells, of_cell, study, making)
-    found = {"run": of_run, "cell": list(of_cell.values()), "variant": of_variant}
-    return {table: _by_key(rows, KEYS[table]) for table, rows in found.items()}, problems
+    of = {"task": of_task, "run": of_run, "cell": list(of_cell.values()), "variant": of_variant}
+    return {table: _by_key(rows, KEYS[table]) for table, rows in of.items()}, problems
 
 
 def _measure(cell, study):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from recomputed import energy
+from recomputed import energy, soundness
 from recomputed.cells import ends
 from recomputed.energy import FIGURES, PARTS
 from recomputed.raw import read_json
@@ -36,7 +36,7 @@ class Cost:
         meter = energy.Meter(path, manifest.get("device"))
         self.joules = meter.energy(window["start_s"], window["end_s"])
         self.status = meter.status()
-        self.note = energy.making_note(meter, window, manifest)
+        self.note = soundness.making_note(meter, window, manifest, soundness.Limits({}))
 
 
 class Making:

@@ -27,7 +27,7 @@ STUDIES = {
     "sampled": {"samples": 6, "infeasible": ("one--full--int8" + GRAPH,), "boundary": "job"},
     "gpu": {"samples": 2, "boundary": "gpu"},
 }
-CHECKED = ("run", "cell", "variant")
+CHECKED = ("task", "run", "cell", "variant")
 COLUMNS = [
     pytest.param(level, column, id=f"{level}-{column}")
     for level in CHECKED
@@ -115,6 +115,7 @@ def test_a_wrong_value_in_any_column_is_reported(script, recomputed, level, colu
 
 #: Empty in all of these studies: no hardware axis, no failed check, and notes on what went wrong.
 EMPTY = {
+    "task": {"hardware", "energy_note"},
     "run": {"hardware"},
     "cell": {
         "hardware", "failed_expectations", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
