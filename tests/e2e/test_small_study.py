@@ -69,7 +69,6 @@ def test_each_run_has_its_roofline(results):
     for phase in ("prefill", "decode"):
         assert (runs[f"{phase}_bytes"] > 0).all()
         assert (runs[f"{phase}_roofline_share"] > 0).all()
-    assert (runs["decode_roofline_share"] < 1).all(), "a little model waits for Python"
     assert (tasks["tpot_s"].notna() == (tasks["new_tokens"] > 1)).all()
     cells = _table(results, "cell").set_index("cell_id")["step_weight_bytes"]
     whole, packed = (cells.filter(like=f"one--full--{p}--").item() for p in ("fp32", "int8"))
