@@ -146,7 +146,7 @@ def _change(row, metric, cell, base):
         return None
     row[f"{metric}_change"] = math.expm1(sides[1].mean() - sides[0].mean())
     apart = log_difference(metric, row, cell, base)
-    if apart is not None:
+    if apart is not None and cell is not base:
         row |= ends(f"{metric}_change_ci95", tuple(map(math.expm1, apart.ends())))
     return apart
 

@@ -85,10 +85,10 @@ def compare_metrics(
                 row |= _difference(metric, pair[0], pair[1], row, base)
                 continue
             row[f"{metric}_change"], difference = _change(pair[0], pair[1], allowance)
-            if difference is None:
-                continue
+            if difference is None or row is base:
+                continue  # a cell against itself has no error to tell of
             put_ends(row, f"{metric}_change_ci95", _as_change(difference.interval()))
-            if metric in CLAIMED and row is not base:
+            if metric in CLAIMED:
                 found[metric].append((row, difference))
     for metric, pairs in found.items():
         _adjust(metric, pairs)

@@ -146,8 +146,8 @@ def noninferiority_p(counts: PairedCounts, margin: float) -> float:
 def paired_ratio_interval(counts: PairedCounts, confidence: float = CONFIDENCE) -> Interval | None:
     """Interval of the ratio of two paired proportions, this variant's over the baseline's.
 
-    The hybrid Wilson interval of Bonett and Price (2006, Journal of Educational and Behavioral
-    Statistics 31(4):419-430), from the tasks that at least one of the two solves.
+    The hybrid Wilson interval of Bonett and Price (2006, Statistics in Medicine 25(17):3039-3047),
+    from the tasks that at least one of the two solves.
 
     Returns:
         None when the baseline solves no task.

@@ -101,6 +101,7 @@ def test_changes_are_against_the_named_baseline_cell(study: Any) -> None:
     base, other = two_cells(study)["cell"]
     assert base["baseline_cell_id"] == other["baseline_cell_id"] == FP32
     assert base["energy_j_change"] == 0
+    assert base["energy_j_change_ci95_low"] is base["energy_j_change_ci95_high"] is None
     assert other["energy_j_change"] == pytest.approx(-0.5)
     welch = ttest_ind(np.log([50, 55, 60]), np.log([100, 110, 120]), equal_var=False)
     low, high = np.expm1(welch.confidence_interval(0.95))
