@@ -253,7 +253,7 @@ def _background(record: CellRecord) -> Json:
 
 def _gpu_names(generate: Json) -> str | None:
     """The models of the job's GPUs, as NVML names them."""
-    return ", ".join(str(device.get("name")) for device in _gpus(generate)) or None
+    return ", ".join(sorted(str(device.get("name")) for device in _gpus(generate))) or None
 
 
 def _machine(generate: Json) -> Json:

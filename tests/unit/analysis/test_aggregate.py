@@ -175,6 +175,19 @@ def test_other_cards_and_other_boundaries_are_not_compared(study: Any) -> None:
     assert "job, 0.5 of the processors" in other_boundary["change_note"]
 
 
+def test_the_order_in_which_cards_are_listed_is_no_other_hardware(study: Any) -> None:
+    def on(*names: str) -> Any:
+        cards = [{"name": name, "device": f"GPU-{name}"} for name in names]
+        return lambda contents: contents["generate"].update(
+            meters=[{"name": "nvml", "devices": cards}]
+        )
+
+    study.cell("fp32", edit=on("H100", "L40S"))
+    study.cell("int8", edit=on("L40S", "H100"))
+    cell = tables(study)["cell"][1]
+    assert (cell["change_note"], cell["same_board"]) == (None, True)
+
+
 def test_times_of_other_processors_are_not_compared(study: Any) -> None:
     def on(cpu: str) -> Any:
         return lambda contents: contents["generate"].update(provenance={"host": cpu, "cpu": cpu})
