@@ -22,17 +22,7 @@ END, TURN, FILL = SPECIALS.values()
 PROMPTS = ["a", "some more text, a", "1", "zzz 1", "z"]
 #: a bc<|turn|>defdef..., and 1 2345<|end|>
 CHAIN = [["abc", "<|turn|>", "def"], ["12345", "<|end|>"]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models of this size are quickest so, the more so on a busy machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=ENGINES)

@@ -16,17 +16,7 @@ from tests.support.overflow import CHAIN, save_overflow
 
 NAN, INF = math.nan, math.inf
 ENGINES = ("transformers", "graph")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models of this size are quickest so, the more so on a busy machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def first_bad(directory, dtype, engine, prompts, **settings):

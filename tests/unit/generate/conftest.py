@@ -1,0 +1,14 @@
+"""Fixtures of the engines' tests."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Models of this size are quickest so, the more so on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
