@@ -106,7 +106,7 @@ def tasks_lost_words(row: Row, accuracy: str) -> str:
 def cheaper_but_less_accurate(
     claim: Claim, others: Sequence[Row], labels: Labels, accuracy: str
 ) -> str:
-    """Variants of lower energy than the cheapest accurate one, and what is known of their loss."""
+    """Variants whose energy estimate is below the cheapest accurate one's, and their loss."""
     tests = accuracy.rpartition("_")[2]
     found = sorted(
         (r for r in others if not r[f"noninferior_{tests}"] and _energy_j(r) < claim.cheapest_j),
@@ -117,7 +117,10 @@ def cheaper_but_less_accurate(
     said = [_loss_words(row, labels, accuracy) for row in found[:_MOST_LISTED]]
     rest = len(found) - len(said)
     more = f"; and {rest} more" if rest else ""
-    return f"Lower energy, but not shown to keep the accuracy: {'; '.join(said)}{more}."
+    return (
+        "Lower estimate of the energy, but not shown to keep the accuracy: "
+        f"{'; '.join(said)}{more}."
+    )
 
 
 def too_few_tasks(base: Row, others: Sequence[Row], accuracy: str) -> str:
@@ -218,7 +221,8 @@ def _loss_words(row: Row, labels: Labels, accuracy: str) -> str:
         known = "shown to lose"
     else:
         known = f"not shown to lose more than {points(margin)}, nor to lose less"
+    saving = "" if _significant(row) else ", not shown to be a saving"
     return (
-        f"{variant_words(row, labels)} (energy {percent(row['energy_j_change'])}, pass@1 "
+        f"{variant_words(row, labels)} (energy {percent(row['energy_j_change'])}{saving}; pass@1 "
         f"{difference_words(row, accuracy)}: {known})"
     )

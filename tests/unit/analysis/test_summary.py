@@ -89,7 +89,7 @@ def test_a_variant_that_is_not_shown_to_keep_its_accuracy_is_not_the_cheapest(st
         "none of 2 variants is shown to lose less than 2 points of the baseline's pass@1; the "
         "baseline 32-bit:"
     )
-    (cheaper,) = [more for more in said.more if more.startswith("Lower energy, but not shown")]
+    (cheaper,) = [more for more in said.more if more.startswith("Lower estimate of the energy")]
     assert "8-bit (energy" in cheaper
     assert "shown to lose more than 2 points); nf4" in cheaper
     assert "not shown to lose more than 2 points, nor to lose less)" in cheaper
@@ -101,6 +101,15 @@ def test_a_variant_that_is_not_shown_to_keep_its_accuracy_is_not_the_cheapest(st
         sentence.startswith("40 tasks are too few") and f"{needed} are needed for 2" in sentence
         for sentence in said.more
     )
+
+
+def test_a_lower_estimate_is_no_saving_unless_it_is_shown(study: Any) -> None:
+    study.cell("fp32", joules_per_run=(99.0, 100.0, 101.0))
+    study.cell("int8", joules_per_run=(98.9, 99.9, 100.9))
+    study.cell("nf4", joules_per_run=(50.0, 50.5, 51.0))
+    (lower,) = [more for more in headline(study).more if more.startswith("Lower estimate")]
+    assert f"8-bit (energy {MINUS}0.1 %, not shown to be a saving; pass@1" in lower
+    assert f"nf4 (energy {MINUS}49.5 %; pass@1" in lower
 
 
 def test_a_significantly_worse_variant_is_never_called_accurate(study: Any) -> None:
