@@ -34,7 +34,7 @@ def compare(cells, rows, study, making):
         if base is not None and cell.ran and base.ran:
             pairs.append((cell, base))
             of = [(rows[c.id]["host"], rows[c.id]["gpu_uuids"]) for c in (cell, base)]
-            row["same_board"] = of[0] == of[1]
+            row["same_board"] = of[0] == of[1] and of[0][0] is not None
     _metrics(cells, pairs, rows, study)
     for tests in TESTS:
         _accuracy(cells, pairs, rows, study, tests)
@@ -158,9 +158,10 @@ def _difference(row, base_row, metric, cell, base):
     row[f"{metric}_j_difference"] = float(np.mean(ours) - np.mean(theirs))
     apart = statistics.welch(theirs, ours)
     bounds = [r[f"{metric}_uncertainty_j_mean"] for r in (row, base_row)]
-    if apart is not None and None not in bounds:
+    if apart is not None and None not in bounds and cell is not base:
         low, high = apart.ends()
-        wide = sum(bounds)
+        whole = f"{metric.removeprefix('net_')}_j_mean"
+        wide = sum(bounds) + row["board_spread"] * max(row[whole], base_row[whole])
         row |= ends(f"{metric}_j_difference_ci95", (low - wide, high + wide))
 
 

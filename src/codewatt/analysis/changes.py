@@ -50,7 +50,7 @@ def find_baselines(rows: Sequence[Json], baseline: Json) -> None:
         row["baseline_cell_id"] = None if base is None else base["cell_id"]
         row["change_note"] = _why_not(row, base)
         if base is not None and row["status"] == base["status"] == "ok":
-            row["same_board"] = _boards(row) == _boards(base)
+            row["same_board"] = same_board(row, base)
 
 
 def compare_metrics(
@@ -130,8 +130,10 @@ def _ground(row: Json) -> tuple[object, ...]:
     return (row["model"], *(row[axis] for axis in SETTING))
 
 
-def _boards(row: Json) -> tuple[object, object]:
-    return row["host"], row["gpu_uuids"]
+def same_board(row: Json, other: Json) -> bool:
+    """Whether two cells are known to have run on the same host and the same GPU boards."""
+    ran_on = [(cell["host"], cell["gpu_uuids"]) for cell in (row, other)]
+    return ran_on[0] == ran_on[1] and row["host"] is not None
 
 
 def _hardware(row: Json) -> tuple[object, object]:
@@ -184,7 +186,11 @@ def _as_change(interval: Interval) -> Interval:
 def _difference(
     metric: str, base: Sequence[float], ours: Sequence[float], row: Json, base_row: Json
 ) -> Json:
-    """The difference of a net energy, with the meters' bounds added to its interval."""
+    """The difference of a net energy; its interval adds the meters' bounds and the boards' spread.
+
+    Boards differ in the energy that they draw, so the spread is a share of the larger energy
+    before idle power is taken off. A cell against itself has no interval.
+    """
     if not base or not ours:
         return {}
     point = math.fsum(ours) / len(ours) - math.fsum(base) / len(base)
@@ -192,9 +198,12 @@ def _difference(
     name = f"{metric.removesuffix('_j')}_uncertainty_j_mean"
     bounds = row.get(name), base_row.get(name)
     apart = welch(base, ours)
-    if apart is not None and bounds[0] is not None and bounds[1] is not None:
+    if apart is None or row is base_row:
+        return found
+    if bounds[0] is not None and bounds[1] is not None:
         low, high = apart.interval()
-        bound = bounds[0] + bounds[1]
+        total = f"{metric.removeprefix('net_')}_mean"
+        bound = bounds[0] + bounds[1] + row["board_spread"] * max(row[total], base_row[total])
         put_ends(found, f"{metric}_difference_ci95", (low - bound, high + bound))
     return found
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codewatt.analysis.changes import same_board
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.proportions import fewest_tasks
 from codewatt.analysis.stats import SD_BAND, Difference, holm, welch_of_moments
@@ -207,8 +208,9 @@ def _apart(first: Row, second: Row) -> Difference | None:
             return None
         centre = math.log(row["energy_j_geomean"])
         sides.append((centre, (math.log(high) - centre) / SD_BAND, count))
-    same = (first["host"], first["gpu_uuids"]) == (second["host"], second["gpu_uuids"])
-    spread = 0.0 if same else max(first["board_spread"], second["board_spread"])
+    spread = (
+        0.0 if same_board(first, second) else max(first["board_spread"], second["board_spread"])
+    )
     return welch_of_moments(sides[0], sides[1], math.log1p(spread))
 
 

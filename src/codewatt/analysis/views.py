@@ -77,7 +77,7 @@ def _change_note(row: Row) -> str | None:
     if row["same_board"] is not False:
         return None
     spread = percent(row["board_spread"] or 0.0)
-    return f"measured on other boards than the baseline: the interval allows for {spread}"
+    return f"not known to be measured on the baseline's boards: the interval allows for {spread}"
 
 
 def _joules_interval(row: Row, name: str) -> str | None:

@@ -164,6 +164,7 @@ class Study:
             "status": "ok",
             "repeats": repeats,
             "windows": [],
+            "provenance": {"host": "node1"},
             "files": {"tasks.parquet": described["tasks.parquet"]},
             "code": CODE,
         }

@@ -388,6 +388,7 @@ def test_net_energy_has_a_difference_and_no_relative_change(study: Any) -> None:
     assert ends == pytest.approx([4 - half - 2, 4 + half + 2])
     assert other["net_energy_uncertainty_j_mean"] == 2
     assert base["net_energy_j_difference"] == 0
+    assert base["net_energy_j_difference_ci95_low"] is None
 
 
 def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any) -> None:
@@ -410,6 +411,33 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
             name = f"energy_j_change_ci95_{end}"
             assert 1 + row[name] == pytest.approx((1 + same[name]) * factor)
         assert row["energy_j_change_p"] > same["energy_j_change_p"]
+
+
+def test_boards_that_are_not_known_are_not_the_same(study: Any) -> None:
+    unknown = {"provenance": {}}
+    study.cell("fp32", edit=lambda contents: contents["generate"].update(unknown))
+    study.cell("int8", edit=lambda contents: contents["generate"].update(unknown))
+    cell = tables(study)["cell"][1]
+    assert (cell["same_board"], cell["board_spread"]) == (False, 0.05)
+
+
+def test_another_board_widens_a_net_difference_by_a_share_of_the_whole_energy(study: Any) -> None:
+    def on(host: str) -> Any:
+        def edit(contents: dict[str, Any]) -> None:
+            contents["generate"]["provenance"] = {"host": host}
+            for run in contents["energy"]["runs"]:
+                run["net_uncertainty_j"] = joules(1.0, 0.0)
+
+        return edit
+
+    study.cell("fp32", edit=on("n1"))
+    for precision, host in (("int8", "n1"), ("nf4", "n2")):
+        study.cell(precision, edit=on(host), joules_per_run=(90.0, 100.0, 110.0))
+    _, same, other = tables(study)["cell"]
+    # The larger mean of the two energies is the baseline's, 110 J.
+    for end, sign in (("low", -1), ("high", 1)):
+        name = f"net_energy_j_difference_ci95_{end}"
+        assert other[name] == pytest.approx(same[name] + sign * 0.05 * 110)
 
 
 def test_p_values_are_adjusted_over_the_studys_comparisons(study: Any) -> None:
