@@ -57,7 +57,10 @@ def make_models(folder: Path) -> None:
     for name in dict.fromkeys(a for _, _, some in MAKERS.values() for a in some):
         save_tiny_model(name, folder / "models" / name, 2, **SHAPE)
         model = AutoModelForCausalLM.from_pretrained(
-            folder / "models" / name, dtype=torch.float32, local_files_only=True
+            folder / "models" / name,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
         )
         save_file({"logits": _logits(model)}, folder / "models" / f"{name}.logits.safetensors")
 
@@ -141,7 +144,11 @@ def _transformers(directory: Path) -> Any:
 
     import_gptqmodel()
     return AutoModelForCausalLM.from_pretrained(
-        directory, dtype=torch.float32, device_map="cpu", local_files_only=True
+        directory,
+        dtype=torch.float32,
+        device_map="cpu",
+        local_files_only=True,
+        trust_remote_code=False,
     )
 
 
@@ -168,7 +175,11 @@ def _autoawq(directory: Path) -> Any:
 
     base.get_best_device = lambda: "none"
     return AutoAWQForCausalLM.from_quantized(
-        str(directory), fuse_layers=False, device_map={"": "cpu"}, torch_dtype=torch.float16
+        str(directory),
+        fuse_layers=False,
+        device_map={"": "cpu"},
+        torch_dtype=torch.float16,
+        trust_remote_code=False,
     ).model
 
 
@@ -177,7 +188,7 @@ def _auto_gptq(directory: Path) -> Any:
     from auto_gptq import AutoGPTQForCausalLM
 
     return AutoGPTQForCausalLM.from_quantized(
-        str(directory), device="cpu", torch_dtype=torch.float32
+        str(directory), device="cpu", torch_dtype=torch.float32, trust_remote_code=False
     ).model
 
 

@@ -69,6 +69,9 @@ def test_each_run_has_its_roofline(results):
     for phase in ("prefill", "decode"):
         assert (runs[f"{phase}_bytes"] > 0).all()
         assert (runs[f"{phase}_roofline_share"] > 0).all()
+    # A little model waits for Python. A cell measures the machine's rate itself, so its share can
+    # pass 1 where other work ran just then; that of most cells cannot.
+    assert runs["decode_roofline_share"].median() < 1
     assert (tasks["tpot_s"].notna() == (tasks["new_tokens"] > 1)).all()
     cells = _table(results, "cell").set_index("cell_id")["step_weight_bytes"]
     whole, packed = (cells.filter(like=f"one--full--{p}--").item() for p in ("fp32", "int8"))
