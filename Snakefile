@@ -20,9 +20,9 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/placement.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/benchmarks.smk"
-include: "workflow/rules/texts.smk"
+include: "workflow/rules/corpora.smk"
 include: "workflow/rules/quantise.smk"
-include: "workflow/rules/recovery.smk"
+include: "workflow/rules/fidelity.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/depth.smk"
@@ -40,7 +40,7 @@ localrules:
     quantise_all,
     quantise_autoawq,
     quantise_auto_gptq,
-    recovery_all,
+    fidelity_all,
     generate_all,
     generate_aa,
     evaluate_all,
@@ -74,9 +74,9 @@ rule quantise_auto_gptq:
         each_variant("manifest.json", backend="auto_gptq"),
 
 
-rule recovery_all:
+rule fidelity_all:
     input:
-        each_recovery(),
+        each_fidelity(),
 
 
 rule generate_all:

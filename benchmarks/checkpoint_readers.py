@@ -69,7 +69,7 @@ def make(library: str, folder: Path) -> None:
     """What one library makes of the models."""
     import torch
 
-    from codewatt.quantise.backends.base import open_backend
+    from codewatt.quantise.backends.backend import open_backend
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if library == "auto_gptq" and device == "cpu":

@@ -20,7 +20,7 @@ import decode_speed  # also puts src on the path
 import torch
 
 from codewatt.files import write_json
-from codewatt.generate.base import Decoding, open_engine
+from codewatt.generate.engine import Decoding, open_engine
 
 _REPLAYS = 10
 

@@ -29,19 +29,19 @@ os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONP
 
 import yaml
 
-from codewatt.analysis.stats import Summary, summarise
-from codewatt.energy.measure import windows_energy
+from codewatt.analysis.log_scale_statistics import Summary, summarise
+from codewatt.corpora.prepare_corpus import prepare_corpus
+from codewatt.corpora.token_sequences import PreparedText
+from codewatt.energy.cell_energy import windows_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
-from codewatt.generate.base import Decoding, Engine, InfeasibleError, open_engine
-from codewatt.models.generation import GenerationDefaults
+from codewatt.generate.engine import Decoding, Engine, InfeasibleError, open_engine
+from codewatt.models.generation_config import GenerationDefaults
 from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
 from codewatt.models.tokenizers import make_tokenizer
 from codewatt.provenance import provenance
-from codewatt.quantise.base import open_quantiser
-from codewatt.sizing.machine import measure_machine
-from codewatt.texts.sequences import PreparedText
-from codewatt.texts.stage import prepare_text
+from codewatt.quantise.quantiser import open_quantiser
+from codewatt.sizing.measured_machine import measure_machine
 
 _GPTQ = {
     "method": "gptq", "group_size": 128, "act_order": False, "compute_dtype": "bfloat16",
@@ -128,7 +128,7 @@ def _models(
     made.model.save_pretrained(source)
     made.tokenizer.save_pretrained(source)
     del made
-    prepare_text(_CALIBRATION, folder / "documents.jsonl")
+    prepare_corpus(_CALIBRATION, folder / "documents.jsonl")
     calibration = PreparedText.read(folder / "documents.jsonl", _CALIBRATION)
     models = {}
     for name in precisions:

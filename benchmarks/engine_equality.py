@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import torch
 
-from codewatt.generate.base import Decoding, InfeasibleError, open_engine
+from codewatt.generate.engine import Decoding, InfeasibleError, open_engine
 from codewatt.models.loading import load_model, resolve_device
 from tests.support.models import ARCHITECTURES, save_tiny_model
 from tests.support.overflow import save_overflow

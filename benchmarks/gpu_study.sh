@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Generate the completions of a study on a machine with a GPU, and pack what the other stages need.
 #
-# Usage: [TARGETS="generate_aa recovery_all"] benchmarks/gpu_study.sh STUDY ARCHIVE.tar.gz [BENCHMARK]
-# generate_aa also generates the second runs of the A/A test; recovery_all needs the GPU as well.
+# Usage: [TARGETS="generate_aa fidelity_all"] benchmarks/gpu_study.sh STUDY ARCHIVE.tar.gz [BENCHMARK]
+# generate_aa also generates the second runs of the A/A test; fidelity_all needs the GPU as well.
 # Elsewhere, in a checkout of the same commit: tar xzf ARCHIVE.tar.gz && snakemake --config study=STUDY
 # judges the completions and makes tables and figures; nothing is generated again.
 set -euo pipefail

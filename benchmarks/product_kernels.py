@@ -21,9 +21,9 @@ import torch
 import yaml
 
 from codewatt.files import write_json
-from codewatt.generate.static import fast
-from codewatt.generate.static.plan import Norm
-from codewatt.generate.static.projections import Dense, EightBit, FourBit, Projection
+from codewatt.generate.static import triton_ops
+from codewatt.generate.static.dense_decoder import Norm
+from codewatt.generate.static.linear_layers import Dense, EightBit, FourBit, Projection
 
 pynvml.nvmlInit()
 _DEVICE = pynvml.nvmlDeviceGetHandleByIndex(0)
@@ -88,7 +88,7 @@ def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> l
     if normed:
         ones = torch.ones(inputs, device="cuda", dtype=torch.bfloat16)
         norm = Norm(ones, ones, 1e-5, rms=False)
-    operations = fast.kernels_for("cuda")
+    operations = triton_ops.kernels_for("cuda")
 
     def work() -> None:
         for product in made:
@@ -96,8 +96,8 @@ def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> l
 
     runs = []
     for name, blocks in _choices(form, features, inputs, batch):
-        fast._row_blocks = lambda *_, b=blocks, few=name == "rows": b if few else None
-        fast._blocks = lambda *_, blocks=blocks: blocks
+        triton_ops._row_blocks = lambda *_, b=blocks, few=name == "rows": b if few else None
+        triton_ops._blocks = lambda *_, blocks=blocks: blocks
         words = name + " " + "/".join(map(str, vars(blocks).values()))
         try:
             graph = _graph(work)
@@ -119,10 +119,10 @@ def _choices(form: str, features: int, inputs: int, batch: int) -> Any:
     splits = [1, 2] if features > 8192 else [1, 2, 4] if inputs <= 4096 else [2, 4, 8]
     for width, (rows, warps), parts, stages in itertools.product(columns, _SHAPES, splits, _STAGES):
         if not (features > 8192 and rows < 32) and not (features < 8192 and rows > 64):
-            yield "rows", fast.RowBlocks(rows, width, parts, warps, stages)
+            yield "rows", triton_ops.RowBlocks(rows, width, parts, warps, stages)
     if batch == 1:
         for blocks in _TURNS_OF_CODES if form == "int4" else _TURNS:
-            yield "row", fast.Blocks(*blocks)
+            yield "row", triton_ops.Blocks(*blocks)
 
 
 def _product(form: str, features: int, inputs: int) -> Projection:

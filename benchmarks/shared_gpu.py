@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 # The sampler is a process of its own.
 os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])
 
-from codewatt.energy.measure import measure_cell
-from codewatt.energy.phases import PhaseLog
+from codewatt.energy.cell_energy import measure_cell
+from codewatt.energy.phase_windows import PhaseLog
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
 from codewatt.models.loading import resolve_device, used_gpus

@@ -14,7 +14,7 @@ Where figures come from: tokens, times and repetition from tasks.parquet and com
 verdicts from evaluate.json, compared with eval_results.json.gz; joules and their statuses from
 timeline.parquet, evaluate_timeline.parquet and the timelines of variants and layer scores, over
 the windows in the manifests; sizes from the weights' files, where they are still there; perplexity
-from recovery.json's sums per sequence; grid intensities from CodeCarbon's table; the grid of cells
+from fidelity.json's sums per sequence; grid intensities from CodeCarbon's table; the grid of cells
 and all settings from the study's YAML.
 
 Taken as given, and not recomputed:
@@ -24,7 +24,7 @@ Taken as given, and not recomputed:
 - task_energy.parquet: those bounds of a task, and the note why it has no energy;
 - generate.json: what the machine can do and the model asks for (`roofline`), host, processor,
   boards, and the sampler's own cost;
-- recovery.json: cosines, divergence and top-1 agreement, as logits are not kept;
+- fidelity.json: cosines, divergence and top-1 agreement, as logits are not kept;
 - a variant's manifest: dtype, `parameters` of packed weights, and sizes of deleted weights;
 - wording: notes and reasons are recomputed word by word, but their words are not documented.
 """

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from codewatt.config.base import Entry
-from codewatt.config.compression import calibration_of, lines_of
-from codewatt.config.depths import layers_removed
+from codewatt.config.compression_settings import calibration_of, lines_of
+from codewatt.config.prune_depths import layers_removed
+from codewatt.config.strict_model import Entry
 from codewatt.config.study import AXES, Study, matches
 from codewatt.errors import CodewattError
 from codewatt.files import canonical_json
@@ -222,10 +222,10 @@ class Grid:
 
     @cached_property
     def text_ids(self) -> tuple[str, ...]:
-        """The texts that some variant or the study's recovery needs, in order."""
-        recovery = [self.study.recovery.text] if self.study.recovery else []
+        """The texts that some variant or the study's fidelity needs, in order."""
+        fidelity = [self.study.fidelity.text] if self.study.fidelity else []
         named = [text for variant in self.variants for text in self.calibrations(variant)]
-        return tuple(dict.fromkeys([*named, *recovery]))
+        return tuple(dict.fromkeys([*named, *fidelity]))
 
     def scoring(self, variant: Variant) -> tuple[str, str, str] | None:
         """(model, method, text) of the layer scores that a variant is pruned by, if it is."""
@@ -287,15 +287,15 @@ class Grid:
         found = Variant(variant.model, baseline.prune, baseline.precision)
         return found if found in self.variants else None
 
-    def recovery_slice(self, variant: Variant) -> str:
-        """What measure_recovery reads.
+    def fidelity_slice(self, variant: Variant) -> str:
+        """What measure_fidelity reads.
 
         Raises:
-            CodewattError: the study has no recovery.
+            CodewattError: the study has no fidelity.
         """
-        if self.study.recovery is None:
-            raise CodewattError(f"{self.where}: recovery: there is none in this study")
-        baseline, text = self.baseline_of(variant), self.study.recovery.text
+        if self.study.fidelity is None:
+            raise CodewattError(f"{self.where}: fidelity: there is none in this study")
+        baseline, text = self.baseline_of(variant), self.study.fidelity.text
         return canonical_json(
             {
                 "id": variant.id,

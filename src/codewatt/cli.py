@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from codewatt.messages import describe, printable
-from codewatt.reading import expand_home
+from codewatt.error_messages import describe, printable
+from codewatt.untrusted_files import expand_home
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    import codewatt.cluster.command as cluster_command
-    import codewatt.estimate.command as estimate_command
-    import codewatt.evaluate.command as command
-    import codewatt.published.command as published_command
+    import codewatt.estimate.estimate_command as estimate_command
+    import codewatt.evaluate.evaluate_command as command
+    import codewatt.published.audit_command as published_command
+    import codewatt.slurm.site_command as cluster_command
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _study(options: argparse.Namespace) -> int:
     """Validate a study and print its cells, one a line."""
-    from codewatt.chains import chains_of
-    from codewatt.planning import load_grid
+    from codewatt.preflight import load_grid
+    from codewatt.prune_chains import chains_of
 
     grid = load_grid(options.file)
     for cell in grid.cells:

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from codewatt.error_messages import system_error
 from codewatt.errors import CodewattError
-from codewatt.messages import system_error
-from codewatt.reading import in_one_line, read_lines, read_text, shown
+from codewatt.untrusted_files import in_one_line, read_lines, read_text, shown
 
 _READ_BYTES = 1 << 20
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from codewatt.error_messages import PrintableFormatter, describe, printable
 from codewatt.errors import CodewattError
-from codewatt.interruption import end_with_run
-from codewatt.messages import PrintableFormatter, describe, printable
+from codewatt.run_lock import end_with_run
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TRACES = logging.getLogger("traceback")  # not below "codewatt": for the log file alone

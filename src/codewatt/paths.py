@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
-from codewatt.reading import shown
+from codewatt.untrusted_files import shown
 
 
 def in_checkout(path: str, checkout: str | Path) -> str:
@@ -85,7 +85,7 @@ class Paths:
         return self._path("texts", text, f"overlap.{benchmark}.json")
 
     def variant(self, name: str, variant: str = "{variant}") -> str:
-        """A variant's manifest.json, weights, timeline.parquet or recovery.json."""
+        """A variant's manifest.json, weights, timeline.parquet or fidelity.json."""
         return self._path("variants", variant, name)
 
     def cell(self, name: str, cell: str = "{cell}") -> str:

@@ -33,7 +33,7 @@ def scored_once(finished_study):
     finished_study.write_study(_study())
     try:
         assert finished_study.would_run("quantise_all") == {
-            ("prepare_text", "functions"),
+            ("prepare_corpus", "functions"),
             *SCORED,
             *PRUNED,
         }
@@ -67,7 +67,7 @@ def test_a_further_depth_is_pruned_by_the_same_scores(scored):
 
 
 def test_a_changed_text_is_scored_on_again(scored):
-    stale = {("prepare_text", "functions")} | SCORED | PRUNED
+    stale = {("prepare_corpus", "functions")} | SCORED | PRUNED
     assert _stale(scored, _study(text={"samples": 7})) == stale
 
 
@@ -90,13 +90,13 @@ def test_the_source_of_a_text_is_part_of_the_code_that_reads_it(scored):
     made = [f"variants/{VARIANT}/manifest.json", "models/one/layers.block_influence.functions.json"]
     for path in made:
         code = [line.split()[0] for line in read_json(results / path)["code"]]
-        assert "codewatt.texts.nano" in code, path
+        assert "codewatt.corpora.nano_corpus" in code, path
 
 
 def test_the_report_shows_the_scores_and_the_cell_awaits_the_overlap(scored):
     planned = _stale_report(scored)
     assert ("plot_layers", "") in planned
-    assert ("check_overlap", "functions") in planned
+    assert ("check_contamination", "functions") in planned
 
 
 def _stale_report(bench):

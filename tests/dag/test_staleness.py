@@ -146,12 +146,12 @@ def test_a_module_of_energy_that_samples_edited(bench):
 
 def test_a_module_that_measures_the_machine_edited(bench):
     """The manifest holds what it found; the tables count what is to be moved from it."""
-    with bench.appended("src/codewatt/sizing/machine.py"):
+    with bench.appended("src/codewatt/sizing/measured_machine.py"):
         assert bench.would_run() == jobs(*CELL_RULES, of=CELLS) | AFTER_CELLS
 
 
 def test_a_module_of_the_roofline_columns_edited(bench):
-    with bench.appended("src/codewatt/analysis/roofline.py"):
+    with bench.appended("src/codewatt/analysis/roofline_columns.py"):
         assert bench.would_run() == AFTER_CELLS
 
 
@@ -168,7 +168,7 @@ def test_one_quantiser_edited(bench):
 
 
 def test_a_comment_edited(bench):
-    with bench.appended("src/codewatt/generate/stage.py", "# A comment.\n"):
+    with bench.appended("src/codewatt/generate/generate_cell.py", "# A comment.\n"):
         assert bench.would_run() == set()
 
 

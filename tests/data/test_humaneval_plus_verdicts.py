@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import SUITES, Task, read_tasks
-from codewatt.evaluate.expected import Expected, compute_expected
+from codewatt.benchmarks.benchmark import SUITES, Task, read_tasks
+from codewatt.evaluate.evaluate_cell import programs_of
+from codewatt.evaluate.expected_outputs import Expected, compute_expected
 from codewatt.evaluate.judge import Program, judge
-from codewatt.evaluate.samples import read_samples
-from codewatt.evaluate.stage import programs_of
+from codewatt.evaluate.sample_files import read_samples
 
 pytestmark = pytest.mark.data
 

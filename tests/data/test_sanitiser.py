@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from evalplus import sanitize as evalplus
 
-from codewatt.benchmarks.base import read_tasks
-from codewatt.evaluate.samples import read_samples
+from codewatt.benchmarks.benchmark import read_tasks
+from codewatt.evaluate.sample_files import read_samples
 from codewatt.evaluate.sanitize import sanitize_all
 
 pytestmark = pytest.mark.data

@@ -102,7 +102,7 @@ def test_each_compressed_cell_has_paid_or_says_why_not(results):
     cells = _table(results, "cell")
     compressed = cells["cell_id"] != cells["baseline_cell_id"]
     assert compressed.sum() == 2
-    told = cells["payback_tasks"].notna() | cells["payback_note"].notna()
+    told = cells["break_even_tasks"].notna() | cells["break_even_note"].notna()
     assert told[compressed].all()
     assert not told[~compressed].any()
     differences = cells[[c for c in cells.columns if c.startswith("pass_at_1_plus_difference")]]

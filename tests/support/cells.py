@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.base import Task, write_tasks
+from codewatt.benchmarks.benchmark import Task, write_tasks
 from codewatt.files import describe_files, write_json
-from codewatt.generate.stage import CellFiles, generate_cell
+from codewatt.generate.generate_cell import CellFiles, generate_cell
 
 
 def run_cell(

@@ -10,7 +10,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from codewatt.generate.static.kernels import attention, few_rows, one_row
+from codewatt.generate.static.kernels import attention, gemm, gemv
 
 _HALF, _SINGLE = "*bf16", "*fp32"
 
@@ -29,13 +29,13 @@ def main(capability: int) -> None:
                 **row, "kind": kind, "norm": norm, "gated": gated, "activation": activation,
                 "COLUMNS": 1024,
             }  # fmt: skip
-            compiled(one_row.product, capability, constants, w=weights, scale=_SINGLE)
+            compiled(gemv.product, capability, constants, w=weights, scale=_SINGLE)
     for norm, gated in ((1, False), (2, True)):
         constants = {
             **row, "group": 128, "norm": norm, "gated": gated, "activation": "gelu",
             "has_zero": True, "COLUMNS": 512, "ASM": True,
         }  # fmt: skip
-        compiled(one_row.product_of_codes, capability, constants, words="*i32")
+        compiled(gemv.product_of_codes, capability, constants, words="*i32")
     for kind, weights in ((0, _HALF), *eight_bit, (2, "*i16")):
         constants = {
             "features": 3584, "inputs": 3072, "batch": 3, "kind": kind, "group": 128,
@@ -44,9 +44,9 @@ def main(capability: int) -> None:
             "GROUPS": 8, "ASM": True, **early,
         }  # fmt: skip
         scale = _SINGLE if kind == 1 else _HALF
-        compiled(few_rows.product_of_rows, capability, constants, w=weights, scale=scale)
+        compiled(gemm.product_of_rows, capability, constants, w=weights, scale=scale)
     constants = {"inputs": 3072, "eps": 1e-5, "norm": 1, "has_beta": True, "COLUMNS": 4096, **early}
-    compiled(few_rows.normed_rows, capability, constants)
+    compiled(gemm.normed_rows, capability, constants)
     constants = {
         "q_first": 0, "q_stride": 128, "k_first": 3072, "k_stride": 128, "v_first": 3328,
         "v_stride": 128, "kv_heads": 2, "group": 12, "size": 128, "rotary": 128, "scaling": 0.1,

@@ -39,10 +39,10 @@ def _learnt_by_heart(tasks: int) -> tuple[Any, Any]:
     """A model of one layer, and its tokenizer."""
     import torch
 
-    from codewatt.nano.settings import NanoSettings
-    from codewatt.nano.tasks import held_out_problems
-    from codewatt.nano.tokenizer import train_tokenizer
-    from codewatt.nano.train import build_model
+    from codewatt.nano.nano_tokenizer import train_tokenizer
+    from codewatt.nano.task_sampling import held_out_problems
+    from codewatt.nano.training import build_model
+    from codewatt.nano.training_settings import NanoSettings
 
     problems = held_out_problems(tasks, 0)
     prompts = [problem.prompt.rstrip() for problem in problems]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.cells import Grid
-from codewatt.config.load import validate
+from codewatt.config.load_study import validate
 from codewatt.config.study import Study
-from codewatt.estimate.plan import Plan
+from codewatt.estimate.job_plan import Plan
 from codewatt.paths import Paths
-from codewatt.sizing.gpus import gpu_named
+from codewatt.sizing.gpu_datasheets import gpu_named
 from tests.support.workbench import SMALL
 
 HUB = {

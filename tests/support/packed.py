@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.models.weights import headers_of
-from codewatt.quantise.layers import decoder_matrices
+from codewatt.models.weight_headers import headers_of
+from codewatt.quantise.linear_selection import decoder_matrices
 
 #: The nibble of an AWQ word that holds each of eight neighbouring outputs (AutoAWQ, gemm.py).
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]

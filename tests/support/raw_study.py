@@ -1,7 +1,7 @@
 """A finished study that never ran: raw files as the stages leave them, with drawn figures.
 
 The cells run on GPUs and processors of two machines, so that every column of the tables has a
-value in some row: energies of all boundaries, comparisons, pooled ratios, payback, recovery.
+value in some row: energies of all boundaries, comparisons, pooled ratios, break_even, fidelity.
 """
 
 import json
@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings
-from codewatt.energy.measure import measure_cell, measure_tasks
-from codewatt.energy.tasks import write_task_energies
+from codewatt.energy.cell_energy import measure_cell, measure_tasks
+from codewatt.energy.task_energy import write_task_energies
 from codewatt.files import describe_files, sha256_file, write_json, write_jsonl
 
 TASKS, BATCH, REPEATS = 24, 4, 3
@@ -41,7 +41,7 @@ STUDY: Json = {
     "token_limits": [24],
     "batch_sizes": [BATCH],
     "engines": ["transformers", "graph"],
-    "recovery": {"text": "held-out"},
+    "fidelity": {"text": "held-out"},
     "evaluation": {"k": [1, 5]},
     "energy": {"min_window_s": 5.0, "country": "NLD"},
     "baseline": {"precision": "fp32", "prune": "full"},
@@ -160,12 +160,12 @@ class RawStudy:
             "code": CODE,
         }
         write_json(folder / "manifest.json", manifest)
-        write_json(folder / "recovery.json", _recovery(ids, draw))
+        write_json(folder / "fidelity.json", _fidelity(ids, draw))
         self.variants.append(
             {
                 "variant": {"id": name, **ids},
                 "manifest": folder / "manifest.json",
-                "recovery": folder / "recovery.json",
+                "fidelity": folder / "fidelity.json",
             }
         )
 
@@ -345,7 +345,7 @@ def _pass_at(rows: pd.DataFrame, name: str, samples: int) -> Json:
     )
 
 
-def _recovery(ids: Json, draw: np.random.Generator) -> Json:
+def _fidelity(ids: Json, draw: np.random.Generator) -> Json:
     sizes = [int(size) for size in draw.integers(10, 30, 8)]
     theirs = [1.1 * size + float(draw.normal()) for size in sizes]
     ours = [nats + float(draw.normal(1.0)) for nats in theirs]

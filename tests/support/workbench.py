@@ -20,7 +20,7 @@ TARGETS = {
     "quantise_all",
     "quantise_autoawq",
     "quantise_auto_gptq",
-    "recovery_all",
+    "fidelity_all",
     "generate_all",
     "evaluate_all",
     "energy_all",

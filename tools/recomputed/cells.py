@@ -80,7 +80,7 @@ def cell_row(cell, study, variant):
         **{f"{part}_energy_method": cell.meter.method(part) for part in COMPONENTS},
         "grid_country": cell.grid["country"],
         "grid_gco2e_per_kwh": cell.grid["g_per_kwh"],
-        "processors_share": cell.meter.share,
+        "cpu_share": cell.meter.share,
         "sampler_cpu_share": (cell.generate.get("sampler") or {}).get("cpu_share"),
         **{f"{name}_mean": mean(values_of(cell, name)) for name in ROOFLINE},
         **_phases(cell, study),

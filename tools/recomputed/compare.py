@@ -41,7 +41,7 @@ def compare(cells, rows, study, making):
         for cell in cells:
             _pooled(rows, cell, by_ground.get(_ground(cell)), tests)
     for cell in cells:
-        _payback(rows, cell, by_ground.get(_ground(cell)), making[cell.variant])
+        _break_even(rows, cell, by_ground.get(_ground(cell)), making[cell.variant])
     _engines(cells, rows)
 
 
@@ -60,8 +60,8 @@ def _inside(row):
 def _came_about(row):
     """How an energy came about: of modelled parts the status alone counts."""
     told = [row["energy_boundary"]]
-    if told[0] == "job" and row["processors_share"] is not None:
-        told.append(f"{row['processors_share']:.3g} of the processors")
+    if told[0] == "job" and row["cpu_share"] is not None:
+        told.append(f"{row['cpu_share']:.3g} of the processors")
     told += [row["gpu_names"]] if row["gpu_names"] else []
     for part in _inside(row):
         status, method = row[f"{part}_energy_status"], row[f"{part}_energy_method"]
@@ -255,38 +255,38 @@ def _pooled(rows, cell, base, tests):
         row |= ends(f"{metric}_change_ci95", interval)
 
 
-def _payback(rows, cell, base, making):
+def _break_even(rows, cell, base, making):
     row = rows[cell.id]
-    row |= {"payback_tasks": None, **ends("payback_tasks", None), "payback_note": None}
+    row |= {"break_even_tasks": None, **ends("break_even_tasks", None), "break_even_note": None}
     if not cell.ran or base is cell:
         return
     if not making.made:
-        row["payback_note"] = "nothing was made"
+        row["break_even_note"] = "nothing was made"
         return
     if row["change_note"] is not None:
-        row["payback_note"] = row["change_note"]
+        row["break_even_note"] = row["change_note"]
         return
     joules, note = making.joules_inside(row, _inside(row))
     ours, theirs = values_of(cell, "j_per_task"), values_of(base, "j_per_task")
     if joules is None or not ours or not theirs:
-        row["payback_note"] = note or "no energy per task"
+        row["break_even_note"] = note or "no energy per task"
         return
     saved = float(np.mean(theirs) - np.mean(ours))
     if saved <= 0:
-        row["payback_note"] = "saves no energy per task"
+        row["break_even_note"] = "saves no energy per task"
         return
-    row["payback_tasks"] = joules / saved
+    row["break_even_tasks"] = joules / saved
     spread_j = row["board_spread"] * max(np.mean(theirs), np.mean(ours))
     apart = statistics.welch(ours, theirs, spread_j)
     if apart is None:
-        row["payback_note"] = "no interval: fewer than two repeats"
+        row["break_even_note"] = "no interval: fewer than two repeats"
         return
     least, most = apart.ends()
-    row["payback_tasks_low"] = joules / most
+    row["break_even_tasks_low"] = joules / most
     if least > 0:
-        row["payback_tasks_high"] = joules / least
+        row["break_even_tasks_high"] = joules / least
     else:
-        row["payback_note"] = "the interval of the saving holds zero: it may save nothing"
+        row["break_even_note"] = "the interval of the saving holds zero: it may save nothing"
 
 
 def _engines(cells, rows):

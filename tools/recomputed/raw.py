@@ -45,7 +45,7 @@ class Study:
         self.margin = comparisons.get("pass_at_1_margin", 0.02)
         self.board_spread = comparisons.get("board_spread", 0.05)
         self.ks = (self.yaml.get("evaluation") or {}).get("k", [1])
-        self.recovery = self.yaml.get("recovery")
+        self.fidelity = self.yaml.get("fidelity")
         self.prunes = {p["id"]: p for p in self.yaml["prunes"]}
         self.precisions = {p["id"]: p for p in self.yaml["precisions"]}
 

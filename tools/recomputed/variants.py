@@ -83,7 +83,7 @@ def variant_row(study, ids, manifest, making):
         "parameters": manifest.get("parameters"),
         "size_bytes": manifest.get("size_bytes"),
         "meaningful_accuracy": None if infeasible else model["meaningful_accuracy"],
-        **_recovery(study, ids, manifest),
+        **_fidelity(study, ids, manifest),
         **_cost("quantise", study, making.variant),
         **_cost("score_layers", study, making.scores),
     }
@@ -125,24 +125,24 @@ def _sizes(study, manifest):
     return {"size_bytes": total} | ({} if packed else {"parameters": numbers})
 
 
-def _recovery(study, ids, manifest):
-    row = dict.fromkeys(("recovery_text", "recovery_positions", *COMPARED, "perplexity"))
+def _fidelity(study, ids, manifest):
+    row = dict.fromkeys(("fidelity_text", "fidelity_positions", *COMPARED, "perplexity"))
     row |= {"perplexity_change": None, **ends("perplexity_change_ci95", None)}
-    row["recovery_note"] = None
-    path = study.results / "variants" / "--".join(ids.values()) / "recovery.json"
-    if not study.recovery:
+    row["fidelity_note"] = None
+    path = study.results / "variants" / "--".join(ids.values()) / "fidelity.json"
+    if not study.fidelity:
         return row
     found = read_json(path)
-    row["recovery_text"], row["recovery_note"] = study.recovery["text"], found.get("reason")
+    row["fidelity_text"], row["fidelity_note"] = study.fidelity["text"], found.get("reason")
     if found["status"] == "infeasible":
         return row
-    if row["recovery_note"] is None and not manifest.get("meaningful_accuracy", True):
-        row["recovery_note"] = "random weights: recovery says nothing about a trained model"
+    if row["fidelity_note"] is None and not manifest.get("meaningful_accuracy", True):
+        row["fidelity_note"] = "random weights: fidelity says nothing about a trained model"
     compared = found["comparison"] or {}
     row |= {name: compared.get(name) for name in COMPARED}
     sizes = np.array(found["model"]["sequence_positions"])
     nats = np.array(found["model"]["sequence_nats"])
-    row["recovery_positions"] = int(sizes.sum())
+    row["fidelity_positions"] = int(sizes.sum())
     row["perplexity"] = math.exp(nats.sum() / sizes.sum())
     if found["baseline_model"]:
         row |= _perplexity_change(nats - np.array(found["baseline_model"]["sequence_nats"]), sizes)

@@ -10,8 +10,8 @@ rule aggregate:
         energy=each_cell("energy.json"),
         task_energy=each_cell("task_energy.parquet"),
         variants=each_variant("manifest.json"),
-        recovery=each_recovery(),
-        overlaps=checked_recovery(),
+        fidelity=each_fidelity(),
+        overlaps=checked_fidelity(),
     output:
         task_csv=paths.table("task.csv"),
         task=paths.table("task.parquet"),

@@ -16,7 +16,7 @@ rule prepare_benchmark:
         settings=lambda wildcards: grid.benchmark_slice(wildcards.benchmark),
         code=lambda wildcards: code(
             "prepare_benchmark",
-            f"codewatt.benchmarks.{grid.settings('benchmark', wildcards.benchmark)['kind']}",
+            f"codewatt.benchmarks.{grid.settings('benchmark', wildcards.benchmark)['kind']}_benchmark",
         ),
     script:
         "../scripts/prepare_benchmark.py"

@@ -3,19 +3,19 @@
 import re
 from functools import cache
 
-from codewatt.cluster import refusals, requests
-from codewatt.cluster.job import prepare_job
-from codewatt.cluster.leftovers import cancel_leftovers
-from codewatt.config.backends import BACKENDS
-from codewatt.config.load import load_config
-from codewatt.config.machine import Machine
-from codewatt.declared import check_declared_layers
+from codewatt.slurm import profile_checks, job_resources
+from codewatt.slurm.job_environment import prepare_job
+from codewatt.slurm.orphaned_jobs import cancel_leftovers
+from codewatt.config.gptq_awq_libraries import BACKENDS
+from codewatt.config.load_study import load_config
+from codewatt.config.site import Machine
+from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
-from codewatt.fingerprint import stage_code
-from codewatt.interruption import forget_killed_run, hold_run
-from codewatt.messages import describe, printable
+from codewatt.code_digests import stage_code
+from codewatt.run_lock import forget_killed_run, hold_run
+from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, refuse_places
-from codewatt.planning import check_names, load_grid
+from codewatt.preflight import check_names, load_grid
 
 try:
     refuse_places(sys.executable, workflow.basedir)
@@ -25,9 +25,9 @@ try:
     grid = load_grid(in_checkout(settings.study, workflow.basedir))
     study = grid.study
     machine = settings.machine
-    requests.check_hardware(study, machine, grid.where)
+    job_resources.check_hardware(study, machine, grid.where)
     if machine != Machine():
-        refusals.refuse_overrides(workflow.resource_settings)
+        profile_checks.refuse_overrides(workflow.resource_settings)
     paths = Paths.of(settings.results, study)
     check_names(grid, paths)
     check_declared_layers(grid, paths)
@@ -108,7 +108,7 @@ def calibration_documents(variant):
 
 def text_source(text):
     """The module that a text comes from."""
-    return f"codewatt.texts.{grid.settings('text', text)['source']}"
+    return f"codewatt.corpora.{grid.settings('text', text)['source']}_corpus"
 
 
 def baseline_manifest(variant):
@@ -117,10 +117,10 @@ def baseline_manifest(variant):
     return [] if baseline is None else [paths.variant("manifest.json", baseline.id)]
 
 
-def checked_recovery():
+def checked_fidelity():
     """Perplexity is taken on a text that holds no benchmark's task."""
-    wanted = grid.benchmark_ids if study.recovery else ()
-    return [paths.overlap(study.recovery.text, benchmark) for benchmark in wanted]
+    wanted = grid.benchmark_ids if study.fidelity else ()
+    return [paths.overlap(study.fidelity.text, benchmark) for benchmark in wanted]
 
 
 def layer_scores(variant):

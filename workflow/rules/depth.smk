@@ -4,7 +4,7 @@
 from snakemake.exceptions import IncompleteCheckpointException
 
 from codewatt.cells import variants_of
-from codewatt.chains import chains_of, reached
+from codewatt.prune_chains import chains_of, reached
 from codewatt.files import read_json
 
 chains = chains_of(grid)
@@ -60,9 +60,9 @@ def each_variant(name, backend=None):
     return files
 
 
-def each_recovery():
-    """Input function: the recovery of every variant that runs; none if the study asks for none."""
-    return each_variant("recovery.json") if study.recovery else []
+def each_fidelity():
+    """Input function: the fidelity of every variant that runs; none if the study asks for none."""
+    return each_variant("fidelity.json") if study.fidelity else []
 
 
 # Without chains there is no checkpoint: with one, each job of a cluster builds the whole DAG.

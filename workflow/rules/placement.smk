@@ -3,9 +3,9 @@
 import itertools
 from dataclasses import replace
 
-from codewatt.cluster.cuts import cuts
-from codewatt.cluster.requests import ModelJob
-from codewatt.cluster.sizes import Sizes
+from codewatt.slurm.memory_limits import cuts
+from codewatt.slurm.job_resources import ModelJob
+from codewatt.slurm.job_sizes import Sizes
 
 
 def measured_threads(nodes=machine.cpu):
@@ -36,11 +36,11 @@ def of_scores(wildcards):
     return ModelJob("score_layers", name, wildcards.model, hardware)
 
 
-def of_recovery(wildcards):
+def of_fidelity(wildcards):
     """A variant that answers beside its baseline."""
     variant = grid.variant(wildcards.variant)
     hardware = grid.quantise_hardware(variant)
-    return ModelJob("measure_recovery", variant.id, variant.model, hardware)
+    return ModelJob("measure_fidelity", variant.id, variant.model, hardware)
 
 
 def of_cell(wildcards):
@@ -53,7 +53,7 @@ def of_cell(wildcards):
 GPU_RULES = {
     "score_layers": of_scores,
     "quantise": of_variant,
-    "measure_recovery": of_recovery,
+    "measure_fidelity": of_fidelity,
     "generate": of_cell,
 }
 
@@ -61,7 +61,7 @@ GPU_RULES = {
 def gpu_threads(of_job):
     """The cores of a GPU stage's job."""
     return lambda wildcards: measured_threads(
-        requests.model_nodes(study, machine, of_job(wildcards))
+        job_resources.model_nodes(study, machine, of_job(wildcards))
     )
 
 
@@ -70,7 +70,7 @@ def on_gpu_node(of_job):
 
     def asked(job, attempt, size=None):
         number = grid.model_ids.index(job.model)
-        return requests.model_request(study, machine, job, number, attempt, size)
+        return job_resources.model_request(study, machine, job, number, attempt, size)
 
     @cache
     def asked_for(job, attempt):
@@ -78,7 +78,7 @@ def on_gpu_node(of_job):
         return asked(job, attempt, sizes and sizes.of(job))
 
     some = itertools.product(grid.model_ids, study.hardware or [None], (True, False))
-    return requests.as_resources(
+    return job_resources.as_resources(
         (asked(ModelJob("", "", *job), 1) for job in some),
         lambda wildcards, attempt: asked_for(of_job(wildcards), attempt),
     )
@@ -86,13 +86,13 @@ def on_gpu_node(of_job):
 
 def on_judging_node():
     """Where completions and reference solutions run, one sandbox a core."""
-    return alike(lambda attempt: requests.judge_request(machine, attempt))
+    return alike(lambda attempt: job_resources.judge_request(machine, attempt))
 
 
 def on_cpu_node(mem_mb=2000, runtime_min=60):
     """Where all other stages run."""
     return alike(
-        lambda attempt: requests.cpu_request(machine, mem_mb, runtime_min, attempt)
+        lambda attempt: job_resources.cpu_request(machine, mem_mb, runtime_min, attempt)
     )
 
 
@@ -104,7 +104,7 @@ def alike(request):
         prepare_cluster()
         return request(attempt)
 
-    return requests.as_resources(
+    return job_resources.as_resources(
         [request(1)], lambda wildcards, attempt: asked_for(attempt)
     )
 
@@ -115,7 +115,7 @@ def prepare_cluster():
     if workflow.is_main_process and workflow.non_local_exec:
         # profiles/default, which is read beside the cluster's, has this machine's cores in mind.
         workflow.resource_settings.cores = None
-        refusals.refuse_run(
+        profile_checks.refuse_run(
             study,
             machine,
             [rule.name for rule in workflow.rules],

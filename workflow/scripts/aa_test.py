@@ -1,8 +1,8 @@
 """The same must measure the same: halves of the repeats, and the baseline's cells run twice."""
 
-from codewatt.analysis.aa import aa_test
+from codewatt.analysis.aa_test import aa_test
 from codewatt.logs import rule_log
-from codewatt.results import read_settings
+from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)

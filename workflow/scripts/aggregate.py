@@ -3,7 +3,7 @@
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings
 from codewatt.logs import rule_log
-from codewatt.results import read_settings
+from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)
@@ -16,11 +16,11 @@ with rule_log(snakemake):
         }
         for index, cell in enumerate(settings["cells"])
     ]
-    recovery = list(snakemake.input.recovery) or [None] * len(settings["variants"])
+    fidelity = list(snakemake.input.fidelity) or [None] * len(settings["variants"])
     variants = [
-        {"variant": variant, "manifest": manifest, "recovery": recovered}
+        {"variant": variant, "manifest": manifest, "fidelity": recovered}
         for variant, manifest, recovered in zip(
-            settings["variants"], snakemake.input.variants, recovery, strict=True
+            settings["variants"], snakemake.input.variants, fidelity, strict=True
         )
     ]
     out = dict(snakemake.output.items())

@@ -1,8 +1,8 @@
 """What a benchmark's reference solutions answer."""
 
-from codewatt.benchmarks.base import read_tasks
-from codewatt.evaluate.expected import compute_expected, write_expected
-from codewatt.evaluate.workers import jobs_on
+from codewatt.benchmarks.benchmark import read_tasks
+from codewatt.evaluate.expected_outputs import compute_expected, write_expected
+from codewatt.evaluate.sandbox_workers import jobs_on
 from codewatt.logs import rule_log
 
 with rule_log(snakemake):

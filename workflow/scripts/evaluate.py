@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from codewatt.energy.sampler import Sampler
-from codewatt.evaluate.stage import evaluate_cell
-from codewatt.evaluate.workers import jobs_on
+from codewatt.evaluate.evaluate_cell import evaluate_cell
+from codewatt.evaluate.sandbox_workers import jobs_on
 from codewatt.files import check_files, read_json
 from codewatt.logs import rule_log
-from codewatt.results import finish, infeasible, read_settings
+from codewatt.rule_io import finish, infeasible, read_settings
 
 with rule_log(snakemake):
     settings, files, out = read_settings(snakemake), snakemake.input, snakemake.output

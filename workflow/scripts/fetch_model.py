@@ -4,7 +4,7 @@ from pathlib import Path
 
 from codewatt.logs import rule_log
 from codewatt.models.fetch import fetch_model
-from codewatt.results import finish, read_settings
+from codewatt.rule_io import finish, read_settings
 
 with rule_log(snakemake):
     manifest = fetch_model(read_settings(snakemake), Path(snakemake.params.weights))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from codewatt.energy.placement import asked_hardware
-from codewatt.generate.stage import CellFiles, generate_cell
+from codewatt.generate.generate_cell import CellFiles, generate_cell
 from codewatt.logs import rule_log
-from codewatt.results import finish, read_settings
+from codewatt.rule_io import finish, read_settings
 
 with rule_log(snakemake):
     settings, out = read_settings(snakemake), snakemake.output

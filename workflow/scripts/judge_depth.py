@@ -1,6 +1,6 @@
 """Say whether a cell solved anything."""
 
-from codewatt.evaluate.depth import judge_depth
+from codewatt.evaluate.depth_verdict import judge_depth
 from codewatt.files import read_json, write_json
 from codewatt.logs import rule_log
 

@@ -1,10 +1,10 @@
 """Raw telemetry becomes joules."""
 
-from codewatt.energy.measure import measure_cell, measure_tasks
-from codewatt.energy.tasks import write_task_energies
+from codewatt.energy.cell_energy import measure_cell, measure_tasks
+from codewatt.energy.task_energy import write_task_energies
 from codewatt.files import read_json, write_json
 from codewatt.logs import rule_log
-from codewatt.results import infeasible, read_settings
+from codewatt.rule_io import infeasible, read_settings
 
 with rule_log(snakemake):
     files, out = snakemake.input, snakemake.output

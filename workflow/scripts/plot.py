@@ -6,7 +6,7 @@ import pandas as pd
 
 from codewatt.logs import rule_log
 from codewatt.plots import energy_by_precision, frontier, prompts, prune_depth, repetition
-from codewatt.results import read_settings
+from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     labels = read_settings(snakemake)["labels"]

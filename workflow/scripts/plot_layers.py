@@ -5,7 +5,7 @@ from pathlib import Path
 from codewatt.files import read_json
 from codewatt.logs import rule_log
 from codewatt.plots import layer_scores
-from codewatt.results import read_settings
+from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     layer_scores.plot(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from codewatt.benchmarks.stage import prepare_benchmark
+from codewatt.benchmarks.prepare_benchmark import prepare_benchmark
 from codewatt.files import write_json
 from codewatt.logs import rule_log
-from codewatt.results import read_settings
+from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)

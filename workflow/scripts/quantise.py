@@ -4,8 +4,8 @@ from pathlib import Path
 
 from codewatt.energy.placement import asked_hardware
 from codewatt.logs import rule_log
-from codewatt.quantise.stage import quantise_variant
-from codewatt.results import finish, read_settings
+from codewatt.quantise.quantise_variant import quantise_variant
+from codewatt.rule_io import finish, read_settings
 
 with rule_log(snakemake):
     settings, inputs, params = read_settings(snakemake), snakemake.input, snakemake.params

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from codewatt.energy.placement import asked_hardware
 from codewatt.logs import rule_log
-from codewatt.prune.stage import score_layers
-from codewatt.results import finish, read_settings
+from codewatt.prune.score_layers import score_layers
+from codewatt.rule_io import finish, read_settings
 
 with rule_log(snakemake):
     settings, inputs = read_settings(snakemake), snakemake.input

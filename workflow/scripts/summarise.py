@@ -7,7 +7,7 @@ import pandas as pd
 from codewatt.analysis.summary import write_summary
 from codewatt.logs import rule_log
 from codewatt.provenance import provenance
-from codewatt.results import read_settings
+from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from codewatt.logs import rule_log
-from codewatt.nano.stage import make_nano
-from codewatt.results import finish, read_settings
+from codewatt.nano.train_nano import make_nano
+from codewatt.rule_io import finish, read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)

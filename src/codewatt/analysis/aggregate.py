@@ -5,17 +5,17 @@ from os import PathLike
 
 import pandas as pd
 
-from codewatt.analysis.cells import cell_row, compare_variants, variant_row
+from codewatt.analysis.break_even import pay_back
+from codewatt.analysis.cell_results import CellRecord, Json, VariantRecord, variant_key
+from codewatt.analysis.cell_rows import cell_row, compare_variants, variant_row
 from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
+from codewatt.analysis.code_versions import check_vintages
 from codewatt.analysis.columns import TABLES
-from codewatt.analysis.engines import compare_engines
-from codewatt.analysis.paired import compare_tasks
-from codewatt.analysis.payback import pay_back
+from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
-from codewatt.analysis.records import CellRecord, Json, VariantRecord, variant_key
-from codewatt.analysis.runs import expectation_rows, run_rows, task_rows
+from codewatt.analysis.run_rows import expectation_rows, run_rows, task_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
-from codewatt.analysis.vintage import check_vintages
+from codewatt.analysis.token_agreement import compare_engines
 from codewatt.errors import CodewattError
 
 _WRITERS = {"": write_parquet, "_csv": write_csv}

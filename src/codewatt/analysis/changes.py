@@ -8,11 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from codewatt.analysis.cell_results import Json
 from codewatt.analysis.columns import CLAIMED, POSITIVE, SIGNED
-from codewatt.analysis.frontier import SETTING, energy_basis
+from codewatt.analysis.efficient_frontier import SETTING, energy_basis
+from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
 from codewatt.analysis.proportions import CONFIDENCE, Interval
-from codewatt.analysis.records import Json
-from codewatt.analysis.stats import Difference, finite, holm, logarithms, welch
 
 #: Written into every row: what the repeats behind its intervals are.
 WITHIN_ONE_JOB = "within one job"

@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.changes import same_board
-from codewatt.analysis.labels import Labels
-from codewatt.analysis.proportions import fewest_tasks
-from codewatt.analysis.stats import SD_BAND, Difference, holm, welch_of_moments
-from codewatt.analysis.tables import Row
-from codewatt.analysis.words import (
+from codewatt.analysis.descriptions import (
     accuracy_interval,
     difference_words,
     energy_interval,
@@ -23,6 +19,10 @@ from codewatt.analysis.words import (
     points,
     variant_words,
 )
+from codewatt.analysis.labels import Labels
+from codewatt.analysis.log_scale_statistics import SD_BAND, Difference, holm, welch_of_moments
+from codewatt.analysis.proportions import fewest_tasks
+from codewatt.analysis.tables import Row
 
 #: A difference is claimed below this adjusted p.
 LEVEL = 0.05

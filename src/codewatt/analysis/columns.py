@@ -28,7 +28,7 @@
 | `decode_roofline_tokens_per_s` | the same tokens over `decode_roofline_s` |
 | `tokens_identical_share` | tasks whose tokens are those of `engine_reference_cell_id` |
 | `repeated_4grams_share`, `_lines_share` | n-grams of tokens, lines, that a completion had before |
-| `loops_share` | completions that end in a loop (codewatt.analysis.repetition) |
+| `loops_share` | completions that end in a loop (codewatt.analysis.repetition_metrics) |
 | `_mean`, `_sd`, `_n` | over repeats: arithmetic mean, standard deviation, number of values |
 | `_geomean`, `_ci95_low`, `_ci95_high` | geometric mean and its interval, on a log scale |
 | `_sd196_low`, `_sd196_high` | the band of single repeats, ±1.96 SD on a log scale |
@@ -38,13 +38,13 @@
 | `_change_family95_low`, `_high` | interval of the change; all comparisons hold together |
 | `_difference` | x - baseline, with its 95 % interval |
 | `noninferior_` | pass@1 is shown to be less than `pass_at_1_margin` below the baseline's |
-| `payback_tasks` | tasks after which a variant has saved the energy that making it cost |
+| `break_even_tasks` | tasks after which a variant has saved the energy that making it cost |
 
 docs/statistics.md defines the statistics.
 """
 
 from codewatt.energy.boundaries import PARTS
-from codewatt.energy.sources import COMPONENTS
+from codewatt.energy.energy_sources import COMPONENTS
 
 STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
 #: Column name → pandas dtype; every dtype can be absent (NA), so that absent is never 0.
@@ -262,14 +262,14 @@ CELL: Columns = {
     "grid_country": STRING,
     "grid_gco2e_per_kwh": REAL,
     "gpu_names": STRING,
-    "processors_share": REAL,
+    "cpu_share": REAL,
     "sampler_cpu_share": REAL,
     **_METRIC_STATISTICS,
     **_POOLED_STATISTICS,
-    "payback_tasks": REAL,
-    "payback_tasks_low": REAL,
-    "payback_tasks_high": REAL,
-    "payback_note": STRING,
+    "break_even_tasks": REAL,
+    "break_even_tasks_low": REAL,
+    "break_even_tasks_high": REAL,
+    "break_even_note": STRING,
     "bandwidth_bytes_per_s": REAL,
     "matrix_operations_per_s": REAL,
     "step_weight_bytes": INTEGER,
@@ -285,17 +285,17 @@ CELL: Columns = {
     "parameters": INTEGER,
 }
 
-#: docs/compression.md defines these; empty if the study has no recovery.
-RECOVERY: Columns = {
-    "recovery_text": STRING,
-    "recovery_positions": INTEGER,
+#: docs/compression.md defines these; empty if the study has no fidelity.
+FIDELITY: Columns = {
+    "fidelity_text": STRING,
+    "fidelity_positions": INTEGER,
     "logits_cosine_mean": REAL,
     "logits_cosine_min": REAL,
     "kl_nats_per_token": REAL,
     "top1_agreement_share": REAL,
     "perplexity": REAL,
     **dict.fromkeys(("perplexity_change", *_ends("perplexity_change_ci95")), REAL),
-    "recovery_note": STRING,
+    "fidelity_note": STRING,
 }
 
 
@@ -321,7 +321,7 @@ VARIANT: Columns = {
     "size_bytes_change": REAL,
     "baseline_variant_id": STRING,
     "meaningful_accuracy": BOOLEAN,
-    **RECOVERY,
+    **FIDELITY,
     **_cost("quantise"),
     **_cost("score_layers"),
 }

@@ -18,11 +18,11 @@ from codewatt.analysis.claims import (
     tasks_lost_words,
     too_few_tasks,
 )
-from codewatt.analysis.frontier import SETTING, accuracy_column, frontier_cells, inside
+from codewatt.analysis.descriptions import setting_words, variant_words
+from codewatt.analysis.efficient_frontier import SETTING, accuracy_column, frontier_cells, inside
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row
-from codewatt.analysis.words import setting_words, variant_words
-from codewatt.energy.sources import COMPONENTS
+from codewatt.energy.energy_sources import COMPONENTS
 
 
 @dataclass(frozen=True)

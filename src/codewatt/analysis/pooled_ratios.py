@@ -1,18 +1,18 @@
 """Joules per correct task and pass@kWh of a cell: pooled over repeats, with intervals.
 
 Both join the uncertainty of the energy (repeats) with that of the accuracy (tasks). The method is
-MOVER, the method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine
+MOVER, the method of variance estimates fidelity (Zou and Donner 2008, Statistics in Medicine
 27(10):1693-1702), on a log scale. docs/statistics.md has the formulas.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 
+from codewatt.analysis.cell_results import Json
 from codewatt.analysis.changes import ComparisonSettings, energy_difference, put_ends
 from codewatt.analysis.columns import TESTS
+from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
 from codewatt.analysis.proportions import Interval
-from codewatt.analysis.records import Json
-from codewatt.analysis.stats import finite, mean_of, ratio, relative_change
 
 JOULES_PER_KWH = 3.6e6
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.frontier import accuracy_column, comparable_groups
+from codewatt.analysis.descriptions import boards_words, boundary_words, setting_words
+from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups
 from codewatt.analysis.headlines import energy_notice, sections
 from codewatt.analysis.labels import Labels
-from codewatt.analysis.tables import Row, to_rows
-from codewatt.analysis.views import (
+from codewatt.analysis.summary_rows import (
     boundary_view,
     cell_views,
     expectation_views,
-    recovery_views,
+    fidelity_views,
     variant_view,
 )
-from codewatt.analysis.words import boards_words, boundary_words, setting_words
+from codewatt.analysis.tables import Row, to_rows
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
 
@@ -72,7 +72,7 @@ def write_summary(
         failures=[view for view in views if view["failed"] or view["reason"]],
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],
-        recoveries=recovery_views(variants, labels),
+        recoveries=fidelity_views(variants, labels),
         figures=[_figure(name, Path(path)) for name, path in figures.items()],
         provenance=list(_flat(provenance)),
     )

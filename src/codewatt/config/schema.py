@@ -7,8 +7,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from codewatt.config import benchmarks, compression, models, running, texts
-from codewatt.config.machine import BenchmarkFiles, Config, CpuNodes, GpuNodes, Machine
+from codewatt.config import (
+    benchmark_settings,
+    compression_settings,
+    corpus_settings,
+    model_settings,
+    run_settings,
+)
+from codewatt.config.site import BenchmarkFiles, Config, CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
 
 _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
@@ -16,42 +22,42 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     (
         "models",
         (
-            models.HubModel,
-            models.PathModel,
-            models.NanoModel,
-            models.ArchitectureModel,
-            models.TokenizerFromStdlib,
-            models.TokenizerFromPath,
+            model_settings.HubModel,
+            model_settings.PathModel,
+            model_settings.NanoModel,
+            model_settings.ArchitectureModel,
+            model_settings.TokenizerFromStdlib,
+            model_settings.TokenizerFromPath,
         ),
     ),
     (
         "prunes",
         (
-            compression.Unpruned,
-            compression.PruneLast,
-            compression.PruneKeepLast,
-            compression.PruneBlockInfluence,
-            compression.PruneAngular,
-            compression.PruneSleb,
+            compression_settings.Unpruned,
+            compression_settings.PruneLast,
+            compression_settings.PruneKeepLast,
+            compression_settings.PruneBlockInfluence,
+            compression_settings.PruneAngular,
+            compression_settings.PruneSleb,
         ),
     ),
     (
         "precisions",
         (
-            compression.Unquantised,
-            compression.BitsAndBytes,
-            compression.TorchAo,
-            compression.Gptq,
-            compression.Awq,
+            compression_settings.Unquantised,
+            compression_settings.BitsAndBytes,
+            compression_settings.TorchAo,
+            compression_settings.Gptq,
+            compression_settings.Awq,
         ),
     ),
-    ("benchmarks", (benchmarks.NanoTasks, benchmarks.HumanEvalPlusTasks)),
-    ("texts", (texts.NanoText, texts.StdlibText, texts.FileText)),
-    ("decoding", (running.Decoding,)),
-    ("evaluation", (running.Evaluation,)),
-    ("energy", (running.Energy,)),
-    ("recovery", (running.Recovery,)),
-    ("baseline", (running.Baseline,)),
+    ("benchmarks", (benchmark_settings.NanoTasks, benchmark_settings.HumanEvalPlusTasks)),
+    ("texts", (corpus_settings.NanoText, corpus_settings.StdlibText, corpus_settings.FileText)),
+    ("decoding", (run_settings.Decoding,)),
+    ("evaluation", (run_settings.Evaluation,)),
+    ("energy", (run_settings.Energy,)),
+    ("fidelity", (run_settings.Fidelity,)),
+    ("baseline", (run_settings.Baseline,)),
     ("config/config.yaml", (Config, BenchmarkFiles, Machine, CpuNodes, GpuNodes)),
 )
 

@@ -8,26 +8,26 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from codewatt.config.base import Entry, Id, Line, PositiveInt, Strict
-from codewatt.config.benchmarks import Benchmark
-from codewatt.config.compression import (
+from codewatt.config.benchmark_settings import Benchmark
+from codewatt.config.compression_settings import (
     Precision,
     Prune,
     calibration_of,
     refusal_of_model,
     refusal_on_device,
 )
-from codewatt.config.depths import Series, is_series, layers_removed, spelled_out
-from codewatt.config.models import Model
-from codewatt.config.running import (
+from codewatt.config.corpus_settings import Text
+from codewatt.config.model_settings import Model
+from codewatt.config.prune_depths import Series, is_series, layers_removed, spelled_out
+from codewatt.config.run_settings import (
     Baseline,
     Comparisons,
     Decoding,
     Energy,
     Evaluation,
-    Recovery,
+    Fidelity,
 )
-from codewatt.config.texts import Text
+from codewatt.config.strict_model import Entry, Id, Line, PositiveInt, Strict
 
 PromptStyle = Literal["stripped", "as_is"]
 Engine = Literal["transformers", "graph", "vllm"]
@@ -99,7 +99,7 @@ class Study(Strict):
     texts: list[Text] = Field(
         [],
         description=(
-            "What `calibration` of a precision or prune setting, and `recovery.text`, name. A text "
+            "What `calibration` of a precision or prune setting, and `fidelity.text`, name. A text "
             "that holds a benchmark's tasks is refused."
         ),
     )
@@ -107,7 +107,7 @@ class Study(Strict):
     evaluation: Evaluation = Evaluation()
     energy: Energy = Energy()
     comparisons: Comparisons = Comparisons()
-    recovery: Recovery | None = Field(
+    fidelity: Fidelity | None = Field(
         None, description="Compare each variant's logits and perplexity with the baseline's."
     )
     baseline: Baseline
@@ -188,8 +188,8 @@ class Study(Strict):
             for entry in getattr(self, kind + "s"):
                 if (text := calibration_of(entry)) is not None:
                     references.append((f"{kind} {entry.id!r}: calibration", "text", text))
-        if self.recovery is not None:
-            references.append(("recovery.text", "text", self.recovery.text))
+        if self.fidelity is not None:
+            references.append(("fidelity.text", "text", self.fidelity.text))
         for index, entry in enumerate(self.exclude):
             if not entry:
                 raise ValueError(f"exclude[{index}] is empty and would exclude every cell")
@@ -206,15 +206,15 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
-    def _recovery_is_held_out(self) -> Self:
-        if self.recovery is None:
+    def _fidelity_is_held_out(self) -> Self:
+        if self.fidelity is None:
             return self
         for kind in ("prune", "precision"):
             for entry in getattr(self, kind + "s"):
-                if calibration_of(entry) == self.recovery.text:
+                if calibration_of(entry) == self.fidelity.text:
                     raise ValueError(
-                        f"recovery.text: {kind} {entry.id!r} is calibrated on "
-                        f"{self.recovery.text!r}; allowed: a text that no variant has seen"
+                        f"fidelity.text: {kind} {entry.id!r} is calibrated on "
+                        f"{self.fidelity.text!r}; allowed: a text that no variant has seen"
                     )
         return self
 
@@ -287,8 +287,8 @@ class Study(Strict):
                 if (text := calibration_of(entry)) is not None:
                     pair = {"model": model, kind: entry.id}
                     yield f"{kind} {entry.id!r}: calibration", texts[text], pair
-        if self.recovery is not None:
-            yield "recovery.text", texts[self.recovery.text], {"model": model}
+        if self.fidelity is not None:
+            yield "fidelity.text", texts[self.fidelity.text], {"model": model}
 
     @model_validator(mode="after")
     def _prunes_leave_a_layer(self) -> Self:

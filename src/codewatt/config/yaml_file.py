@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from codewatt.error_messages import escaped
 from codewatt.errors import CodewattError
-from codewatt.messages import escaped
-from codewatt.reading import read_text, shown
+from codewatt.untrusted_files import read_text, shown
 
 _MAX_BYTES = 1 << 20
 _MAX_VALUES = 100_000

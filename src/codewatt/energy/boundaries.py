@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from codewatt.energy.sources import COMPONENTS, Sources
-from codewatt.energy.timeline import Timeline
+from codewatt.energy.energy_sources import COMPONENTS, Sources
+from codewatt.energy.timeline_reader import Timeline
 
 #: In the order of the tables; the GPU's own figure is both a component and a boundary.
 BOUNDARIES = ("node", "job", "gpu")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from codewatt.energy.meters.gpus import PhysicalGpu
+from codewatt.energy.meters.assigned_gpus import PhysicalGpu
 from codewatt.energy.meters.nvml import gpus_here
 from codewatt.errors import CodewattError
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from codewatt.energy import sampler_process
-from codewatt.energy.settings import SamplerSettings
+from codewatt.energy.sampler_settings import SamplerSettings
 from codewatt.errors import CodewattError
 
 _READY_TIMEOUT_S = 120.0

@@ -21,8 +21,8 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from codewatt.energy.meters.base import Meter, MeterInfo
-    from codewatt.energy.recorder import Recorder
+    from codewatt.energy.meters.meter import Meter, MeterInfo
+    from codewatt.energy.timeline_writer import Recorder
 
 #: How often the parent is looked for; its death closes the input, unless a fork of it lives on.
 _PARENT_CHECK_S = 0.5
@@ -80,7 +80,7 @@ class Sampling:
     """All meters of one job, from opening to the written timeline."""
 
     def __init__(self, request: dict[str, Any]) -> None:
-        from codewatt.energy.recorder import Recorder
+        from codewatt.energy.timeline_writer import Recorder
 
         self._request, self._recorder = request, Recorder()
         self._stopping = threading.Event()
@@ -90,8 +90,8 @@ class Sampling:
 
     def open(self) -> None:
         """Open the meters and poll each from then on; returns when all have been read."""
-        from codewatt.energy.meters.factory import open_meters
-        from codewatt.energy.settings import SamplerSettings
+        from codewatt.energy.meters.open_meters import open_meters
+        from codewatt.energy.sampler_settings import SamplerSettings
 
         settings = SamplerSettings.from_dict(self._request["settings"])
         gpu_ids, job_pid = self._request["gpu_ids"], self._request["job_pid"]
@@ -146,7 +146,7 @@ class Sampling:
 
 def _narrowed(info: "MeterInfo", wanted: set[str]) -> "MeterInfo":
     """What a meter that polled some GPUs says when only those wanted count."""
-    from codewatt.energy.meters.base import ComponentInfo
+    from codewatt.energy.meters.meter import ComponentInfo
 
     polled = {device["device"] for device in info.devices}
     if info.name == "codecarbon" and set(info.facts["gpus"]) != wanted:

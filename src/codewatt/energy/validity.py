@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.energy.boundaries import Boundaries
+from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.expectation import at_most, expectation
-from codewatt.energy.idle import IdlePower, drift, idle_load
-from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.sources import Source, Sources
-from codewatt.energy.timeline import Timeline
+from codewatt.energy.idle_power import IdlePower, drift, idle_load
+from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity_gpu import judge_gpu, judge_gpu_run
 from codewatt.energy.validity_phase import judge_phase
 from codewatt.energy.validity_power import judge_power
+from codewatt.energy.validity_settings import JudgingSettings
 from codewatt.energy.validity_sharing import judge_others, judge_share, judge_spread, judge_stolen
 
 Json = dict[str, Any]

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.expectation import at_most, expectation
-from codewatt.energy.integrate import Floats
-from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.plausible import meters_agree
-from codewatt.energy.sources import Source, Sources
-from codewatt.energy.timeline import Timeline
+from codewatt.energy.integration import Floats
+from codewatt.energy.plausibility import meters_agree
+from codewatt.energy.timeline_reader import Timeline
+from codewatt.energy.validity_settings import JudgingSettings
 
 Json = dict[str, Any]
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.expectation import expectation
-from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.sources import Source, Sources
-from codewatt.energy.timeline import Timeline
+from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity_gpu import state_during
 from codewatt.energy.validity_power import possible_w
+from codewatt.energy.validity_settings import JudgingSettings
 from codewatt.energy.validity_sharing import cpu_is_billed, others_limit, others_processors
 
 Json = dict[str, Any]

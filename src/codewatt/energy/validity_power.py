@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.expectation import at_most
-from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.plausible import meters_agree, power_plausible
-from codewatt.energy.sources import Source, Sources
-from codewatt.energy.timeline import Timeline
+from codewatt.energy.plausibility import meters_agree, power_plausible
+from codewatt.energy.timeline_reader import Timeline
+from codewatt.energy.validity_settings import JudgingSettings
 
 Json = dict[str, Any]
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from codewatt.energy.boundaries import Boundaries, allocation_of
 from codewatt.energy.expectation import at_most, expectation
-from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.timeline import Timeline
+from codewatt.energy.timeline_reader import Timeline
+from codewatt.energy.validity_settings import JudgingSettings
 
 Json = dict[str, Any]
 

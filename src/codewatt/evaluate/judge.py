@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codewatt.benchmarks.base import SUITES, Task
+from codewatt.benchmarks.benchmark import SUITES, Task
 from codewatt.errors import CodewattError
-from codewatt.evaluate.clock import SuiteClock
-from codewatt.evaluate.compare import Expectation, OnlyDigest
-from codewatt.evaluate.comparer import Comparer
-from codewatt.evaluate.expected import (
+from codewatt.evaluate.bounded_lines import Line, LineReader, TooLong
+from codewatt.evaluate.comparison_process import Comparer
+from codewatt.evaluate.expected_outputs import (
     DIGEST,
     DIGEST_OVER,
     Expected,
@@ -21,10 +20,11 @@ from codewatt.evaluate.expected import (
     preload,
     whole_line,
 )
-from codewatt.evaluate.limits import Limits
-from codewatt.evaluate.lines import Line, LineReader, TooLong
+from codewatt.evaluate.output_check import Expectation, OnlyDigest
+from codewatt.evaluate.resource_limits import Limits
 from codewatt.evaluate.sandbox import PIPE_BYTES, Request, Sandbox, Suite
-from codewatt.evaluate.workers import MAX_JOBS, Stopped, check_jobs, run_workers
+from codewatt.evaluate.sandbox_workers import MAX_JOBS, Stopped, check_jobs, run_workers
+from codewatt.evaluate.time_limits import SuiteClock
 
 PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from codewatt.errors import CodewattError
 from codewatt.evaluate.bubblewrap import interpreter
 
-if TYPE_CHECKING:  # run as a script; named here for fingerprint.py
+if TYPE_CHECKING:  # run as a script; named here for code_digests.py
     from codewatt.evaluate import launcher_process  # noqa: F401
 
 _SCRIPT = Path(__file__).with_name("launcher_process.py")

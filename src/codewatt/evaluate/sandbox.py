@@ -26,14 +26,14 @@ from codewatt.evaluate.bubblewrap import (
     uid_of,
 )
 from codewatt.evaluate.launcher import Started, launcher
-from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.resource_limits import Limits
+from codewatt.evaluate.resource_usage import Meter, Usage
 from codewatt.evaluate.seccomp import seccomp_filter
-from codewatt.evaluate.usage import Meter, Usage
 
-if TYPE_CHECKING:  # it runs inside; verdicts depend on it as on what is imported (fingerprint.py)
-    from codewatt.evaluate import guard, runner  # noqa: F401
+if TYPE_CHECKING:  # it runs inside; verdicts depend on it as on what is imported (code_digests.py)
+    from codewatt.evaluate import evalplus_guard, sandboxed_runner  # noqa: F401
 
-RUNNER_FILES = ("runner", "guard", "outputs")
+RUNNER_FILES = ("sandboxed_runner", "evalplus_guard", "output_encoder")
 """What runs inside a sandbox."""
 
 PIPE_BYTES = 1 << 20
@@ -185,7 +185,7 @@ class Sandbox:
             command += ["--perms", "0444", "--ro-bind-data", str(descriptor)]
             command += [f"/runner/{name}.pyc"]
         command += ["--remount-ro", "/", "--info-fd", str(self._give(info)), "--", interpreter()]
-        command += [*PYTHON_FLAGS, "/runner/runner.pyc", str(request)]
+        command += [*PYTHON_FLAGS, "/runner/sandboxed_runner.pyc", str(request)]
         self._process = launcher().start(command, self._inside)
         for descriptor in self._inside:
             self._shut(descriptor)

@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing
 from unittest.mock import patch
 
 from codewatt.evaluate.code_extract import code_extract
-from codewatt.evaluate.limited import LimitedProcess, Refused, serve
-from codewatt.evaluate.workers import Stopped, run_workers
+from codewatt.evaluate.limited_process import LimitedProcess, Refused, serve
+from codewatt.evaluate.sandbox_workers import Stopped, run_workers
 
 MEMORY_BYTES = 256 << 20
 CPU_S = 20.0

@@ -6,12 +6,13 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
-from codewatt.models.configuration import (
+from codewatt.models.generation_config import generation_defaults
+from codewatt.models.model_config import (
     read_configuration,
     refuse_code,
     resolved_configuration,
 )
-from codewatt.models.directory import (
+from codewatt.models.model_files import (
     CONFIGURATION,
     DESCRIPTION_FILES,
     INDEX,
@@ -21,10 +22,9 @@ from codewatt.models.directory import (
     own_files,
     weight_names,
 )
-from codewatt.models.generation import generation_defaults
-from codewatt.models.packed import count_packed
+from codewatt.models.packed_checkpoints import count_packed
 from codewatt.models.tokenizers import load_tokenizer
-from codewatt.models.weights import describe_weights
+from codewatt.models.weight_headers import describe_weights
 
 _LOG = logging.getLogger(__name__)
 _ALL_CHARACTERS = "".join(map(chr, range(32, 127))) + "\n\t"

@@ -10,15 +10,15 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import check_files
-from codewatt.models.configuration import (
+from codewatt.models.generation_config import GenerationDefaults, generation_defaults
+from codewatt.models.model_config import (
     attention_asked,
     read_configuration,
     refuse_code,
     resolved_configuration,
 )
-from codewatt.models.directory import own_files_only
-from codewatt.models.generation import GenerationDefaults, generation_defaults
-from codewatt.models.packed import packed_format_of, quantisation_of
+from codewatt.models.model_files import own_files_only
+from codewatt.models.packed_checkpoints import packed_format_of, quantisation_of
 from codewatt.models.packed_loading import build_packed_kernels, packed_configuration
 from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.torchao_layouts import prepare_loading

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.configuration import resolved_configuration
 from codewatt.models.gptqmodel_library import import_gptqmodel, silenced
-from codewatt.models.packed import (
+from codewatt.models.model_config import resolved_configuration
+from codewatt.models.packed_checkpoints import (
     PackedFormat,
     PackedLayer,
     check_contents,
@@ -21,7 +21,7 @@ from codewatt.models.packed import (
     scaled_activations,
 )
 from codewatt.models.packed_kernels import build_kernels, finish, make_packed_linear
-from codewatt.models.weights import headers_of
+from codewatt.models.weight_headers import headers_of
 
 _METHOD = "codewatt_packed"
 

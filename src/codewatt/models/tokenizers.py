@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.configuration import read_object, refuse_code
-from codewatt.models.directory import VOCABULARIES, refuse_pointer
+from codewatt.models.model_config import read_object, refuse_code
+from codewatt.models.model_files import VOCABULARIES, refuse_pointer
 
 _TRAINING_BYTES = 8_000_000
 _END = "<|endoftext|>"

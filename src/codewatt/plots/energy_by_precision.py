@@ -10,8 +10,8 @@ from matplotlib.patches import Patch
 
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels
 from codewatt.analysis.tables import Row
-from codewatt.plots import panels, style
-from codewatt.plots.slices import (
+from codewatt.plots import figure_style, panels
+from codewatt.plots.figure_cells import (
     Slice,
     baseline_value,
     cut,
@@ -52,8 +52,8 @@ def plot(
         "prompt": pick(cell_table, "prompt", prompt),
     }
     shown = cut(cell_table, labels, only)
-    with style.style():
-        return style.save(_draw(shown, labels), out_stem)
+    with figure_style.style():
+        return figure_style.save(_draw(shown, labels), out_stem)
 
 
 def _draw(shown: Slice, labels: Labels) -> Any:
@@ -67,23 +67,23 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         validity_words(rows),
         shown.omitted,
     ]
-    figure = style.new_figure(
+    figure = figure_style.new_figure(
         grid.width,
-        sum(grid.heights) if with_energy else style.EMPTY_PANEL,
+        sum(grid.heights) if with_energy else figure_style.EMPTY_PANEL,
         sentences,
         _legend(rows) if with_energy else [],
     )
     if with_energy:
         panels.draw(figure, grid, labels, _paint)
     else:
-        style.say(figure.subplots(), "no energy data")
+        figure_style.say(figure.subplots(), "no energy data")
     return figure
 
 
 def _paint(axes: Any, panel: panels.Panel) -> None:
     """One model: a bar a precision; the scale is that of the whole setting."""
     highest = max(_top(row) for row in panel.facet.rows)
-    divisor, unit = style.energy_scale(highest)
+    divisor, unit = figure_style.energy_scale(highest)
     axes.set_xlim(0, (highest or divisor) / divisor * 1.08)
     axes.set_xlabel(f"energy per run ({unit})")
     by_precision = {row["precision"]: row for row in panel.rows}
@@ -100,33 +100,37 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
     """A stacked bar with its whisker; or, where there is none, the reason."""
     reason = _no_bar(row)
     if row is None or reason is not None:
-        axes.text(0, position, f" {reason}", va="center", color=style.PALE, style="italic")
+        axes.text(0, position, f" {reason}", va="center", color=figure_style.PALE, style="italic")
         return
     left = 0.0
     for part, joules in stack(row):
-        colour = style.COMPONENT_COLOURS[part]
+        colour = figure_style.COMPONENT_COLOURS[part]
         is_modelled = row[f"{part}_energy_status"] == "modelled"
         axes.barh(
             position,
             joules / divisor,
             left=left,
             height=0.68,
-            color=colour if row["valid"] else style.pale(colour),
+            color=colour if row["valid"] else figure_style.pale(colour),
             edgecolor="white",
             linewidth=0,
-            hatch=style.MODELLED_HATCH if is_modelled else None,
+            hatch=figure_style.MODELLED_HATCH if is_modelled else None,
         )
         left += joules / divisor
     whisker = spread(row, "energy_j")
     if whisker is not None:
         ends = [[distance / divisor] for distance in whisker]
         centre = row["energy_j_geomean"] / divisor
-        axes.errorbar(centre, position, xerr=ends, color=style.INK, capsize=2, elinewidth=0.9)
+        axes.errorbar(
+            centre, position, xerr=ends, color=figure_style.INK, capsize=2, elinewidth=0.9
+        )
     if not row["valid"]:
         # Beside a short bar, on a long one.
         reach = _top(row) / divisor
         start = reach if reach < 0.6 * axes.get_xlim()[1] else 0.0
-        axes.text(start, position, "  invalid", va="center", color=style.ALERT, weight="bold")
+        axes.text(
+            start, position, "  invalid", va="center", color=figure_style.ALERT, weight="bold"
+        )
 
 
 def _no_bar(row: Row | None) -> str | None:
@@ -141,16 +145,19 @@ def _legend(rows: Sequence[Row]) -> list[Any]:
     shown = {part for row in rows for part, _ in stack(row)}
     parts = [part for part in COMPONENT_NAMES if part in shown]
     handles: list[Any] = [
-        Patch(color=style.COMPONENT_COLOURS[part], label=COMPONENT_NAMES[part]) for part in parts
+        Patch(color=figure_style.COMPONENT_COLOURS[part], label=COMPONENT_NAMES[part])
+        for part in parts
     ]
     if any(modelled(row) for row in rows):
-        handles.append(style.modelled_patch())
+        handles.append(figure_style.modelled_patch())
     runs = repeats_words(rows)
     if any(spread(row, "energy_j") is not None for row in rows):
         whisker = f"95 % interval, {runs}"
-        handles.append(Line2D([], [], color=style.INK, marker="|", label=whisker))
+        handles.append(Line2D([], [], color=figure_style.INK, marker="|", label=whisker))
     elif runs:
         handles.append(Line2D([], [], linestyle="none", label=runs))
     if any(row["valid"] is False for row in rows):
-        handles.append(Patch(color=style.pale(style.INK), label=f"pale, invalid: {_FAILED}"))
+        handles.append(
+            Patch(color=figure_style.pale(figure_style.INK), label=f"pale, invalid: {_FAILED}")
+        )
     return handles

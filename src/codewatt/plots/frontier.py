@@ -6,13 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.frontier import accuracy_column, comparable_groups, frontier_cells
+from codewatt.analysis.descriptions import boards_words
+from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
-from codewatt.analysis.words import boards_words
-from codewatt.plots import style
-from codewatt.plots.placing import Named, place_labels
-from codewatt.plots.slices import (
+from codewatt.plots import figure_style
+from codewatt.plots.figure_cells import (
     Facet,
     Slice,
     accuracy_spread,
@@ -27,6 +26,7 @@ from codewatt.plots.slices import (
     validity_words,
     without_accuracy,
 )
+from codewatt.plots.label_placement import Named, place_labels
 
 #: Panels with more points than this are as wide as the page and name the frontier only.
 _NAME_ALL = 14
@@ -48,8 +48,8 @@ def plot(
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
     shown = cut(cell_table, labels, {"prompt": pick(cell_table, "prompt", prompt)})
-    with style.style():
-        return style.save(_draw(shown, labels), out_stem)
+    with figure_style.style():
+        return figure_style.save(_draw(shown, labels), out_stem)
 
 
 def _draw(shown: Slice, labels: Labels) -> Any:
@@ -74,13 +74,13 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         without_accuracy(rows, labels),
         shown.omitted,
     ]
-    panel = _PANEL_INCHES * (1.0 if across == 2 else 1.15) if drawn else style.EMPTY_PANEL
-    figure = style.new_figure(style.TWO_COLUMNS, panel * lines, sentences, handles)
+    panel = _PANEL_INCHES * (1.0 if across == 2 else 1.15) if drawn else figure_style.EMPTY_PANEL
+    figure = figure_style.new_figure(figure_style.TWO_COLUMNS, panel * lines, sentences, handles)
     grid = figure.subplots(lines, across, squeeze=False)
     named: list[tuple[Any, list[Named]]] = []
     for position, axes in enumerate(grid.flat):
         if position >= len(shown.facets):
-            style.say(axes, "" if shown.facets else "no cells")
+            figure_style.say(axes, "" if shown.facets else "no cells")
             continue
         facet = shown.facets[position]
         axes.set_title(facet.title)
@@ -99,15 +99,15 @@ def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> li
     with_energy = [row for row in facet.rows if row["energy_j_geomean"] is not None]
     rows = [row for row in with_energy if row[accuracy] is not None]
     if not rows:
-        style.say(axes, "no pass@1" if with_energy else "no energy data")
+        figure_style.say(axes, "no pass@1" if with_energy else "no energy data")
         return []
-    divisor, unit = style.energy_scale(max(row["energy_j_geomean"] for row in rows))
+    divisor, unit = figure_style.energy_scale(max(row["energy_j_geomean"] for row in rows))
     members = frontier_cells(rows, accuracy)
     for row in rows:
         _point(axes, row, accuracy, divisor, row["cell_id"] in members, models)
         if row["cell_id"] == row["baseline_cell_id"]:
             place = (row["energy_j_geomean"] / divisor, row[accuracy])
-            axes.plot(*place, "o", markersize=9, color=style.INK, markerfacecolor="none")
+            axes.plot(*place, "o", markersize=9, color=figure_style.INK, markerfacecolor="none")
     for group in comparable_groups(rows):
         _step(axes, [row for row in group if row["cell_id"] in members], accuracy, divisor)
     axes.set_xlabel(f"energy per run ({unit})")
@@ -137,8 +137,8 @@ def _ends(row: Row, accuracy: str, divisor: float) -> tuple[float, float, float,
 def _point(
     axes: Any, row: Row, accuracy: str, divisor: float, member: bool, models: Sequence[str]
 ) -> None:
-    look = style.model_look(models.index(row["model"]))
-    colour = look["color"] if member else style.pale(look["color"])
+    look = figure_style.model_look(models.index(row["model"]))
+    colour = look["color"] if member else figure_style.pale(look["color"])
     energy = spread(row, "energy_j") if row["valid"] else None
     axes.errorbar(
         row["energy_j_geomean"] / divisor,
@@ -158,7 +158,7 @@ def _step(axes: Any, members: list[Row], accuracy: str, divisor: float) -> None:
     line = sorted((row["energy_j_geomean"] / divisor, row[accuracy]) for row in members)
     if line:
         energy, score = zip(*line, strict=True)
-        axes.step(energy, score, where="post", color=style.INK, linewidth=0.9, zorder=1.5)
+        axes.step(energy, score, where="post", color=figure_style.INK, linewidth=0.9, zorder=1.5)
 
 
 def _name(row: Row, labels: Labels, several_models: bool) -> str:
@@ -177,16 +177,18 @@ def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[
     if not rows:
         return []
     handles = [
-        style.marker_handle(label(labels, "model", model), **style.model_look(position))
+        figure_style.marker_handle(
+            label(labels, "model", model), **figure_style.model_look(position)
+        )
         for position, model in enumerate(models)
     ]
     handles += [
-        style.line_handle("efficient frontier"),
-        style.pale_marker("pale: dominated"),
-        style.ring_marker("ring: baseline"),
+        figure_style.line_handle("efficient frontier"),
+        figure_style.pale_marker("pale: dominated"),
+        figure_style.ring_marker("ring: baseline"),
     ]
     if any(modelled(row) for row in rows):
-        handles.append(style.open_marker())
+        handles.append(figure_style.open_marker())
     if any(row["valid"] is False for row in rows):
-        handles.append(style.failed_marker())
+        handles.append(figure_style.failed_marker())
     return handles

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.analysis.labels import Labels, label
-from codewatt.plots import style
+from codewatt.plots import figure_style
 
 _ACROSS = 3
 _PANEL_INCHES = 2.05
@@ -29,8 +29,8 @@ def plot(scores: Sequence[Scores], labels: Labels, out_stem: Path) -> list[Path]
     Returns:
         The paths of the PNG and the PDF.
     """
-    with style.style():
-        return style.save(_draw(scores, labels), out_stem)
+    with figure_style.style():
+        return figure_style.save(_draw(scores, labels), out_stem)
 
 
 def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
@@ -48,11 +48,11 @@ def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
         "Scores of decoder layers, counted from 0; what scores lowest is removed first",
         f"Scored on {', '.join(label(labels, 'text', text) for text in texts)}" if texts else None,
     ]
-    figure = style.new_figure(
-        style.COLUMN if across == 1 else style.TWO_COLUMNS,
+    figure = figure_style.new_figure(
+        figure_style.COLUMN if across == 1 else figure_style.TWO_COLUMNS,
         _PANEL_INCHES * max(len(lines), 1),
         sentences,
-        [style.ring_marker("removed at that depth")] if ringed else [],
+        [figure_style.ring_marker("removed at that depth")] if ringed else [],
     )
     grid = figure.subplots(max(len(lines), 1), across, squeeze=False)
     for axes_line, line in zip(grid, lines or [[]], strict=True):
@@ -61,7 +61,7 @@ def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
         for axes in axes_line[len(line) :]:
             axes.set_axis_off()
     if not scores:
-        style.say(grid[0][0], "no scores")
+        figure_style.say(grid[0][0], "no scores")
     return figure
 
 
@@ -76,7 +76,9 @@ def _panel(axes: Any, found: Scores, labels: Labels, name_text: bool) -> None:
 
 
 def _block_influence(axes: Any, found: Scores) -> None:
-    axes.bar(range(found["layers"]), found["block_influence"], color=style.COLOURS[0], width=0.7)
+    axes.bar(
+        range(found["layers"]), found["block_influence"], color=figure_style.COLOURS[0], width=0.7
+    )
     axes.set_xlabel("layer")
     axes.set_ylabel("block influence")
     axes.grid(axis="y")
@@ -122,7 +124,7 @@ def _depths(
     from matplotlib.patheffects import Normal, withStroke
 
     if not rows:
-        style.say(axes, "no layer can be removed")
+        figure_style.say(axes, "no layer can be removed")
         return
     values = np.array(rows, dtype=float)
     low, high = np.nanmin(values), np.nanmax(values)
@@ -144,7 +146,7 @@ def _depths(
         markerfacecolor="none",
         markeredgecolor="white",
         markeredgewidth=1.0,
-        path_effects=[withStroke(linewidth=2.4, foreground=style.INK), Normal()],
+        path_effects=[withStroke(linewidth=2.4, foreground=figure_style.INK), Normal()],
     )
     axes.set_yticks(range(1, len(rows) + 1, ceil(len(rows) / 10)))
     axes.set_ylabel("layers removed")

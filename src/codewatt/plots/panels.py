@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
-from codewatt.plots import style
-from codewatt.plots.slices import Facet, ordered
+from codewatt.plots import figure_style
+from codewatt.plots.figure_cells import Facet, ordered
 
 _ACROSS = 3
 _FRAME_INCHES = 0.62
@@ -36,7 +36,7 @@ class Grid:
     @property
     def width(self) -> float:
         """Inches: one column for a single panel a line, else two."""
-        return style.COLUMN if self.across == 1 else style.TWO_COLUMNS
+        return figure_style.COLUMN if self.across == 1 else figure_style.TWO_COLUMNS
 
 
 def arrange(facets: Sequence[Facet], labels: Labels, line_inches: float) -> Grid:

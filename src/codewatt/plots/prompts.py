@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.frontier import SETTING, accuracy_column
+from codewatt.analysis.efficient_frontier import SETTING, accuracy_column
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
-from codewatt.plots import panels, style
-from codewatt.plots.slices import (
+from codewatt.plots import figure_style, panels
+from codewatt.plots.figure_cells import (
     Slice,
     accuracy_spread,
     accuracy_words,
@@ -35,8 +35,8 @@ def plot(cell_table: pd.DataFrame, labels: Labels, out_stem: Path) -> list[Path]
     only = {"prune": baseline_value(cell_table, "prune")}
     over = [axis for axis in SETTING if axis != "prompt"]
     shown = cut(cell_table, labels, only, over)
-    with style.style():
-        return style.save(_draw(shown, labels), out_stem)
+    with figure_style.style():
+        return figure_style.save(_draw(shown, labels), out_stem)
 
 
 def _draw(shown: Slice, labels: Labels) -> Any:
@@ -45,7 +45,9 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     any_accuracy = any(row["pass_at_1_base"] is not None for row in rows)
     grid = panels.arrange(shown.facets, labels, _LINE_INCHES)
     handles = [
-        style.marker_handle(label(labels, "prompt", prompt), **style.model_look(position))
+        figure_style.marker_handle(
+            label(labels, "prompt", prompt), **figure_style.model_look(position)
+        )
         for position, prompt in enumerate(prompts)
     ]
     sentences = [
@@ -56,16 +58,16 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         validity_words(rows),
         shown.omitted,
     ]
-    figure = style.new_figure(
+    figure = figure_style.new_figure(
         grid.width,
-        sum(grid.heights) if any_accuracy else style.EMPTY_PANEL,
+        sum(grid.heights) if any_accuracy else figure_style.EMPTY_PANEL,
         sentences,
         handles if any_accuracy else [],
     )
     if any_accuracy:
         panels.draw(figure, grid, labels, partial(_paint, prompts=prompts))
     else:
-        style.say(figure.subplots(), "no pass@1")
+        figure_style.say(figure.subplots(), "no pass@1")
     return figure
 
 
@@ -88,5 +90,5 @@ def _point(axes: Any, row: Row, accuracy: str, line: int, prompts: Sequence[str]
         xerr=[[end] for end in accuracy_spread(row, accuracy)],
         elinewidth=0.8,
         capsize=2,
-        **style.model_look(position),
+        **figure_style.model_look(position),
     )

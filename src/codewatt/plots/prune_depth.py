@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.frontier import accuracy_column
+from codewatt.analysis.efficient_frontier import accuracy_column
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import Row
-from codewatt.plots import depths, style
-from codewatt.plots.slices import (
+from codewatt.plots import depth_axes, figure_style
+from codewatt.plots.figure_cells import (
     Facet,
     Slice,
     accuracy_spread,
@@ -41,12 +41,12 @@ def plot(
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
-    shown, lines = depths.cut_depths(cell_table, labels, prompt)
-    with style.style():
-        return style.save(_draw(shown, lines, labels), out_stem)
+    shown, lines = depth_axes.cut_depths(cell_table, labels, prompt)
+    with figure_style.style():
+        return figure_style.save(_draw(shown, lines, labels), out_stem)
 
 
-def _draw(shown: Slice, lines: depths.Lines, labels: Labels) -> Any:
+def _draw(shown: Slice, lines: depth_axes.Lines, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
     count = max(len(shown.facets), 1)
     sentences = [
@@ -59,25 +59,27 @@ def _draw(shown: Slice, lines: depths.Lines, labels: Labels) -> Any:
         shown.omitted,
     ]
     handles = _legend(rows, lines)
-    figure = style.new_figure(style.TWO_COLUMNS, _ROW_INCHES * count, sentences, handles)
+    figure = figure_style.new_figure(
+        figure_style.TWO_COLUMNS, _ROW_INCHES * count, sentences, handles
+    )
     grid = figure.subplots(count, 2, squeeze=False)
     if not shown.facets:
         for axes in grid.flat:
-            style.say(axes, "no cells")
+            figure_style.say(axes, "no cells")
     for pair, facet in zip(grid, shown.facets, strict=False):
         _accuracy_panel(pair[0], facet, lines)
         _energy_panel(pair[1], facet, lines)
         for axes in pair:
             axes.set_title(facet.title)
-            depths.frame(axes, facet)
+            depth_axes.frame(axes, facet)
     return figure
 
 
-def _accuracy_panel(axes: Any, facet: Facet, lines: depths.Lines) -> None:
+def _accuracy_panel(axes: Any, facet: Facet, lines: depth_axes.Lines) -> None:
     accuracy = accuracy_column(facet.rows)
     rows = [row for row in facet.rows if row[accuracy] is not None]
     if not rows:
-        style.say(axes, "no pass@1")
+        figure_style.say(axes, "no pass@1")
         return
     for position, line in lines.of_rows(rows):
         ends = [accuracy_spread(row, accuracy) for row in line]
@@ -87,21 +89,21 @@ def _accuracy_panel(axes: Any, facet: Facet, lines: depths.Lines) -> None:
             yerr=list(zip(*ends, strict=True)),
             capsize=2,
             elinewidth=0.7,
-            **style.model_look(position),
+            **figure_style.model_look(position),
         )
     axes.set_ylim(0, 1.02)
     axes.set_ylabel(accuracy_words(accuracy))
 
 
-def _energy_panel(axes: Any, facet: Facet, lines: depths.Lines) -> None:
+def _energy_panel(axes: Any, facet: Facet, lines: depth_axes.Lines) -> None:
     rows = [row for row in facet.rows if row["energy_j_geomean"] is not None]
     if not rows:
-        style.say(axes, "no energy data")
+        figure_style.say(axes, "no energy data")
         return
     tops = [max(row["energy_j_geomean"], row["energy_j_ci95_high"] or 0.0) for row in rows]
-    divisor, unit = style.energy_scale(max(tops))
+    divisor, unit = figure_style.energy_scale(max(tops))
     for position, line in lines.of_rows(rows):
-        look = style.model_look(position)
+        look = figure_style.model_look(position)
         valid = [row for row in line if row["valid"]]
         axes.plot(
             lines.depths(valid, position),
@@ -129,10 +131,10 @@ def _energy_point(axes: Any, row: Row, depth: float, divisor: float, look: dict[
     )
 
 
-def _legend(rows: Sequence[Row], lines: depths.Lines) -> list[Any]:
+def _legend(rows: Sequence[Row], lines: depth_axes.Lines) -> list[Any]:
     handles = lines.handles(rows)
     if any(modelled(row) for row in rows):
-        handles.append(style.open_marker())
+        handles.append(figure_style.open_marker())
     if any(row["valid"] is False and row["energy_j_geomean"] is not None for row in rows):
-        handles.append(style.failed_marker())
+        handles.append(figure_style.failed_marker())
     return handles

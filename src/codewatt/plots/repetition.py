@@ -9,8 +9,8 @@ import pandas as pd
 from codewatt.analysis.columns import REPETITION
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import Row
-from codewatt.plots import depths, style
-from codewatt.plots.slices import Facet, Slice, without_accuracy
+from codewatt.plots import depth_axes, figure_style
+from codewatt.plots.figure_cells import Facet, Slice, without_accuracy
 
 _ROW_INCHES = 2.1
 _NAMES = {
@@ -36,12 +36,12 @@ def plot(
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
-    shown, lines = depths.cut_depths(cell_table, labels, prompt)
-    with style.style():
-        return style.save(_draw(shown, lines, labels), out_stem)
+    shown, lines = depth_axes.cut_depths(cell_table, labels, prompt)
+    with figure_style.style():
+        return figure_style.save(_draw(shown, lines, labels), out_stem)
 
 
-def _draw(shown: Slice, lines: depths.Lines, labels: Labels) -> Any:
+def _draw(shown: Slice, lines: depth_axes.Lines, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
     known = _known(rows)
     pruned = any(row["prune_layers"] for row in rows)
@@ -53,10 +53,12 @@ def _draw(shown: Slice, lines: depths.Lines, labels: Labels) -> Any:
         without_accuracy(rows, labels, "here"),
         shown.omitted,
     ]
-    height = _ROW_INCHES * len(shown.facets) if known else style.EMPTY_PANEL
-    figure = style.new_figure(style.TWO_COLUMNS, height, sentences, lines.handles(known))
+    height = _ROW_INCHES * len(shown.facets) if known else figure_style.EMPTY_PANEL
+    figure = figure_style.new_figure(
+        figure_style.TWO_COLUMNS, height, sentences, lines.handles(known)
+    )
     if not known:
-        style.say(figure.subplots(), "no completions to look at" if rows else "no cells")
+        figure_style.say(figure.subplots(), "no completions to look at" if rows else "no cells")
         return figure
     grid = figure.subplots(len(shown.facets), len(REPETITION), squeeze=False)
     for panels, facet in zip(grid, shown.facets, strict=True):
@@ -73,10 +75,10 @@ def _known(rows: Sequence[Row]) -> list[Row]:
     return [row for row in found if row["accuracy_note"] is None]
 
 
-def _panel(axes: Any, facet: Facet, name: str, lines: depths.Lines) -> None:
+def _panel(axes: Any, facet: Facet, name: str, lines: depth_axes.Lines) -> None:
     present = [row for row in _known(facet.rows) if row[name] is not None]
     if not present:
-        style.say(axes, f"{_NAMES[name]}:\nnot known")
+        figure_style.say(axes, f"{_NAMES[name]}:\nnot known")
         return
     for position, line in lines.of_rows(present):
         axes.errorbar(
@@ -85,12 +87,12 @@ def _panel(axes: Any, facet: Facet, name: str, lines: depths.Lines) -> None:
             yerr=list(zip(*(_spread(row, name) for row in line), strict=True)),
             capsize=2,
             elinewidth=0.7,
-            **style.model_look(position),
+            **figure_style.model_look(position),
         )
     top = max(_LEAST_TOP, *(1.08 * (row[name] + _spread(row, name)[1]) for row in present))
     axes.set_ylim(-0.03 * top, top)  # so that a marker at 0 is whole
     axes.set_ylabel(_NAMES[name])
-    depths.frame(axes, facet)
+    depth_axes.frame(axes, facet)
 
 
 def _spread(row: Row, name: str) -> tuple[float, float]:

@@ -8,8 +8,8 @@ last token, averaged over sequences; x_l is the input of layer l.
 
 from typing import Any
 
-from codewatt.models.layers import LayeredModel
-from codewatt.prune.scored import ScoredPruner, directions, finite
+from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.scored_pruner import ScoredPruner, directions, finite
 
 
 class AngularDistance(ScoredPruner):

@@ -7,8 +7,8 @@ Men et al. 2024, "ShortGPT: Layers in Large Language Models are More Redundant T
 from itertools import pairwise
 from typing import Any
 
-from codewatt.models.layers import LayeredModel
-from codewatt.prune.scored import ScoredPruner, directions, finite
+from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.scored_pruner import ScoredPruner, directions, finite
 
 
 class BlockInfluence(ScoredPruner):

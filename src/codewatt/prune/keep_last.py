@@ -6,7 +6,7 @@ The simple heuristic of Gromov et al. 2024, "The Unreasonable Ineffectiveness of
 
 from typing import Any
 
-from codewatt.prune.base import Pruner, refuse_depth
+from codewatt.prune.pruner import Pruner, refuse_depth
 
 
 class KeepLast(Pruner):

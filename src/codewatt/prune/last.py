@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from codewatt.prune.base import Pruner, refuse_depth
+from codewatt.prune.pruner import Pruner, refuse_depth
 
 
 class LastLayers(Pruner):

@@ -9,8 +9,8 @@ the last layer are no candidates (its early and latter barrier are 1).
 import logging
 from typing import Any
 
-from codewatt.models.layers import LayeredModel
-from codewatt.prune.scored import ScoredPruner
+from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.scored_pruner import ScoredPruner
 
 _LOG = logging.getLogger(__name__)
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from codewatt.corpora.token_sequences import PreparedText
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.loading import load_model
-from codewatt.quantise.base import Quantiser
-from codewatt.quantise.layers import linear_layers
-from codewatt.texts.sequences import PreparedText
+from codewatt.quantise.linear_selection import linear_layers
+from codewatt.quantise.quantiser import Quantiser
 
 # DeepSeek's kv_b_proj is read as a raw matrix by its attention: quantised it fails.
 _SKIPPED_MODULES = {"deepseek_v2": ["lm_head", "kv_b_proj"]}

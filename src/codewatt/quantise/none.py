@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from codewatt.quantise.base import Quantiser
-from codewatt.texts.sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedText
+from codewatt.quantise.quantiser import Quantiser
 
 
 class Unquantised(Quantiser):

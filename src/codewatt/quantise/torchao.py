@@ -9,6 +9,7 @@ bias and few rows, on an H200).
 from pathlib import Path
 from typing import Any
 
+from codewatt.corpora.token_sequences import PreparedText
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.models.torchao_layouts import (
@@ -18,9 +19,8 @@ from codewatt.models.torchao_layouts import (
     cpu_capability,
     layout_for,
 )
-from codewatt.quantise.base import Quantiser
-from codewatt.quantise.layers import linear_layers
-from codewatt.texts.sequences import PreparedText
+from codewatt.quantise.linear_selection import linear_layers
+from codewatt.quantise.quantiser import Quantiser
 
 _CPU_GROUP_SIZES = (32, 64, 128)
 _CPU_OUT_MULTIPLE = 16  # torch's packing for the CPU takes whole blocks of rows

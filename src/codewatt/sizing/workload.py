@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.assumptions import value
+from codewatt.sizing.estimate_assumptions import value
 
 
 @dataclass(frozen=True)

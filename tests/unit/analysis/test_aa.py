@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
 
-from codewatt.analysis.aa import AA, DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
+from codewatt.analysis.aa_test import AA, DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 

@@ -138,7 +138,7 @@ def test_a_variants_making_costs_what_its_telemetry_tells_today(
     """Joules in a manifest would be those of the code that made the weights."""
     status = dict.fromkeys(PARTS, "modelled")
     cost = {"energy_j": dict.fromkeys(PARTS, 1.5), "energy_status": status, "energy_note": "late"}
-    monkeypatch.setattr("codewatt.analysis.records.cost_of", lambda manifest: cost)
+    monkeypatch.setattr("codewatt.analysis.cell_results.cost_of", lambda manifest: cost)
     row = two_cells(study)["variant"][1]
     assert (row["quantise_energy_j"], row["quantise_cpu_energy_status"]) == (1.5, "modelled")
     assert row["quantise_energy_note"] == "late"

@@ -10,7 +10,8 @@ import math
 import numpy as np
 import pytest
 
-from codewatt.analysis.paired import NONINFERIORITY_LEVEL
+from codewatt.analysis.log_scale_statistics import holm, summarise, welch
+from codewatt.analysis.paired_tasks import NONINFERIORITY_LEVEL
 from codewatt.analysis.pooled_ratios import pooled_columns
 from codewatt.analysis.proportions import (
     PairedCounts,
@@ -20,7 +21,6 @@ from codewatt.analysis.proportions import (
     tango_interval,
     wilson_interval,
 )
-from codewatt.analysis.stats import holm, summarise, welch
 
 DRAWS = 4000
 #: Three standard errors of a share of 95 % (and 5 %) over DRAWS.

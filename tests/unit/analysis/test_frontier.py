@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewatt.analysis.frontier import efficient, frontier_cells
+from codewatt.analysis.efficient_frontier import efficient, frontier_cells
 
 figure = st.one_of(st.none(), st.integers(0, 6).map(float))
 

@@ -119,10 +119,10 @@ EMPTY = {
     "run": {"hardware"},
     "cell": {
         "hardware", "failed_expectations", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
-        "pass_at_100_base", "pass_at_100_plus", "change_note", "payback_note",
+        "pass_at_100_base", "pass_at_100_plus", "change_note", "break_even_note",
     },
     "variant": {
-        "status_reason", "recovery_note", "quantise_energy_note", "score_layers_energy_note",
+        "status_reason", "fidelity_note", "quantise_energy_note", "score_layers_energy_note",
     },
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.analysis.records import CellRecord, VariantRecord
+from codewatt.analysis.cell_results import CellRecord, VariantRecord
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
 

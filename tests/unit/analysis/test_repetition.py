@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.log_scale_statistics import t_interval
 from codewatt.analysis.proportions import wilson_interval
-from codewatt.analysis.repetition import (
+from codewatt.analysis.repetition_metrics import (
     LOOP_TIMES,
     LOOP_TOKENS,
     ends_in_loop,
@@ -16,7 +17,6 @@ from codewatt.analysis.repetition import (
     repeated_ngrams_share,
     repetition_of,
 )
-from codewatt.analysis.stats import t_interval
 from codewatt.analysis.tables import to_rows
 
 BASELINE = {"precision": "fp32", "prune": "none"}

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from codewatt.analysis.stats import (
+from codewatt.analysis.log_scale_statistics import (
     holm,
     pooled,
     relative_change,

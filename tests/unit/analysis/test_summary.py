@@ -11,11 +11,11 @@ import pytest
 from scipy.stats import norm, sem, t, ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.descriptions import joules, percent
 from codewatt.analysis.headlines import energy_notice, sections
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
-from codewatt.analysis.words import joules, percent
 from codewatt.errors import CodewattError
 
 BASELINE = {"precision": "fp32", "prune": "none"}
@@ -292,7 +292,7 @@ def made(study: Any, monkeypatch: pytest.MonkeyPatch, joules: float) -> None:
     for name, value in (("energy_j", None), ("energy_status", "modelled")):
         cost[name] |= dict.fromkeys(parts, value)  # type: ignore[operator]
     cost["energy_status"]["node"] = "modelled"  # type: ignore[index]
-    monkeypatch.setattr("codewatt.analysis.records.cost_of", lambda manifest: cost)
+    monkeypatch.setattr("codewatt.analysis.cell_results.cost_of", lambda manifest: cost)
     study.variant("fp32", windows=[])
     study.variant("int8", windows=[{"phase": "quantise"}])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task, read_tasks, write_tasks
+from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.files import write_jsonl
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.benchmarks import humaneval_plus
-from codewatt.benchmarks.humaneval_plus import HumanEvalPlus, unpacked_digests
+from codewatt.benchmarks import humaneval_plus_benchmark
+from codewatt.benchmarks.humaneval_plus_benchmark import HumanEvalPlus, unpacked_digests
 from codewatt.errors import CodewattError
 
 ROW = {
@@ -52,8 +52,8 @@ def test_a_download_is_kept_and_checked(cache: Path, monkeypatch: pytest.MonkeyP
         asked.append(url)
         return CONTENT
 
-    monkeypatch.setattr(humaneval_plus, "_download", download)
-    monkeypatch.setitem(humaneval_plus._SHA256, "HumanEvalPlus", SHA256)
+    monkeypatch.setattr(humaneval_plus_benchmark, "_download", download)
+    monkeypatch.setitem(humaneval_plus_benchmark._SHA256, "HumanEvalPlus", SHA256)
     for _ in range(2):
         assert len(HumanEvalPlus().tasks({})) == 1
     assert len(asked) == 1
@@ -67,9 +67,11 @@ def test_a_download_is_kept_and_checked(cache: Path, monkeypatch: pytest.MonkeyP
 def test_a_download_of_another_version_is_refused(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(humaneval_plus, "_download", lambda url: CONTENT)
+    monkeypatch.setattr(humaneval_plus_benchmark, "_download", lambda url: CONTENT)
     for _ in range(2):
-        with pytest.raises(CodewattError, match=humaneval_plus._SHA256["HumanEvalPlus-Mini"]):
+        with pytest.raises(
+            CodewattError, match=humaneval_plus_benchmark._SHA256["HumanEvalPlus-Mini"]
+        ):
             HumanEvalPlus().tasks({"mini": True})
 
 

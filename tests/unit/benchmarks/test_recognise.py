@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.humaneval_plus import HumanEvalPlus
-from codewatt.benchmarks.nano import NanoBenchmark
-from codewatt.benchmarks.recognise import benchmark_of
+from codewatt.benchmarks.humaneval_plus_benchmark import HumanEvalPlus
+from codewatt.benchmarks.nano_benchmark import NanoBenchmark
+from codewatt.benchmarks.task_ids import benchmark_of
 from codewatt.errors import CodewattError
 from codewatt.files import write_jsonl
 

@@ -9,20 +9,20 @@ from importlib.util import find_spec
 
 import pytest
 
-from codewatt.config.backends import BACKENDS
+from codewatt.config.gptq_awq_libraries import BACKENDS
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
-from codewatt.models.packed import count_packed
-from codewatt.models.weights import headers_of
-from codewatt.quantise.backends.base import open_backend
-from codewatt.quantise.backends.directory import write_description
-from codewatt.quantise.backends.names import restore_names
+from codewatt.models.packed_checkpoints import count_packed
+from codewatt.models.weight_headers import headers_of
+from codewatt.quantise.backends.backend import open_backend
+from codewatt.quantise.backends.checkpoint_files import write_description
+from codewatt.quantise.backends.tensor_names import restore_names
 from codewatt.quantise.backends.transformers4 import (
     configuration_4,
     readable_by_transformers_4,
     tokenizer_configuration_4,
 )
-from codewatt.quantise.base import open_quantiser
+from codewatt.quantise.quantiser import open_quantiser
 
 MODULES = {"autoawq": "awq", "auto_gptq": "auto_gptq"}
 SETTINGS = {

@@ -6,15 +6,15 @@ from importlib.util import find_spec
 
 import pytest
 
+from codewatt.corpora.token_sequences import PreparedText
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.packed import packed_format
+from codewatt.models.packed_checkpoints import packed_format
 from codewatt.models.packed_kernels import kernel_counts
-from codewatt.models.weights import describe_weights, headers_of
-from codewatt.quantise.base import open_quantiser
-from codewatt.quantise.layers import decoder_matrices
-from codewatt.quantise.packed import check_written, of_one_length
-from codewatt.texts.sequences import PreparedText
+from codewatt.models.weight_headers import describe_weights, headers_of
+from codewatt.quantise.linear_selection import decoder_matrices
+from codewatt.quantise.packed_quantiser import check_written, of_one_length
+from codewatt.quantise.quantiser import open_quantiser
 from tests.support.models import save_tiny_model
 from tests.support.packed import PACKINGS, save_packed
 

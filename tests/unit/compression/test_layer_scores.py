@@ -6,16 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from codewatt.corpora.prepare_corpus import prepare_corpus
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
+from codewatt.models.decoder_layers import LayeredModel, decoder_layers
 from codewatt.models.fetch import model_manifest
-from codewatt.models.layers import LayeredModel, decoder_layers
 from codewatt.models.loading import load_model
-from codewatt.prune.base import open_pruner
-from codewatt.prune.stage import score_layers, scoring_dtype
-from codewatt.prune.surgery import remove_layers
-from codewatt.quantise.stage import quantise_variant
-from codewatt.texts.stage import prepare_text
+from codewatt.prune.pruner import open_pruner
+from codewatt.prune.remove_layers import remove_layers
+from codewatt.prune.score_layers import score_layers, scoring_dtype
+from codewatt.quantise.quantise_variant import quantise_variant
 from tests.support.architectures import ARCHITECTURES, VOCABULARY
 from tests.support.models import save_tiny_model
 
@@ -303,7 +303,7 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
     manifest = model_manifest({"source": "path"}, source, meaningful_accuracy=True)
     write_json(tmp_path / "model.json", manifest)
     documents = tmp_path / "documents.jsonl.gz"
-    prepare_text(TEXT, documents)
+    prepare_corpus(TEXT, documents)
     settings = {"model": "m", "method": "block_influence", "text": TEXT, "device": "cpu"}
     scores = score_layers(
         {**settings, "energy": ENERGY}, tmp_path / "model.json", documents, tmp_path / "t.parquet"

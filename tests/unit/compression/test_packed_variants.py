@@ -5,13 +5,13 @@ from importlib.util import find_spec
 
 import pytest
 
+from codewatt.corpora.prepare_corpus import prepare_corpus
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
-from codewatt.models.packed import count_packed
-from codewatt.quantise.stage import quantise_variant
-from codewatt.texts.stage import prepare_text
+from codewatt.models.packed_checkpoints import count_packed
+from codewatt.quantise.quantise_variant import quantise_variant
 from tests.support.packed import PACKINGS, save_packed
 
 GPTQ = {"method": "gptq", "bits": 4, "group_size": 32, "act_order": False, "calibration": None}
@@ -58,7 +58,7 @@ def test_a_published_checkpoint_is_a_variant_as_it_is(published, tiny_model, tmp
 def test_texts_that_were_not_used_are_not_named(published, tmp_path):
     """A packed checkpoint is not calibrated again; layers are chosen on a text all the same."""
     documents = tmp_path / "documents.jsonl.gz"
-    prepare_text(TEXT, documents)
+    prepare_corpus(TEXT, documents)
     precision = {**GPTQ, "calibration": "code"}
     made = _variant(published, tmp_path, precision, code=documents)
     assert made["texts"] == []
@@ -76,7 +76,7 @@ def test_texts_that_were_used_are_named(tiny_model, tmp_path):
     fetched = fetch_model({"source": "path", "path": str(tiny_model("llama"))}, tmp_path / "unused")
     write_json(tmp_path / "manifest.json", fetched)
     documents = tmp_path / "documents.jsonl.gz"
-    prepare_text(TEXT, documents)
+    prepare_corpus(TEXT, documents)
     precision = {**GPTQ, "calibration": "code"}
     made = _variant(tmp_path / "manifest.json", tmp_path, precision, code=documents)
     assert [text["id"] for text in made["texts"]] == ["code"]

@@ -7,14 +7,14 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
-from codewatt.models.directory import INDEX
+from codewatt.models.decoder_layers import decoder_layers
 from codewatt.models.fetch import model_manifest
-from codewatt.models.layers import decoder_layers
 from codewatt.models.loading import load_model
-from codewatt.models.weights import tensor_headers
-from codewatt.prune.base import open_pruner
-from codewatt.prune.surgery import remove_layers
-from codewatt.quantise.stage import quantise_variant
+from codewatt.models.model_files import INDEX
+from codewatt.models.weight_headers import tensor_headers
+from codewatt.prune.pruner import open_pruner
+from codewatt.prune.remove_layers import remove_layers
+from codewatt.quantise.quantise_variant import quantise_variant
 from tests.support.models import save_tiny_model
 
 ARCHITECTURES = ["starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2"]

@@ -4,9 +4,9 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.quantise.base import open_quantiser
 from codewatt.quantise.bitsandbytes import count_quantised
-from codewatt.quantise.layers import linear_layers
+from codewatt.quantise.linear_selection import linear_layers
+from codewatt.quantise.quantiser import open_quantiser
 
 INT8 = {"quant_type": "int8", "compute_dtype": "float32", "outlier_threshold": 6.0}
 FOUR_BIT = {"compute_dtype": "float32", "double_quantisation": False}

@@ -8,9 +8,9 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.models.torchao_layouts import layout_for, prepare_loading
-from codewatt.models.weights import describe_weights
-from codewatt.quantise.base import open_quantiser
-from codewatt.quantise.layers import linear_layers
+from codewatt.models.weight_headers import describe_weights
+from codewatt.quantise.linear_selection import linear_layers
+from codewatt.quantise.quantiser import open_quantiser
 from codewatt.quantise.torchao import (
     check_layer,
     check_settings,

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from codewatt.cells import Grid
-from codewatt.config.load import validate
+from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 

@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from codewatt.cells import Grid
-from codewatt.config.load import load_config, load_study, validate
+from codewatt.config.load_study import load_config, load_study, validate
 from codewatt.config.schema import reference, study_schema
 from codewatt.config.study import Study
-from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.settings import SamplerSettings
+from codewatt.energy.sampler_settings import SamplerSettings
+from codewatt.energy.validity_settings import JudgingSettings
 from codewatt.errors import CodewattError
 
 GOOD = {
@@ -339,7 +339,7 @@ def _reading(model=(), text=(), **keys):
 @pytest.mark.parametrize(
     ("keys", "what", "entry"),
     [
-        ({"recovery": {"text": "long"}}, "recovery.text", {"model": "m"}),
+        ({"fidelity": {"text": "long"}}, "fidelity.text", {"model": "m"}),
         (
             {"prunes": [*GOOD["prunes"], READS_LONG]},
             "prune 'bi': calibration",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewatt.cells import Grid
-from codewatt.config.load import validate
+from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.paths import Paths

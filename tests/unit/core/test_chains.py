@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewatt.cells import Grid
-from codewatt.chains import chains_of, reached
-from codewatt.config.load import validate
+from codewatt.config.load_study import validate
 from codewatt.config.study import Study
+from codewatt.prune_chains import chains_of, reached
 
 
 def _grid(layers=(6, 4), **changes):

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from codewatt.cells import Grid
-from codewatt.config.load import validate
+from codewatt.config.load_study import validate
 from codewatt.config.study import Study
-from codewatt.declared import check_declared_layers
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
+from codewatt.layer_count_check import check_declared_layers
 from codewatt.paths import Paths
 
 HUB = {"id": "m", "source": "hub", "repo": "o/n", "revision": "0" * 40}

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from codewatt.config.backends import BACKENDS
+from codewatt.config.gptq_awq_libraries import BACKENDS
 
 
 def _pins(path):

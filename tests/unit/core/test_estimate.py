@@ -10,18 +10,18 @@ import pytest
 import yaml
 
 from codewatt.cells import Grid
-from codewatt.chains import chains_of
 from codewatt.cli import main
-from codewatt.config.load import load_study, validate
+from codewatt.config.load_study import load_study, validate
 from codewatt.config.study import Study
-from codewatt.energy.measure import measure_cell
+from codewatt.energy.cell_energy import measure_cell
 from codewatt.errors import CodewattError
-from codewatt.estimate.plan import Plan
-from codewatt.estimate.totals import totals_of, wall_h
+from codewatt.estimate.job_plan import Plan
+from codewatt.estimate.job_sums import totals_of, wall_h
 from codewatt.files import read_json, write_json
 from codewatt.paths import Paths
-from codewatt.sizing.gpus import gpu_named
-from codewatt.sizing.weights import weight_bytes
+from codewatt.prune_chains import chains_of
+from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.weight_bytes import weight_bytes
 from tests.dag.test_inspect import GRID
 from tests.support.estimates import HUB, ON_A_GPU, planned, study
 from tests.support.workbench import SMALL
@@ -49,20 +49,20 @@ def test_the_jobs_are_those_that_snakemake_plans(tmp_path):
 #: `snakemake -n` of the studies of that name, less its target.
 PLANNED = {
     "nano-prune": {
-        "train_nano": 2, "prepare_benchmark": 1, "compute_expected": 1, "prepare_text": 1,
-        "check_overlap": 1, "score_layers": 6, "quantise": 24, "generate": 24, "evaluate": 24,
+        "train_nano": 2, "prepare_benchmark": 1, "compute_expected": 1, "prepare_corpus": 1,
+        "check_contamination": 1, "score_layers": 6, "quantise": 24, "generate": 24, "evaluate": 24,
         "measure_energy": 24, "aggregate": 1, "plot": 1, "plot_layers": 1, "summarise": 1,
     },
     "starcoder2-3b-quantised": {
-        "fetch_model": 1, "prepare_benchmark": 1, "compute_expected": 1, "prepare_text": 2,
-        "check_overlap": 2, "quantise": 4, "measure_recovery": 4, "generate": 8, "evaluate": 8,
-        "measure_energy": 8, "aggregate": 1, "plot": 1, "summarise": 1,
+        "fetch_model": 1, "prepare_benchmark": 1, "compute_expected": 1, "prepare_corpus": 2,
+        "check_contamination": 2, "quantise": 4, "measure_fidelity": 4, "generate": 8,
+        "evaluate": 8, "measure_energy": 8, "aggregate": 1, "plot": 1, "summarise": 1,
     },
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_scores_of_layers_texts_and_recovery_are_jobs_too(tmp_path, name):
+def test_scores_of_layers_texts_and_fidelity_are_jobs_too(tmp_path, name):
     grid = Grid(load_study(REPOSITORY / f"config/studies/{name}.yaml"))
     card = None if grid.study.device == "cpu" else gpu_named("h200")
     plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: card}, 8)
@@ -81,7 +81,7 @@ def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
 def test_texts_and_their_checks_are_jobs_only_where_a_variant_needs_them(tmp_path):
     texts = [{"id": "functions", "source": "nano"}]
     counted = planned(study(texts=texts), tmp_path, None).per_rule
-    assert "prepare_text" not in counted
+    assert "prepare_corpus" not in counted
     assert sum(counted.values()) == sum(GRID.values())
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codewatt import fingerprint
+from codewatt import code_digests
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def package(tmp_path, monkeypatch):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    monkeypatch.setattr(fingerprint, "_SOURCE", tmp_path)
+    monkeypatch.setattr(code_digests, "_SOURCE", tmp_path)
 
     def code(*members):
-        for cached in (fingerprint._digest, fingerprint._imports, fingerprint._file_of):
+        for cached in (code_digests._digest, code_digests._imports, code_digests._file_of):
             cached.cache_clear()
         return dict(
-            line.split() for line in fingerprint.stage_code(tmp_path / "script.py", members)
+            line.split() for line in code_digests.stage_code(tmp_path / "script.py", members)
         )
 
     yield tmp_path, code
@@ -66,7 +66,7 @@ def test_measured_stages_do_not_depend_on_what_comes_after_them(repository):
     """Editing how joules are computed, tables or figures must not re-run GPU work."""
     scripts = repository / "workflow" / "scripts"
     for stage in ("quantise", "generate", "train_nano", "fetch_model"):
-        reached = {line.split()[0] for line in fingerprint.stage_code(scripts / f"{stage}.py")}
+        reached = {line.split()[0] for line in code_digests.stage_code(scripts / f"{stage}.py")}
         late = (
             "codewatt.analysis",
             "codewatt.plots",
@@ -75,4 +75,4 @@ def test_measured_stages_do_not_depend_on_what_comes_after_them(repository):
             "codewatt.paths",
         )
         assert not [name for name in reached if name.startswith(late)], stage
-        assert "codewatt.energy.measure" not in reached, stage
+        assert "codewatt.energy.cell_energy" not in reached, stage

@@ -12,20 +12,20 @@ import time
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.interruption import forget_killed_run, hold_run
+from codewatt.run_lock import forget_killed_run, hold_run
 
 HOLD = """
 import sys, time
-from codewatt.interruption import hold_run
+from codewatt.run_lock import hold_run
 hold_run(sys.argv[1], sys.argv[1] + "/results")
 print("held", flush=True)
 time.sleep(60)
 """
 JOB = """
 import subprocess, sys, time
-from codewatt.interruption import hold_run
+from codewatt.run_lock import hold_run
 hold_run(sys.argv[1], sys.argv[1] + "/results")
-job = "import time; from codewatt.interruption import end_with_run; end_with_run(); time.sleep(60)"
+job = "import time; from codewatt.run_lock import end_with_run; end_with_run(); time.sleep(60)"
 print(subprocess.Popen([sys.executable, "-c", job]).pid, flush=True)
 time.sleep(60)
 """
@@ -149,7 +149,7 @@ def test_a_lock_that_fails_is_one_line(tmp_path, monkeypatch):
 
 def _held_once(directory, results=None):
     """A run that ends at once, by itself."""
-    code = "import sys; from codewatt.interruption import hold_run; hold_run(*sys.argv[1:])"
+    code = "import sys; from codewatt.run_lock import hold_run; hold_run(*sys.argv[1:])"
     return subprocess.run(
         [
             sys.executable,

@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from codewatt import cli
+from codewatt.error_messages import describe, printable, show
 from codewatt.errors import CodewattError
-from codewatt.messages import describe, printable, show
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07 \x9b2J \u202egnp.exe \u2066 \r\n\tb\u2028c \ud800 \x00"
 

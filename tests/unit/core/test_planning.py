@@ -10,11 +10,11 @@ import yaml
 
 from codewatt.cells import Grid
 from codewatt.cli import main
-from codewatt.config.load import validate
+from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.paths import Paths, in_checkout, refuse_places
-from codewatt.planning import check_names, load_grid
+from codewatt.preflight import check_names, load_grid
 from tests.support.workbench import SMALL
 
 
@@ -128,7 +128,7 @@ def test_a_model_that_is_here_is_looked_at(tmp_path, make, said):
 
 def test_a_text_that_is_not_there_is_named(tmp_path):
     text = {"id": "t", "source": "file", "path": str(tmp_path / "t.txt"), "tokens": 64}
-    path = _file(tmp_path, texts=[text], recovery={"text": "t"})
+    path = _file(tmp_path, texts=[text], fidelity={"text": "t"})
     with pytest.raises(
         CodewattError, match=r"study\.yaml: texts\[0\]\.path: .*t\.txt: no such file"
     ):

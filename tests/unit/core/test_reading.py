@@ -11,7 +11,7 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows, read_json, read_jsonl
-from codewatt.reading import expand_home, read_text, record_of
+from codewatt.untrusted_files import expand_home, read_text, record_of
 
 ROW = b'{"a": "text"}\n'
 

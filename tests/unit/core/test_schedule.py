@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from codewatt.cells import Grid
-from codewatt.config.load import load_study
-from codewatt.estimate.plan import Job, Plan
-from codewatt.estimate.schedule import makespan_s
-from codewatt.estimate.totals import wall_h
+from codewatt.config.load_study import load_study
+from codewatt.estimate.job_plan import Job, Plan
+from codewatt.estimate.job_sums import wall_h
+from codewatt.estimate.list_schedule import makespan_s
 from codewatt.paths import Paths
-from codewatt.sizing.gpus import gpu_named
-from codewatt.sizing.jobs import JobSize
+from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.job_costs import JobSize
 from tests.support.estimates import HUB, ON_A_GPU, planned, study
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codewatt.energy.meters.base import ComponentInfo, MeterInfo, Reading
-from codewatt.energy.recorder import Recorder
+from codewatt.energy.meters.meter import ComponentInfo, MeterInfo, Reading
+from codewatt.energy.timeline_writer import Recorder
 
 Key = tuple[str, str, str, str]
 GPU = "GPU-0"
@@ -170,7 +170,7 @@ def bench() -> Bench:
 @pytest.fixture
 def measured(bench: Bench, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """measured(**settings): the energy.json of `bench` as it stands."""
-    from codewatt.energy.measure import measure_cell
+    from codewatt.energy.cell_energy import measure_cell
 
     def measure(**settings: Any) -> dict[str, Any]:
         path = bench.write(tmp_path / "timeline.parquet")

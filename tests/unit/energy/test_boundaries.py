@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewatt.config.running import Energy
-from codewatt.energy.allocation import job_allocation, read_processors
+from codewatt.config.run_settings import Energy
 from codewatt.energy.boundaries import BOUNDARIES, PARTS, Boundaries
+from codewatt.energy.cpu_share import job_allocation, read_processors
 
 watts = st.floats(0, 1e6)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from codewatt.energy.meters.gpus import PhysicalGpu, UnresolvedGpusError, select_gpus
+from codewatt.energy.meters.assigned_gpus import PhysicalGpu, UnresolvedGpusError, select_gpus
 
 SAME = [PhysicalGpu(i, f"GPU-{i}aaa", "H200") for i in range(4)]
 MIXED = [PhysicalGpu(0, "GPU-0aaa", "T4"), PhysicalGpu(1, "GPU-1aaa", "H200")]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from codewatt.energy.integrate import Series
+from codewatt.energy.integration import Series
 
 _KINDS = [Series.counter, Series.power]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from codewatt.energy.boundaries import PARTS
-from codewatt.energy.measure import cost_of, measure_cell, window_energy
+from codewatt.energy.cell_energy import cost_of, measure_cell, window_energy
 from codewatt.errors import CodewattError
 
 GPU = ("nvml", "gpu", "GPU-0", "energy_j")

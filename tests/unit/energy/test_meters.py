@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from codewatt.energy.carbon import carbon_intensity, emissions_kg
+from codewatt.energy.carbon_intensity import carbon_intensity, emissions_kg
 from codewatt.energy.meters import codecarbon
-from codewatt.energy.meters.host import open_host
-from codewatt.energy.phases import PhaseLog
+from codewatt.energy.meters.host_load import open_host
+from codewatt.energy.phase_windows import PhaseLog
 from codewatt.errors import CodewattError
 
 

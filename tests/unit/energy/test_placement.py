@@ -5,7 +5,7 @@ import re
 import pytest
 
 from codewatt.energy import placement
-from codewatt.energy.meters.gpus import PhysicalGpu
+from codewatt.energy.meters.assigned_gpus import PhysicalGpu
 from codewatt.energy.placement import Asked, asked_hardware, check_placement, read_granted
 from codewatt.errors import CodewattError
 from codewatt.models.loading import used_gpus

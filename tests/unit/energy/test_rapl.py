@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codewatt.energy.meters import rapl
-from codewatt.energy.meters.base import Meter
+from codewatt.energy.meters.meter import Meter
 from codewatt.energy.meters.rapl import open_rapl, unwrapped_uj
 from tests.support.nvml import Clock
 

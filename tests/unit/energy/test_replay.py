@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.energy.measure import measure_cell, measure_tasks
+from codewatt.energy.cell_energy import measure_cell, measure_tasks
 
 DATA = Path(__file__).resolve().parents[2] / "fixtures" / "energy"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from codewatt.energy.measure import window_energy
+from codewatt.energy.cell_energy import window_energy
 from codewatt.energy.sampler import Sampler
-from codewatt.energy.timeline import read_timeline
+from codewatt.energy.timeline_reader import read_timeline
 from codewatt.errors import CodewattError
 
 

@@ -4,9 +4,9 @@ import threading
 import time
 from typing import Any
 
-from codewatt.energy.meters.base import ComponentInfo, Meter, MeterInfo, Reading
-from codewatt.energy.recorder import Recorder
+from codewatt.energy.meters.meter import ComponentInfo, Meter, MeterInfo, Reading
 from codewatt.energy.sampler_process import Poller, _narrowed
+from codewatt.energy.timeline_writer import Recorder
 
 
 class Flaky(Meter):

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codewatt.energy.judging import JudgingSettings
-from codewatt.energy.measure import cost_of, measure_cell
+from codewatt.energy.cell_energy import cost_of, measure_cell
+from codewatt.energy.validity_settings import JudgingSettings
 from codewatt.energy.validity_sharing import judge_spread
-from codewatt.tabular import write_rows
+from codewatt.parquet import write_rows
 
 Measured = Callable[..., dict[str, Any]]
 HOST = ("host", "host", "machine")

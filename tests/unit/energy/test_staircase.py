@@ -2,7 +2,7 @@
 
 import pytest
 
-from codewatt.energy.meters.staircase import Staircase
+from codewatt.energy.meters.counter_updates import Staircase
 
 
 @pytest.mark.parametrize("offset_s", [0.0, 0.003, 0.011, 0.0199])

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codewatt.energy.boundaries import Boundaries
-from codewatt.energy.integrate import Series
-from codewatt.energy.sources import choose_sources
-from codewatt.energy.tasks import FIGURES, shared, task_energies, write_task_energies
-from codewatt.energy.timeline import read_timeline
+from codewatt.energy.energy_sources import choose_sources
+from codewatt.energy.integration import Series
+from codewatt.energy.task_energy import FIGURES, shared, task_energies, write_task_energies
+from codewatt.energy.timeline_reader import read_timeline
 
 
 def task(start_s: float, end_s: float, batch: int = 0, name: str = "t0") -> dict[str, Any]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task
-from codewatt.evaluate.codec import decode
-from codewatt.evaluate.expected import Expected, SuiteAnswers, preload
+from codewatt.benchmarks.benchmark import Task
+from codewatt.evaluate.expected_outputs import Expected, SuiteAnswers, preload
 from codewatt.evaluate.judge import Program, Verdict, judge
-from codewatt.evaluate.limits import Limits
-from codewatt.evaluate.probe import probe_sandbox
+from codewatt.evaluate.output_decoder import decode
+from codewatt.evaluate.resource_limits import Limits
 from codewatt.evaluate.sandbox import Request, Sandbox, Suite
+from codewatt.evaluate.sandbox_probe import probe_sandbox
 
 QUICK = Limits(min_time_s=0.3, suite_time_s=0.4, grace_s=0.3, next_s=1.0)
 

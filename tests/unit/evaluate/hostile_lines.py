@@ -8,7 +8,7 @@ import json
 import resource
 from collections.abc import Iterator
 
-from codewatt.evaluate.comparer import Comparer
+from codewatt.evaluate.comparison_process import Comparer
 
 MERSENNE = (1 << 61) - 1  # integers that differ by it have equal hashes
 LIMIT_S = 0.3

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from codewatt.evaluate.clock import CALL, SUITE, SuiteClock
-from codewatt.evaluate.limits import Limits
-from codewatt.evaluate.usage import Usage
+from codewatt.evaluate.resource_limits import Limits
+from codewatt.evaluate.resource_usage import Usage
+from codewatt.evaluate.time_limits import CALL, SUITE, SuiteClock
 
 LIMITS = Limits(min_time_s=1.0, suite_time_s=10.0, grace_s=2.0, wall_factor=10.0)
 

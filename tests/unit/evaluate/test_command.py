@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task, write_tasks
+from codewatt.benchmarks.benchmark import Task, write_tasks
 from codewatt.errors import CodewattError
-from codewatt.evaluate.command import add_arguments, run
-from codewatt.evaluate.expected import compute_expected, write_expected
-from codewatt.evaluate.samples import read_samples
-from codewatt.evaluate.stage import evaluate_cell
+from codewatt.evaluate.evaluate_cell import evaluate_cell
+from codewatt.evaluate.evaluate_command import add_arguments, run
+from codewatt.evaluate.expected_outputs import compute_expected, write_expected
+from codewatt.evaluate.sample_files import read_samples
 from codewatt.files import read_json, write_jsonl
 
 TASKS = [

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task, write_tasks
+from codewatt.benchmarks.benchmark import Task, write_tasks
 from codewatt.errors import CodewattError
-from codewatt.evaluate import command
-from codewatt.evaluate.command import add_arguments, run
-from codewatt.evaluate.samples import read_samples
+from codewatt.evaluate import evaluate_command
+from codewatt.evaluate.evaluate_command import add_arguments, run
+from codewatt.evaluate.sample_files import read_samples
 from codewatt.files import read_json, write_jsonl
 
 TASKS = [
@@ -48,8 +48,8 @@ def never_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     def judge(*_: object, **__: object) -> None:
         raise AssertionError("it was judged")
 
-    monkeypatch.setattr(command, "judge", judge)
-    monkeypatch.setattr(command, "_expected", judge)
+    monkeypatch.setattr(evaluate_command, "judge", judge)
+    monkeypatch.setattr(evaluate_command, "_expected", judge)
 
 
 def make_directory(root: Path) -> dict[str, list[str]]:
@@ -150,8 +150,8 @@ def test_an_output_that_cannot_be_is_found_before_judging(folder: Path) -> None:
 _LIMITED = """
 import resource, sys
 from codewatt.cli import main
-from codewatt.evaluate import command
-command._expected = command.judge = lambda *_, **__: sys.exit("judged")
+from codewatt.evaluate import evaluate_command
+evaluate_command._expected = evaluate_command.judge = lambda *_, **__: sys.exit("judged")
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 sys.exit(main(sys.argv[1:]))
 """
@@ -179,13 +179,13 @@ def test_what_was_judged_is_kept_if_the_output_is_gone(
 ) -> None:
     """Another process put a directory where the result file was to be."""
     monkeypatch.chdir(folder)
-    judged = command.judge
+    judged = evaluate_command.judge
 
     def judge(*arguments: Any, **named: Any) -> Any:
         (folder / "out.json").mkdir()
         return judged(*arguments, **named)
 
-    monkeypatch.setattr(command, "judge", judge)
+    monkeypatch.setattr(evaluate_command, "judge", judge)
     with pytest.raises(
         CodewattError, match=r"out\.json: is a directory.*the results are in"
     ) as said:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codewatt.evaluate.comparer import Comparer
+from codewatt.evaluate.bounded_lines import KEPT_BYTES, Line, LineReader, LongLine, TooLong
+from codewatt.evaluate.comparison_process import Comparer
 from codewatt.evaluate.equality import RTOL, close_floats, matches
-from codewatt.evaluate.limited import LimitedProcess
-from codewatt.evaluate.lines import KEPT_BYTES, Line, LineReader, LongLine, TooLong
+from codewatt.evaluate.limited_process import LimitedProcess
 
 JUDGE_BYTES = 400 << 20
 
@@ -62,10 +62,10 @@ def test_equal_hashes_meet_the_limit_on_cpu_time(hostile: dict[str, Any]) -> Non
 LONG = """
 import json
 from pathlib import Path
-from codewatt.benchmarks.base import Task
-from codewatt.evaluate.expected import compute_expected
+from codewatt.benchmarks.benchmark import Task
+from codewatt.evaluate.expected_outputs import compute_expected
 from codewatt.evaluate.judge import Program, judge
-from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.resource_limits import Limits
 
 def peak_bytes():
     # Of this program alone: getrusage's begins with the peak of the process that started it.
@@ -195,7 +195,7 @@ def test_two_floats_are_close_as_numpy_says(x: float, y: float, atol: float, off
 
 
 def test_an_array_of_one_value_is_compared_and_others_have_no_truth() -> None:
-    from codewatt.evaluate.codec import decode
+    from codewatt.evaluate.output_decoder import decode
 
     assert matches(decode(b'{"ndarray":["<i8",[1],[3]]}'), 3, 0)
     with pytest.raises(ValueError, match="ambiguous"):

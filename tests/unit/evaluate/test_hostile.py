@@ -19,7 +19,7 @@ import pytest
 
 from codewatt.evaluate import bubblewrap
 from codewatt.evaluate.judge import Verdict
-from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.resource_limits import Limits
 
 # What the attacks share: the functions that the guard took away, from where it does not look.
 TOOLS = """

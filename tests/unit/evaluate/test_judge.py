@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task, read_tasks, write_tasks
+from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
 from codewatt.errors import CodewattError
-from codewatt.evaluate.clock import CALL, SUITE
-from codewatt.evaluate.expected import (
+from codewatt.evaluate.expected_outputs import (
     DIGEST_OVER,
     cached_expected,
     compute_expected,
@@ -26,9 +25,10 @@ from codewatt.evaluate.expected import (
     write_expected,
 )
 from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
-from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.resource_limits import Limits
 from codewatt.evaluate.sandbox import Sandbox
-from codewatt.evaluate.workers import run_workers
+from codewatt.evaluate.sandbox_workers import run_workers
+from codewatt.evaluate.time_limits import CALL, SUITE
 
 Judged = Callable[..., list[Verdict]]
 GOOD = "def answer(x): return x + 1\n"
@@ -345,8 +345,8 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent("""
         import signal
-        from codewatt.benchmarks.base import Task, read_tasks, write_tasks
-        from codewatt.evaluate.expected import SuiteAnswers
+        from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
+        from codewatt.evaluate.expected_outputs import SuiteAnswers
         from codewatt.evaluate.judge import Program, judge
         task = Task("T", "", "f", "", [[1]], [], 0.0)
         answers = {"base": SuiteAnswers([b"1"], [9.0], None), "plus": SuiteAnswers([], [], None)}
@@ -372,8 +372,8 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
 
 
 JUDGE = """
-from codewatt.benchmarks.base import Task
-from codewatt.evaluate.expected import SuiteAnswers
+from codewatt.benchmarks.benchmark import Task
+from codewatt.evaluate.expected_outputs import SuiteAnswers
 from codewatt.evaluate.judge import Program, judge
 task = Task("T", "", "f", "", [[1]], [], 0.0)
 answers = {"base": SuiteAnswers([b"1"], [0.0], None), "plus": SuiteAnswers([], [], None)}

@@ -3,7 +3,7 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate.depth import judge_depth
+from codewatt.evaluate.depth_verdict import judge_depth
 
 
 def _evaluate(*verdicts):

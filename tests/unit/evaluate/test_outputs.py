@@ -19,10 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codewatt.evaluate.codec import Opaque, decode, holds_opaque
-from codewatt.evaluate.compare import FLOAT_ATOL
 from codewatt.evaluate.equality import matches
-from codewatt.evaluate.outputs import encode
+from codewatt.evaluate.output_check import FLOAT_ATOL
+from codewatt.evaluate.output_decoder import Opaque, decode, holds_opaque
+from codewatt.evaluate.output_encoder import encode
 
 Point = namedtuple("Point", "x y")
 

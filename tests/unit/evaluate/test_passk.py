@@ -5,7 +5,7 @@ from math import comb, isclose
 
 import pytest
 
-from codewatt.evaluate.passk import mean_pass_at_k, pass_at_k
+from codewatt.evaluate.pass_at_k import mean_pass_at_k, pass_at_k
 
 
 @pytest.mark.parametrize("n", range(1, 8))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate import bubblewrap, probe, sandbox
-from codewatt.evaluate.limits import Limits
+from codewatt.evaluate import bubblewrap, sandbox, sandbox_probe
+from codewatt.evaluate.resource_limits import Limits
 from codewatt.evaluate.seccomp import seccomp_filter
 
 Look = Callable[..., Any]
@@ -87,16 +87,16 @@ def test_what_python_offers_is_there(look_inside: Look) -> None:
 
 
 def test_the_machine_is_ready_or_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert probe.probe_sandbox() is None
-    probe._probe.cache_clear()
+    assert sandbox_probe.probe_sandbox() is None
+    sandbox_probe._probe.cache_clear()
     bubblewrap.bubblewrap.cache_clear()
     bubblewrap.arguments_of.cache_clear()
     monkeypatch.setattr("shutil.which", lambda name: None)
-    missing = probe.probe_sandbox()
+    missing = sandbox_probe.probe_sandbox()
     assert missing is not None
     assert "apt install bubblewrap" in missing
     with pytest.raises(CodewattError, match="bubblewrap is not installed"):
-        probe.require_sandbox()
+        sandbox_probe.require_sandbox()
 
 
 def test_a_sandbox_that_does_not_start_is_an_error(
@@ -109,12 +109,12 @@ def test_a_sandbox_that_does_not_start_is_an_error(
     )
     refusing.chmod(0o755)
     monkeypatch.setattr(sandbox, "arguments_of", lambda tmpfs_bytes: (str(refusing),))
-    probe._probe.cache_clear()
-    missing = probe.probe_sandbox(Limits(start_s=5))
+    sandbox_probe._probe.cache_clear()
+    missing = sandbox_probe.probe_sandbox(Limits(start_s=5))
     assert missing is not None
     assert missing.startswith("sandbox: it did not start: bwrap: No permissions")
     assert "\n" not in missing
-    probe._probe.cache_clear()
+    sandbox_probe._probe.cache_clear()
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])

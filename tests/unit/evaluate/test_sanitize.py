@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from codewatt.evaluate import sanitize
 from codewatt.evaluate.code_extract import code_extract
-from codewatt.evaluate.limited import LimitedProcess, Refused
+from codewatt.evaluate.limited_process import LimitedProcess, Refused
 
 GOOD = "def add(a, b):\n    return a + b\n"
 

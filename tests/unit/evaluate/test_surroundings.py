@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.benchmarks.base import Task
-from codewatt.evaluate.expected import compute_expected, preload
+from codewatt.benchmarks.benchmark import Task
+from codewatt.evaluate.expected_outputs import compute_expected, preload
 from codewatt.evaluate.judge import Program, judge
 
 ADD = "def f(x): return x + 1\n"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from codewatt.evaluate.limits import Limits
+from codewatt.evaluate.resource_limits import Limits
+from codewatt.evaluate.resource_usage import Usage
 from codewatt.evaluate.sandbox import Request, Sandbox, Suite
-from codewatt.evaluate.usage import Usage
 
 LIMITS = Limits(total_memory_bytes=400 << 20)
 PATIENCE_S = 60.0

@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from codewatt.generate.assemble import Generated, completions_of
-from codewatt.generate.base import Decoding
+from codewatt.generate.completion_assembly import Generated, completions_of
+from codewatt.generate.engine import Decoding
 
 EOS = 0
 TOKENIZER = SimpleNamespace(

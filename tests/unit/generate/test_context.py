@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from codewatt.errors import CodewattError
-from codewatt.generate.context import refuse_long_prompts
+from codewatt.generate.context_length import refuse_long_prompts
 
 
 @pytest.fixture

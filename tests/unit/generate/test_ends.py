@@ -7,10 +7,10 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
-from codewatt.generate.base import Decoding, Work, engine_named, open_engine
-from codewatt.models.directory import own_files
-from codewatt.models.generation import generation_defaults
+from codewatt.generate.engine import Decoding, Work, engine_named, open_engine
+from codewatt.models.generation_config import generation_defaults
 from codewatt.models.loading import load_model
+from codewatt.models.model_files import own_files
 from codewatt.models.tokenizers import load_tokenizer
 from tests.support import vllm as double
 from tests.support.chains import SPECIALS, save_chain
@@ -238,8 +238,8 @@ def test_a_prompt_without_tokens_is_one_line(tmp_path, engine_name):
 
 def test_a_variants_ends_are_its_models(tmp_path):
     """What is pruned or quantised is another directory: the ends go with it."""
-    from codewatt.prune.surgery import remove_layers
-    from codewatt.quantise.base import open_quantiser
+    from codewatt.prune.remove_layers import remove_layers
+    from codewatt.quantise.quantiser import open_quantiser
 
     save_chain(tmp_path / "model", CHAIN, generation={"eos_token_id": [END, TURN]})
     remove_layers(tmp_path / "model", tmp_path / "pruned", [0])

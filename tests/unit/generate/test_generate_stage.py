@@ -5,10 +5,10 @@ from itertools import pairwise
 import pyarrow.parquet
 import pytest
 
-from codewatt.generate import roofline, stage
-from codewatt.generate.base import open_engine
+from codewatt.generate import generate_cell, roofline_inputs
+from codewatt.generate.engine import open_engine
 from codewatt.models.loading import load_model
-from codewatt.sizing.architecture import architecture_of
+from codewatt.sizing.parameter_counts import architecture_of
 from tests.support.cells import run_cell
 
 
@@ -67,9 +67,9 @@ def test_the_most_memory_that_was_held_is_kept(cell):
 
 def test_weights_that_exceed_the_gpu_are_not_loaded(tiny_model, tmp_path, monkeypatch):
     """With a GPU of a thousand bytes: a typed record, and no window of loading."""
-    monkeypatch.setattr(stage, "resolve_device", lambda device: "cuda")
-    monkeypatch.setattr(stage, "used_gpus", lambda device: [])
-    monkeypatch.setattr(stage, "gpu_memory", lambda: ("NVIDIA L40S", 1000))
+    monkeypatch.setattr(generate_cell, "resolve_device", lambda device: "cuda")
+    monkeypatch.setattr(generate_cell, "used_gpus", lambda device: [])
+    monkeypatch.setattr(generate_cell, "gpu_memory", lambda: ("NVIDIA L40S", 1000))
     manifest, out = generated(tiny_model("starcoder2"), tmp_path)
     assert manifest["status"] == "infeasible"
     assert manifest["reason"] == "its weights take 0.0 GB, the NVIDIA L40S has 0.0 GB"
@@ -80,7 +80,7 @@ def test_weights_that_exceed_the_gpu_are_not_loaded(tiny_model, tmp_path, monkey
 def test_a_model_of_unknown_size_has_a_machine_and_the_reason(tiny_model, monkeypatch):
     loaded = load_model(tiny_model("phi"), dtype="float32", device="cpu")
     monkeypatch.setattr(type(loaded.model.config), "model_type", "novel")
-    described = roofline.describe_roofline(open_engine("transformers", loaded, lambda: None))
+    described = roofline_inputs.describe_roofline(open_engine("transformers", loaded, lambda: None))
     assert described["demand"] is None
     assert described["reason"].startswith("model type 'novel': its size is not known")
     assert described["machine"]["matrix_operations_per_s"] > 0

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.generate.base import Decoding, InfeasibleError, open_engine
+from codewatt.generate.engine import Decoding, InfeasibleError, open_engine
 from codewatt.generate.engines.graph import GraphEngine
-from codewatt.models.generation import GenerationDefaults
+from codewatt.models.generation_config import GenerationDefaults
 from codewatt.models.loading import load_model
-from codewatt.quantise.base import open_quantiser
+from codewatt.quantise.quantiser import open_quantiser
 from tests.support.cells import run_cell
 
 ARCHITECTURES = ("starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2")
@@ -51,7 +51,7 @@ def test_greedy_output_is_that_of_generate(loaded, batch):
 
 
 def test_prompts_that_are_read_some_at_a_time_say_the_same(loaded, monkeypatch):
-    monkeypatch.setattr("codewatt.generate.static.decode.READ_ROWS", 2)
+    monkeypatch.setattr("codewatt.generate.static.decode_loop.READ_ROWS", 2)
     theirs, ours = both(loaded, [*PROMPTS, "y = "])
     assert ours == theirs
 
@@ -116,8 +116,9 @@ def test_without_a_gpu_nothing_asks_for_triton():
         "import sys",
         "sys.modules['triton'] = None",
         "import codewatt.generate.engines.graph",
-        "from codewatt.generate.static import cache, decode, operations, plan, projections, step",
-        "assert 'codewatt.generate.static.fast' not in sys.modules",
+        "from codewatt.generate.static import cached_forward, decode_loop, dense_decoder",
+        "from codewatt.generate.static import kv_cache, linear_layers, torch_ops",
+        "assert 'codewatt.generate.static.triton_ops' not in sys.modules",
     )
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=120)
 
@@ -141,7 +142,7 @@ def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
 
 
 def test_a_sequence_that_has_ended_costs_no_further_steps_when_all_have(starcoder, monkeypatch):
-    from codewatt.generate.static.decode import GreedyDecoder
+    from codewatt.generate.static.decode_loop import GreedyDecoder
 
     steps = []
     step = GreedyDecoder.advance
@@ -191,7 +192,7 @@ def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(
 def test_the_first_of_equal_logits_is_taken_however_they_are_searched():
     import torch
 
-    from codewatt.generate.static.decode import most_likely
+    from codewatt.generate.static.decode_loop import most_likely
 
     torch.manual_seed(0)
     for size in (1024, 1000):

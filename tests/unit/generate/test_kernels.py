@@ -12,11 +12,10 @@ import torch
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("TRITON_INTERPRET", "1")  # read when kernels are made, and once when they run
     pytest.importorskip("triton", reason="triton is not installed (make dev installs it)")
-    from codewatt.generate.static import fast
+    from codewatt.generate.static import triton_ops
 
-from codewatt.generate.static.operations import Memory, Operations
-from codewatt.generate.static.plan import Heads, Norm
-from codewatt.generate.static.projections import (
+from codewatt.generate.static.dense_decoder import Heads, Norm
+from codewatt.generate.static.linear_layers import (
     Dense,
     EightBit,
     FourBit,
@@ -24,6 +23,7 @@ from codewatt.generate.static.projections import (
     pack_words,
     unpack_words,
 )
+from codewatt.generate.static.torch_ops import Memory, Operations
 
 INPUTS, FEATURES = 96, 20
 ROOT = Path(__file__).resolve().parents[3]
@@ -93,7 +93,7 @@ def compare(form, norm, *, gated=False, activation=None, bias=True, residual=Fal
     }
     wanted = Operations().project(Projection(made.modules, None, made.bias, gated), row, **settings)
     assert wanted.shape == (1, FEATURES)
-    found = fast.Kernels().project(made, row, **settings)
+    found = triton_ops.Kernels().project(made, row, **settings)
     # 4-bit codes are read with an error relative to the summands, not to their sum.
     summands = (made.packed.dequantised().abs() @ row.abs()[0]).max()
     atol = 2e-5 * summands if isinstance(made.packed, FourBit) else 2e-5
@@ -105,9 +105,9 @@ def _turns(request, monkeypatch):
     """Blocks enough for all outputs, or so few that each takes several turns."""
 
     def blocks(packed, *_):
-        return fast.Blocks(4, 8 if isinstance(packed, FourBit) else 64, 4, request.param)
+        return triton_ops.Blocks(4, 8 if isinstance(packed, FourBit) else 64, 4, request.param)
 
-    monkeypatch.setattr(fast, "_blocks", blocks)
+    monkeypatch.setattr(triton_ops, "_blocks", blocks)
 
 
 @pytest.mark.usefixtures("_turns")
@@ -139,13 +139,13 @@ def test_a_residual_is_added(form):
 @pytest.mark.parametrize("batch", [1, 3, 11])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_product_of_few_rows(form, batch, splits, monkeypatch):
-    blocks = fast.RowBlocks(16, 32, splits, 4, 2)
-    monkeypatch.setattr(fast, "_row_blocks", lambda *_: blocks)
+    blocks = triton_ops.RowBlocks(16, 32, splits, 4, 2)
+    monkeypatch.setattr(triton_ops, "_row_blocks", lambda *_: blocks)
     made = product(form)
     plain = Projection(made.modules, None, made.bias, False)
     rows = torch.randn(batch, INPUTS) * 2
     residual = torch.randn(batch, FEATURES)
-    operations = fast.Kernels()
+    operations = triton_ops.Kernels()
     for settings in ({}, {"activation": "gelu_tanh"}, {"residual": residual}):
         found = operations.project(made, rows, **settings)
         wanted = Operations().project(plain, rows, **settings)
@@ -154,13 +154,13 @@ def test_a_product_of_few_rows(form, batch, splits, monkeypatch):
 
 @pytest.mark.parametrize("norm", list(norms()))
 def test_a_product_of_few_rows_behind_a_norm(norm, monkeypatch):
-    monkeypatch.setattr(fast, "_row_blocks", lambda *_: fast.RowBlocks(16, 32, 1, 4, 2))
+    monkeypatch.setattr(triton_ops, "_row_blocks", lambda *_: triton_ops.RowBlocks(16, 32, 1, 4, 2))
     for gated, activation in ((False, None), (True, "silu")):
         made = product("int4", gated)
         plain = Projection(made.modules, None, made.bias, gated)
         rows = torch.randn(3, INPUTS) * 2 + 1
         settings = {"norm": norms()[norm], "activation": activation}
-        found = fast.Kernels().project(made, rows, **settings)
+        found = triton_ops.Kernels().project(made, rows, **settings)
         wanted = Operations().project(plain, rows, **settings)
         torch.testing.assert_close(found, wanted, rtol=2e-5, atol=2e-5)
 
@@ -177,7 +177,7 @@ def test_half_precision_goes_to_the_matrix_units():
     row = torch.randn(2, 128).half()
 
     def blocks(rows, dtype=row.dtype, kept=packed):
-        return fast._row_blocks(kept, rows, 128, FEATURES, dtype)
+        return triton_ops._row_blocks(kept, rows, 128, FEATURES, dtype)
 
     assert blocks(2) is not None
     assert blocks(1) is None
@@ -186,7 +186,9 @@ def test_half_precision_goes_to_the_matrix_units():
     # A nibble of a group of 32 is eight inputs, too few for the matrix units.
     assert blocks(2, kept=replace(packed, group=32)) is None
     wanted = row.float() @ packed.dequantised().T + layer.bias
-    found = fast.Kernels().project(Projection((layer,), packed, layer.bias, False), row).float()
+    found = (
+        triton_ops.Kernels().project(Projection((layer,), packed, layer.bias, False), row).float()
+    )
     assert ((found - wanted).norm() / wanted.norm()) < 1e-3
 
 
@@ -211,7 +213,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 @pytest.mark.parametrize("blocks", [1, 256])
 def test_attention(layout, place, blocks, monkeypatch):
-    monkeypatch.setattr("codewatt.generate.static.fast._BLOCKS", blocks)
+    monkeypatch.setattr("codewatt.generate.static.triton_ops._BLOCKS", blocks)
     heads, batch, places = LAYOUTS[layout], 2, 256
     elements = (heads.heads + 2 * heads.kv_heads) * heads.size
     angles = torch.randn(places, heads.rotary // 2).repeat(1, 2)
@@ -221,7 +223,7 @@ def test_attention(layout, place, blocks, monkeypatch):
     keys, values = torch.randn(shape), torch.randn(shape)
     qkv = torch.randn(batch, elements)
     caches = [(keys.clone(), values.clone()) for _ in range(2)]
-    operations = fast.Kernels()
+    operations = triton_ops.Kernels()
     wanted = Operations().attend(qkv, heads, memory, *caches[0])
     found = operations.attend(qkv, heads, memory, *caches[1])
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)

@@ -6,10 +6,10 @@ import pyarrow.parquet
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.generate.assemble import first_unsound
-from codewatt.generate.base import Decoding, open_engine
+from codewatt.generate.completion_assembly import first_unsound
+from codewatt.generate.engine import Decoding, open_engine
 from codewatt.models.loading import check_sound, load_model, unsound
-from codewatt.results import infeasible
+from codewatt.rule_io import infeasible
 from tests.support.cells import run_cell
 from tests.support.chains import save_chain
 from tests.support.overflow import CHAIN, save_overflow
@@ -72,7 +72,7 @@ def test_sampled_sequences_are_marked_and_do_not_end_the_process(tmp_path):
 def test_which_logits_are_no_answer(row, wrong, dtype):
     import torch
 
-    from codewatt.generate.static.decode import most_likely
+    from codewatt.generate.static.decode_loop import most_likely
 
     logits = torch.tensor([row, [1.0, 2.0, 3.0]], dtype=getattr(torch, dtype))
     assert unsound(*logits.aminmax(dim=-1)).tolist() == [wrong, False]

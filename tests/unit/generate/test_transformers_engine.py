@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from codewatt.generate.base import Decoding, cut_at_stop, open_engine, straddles
-from codewatt.models.generation import GenerationDefaults
+from codewatt.generate.engine import Decoding, cut_at_stop, open_engine, straddles
+from codewatt.models.generation_config import GenerationDefaults
 from codewatt.models.loading import load_model
 
 PROMPTS = ["def add(a, b):", "def f(x):\n    return", "x"]

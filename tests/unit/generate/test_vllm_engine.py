@@ -12,7 +12,7 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files, read_json, write_json
-from codewatt.generate.base import (
+from codewatt.generate.engine import (
     Decoding,
     InfeasibleError,
     Work,
@@ -22,7 +22,7 @@ from codewatt.generate.base import (
 )
 from codewatt.generate.engines import vllm as module
 from codewatt.models.loading import load_model
-from codewatt.sizing.architecture import architecture_of
+from codewatt.sizing.parameter_counts import architecture_of
 from tests.support import vllm as double
 from tests.support.cells import run_cell
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.models.directory import own_files
 from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
+from codewatt.models.model_files import own_files
 
 
 @pytest.fixture
@@ -149,8 +149,8 @@ def test_attention_that_is_not_installed_is_replaced_and_recorded(model, name, k
     """What a checkpoint was trained with is no reason not to measure it."""
     import torch
 
-    from codewatt.generate.base import open_engine
-    from codewatt.quantise.layers import linear_layers
+    from codewatt.generate.engine import open_engine
+    from codewatt.quantise.linear_selection import linear_layers
 
     plain = load_model(model, dtype="float32", device="cpu")
     change(model, **{key: name})

@@ -11,7 +11,7 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
 from codewatt.models.loading import load_model
-from codewatt.models.packed import count_packed
+from codewatt.models.packed_checkpoints import count_packed
 from codewatt.models.packed_kernels import kernel_counts
 
 needs_gptqmodel = pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")

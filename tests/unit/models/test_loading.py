@@ -8,7 +8,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import describe_files
 from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
-from codewatt.models.weights import describe_weights
+from codewatt.models.weight_headers import describe_weights
 from tests.support.models import save_tiny_model
 
 ARCHITECTURES = ["starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2"]

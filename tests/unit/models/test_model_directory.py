@@ -8,13 +8,13 @@ import subprocess
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.estimate.models import _from_path
+from codewatt.estimate.unfetched_models import _from_path
 from codewatt.files import check_files
-from codewatt.models.directory import TOKENIZER_FILES, own_files, own_files_only, weight_files
 from codewatt.models.fetch import model_manifest
 from codewatt.models.loading import load_model
-from codewatt.models.weights import describe_weights, headers_of, tensor_headers
-from codewatt.prune.surgery import remove_layers
+from codewatt.models.model_files import TOKENIZER_FILES, own_files, own_files_only, weight_files
+from codewatt.models.weight_headers import describe_weights, headers_of, tensor_headers
+from codewatt.prune.remove_layers import remove_layers
 
 POINTER = (
     "version https://git-lfs.github.com/spec/v1\n"

@@ -7,15 +7,15 @@ from importlib.util import find_spec
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.generate.base import Decoding, open_engine
+from codewatt.generate.engine import Decoding, open_engine
 from codewatt.models.loading import load_model
-from codewatt.models.packed import count_packed, packed_format
-from codewatt.models.packed_content import unpack_layer
+from codewatt.models.packed_checkpoints import count_packed, packed_format
 from codewatt.models.packed_kernels import kernel_counts
-from codewatt.models.weights import describe_weights
-from codewatt.quantise.base import open_quantiser
-from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import memory_bytes, step_weight_bytes
+from codewatt.models.packed_weights import unpack_layer
+from codewatt.models.weight_headers import describe_weights
+from codewatt.quantise.quantiser import open_quantiser
+from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
+from codewatt.sizing.parameter_counts import architecture_of
 from tests.support.packed import PACKINGS, Packing, save_packed
 
 pytestmark = pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")

@@ -6,8 +6,8 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.packed import count_packed, packed_format, packed_format_of
-from codewatt.quantise.base import open_quantiser
+from codewatt.models.packed_checkpoints import count_packed, packed_format, packed_format_of
+from codewatt.quantise.quantiser import open_quantiser
 from tests.support.packed import PACKINGS, Packing, save_packed
 
 KINDS = {

@@ -3,7 +3,7 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.models.unpacked import Int4Weight, codes_by_product, unpack
+from codewatt.models.torchao_weights import Int4Weight, codes_by_product, unpack
 
 
 def _linear(outputs, inputs, dtype, device="cpu"):

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.base import Task, read_tasks, write_tasks
-from codewatt.benchmarks.nano import NanoBenchmark
+from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
+from codewatt.benchmarks.nano_benchmark import NanoBenchmark
 from codewatt.errors import CodewattError
-from codewatt.nano.families import FAMILIES
-from codewatt.nano.settings import NanoSettings
-from codewatt.nano.tasks import Problem, held_out_problems, is_held_out, training_problems
+from codewatt.nano.task_families import FAMILIES
+from codewatt.nano.task_sampling import Problem, held_out_problems, is_held_out, training_problems
+from codewatt.nano.training_settings import NanoSettings
 
 _DEFAULT = NanoSettings(architecture="starcoder2")
 
@@ -130,6 +130,8 @@ def test_benchmark_refuses_wrong_settings_in_one_line(settings: dict[str, Any]) 
 def test_more_tasks_than_there_are_is_an_error_that_says_how_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("codewatt.nano.tasks.FAMILIES", {"number_steps": FAMILIES["number_steps"]})
+    monkeypatch.setattr(
+        "codewatt.nano.task_sampling.FAMILIES", {"number_steps": FAMILIES["number_steps"]}
+    )
     with pytest.raises(CodewattError, match=r"at most \d+ can be had"):
         held_out_problems(1000, seed=0)

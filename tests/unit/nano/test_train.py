@@ -7,10 +7,10 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
-from codewatt.nano.settings import ARCHITECTURES, NanoSettings
-from codewatt.nano.tasks import held_out_problems, training_problems
-from codewatt.nano.tokenizer import EOS, PAD, train_tokenizer
-from codewatt.nano.train import train_nano
+from codewatt.nano.nano_tokenizer import EOS, PAD, train_tokenizer
+from codewatt.nano.task_sampling import held_out_problems, training_problems
+from codewatt.nano.training import train_nano
+from codewatt.nano.training_settings import ARCHITECTURES, NanoSettings
 
 _SHORT = {"steps": 6, "warmup_steps": 2, "batch_size": 4}
 

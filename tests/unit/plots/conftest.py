@@ -11,7 +11,7 @@ import pytest
 
 from codewatt.analysis.columns import CELL
 from codewatt.analysis.proportions import wilson_interval
-from codewatt.analysis.repetition import cell_shares, repetition_of
+from codewatt.analysis.repetition_metrics import cell_shares, repetition_of
 from codewatt.analysis.tables import to_table
 
 #: Energy against bf16, and pass@1 lost, for each precision.
@@ -77,7 +77,7 @@ def _row(
         "tasks": tasks,
         **{f"{part}_energy_status": value for part, value in status.items()},
         "energy_boundary": "node",
-        "processors_share": 1.0,
+        "cpu_share": 1.0,
         "energy_status": "unavailable" if total is None else "modelled",
     }
     row |= repeated(model, depth, tasks)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.plots import layer_scores, style
+from codewatt.plots import figure_style, layer_scores
 
 INFLUENCE = {"block_influence": [0.4, 0.1, 0.05, 0.2], "removed": {"1": [2], "2": [2, 1]}}
 ANGLES = {
@@ -37,7 +37,9 @@ def drawn(monkeypatch):
     """The figures that are saved, kept instead of written."""
     kept = []
     monkeypatch.setattr(
-        style, "save", lambda figure, stem: (figure.draw_without_rendering(), kept.append(figure))
+        figure_style,
+        "save",
+        lambda figure, stem: (figure.draw_without_rendering(), kept.append(figure)),
     )
     return kept
 
@@ -102,7 +104,7 @@ def test_a_model_of_two_layers_has_no_layer_for_sleb(drawn):
 
 
 def test_equal_scores_give_equal_files(tmp_path, monkeypatch):
-    monkeypatch.setitem(style._RC, "savefig.dpi", 40)
+    monkeypatch.setitem(figure_style._RC, "savefig.dpi", 40)
     first = layer_scores.plot(_scores(), LABELS, tmp_path / "a")
     second = layer_scores.plot(_scores(), LABELS, tmp_path / "b")
     assert [path.name for path in first] == ["a.png", "a.pdf"]

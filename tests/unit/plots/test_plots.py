@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from codewatt.analysis.columns import REPETITION
-from codewatt.plots import energy_by_precision, frontier, prompts, prune_depth, repetition, style
+from codewatt.plots import (
+    energy_by_precision,
+    figure_style,
+    frontier,
+    prompts,
+    prune_depth,
+    repetition,
+)
 
 MODULES = [energy_by_precision, prune_depth, repetition, frontier, prompts]
 Build = Callable[..., pd.DataFrame]
@@ -28,7 +35,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         kept.append(figure)
         return []
 
-    monkeypatch.setattr(style, "save", keep)
+    monkeypatch.setattr(figure_style, "save", keep)
     return kept
 
 
@@ -53,7 +60,7 @@ def test_equal_tables_give_equal_files(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(style._RC, "savefig.dpi", 40)
+    monkeypatch.setitem(figure_style._RC, "savefig.dpi", 40)
     table = cell_table(precisions=("bf16",), depths=(0, 1))
     first = module.plot(table, labels, tmp_path / "a")
     second = module.plot(table, labels, tmp_path / "b")
@@ -89,7 +96,7 @@ def test_bars_stack_to_the_total_and_modelled_parts_are_hatched(
     energy_by_precision.plot(table, labels, Path("x"))
     axes = drawn[0].axes[0]
     rectangles = bars(axes)
-    assert [bar.get_hatch() for bar in rectangles] == [None, *[style.MODELLED_HATCH] * 2] * 2
+    assert [bar.get_hatch() for bar in rectangles] == [None, *[figure_style.MODELLED_HATCH] * 2] * 2
     ends = [rectangles[i].get_x() + rectangles[i].get_width() for i in (2, 5)]
     assert ends == pytest.approx([joules / 1000 for joules in table["energy_j_mean"]])
     assert "GPU measured; CPU, DRAM modelled, not measured" in words(drawn[0])
@@ -203,7 +210,7 @@ def test_random_weights_repeat_nothing_that_says_anything(
     (legend,) = drawn[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["Phi-2"]
     colour = drawn[0].axes[0].containers[0].lines[0].get_color()
-    assert colour == style.model_look(1)["color"], "the same in every figure"
+    assert colour == figure_style.model_look(1)["color"], "the same in every figure"
 
 
 @pytest.mark.parametrize("models", [2, 8])
@@ -301,8 +308,8 @@ def test_dominated_points_are_pale_and_members_are_not(
     table = cell_table(models=1, precisions=("bf16", "int8"), depths=(0,))
     frontier.plot(table, labels, Path("x"))
     colours = [container.lines[0].get_color() for container in drawn[0].axes[0].containers]
-    strong = style.model_look(0)["color"]
-    assert colours == [strong, style.pale(strong)]
+    strong = figure_style.model_look(0)["color"]
+    assert colours == [strong, figure_style.pale(strong)]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])
@@ -317,7 +324,7 @@ def test_a_large_study_fits_its_page(
     figure = drawn[0]
     renderer = figure.canvas.get_renderer()
     page = figure.bbox
-    assert figure.get_figwidth() == style.TWO_COLUMNS
+    assert figure.get_figwidth() == figure_style.TWO_COLUMNS
     outer = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
     for text in [*outer, *(axes._left_title for axes in figure.axes)]:
         box = text.get_window_extent(renderer)
@@ -331,4 +338,4 @@ def test_a_large_study_fits_its_page(
     ("joules", "unit"), [(0.5, "mJ"), (1, "J"), (999, "J"), (1000, "kJ"), (3e6, "MJ")]
 )
 def test_energy_is_scaled_to_a_readable_unit(joules: float, unit: str) -> None:
-    assert style.energy_scale(joules)[1] == unit
+    assert figure_style.energy_scale(joules)[1] == unit

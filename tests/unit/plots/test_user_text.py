@@ -9,12 +9,12 @@ from matplotlib.text import Text
 
 from codewatt.plots import (
     energy_by_precision,
+    figure_style,
     frontier,
     layer_scores,
     prompts,
     prune_depth,
     repetition,
-    style,
 )
 from tests.unit.plots.test_layer_scores_figure import _scores
 
@@ -42,14 +42,14 @@ NASTY = [
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are written, small so that it takes little time."""
     kept: list[Figure] = []
-    save = style.save
+    save = figure_style.save
 
     def keep(figure: Figure, out_stem: Path) -> list[Path]:
         kept.append(figure)
         return save(figure, out_stem)
 
-    monkeypatch.setitem(style._RC, "savefig.dpi", 30)
-    monkeypatch.setattr(style, "save", keep)
+    monkeypatch.setitem(figure_style._RC, "savefig.dpi", 30)
+    monkeypatch.setattr(figure_style, "save", keep)
     return kept
 
 

@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 
 from codewatt.cli import main
 from codewatt.energy.meters.rapl import unwrapped_uj
-from codewatt.energy.plausible import power_varies
+from codewatt.energy.plausibility import power_varies
 from codewatt.errors import CodewattError
-from codewatt.published.check import CheckedRun, Group, check, group
-from codewatt.published.command import DEFAULT
-from codewatt.published.data import GROUP_MEAN, JOULES_PER_WH, OWN_STEP, Run, read_runs
-from codewatt.published.wraps import PACKAGE_RANGE_J, PACKAGE_RANGE_WH, Wraps, infer_wraps, wrap_s
+from codewatt.published.audit_command import DEFAULT
+from codewatt.published.counter_wraps import (
+    PACKAGE_RANGE_J,
+    PACKAGE_RANGE_WH,
+    Wraps,
+    infer_wraps,
+    wrap_s,
+)
+from codewatt.published.run_checks import CheckedRun, Group, check, group
+from codewatt.published.run_data import GROUP_MEAN, JOULES_PER_WH, OWN_STEP, Run, read_runs
 
 RANGE_UJ = 262_143_328_850
 #: The processors' rated power; nothing is drawn above it for a quarter of an hour.
@@ -281,7 +287,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 def test_without_the_committed_file_data_must_be_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("codewatt.published.command.DEFAULT", tmp_path / "absent.csv")
+    monkeypatch.setattr("codewatt.published.audit_command.DEFAULT", tmp_path / "absent.csv")
     assert main(["published", "check"]) == 1
     error = capsys.readouterr().err
     assert "--data" in error

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.sizing.approximations import compare
-from codewatt.sizing.known import known_models
+from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.printed_formulas import compare
 from tests.support.architectures import COMMON
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/estimate.md"

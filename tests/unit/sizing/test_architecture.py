@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.architecture import MODEL_TYPES, architecture_of
-from codewatt.sizing.known import known_models
+from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.parameter_counts import MODEL_TYPES, architecture_of
 from tests.support.architectures import ARCHITECTURES, COMMON
 
 #: One repository of each architecture.

@@ -3,7 +3,7 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.gpus import gpu_named, gpus
+from codewatt.sizing.gpu_datasheets import gpu_named, gpus
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.assumptions import ASSUMPTIONS, value
-from codewatt.sizing.gpus import gpu_named
-from codewatt.sizing.jobs import (
+from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, value
+from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.job_costs import (
     fits,
     generate_job,
     generate_resources,
@@ -14,8 +14,8 @@ from codewatt.sizing.jobs import (
     quantise_job,
     resources,
 )
-from codewatt.sizing.known import known_models
-from codewatt.sizing.weights import weight_bytes
+from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.weight_bytes import weight_bytes
 from codewatt.sizing.workload import workload_of
 
 BF16 = {"method": "none", "dtype": "bfloat16"}

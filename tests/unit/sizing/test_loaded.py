@@ -6,15 +6,15 @@ import sys
 import pytest
 
 from codewatt.models.loading import load_model
-from codewatt.quantise.base import open_quantiser
-from codewatt.sizing import loaded
-from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import (
+from codewatt.quantise.quantiser import open_quantiser
+from codewatt.sizing import loaded_memory
+from codewatt.sizing.loaded_memory import (
     PeakMemory,
     memory_bytes,
     step_parameter_bytes,
     step_weight_bytes,
 )
+from codewatt.sizing.parameter_counts import architecture_of
 
 
 def weights(path, dtype="float32", quantisation=None):
@@ -116,7 +116,7 @@ def test_8_bit_weights_count_as_bytes_with_a_scale_a_row_before_and_after_use(ti
 def test_the_peak_leaves_out_what_it_is_told_to():
     """In a process of its own, as this one's peak is that of all tests before."""
     code = """
-from codewatt.sizing.loaded import PeakMemory
+from codewatt.sizing.loaded_memory import PeakMemory
 peak = PeakMemory("cpu")
 first = peak.read()["host_bytes"]
 with peak.left_out():
@@ -133,7 +133,7 @@ print(peak.read()["host_bytes"] - first)
 
 
 def test_a_peak_that_linux_does_not_forget_is_no_figure(monkeypatch, tmp_path):
-    monkeypatch.setattr(loaded, "_FORGET", tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(loaded_memory, "_FORGET", tmp_path / "absent" / "clear_refs")
     peak = PeakMemory("cpu")
     assert peak.read()["host_bytes"] > 0
     with peak.left_out():

@@ -8,13 +8,13 @@ from statistics import fmean
 
 import pytest
 
-from codewatt.sizing import rates
-from codewatt.sizing.gpus import gpu_named
-from codewatt.sizing.jobs import generate_job, pruned_architecture
-from codewatt.sizing.known import known_models
-from codewatt.sizing.rates import cpu_step, gpu_step, kind_of, power_w
-from codewatt.sizing.traffic import Demand
-from codewatt.sizing.weights import weight_bytes
+from codewatt.sizing import decode_rates
+from codewatt.sizing.decode_rates import cpu_step, gpu_step, kind_of, power_w
+from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.job_costs import generate_job, pruned_architecture
+from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.roofline import Demand
+from codewatt.sizing.weight_bytes import weight_bytes
 from codewatt.sizing.workload import Workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -75,7 +75,7 @@ def demand(repo, precision):
 def test_the_measured_machine_gets_its_own_steps_back(engine, kind):
     """Prompts and contexts are not told exactly, hence the tolerance."""
     table = documented()
-    precision = rates._KINDS[kind]
+    precision = decode_rates._KINDS[kind]
     for (row_engine, row_kind, batch), (tokens_per_s, j_per_token) in table.items():
         if (row_engine, row_kind) != (engine, kind):
             continue
@@ -161,7 +161,7 @@ def test_published_runs_on_an_a100_are_estimated_within_what_the_docs_say():
 def test_steps_get_no_shorter_with_sequences_layers_bytes_or_a_slower_card():
     asked = demand("bigcode/starcoder2-7b", BF16)
     for engine in ("transformers", "graph"):
-        for kind, precision in rates._KINDS.items():
+        for kind, precision in decode_rates._KINDS.items():
             other = demand("bigcode/starcoder2-7b", precision)
             batches = [
                 gpu_step(engine, kind, batch, other, 300, gpu_named("l40s"), "bfloat16").seconds

@@ -3,8 +3,8 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.traffic import (
+from codewatt.sizing.parameter_counts import architecture_of
+from codewatt.sizing.roofline import (
     Demand,
     GeneratedSequence,
     Work,

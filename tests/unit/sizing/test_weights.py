@@ -7,11 +7,11 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.models import loading
 from codewatt.models.loading import load_model
-from codewatt.quantise.base import open_quantiser
+from codewatt.quantise.quantiser import open_quantiser
 from codewatt.quantise.torchao import packed_tensors
-from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import memory_bytes, step_weight_bytes
-from codewatt.sizing.weights import weight_bytes
+from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
+from codewatt.sizing.parameter_counts import architecture_of
+from codewatt.sizing.weight_bytes import weight_bytes
 
 BNB = {"method": "bitsandbytes", "compute_dtype": "float32", "outlier_threshold": 6.0}
 TORCHAO = {"method": "torchao", "compute_dtype": "bfloat16", "group_size": 32}

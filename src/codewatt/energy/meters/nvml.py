@@ -16,10 +16,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from codewatt.energy.meters.base import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
-from codewatt.energy.meters.gpus import PhysicalGpu, SelectedBy, UnresolvedGpusError, select_gpus
-from codewatt.energy.meters.staircase import Staircase
-from codewatt.energy.settings import SamplerSettings
+from codewatt.energy.meters.assigned_gpus import (
+    PhysicalGpu,
+    SelectedBy,
+    UnresolvedGpusError,
+    select_gpus,
+)
+from codewatt.energy.meters.counter_updates import Staircase
+from codewatt.energy.meters.meter import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
+from codewatt.energy.sampler_settings import SamplerSettings
 
 _MILLI = 1e-3
 #: Reading the energy counter takes the driver up to this long.

@@ -19,13 +19,13 @@ import torch
 from transformers import StopStringCriteria
 
 from codewatt.errors import CodewattError
-from codewatt.generate.assemble import Generated, completions_of
-from codewatt.generate.base import Batch, Decoding, Engine, InfeasibleError
-from codewatt.generate.prompts import padded
-from codewatt.generate.static.decode import ROOM, GreedyDecoder
-from codewatt.generate.static.operations import Operations
-from codewatt.generate.static.plan import Plan, plan_of
-from codewatt.generate.static.step import ForwardStep, PlannedStep, Step
+from codewatt.generate.completion_assembly import Generated, completions_of
+from codewatt.generate.engine import Batch, Decoding, Engine, InfeasibleError
+from codewatt.generate.prompt_batches import padded
+from codewatt.generate.static.cached_forward import ForwardStep, PlannedStep, Step
+from codewatt.generate.static.decode_loop import ROOM, GreedyDecoder
+from codewatt.generate.static.dense_decoder import Plan, plan_of
+from codewatt.generate.static.torch_ops import Operations
 
 #: Steps between two looks of the host at which sequences are done. The answer is waited for when
 #: the next steps have been launched, so a batch runs less than twice as many past its end.
@@ -197,7 +197,7 @@ class GraphEngine(Engine):
         if self._plan is None:
             self._plan = plan_of(model)
             if self._cuda and isinstance(self._plan, Plan):
-                from codewatt.generate.static.fast import kernels_for
+                from codewatt.generate.static.triton_ops import kernels_for
 
                 self._operations = kernels_for(model.device)
         if isinstance(self._plan, str):

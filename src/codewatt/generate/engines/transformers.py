@@ -14,9 +14,14 @@ from transformers import (
     StopStringCriteria,
 )
 
-from codewatt.generate.assemble import Generated, completions_of, first_unsound, until_end
-from codewatt.generate.base import Batch, Decoding, Engine
-from codewatt.generate.prompts import padded
+from codewatt.generate.completion_assembly import (
+    Generated,
+    completions_of,
+    first_unsound,
+    until_end,
+)
+from codewatt.generate.engine import Batch, Decoding, Engine
+from codewatt.generate.prompt_batches import padded
 from codewatt.models.loading import Loaded, unsound
 
 

@@ -19,20 +19,20 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import check_files
-from codewatt.generate.assemble import Generated, completions_of
-from codewatt.generate.base import Batch, Completion, Decoding, Engine, InfeasibleError, Work
-from codewatt.generate.prompts import token_ids
-from codewatt.models.configuration import read_configuration
-from codewatt.models.directory import own_files_only
-from codewatt.models.generation import generation_defaults
+from codewatt.generate.completion_assembly import Generated, completions_of
+from codewatt.generate.engine import Batch, Completion, Decoding, Engine, InfeasibleError, Work
+from codewatt.generate.prompt_batches import token_ids
+from codewatt.models.generation_config import generation_defaults
 from codewatt.models.loading import Loaded
-from codewatt.models.packed import scaled_activations
+from codewatt.models.model_config import read_configuration
+from codewatt.models.model_files import own_files_only
+from codewatt.models.packed_checkpoints import scaled_activations
 from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.torchao_layouts import prepare_loading
-from codewatt.models.weights import headers_of
-from codewatt.sizing.architecture import architecture_of
-from codewatt.sizing.loaded import step_parameter_bytes
-from codewatt.sizing.traffic import Demand
+from codewatt.models.weight_headers import headers_of
+from codewatt.sizing.loaded_memory import step_parameter_bytes
+from codewatt.sizing.parameter_counts import architecture_of
+from codewatt.sizing.roofline import Demand
 
 # Read by vLLM when it starts: its core in this process, and no report of the run to its makers.
 _ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1"}

@@ -7,8 +7,8 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 from codewatt.models.tokenizers import load_tokenizer
-from codewatt.quantise.backends.base import Backend, not_installed
-from codewatt.quantise.backends.directory import write_description
+from codewatt.quantise.backends.backend import Backend, not_installed
+from codewatt.quantise.backends.checkpoint_files import write_description
 from codewatt.quantise.backends.transformers4 import readable_by_transformers_4
 
 

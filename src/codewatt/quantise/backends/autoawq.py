@@ -10,10 +10,10 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.weights import headers_of
-from codewatt.quantise.backends.base import Backend, not_installed
-from codewatt.quantise.backends.directory import write_description
-from codewatt.quantise.layers import decoder_matrices
+from codewatt.models.weight_headers import headers_of
+from codewatt.quantise.backends.backend import Backend, not_installed
+from codewatt.quantise.backends.checkpoint_files import write_description
+from codewatt.quantise.linear_selection import decoder_matrices
 
 _OUT_MULTIPLE = 64  # the search for clipping bounds takes whole blocks of outputs
 

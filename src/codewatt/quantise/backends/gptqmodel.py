@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.configuration import (
+from codewatt.models.gptqmodel_library import import_gptqmodel, kept_environment, silenced
+from codewatt.models.model_config import (
     attention_asked,
     read_configuration,
     resolved_configuration,
 )
-from codewatt.models.directory import own_files_only
-from codewatt.models.gptqmodel_library import import_gptqmodel, kept_environment, silenced
-from codewatt.models.weights import headers_of
-from codewatt.quantise.backends.base import Backend
-from codewatt.quantise.backends.names import restore_names
-from codewatt.quantise.layers import decoder_matrices
+from codewatt.models.model_files import own_files_only
+from codewatt.models.weight_headers import headers_of
+from codewatt.quantise.backends.backend import Backend
+from codewatt.quantise.backends.tensor_names import restore_names
+from codewatt.quantise.linear_selection import decoder_matrices
 
 _AWQ_OUT_MULTIPLE = 64  # the search for clipping bounds takes whole blocks of outputs
 _WITHOUT_AWQ = ("deepseek_v2",)  # it scales low-rank attention's groups, and fails on them

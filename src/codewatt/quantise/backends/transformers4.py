@@ -12,7 +12,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
-from codewatt.models.directory import own_files
+from codewatt.models.model_files import own_files
 
 # Of a rotary embedding: its base, and the part of a head that it rotates.
 _ROTARY_KEYS = {

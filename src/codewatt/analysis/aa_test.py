@@ -1,0 +1,251 @@
+"""The A/A test: two measurements of the same thing must be shown to be equivalent.
+
+Two comparisons, of energy and of time: the first half of a cell's repeats with the second half,
+which shows drift within a job; and a cell with the same cell run again under another name, which
+shows the difference between two jobs. Each is an equivalence test of the log ratio against a
+margin (two one-sided tests): a row passes only where the difference is shown to be smaller than the
+margin. docs/statistics.md has the definitions.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from os import PathLike
+
+from codewatt.analysis.cell_results import ENERGY_KEYS, INFEASIBLE, Json
+from codewatt.analysis.columns import BOOLEAN, INTEGER, REAL, STRING, Columns
+from codewatt.analysis.log_scale_statistics import Difference, logarithms, pooled, welch
+from codewatt.analysis.tables import to_table, write_csv
+from codewatt.errors import CodewattError
+from codewatt.files import read_json
+
+_LOG = logging.getLogger(__name__)
+
+AA: Columns = {
+    "comparison": STRING,
+    "cell_id": STRING,
+    "other_cell_id": STRING,
+    "metric": STRING,
+    "valid": BOOLEAN,
+    "n": INTEGER,
+    "other_n": INTEGER,
+    "mean": REAL,
+    "other_mean": REAL,
+    "change": REAL,
+    "change_ci90_low": REAL,
+    "change_ci90_high": REAL,
+    "change_ci95_low": REAL,
+    "change_ci95_high": REAL,
+    "margin": REAL,
+    "p_equivalence": REAL,
+    "p_difference": REAL,
+    "minimum_detectable_change": REAL,
+    "outcome": STRING,
+    "passed": BOOLEAN,
+    "note": STRING,
+}
+EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
+#: Level of each one-sided test: the 90 % interval lies within the margin where both reject.
+_EQUIVALENCE_LEVEL = 0.05
+_TOO_FEW = "too few repeats: halves need three, a twin two on each side"
+
+
+def aa_test(
+    cells: Sequence[str],
+    twins: Mapping[str, str],
+    energies: Mapping[str, str | PathLike[str]],
+    margin: float,
+    out: str | PathLike[str],
+) -> list[Json]:
+    """Compare halves and twins and write the table of AA, as CSV.
+
+    Args:
+        cells: ids of the study's cells.
+        twins: id of a cell -> id of its second run.
+        energies: id of a cell or twin -> its energy.json.
+        margin: the largest difference that counts as the same, as a fraction.
+
+    Returns:
+        The rows. `change` is the ratio of geometric means, other to first, less 1; `outcome` is
+        EQUIVALENT, DIFFERENT or UNDECIDED, and `passed` whether it is EQUIVALENT; both are absent
+        where the repeats are too few.
+
+    Raises:
+        CodewattError: an energy.json is missing, not whole, or of another cell.
+    """
+    records = {cell_id: _read(cell_id, path) for cell_id, path in energies.items()}
+    rows = [row for cell_id in cells for row in _halves(cell_id, records[cell_id], margin)]
+    for cell_id, twin_id in twins.items():
+        rows += _twin(cell_id, twin_id, records[cell_id], records[twin_id], margin)
+    write_csv(to_table(rows, AA), out)
+    _log_outcome(rows, margin)
+    return rows
+
+
+def _read(cell_id: str, path: str | PathLike[str]) -> Json:
+    content: Json = read_json(path)
+    named = content.get("cell", {}).get("id", cell_id)
+    if named != cell_id:
+        raise CodewattError(f"{path}: of another cell: {named}, not {cell_id}")
+    absent = [key for key in ENERGY_KEYS if key not in content]
+    if absent and content.get("status") != INFEASIBLE:
+        raise CodewattError(f"{path}: {', '.join(absent)} missing: run this stage again")
+    return content
+
+
+def _halves(cell_id: str, energy: Json, margin: float) -> list[Json]:
+    if "runs" not in energy:
+        return []  # infeasible, as the tables say
+    runs = sorted(energy.get("runs", []), key=lambda run: int(run["repeat"]))
+    middle = len(runs) // 2
+    valid = energy.get("valid")
+    return [
+        _compare("halves", cell_id, cell_id, metric, valid, first, second, margin)
+        for metric, first, second in _metrics(energy, runs[:middle], energy, runs[middle:])
+    ]
+
+
+def _twin(cell_id: str, twin_id: str, energy: Json, twin: Json, margin: float) -> list[Json]:
+    if "runs" not in energy and "runs" not in twin:
+        return []
+    if "runs" not in energy or "runs" not in twin:
+        return [_unlike(cell_id, twin_id, "one of the two is infeasible")]
+    if _basis(energy) != _basis(twin):
+        return [_unlike(cell_id, twin_id, f"{_basis(energy)} against {_basis(twin)}")]
+    valid = bool(energy.get("valid")) and bool(twin.get("valid"))
+    return [
+        _compare("twin", cell_id, twin_id, metric, valid, first, second, margin)
+        for metric, first, second in _metrics(
+            energy, energy.get("runs", []), twin, twin.get("runs", [])
+        )
+    ]
+
+
+def _basis(energy: Json) -> str:
+    """How the energy came about: a modelled figure is not compared with a measured one."""
+    parts = energy["components"]
+    return ", ".join(f"{part} {parts[part]['status']}" for part in sorted(parts))
+
+
+def _unlike(cell_id: str, twin_id: str, why: str) -> Json:
+    """The row of a cell and a twin that cannot be compared: the test does not pass."""
+    ids = {"comparison": "twin", "cell_id": cell_id, "other_cell_id": twin_id}
+    return {**ids, "metric": "energy", "outcome": DIFFERENT, "passed": False, "note": why}
+
+
+def _metrics(
+    energy: Json, runs: Sequence[Json], other: Json, others: Sequence[Json]
+) -> list[tuple[str, list[float | None], list[float | None]]]:
+    """(metric, values, the other side's values): energy of the study's boundary and of the GPU."""
+    parts = dict.fromkeys([energy["boundary"], "gpu"])
+    return [
+        *(
+            (
+                f"{part}_j",
+                [run["energy_j"][part] for run in runs],
+                [run["energy_j"][part] for run in others],
+            )
+            for part in parts
+            if energy["components"][part]["status"] != "unavailable"
+        ),
+        (
+            "duration_s",
+            [run["duration_s"] for run in runs],
+            [run["duration_s"] for run in others],
+        ),
+    ]
+
+
+def _compare(
+    comparison: str,
+    cell_id: str,
+    other_id: str,
+    metric: str,
+    valid: bool | None,
+    first: Sequence[float | None],
+    second: Sequence[float | None],
+    margin: float,
+) -> Json:
+    known = [[value for value in side if value is not None] for side in (first, second)]
+    means = [sum(side) / len(side) if side else None for side in known]
+    row: Json = {
+        "comparison": comparison,
+        "cell_id": cell_id,
+        "other_cell_id": other_id,
+        "metric": metric,
+        "valid": valid,
+        "n": len(known[0]),
+        "other_n": len(known[1]),
+        "mean": means[0],
+        "other_mean": means[1],
+        "margin": margin,
+        "passed": None,
+    }
+    logs = logarithms(known[0]), logarithms(known[1])
+    if known[0] and known[1] and (logs[0] is None or logs[1] is None):
+        return {**row, "note": "a value that is not positive"}
+    if logs[0] is None or logs[1] is None or (found := _difference(logs[0], logs[1])) is None:
+        return {**row, "note": _TOO_FEW}
+    return {
+        **row,
+        **_judged(found, margin),
+        "note": None if valid else "the cell failed a validity check",
+    }
+
+
+def _difference(first: Sequence[float], second: Sequence[float]) -> Difference | None:
+    """Welch's difference; with a single value on one side, one variance for both."""
+    return welch(first, second) or pooled(first, second)
+
+
+def _judged(found: Difference, margin: float) -> Json:
+    """The columns that the test of one difference of logarithms gives."""
+    narrow, wide = found.interval(1 - 2 * _EQUIVALENCE_LEVEL), found.interval()
+    p = found.equivalence_p(math.log1p(-margin), math.log1p(margin))
+    if p < _EQUIVALENCE_LEVEL:
+        outcome = EQUIVALENT
+    else:
+        outcome = UNDECIDED if wide[0] <= 0 <= wide[1] else DIFFERENT
+    return {
+        "change": math.expm1(found.value),
+        "change_ci90_low": math.expm1(narrow[0]),
+        "change_ci90_high": math.expm1(narrow[1]),
+        "change_ci95_low": math.expm1(wide[0]),
+        "change_ci95_high": math.expm1(wide[1]),
+        "p_equivalence": p,
+        "p_difference": found.p,
+        "minimum_detectable_change": math.expm1(found.detectable()),
+        "outcome": outcome,
+        "passed": outcome == EQUIVALENT,
+    }
+
+
+def _log_outcome(rows: Sequence[Json], margin: float) -> None:
+    """Say in the log how many comparisons passed, and name those that did not."""
+    counts = Counter(row.get("outcome") for row in rows)
+    _LOG.info(
+        "A/A test: %d of %d comparisons are equivalent within %.3g %%, %d differ, %d are "
+        "undecided, %d have too few repeats",
+        counts[EQUIVALENT],
+        len(rows),
+        100 * margin,
+        counts[DIFFERENT],
+        counts[UNDECIDED],
+        counts[None],
+    )
+    for row in rows:
+        if row["passed"] is not False:
+            continue
+        where = f"{row['comparison']}, {row['cell_id']}: {row['metric']}"
+        if row.get("change") is None:
+            _LOG.warning("A/A test: %s cannot be compared: %s", where, row["note"])
+            continue
+        _LOG.warning(
+            "A/A test: %s: %s: change %+.2f %% [%.2f, %.2f]; the smallest change that would be "
+            "detected is %.2f %%",
+            where,
+            row["outcome"],
+            *(100 * row[name] for name in ("change", "change_ci95_low", "change_ci95_high")),
+            100 * row["minimum_detectable_change"],
+        )

@@ -1,0 +1,280 @@
+"""Rows of the cell and variant tables, each by itself; `changes` and `paired` compare them."""
+
+import math
+from collections.abc import Sequence
+
+from codewatt.analysis.cell_results import CellRecord, Json, VariantRecord
+from codewatt.analysis.changes import WITHIN_ONE_JOB, put_ends
+from codewatt.analysis.columns import (
+    BOUNDS,
+    IDLE,
+    NET_BOUNDS,
+    PASS_AT,
+    POSITIVE,
+    ROOFLINE,
+    SIGNED,
+    TESTS,
+)
+from codewatt.analysis.fidelity_columns import fidelity_columns
+from codewatt.analysis.log_scale_statistics import (
+    finite,
+    mean_of,
+    relative_change,
+    sample_sd,
+    summarise,
+    t_interval,
+)
+from codewatt.analysis.pooled_ratios import pooled_columns
+from codewatt.analysis.proportions import wilson_interval
+from codewatt.analysis.repetition_metrics import cell_shares
+from codewatt.analysis.roofline_columns import machine_columns
+from codewatt.analysis.run_rows import brief, figures, id_columns, status_columns
+from codewatt.energy.boundaries import PARTS
+from codewatt.energy.energy_sources import COMPONENTS
+from codewatt.files import canonical_json
+
+RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
+
+
+def cell_row(
+    record: CellRecord, runs: list[Json], tasks: list[Json], variant: VariantRecord | None
+) -> Json:
+    """One cell's row, but for its baseline; an infeasible cell has its ids and the reason.
+
+    Args:
+        runs, tasks: its rows of the run and task tables.
+        variant: its variant's manifest, None when not given.
+    """
+    manifest = variant.manifest if variant is not None else {}
+    row = {
+        **id_columns(record),
+        "status": "ok" if record.reason is None else "infeasible",
+        "status_reason": record.reason,
+        "size_bytes": manifest.get("size_bytes"),
+        "parameters": manifest.get("parameters"),
+    }
+    if record.energy is None or record.evaluate is None:
+        return row
+    meaningful = manifest.get("meaningful_accuracy", True)
+    row |= {
+        **_validity(record.energy),
+        **_machine(record.generate),
+        "interval_scope": WITHIN_ONE_JOB,
+        "repeats": len(runs),
+        "tasks": runs[0]["tasks"],
+        "samples_per_task": runs[0]["samples_per_task"],
+        "completions_identical": record.completions_identical,
+        "accuracy_note": None if meaningful else RANDOM_WEIGHTS,
+        **_accuracy(record.evaluate, runs, meaningful),
+        **cell_shares(tasks),
+        **status_columns(record.energy),
+        **_methods(record.energy),
+        **_positive(runs),
+        **_signed(runs),
+        **machine_columns(record),
+        **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in ROOFLINE},
+        **_background(record),
+    }
+    return row | pooled_columns(row, runs)
+
+
+def variant_row(record: VariantRecord, boundary: str) -> Json:
+    """One variant's row, but for its baseline; boundary: what the study's figures take in."""
+    manifest = record.manifest
+    method = manifest.get("method")
+    return {
+        "variant_id": record.identity["id"],
+        **{key: record.identity[key] for key in ("model", "prune", "precision")},
+        "status": "ok" if record.reason is None else "infeasible",
+        "status_reason": record.reason,
+        "method": method if method is None or isinstance(method, str) else canonical_json(method),
+        **{
+            key: manifest.get(key)
+            for key in ("dtype", "layers", "parameters", "size_bytes", "meaningful_accuracy")
+        },
+        **fidelity_columns(record),
+        **_cost_columns("quantise", manifest, record.cost, boundary),
+        **_cost_columns("score_layers", record.scores, record.scores_cost, boundary),
+    }
+
+
+def _cost_columns(phase: str, manifest: Json | None, cost: Json | None, boundary: str) -> Json:
+    """What a phase took; nothing where there was none."""
+    if manifest is None or cost is None:
+        return {}
+    joules, status = cost["energy_j"], cost["energy_status"]
+    return {
+        f"{phase}_s": manifest.get("duration_s"),
+        **{f"{phase}_{name}_j": value for name, value in figures(joules, boundary).items()},
+        **{f"{phase}_{part}_energy_status": status.get(part) for part in PARTS},
+        f"{phase}_energy_note": cost["energy_note"],
+    }
+
+
+def compare_variants(rows: Sequence[Json], baseline: Json) -> None:
+    """Add each variant's baseline (same model) and its change in size, in place."""
+    baselines = {
+        row["model"]: row
+        for row in rows
+        if (row["precision"], row["prune"]) == (baseline["precision"], baseline["prune"])
+    }
+    for row in rows:
+        base = baselines.get(row["model"], {})
+        row["baseline_variant_id"] = base.get("variant_id")
+        row["size_bytes_change"] = relative_change(row["size_bytes"], base.get("size_bytes"))
+
+
+def _validity(energy: Json) -> Json:
+    def listed(severity: str | None, passed: bool | None) -> str | None:
+        found = [
+            _described(e)
+            for e in energy["expectations"]
+            if e["passed"] is passed and severity in (None, e["severity"])
+        ]
+        return "; ".join(found) or None
+
+    return {
+        "valid": energy["valid"],
+        "failed_expectations": listed("error", False),
+        "warnings": listed("warning", False),
+        "unchecked_expectations": listed(None, None),
+    }
+
+
+def _described(expectation: Json) -> str:
+    """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`."""
+    repeat, unit = expectation.get("repeat"), expectation.get("unit")
+    where = f" (repeat {repeat})" if repeat is not None else ""
+    figures = [
+        f"{prefix}{brief(expectation[key])}{f' {unit}' if unit else ''}"
+        for prefix, key in (("", "observed"), ("limit ", "limit"))
+        if expectation.get(key) is not None
+    ]
+    return f"{expectation['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
+
+
+def _accuracy(evaluate: Json, runs: list[Json], meaningful: bool) -> Json:
+    """pass@1 over all repeats and samples, its Wilson interval over tasks, and pass@k.
+
+    The tasks are what was drawn from the field of tasks: n of the interval is their number,
+    however often each was tried.
+    """
+    if not meaningful:
+        return {}
+    row: Json = {}
+    for tests in TESTS:
+        name = f"pass_at_1_{tests}"
+        shares = [run[name] for run in runs]
+        if None in shares:
+            continue
+        share, tasks = math.fsum(shares) / len(shares), runs[0]["tasks"]
+        low, high = wilson_interval(min(share, 1.0) * tasks, tasks)
+        row |= {name: share, f"{name}_wilson95_low": low, f"{name}_wilson95_high": high}
+        row |= {f"pass_at_{k}_{tests}": _pass_at(evaluate, tests, k) for k in PASS_AT}
+    return row
+
+
+def _pass_at(evaluate: Json, tests: str, k: int) -> float | None:
+    """Mean over repeats of the evaluator's pass@k; None where it gives none."""
+    found = [(entry.get(tests) or {}).get(str(k)) for entry in evaluate.get("by_repeat", [])]
+    values = [float(value) for value in found if value is not None]
+    return math.fsum(values) / len(values) if values and len(values) == len(found) else None
+
+
+def _methods(energy: Json) -> Json:
+    components = energy["components"]
+    return {f"{part}_energy_method": components.get(part, {}).get("method") for part in COMPONENTS}
+
+
+def _positive(runs: list[Json]) -> Json:
+    """Statistics of the positive metrics over repeats, and of the bounds on their error."""
+    row: Json = {}
+    for metric in POSITIVE:
+        summary = summarise(run.get(metric) for run in runs)
+        row |= {
+            f"{metric}_mean": summary.mean,
+            f"{metric}_sd": summary.sd,
+            f"{metric}_n": summary.n,
+            f"{metric}_geomean": summary.geomean,
+        }
+        put_ends(row, f"{metric}_ci95", summary.ci95)
+        put_ends(row, f"{metric}_sd196", summary.sd196)
+    for metric in BOUNDS:
+        values = finite(run.get(metric) for run in runs)
+        row[f"{metric}_mean"] = mean_of(values) if values else None
+        row[f"{metric}_max"] = max(values, default=None)
+    return row
+
+
+def _signed(runs: list[Json]) -> Json:
+    """Statistics of the net energies: on the linear scale, the meters' bounds added."""
+    row: Json = {}
+    for metric, bound in zip(SIGNED, NET_BOUNDS, strict=True):
+        values, bounds = (finite(run.get(name) for run in runs) for name in (metric, bound))
+        row[f"{metric}_n"] = len(values)
+        row[f"{metric}_sd"] = sample_sd(values)
+        row[f"{metric}_mean"] = mean_of(values) if values else None
+        row[f"{bound}_mean"] = widest = mean_of(bounds) if bounds else None
+        interval = t_interval(values)
+        if interval is not None and widest is not None:
+            put_ends(row, f"{metric}_ci95", (interval[0] - widest, interval[1] + widest))
+    return row
+
+
+def _background(record: CellRecord) -> Json:
+    """Idle power, the energy of loading, warming up and judging, and what the job held."""
+    energy, evaluate = record.energy or {}, record.evaluate or {}
+    idle, boundary = energy.get("baseline") or {}, energy["boundary"]
+    phases = {
+        f"{phase}_{name}_j": value
+        for phase in ("load", "warmup", "evaluate")
+        for name, value in figures(_joules(energy.get(phase)), boundary).items()
+    }
+    windows = [w for w in evaluate.get("windows", []) if w["phase"] == "evaluate"]
+    return {
+        **{
+            f"{phase}_{part}_w": (idle.get(f"{phase}_w") or {}).get(part)
+            for phase in IDLE
+            for part in COMPONENTS
+        },
+        **phases,
+        **{
+            f"evaluate_{part}_energy_status": status
+            for part, status in ((energy.get("evaluate") or {}).get("status") or {}).items()
+        },
+        "gpu_names": _gpu_names(record.generate),
+        "grid_country": (energy.get("carbon") or {}).get("country"),
+        "grid_gco2e_per_kwh": (energy.get("carbon") or {}).get("g_per_kwh"),
+        "cpu_share": (energy.get("allocation") or {}).get("share"),
+        "sampler_cpu_share": (energy.get("sampler") or {}).get("cpu_share"),
+        "evaluate_s": math.fsum(w["end_s"] - w["start_s"] for w in windows) if windows else None,
+    }
+
+
+def _gpu_names(generate: Json) -> str | None:
+    """The models of the job's GPUs, as NVML names them."""
+    return ", ".join(sorted(str(device.get("name")) for device in _gpus(generate))) or None
+
+
+def _machine(generate: Json) -> Json:
+    """The host and the boards that a cell ran on."""
+    uuids = sorted(str(device.get("device")) for device in _gpus(generate))
+    made = generate.get("provenance") or {}
+    return {
+        "host": made.get("host"),
+        "cpu_name": made.get("cpu"),
+        "gpu_uuids": ", ".join(uuids) or None,
+    }
+
+
+def _gpus(generate: Json) -> list[Json]:
+    meters = [m for m in generate.get("meters") or [] if m["name"] == "nvml"]
+    return [device for meter in meters for device in meter["devices"]]
+
+
+def _joules(energy: Json | None) -> Json:
+    """The joules by component of a phase, which may stand alone or beside the phase's times."""
+    if energy is None:
+        return {}
+    inner = energy.get("energy_j", energy)
+    return inner if isinstance(inner, dict) else {}

@@ -1,0 +1,109 @@
+"""The same tasks under two variants: the difference of pass@1, and whether the loss is acceptable.
+
+docs/statistics.md defines the statistics.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from codewatt.analysis.cell_results import Json
+from codewatt.analysis.changes import ComparisonSettings, put_ends
+from codewatt.analysis.columns import TESTS
+from codewatt.analysis.log_scale_statistics import holm, relative_change
+from codewatt.analysis.proportions import (
+    PairedCounts,
+    mcnemar_p,
+    noninferiority_p,
+    paired_ratio_interval,
+    shares_difference,
+    tango_interval,
+)
+
+#: One-sided level of the non-inferiority test: that of a two-sided 95 % interval.
+NONINFERIORITY_LEVEL = 0.025
+
+Shares = Mapping[str, float]
+
+
+def compare_tasks(
+    rows: Sequence[Json], tasks: Mapping[str, Sequence[Json]], settings: ComparisonSettings
+) -> None:
+    """Add to each cell's row, in place, how its verdicts differ from its baseline's.
+
+    Cells whose pass@1 is absent are left without; a baseline is compared with itself only in
+    `pass_at_1_*_change`, which is then 0.
+
+    Args:
+        rows: rows of the cell table with their `baseline_cell_id`.
+        tasks: cell id → its rows of the task table.
+    """
+    by_id = {row["cell_id"]: row for row in rows}
+    for tests in TESTS:
+        name = f"pass_at_1_{tests}"
+        compared = []
+        for row in rows:
+            base = by_id.get(row["baseline_cell_id"])
+            if base is None or row.get(name) is None or base.get(name) is None:
+                continue
+            row["pass_at_1_margin"] = settings.pass_at_1_margin
+            row[f"{name}_change"] = relative_change(row[name], base[name])
+            ours = solved_shares(tasks[row["cell_id"]], tests)
+            theirs = solved_shares(tasks[base["cell_id"]], tests)
+            if base is row or ours.keys() != theirs.keys():
+                continue
+            row |= _compared(ours, theirs, tests, settings.pass_at_1_margin)
+            compared.append(row)
+        _adjust(compared, tests)
+
+
+def solved_shares(tasks: Sequence[Json], tests: str) -> dict[str, float]:
+    """Task → the share of its completions, over all repeats and samples, that solve it."""
+    solved: dict[str, list[bool]] = defaultdict(list)
+    for task in tasks:
+        solved[task["task_id"]].append(bool(task[f"solved_{tests}"]))
+    return {task: sum(found) / len(found) for task, found in solved.items()}
+
+
+def paired_counts(ours: Shares, theirs: Shares) -> PairedCounts | None:
+    """The tasks by verdict; None where a task was solved in some of its samples only."""
+    if not {*ours.values(), *theirs.values()} <= {0.0, 1.0}:
+        return None
+    both = sum(bool(ours[task] and theirs[task]) for task in ours)
+    gained, lost = round(sum(ours.values())) - both, round(sum(theirs.values())) - both
+    return PairedCounts(both, gained, lost, len(ours) - both - gained - lost)
+
+
+def _compared(ours: Shares, theirs: Shares, tests: str, margin: float) -> Json:
+    """The columns of one pair of cells, but for p values adjusted over the study."""
+    name = f"pass_at_1_{tests}"
+    counts = paired_counts(ours, theirs)
+    if counts is None:
+        apart = shares_difference([ours[task] - theirs[task] for task in ours])
+        found: Json = {
+            f"{name}_difference": apart.difference,
+            f"noninferior_p_{tests}": apart.noninferiority_p(margin),
+        }
+        put_ends(found, f"{name}_difference_ci95", apart.ci95)
+        return found
+    found = {
+        f"{name}_difference": counts.difference,
+        f"tasks_lost_{tests}": counts.lost,
+        f"tasks_gained_{tests}": counts.gained,
+        f"mcnemar_p_{tests}": mcnemar_p(counts.lost, counts.gained),
+        f"noninferior_p_{tests}": noninferiority_p(counts, margin),
+    }
+    put_ends(found, f"{name}_difference_ci95", tango_interval(counts))
+    if (ends := paired_ratio_interval(counts)) is not None:
+        put_ends(found, f"{name}_change_ci95", (ends[0] - 1, ends[1] - 1))
+    return found
+
+
+def _adjust(rows: Sequence[Json], tests: str) -> None:
+    """p values adjusted over the study's comparisons of this pass@1 (Holm)."""
+    for name in (f"mcnemar_p_{tests}", f"noninferior_p_{tests}"):
+        having = [row for row in rows if row.get(name) is not None]
+        for row, p in zip(having, holm([row[name] for row in having]), strict=True):
+            row[name.replace("_p_", "_p_holm_")] = p
+    for row in rows:
+        row[f"pass_at_1_{tests}_comparisons"] = len(rows)
+        row[f"noninferior_{tests}"] = row[f"noninferior_p_holm_{tests}"] < NONINFERIORITY_LEVEL

@@ -1,0 +1,263 @@
+"""Rows of the task and run tables of one cell."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from codewatt.analysis.cell_results import CellRecord, Json
+from codewatt.analysis.columns import TESTS
+from codewatt.analysis.log_scale_statistics import ratio
+from codewatt.analysis.pooled_ratios import JOULES_PER_KWH
+from codewatt.analysis.repetition_metrics import Repetition, run_shares
+from codewatt.analysis.roofline_columns import roofline_columns
+from codewatt.energy.boundaries import PARTS
+from codewatt.evaluate.pass_at_k import solves
+
+
+def id_columns(record: CellRecord) -> Json:
+    """A cell's ids under the names that the tables use."""
+    ids = {key: value for key, value in record.identity.items() if key not in ("id", "variant")}
+    return {
+        "cell_id": record.identity["id"],
+        "variant_id": record.identity["variant"],
+        "prune_layers": record.prune_layers,
+        **ids,
+    }
+
+
+def status_columns(energy: Json | None) -> Json:
+    """The study's boundary and how each part came about; empty for a cell without energy."""
+    if energy is None:
+        return {}
+    found = {part: energy["components"].get(part, {}).get("status") for part in PARTS}
+    return {
+        "energy_boundary": energy["boundary"],
+        "energy_status": found[energy["boundary"]],
+        **{f"{part}_energy_status": status for part, status in found.items()},
+    }
+
+
+def figures(joules: Json | None, boundary: str) -> Json:
+    """FIGURES -> joules or None: every part, and "energy", the part that the study chose."""
+    known = joules or {}
+    return {**{part: known.get(part) for part in PARTS}, "energy": known.get(boundary)}
+
+
+def task_rows(record: CellRecord) -> list[Json]:
+    """One row for each completion: (repeat, sample, task). Empty for an infeasible cell."""
+    ids, verdicts, joules = id_columns(record), record.verdicts(), record.task_energy()
+    rows = []
+    for task in sorted(record.tasks, key=lambda row: (row["repeat"], row["sample"])):
+        key = task["repeat"], task["sample"], task["task_id"]
+        statuses = verdicts[key].get("base"), verdicts[key].get("plus")
+        rows.append(
+            {
+                **ids,
+                "repeat": task["repeat"],
+                "sample": task["sample"],
+                "task_id": task["task_id"],
+                "prompt_tokens": task["prompt_tokens"],
+                "new_tokens": task["new_tokens"],
+                "latency_s": _difference(task["end_s"], task["start_s"]),
+                "ttft_s": _difference(task["first_token_s"], task["start_s"]),
+                "tpot_s": _tpot(task),
+                "stop_reason": task["stop_reason"],
+                **vars(record.repetitions.get(key, Repetition())),
+                "base_status": statuses[0],
+                "plus_status": statuses[1],
+                **{f"solved_{tests}": solves(tests, *statuses) for tests in TESTS},
+                "valid": None if record.energy is None else _valid(record.energy, key[0]),
+                **_task_joules(joules.get(key), record),
+            }
+        )
+    return rows
+
+
+def _task_joules(row: Json | None, record: CellRecord) -> Json:
+    """A task's energy and its uncertainty, by part and for the study's boundary."""
+    if row is None or record.energy is None:
+        return {}
+    boundary = record.energy["boundary"]
+    found: Json = {"energy_note": row["energy_note"]}
+    for kind in ("_j", "_uncertainty_j"):
+        by_part = {part: row[f"{part}{kind}"] for part in PARTS}
+        found |= {f"{name}{kind}": value for name, value in figures(by_part, boundary).items()}
+    return found
+
+
+def run_rows(record: CellRecord, tasks: list[Json], meaningful: bool) -> list[Json]:
+    """One row for each repeat. Empty for an infeasible cell.
+
+    Args:
+        tasks: the cell's rows of the task table.
+        meaningful: False when the weights are random; figures of accuracy are then absent.
+    """
+    if record.energy is None:
+        return []
+    by_repeat: dict[int, list[Json]] = defaultdict(list)
+    for row in tasks:
+        by_repeat[row["repeat"]].append(row)
+    return [
+        _run_row(record, record.energy, run, by_repeat[run["repeat"]], meaningful)
+        for run in sorted(record.energy["runs"], key=lambda run: int(run["repeat"]))
+    ]
+
+
+def expectation_rows(record: CellRecord) -> list[Json]:
+    """One row for each expectation on the cell and on each repeat, whether it passed or not."""
+    if record.energy is None:
+        return []
+    return [
+        {
+            **{key: e[key] for key in ("repeat", "name", "severity", "passed", "unit", "detail")},
+            "cell_id": record.identity["id"],
+            "observed": None if e["observed"] is None else brief(e["observed"]),
+            "limit": None if e["limit"] is None else brief(e["limit"]),
+        }
+        for e in record.energy["expectations"]
+    ]
+
+
+def brief(value: object) -> str:
+    """A figure with four significant digits, anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
+    """Mean over tasks of the share of a task's samples that solve it (passk.solves).
+
+    It is the unbiased pass@k at k = 1 (Chen et al. 2021, arXiv:2107.03374, section 2.1: c/n).
+
+    Args:
+        rows: rows of the task table; tests: "base" or "plus".
+
+    Returns:
+        A fraction; None when the benchmark has no such tests, or there are no rows.
+    """
+    verdicts: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        solved = row[f"solved_{tests}"]
+        if solved is None:
+            return None
+        verdicts[row["task_id"]].append(solved)
+    if not verdicts:
+        return None
+    return math.fsum(sum(v) / len(v) for v in verdicts.values()) / len(verdicts)
+
+
+def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None:
+    """pass@kWh: pass@1 divided by the kilowatt-hours of the run; unit: 1/kWh.
+
+    The figure that Buis (2024, Utrecht University) names pass@kWh. Accuracy is a fraction (0 to
+    1) and the energy is the run's total: one pass over all tasks of the benchmark. It depends on
+    the number of tasks, so it compares cells of one benchmark only.
+    """
+    return ratio(accuracy, None if energy_j is None else energy_j / JOULES_PER_KWH)
+
+
+def _run_row(
+    record: CellRecord, energy: Json, run: Json, tasks: list[Json], meaningful: bool
+) -> Json:
+    """A run's figures: its energy, and what that comes to per token, task and correct task.
+
+    Where a task has several samples, each of them counts as one task in `j_per_*task*`.
+    """
+    boundary = energy["boundary"]
+    joules = _joules(run, boundary)
+    energy_j = joules["energy_j"]
+    correct = {tests: _correct(tasks, tests) if meaningful else None for tests in TESTS}
+    accuracy = {tests: pass_at_1(tasks, tests) if meaningful else None for tests in TESTS}
+    new_tokens = _total(row["new_tokens"] for row in tasks)
+    grams = (energy.get("carbon") or {}).get("g_per_kwh")
+    return {
+        **id_columns(record),
+        "repeat": run["repeat"],
+        "valid": _valid(energy, run["repeat"]),
+        "tasks": len({row["task_id"] for row in tasks}),
+        "samples_per_task": _samples(tasks),
+        "prompt_tokens": _total(row["prompt_tokens"] for row in tasks),
+        "new_tokens": new_tokens,
+        **run_shares(tasks),
+        **{f"correct_{tests}": correct[tests] for tests in TESTS},
+        **{f"pass_at_1_{tests}": accuracy[tests] for tests in TESTS},
+        "duration_s": run["duration_s"],
+        "tokens_per_s": ratio(new_tokens, run["duration_s"]),
+        "latency_s": _mean(row["latency_s"] for row in tasks),
+        "ttft_s": _mean(row["ttft_s"] for row in tasks),
+        "tpot_s": _mean(row["tpot_s"] for row in tasks),
+        "prefill_s": run.get("prefill_s"),
+        "decode_s": run.get("decode_s"),
+        **joules,
+        **{
+            f"{prefix}energy_uncertainty_j": (run.get(f"{prefix}uncertainty_j") or {}).get(boundary)
+            for prefix in ("", "prefill_", "decode_")
+        },
+        **_net_bounds(run, boundary),
+        "j_per_token": ratio(energy_j, new_tokens),
+        "j_per_task": ratio(energy_j, len(tasks)),
+        **{f"j_per_correct_task_{t}": ratio(energy_j, correct[t]) for t in TESTS},
+        **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], energy_j) for t in TESTS},
+        "co2e_kg": None
+        if energy_j is None or grams is None
+        else energy_j / JOULES_PER_KWH * grams / 1000,
+        **roofline_columns(record, run),
+        **status_columns(energy),
+    }
+
+
+def _joules(run: Json, boundary: str) -> Json:
+    kinds = {"": "energy_j", "net_": "net_energy_j"} | {
+        f"{phase}_": f"{phase}_energy_j" for phase in ("prefill", "decode")
+    }
+    return {
+        f"{prefix}{name}_j": value
+        for prefix, kind in kinds.items()
+        for name, value in figures(run.get(kind), boundary).items()
+    }
+
+
+def _net_bounds(run: Json, boundary: str) -> Json:
+    found = figures(run.get("net_uncertainty_j"), boundary)
+    return {f"net_{name}_uncertainty_j": value for name, value in found.items()}
+
+
+def _valid(energy: Json, repeat: int) -> bool:
+    """Whether no expectation of severity error failed for this repeat or for the whole cell."""
+    return not any(
+        e["severity"] == "error" and e["passed"] is False and e.get("repeat") in (None, repeat)
+        for e in energy["expectations"]
+    )
+
+
+def _correct(tasks: list[Json], tests: str) -> int | None:
+    """Completions that solve their task; with one sample a task the number of solved tasks."""
+    solved = [row[f"solved_{tests}"] for row in tasks]
+    return None if None in solved else solved.count(True)
+
+
+def _samples(tasks: list[Json]) -> int | None:
+    """Samples a task, when every task has as many."""
+    counts = set(Counter(row["task_id"] for row in tasks).values())
+    return counts.pop() if len(counts) == 1 else None
+
+
+def _difference(end: float | None, start: float | None) -> float | None:
+    return None if end is None or start is None else end - start
+
+
+def _tpot(task: Json) -> float | None:
+    """Seconds per output token after the first; None where there is no second one."""
+    if task["new_tokens"] is None or task["new_tokens"] < 2:
+        return None
+    return ratio(_difference(task["end_s"], task["first_token_s"]), task["new_tokens"] - 1)
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    present = list(values)
+    return None if None in present else sum(v for v in present if v is not None)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are there (a completion without a token has no first one)."""
+    present = [value for value in values if value is not None]
+    return math.fsum(present) / len(present) if present else None

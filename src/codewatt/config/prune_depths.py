@@ -1,0 +1,89 @@
+"""Prune settings with `layers: until_zero`: each stands for a series of settings, one a depth."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codewatt.config.compression_settings import UNTIL_ZERO, Prune, Unpruned
+from codewatt.config.model_settings import ArchitectureModel, Model
+from codewatt.config.strict_model import ID_LENGTH
+
+
+@dataclass(frozen=True)
+class Series:
+    """One such setting.
+
+    deepest: model id -> the most layers that are removed of it; 0 for one that is excluded.
+    depths: the settings with 1, 2, ... layers, as far as the deepest model needs them.
+    """
+
+    id: str
+    deepest: Mapping[str, int]
+    depths: tuple[Prune, ...]
+
+    @classmethod
+    def of(cls, prune: Prune, models: Sequence[Model], excluded: Iterable[str]) -> "Series":
+        """Spell a setting out for a study's models, less those excluded from it.
+
+        Raises:
+            ValueError: how many layers a model has is not known, or an id would be too long.
+        """
+        left_out = set(excluded)
+        deepest = {
+            model.id: 0 if model.id in left_out else _deepest(prune, index, model)
+            for index, model in enumerate(models)
+        }
+        depths = tuple(_at(prune, layers + 1) for layers in range(max(deepest.values())))
+        if depths and len(depths[-1].id) > ID_LENGTH:
+            raise ValueError(
+                f"prune {prune.id!r}: the ids of its depths, {depths[-1].id!r} among them, have "
+                f"more than {ID_LENGTH} characters"
+            )
+        return cls(prune.id, deepest, depths)
+
+
+def is_series(prune: Prune) -> bool:
+    """Whether a prune setting stands for one setting a depth."""
+    return prune.layers == UNTIL_ZERO
+
+
+def layers_removed(prune: Prune) -> int:
+    """How many layers a single setting removes."""
+    assert isinstance(prune.layers, int), f"{prune.id} is a series"
+    return prune.layers
+
+
+def spelled_out(
+    exclude: Iterable[Mapping[Any, Any]], series: Mapping[str, Series]
+) -> list[dict[Any, Any]]:
+    """Exclude entries with the depths of a series in place of its id."""
+    return [
+        {axis: _depths(wanted, series) if axis == "prune" else wanted for axis, wanted in e.items()}
+        for e in exclude
+    ]
+
+
+def _depths(wanted: Any, series: Mapping[str, Series]) -> list[Any]:
+    named = wanted if isinstance(wanted, list) else [wanted]
+    spelled = [[d.id for d in series[one].depths] if one in series else [one] for one in named]
+    return [one for ones in spelled for one in ones]
+
+
+def _deepest(prune: Prune, index: int, model: Model) -> int:
+    """The most layers that are removed of a model."""
+    assert not isinstance(prune, Unpruned)
+    if model.layers is None:
+        inside = "config.num_hidden_layers" if isinstance(model, ArchitectureModel) else "layers"
+        raise ValueError(
+            f"models[{index}].{inside}: required, but absent: how deep prune {prune.id!r} "
+            f"(layers: {UNTIL_ZERO}) may go; or exclude the pair"
+        )
+    most = max(model.layers - prune.always_kept, 0)
+    return most if prune.max_layers is None else min(most, prune.max_layers)
+
+
+def _at(prune: Prune, layers: int) -> Prune:
+    """The setting of one depth."""
+    label = None if prune.label is None else f"{prune.label}: {layers}"
+    change = {"id": f"{prune.id}-{layers}", "label": label, "layers": layers, "max_layers": None}
+    return prune.model_copy(update=change)

@@ -1,0 +1,85 @@
+"""What every part of a study file shares: strictness, identifiers and labels."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from codewatt.error_messages import escaped
+from codewatt.errors import CodewattError
+from codewatt.untrusted_files import expand_home
+
+ID_LENGTH = 48
+Id = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$",
+        max_length=ID_LENGTH,
+        description=(
+            "Lower-case letters and digits, joined by single '.', '_' or '-'. It names directories "
+            "under results/ and rows of the tables."
+        ),
+    ),
+]
+
+
+_LINE_LENGTH = 300
+
+
+def _on_one_line(value: str) -> str:
+    """White space, line ends included, as single spaces; other control characters are refused."""
+    line = " ".join(value.split())
+    if len(line) > _LINE_LENGTH:
+        raise ValueError(f"it has {len(line)} characters; allowed: up to {_LINE_LENGTH}")
+    if (shown := escaped(line)) != line:
+        raise ValueError(f"{shown!r} holds a control character; allowed: text on one line")
+    return line
+
+
+def _user_path(value: str) -> str:
+    """A path with ~ as the home directory."""
+    if (shown := escaped(value)) != value:
+        raise ValueError(f"{shown!r} holds a control character, which no path of a study may")
+    try:
+        return expand_home(value)
+    except CodewattError as error:
+        raise ValueError(str(error)) from None
+
+
+def _no_wildcard(value: str) -> str:
+    """Snakemake takes {name} in a path for a wildcard, and knows no way to write a brace."""
+    if re.search(r"[{}]", value):
+        raise ValueError(f"{value!r} holds a brace; allowed: a path without braces")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_on_one_line)]
+"""Text that figures and pages show: any characters, on one line."""
+
+UserPath = Annotated[str, AfterValidator(_user_path), Field(min_length=1)]
+"""A path of the user's: ~ and ~user are expanded."""
+
+RulePath = Annotated[UserPath, AfterValidator(_no_wildcard)]
+"""A path that rules name as input or output."""
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Strict(BaseModel):
+    """Unknown keys fail, nothing is coerced ('4' is not 4), nothing changes once read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Entry(Strict):
+    """One value of an axis: an id for paths and tables, a label for figures."""
+
+    id: Id
+    label: Line | None = Field(None, description="Shown in figures; the id if absent.")
+
+    def settings(self) -> dict[str, object]:
+        """All that changes results: every key but the id and the label."""
+        return self.model_dump(mode="json", exclude={"id", "label"})

@@ -1,0 +1,27 @@
+"""Open every meter there is."""
+
+from collections.abc import Iterator, Sequence
+
+from codewatt.energy.meters.codecarbon import open_codecarbon
+from codewatt.energy.meters.host_load import open_host
+from codewatt.energy.meters.meter import Meter
+from codewatt.energy.meters.nvml import NvmlMeter, open_nvml
+from codewatt.energy.meters.rapl import open_rapl
+from codewatt.energy.sampler_settings import SamplerSettings
+
+
+def open_meters(
+    settings: SamplerSettings, gpu_ids: Sequence[str] | None, job_pid: int
+) -> Iterator[Meter]:
+    """Yield each meter as it opens, the quick ones first; an absent one says why.
+
+    Args:
+        gpu_ids: UUIDs of the job's GPUs; empty: none; None: by CUDA_VISIBLE_DEVICES.
+        job_pid: the process that is metered.
+    """
+    gpu = open_nvml(settings, gpu_ids, job_pid)
+    yield gpu
+    yield open_rapl(settings.rapl_interval_s)
+    yield open_host(settings.host_interval_s, job_pid)
+    gpus = gpu.uuids if isinstance(gpu, NvmlMeter) else {}
+    yield open_codecarbon(settings.codecarbon_interval_s, gpus)

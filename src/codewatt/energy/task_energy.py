@@ -1,0 +1,146 @@
+"""The energy of each task, from the timeline, with its uncertainty.
+
+A task that runs alone has the energy between its start and its end. Where tasks of a repeat
+overlap, as those of one batch do, the power is divided at each moment equally among the sequences
+that are not finished, so that the tasks of a batch add up to it and no joule is counted twice.
+
+A counter that moves every 100 ms has no figure for a task of 50 ms: such a task has none, and the
+reason. A longer one has a figure and a bound on its error, which for a few steps of the counter is
+of the figure's own size: read the two together.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codewatt.energy.boundaries import PARTS, Boundaries
+from codewatt.energy.energy_sources import Source, Sources
+from codewatt.energy.integration import Floats, Series
+from codewatt.parquet import write_rows
+
+Json = dict[str, Any]
+
+KEYS = (("repeat", "int32"), ("sample", "int32"), ("task_id", "string"))
+FIGURES = tuple(f"{part}{suffix}" for part in PARTS for suffix in ("_j", "_uncertainty_j"))
+
+
+def task_energies(
+    sources: Sources, boundaries: Boundaries, tasks: Sequence[Mapping[str, Any]]
+) -> list[Json]:
+    """A row for each task: its keys, FIGURES (None without a figure) and `energy_note`.
+
+    Args:
+        tasks: rows of tasks.parquet: repeat, batch, sample, task_id, start_s, end_s.
+    """
+    rows: list[Json] = [{key: task[key] for key, _ in KEYS} for task in tasks]
+    parts: list[dict[str, tuple[float | None, float | None]]] = [{} for _ in tasks]
+    notes: list[list[str]] = [[] for _ in tasks]
+    for members in _repeats(tasks):
+        start_s = np.array([tasks[i]["start_s"] for i in members], dtype=np.float64)
+        end_s = np.array([tasks[i]["end_s"] for i in members], dtype=np.float64)
+        for component, source in sources.figures.items():
+            for i, (joules, bound, reason) in zip(
+                members, _figures(source, start_s, end_s), strict=True
+            ):
+                parts[i][component] = joules, bound
+                if reason:
+                    notes[i].append(f"{component}: {reason}")
+    for row, found, said in zip(rows, parts, notes, strict=True):
+        energy = boundaries.add({name: pair[0] for name, pair in found.items()})
+        bounds = boundaries.add({name: pair[1] for name, pair in found.items()})
+        row |= {f"{part}_j": energy[part] for part in PARTS}
+        row |= {f"{part}_uncertainty_j": bounds[part] for part in PARTS}
+        absent = [] if energy["node"] is not None or said else sources.unavailable.items()
+        said += [f"{component}: {reason}" for component, reason in absent]
+        row["energy_note"] = "; ".join(said) or None
+    return rows
+
+
+def shared(
+    series: Series, start_s: Floats, end_s: Floats
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Joules of tasks that may overlap: at each moment equally among those that run.
+
+    With n(t) tasks running, a task has the integral of dE / n(t) from its start to its end. All
+    tasks' figures add up to the energy of the time in which any of them ran.
+
+    Args:
+        start_s, end_s: shape (n,), within the series' readings; each end after its start.
+
+    Returns:
+        Joules, and a bound on what they can be wrong by: shape (n,) each.
+    """
+    times = np.unique(np.concatenate([start_s, end_s]))
+    first, last = np.searchsorted(times, start_s), np.searchsorted(times, end_s)
+    changes = np.zeros(len(times), dtype=np.intp)
+    np.add.at(changes, first, 1)
+    np.add.at(changes, last, -1)
+    part = 1.0 / np.maximum(np.cumsum(changes)[:-1], 1)  # of each slice between two times
+    joules = np.concatenate(([0.0], np.cumsum(part * np.diff(series.joules_at(times)))))
+    # A time within a task weighs by how its share changes there, its edges by their share.
+    bound_j = series.bound_at(times)
+    inner = np.zeros(len(times))
+    inner[1:-1] = np.abs(np.diff(part)) * bound_j[1:-1]
+    sums = np.concatenate(([0.0], np.cumsum(inner)))
+    edges_j = part[first] * bound_j[first] + part[last - 1] * bound_j[last]
+    return joules[last] - joules[first], edges_j + sums[last] - sums[first + 1]
+
+
+def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> None:
+    """Write the rows as parquet, atomically."""
+    fields = [*KEYS, *((name, "float64") for name in FIGURES), ("energy_note", "string")]
+    write_rows(path, rows, fields)
+
+
+def read_task_times(path: str | os.PathLike[str]) -> list[Json]:
+    """Rows of tasks.parquet, as far as energy needs them."""
+    import pyarrow.parquet as pq
+
+    wanted = ["repeat", "batch", "sample", "task_id", "start_s", "end_s"]
+    rows: list[Json] = pq.ParquetFile(path).read(columns=wanted).to_pylist()
+    return rows
+
+
+def read_new_tokens(path: str | os.PathLike[str]) -> dict[int, float]:
+    """Repeat -> tokens that were generated in it, of all its completions."""
+    import pyarrow.parquet as pq
+
+    found: dict[int, float] = {}
+    for row in pq.ParquetFile(path).read(columns=["repeat", "new_tokens"]).to_pylist():
+        found[row["repeat"]] = found.get(row["repeat"], 0.0) + (row["new_tokens"] or 0)
+    return found
+
+
+def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Positions of the tasks of each repeat."""
+    found: dict[int, list[int]] = {}
+    for position, task in enumerate(tasks):
+        found.setdefault(task["repeat"], []).append(position)
+    return list(found.values())
+
+
+def _figures(
+    source: Source, start_s: Floats, end_s: Floats
+) -> list[tuple[float | None, float | None, str | None]]:
+    """(joules, bound, why there is none) of each task of one repeat, over all devices."""
+    joules, bound = np.zeros(len(start_s)), np.zeros(len(start_s))
+    reasons: list[str | None] = [None] * len(start_s)
+    for device in source.series.values():
+        for i, edges in enumerate(zip(start_s, end_s, strict=True)):
+            reasons[i] = reasons[i] or device.unusable(*edges)
+        if all(reasons):
+            continue
+        # What lies outside the readings belongs to tasks that were just refused; as far as they
+        # reach inside, they have their share there.
+        inside_s = [np.clip(edge_s, device.t_s[0], device.t_s[-1]) for edge_s in (start_s, end_s)]
+        running = inside_s[1] > inside_s[0]
+        found = shared(device, inside_s[0][running], inside_s[1][running])
+        joules[running] += found[0]
+        bound[running] += found[1]
+    return [
+        (None, None, reason) if reason else (float(j), float(b), None)
+        for j, b, reason in zip(joules, bound, reasons, strict=True)
+    ]

@@ -1,0 +1,187 @@
+"""Everything that an estimate says, put together: sums per model, wall time, comparisons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codewatt.cells import Grid
+from codewatt.energy.carbon_intensity import carbon_intensity
+from codewatt.estimate.finished_jobs import Ratio, compare, node_energy, read_measured
+from codewatt.estimate.job_plan import Cards, Plan
+from codewatt.estimate.job_sums import Totals, totals_of, wall_h
+from codewatt.paths import Paths
+from codewatt.sizing.decode_rates import idle_w, kind_of
+from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, value
+from codewatt.sizing.workload import BENCHMARKS
+
+_SHARED = "shared"
+#: Assumptions that matter only on a GPU, only on a CPU, and only with these methods or engines.
+_ON_CPU = ("graph_call_s", "cpu_bytes_per_s", "cpu_operations_per_s", "cpu_host_w")
+_ON_GPU = (
+    *("bandwidth_share", "prefill_share", "prefill_share_transformers", "prefill_share_int4"),
+    *("product_share", "prefill_utilisation", "load_s", "warmup_s", "capture_s", "vllm_load_s"),
+    *("idle_share", "host_w", "context_bytes", "vram_margin", "host_bytes", "vllm_memory_share"),
+    *("gptq_s_per_weight", "awq_s_per_weight", "calibration_utilisation"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """An estimate.
+
+    Attributes:
+        per_model: model id, or "shared" → its jobs' sums.
+        peaks: the same, and "total" → the largest need of (GPU memory, host memory) of one job.
+        comparisons: (model id or "total", estimate and measurement).
+        assumptions: sentences, each with its source.
+    """
+
+    plan: Plan
+    gpus: int
+    carbon: dict[str, Any]
+    per_model: dict[str, Totals]
+    total: Totals
+    wall_h: float
+    peaks: dict[str, tuple[int, int]]
+    comparisons: list[tuple[str, Ratio]]
+    assumptions: tuple[str, ...]
+
+
+def make_report(
+    grid: Grid,
+    results: Path,
+    cards: Cards,
+    gpus: int,
+    cores: int,
+    host_w: float | None,
+    said: Sequence[str] = (),
+) -> Report:
+    """Estimate a study, beside what is finished of it under `results`.
+
+    Args:
+        cards: of each hardware.
+        gpus: cards at a time.
+        cores: of a job that judges.
+        host_w: of a machine's CPU and memory; None: as assumed.
+        said: how the cards were chosen, to stand before the other assumptions.
+
+    Raises:
+        CodewattError: the country has no carbon intensity, a method or manifest is not known.
+    """
+    paths = Paths.of(results, grid.study)
+    plan = Plan(grid, paths, cards, cores)
+    carbon = carbon_intensity(grid.study.energy.country)
+    watts = host_w if host_w is not None else value("host_w" if plan.gpus else "cpu_host_w")
+    g_per_kwh = carbon["g_per_kwh"]
+    groups = {model: [j for j in plan.jobs if j.model == model] for model in grid.model_ids}
+    groups[_SHARED] = [j for j in plan.jobs if j.model is None]
+    measured = read_measured(plan, paths)
+    comparisons = []
+    for name, jobs in [*groups.items(), ("total", list(plan.jobs))]:
+        ratios = [*compare(jobs, measured)]
+        if (node := node_energy(jobs, measured, watts)) is not None:
+            ratios.append(node)
+        if name != "total" or len(grid.model_ids) > 1:
+            comparisons += [(name, ratio) for ratio in ratios]
+    return Report(
+        plan=plan,
+        gpus=gpus,
+        carbon=carbon,
+        per_model={n: totals_of(jobs, plan, watts, g_per_kwh) for n, jobs in groups.items()},
+        total=totals_of(plan.jobs, plan, watts, g_per_kwh),
+        wall_h=wall_h(plan.jobs, plan, gpus),
+        peaks={n: _peaks(jobs) for n, jobs in [*groups.items(), ("total", list(plan.jobs))]},
+        comparisons=comparisons,
+        assumptions=(*said, *_assumptions(plan, gpus, host_w)),
+    )
+
+
+def _peaks(jobs: Any) -> tuple[int, int]:
+    sizes = [job.size for job in jobs if job.size is not None]
+    return (
+        max((size.vram_bytes for size in sizes), default=0),
+        max((size.host_bytes for size in sizes), default=0),
+    )
+
+
+def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
+    """What this estimate took for granted, each with its source."""
+    study = plan.grid.study
+    said = [f"model {f.id}: {f.source}." for f in plan.models.values() if f.config is not None]
+    for benchmark in plan.grid.benchmark_ids:
+        kind = plan.grid.settings("benchmark", benchmark)["kind"]
+        if kind in BENCHMARKS:
+            said.append(f"benchmark {benchmark}: {BENCHMARKS[kind].source}.")
+    for gpu in plan.gpus:
+        said.append(
+            f"{gpu.name}: {gpu.memory_bytes / 1e9:.0f} GB, "
+            f"{gpu.bandwidth_bytes_per_s / 1e9:,.0f} GB/s, TDP {gpu.tdp_w:.0f} W, "
+            f"at rest {idle_w(gpu):.0f} W ({gpu.source})."
+        )
+    if plan.gpus:
+        said.append(
+            "steps of decoding and their power: rates.csv, StarCoder2-3B on an H200 "
+            "(docs/measurements.md), scaled as docs/estimate.md tells."
+        )
+        if "vllm" in study.engines:
+            said.append("engine vllm was not measured: as graph.")
+    for precision in study.precisions:
+        why = kind_of(precision.model_dump(mode="json"))[1]
+        if why is not None:
+            said.append(f"precision {precision.id}: {why}.")
+    if study.series:
+        said.append("series of depths (until_zero) are taken to go to their last one.")
+    if study.energy.boundary == "job":
+        said.append("boundary 'job' is taken as the whole node: the share held is not known.")
+    for name, item in ASSUMPTIONS.items():
+        if _matters(name, plan, gpus) and not (host_w is not None and name.endswith("host_w")):
+            said.append(f"{name} = {_readable(item)}: {item.what} [{item.source}]")
+    if host_w is not None:
+        said.append(f"host_w = {host_w:g} W: a machine's CPU and memory [--host-w]")
+    return said
+
+
+def _readable(item: Assumption) -> str:
+    """Value and unit; of large and small ones in units that can be read."""
+    for unit, scale, larger in (
+        ("B", 1e9, "GB"),
+        ("B/s", 1e9, "GB/s"),
+        ("s a step", 1e-3, "ms a step"),
+    ):
+        if item.unit == unit and (item.value >= 1e6 or scale < 1):
+            return f"{item.value / scale:g} {larger}"
+    return f"{item.value:g} {item.unit}"
+
+
+def _matters(name: str, plan: Plan, gpus: int) -> bool:
+    """Whether an assumption went into this plan."""
+    study, on_gpu = plan.grid.study, bool(plan.gpus)
+    methods = {p.method for p in study.precisions}
+    calibrated = {p.method for p in study.precisions if getattr(p, "calibration", None)}
+    sources = {m.source for m in study.models}
+    only_if = {
+        "cluster_job_s": gpus > 1,
+        "capture_s": "graph" in study.engines,
+        "vllm_load_s": "vllm" in study.engines,
+        "vllm_memory_share": "vllm" in study.engines,
+        "prefill_share_transformers": "transformers" in study.engines,
+        "prefill_share": bool({"graph", "vllm"} & set(study.engines)),
+        "prefill_share_int4": bool({"torchao", "gptq", "awq"} & methods),
+        "gptq_s_per_weight": "gptq" in calibrated,
+        "awq_s_per_weight": "awq" in calibrated,
+        "calibration_utilisation": bool({"gptq", "awq"} & calibrated),
+        "train_step_s": "nano" in sources,
+        "random_s_per_weight": "architecture" in sources,
+        "download_bytes_per_s": any(f.downloads for f in plan.models.values()),
+        "idle_share": any(gpu.idle_w is None for gpu in plan.gpus),
+        "graph_call_s": "graph" in study.engines,
+        "judge_s": any(b.kind == "humaneval_plus" for b in study.benchmarks),
+        "expected_s": any(b.kind == "humaneval_plus" for b in study.benchmarks),
+        "memory_margin": False,
+        "runtime_margin": False,
+        "runtime_floor_s": False,
+    }
+    if (name in _ON_GPU and not on_gpu) or (name in _ON_CPU and on_gpu):
+        return False
+    return only_if.get(name, True)

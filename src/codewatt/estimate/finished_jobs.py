@@ -1,0 +1,173 @@
+"""What the finished jobs of a study really took, from their manifests and energy.json."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codewatt.estimate.job_plan import Job, Plan
+from codewatt.files import read_json
+from codewatt.paths import Paths
+from codewatt.untrusted_files import record_of
+
+_J_PER_KWH = 3.6e6
+#: Windows that hold others, or lie in them.
+_INNER = ("prefill", "decode")
+
+
+@dataclass(frozen=True)
+class Took:
+    """One finished job.
+
+    Attributes:
+        rule, id: of the job.
+        seconds: that its windows span.
+        joules: boundary → energy over these windows; None where there is no figure.
+        node_status: how the node's figure was come by: measured or modelled.
+        bytes: of what it left.
+        peak: 'device_bytes' and 'host_bytes' at their peak, where the manifest has them.
+    """
+
+    rule: str
+    id: str
+    seconds: float
+    joules: dict[str, float | None]
+    bytes: int
+    node_status: str | None = None
+    peak: dict[str, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """An estimate beside what was measured, over the jobs that have both."""
+
+    what: str
+    unit: str
+    jobs: int
+    estimated: float
+    measured: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Estimated over measured."""
+        return self.estimated / self.measured if self.measured else None
+
+
+def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
+    """(rule, id) → what it took, for each finished quantise and generate job; what failed is none.
+
+    Raises:
+        CodewattError: a manifest is not readable.
+    """
+    found = {}
+    for job in plan.jobs:
+        took = None
+        if job.rule == "generate":
+            with record_of(paths.cell("generate.json", job.id)):
+                took = _cell(job.id, paths)
+        elif job.rule == "quantise":
+            with record_of(paths.variant("manifest.json", job.id)):
+                took = _variant(job.id, paths)
+        if took is not None:
+            found[job.rule, job.id] = took
+    return found
+
+
+def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[Ratio]:
+    """Estimates beside measurements, summed over the jobs that have both.
+
+    Durations and energies are those of generate; disk is of quantise and generate; peaks are the
+    largest.
+    """
+    pairs = [
+        (job.size, measured[job.rule, job.id])
+        for job in jobs
+        if job.size is not None and (job.rule, job.id) in measured
+    ]
+    generated = [(size, took) for size, took in pairs if took.rule == "generate"]
+    found = []
+    if generated:
+        estimated = sum(size.metered_s for size, _ in generated)
+        seconds = sum(took.seconds for _, took in generated)
+        found.append(
+            Ratio("generate, metered", "h", len(generated), estimated / 3600, seconds / 3600)
+        )
+    gpu = [(s.gpu_j, t.joules["gpu"]) for s, t in generated if t.joules.get("gpu") is not None]
+    if gpu:
+        found.append(_summed("generate, GPU energy", "kWh", gpu, _J_PER_KWH))
+    disk = [(float(s.disk_bytes), float(t.bytes)) for s, t in pairs if t.bytes]
+    if disk:
+        found.append(_summed("weights and telemetry", "GB", disk, 1e9))
+    for name, attribute, what in (
+        ("device_bytes", "vram_bytes", "generate, peak of GPU memory"),
+        ("host_bytes", "host_bytes", "generate, peak of host memory"),
+    ):
+        peaks = [(getattr(s, attribute), t.peak[name]) for s, t in generated if t.peak.get(name)]
+        if peaks:
+            estimated, seen = (max(values) for values in zip(*peaks, strict=True))
+            found.append(Ratio(what, "GB", len(peaks), estimated / 1e9, seen / 1e9))
+    return found
+
+
+def node_energy(
+    jobs: Iterable[Job], measured: dict[tuple[str, str], Took], host_w: float
+) -> Ratio | None:
+    """The node's energy of the cells that have it; estimated with the machine's assumed power."""
+    pairs, statuses = [], set()
+    for job in jobs:
+        took = measured.get((job.rule, job.id))
+        if job.rule != "generate" or job.size is None or took is None:
+            continue
+        if took.joules.get("node") is not None:
+            estimated = job.size.gpu_j + host_w * job.size.metered_s
+            pairs.append((estimated, took.joules["node"]))
+            statuses.add(str(took.node_status))
+    what = f"generate, node energy ({' and '.join(sorted(statuses))})"
+    return _summed(what, "kWh", pairs, _J_PER_KWH) if pairs else None
+
+
+def _summed(what: str, unit: str, pairs: Sequence[tuple[float, Any]], scale: float) -> Ratio:
+    estimated, seen = (sum(values) for values in zip(*pairs, strict=True))
+    return Ratio(what, unit, len(pairs), estimated / scale, seen / scale)
+
+
+def _cell(cell: str, paths: Paths) -> Took | None:
+    path = Path(paths.cell("generate.json", cell))
+    if not path.is_file():
+        return None
+    manifest = read_json(path)
+    if manifest.get("status") != "ok" or not manifest["windows"]:
+        return None
+    windows = manifest["windows"]
+    seconds = max(w["end_s"] for w in windows) - min(w["start_s"] for w in windows)
+    left = sum(file.stat().st_size for file in path.parent.iterdir() if file.is_file())
+    energy = Path(paths.cell("energy.json", cell))
+    joules: dict[str, float | None] = {}
+    status = None
+    if energy.is_file():
+        record = read_json(energy)
+        joules, status = _joules(record), record["components"]["node"]["status"]
+    peak = manifest.get("peak_memory") or {}
+    return Took("generate", cell, seconds, joules, left, status, peak)
+
+
+def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
+    """Of all windows that do not lie in another, where each has a figure."""
+    outer = [w["energy_j"] for w in energy["windows"] if w["phase"] not in _INNER]
+    found: dict[str, float | None] = {}
+    for part in ("gpu", "node"):
+        values = [joules.get(part) for joules in outer]
+        known = [value for value in values if value is not None]
+        found[part] = sum(known) if known and len(known) == len(values) else None
+    return found
+
+
+def _variant(variant: str, paths: Paths) -> Took | None:
+    path = Path(paths.variant("manifest.json", variant))
+    if not path.is_file():
+        return None
+    manifest = read_json(path)
+    seconds = float(manifest.get("duration_s") or 0.0)
+    made = seconds > 0
+    left = sum(d["bytes"] for d in manifest["weights"]["files"].values()) if made else 0
+    return Took("quantise", variant, seconds, {}, left)

@@ -1,0 +1,355 @@
+"""Every job of a study and what it will take: counted as the rules make them, sized by `sizing`."""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from codewatt.cells import Cell, Grid, Variant
+from codewatt.config.prune_depths import layers_removed
+from codewatt.estimate.unfetched_models import ModelFacts, facts_of
+from codewatt.paths import Paths
+from codewatt.prune_chains import chains_of
+from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.gpu_datasheets import Gpu
+from codewatt.sizing.job_costs import (
+    JobSize,
+    fits,
+    generate_job,
+    pass_job,
+    quantise_job,
+    resources,
+)
+from codewatt.sizing.parameter_counts import Architecture
+from codewatt.sizing.weight_bytes import weight_bytes
+from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
+
+#: Hardware of the study (None where it names none) → the card of its GPU jobs; None: CPUs.
+Cards = Mapping[str | None, Gpu | None]
+#: Rule and id of a job.
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Attributes:
+        rule, id: its rule and what it makes.
+        model: the study's model that it is about; None for what all share.
+        variant: what it needs or makes; None before there are any.
+        size: what it takes if it runs to its end; None where nothing is known of model or card.
+        metered: whether the study meters it.
+        computes: whether it runs a model's layers, so that it holds a GPU where there are any.
+        infeasible: why it does not fit its card, as far as is known beforehand; None if it does.
+        needs: the jobs that must be over before it begins.
+        needs_one: jobs of which one must be over, where there are any.
+    """
+
+    rule: str
+    id: str
+    model: str | None
+    variant: str | None
+    size: JobSize | None
+    metered: bool = False
+    computes: bool = False
+    infeasible: str | None = None
+    needs: tuple[Key, ...] = ()
+    needs_one: tuple[Key, ...] = ()
+
+    @property
+    def counted(self) -> JobSize | None:
+        """What it counts in sums: of a cell that does not fit, loading and a record of that."""
+        if self.size is None or self.infeasible is None:
+            return self.size
+        seconds = value("job_start_s") + value("load_s")
+        return JobSize(seconds, 0.0, 0.0, self.size.vram_bytes, self.size.host_bytes, 0)
+
+
+class Plan:
+    """The jobs of a study, each on the card of its hardware."""
+
+    def __init__(self, grid: Grid, paths: Paths, cards: Cards, cores: int) -> None:
+        """Count and size every job.
+
+        Args:
+            cards: of each hardware; jobs on one that is absent are counted and not sized.
+            cores: of a job that judges.
+
+        Raises:
+            CodewattError: a precision's method is not known.
+        """
+        self.grid, self.cards, self.cores = grid, cards, cores
+        self.models = facts_of(grid, paths)
+        self.notes: dict[str, str] = {}  # model or benchmark → why nothing is known of it
+        self._decoding = grid.study.decoding.model_dump(mode="json")
+        self._energy = grid.study.energy.model_dump(mode="json")
+        self._pruned: dict[tuple[str, str], Architecture] = {}
+        for facts in self.models.values():
+            if facts.config is None:
+                self.notes[facts.id] = facts.source
+        self.jobs = tuple(self._jobs())
+
+    @cached_property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The cards that jobs are sized for, each once; none for CPUs."""
+        return tuple({gpu.id: gpu for gpu in self.cards.values() if gpu is not None}.values())
+
+    @cached_property
+    def per_rule(self) -> Counter[str]:
+        """How many jobs each rule has."""
+        return Counter(job.rule for job in self.jobs)
+
+    @cached_property
+    def infeasible(self) -> dict[str, str]:
+        """Cell → why it does not fit its card, of those that do not."""
+        return {job.id: job.infeasible for job in self.jobs if job.infeasible is not None}
+
+    @cached_property
+    def _by_id(self) -> dict[Key, Job]:
+        return {(job.rule, job.id): job for job in self.jobs}
+
+    def resources(self, rule: str, job_id: str) -> dict[str, int] | None:
+        """What to ask a scheduler for: see `sizing.jobs.resources`; None if it has no size.
+
+        A cell that is said not to fit asks for its whole run, as the estimate of memory is
+        cautious: it may fit all the same, and must not end at a record's time limit.
+
+        Raises:
+            KeyError: the study has no such job.
+        """
+        size = self._by_id[rule, job_id].size
+        return None if size is None else resources(size)
+
+    def _jobs(self) -> Iterator[Job]:
+        grid = self.grid
+        for facts in self.models.values():
+            yield self._model_job(facts)
+        for benchmark in grid.benchmark_ids:
+            yield from self._benchmark_jobs(benchmark)
+        for text in grid.text_ids:
+            yield Job("prepare_corpus", text, None, None, _plain())
+        for text, benchmark in sorted(self._overlaps()):
+            both = (("prepare_corpus", text), ("prepare_benchmark", benchmark))
+            yield Job(
+                "check_contamination", f"{text}.{benchmark}", None, None, _plain(), needs=both
+            )
+        for model, method, text in grid.scorings:
+            yield self._score(model, method, text)
+        for variant in grid.variants:
+            yield self._quantise(variant)
+            if grid.study.fidelity is not None:
+                yield self._fidelity(variant, grid.study.fidelity.text)
+        for cell in grid.cells:
+            yield from self._cell_jobs(cell)
+        for cell in dict.fromkeys(self._shallower.values()):
+            needs = (("evaluate", cell.id),)
+            yield Job("judge_depth", cell.id, cell.model, cell.variant.id, _plain(), needs=needs)
+        yield from self._tables()
+
+    def _tables(self) -> Iterator[Job]:
+        """Tables, figures and the page of all."""
+        grid, fidelity = self.grid, self.grid.study.fidelity
+        needed = [("measure_energy", cell.id) for cell in grid.cells]
+        if fidelity is not None:
+            needed += [("measure_fidelity", variant.id) for variant in grid.variants]
+            needed += [
+                ("check_contamination", f"{fidelity.text}.{name}") for name in grid.benchmark_ids
+            ]
+        yield Job("aggregate", "aggregate", None, None, _plain(), needs=tuple(needed))
+        drawn = [("plot", "plot")]
+        yield Job("plot", "plot", None, None, _plain(), needs=(("aggregate", "aggregate"),))
+        if grid.scorings:
+            scores = tuple(_scores(*scoring) for scoring in grid.scorings)
+            drawn.append(("plot_layers", "plot_layers"))
+            yield Job("plot_layers", "plot_layers", None, None, _plain(), needs=scores)
+        yield Job("summarise", "summarise", None, None, _plain(), needs=tuple(drawn))
+
+    def _overlaps(self) -> set[tuple[str, str]]:
+        """(text, benchmark) of each check, that of fidelity's text among them."""
+        fidelity = self.grid.study.fidelity
+        judged = self.grid.benchmark_ids if fidelity is not None else ()
+        return {(fidelity.text, name) for name in judged if fidelity is not None} | {
+            (text, cell.benchmark)
+            for cell in self.grid.cells
+            for text in self.grid.calibrations(cell.variant)
+        }
+
+    @cached_property
+    def _shallower(self) -> dict[Cell, Cell]:
+        """Cell of a series of depths → the one that is judged before it, if it goes to its end."""
+        pairs = itertools.chain.from_iterable(map(itertools.pairwise, chains_of(self.grid)))
+        return {deeper: cell for cell, deeper in pairs}
+
+    @cached_property
+    def _depth_judged(self) -> dict[Variant, tuple[Key, ...]]:
+        """Variant that some cell needs only if a shallower one solved a task → what judges that."""
+        found: dict[Variant, tuple[Key, ...]] = {}
+        at_once = {cell.variant for cell in self.grid.cells if cell not in self._shallower}
+        for cell, before in self._shallower.items():
+            if cell.variant not in at_once:
+                judged = ("judge_depth", before.id)
+                found[cell.variant] = (*found.get(cell.variant, ()), judged)
+        return found
+
+    def _tokens(self, text: str) -> int:
+        """Of a text's sequences."""
+        settings = self.grid.settings("text", text)
+        return int(settings["samples"]) * int(settings["tokens"])
+
+    def _score(self, model: str, method: str, text: str) -> Job:
+        """Scores of a model's layers: SLEB runs a model again for each layer that may go."""
+        facts, hardware = self.models[model], self.grid.model_hardware(model)
+        job_id, size = _scores(model, method, text)[1], None
+        if facts.config is not None and hardware in self.cards:
+            architecture = facts.architecture()
+            passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
+            tokens = passes * self._tokens(text)
+            size = pass_job(architecture, self.cards[hardware], facts.stored_bytes, tokens, loads=1)
+        needs = (self._model_key(model), ("prepare_corpus", text))
+        return Job("score_layers", job_id, model, None, size, True, True, needs=needs)
+
+    def _fidelity(self, variant: Variant, text: str) -> Job:
+        """A variant's logits beside its baseline's: two models, one after the other."""
+        facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
+        size = None
+        if facts.config is not None and hardware in self.cards:
+            tokens, gpu = 2.0 * self._tokens(text), self.cards[hardware]
+            size = pass_job(facts.architecture(), gpu, facts.stored_bytes, tokens, loads=2)
+        name, baseline = variant.id, self.grid.baseline_of(variant)
+        made = dict.fromkeys([variant, *([] if baseline is None else [baseline])])
+        texts = dict.fromkeys([*self.grid.calibrations(variant), text])
+        needs = (*(("quantise", v.id) for v in made), *(("prepare_corpus", t) for t in texts))
+        return Job("measure_fidelity", name, variant.model, name, size, False, True, needs=needs)
+
+    def _model_key(self, model: str) -> Key:
+        """The job that makes a model's weights available."""
+        rules = {"nano": "train_nano", "hub": "download_model"}
+        return rules.get(self.grid.settings("model", model)["source"], "fetch_model"), model
+
+    def _model_job(self, facts: ModelFacts) -> Job:
+        settings = self.grid.settings("model", facts.id)
+        rule, _ = self._model_key(facts.id)
+        if facts.config is None:
+            return Job(rule, facts.id, facts.id, None, None)
+        seconds, disk = value("plain_job_s"), facts.stored_bytes
+        if settings["source"] == "nano":
+            seconds = value("job_start_s") + settings["steps"] * value("train_step_s")
+        elif settings["source"] == "architecture":
+            seconds = value("job_start_s") + facts.architecture().parameters * value(
+                "random_s_per_weight"
+            )
+            seconds += facts.stored_bytes / value("save_bytes_per_s")
+        elif facts.downloads:
+            seconds += facts.stored_bytes / value("download_bytes_per_s")
+        elif settings["source"] == "path":
+            disk = 0
+        host = round(value("cpu_host_bytes"))
+        if settings["source"] == "architecture":
+            host += facts.stored_bytes
+        return Job(rule, facts.id, facts.id, None, JobSize(seconds, 0.0, 0.0, 0, host, disk))
+
+    def _benchmark_jobs(self, benchmark: str) -> Iterator[Job]:
+        settings = self.grid.settings("benchmark", benchmark)
+        yield Job("prepare_benchmark", benchmark, None, None, _plain())
+        size, expected = BENCHMARKS.get(settings["kind"]), None
+        if size is None:
+            self.notes[benchmark] = f"benchmark kind {settings['kind']!r}: its size is not known"
+        else:
+            tasks = settings.get("tasks") or size.tasks
+            expected = _plain(size.expected_s * tasks / self.cores)
+        needs = (("prepare_benchmark", benchmark),)
+        yield Job("compute_expected", benchmark, None, None, expected, needs=needs)
+
+    def _quantise(self, variant: Variant) -> Job:
+        """A variant whose weights are only cut or copied computes nothing."""
+        facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
+        size, pruned = None, self._architecture(variant)
+        precision = self.grid.settings("precision", variant.precision)
+        if pruned is not None and hardware in self.cards:
+            gpu = self.cards[hardware]
+            size = quantise_job(facts.architecture(), pruned, precision, gpu, facts.stored_bytes)
+        metered = size is not None and size.metered_s > 0
+        computes = precision["method"] != "none"
+        scoring = self.grid.scoring(variant)
+        return Job(
+            "quantise", variant.id, variant.model, variant.id, size, metered, computes,
+            needs=(
+                self._model_key(variant.model),
+                *(("prepare_corpus", text) for text in self.grid.calibrations(variant)),
+                *([] if scoring is None else [_scores(*scoring)]),
+            ),
+            needs_one=self._depth_judged.get(variant, ()),
+        )  # fmt: skip
+
+    def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
+        work = self._work(cell)
+        pruned = self._architecture(cell.variant)
+        size = judged = reason = None
+        if work is not None and pruned is not None and cell.hardware in self.cards:
+            gpu = self.cards[cell.hardware]
+            precision = self.grid.settings("precision", cell.precision)
+            stored = self._stored_bytes(cell.variant, precision, pruned, gpu)
+            size = generate_job(pruned, precision, work, gpu, stored)
+            reason = None if gpu is None else fits(size.vram_bytes, gpu)
+            kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
+            seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
+            judged = _plain(seconds, metered_s=seconds)
+        model, variant = cell.model, cell.variant.id
+        generated, evaluated = ("generate", cell.id), ("evaluate", cell.id)
+        before = self._shallower.get(cell)
+        needs = (
+            ("quantise", variant),
+            ("prepare_benchmark", cell.benchmark),
+            *(
+                ("check_contamination", f"{text}.{cell.benchmark}")
+                for text in self.grid.calibrations(cell.variant)
+            ),
+            *([] if before is None else [("judge_depth", before.id)]),
+        )
+        yield Job(*generated, model, variant, size, True, True, reason, needs)
+        needs = (generated, ("compute_expected", cell.benchmark))
+        yield Job(*evaluated, model, variant, judged, True, needs=needs)
+        known = None if size is None else _plain()
+        yield Job("measure_energy", cell.id, model, variant, known, needs=(generated, evaluated))
+
+    def _work(self, cell: Cell) -> Workload | None:
+        if cell.benchmark in self.notes:
+            return None
+        benchmark = self.grid.settings("benchmark", cell.benchmark)
+        return workload_of(vars(cell), benchmark, self._decoding, self._energy)
+
+    def _architecture(self, variant: Variant) -> Architecture | None:
+        """Of a pruned model; None where the model is not known."""
+        facts = self.models[variant.model]
+        if facts.config is None:
+            return None
+        key = (variant.model, variant.prune)
+        if key not in self._pruned:
+            prune = next(p for p in self.grid.study.single_prunes if p.id == variant.prune)
+            self._pruned[key] = facts.architecture(layers_removed(prune))
+        return self._pruned[key]
+
+    def _stored_bytes(
+        self, variant: Variant, precision: dict[str, Any], pruned: Architecture, gpu: Gpu | None
+    ) -> int:
+        """Of the weights that a cell loads: the model's own files, or what quantise leaves."""
+        if precision["method"] != "none":
+            return weight_bytes(pruned, precision, "cpu" if gpu is None else "cuda").total
+        facts = self.models[variant.model]
+        whole = facts.architecture().parameters
+        return math.ceil(facts.stored_bytes * pruned.parameters / whole)
+
+
+def _scores(model: str, method: str, text: str) -> Key:
+    """The job that scores a model's layers."""
+    return "score_layers", f"{model}.{method}.{text}"
+
+
+def _plain(seconds: float = 0.0, metered_s: float = 0.0) -> JobSize:
+    """A job on a CPU that loads no model."""
+    job_s = value("plain_job_s") + seconds
+    return JobSize(job_s, metered_s, 0.0, 0, round(value("cpu_host_bytes")), 0)

@@ -1,0 +1,71 @@
+"""When the last of some jobs is over: a list schedule over a number of cards, the longest first."""
+
+import heapq
+from collections.abc import Callable, Sequence
+from graphlib import TopologicalSorter
+
+from codewatt.estimate.job_plan import Job
+
+
+def makespan_s(jobs: Sequence[Job], cards: int, seconds: Callable[[Job], float]) -> float:
+    """Seconds from the start of the first job to the end of the last.
+
+    A job waits for what it needs; one that computes waits for a card too, all others run beside
+    them at once. Of those that wait for a card the one with the longest line goes first: its own
+    time and that of what can only follow it, one after another.
+
+    Args:
+        jobs: with all that they need.
+        cards: how many.
+        seconds: what a job takes.
+
+    Raises:
+        KeyError: a job needs one that is not among them.
+    """
+    number_of = {(job.rule, job.id): number for number, job in enumerate(jobs)}
+    needs = [[number_of[key] for key in job.needs] for job in jobs]
+    needs_one = [[number_of[key] for key in job.needs_one] for job in jobs]
+    behind, behind_one = _inverted(needs), _inverted(needs_one)
+    durations_s = [seconds(job) for job in jobs]
+    lines_s = durations_s.copy()
+    order = TopologicalSorter({n: [*needs[n], *needs_one[n]] for n in range(len(jobs))})
+    for number in reversed([*order.static_order()]):
+        after = (*behind[number], *behind_one[number])
+        lines_s[number] += max((lines_s[other] for other in after), default=0.0)
+
+    missing = [len(all_of) + bool(one_of) for all_of, one_of in zip(needs, needs_one, strict=True)]
+    has_one = [False] * len(jobs)
+    ready = [number for number, count in enumerate(missing) if count == 0]
+    waiting: list[tuple[float, int]] = []  # for a card, by -line
+    running: list[tuple[float, int]] = []  # by end
+    now_s, free = 0.0, cards
+    while ready or waiting or running:
+        for number in ready:
+            if jobs[number].computes:
+                heapq.heappush(waiting, (-lines_s[number], number))
+            else:
+                heapq.heappush(running, (now_s + durations_s[number], number))
+        while waiting and free:
+            _, number = heapq.heappop(waiting)
+            heapq.heappush(running, (now_s + durations_s[number], number))
+            free -= 1
+        now_s, done = heapq.heappop(running)
+        free += jobs[done].computes
+        first = [other for other in behind_one[done] if not has_one[other]]
+        ready = []
+        for other in first:
+            has_one[other] = True
+        for other in (*behind[done], *first):
+            missing[other] -= 1
+            if missing[other] == 0:
+                ready.append(other)
+    return now_s
+
+
+def _inverted(needs: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Of each job, which ones need it."""
+    behind: list[list[int]] = [[] for _ in needs]
+    for number, before in enumerate(needs):
+        for other in before:
+            behind[other].append(number)
+    return behind

@@ -1,0 +1,168 @@
+"""What is known of a study's models before they run: configuration and size of their files."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codewatt.cells import Grid
+from codewatt.errors import CodewattError
+from codewatt.files import read_json
+from codewatt.models.model_files import weight_files
+from codewatt.paths import Paths
+from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.parameter_counts import Architecture, architecture_of
+from codewatt.sizing.weight_bytes import DTYPE_BYTES
+from codewatt.untrusted_files import record_of
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model as far as it is known.
+
+    Attributes:
+        id: the study's.
+        config: what config.json says; None if it is not known.
+        stored_bytes: of its weight files; 0 if the model is not known.
+        source: where that is from, or why it is not known.
+        downloads: whether files have to be fetched first.
+    """
+
+    id: str
+    config: dict[str, Any] | None
+    stored_bytes: int
+    source: str
+    downloads: bool = False
+
+    def architecture(self, layers_removed: int = 0) -> Architecture:
+        """Counted, without its last layers.
+
+        Raises:
+            CodewattError: nothing is left, or the model type is not known.
+        """
+        assert self.config is not None
+        kept = int(self.config.get("num_hidden_layers") or 0) - layers_removed
+        return architecture_of({**self.config, "num_hidden_layers": kept})
+
+
+def facts_of(grid: Grid, paths: Paths) -> dict[str, ModelFacts]:
+    """Model id → what is known of it, for every model that some cell needs."""
+    return {model: _facts(model, grid.settings("model", model), paths) for model in grid.model_ids}
+
+
+def _facts(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts:
+    found = _from_manifest(model, settings, paths) or _FINDERS[settings["source"]](model, settings)
+    if found.config is None:
+        return found if found.source else _unknown(model, settings, paths)
+    try:
+        found.architecture()
+    except CodewattError as error:
+        return ModelFacts(model, None, 0, str(error))
+    return found
+
+
+def _unknown(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts:
+    return ModelFacts(
+        model,
+        None,
+        0,
+        f"{settings['repo']} is in no table here and not fetched yet: "
+        f"`snakemake {paths.model(model)}` fetches it",
+    )
+
+
+def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts | None:
+    """Of a model that the study has fetched, trained or made already."""
+    path = Path(paths.model(model))
+    if not path.is_file():
+        return None
+    with record_of(path):
+        weights = read_json(path)["weights"]
+        config = Path(weights["directory"]) / "config.json"
+        sizes = {name: d["bytes"] for name, d in weights["files"].items()}
+    if not config.is_file():
+        return None
+    stored = sum(size for name, size in sizes.items() if name.endswith("safetensors"))
+    return ModelFacts(model, read_json(config), stored, f"its files ({path})")
+
+
+def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
+    """From the hub's cache, else from the table of published configurations."""
+    owner, name = settings["repo"].split("/")
+    folder = _hub_cache() / f"models--{owner}--{name}" / "snapshots" / settings["revision"]
+    try:
+        found = _from_folder(model, folder)
+    except CodewattError:  # not fetched to its end
+        found = None
+    if found is not None:
+        return found
+    known = known_models().get(settings["repo"])
+    if known is None:
+        return ModelFacts(model, None, 0, "")
+    parameters = known.parameters or architecture_of(known.config).parameters
+    dtype = known.checkpoint_dtype or "float32"
+    said = "" if known.checkpoint_dtype else "; its files' dtype is taken as float32"
+    return ModelFacts(
+        model, known.config, parameters * DTYPE_BYTES[dtype], known.source + said, downloads=True
+    )
+
+
+def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:
+    try:
+        found = _from_folder(model, Path(settings["path"]))
+    except CodewattError as error:
+        return ModelFacts(model, None, 0, str(error))
+    return found or ModelFacts(model, None, 0, f"{settings['path']}: no config.json there")
+
+
+def _from_folder(model: str, folder: Path) -> ModelFacts | None:
+    config = folder / "config.json"
+    if not config.is_file():
+        return None
+    stored = sum(path.stat().st_size for path in weight_files(folder))
+    return ModelFacts(model, read_json(config), stored, f"its files ({folder})")
+
+
+def _from_config(model: str, settings: Mapping[str, Any]) -> ModelFacts:
+    """Random weights of a configuration."""
+    config = dict(settings["config"])
+    try:
+        parameters = architecture_of(config).parameters
+    except CodewattError as error:
+        return ModelFacts(model, None, 0, str(error))
+    stored = parameters * DTYPE_BYTES[settings["dtype"]]
+    return ModelFacts(model, config, stored, "the study's own configuration")
+
+
+def _from_nano(model: str, settings: Mapping[str, Any]) -> ModelFacts:
+    """The configuration that `nano.train` builds; float32."""
+    config = {
+        "model_type": settings["architecture"],
+        "vocab_size": settings["vocab_size"],
+        "hidden_size": settings["hidden_size"],
+        "intermediate_size": settings["intermediate_size"],
+        "num_hidden_layers": settings["layers"],
+        "num_attention_heads": settings["heads"],
+        "num_key_value_heads": settings["kv_heads"],
+        "tie_word_embeddings": True,
+    }
+    stored = architecture_of(config).parameters * DTYPE_BYTES["float32"]
+    return ModelFacts(model, config, stored, "the study's own settings")
+
+
+_FINDERS = {
+    "hub": _from_hub,
+    "path": _from_path,
+    "architecture": _from_config,
+    "nano": _from_nano,
+}
+
+
+def _hub_cache() -> Path:
+    """Where huggingface_hub keeps what it fetched; read here, as importing it takes longer."""
+    if path := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(path)
+    base = os.environ.get("HF_HOME")
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "hub" if base else Path(cache) / "huggingface" / "hub"

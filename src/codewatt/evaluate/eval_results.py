@@ -1,0 +1,77 @@
+"""EvalPlus's eval_results.json, and pass@k over verdicts."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from codewatt.benchmarks.benchmark import Task
+from codewatt.evaluate.judge import PASS, Program, SuiteVerdict, Verdict
+from codewatt.evaluate.pass_at_k import mean_pass_at_k, solves
+from codewatt.files import write_json
+
+
+def eval_results(
+    tasks: Sequence[Task],
+    programs: Sequence[Program],
+    verdicts: Sequence[Verdict],
+    dataset_md5: str,
+) -> dict[str, Any]:
+    """The content of EvalPlus's result file.
+
+    Args:
+        programs: as judged, in the order of the samples.
+        verdicts: one a program.
+        dataset_md5: of the unpacked dataset file, EvalPlus's name for it.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {task.task_id: [] for task in tasks}
+    known = {task.task_id: task for task in tasks}
+    for program, verdict in zip(programs, verdicts, strict=True):
+        task = known[program.task_id]
+        rows[program.task_id].append(
+            {
+                "task_id": program.task_id,
+                # A lone surrogate cannot be written; the program has failed to load with it.
+                "solution": program.code.encode("utf-8", "backslashreplace").decode(),
+                "base_status": verdict.base.status,
+                "plus_status": verdict.plus.status,
+                "base_fail_tests": _failed_tests(verdict.base, task.base_input),
+                "plus_fail_tests": _failed_tests(verdict.plus, task.plus_input),
+            }
+        )
+    return {
+        "date": datetime.now().strftime("%Y-%m-%d %H:%M"),
+        "hash": dataset_md5,
+        "eval": {task_id: found for task_id, found in rows.items() if found},
+    }
+
+
+def write_eval_results(path: str | Path, results: dict[str, Any]) -> None:
+    """Write the result file (gzip by suffix), atomically, over whatever was there."""
+    write_json(path, results)
+
+
+def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str, Any]:
+    """{"base": {k: pass@k}, "plus": {k: pass@k}}, k as text; plus needs base and plus right.
+
+    None where a task has fewer than k samples.
+    """
+    counts: dict[str, list[int]] = {}
+    for verdict in verdicts:
+        count = counts.setdefault(verdict.task_id, [0, 0, 0])
+        statuses = verdict.base.status, verdict.plus.status
+        count[0] += 1
+        count[1] += bool(solves("base", *statuses))
+        count[2] += bool(solves("plus", *statuses))
+    return {
+        name: {
+            str(k): mean_pass_at_k(((count[0], count[which]) for count in counts.values()), k)
+            for k in ks
+        }
+        for which, name in ((1, "base"), (2, "plus"))
+    }
+
+
+def _failed_tests(suite: SuiteVerdict, inputs: list[list[Any]]) -> list[list[Any]]:
+    """The last test that was run, as EvalPlus reports it when it stops at the first failure."""
+    return [] if suite.status == PASS or suite.done == 0 else [inputs[suite.done - 1]]

@@ -1,0 +1,121 @@
+"""The evaluate stage: completions of one cell in, verdicts and pass@k out."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from codewatt.benchmarks.benchmark import Task, read_tasks
+from codewatt.benchmarks.humaneval_plus_benchmark import unpacked_digests
+from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
+from codewatt.evaluate.expected_outputs import read_expected
+from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
+from codewatt.evaluate.resource_limits import Limits
+from codewatt.evaluate.sample_files import Sample, read_samples
+from codewatt.evaluate.sandbox_probe import describe_sandbox, require_sandbox
+from codewatt.evaluate.sanitize import sanitize_all
+from codewatt.files import write_json
+
+
+def programs_of(
+    samples: Sequence[Sample], tasks: Sequence[Task], *, sanitize: bool, jobs: int
+) -> list[Program]:
+    """The programs to judge, one a sample, sanitised if asked for."""
+    if not sanitize:
+        return [Program(sample.task_id, sample.solution) for sample in samples]
+    entry_points = {task.task_id: task.entry_point for task in tasks}
+    cleaned = sanitize_all(
+        [(sample.raw, entry_points[sample.task_id]) for sample in samples], jobs=jobs
+    )
+    return [Program(sample.task_id, code) for sample, code in zip(samples, cleaned, strict=True)]
+
+
+def evaluate_cell(
+    *,
+    tasks_path: str | Path,
+    expected_path: str | Path,
+    completions_path: str | Path,
+    out_results: str | Path,
+    out_evaluate: str | Path | None = None,
+    jobs: int,
+    sanitize: bool = False,
+    ks: Sequence[int] = (1,),
+    benchmark: str | None = None,
+    limits: Limits | None = None,
+    on_done: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Judge the completions of a cell and write EvalPlus's result file.
+
+    Args:
+        tasks_path: the benchmark's tasks (`write_tasks`).
+        expected_path: what the reference programs answer (`write_expected`).
+        completions_path: rows {task_id, solution, repeat, sample}.
+        out_results: eval_results.json.gz to write.
+        out_evaluate: also write the returned record there; None leaves that to the caller.
+        ks: for which k pass@k is estimated, within a repeat.
+        on_done: called with the number of samples that have a verdict by now.
+
+    Returns:
+        evaluate.json, without what the caller knows (meters, provenance, code). Times are
+        CLOCK_MONOTONIC seconds.
+
+    Raises:
+        CodewattError: an input is missing or wrong, or the sandbox cannot be set up.
+    """
+    used = limits or Limits()
+    require_sandbox(used)
+    tasks = read_tasks(tasks_path)
+    expected = read_expected(expected_path, tasks)
+    samples = sorted(
+        read_samples(completions_path, tasks), key=lambda sample: (sample.repeat, sample.sample)
+    )
+    start_s = time.monotonic()
+    programs = programs_of(samples, tasks, sanitize=sanitize, jobs=jobs)
+    verdicts = judge(tasks, expected, programs, jobs=jobs, limits=used, on_done=on_done)
+    end_s = time.monotonic()
+    digests = unpacked_digests(tasks_path)
+    write_eval_results(out_results, eval_results(tasks, programs, verdicts, digests["md5"]))
+    by_repeat = _by_repeat(samples, verdicts, ks)
+    first = by_repeat[0]
+    record = {
+        "schema": 1,
+        "benchmark": benchmark,
+        "dataset_sha256": digests["sha256"],
+        "pass_at_k": {"base": first["base"], "plus": first["plus"]},
+        "by_repeat": by_repeat,
+        "verdicts": [
+            {
+                "task_id": verdict.task_id,
+                "repeat": sample.repeat,
+                "sample": sample.sample,
+                "base": verdict.base.status,
+                "plus": verdict.plus.status,
+                "why": verdict.why,
+            }
+            for sample, verdict in zip(samples, verdicts, strict=True)
+        ],
+        "tasks": len(tasks),
+        "judged": unique_programs(programs),
+        "sanitized": sanitize,
+        "windows": [
+            {"phase": "evaluate", "repeat": None, "batch": None, "start_s": start_s, "end_s": end_s}
+        ],
+        "epoch_offset_s": time.time() - time.monotonic(),
+        "sandbox": describe_sandbox(used, jobs),
+    }
+    if out_evaluate is not None:
+        write_json(out_evaluate, record)
+    return record
+
+
+def _by_repeat(
+    samples: Sequence[Sample], verdicts: Sequence[Verdict], ks: Sequence[int]
+) -> list[dict[str, Any]]:
+    """pass@k of each repeat, in order."""
+    repeats: dict[int, list[Verdict]] = {}
+    for sample, verdict in zip(samples, verdicts, strict=True):
+        repeats.setdefault(sample.repeat, []).append(verdict)
+    return [
+        {"repeat": repeat, **pass_at_k_table(found, ks)}
+        for repeat, found in sorted(repeats.items())
+    ]

@@ -1,0 +1,102 @@
+"""A model's logits on the sequences of a text, and a bounded store for those of the baseline."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from codewatt.corpora.token_sequences import PreparedText
+from codewatt.errors import CodewattError
+from codewatt.models.loading import Loaded, check_sound
+from codewatt.models.model_config import refuse_long_sequences
+
+#: Host memory that a baseline's logits may take.
+LIMIT_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True)
+class Question:
+    """A sequence of tokens, of which those from index `first` on are to be predicted.
+
+    positions: how many they are; logits of each come from the token before it.
+    """
+
+    ids: list[int]
+    first: int
+
+    @property
+    def positions(self) -> int:
+        """Predicted tokens; none of a sequence that was cut before its first."""
+        return max(len(self.ids) - self.first, 0)
+
+
+def questions(text: PreparedText, loaded: Loaded, name: str) -> list[Question]:
+    """A text's sequences as a model's tokenizer makes them; those with nothing to predict left out.
+
+    Args:
+        name: the text's id, for messages.
+
+    Raises:
+        CodewattError: a sequence is longer than the model's max_position_embeddings, or nothing
+            is left to predict.
+    """
+    pairs = zip(text.sequences(loaded.tokenizer), text.judged_from(loaded.tokenizer), strict=True)
+    found = [one for ids, first in pairs if (one := Question(ids, first)).positions]
+    if not found:
+        raise CodewattError(
+            f"text {name!r}: every sequence ends before the first token that is predicted; "
+            "allowed: more tokens"
+        )
+    refuse_long_sequences([one.ids for one in found], loaded.model.config, f"text {name!r}")
+    return found
+
+
+def answers(loaded: Loaded, asked: list[Question], name: str) -> Iterator[tuple[Any, Any]]:
+    """(logits, tokens to predict) of each sequence: (positions, vocabulary) and (positions).
+
+    Each sequence is read by itself, so that none is padded and attention is the same for every
+    model. Logits are on the model's device, in the type in which it gave them.
+
+    Args:
+        name: of the model, for messages.
+
+    Raises:
+        UnsoundLogitsError: some are no answer.
+    """
+    import torch
+
+    for one in asked:
+        row = torch.tensor([one.ids], device=loaded.device)
+        with torch.no_grad():
+            logits = loaded.model(input_ids=row, use_cache=False).logits[0, one.first - 1 : -1]
+        check_sound(logits, name)
+        yield logits, row[0, one.first :]
+
+
+class KeptLogits:
+    """Logits on the host, as the model gave them, in the order of the sequences."""
+
+    def __init__(self, positions: int, text: str, limit_bytes: int) -> None:
+        """Keep logits of so many positions of a text, in at most `limit_bytes`."""
+        self.positions = positions
+        self._text, self._limit_bytes = text, limit_bytes
+        self._kept: list[Any] = []
+
+    def add(self, logits: Any) -> None:
+        """Keep a sequence's logits (positions, vocabulary).
+
+        Raises:
+            CodewattError: those of all sequences would take more than the limit.
+        """
+        vocabulary = logits.shape[-1]
+        needed = self.positions * vocabulary * logits.element_size()
+        if needed > self._limit_bytes:
+            raise CodewattError(
+                f"text {self._text!r}: {self.positions} positions x {vocabulary} logits take "
+                f"{needed / 1e9:.3g} GB of memory; allowed: {self._limit_bytes / 1e9:.3g} GB, by "
+                "fewer samples or tokens"
+            )
+        self._kept.append(logits.cpu())
+
+    def __iter__(self) -> Iterator[Any]:
+        """The logits of each sequence."""
+        return iter(self._kept)

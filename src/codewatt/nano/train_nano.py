@@ -1,0 +1,26 @@
+"""The stage that trains a nano model."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from codewatt.models.fetch import model_manifest
+from codewatt.nano.training import train_nano
+
+
+def make_nano(settings: dict[str, Any], weights: Path, threads: int) -> dict[str, Any]:
+    """Train a nano model into a directory that is wiped first.
+
+    Args:
+        settings: a study's nano model without id and label.
+        weights: the model's directory.
+        threads: CPU threads of the training; with the seed they decide the weights.
+
+    Returns:
+        The model's manifest, with a record of the training.
+    """
+    shutil.rmtree(weights, ignore_errors=True)
+    chosen = {key: value for key, value in settings.items() if key != "source"}
+    training = train_nano(chosen, weights, threads)
+    manifest = model_manifest(settings, weights, meaningful_accuracy=True)
+    return {**manifest, "training": training}

@@ -1,0 +1,210 @@
+"""How long a step of decoding takes and what power the GPU draws, from measured steps.
+
+`rates.csv` holds docs/measurements.md's table: StarCoder2-3B's architecture on an H200. Each row is
+turned into what carries over to other models and cards:
+
+- engine transformers waits for Python, so its step is a fixed part and a time a layer;
+- engine graph waits for the GPU, so its step is the bytes of its roofline over a share of the
+  card's bandwidth.
+
+A step is the longer of the two; for graph the second alone. Power is idle power plus a share of
+what is left up to the TDP; that of transformers is the row's own, or more where another card keeps
+the GPU busy for longer.
+"""
+
+import csv
+import itertools
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
+from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.parameter_counts import architecture_of
+from codewatt.sizing.roofline import Demand, GeneratedSequence, decode_work
+from codewatt.sizing.weight_bytes import Precision, weight_bytes
+
+_TABLE = Path(__file__).with_name("rates.csv")
+_REFERENCE_GPU, _REFERENCE_MODEL = "h200", "bigcode/starcoder2-3b"
+#: Tokens of a prompt and new tokens in that table; prompts were 64 tokens at batch 1, else 64-152.
+_REFERENCE_PROMPTS, _REFERENCE_NEW = {1: 64, 164: 172}, 128
+_OTHER_PROMPTS = 108
+#: What was measured → the precision that it was measured in.
+_KINDS: dict[str, dict[str, object]] = {
+    "float32": {"method": "none", "dtype": "float32"},
+    "bfloat16": {"method": "none", "dtype": "bfloat16"},
+    "llm.int8": {"method": "bitsandbytes", "quant_type": "int8", "compute_dtype": "float16"},
+    "nf4": {"method": "bitsandbytes", "quant_type": "nf4", "compute_dtype": "bfloat16"},
+    "int8": {"method": "torchao", "quant_type": "int8", "compute_dtype": "bfloat16"},
+    "int4": {
+        "method": "torchao", "quant_type": "int4", "compute_dtype": "bfloat16", "group_size": 128,
+    },
+}  # fmt: skip
+#: Seconds a layer and step on a CPU (docs/estimate.md, 'Rates of a CPU').
+_CPU_LAYER_S = {
+    "float32": 0.30e-3,
+    "bfloat16": 0.30e-3,
+    "llm.int8": 2.1e-3,
+    "nf4": 0.71e-3,
+    "int8": 0.32e-3,
+    "int4": 0.32e-3,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of decoding: its duration, and the GPU's power as a share of idle (0) to TDP (1)."""
+
+    seconds: float
+    utilisation: float
+
+
+@dataclass(frozen=True)
+class _Point:
+    batch: int
+    step_s: float
+    gpu_w: float
+
+
+def kind_of(precision: Precision) -> tuple[str, str | None]:
+    """(the measured kind that stands for a precision, why it only stands for it, or None)."""
+    method = precision["method"]
+    if method == "none":
+        dtype = precision["dtype"]
+        return ("float32", None) if dtype == "float32" else ("bfloat16", None)
+    if method == "bitsandbytes":
+        return ("llm.int8", None) if precision["quant_type"] == "int8" else ("nf4", None)
+    if method == "torchao" and precision["quant_type"] in ("int8", "int4"):
+        return str(precision["quant_type"]), None
+    if method == "torchao":
+        return "int8", "fp8 is not in the table of rates: as torchao's int8"
+    bits = precision["bits"]
+    return (
+        "int4" if bits == 4 else "int8"
+    ), f"{method} is not in the table of rates: as torchao's int{bits}"
+
+
+def gpu_step(
+    engine: str, kind: str, batch: int, demand: Demand, context: int, gpu: Gpu, dtype: str
+) -> Step:
+    """A step of `batch` sequences that attend to `context` tokens each.
+
+    Args:
+        engine: 'transformers', 'graph' or 'vllm', which was not measured: as graph.
+        dtype: of the products.
+    """
+    moved = _step_bytes(demand, batch, context)
+    busy_s = moved / (gpu.bandwidth_bytes_per_s * _bandwidth_share(kind, batch))
+    if rate := gpu.operations_per_s.get(dtype):
+        busy_s = max(busy_s, _operations(demand, batch, context) / (rate * value("product_share")))
+    busy = _utilisation("graph", kind, batch)
+    if engine != "transformers":
+        return Step(busy_s, busy)
+    host_s = _host_step_s(kind, batch, demand.layers)
+    own = _utilisation("transformers", kind, batch)
+    return Step(max(host_s, busy_s), max(own, busy * min(busy_s / host_s, 1.0)))
+
+
+def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> Step:
+    """The same on a CPU, which computes and calls one after the other."""
+    call_s = value("generate_call_s" if engine == "transformers" else "graph_call_s")
+    work_s = _step_bytes(demand, batch, context) / value("cpu_bytes_per_s")
+    work_s += _operations(demand, batch, context) / value("cpu_operations_per_s")
+    return Step(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
+
+
+def idle_w(gpu: Gpu) -> float:
+    """Power of a card at rest with a model loaded."""
+    return gpu.idle_w if gpu.idle_w is not None else gpu.tdp_w * value("idle_share")
+
+
+def power_w(gpu: Gpu, utilisation: float) -> float:
+    """Power at a share of the range from idle to TDP."""
+    return idle_w(gpu) + utilisation * (gpu.tdp_w - idle_w(gpu))
+
+
+def _step_bytes(demand: Demand, batch: int, context: int) -> int:
+    cache = demand.attended(context, context) * demand.kv_bytes_per_token // demand.layers
+    return demand.step_weight_bytes + batch * cache
+
+
+def _operations(demand: Demand, batch: int, context: int) -> int:
+    attention = demand.attended(context, context) * demand.attention_operations // demand.layers
+    return batch * (demand.operations_per_token + demand.head_operations + attention)
+
+
+@cache
+def _rows() -> dict[tuple[str, str], list[_Point]]:
+    """(engine, kind) → points in order of batch."""
+    found: dict[tuple[str, str], list[_Point]] = {}
+    with _TABLE.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            tokens_per_s, batch = float(row["tokens_per_s"]), int(row["batch"])
+            point = _Point(batch, batch / tokens_per_s, tokens_per_s * float(row["j_per_token"]))
+            found.setdefault((row["engine"], row["kind"]), []).append(point)
+    return {key: sorted(points, key=lambda p: p.batch) for key, points in found.items()}
+
+
+def _at(points: list[tuple[float, float]], batch: float) -> float:
+    """Linear between points, the last one's value beyond it."""
+    for (x1, y1), (x2, y2) in itertools.pairwise(points):
+        if batch <= x2:
+            return y1 + (y2 - y1) * (batch - x1) / (x2 - x1)
+    return points[-1][1]
+
+
+@cache
+def _host_step_s(kind: str, batch: int, layers: int) -> float:
+    """Of transformers on the reference machine's host, scaled by layers."""
+    rows = _rows()["transformers", kind]
+    longest = itertools.accumulate((row.step_s for row in rows), max)  # noise is no speed-up
+    points = list(zip((float(row.batch) for row in rows), longest, strict=True))
+    measured = _at(points, batch)
+    # bfloat16 alone was measured at 164: there a sequence more costs the same in every precision.
+    (x1, y1), (x2, y2) = [(p.batch, p.step_s) for p in _rows()["transformers", "bfloat16"]][-2:]
+    measured += max(batch - points[-1][0], 0.0) * (y2 - y1) / (x2 - x1)
+    fixed = value("generate_call_s")
+    return fixed + (measured - fixed) * layers / _reference(kind).layers
+
+
+@cache
+def _bandwidth_share(kind: str, batch: int) -> float:
+    """Of the data sheet's bandwidth that graph's steps reach, the less the more sequences.
+
+    At most what a copy reaches. LLM.int8(), which graph cannot run, is taken as torchao's int8.
+    """
+    kind = "int8" if kind == "llm.int8" else kind
+    share, points = value("bandwidth_share"), []
+    for point in _rows()["graph", kind]:
+        share = min(share, _reached_share(kind, point))
+        points.append((float(point.batch), share))
+    return _at(points, batch)
+
+
+def _reached_share(kind: str, point: _Point) -> float:
+    """Bytes of a measured step over what the card moves in its time by the data sheet."""
+    demand = _reference(kind)
+    prompt = _REFERENCE_PROMPTS.get(point.batch, _OTHER_PROMPTS)
+    one = decode_work(demand, [GeneratedSequence(prompt, _REFERENCE_NEW)]).moved_bytes
+    weights = demand.step_weight_bytes * (_REFERENCE_NEW - 1)
+    moved = (weights + point.batch * (one - weights)) / (_REFERENCE_NEW - 1)
+    return moved / gpu_named(_REFERENCE_GPU).bandwidth_bytes_per_s / point.step_s
+
+
+@cache
+def _utilisation(engine: str, kind: str, batch: int) -> float:
+    """(measured power - idle) / (TDP - idle) on the reference card, between 0 and 1."""
+    kind = "int8" if (engine, kind) == ("graph", "llm.int8") else kind
+    gpu = gpu_named(_REFERENCE_GPU)
+    points = [(float(p.batch), p.gpu_w) for p in _rows()[engine, kind]]
+    watts = _at(points, min(batch, points[-1][0]))
+    return min(max((watts - idle_w(gpu)) / (gpu.tdp_w - idle_w(gpu)), 0.0), 1.0)
+
+
+@cache
+def _reference(kind: str) -> Demand:
+    architecture = architecture_of(known_models()[_REFERENCE_MODEL].config)
+    precision = _KINDS[kind]
+    cache_bytes = 4 if kind == "float32" else 2
+    return Demand.of(architecture, weight_bytes(architecture, precision).step, cache_bytes)

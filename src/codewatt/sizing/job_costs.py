@@ -1,0 +1,299 @@
+"""Memory, time, energy and disk of a job, from its model's architecture and its work.
+
+Pure functions of plain values: rules can ask for a cell's resources before anything is fetched.
+What is taken for granted stands in `assumptions`, rates of steps in `rates`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codewatt.sizing.decode_rates import cpu_step, gpu_step, idle_w, kind_of, power_w
+from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
+from codewatt.sizing.parameter_counts import Architecture, architecture_of
+from codewatt.sizing.roofline import Demand, GeneratedSequence, prefill_work
+from codewatt.sizing.weight_bytes import (
+    DTYPE_BYTES,
+    Precision,
+    WeightBytes,
+    rest_dtype,
+    weight_bytes,
+)
+from codewatt.sizing.workload import Workload, workload_of
+
+_DEFAULT_INTERVAL_S = 0.02  # of which telemetry_bytes_per_s tells
+_PREFILL_ROWS = 32  # graph reads so many prompts at a time
+
+
+@dataclass(frozen=True)
+class JobSize:
+    """What a job takes.
+
+    Attributes:
+        job_s: from its start to its end.
+        metered_s: of it, what its windows span.
+        gpu_j: energy of its GPU in that span; 0 without one.
+        vram_bytes: of the GPU's memory, at its peak; 0 without one.
+        host_bytes: of the machine's memory.
+        disk_bytes: what it leaves.
+    """
+
+    job_s: float
+    metered_s: float
+    gpu_j: float
+    vram_bytes: int
+    host_bytes: int
+    disk_bytes: int
+
+
+def generate_job(
+    architecture: Architecture,
+    precision: Precision,
+    work: Workload,
+    gpu: Gpu | None,
+    stored_bytes: int,
+) -> JobSize:
+    """A cell's generation.
+
+    Args:
+        architecture: of the variant, pruned already.
+        precision: a study's precision.
+        gpu: None for a CPU.
+        stored_bytes: of the weights that are loaded.
+    """
+    device = "cpu" if gpu is None else "cuda"
+    dtype = rest_dtype(precision)
+    weights = weight_bytes(architecture, precision, device)
+    demand = Demand.of(architecture, weights.step, DTYPE_BYTES[dtype])
+    kind, _ = kind_of(precision)
+    prefill_s = _prefill_s(demand, work, precision, gpu, dtype)
+    context = work.prompt_tokens + work.new_tokens // 2
+    if gpu is None:
+        step = cpu_step(work.engine, kind, work.sequences, demand, context)
+    else:
+        step = gpu_step(work.engine, kind, work.sequences, demand, context, gpu, dtype)
+    decode_s = max(work.new_tokens - 1, 0) * step.seconds
+    prefill_s = max(prefill_s, step.seconds)
+    batches = work.batches * work.repeats + work.warmup_batches
+    resting_s = min(work.idle_s, 1.0) + 2 * work.idle_s + _around_s(work, gpu, stored_bytes)
+    metered_s = resting_s + batches * (prefill_s + decode_s)
+    gpu_j = 0.0
+    if gpu is not None:
+        reading_w = power_w(gpu, value("prefill_utilisation"))
+        decoding_w = power_w(gpu, step.utilisation)
+        gpu_j = resting_s * idle_w(gpu)
+        gpu_j += batches * (prefill_s * reading_w + decode_s * decoding_w)
+    telemetry = value("telemetry_bytes_per_s") * _DEFAULT_INTERVAL_S / work.interval_s * metered_s
+    return JobSize(
+        job_s=value("job_start_s") + metered_s,
+        metered_s=metered_s,
+        gpu_j=gpu_j,
+        vram_bytes=0 if gpu is None else _vram(architecture, demand, weights, precision, work, gpu),
+        host_bytes=_process_bytes(device) + stored_bytes + (weights.total if gpu is None else 0),
+        disk_bytes=round(telemetry + value("completion_bytes") * work.repeats * work.completions),
+    )
+
+
+def quantise_job(
+    source: Architecture,
+    pruned: Architecture,
+    precision: Precision,
+    gpu: Gpu | None,
+    source_bytes: int,
+) -> JobSize:
+    """A variant's making: nothing but its manifest where nothing is pruned or quantised.
+
+    GPTQ and AWQ without a calibration use the model's own checkpoint, packed already.
+
+    Args:
+        source: of the model.
+        pruned: of what is left of it.
+        source_bytes: of the model's files.
+    """
+    calibrated = precision["method"] in ("gptq", "awq")
+    published = calibrated and precision.get("calibration") is None
+    quantises = precision["method"] != "none" and not published
+    if not quantises and pruned == source:
+        return JobSize(value("plain_job_s"), 0.0, 0.0, 0, round(value("cpu_host_bytes")), 0)
+    device = "cpu" if gpu is None or not quantises else "cuda"
+    made = weight_bytes(pruned, precision, device)
+    left_bytes = made.total if quantises else source_bytes * pruned.parameters // source.parameters
+    seconds = 2 * source_bytes / value("load_bytes_per_s") + left_bytes / value("save_bytes_per_s")
+    busy_s = 0.0
+    if quantises and calibrated:
+        busy_s = value(f"{precision['method']}_s_per_weight") * pruned.parameters
+        seconds += busy_s
+    if gpu is None or not quantises:
+        gpu_j, vram = 0.0, 0
+    else:
+        seconds += value("load_s")
+        gpu_j = (seconds - busy_s) * idle_w(gpu)
+        gpu_j += busy_s * power_w(gpu, value("calibration_utilisation"))
+        largest = max(m.outs * m.ins for m in pruned.matrices) * DTYPE_BYTES[rest_dtype(precision)]
+        vram = round(value("context_bytes") + value("vram_margin") * (made.total + 2 * largest))
+    return JobSize(
+        job_s=value("job_start_s") + seconds,
+        metered_s=seconds,
+        gpu_j=gpu_j,
+        vram_bytes=vram,
+        host_bytes=_process_bytes(device) + source_bytes + (left_bytes if quantises else 0),
+        disk_bytes=round(left_bytes + value("telemetry_bytes_per_s") * seconds),
+    )
+
+
+def pass_job(
+    architecture: Architecture, gpu: Gpu | None, stored_bytes: int, tokens: float, loads: int
+) -> JobSize:
+    """Passes of an unquantised model over a text: layer scores, fidelity.
+
+    Args:
+        stored_bytes: of the model's files, in whose dtype it runs.
+        tokens: of all passes together.
+        loads: how often a model is loaded.
+    """
+    demand = Demand.of(architecture, stored_bytes, 2)
+    operations = tokens * (demand.operations_per_token + demand.head_operations)
+    seconds = loads * stored_bytes / value("load_bytes_per_s")
+    if gpu is None:
+        seconds += operations / value("cpu_operations_per_s")
+        host = _process_bytes("cpu") + 2 * stored_bytes
+        return JobSize(value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
+    dtype = "float32" if stored_bytes > 3 * architecture.parameters else "float16"
+    rate = gpu.operations_per_s[dtype] * value("prefill_share_transformers")
+    running_s = operations / rate
+    seconds += loads * value("load_s") + running_s
+    busy_j = running_s * (power_w(gpu, value("prefill_utilisation")) - idle_w(gpu))
+    return JobSize(
+        job_s=value("job_start_s") + seconds,
+        metered_s=seconds,
+        gpu_j=seconds * idle_w(gpu) + busy_j,
+        vram_bytes=round(value("context_bytes") + value("vram_margin") * stored_bytes),
+        host_bytes=_process_bytes("cuda") + stored_bytes,
+        disk_bytes=round(value("telemetry_bytes_per_s") * seconds),
+    )
+
+
+def fits(vram_bytes: float, gpu: Gpu) -> str | None:
+    """Why a job does not fit a card; None if it does.
+
+    Args:
+        vram_bytes: see `JobSize`.
+    """
+    if vram_bytes <= gpu.memory_bytes:
+        return None
+    return (
+        f"needs {vram_bytes / 1e9:.1f} GB of GPU memory, the {gpu.name} has "
+        f"{gpu.memory_bytes / 1e9:.0f} GB"
+    )
+
+
+def resources(size: JobSize, *, cluster: bool = False) -> dict[str, int]:
+    """What to ask a scheduler for, with margins.
+
+    Returns:
+        mem_mb (of the host), runtime_min, disk_mb and vram_bytes.
+    """
+    runtime_s = value("runtime_floor_s") + value("runtime_margin") * size.job_s
+    if cluster:
+        runtime_s += value("cluster_job_s")
+    return {
+        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / 1e6),
+        "runtime_min": math.ceil(runtime_s / 60),
+        "disk_mb": math.ceil(size.disk_bytes / 1e6),
+        "vram_bytes": size.vram_bytes,
+    }
+
+
+def generate_resources(
+    settings: Mapping[str, Any], cell: Mapping[str, Any], gpu: str | None
+) -> dict[str, Any]:
+    """`resources` of a cell's generate job, from plain values.
+
+    Args:
+        settings: "config" (the model's config.json), "layers_removed", "precision", "benchmark",
+            "decoding" and "energy" (the study's), and "stored_bytes" of the weights it loads
+            (null: their size in the precision).
+        cell: token_limit, batch_size, engine.
+        gpu: a card's name, null for a CPU.
+
+    Returns:
+        mem_mb, runtime_min, disk_mb, vram_bytes, and "infeasible": why it does not fit, or None.
+
+    Raises:
+        CodewattError: the GPU, the model type, the method or the benchmark is not known.
+    """
+    architecture = pruned_architecture(settings["config"], settings["layers_removed"])
+    card = None if gpu is None else gpu_named(gpu)
+    work = workload_of(cell, settings["benchmark"], settings["decoding"], settings["energy"])
+    stored_bytes = settings.get("stored_bytes")
+    if stored_bytes is None:
+        stored_bytes = weight_bytes(architecture, settings["precision"]).total
+    size = generate_job(architecture, settings["precision"], work, card, stored_bytes)
+    reason = None if card is None else fits(size.vram_bytes, card)
+    return {**resources(size), "infeasible": reason}
+
+
+def pruned_architecture(config: Mapping[str, Any], layers_removed: int) -> Architecture:
+    """Of a model without its last layers."""
+    kept = config["num_hidden_layers"] - layers_removed
+    return architecture_of({**config, "num_hidden_layers": kept})
+
+
+def _prefill_s(
+    demand: Demand, work: Workload, precision: Precision, gpu: Gpu | None, dtype: str
+) -> float:
+    """Reading the prompts of a batch, by its operations."""
+    one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).operations
+    operations = one * work.sequences
+    if gpu is None:
+        return operations / value("cpu_operations_per_s")
+    share = value(
+        "prefill_share_transformers" if work.engine == "transformers" else "prefill_share"
+    )
+    if kind_of(precision)[0] == "int4":
+        share = value("prefill_share_int4")
+    rate = gpu.operations_per_s.get(dtype, gpu.operations_per_s["float32"])
+    return operations / (rate * share)
+
+
+def _around_s(work: Workload, gpu: Gpu | None, stored_bytes: int) -> float:
+    """Loading, the machine's rates and what the first batch takes beside itself."""
+    seconds = stored_bytes / value("load_bytes_per_s") + value("probe_s")
+    if gpu is not None:
+        seconds += value("load_s") + value("warmup_s")
+        seconds += value("capture_s") if work.engine == "graph" else 0.0
+        seconds += value("vllm_load_s") if work.engine == "vllm" else 0.0
+    return seconds
+
+
+def _vram(
+    architecture: Architecture,
+    demand: Demand,
+    weights: WeightBytes,
+    precision: Precision,
+    work: Workload,
+    gpu: Gpu,
+) -> int:
+    """Weights, key/value cache, activations of the longest prompts, logits, and CUDA's context."""
+    element = DTYPE_BYTES[rest_dtype(precision)]
+    held = weights.total
+    if work.engine == "graph" and precision["method"] == "torchao":
+        held += weights.packed  # its kernels keep codes a second time
+    tokens = work.longest_prompt + work.new_tokens
+    cached = demand.attended(tokens, tokens) * demand.kv_bytes_per_token // demand.layers
+    held += work.sequences * cached
+    rows = work.sequences if work.engine == "transformers" else min(work.sequences, _PREFILL_ROWS)
+    widest = max(m.outs for m in architecture.matrices if m.kind != "expert")
+    held += rows * work.longest_prompt * element * (6 * architecture.hidden_size + 3 * widest)
+    held += work.sequences * architecture.vocabulary * (4 + element)
+    need = value("context_bytes") + value("vram_margin") * held
+    if work.engine == "vllm":  # takes its share of the card, whatever it needs
+        return round(max(need, value("vllm_memory_share") * gpu.memory_bytes))
+    return round(need)
+
+
+def _process_bytes(device: str) -> int:
+    """Of a process without its model; the files that it maps come on top."""
+    return round(value("host_bytes" if device == "cuda" else "cpu_host_bytes"))

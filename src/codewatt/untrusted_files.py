@@ -1,0 +1,245 @@
+"""Reading files that others wrote: what they really are, and no more of them than a limit.
+
+A file may be gzip under another name, a git-LFS pointer, in another encoding, cut, damaged, or made
+to unpack to more than the machine holds. Each is one line: file, what is wrong, what to do.
+"""
+
+import codecs
+import gzip
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from codewatt.error_messages import printable, system_error
+from codewatt.errors import CodewattError
+
+MAX_BYTES = 1 << 30
+"""The most that a file may hold, unpacked. HumanEval+ has 8 MB, most files of samples less."""
+
+MAX_LINE_BYTES = 64 << 20
+MAX_LINES = 5_000_000
+
+#: gzip packs a thousandfold at most, text tenfold: what comes near the former is made to do harm.
+_MAX_RATIO, _RATIO_FROM_BYTES = 500, 64 << 20
+
+_READ_BYTES = 1 << 20
+_GZIP = b"\x1f\x8b"
+_LFS = b"version https://git-lfs"
+#: How files begin that are no text, and what to do with them.
+_BEGINNINGS = (
+    (_LFS, "is a git-LFS pointer, not the file itself; fetch it: git lfs pull"),
+    (b"PK\x03\x04", "is a zip archive; unpack it first"),
+    (b"\xfd7zXZ\x00", "is packed by xz; unpack it first: unxz"),
+    (b"BZh", "is packed by bzip2; unpack it first: bunzip2"),
+    (b"\x28\xb5\x2f\xfd", "is packed by zstd; unpack it first: unzstd"),
+    (b"PAR1", "is a Parquet file; allowed: text"),
+    (codecs.BOM_UTF32_LE, "is in UTF-32; allowed: UTF-8"),
+    (codecs.BOM_UTF16_LE, "is in UTF-16; allowed: UTF-8"),
+    (codecs.BOM_UTF16_BE, "is in UTF-16; allowed: UTF-8"),
+)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path for a message: on one line, without control characters, not longer than a screen."""
+    text = printable(os.fspath(path))
+    return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
+
+
+def expand_home(path: str) -> str:
+    """A path with the home directory in place of a leading ~ or ~user.
+
+    Raises:
+        CodewattError: there is no such user, or no home directory is known.
+    """
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise CodewattError(
+            f"{shown(path)}: no home directory is known for {path.split('/')[0]}; "
+            "write the path in full (./~name for a name that begins with ~)"
+        )
+    return expanded
+
+
+def is_lfs_pointer(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a git-LFS pointer in place of the file that it stands for."""
+    with open(path, "rb") as stream:
+        return stream.read(len(_LFS)) == _LFS
+
+
+def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
+    """A text file's content (UTF-8, gzip by suffix).
+
+    Raises:
+        CodewattError: the file is missing, is not such a file, or holds more than `max_bytes`.
+    """
+    content = b"".join(read_chunks(path, max_bytes))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CodewattError(f"{shown(path)}:{line}: {_not_utf8(error)}") from None
+
+
+def read_chunks(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Iterator[bytes]:
+    """The bytes of a file, unpacked if its name ends in .gz, a chunk at a time.
+
+    Raises:
+        CodewattError: as `read_text` says.
+    """
+    with in_one_line(path), _opened(path) as stream:
+        budget = _Budget(path, max_bytes)
+        while chunk := stream.read(_READ_BYTES):
+            budget.spend(len(chunk))
+            yield chunk
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text) of each line that is not blank (UTF-8, gzip by suffix).
+
+    Raises:
+        CodewattError: as `read_text` says; a line's number is named where it is to blame.
+    """
+    with in_one_line(path), _opened(path) as stream:
+        budget = _Budget(path, MAX_BYTES)
+        number = 0
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            budget.spend(len(line))
+            if len(line) > MAX_LINE_BYTES:
+                raise CodewattError(
+                    f"{shown(path)}:{number}: longer than {MAX_LINE_BYTES >> 20} MiB; "
+                    "allowed: one record a line"
+                )
+            if number > MAX_LINES:
+                raise CodewattError(f"{shown(path)}: more than {MAX_LINES} lines")
+            if line.isspace():
+                continue
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise CodewattError(f"{shown(path)}:{number}: {_not_utf8(error)}") from None
+            if text.strip():  # a byte-order mark may be all that a line holds
+                yield number, text
+
+
+@contextmanager
+def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Iterator[None]:
+    """Turn what reading and parsing a file raises into one line that names the file.
+
+    Args:
+        path: the file, with a line number where there is one.
+        what: said before the reason.
+
+    Raises:
+        CodewattError: one of those errors was raised inside.
+    """
+    try:
+        yield
+        return
+    except FileNotFoundError:
+        reason, what = "no such file", ""
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        reason = f"damaged gzip: {error}"
+    except OSError as error:
+        reason = error.strerror or system_error(error)
+    except RecursionError:
+        reason = "nested too deeply"
+    except MemoryError:
+        reason = "too large for this machine's memory"
+    except ValueError as error:
+        reason = str(error)
+    raise CodewattError(": ".join(part for part in (shown(path), what, reason) if part)) from None
+
+
+@contextmanager
+def record_of(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn a field that a job's record (a manifest, energy.json) lacks into one line.
+
+    Raises:
+        CodewattError: the record was changed, or written by another version.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise CodewattError(
+            f"{shown(path)}: not a record of this version of codewatt ({what}); delete it, and its "
+            "job runs again"
+        ) from None
+
+
+def require_file(path: str | os.PathLike[str], *, pipe: bool = False) -> None:
+    """Refuse what is not a file, before it is opened: a named pipe would wait for ever.
+
+    Args:
+        pipe: whether the shell's pipes (/dev/stdin, /dev/fd/N) are allowed, which are read once.
+
+    Raises:
+        CodewattError: there is no such file, or it is something else.
+    """
+    with in_one_line(path):
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind):
+            raise CodewattError(f"{shown(path)}: is a directory; allowed: a file")
+        shells = str(path) == "/dev/stdin" or str(path).startswith("/dev/fd/")
+        if not (stat.S_ISREG(kind) or (pipe and shells)):
+            raise CodewattError(f"{shown(path)}: is not a regular file; allowed: a file")
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file's bytes, unpacked where name and content say gzip."""
+    require_file(path, pipe=True)
+    with open(path, "rb") as raw:
+        head = raw.peek(32)[:32]
+        packed, named_so = head.startswith(_GZIP), Path(path).suffix == ".gz"
+        for beginning, problem in _BEGINNINGS:
+            if head.startswith(beginning):
+                raise CodewattError(f"{shown(path)}: {problem}")
+        if packed and not named_so:
+            raise CodewattError(
+                f"{shown(path)}: is gzip, but its name does not end in .gz; rename or unpack it"
+            )
+        if named_so and not packed:
+            problem = "is not gzip, though its name ends in .gz" if head else "is empty"
+            raise CodewattError(f"{shown(path)}: {problem}; rename it, or get it anew")
+        if not packed:
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw) as unpacked:
+            yield unpacked  # type: ignore[misc]
+
+
+class _Budget:
+    """How much of a file was read, against what may be."""
+
+    def __init__(self, path: str | os.PathLike[str], most: int) -> None:
+        self._path, self._most, self._read = path, most, 0
+        packed = Path(path).suffix == ".gz" and Path(path).is_file()
+        self._size = os.stat(path).st_size if packed else None
+
+    def spend(self, count: int) -> None:
+        """So many bytes more."""
+        self._read += count
+        if self._read > self._most:
+            raise CodewattError(
+                f"{shown(self._path)}: holds more than {self._most >> 20} MiB; allowed: up to that"
+            )
+        if (
+            self._size is not None
+            and self._read > _RATIO_FROM_BYTES
+            and self._read > _MAX_RATIO * self._size
+        ):
+            raise CodewattError(
+                f"{shown(self._path)}: unpacks to more than {_MAX_RATIO} times its size; "
+                "it is not a file of this kind"
+            )
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    byte = error.object[error.start]
+    return f"not readable as text: byte 0x{byte:02x} is not UTF-8 ({error.reason}); allowed: UTF-8"

@@ -1,0 +1,29 @@
+# How much of its model's baseline a variant keeps, on a text that it was not calibrated on.
+
+
+rule measure_fidelity:
+    input:
+        variant=paths.variant("manifest.json"),
+        baseline=lambda wildcards: baseline_manifest(grid.variant(wildcards.variant)),
+        documents=lambda wildcards: paths.text(
+            "documents.jsonl.gz", study.fidelity.text
+        ),
+        calibration=lambda wildcards: calibration_documents(
+            grid.variant(wildcards.variant)
+        ),
+    output:
+        fidelity=paths.variant("fidelity.json"),
+    log:
+        paths.log("measure_fidelity", "{variant}"),
+    conda:
+        "../../envs/codewatt.yaml"
+    threads: gpu_threads(of_fidelity)
+    resources:
+        **on_gpu_node(of_fidelity),
+    params:
+        settings=lambda wildcards: grid.fidelity_slice(grid.variant(wildcards.variant)),
+        code=lambda wildcards: code(
+            "measure_fidelity", text_source(study.fidelity.text)
+        ),
+    script:
+        "../scripts/measure_fidelity.py"

@@ -1,0 +1,23 @@
+"""Compare a variant with the baseline of its model."""
+
+from pathlib import Path
+
+from codewatt.energy.placement import asked_hardware
+from codewatt.fidelity.measure_fidelity import FidelityFiles, measure_fidelity
+from codewatt.logs import rule_log
+from codewatt.rule_io import finish, read_settings
+
+with rule_log(snakemake):
+    settings, files = read_settings(snakemake), snakemake.input
+    found = measure_fidelity(
+        settings,
+        FidelityFiles(
+            Path(files.variant),
+            next(map(Path, files.baseline), None),
+            Path(files.documents),
+            [Path(path) for path in files.calibration],
+        ),
+        snakemake.threads,
+        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
+    )
+    finish(snakemake, snakemake.output.fidelity, found)

@@ -1,0 +1,14 @@
+"""Write a text's documents."""
+
+from pathlib import Path
+
+from codewatt.corpora.prepare_corpus import prepare_corpus
+from codewatt.files import write_json
+from codewatt.logs import rule_log
+from codewatt.rule_io import read_settings
+
+with rule_log(snakemake):
+    out = snakemake.output
+    manifest = prepare_corpus(read_settings(snakemake), Path(out.documents))
+    # Without where and when: prepared again with the same documents, no variant goes stale.
+    write_json(out.manifest, manifest)
