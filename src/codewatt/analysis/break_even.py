@@ -20,17 +20,20 @@ def pay_back(
 ) -> None:
     """Add to each cell's row, in place, after how many tasks its variant has paid itself back.
 
-    break_even_tasks = joules of making / (joules per task of the baseline - of this cell), all inside
+    break_even_tasks = joules of making / (joules per task of the baseline - of this cell), all
+    inside
     the cell's boundary: of completions like these, at this setting. Making is all that pruning and
     quantising took, and the scoring of the layers that it was cut by (whole, though other variants
     were cut by the same), once, with idle power, whatever the baseline's own making took.
 
-    `break_even_tasks_low` and `_high` come from the 95 % interval of the saving, the difference of the
+    `break_even_tasks_low` and `_high` come from the 95 % interval of the saving, the difference of
+    the
     two means (Welch's, wider by `board_spread` of the larger mean where the boards differ). Where
     it holds zero there is no high end, and the note says so. Making is measured once and has no
     interval.
 
-    Nothing is said of baselines and of cells that are infeasible. `break_even_note` says why there is
+    Nothing is said of baselines and of cells that are infeasible. `break_even_note` says why there
+    is
     no figure; the two energies per task are compared where `compare_metrics` compares them, and the
     making's must have come about like the cell's: a part of it measured in one and modelled in
     the other withholds the figure, and so does a making whose figure is not to be trusted

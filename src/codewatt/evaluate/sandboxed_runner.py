@@ -1,8 +1,9 @@
 """The trusted program inside the sandbox: runs one untrusted program and reports its outputs.
 
 Run as a script by a bare interpreter (`python -P -s -S -B sandboxed_runner.py FD`); it imports
-nothing but the standard library, `evalplus_guard` and `output_encoder`, which lie beside it. The judge outside sends a request
-(a JSON file on descriptor FD) and reads one line a test from a pipe per suite. What the program
+nothing but the standard library, `evalplus_guard` and `output_encoder`, which lie beside it. The
+judge outside sends a request (a JSON file on descriptor FD) and reads one line a test from a pipe
+per suite. What the program
 should have answered never comes in here, so a program that takes this process over can forge
 nothing but its own answers.
 
