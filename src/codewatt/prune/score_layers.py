@@ -1,14 +1,12 @@
 """Scoring a model's layers: once a model, method and text, for all depths."""
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedText
-from codewatt.energy.job_energy_record import describe_making
+from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement import Asked, check_placement
-from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.decoder_layers import LayeredModel
@@ -48,25 +46,24 @@ def score_layers(
     pruner = open_pruner(settings["method"])
     if not isinstance(pruner, ScoredPruner):
         raise CodewattError(f"prune method {settings['method']!r}: it scores no layers")
-    sampler = Sampler(timeline, settings["energy"]).start()
+    job = MeteredJob(timeline, settings["energy"]).start()
     import transformers.modeling_utils  # noqa: F401 - while the meters open
 
     device = resolve_device(settings["device"])
     dtype = scoring_dtype(model["dtypes"], device)
-    with sampler:
+    with job:
         gpu_ids = used_gpus(device)
         placement = check_placement(asked, settings["device"], device, gpu_ids)
-        sampler.use_gpus(gpu_ids)
-        start_s = time.monotonic()
-        weights = model["weights"]
-        loaded = load_model(
-            weights["directory"], dtype=dtype, device=device, files=weights["files"]
-        )
-        sequences = text.sequences(loaded.tokenizer)
-        judged_from = text.judged_from(loaded.tokenizer)
-        layered = LayeredModel(loaded.model, sequences, device, judged_from)
-        scores = pruner.score(layered)
-        end_s = time.monotonic()
+        job.use_gpus(gpu_ids)
+        with job.window("score_layers"):
+            weights = model["weights"]
+            loaded = load_model(
+                weights["directory"], dtype=dtype, device=device, files=weights["files"]
+            )
+            sequences = text.sequences(loaded.tokenizer)
+            judged_from = text.judged_from(loaded.tokenizer)
+            layered = LayeredModel(loaded.model, sequences, device, judged_from)
+            scores = pruner.score(layered)
     _LOG.info("%s: removed in turn %s", settings["method"], scores["removed"])
     return {
         "schema": 1,
@@ -80,10 +77,9 @@ def score_layers(
         "judged_tokens": sum(
             max(len(ids) - first, 0) for ids, first in zip(sequences, judged_from, strict=True)
         ),
-        "device": device,
         "dtype": dtype,
         "placement": placement,
-        **describe_making("score_layers", start_s, end_s, timeline, sampler),
+        **job.energy_record(device),
     }
 
 

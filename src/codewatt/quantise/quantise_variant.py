@@ -3,14 +3,12 @@
 import logging
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedText
-from codewatt.energy.job_energy_record import describe_making
+from codewatt.energy.metered_job import MeteredJob, unmetered
 from codewatt.energy.placement import Asked, check_placement
-from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, read_json, sha256_file
 from codewatt.models.loading import resolve_device, used_gpus
@@ -65,30 +63,26 @@ def quantise_variant(
     kept = _kept_layers(source, prune, scores_path)
     shutil.rmtree(weights, ignore_errors=True)
     timeline.unlink(missing_ok=True)
-    described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
+    described: dict[str, Any] = {"counts": None, "cost": {**unmetered("cpu"), "placement": None}}
     held = quantiser.held(source, precision)
     described["counts"] = held
     made = prune["method"] != "none" or (precision["method"] != "none" and held is None)
     device = "cpu"
     if made:
-        sampler = Sampler(timeline, settings["energy"]).start()
+        job = MeteredJob(timeline, settings["energy"]).start()
         quantiser.import_libraries(precision)  # while the meters open
         if kept is not None:
             remove_layers.import_libraries()
         device = _device(settings["device"], precision["method"])
         gpu_ids = [] if device == "cpu" else used_gpus(device)
-        with sampler:
+        with job:
             asked = None if precision["method"] == "none" else asked  # copies and cuts on a CPU
             placement = check_placement(asked, settings["device"], device, gpu_ids)
-            sampler.use_gpus(gpu_ids)
-            start_s = time.monotonic()
+            job.use_gpus(gpu_ids)
             calibration = texts.get(precision.get("calibration"))
-            counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
-            end_s = time.monotonic()
-        cost = {
-            **describe_making("quantise", start_s, end_s, timeline, sampler),
-            "placement": placement,
-        }
+            with job.window("quantise"):
+                counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
+        cost = {**job.energy_record(device), "placement": placement}
         described = {"counts": counts, "cost": cost}
     manifest = _manifest(settings, model, weights if made else source, made, device, **described)
     # A checkpoint that was packed before is not calibrated again, whatever text the study names.
@@ -158,7 +152,6 @@ def _manifest(
         "model_type": described["model_type"],
         "quantised": counts,
         "meaningful_accuracy": model["meaningful_accuracy"],
-        "device": device,
         **cost,
     }
 
