@@ -9,11 +9,12 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from codewatt.energy.meters.assigned_gpus import PhysicalGpu
 from codewatt.energy.meters.nvml import gpus_here
+from codewatt.energy.placement_record import PlacementRecord, SlurmAllocationRecord
 from codewatt.errors import CodewattError
 
 _SCONTROL_TIMEOUT_S = 60
@@ -44,6 +45,17 @@ class Granted:
     gpu_indices: str
     exclusive: bool
 
+    def record(self) -> SlurmAllocationRecord:
+        """As the job's record keeps it."""
+        return {
+            "job_id": self.job_id,
+            "node": self.node,
+            "partition": self.partition,
+            "gres": self.gres,
+            "gpu_indices": self.gpu_indices,
+            "exclusive": self.exclusive,
+        }
+
 
 def chosen_hardware(known: Iterable[str], default: str | None, hardware: str | None) -> str | None:
     """The hardware of a job: the study's, else the site's default, else the only one there is."""
@@ -73,7 +85,7 @@ def check_placement(
     device: str,
     gpu_ids: Sequence[str],
     environment: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> PlacementRecord:
     """Refuse a job that is not where its cell says, and tell where it is.
 
     Outside of Slurm a GPU is known by its name alone. A study whose device is 'cpu' has no GPU to
@@ -111,8 +123,8 @@ def check_placement(
             _check_used(asked, granted, used, here)
     return {
         "hardware": None if asked is None else asked.hardware,
-        "slurm": None if granted is None else asdict(granted),
-        "gpus": [asdict(gpu) for gpu in used],
+        "slurm": None if granted is None else granted.record(),
+        "gpus": [{"index": gpu.index, "uuid": gpu.uuid, "name": gpu.name} for gpu in used],
     }
 
 
