@@ -76,13 +76,13 @@ class FidelityInfeasible(TypedDict):
 class _Frame(TypedDict):
     """The fields that both kinds have.
 
-    text: the study's held-out corpus, with the number and the digest of its documents.
+    corpus: the study's held-out corpus, with the number and the digest of its documents.
     baseline: id of the baseline variant; None if the study has none of this model.
     """
 
     schema: Literal[1]
     variant: VariantIds
-    text: dict[str, Any]
+    corpus: dict[str, Any]
     baseline: str | None
     device: str
     threads: int

@@ -40,7 +40,7 @@ class MethodScores(TypedDict):
 class LayerScores(MethodScores, JobEnergyRecord):
     """Layer scores before provenance is added.
 
-    model: the study's id. layers: of the model. text: the study's calibration corpus, with the
+    model: the study's id. layers: of the model. corpus: the study's calibration corpus, with the
     number and the digest of its documents.
     sequences, tokens, judged_tokens: what was run, and on how many tokens likelihood was taken.
     """
@@ -49,7 +49,7 @@ class LayerScores(MethodScores, JobEnergyRecord):
     model: str
     method: str
     layers: int
-    text: dict[str, Any]
+    corpus: dict[str, Any]
     sequences: int
     tokens: int
     judged_tokens: int

@@ -66,7 +66,7 @@ class VariantDescription(JobEnergyRecord):
     layers, model_type: None where config.json does not say.
     parameters: weights before packing; None where a packed file does not tell (a pruned one).
     quantised: None if nothing was quantised. packing: None unless GPTQ or AWQ packed it.
-    texts: the calibration corpora that were used. kept_layers, scores: None if nothing was pruned,
+    corpora: the calibration corpora that were used. kept_layers, scores: None if nothing was pruned,
     and scores also for a method that needs none.
     placement: None where nothing was made.
     """
@@ -86,7 +86,7 @@ class VariantDescription(JobEnergyRecord):
     meaningful_accuracy: bool
     placement: PlacementRecord | None
     packing: PackingRecord | None
-    texts: list[dict[str, Any]]
+    corpora: list[dict[str, Any]]
     kept_layers: list[int] | None
     scores: ScoresFile | None
 
