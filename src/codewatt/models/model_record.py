@@ -30,6 +30,23 @@ class WeightsSummary(TypedDict):
     dtypes: list[str]
 
 
+class QuantisedCounts(TypedDict):
+    """What a checkpoint's packed tensors say.
+
+    quantised_modules: linear layers. quantised_weights, unquantised_weights: elements of matrices
+    that are packed and that are not. packed_bytes: of the packed tensors.
+    unscaled_modules: gptqmodel's AWQ only, layers that it left unscaled.
+    rounded_modules: gptqmodel's GPTQ only, layers that it rounded without calibration.
+    """
+
+    quantised_modules: int
+    quantised_weights: int
+    unquantised_weights: int
+    packed_bytes: int
+    unscaled_modules: NotRequired[int]
+    rounded_modules: NotRequired[int]
+
+
 class ModelDescription(WeightsSummary):
     """A model before provenance is added.
 

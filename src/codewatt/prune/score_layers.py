@@ -8,9 +8,10 @@ from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement import Asked, check_placement
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
 from codewatt.models.decoder_layers import LayeredModel
 from codewatt.models.loading import load_model, resolve_device, used_gpus
+from codewatt.models.model_record import MODEL
+from codewatt.prune.layer_scores_record import LayerScores
 from codewatt.prune.pruner import open_pruner
 from codewatt.prune.scored_pruner import ScoredPruner
 
@@ -24,7 +25,7 @@ def score_layers(
     documents: Path,
     timeline: Path,
     asked: Asked | None = None,
-) -> dict[str, Any]:
+) -> LayerScores:
     """Score a model's decoder layers while its energy is sampled.
 
     Args:
@@ -42,7 +43,7 @@ def score_layers(
         CodewattError: the model's files are not those of its manifest, the corpus is too short, the
             hardware is not the one asked for, or the layers cannot be scored.
     """
-    model, corpus = read_json(model_manifest), PreparedCorpus.read(documents, settings["corpus"])
+    model, corpus = MODEL.read(model_manifest), PreparedCorpus.read(documents, settings["corpus"])
     pruner = open_pruner(settings["method"])
     if not isinstance(pruner, ScoredPruner):
         raise CodewattError(f"prune method {settings['method']!r}: it scores no layers")
@@ -66,7 +67,7 @@ def score_layers(
             scores = pruner.score(layered)
     _LOG.info("%s: removed in turn %s", settings["method"], scores["removed"])
     return {
-        "schema": 1,
+        "schema": 2,
         "model": settings["model"],
         "method": settings["method"],
         "layers": len(layered.layers),

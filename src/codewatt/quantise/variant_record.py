@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from codewatt.energy.job_energy_record import JobEnergyRecord
 from codewatt.energy.placement_record import PlacementRecord
-from codewatt.models.model_record import WeightsRecord
+from codewatt.models.model_record import QuantisedCounts, WeightsRecord
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
 
@@ -33,15 +33,6 @@ class BaseModel(TypedDict):
     layers: int | None
     parameters: int
     dtypes: list[str]
-
-
-class QuantisedCounts(TypedDict):
-    """What a quantiser did: linear layers, weights in them, weights left, bytes of the packed."""
-
-    quantised_modules: int
-    quantised_weights: int
-    unquantised_weights: int
-    packed_bytes: int
 
 
 class PackingRecord(TypedDict):
