@@ -92,7 +92,7 @@ class RecordFormat(Generic[Record]):
 
 
 def _first_problem(error: ValidationError) -> str:
-    """The first field that is wrong, and how many more there are, on one line."""
+    """The first problem and the number of problems, on one line."""
     problems = error.errors(include_url=False)
     first = problems[0]
     location = [str(part) for part in first["loc"]]
@@ -106,5 +106,5 @@ def _first_problem(error: ValidationError) -> str:
         found = " ".join(repr(first["input"]).split())
         found = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
         what = f"{first['msg'][:1].lower()}{first['msg'][1:]}, found {found}"
-    more = f" (and {len(problems) - 1} more fields)" if len(problems) > 1 else ""
+    more = f" (1 of {len(problems)} problems)" if len(problems) > 1 else ""
     return f"{'.'.join(location) or 'record'}: {what}{more}"

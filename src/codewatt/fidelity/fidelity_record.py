@@ -73,14 +73,14 @@ class FidelityInfeasible(TypedDict):
     reason: str
 
 
-class _Frame(TypedDict):
+class FidelityFrame(TypedDict):
     """The fields that both kinds have.
 
     corpus: the study's held-out corpus, with the number and the digest of its documents.
     baseline: id of the baseline variant; None if the study has none of this model.
     """
 
-    schema: Literal[1]
+    schema: Literal[2]
     variant: VariantIds
     corpus: dict[str, Any]
     baseline: str | None
@@ -89,11 +89,11 @@ class _Frame(TypedDict):
     placement: PlacementRecord
 
 
-class MeasuredFidelity(_Frame, FidelityMeasurement):
+class MeasuredFidelity(FidelityFrame, FidelityMeasurement):
     """A fidelity that was measured, before provenance is added."""
 
 
-class InfeasibleFidelity(_Frame, FidelityInfeasible):
+class InfeasibleFidelity(FidelityFrame, FidelityInfeasible):
     """A fidelity that could not be measured, before provenance is added."""
 
 

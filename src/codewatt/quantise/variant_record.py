@@ -57,8 +57,8 @@ class VariantDescription(JobEnergyRecord):
     layers, model_type: None where config.json does not say.
     parameters: weights before packing; None where a packed file does not tell (a pruned one).
     quantised: None if nothing was quantised. packing: None unless GPTQ or AWQ packed it.
-    corpora: the calibration corpora that were used. kept_layers, scores: None if nothing was pruned,
-    and scores also for a method that needs none.
+    corpora: the calibration corpora that were used.
+    kept_layers, scores: None if nothing was pruned; scores also for a method that needs none.
     placement: None where nothing was made.
     """
 
