@@ -9,7 +9,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 
-class WindowRecord(TypedDict):
+class PhaseWindow(TypedDict):
     """When one phase of a job ran, in CLOCK_MONOTONIC seconds.
 
     repeat, batch: of a cell's repeats and batches; None for a phase that belongs to none.
@@ -82,7 +82,7 @@ class MeteredRecord(TypedDict):
     epoch_offset_s: Unix time minus CLOCK_MONOTONIC, so that windows can be dated.
     """
 
-    windows: list[WindowRecord]
+    windows: list[PhaseWindow]
     epoch_offset_s: float
     meters: list[MeterRecord]
     sampler: SamplerRecord
@@ -98,7 +98,7 @@ class JobEnergyRecord(TypedDict):
     device: "cuda" or "cpu", where the job computed.
     """
 
-    windows: list[WindowRecord]
+    windows: list[PhaseWindow]
     duration_s: float
     epoch_offset_s: float | None
     timeline: str | None

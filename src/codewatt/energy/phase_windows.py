@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from codewatt.energy.job_energy_record import WindowRecord
+from codewatt.energy.job_energy_record import PhaseWindow
 
 
 class PhaseLog:
@@ -19,7 +19,7 @@ class PhaseLog:
 
     def __init__(self, synchronise: Callable[[], object] | None = None) -> None:
         self._synchronise = synchronise
-        self._windows: list[WindowRecord] = []
+        self._windows: list[PhaseWindow] = []
 
     @contextmanager
     def window(
@@ -56,6 +56,6 @@ class PhaseLog:
         )
 
     @property
-    def windows(self) -> list[WindowRecord]:
+    def windows(self) -> list[PhaseWindow]:
         """Copies of the windows, as manifests keep them."""
         return [window.copy() for window in self._windows]

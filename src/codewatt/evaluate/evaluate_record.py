@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.energy.job_energy_record import MeterRecord, SamplerRecord, WindowRecord
+from codewatt.energy.job_energy_record import MeterRecord, PhaseWindow, SamplerRecord
 from codewatt.generate.generate_record import SkippedStage
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
@@ -60,7 +60,7 @@ class Evaluation(TypedDict):
     tasks: int
     judged: int
     sanitized: bool
-    windows: list[WindowRecord]
+    windows: list[PhaseWindow]
     epoch_offset_s: float
     sandbox: dict[str, Any]
 
