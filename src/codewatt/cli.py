@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     import codewatt.estimate.estimate_command as estimate_command
     import codewatt.evaluate.evaluate_command as command
+    import codewatt.placement.site_command as site_command
     import codewatt.published.audit_command as published_command
-    import codewatt.slurm.site_command as cluster_command
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("file", type=Path)
     study.set_defaults(run=_study)
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
-    cluster_command.add_arguments(site)
-    site.set_defaults(run=cluster_command.run)
+    site_command.add_arguments(site)
+    site.set_defaults(run=site_command.run)
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)

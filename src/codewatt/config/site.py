@@ -1,15 +1,15 @@
 """config/config.yaml: which study, where files come from, and what this machine or cluster is."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from codewatt.config.strict_model import Id, PositiveInt, RulePath, Strict, UserPath
+from codewatt.slurm.gres import is_gpu_request
 
 MemoryMb = Annotated[int, Field(ge=500)]
-#: What the Slurm executor takes as it is; '-' and ',' it refuses.
-_GRES = re.compile(r"gpu(:[A-Za-z0-9_.]+)?:[1-9][0-9]*")
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -95,7 +95,7 @@ class GpuNodes(CpuNodes):
     @field_validator("gres")
     @classmethod
     def _gres_is_accepted(cls, value: str | None) -> str | None:
-        if value is not None and not _GRES.fullmatch(value):
+        if value is not None and not is_gpu_request(value):
             raise ValueError(
                 f"{value!r} is not gpu:TYPE:N with letters, digits, '_' and '.' in TYPE (for a "
                 "type with other characters, or several: gpu:N and a constraint)"
@@ -144,6 +144,19 @@ class Machine(Strict):
             known = ", ".join(self.hardware) or "none, as hardware is empty"
             raise ValueError(f"default_hardware: {self.default_hardware!r} is not one of: {known}")
         return self
+
+
+def choose_hardware(known: Iterable[str], default: str | None, hardware: str | None) -> str | None:
+    """The hardware that a job runs on; None where neither study nor site file says.
+
+    Args:
+        known: the ids of the site file.
+        default: machine.default_hardware.
+        hardware: the id that the study names; it goes before the default, and the default before
+            the only entry of the site file.
+    """
+    names = list(known)
+    return hardware or default or (names[0] if len(names) == 1 else None)
 
 
 class Config(Strict):
