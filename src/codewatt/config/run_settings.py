@@ -136,7 +136,7 @@ class Baseline(Strict):
 
 
 class Comparisons(Strict):
-    """What comparisons of variants ask for and allow for (docs/statistics.md)."""
+    """What comparisons of variants ask for and allow for (docs/explanation/statistics.md)."""
 
     pass_at_1_margin: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.02,

@@ -86,14 +86,15 @@ class Study(Strict):
         min_length=1,
         description=(
             "'transformers' is its generate(); 'graph' launches each greedy step as one CUDA "
-            "graph; 'vllm' is vLLM, in an environment of its own (docs/engines.md)."
+            "graph; 'vllm' is vLLM, in an environment of its own (docs/explanation/engines.md)."
         ),
     )
     hardware: list[Id] = Field(
         [],
         description=(
-            "GPUs that cells run on, as an axis: ids of machine.hardware (docs/cluster.md), which "
-            "says what each is called here. Empty: whatever GPU there is, and no axis."
+            "GPUs that cells run on, as an axis: ids of machine.hardware "
+            "(docs/how-to/slurm.md), which says what each is called here. "
+            "Empty: whatever GPU there is, and no axis."
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(

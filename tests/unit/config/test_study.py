@@ -402,7 +402,7 @@ def test_every_study_of_the_project_is_good(repository):
 def test_schema_and_reference_are_those_of_the_code(repository):
     """On failure: make reference."""
     assert (repository / "config" / "study.schema.json").read_text() == study_schema()
-    assert (repository / "docs" / "study.md").read_text() == reference()
+    assert (repository / "docs" / "reference" / "study-file.md").read_text() == reference()
 
 
 def test_the_schema_accepts_the_studies(repository):
