@@ -1,7 +1,6 @@
 """config/config.yaml: which study, where files come from, and what this machine or cluster is."""
 
 import re
-from collections.abc import Iterable
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -146,19 +145,6 @@ class Machine(Strict):
             known = ", ".join(self.hardware) or "none, as hardware is empty"
             raise ValueError(f"default_hardware: {self.default_hardware!r} is not one of: {known}")
         return self
-
-
-def choose_hardware(known: Iterable[str], default: str | None, hardware: str | None) -> str | None:
-    """The hardware that a job runs on; None where neither study nor site file says.
-
-    Args:
-        known: the ids of the site file.
-        default: machine.default_hardware.
-        hardware: the id that the study names; it goes before the default, and the default before
-            the only entry of the site file.
-    """
-    names = list(known)
-    return hardware or default or (names[0] if len(names) == 1 else None)
 
 
 class Config(Strict):

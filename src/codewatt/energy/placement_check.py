@@ -7,11 +7,10 @@ and with the name that NVML, or else torch, gives the GPU that computes.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from codewatt.config.site import choose_hardware
 from codewatt.energy.meters.assigned_gpus import PhysicalGpu
 from codewatt.energy.meters.nvml import gpus_here
 from codewatt.errors import CodewattError
@@ -33,6 +32,19 @@ class RequestedHardware:
     gpu_name: str | None = None
     gres: str | None = None
     partition: str | None = None
+
+
+def choose_hardware(known: Iterable[str], default: str | None, hardware: str | None) -> str | None:
+    """The hardware that a job runs on; None where neither study nor site file says.
+
+    Args:
+        known: the ids of the site file.
+        default: machine.default_hardware.
+        hardware: the id that the study names; it goes before the default, and the default before
+            the only entry of the site file.
+    """
+    names = list(known)
+    return hardware or default or (names[0] if len(names) == 1 else None)
 
 
 def requested_hardware(

@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from codewatt.config.site import CpuNodes, GpuNodes, Machine, choose_hardware
+from codewatt.config.site import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
+from codewatt.energy.placement_check import choose_hardware
 from codewatt.errors import CodewattError
 from codewatt.evaluate.resource_limits import Limits
 from codewatt.evaluate.sandbox_workers import jobs_on

@@ -9,8 +9,9 @@ text.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from codewatt.config.site import Machine, choose_hardware
+from codewatt.config.site import Machine
 from codewatt.config.study import Study
+from codewatt.energy.placement_check import choose_hardware
 from codewatt.errors import CodewattError
 from codewatt.placement.job_requests import RESOURCE_NAMES
 

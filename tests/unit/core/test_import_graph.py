@@ -21,6 +21,7 @@ ROOMS = (
     ("layer_count_check", "energy"),
     ("prune", "quantise", "fidelity", "generate", "evaluate"),
     ("analysis", "published", "plots", "preflight", "estimate", "placement"),
+    ("cli_reference",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
