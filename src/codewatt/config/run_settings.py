@@ -123,7 +123,9 @@ class Energy(Strict):
 class Fidelity(Strict):
     """How much of the unquantised model a variant keeps, beside pass@1."""
 
-    text: str = Field(description="A text that no variant is calibrated on: part held_out, say.")
+    corpus: str = Field(
+        description="A corpus that no variant is calibrated on: part held_out, say."
+    )
 
 
 class Baseline(Strict):

@@ -53,7 +53,10 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         ),
     ),
     ("benchmarks", (benchmark_settings.NanoTasks, benchmark_settings.HumanEvalPlusTasks)),
-    ("texts", (corpus_settings.NanoText, corpus_settings.StdlibText, corpus_settings.FileText)),
+    (
+        "corpora",
+        (corpus_settings.NanoCorpus, corpus_settings.StdlibCorpus, corpus_settings.FileCorpus),
+    ),
     ("decoding", (run_settings.Decoding,)),
     ("evaluation", (run_settings.Evaluation,)),
     ("energy", (run_settings.Energy,)),
