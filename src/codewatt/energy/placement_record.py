@@ -4,7 +4,7 @@ from typing_extensions import TypedDict
 
 
 class SlurmAllocationRecord(TypedDict):
-    """What Slurm gave a job on its node (`placement.Granted`)."""
+    """What Slurm gave a job on its node (`slurm.slurm_nodes.Allocation`)."""
 
     job_id: str
     node: str

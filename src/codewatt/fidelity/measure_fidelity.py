@@ -10,7 +10,7 @@ from typing import Any
 from codewatt.corpora.contamination import refuse_shared
 from codewatt.corpora.corpus import read_documents
 from codewatt.corpora.token_sequences import PreparedCorpus
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.fidelity.fidelity_metrics import LogitsComparison, Perplexity
 from codewatt.fidelity.fidelity_record import (
@@ -56,7 +56,10 @@ class FidelityFiles:
 
 
 def measure_fidelity(
-    settings: dict[str, Any], files: FidelityFiles, threads: int, asked: Asked | None = None
+    settings: dict[str, Any],
+    files: FidelityFiles,
+    threads: int,
+    requested: RequestedHardware | None = None,
 ) -> Fidelity:
     """Compare a variant's logits and perplexity with the baseline's on the same tokens.
 
@@ -64,7 +67,8 @@ def measure_fidelity(
         settings: the study's slice: variant, id, baseline (an id or None), corpus (with its id),
             calibrations (ids of corpora), device.
         threads: CPU threads for torch.
-        asked: the hardware that the job must find; None where nobody says.
+        requested: the hardware that the job must find; None where neither study nor site names
+            any.
 
     Returns:
         The record before provenance is added; its status is 'infeasible', with a reason, if one of
@@ -72,7 +76,7 @@ def measure_fidelity(
 
     Raises:
         CodewattError: the corpus shares documents with one that the variant was calibrated on or
-            asks for too much memory; the hardware is not the one asked for; a model cannot be
+            asks for too much memory; the hardware is not the requested one; a model cannot be
             loaded, or gives only zeros for a position; the two tokenizers make different tokens; or
             a compressed variant gives exactly its baseline's logits.
     """
@@ -83,7 +87,7 @@ def measure_fidelity(
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
-    placement = check_placement(asked, settings["device"], device, used_gpus(device))
+    placement = check_placement(requested, settings["device"], device, used_gpus(device))
     frame: FidelityFrame = {
         "schema": 2,
         "variant": settings["variant"],

@@ -13,7 +13,7 @@ from typing import Any
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.benchmark_record import BENCHMARK
 from codewatt.energy.metered_job import MeteredJob
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
 from codewatt.generate.completion_files import Measured, write_completions, write_task_records
@@ -53,7 +53,7 @@ def generate_cell(
     tasks_path: Path,
     out: CellFiles,
     threads: int,
-    asked: Asked | None = None,
+    requested: RequestedHardware | None = None,
 ) -> Generated:
     """Generate a cell's completions while its energy is sampled.
 
@@ -64,7 +64,8 @@ def generate_cell(
         tasks_path: the benchmark's tasks.
         out: where completions, task rows and telemetry are written.
         threads: CPU threads for torch; results are repeatable for a fixed number of threads.
-        asked: the hardware that the job must find; None where nobody says.
+        requested: the hardware that the job must find; None where neither study nor site names
+            any.
 
     Returns:
         The cell's record before provenance is added. Its status is 'infeasible', with a reason, if
@@ -90,7 +91,7 @@ def generate_cell(
     with job:
         engine_named(settings["cell"]["engine"]).check()
         gpu_ids = used_gpus(device)
-        placement = check_placement(asked, settings["device"], device, gpu_ids)
+        placement = check_placement(requested, settings["device"], device, gpu_ids)
         job.use_gpus(gpu_ids)
         refuse_long_prompts(
             [_prompt(task, settings["cell"]["prompt"]) for task in tasks],

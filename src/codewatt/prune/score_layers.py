@@ -6,7 +6,7 @@ from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.models.decoder_layers import LayeredModel
 from codewatt.models.loading import load_model, resolve_device, used_gpus
@@ -24,7 +24,7 @@ def score_layers(
     model_manifest: Path,
     documents: Path,
     timeline: Path,
-    asked: Asked | None = None,
+    requested: RequestedHardware | None = None,
 ) -> LayerScores:
     """Score a model's decoder layers while its energy is sampled.
 
@@ -33,7 +33,8 @@ def score_layers(
         model_manifest: of the model.
         documents: of the corpus.
         timeline: where the telemetry is written (parquet).
-        asked: the hardware that the job must find; None where nobody says.
+        requested: the hardware that the job must find; None where neither study nor site names
+            any.
 
     Returns:
         What `quantise_variant` prunes by: the scores, "removed" for each depth, on what and how
@@ -41,7 +42,7 @@ def score_layers(
 
     Raises:
         CodewattError: the model's files are not those of its manifest, the corpus is too short, the
-            hardware is not the one asked for, or the layers cannot be scored.
+            hardware is not the requested one, or the layers cannot be scored.
     """
     model, corpus = MODEL.read(model_manifest), PreparedCorpus.read(documents, settings["corpus"])
     pruner = open_pruner(settings["method"])
@@ -54,7 +55,7 @@ def score_layers(
     dtype = scoring_dtype(model["dtypes"], device)
     with job:
         gpu_ids = used_gpus(device)
-        placement = check_placement(asked, settings["device"], device, gpu_ids)
+        placement = check_placement(requested, settings["device"], device, gpu_ids)
         job.use_gpus(gpu_ids)
         with job.window("score_layers"):
             weights = model["weights"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob, unmetered
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, sha256_file
 from codewatt.models.loading import resolve_device, used_gpus
@@ -37,7 +37,7 @@ def quantise_variant(
     scores_path: Path | None,
     weights: Path,
     timeline: Path,
-    asked: Asked | None = None,
+    requested: RequestedHardware | None = None,
 ) -> VariantDescription:
     """Make a variant's weights while its energy is sampled.
 
@@ -48,14 +48,15 @@ def quantise_variant(
         scores_path: what `score_layers` wrote, if layers are chosen by scores.
         weights: a directory of the variant's own; wiped first.
         timeline: where the telemetry is written (parquet), if anything is made.
-        asked: the hardware that a GPU's work must find; None where nobody says.
+        requested: the hardware that a GPU's work must find; None where neither study nor site names
+            any.
 
     Returns:
         The variant's record before provenance is added.
 
     Raises:
         CodewattError: the model's files are not those of its manifest, the hardware is not the
-            one asked for, or a method refuses.
+            requested one, or a method refuses.
     """
     model = MODEL.read(model_manifest)
     source = Path(model["weights"]["directory"])
@@ -81,8 +82,8 @@ def quantise_variant(
         gpu_ids = [] if device == "cpu" else used_gpus(device)
         with job:
             # Copying files and removing layers run on any node's CPU.
-            asked = None if precision["method"] == "none" else asked
-            placement = check_placement(asked, settings["device"], device, gpu_ids)
+            requested = None if precision["method"] == "none" else requested
+            placement = check_placement(requested, settings["device"], device, gpu_ids)
             job.use_gpus(gpu_ids)
             calibration = corpora.get(precision.get("calibration"))
             with job.window("quantise"):
@@ -163,9 +164,9 @@ def _packing(directory: Path, *, made_here: bool) -> PackingRecord | None:
     }
 
 
-def _device(asked: str, method: str) -> str:
+def _device(study_device: str, method: str) -> str:
     """Where the method runs; copying files needs no device, and so no torch."""
-    return "cpu" if method == "none" else resolve_device(asked)
+    return "cpu" if method == "none" else resolve_device(study_device)
 
 
 def _compress(

@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.changes import ComparisonSettings, board_allowance, same_board
 from codewatt.analysis.columns import CELL, TABLES
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.tables import to_rows
