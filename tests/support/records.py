@@ -6,7 +6,7 @@ from typing import Any
 Record = dict[str, Any]
 PROVENANCE: Record = {
     "python": "3.11.7", "versions": {"torch": "2.13.0", "autoawq": None}, "host": "node1",
-    "kernel": "6.1", "cpu": "Xeon", "cpu_count": 8, "memory_bytes": 2**35, "gpu": None,
+    "kernel": "6.1", "cpu": None, "cpu_count": 8, "memory_bytes": 2**35, "gpu": None,
     "commit": None, "environment": {},
 }  # fmt: skip
 CODE = ["stage.py aaaa", "codewatt.files bbbb"]
