@@ -17,7 +17,7 @@ from codewatt.sizing.workload import BENCHMARKS
 
 _SHARED = "shared"
 #: Assumptions that matter only on a GPU, only on a CPU, and only with these methods or engines.
-_ON_CPU = ("graph_call_s", "cpu_bytes_per_s", "cpu_operations_per_s", "cpu_host_w")
+_ON_CPU = ("graph_call_s", "cpu_bytes_per_s", "cpu_flops_per_s", "cpu_host_w")
 _ON_GPU = (
     *("bandwidth_share", "prefill_share", "prefill_share_transformers", "prefill_share_int4"),
     *("product_share", "prefill_utilisation", "load_s", "warmup_s", "capture_s", "vllm_load_s"),

@@ -19,7 +19,7 @@ class Gpu:
 
     Attributes:
         memory_bytes: the data sheet's GB, taken as 1e9; what CUDA shows can differ by some percent.
-        operations_per_s: dtype -> rate; a dtype that the card has no matrix units for is absent.
+        flops_per_s: dtype -> rate; a dtype that the card has no matrix units for is absent.
         idle_w: measured with a model loaded; None where it was not.
         source: the data sheet, and where idle power is from.
     """
@@ -28,7 +28,7 @@ class Gpu:
     name: str
     memory_bytes: float
     bandwidth_bytes_per_s: float
-    operations_per_s: dict[str, float]
+    flops_per_s: dict[str, float]
     tdp_w: float
     idle_w: float | None
     source: str
@@ -73,7 +73,7 @@ def _gpu(row: dict[str, str]) -> Gpu:
         name=row["name"],
         memory_bytes=float(row["memory_gb"]) * 1e9,
         bandwidth_bytes_per_s=float(row["bandwidth_gb_per_s"]) * 1e9,
-        operations_per_s=rates,
+        flops_per_s=rates,
         tdp_w=float(row["tdp_w"]),
         idle_w=float(row["idle_w"]) if row["idle_w"] else None,
         source=row["source"],
