@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_GB, FLOPS_PER_TFLOP
 
 _TABLE = Path(__file__).with_name("gpus.csv")
 #: Names that clusters give to several cards -> the one with the least memory.
@@ -60,7 +61,7 @@ def gpus() -> dict[str, Gpu]:
 
 def _gpu(row: dict[str, str]) -> Gpu:
     rates = {
-        dtype: float(row[column]) * 1e12
+        dtype: float(row[column]) * FLOPS_PER_TFLOP
         for dtype, column in (
             ("float32", "fp32_tflop_per_s"),
             ("bfloat16", "bf16_tflop_per_s"),
@@ -71,8 +72,8 @@ def _gpu(row: dict[str, str]) -> Gpu:
     return Gpu(
         id=row["id"],
         name=row["name"],
-        memory_bytes=float(row["memory_gb"]) * 1e9,
-        bandwidth_bytes_per_s=float(row["bandwidth_gb_per_s"]) * 1e9,
+        memory_bytes=float(row["memory_gb"]) * BYTES_PER_GB,
+        bandwidth_bytes_per_s=float(row["bandwidth_gb_per_s"]) * BYTES_PER_GB,
         flops_per_s=rates,
         tdp_w=float(row["tdp_w"]),
         idle_w=float(row["idle_w"]) if row["idle_w"] else None,

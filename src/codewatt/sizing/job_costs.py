@@ -22,6 +22,7 @@ from codewatt.sizing.weight_bytes import (
     weight_bytes,
 )
 from codewatt.sizing.workload import Workload, workload_of
+from codewatt.units import BYTES_PER_GB, BYTES_PER_MB, S_PER_MIN
 
 _DEFAULT_INTERVAL_S = 0.02  # of which telemetry_bytes_per_s tells
 _PREFILL_ROWS = 32  # graph reads so many prompts at a time
@@ -184,8 +185,8 @@ def fits(vram_bytes: float, gpu: Gpu) -> str | None:
     if vram_bytes <= gpu.memory_bytes:
         return None
     return (
-        f"needs {vram_bytes / 1e9:.1f} GB of GPU memory, the {gpu.name} has "
-        f"{gpu.memory_bytes / 1e9:.0f} GB"
+        f"needs {vram_bytes / BYTES_PER_GB:.1f} GB of GPU memory, the {gpu.name} has "
+        f"{gpu.memory_bytes / BYTES_PER_GB:.0f} GB"
     )
 
 
@@ -199,9 +200,9 @@ def resources(size: JobSize, *, cluster: bool = False) -> dict[str, int]:
     if cluster:
         runtime_s += value("cluster_job_s")
     return {
-        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / 1e6),
-        "runtime_min": math.ceil(runtime_s / 60),
-        "disk_mb": math.ceil(size.disk_bytes / 1e6),
+        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / BYTES_PER_MB),
+        "runtime_min": math.ceil(runtime_s / S_PER_MIN),
+        "disk_mb": math.ceil(size.disk_bytes / BYTES_PER_MB),
         "vram_bytes": size.vram_bytes,
     }
 
