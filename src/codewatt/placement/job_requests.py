@@ -1,7 +1,7 @@
-"""What each job asks of Slurm, from the site's table: resources that stand in the rules.
+"""The resources that each job requests of Slurm, from the site file.
 
-A profile's set-resources is one block, which a flag on the command line replaces as a whole; what
-is asked for here is not part of it, and `refusals` refuses what would override it.
+They stand in the rules, not in a profile: a flag on the command line replaces the whole
+set-resources block of a profile. `profile_checks` refuses settings that would override them.
 """
 
 import math
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 from codewatt.config.site import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
-from codewatt.energy.placement import chosen_hardware
+from codewatt.energy.placement_check import choose_hardware
 from codewatt.errors import CodewattError
 from codewatt.evaluate.resource_limits import Limits
 from codewatt.evaluate.sandbox_workers import jobs_on
 from codewatt.sizing.gpu_datasheets import gpu_named
 
 Request = dict[str, str | int]
-#: The resources that a request may name.
-NAMES = (
+#: The Snakemake resources that a request may name.
+RESOURCE_NAMES = (
     "mem_mb",
     "runtime",
     "cpus_per_task",
@@ -28,21 +28,26 @@ NAMES = (
     "slurm_account",
     "slurm_extra",
 )
-#: Those of which a retry asks for more.
+#: The resources of which a retry requests more.
 _GROWING = ("mem_mb", "runtime")
-#: Of a job that loads a model of which nothing is known, and of any such job at least: two
-#: Snakemakes, Python and torch stand beside the model, and on a CPU for a moment 1.1 GB that its
-#: bandwidth is measured with (1.9 GB seen of a nano model's job).
+#: MB and minutes of a job whose model is unknown, and the least MB of any job that loads a model:
+#: beside the model, two Snakemakes, Python and torch take memory, and on a CPU for a moment 1.1 GB
+#: with which its bandwidth is measured (a nano model's job was seen to take 1.9 GB).
 _UNKNOWN_MB, _UNKNOWN_MIN, _LEAST_MB = 32_000, 240, 3000
-#: Of a job that judges, beside what its sandboxes may hold: Snakemake twice, the judge and the
-#: benchmark's expected answers. The time is what HumanEval+ takes many times over.
+#: MB of a job that judges, beside the memory of its sandboxes: two Snakemakes, the judge and the
+#: expected answers of the benchmark. The minutes are many times what HumanEval+ takes.
 _JUDGE_MB, _JUDGE_MIN = 4000, 60
 
 
 class ModelJob(NamedTuple):
     """A job that loads a model.
 
-    stage, id: its rule and what it makes. on_gpu: whether a GPU has work in it.
+    Attributes:
+        stage: its rule.
+        id: what it makes: the id of a cell or variant, or model.method.corpus.
+        model: the model's id.
+        hardware: the id that the study names; None if it names none.
+        on_gpu: whether the job computes on a GPU in a study that uses one.
     """
 
     stage: str
@@ -53,25 +58,28 @@ class ModelJob(NamedTuple):
 
 
 def check_hardware(study: Study, machine: Machine, where: str) -> None:
-    """Every hardware that a study names must have an entry in the site file.
+    """Check that every hardware of a study has an entry in the site file.
+
+    Args:
+        where: the study file, for the message.
 
     Raises:
-        CodewattError: one has none, or is to be estimated as a GPU of which nothing is known.
+        CodewattError: an entry is missing, or its estimated_as is no known GPU.
     """
     for name, nodes in machine.hardware.items():
-        if (problem := estimate_problem(name, nodes)) is not None:
+        if (problem := estimated_as_problem(name, nodes)) is not None:
             raise CodewattError(problem)
     for name in study.hardware:
         if name not in machine.hardware:
             known = ", ".join(machine.hardware) or "none"
             raise CodewattError(
-                f"{where}: hardware: {name!r} has no entry in machine.hardware, which says what it "
-                f"is called here (profiles/slurm/site.yaml); there: {known}"
+                f"{where}: hardware: {name!r} has no entry in machine.hardware of the site file "
+                f"(profiles/slurm/site.yaml); defined there: {known}"
             )
 
 
-def estimate_problem(name: str, nodes: GpuNodes) -> str | None:
-    """Why jobs on such nodes cannot be sized as the site file says; None if they can."""
+def estimated_as_problem(name: str, nodes: GpuNodes) -> str | None:
+    """Why the estimated_as of a site file's entry is refused; None if it is not."""
     if nodes.estimated_as is not None:
         try:
             gpu_named(nodes.estimated_as)
@@ -81,36 +89,37 @@ def estimate_problem(name: str, nodes: GpuNodes) -> str | None:
 
 
 def gpu_nodes(machine: Machine, hardware: str | None) -> GpuNodes | None:
-    """The nodes of a GPU stage; None where neither study nor site says."""
-    chosen = chosen_hardware(machine.hardware, machine.default_hardware, hardware)
+    """The nodes of a GPU stage; None where neither study nor site file names hardware."""
+    chosen = choose_hardware(machine.hardware, machine.default_hardware, hardware)
     return None if chosen is None else machine.hardware[chosen]
 
 
-def takes_gpu(study: Study, job: ModelJob) -> bool:
-    """Whether a job asks for a GPU: in a study on the CPU only where it names hardware."""
+def uses_gpu(study: Study, job: ModelJob) -> bool:
+    """Whether a job requests a GPU: in a study on the CPU only where the study names hardware."""
     return job.on_gpu and (study.device != "cpu" or job.hardware is not None)
 
 
-def model_nodes(study: Study, machine: Machine, job: ModelJob) -> CpuNodes:
+def model_job_nodes(study: Study, machine: Machine, job: ModelJob) -> CpuNodes:
     """The nodes of a job that loads a model."""
-    if not takes_gpu(study, job):
+    if not uses_gpu(study, job):
         return machine.cpu
     return gpu_nodes(machine, job.hardware) or GpuNodes(threads=machine.cpu.threads)
 
 
-def nodes_key(machine: Machine, job: ModelJob, nodes: CpuNodes) -> str:
-    """Where the site file says what such a job may ask for: `nodes` are `model_nodes`' of it."""
+def site_file_key(machine: Machine, job: ModelJob, nodes: CpuNodes) -> str:
+    """The key of the site file that has the nodes of a job (those of `model_job_nodes`)."""
     if not isinstance(nodes, GpuNodes):
         return "machine.cpu"
-    name = chosen_hardware(machine.hardware, machine.default_hardware, job.hardware)
+    name = choose_hardware(machine.hardware, machine.default_hardware, job.hardware)
     return f"machine.hardware.{name}"
 
 
-def first_try(nodes: CpuNodes, size: Mapping[str, int] | None) -> tuple[int, int]:
-    """MB and minutes that a job which loads a model needs, whatever its nodes' maxima are.
+def first_attempt(nodes: CpuNodes, size: Mapping[str, int] | None) -> tuple[int, int]:
+    """MB and minutes of the first attempt of a job that loads a model, without the nodes' maxima.
 
     Args:
-        size: mem_mb and runtime_min by the model's size, if known; the site file's go before.
+        size: mem_mb and runtime_min from the model's size, None if unknown; the values of the site
+            file go before.
     """
     size = size or {}
     mem_mb = nodes.mem_mb or max(size.get("mem_mb", _UNKNOWN_MB), _LEAST_MB)
@@ -125,15 +134,16 @@ def model_request(
     attempt: int,
     size: Mapping[str, int] | None = None,
 ) -> Request:
-    """What a job that loads a model asks for.
+    """The request of a job that loads a model.
 
     Args:
-        number: of the job's model in the study, from 0: a site may give each model its node.
-        attempt: 1, and one more with each retry, which asks for as many times memory and time.
-        size: see `first_try`.
+        number: position of the job's model in the study, from 0: a site file can give each model
+            its own node.
+        attempt: 1 for the first attempt; memory and time are multiplied by it.
+        size: see `first_attempt`.
     """
-    nodes = model_nodes(study, machine, job)
-    mem_mb, runtime_min = first_try(nodes, size)
+    nodes = model_job_nodes(study, machine, job)
+    mem_mb, runtime_min = first_attempt(nodes, size)
     if not isinstance(nodes, GpuNodes):
         return cpu_request(machine, mem_mb, runtime_min, attempt, measured=True)
     extra = [f"--nodelist={nodes.nodes[number % len(nodes.nodes)]}"] if nodes.nodes else []
@@ -144,7 +154,12 @@ def model_request(
 def cpu_request(
     machine: Machine, mem_mb: int, runtime_min: int, attempt: int, measured: bool = False
 ) -> Request:
-    """What any other job asks for; measured: with the cores of a measured job, and alone."""
+    """The request of any other job.
+
+    Args:
+        measured: whether the job is measured: then it gets machine.cpu.threads and, if
+            machine.cpu.exclusive, the node for itself.
+    """
     nodes = machine.cpu
     if not measured:
         nodes = nodes.model_copy(update={"threads": 1, "exclusive": False})
@@ -152,11 +167,11 @@ def cpu_request(
 
 
 def judge_request(machine: Machine, attempt: int) -> Request:
-    """What a job that judges completions asks for: all that its sandboxes may hold at once.
+    """The request of a job that judges completions: memory for all its sandboxes at once.
 
-    The site's mem_mb and runtime_min go before where they are more.
+    The mem_mb and runtime_min of the site file are taken where they are more.
     """
-    # Without cores in the site file nothing is submitted: then it is one sandbox's.
+    # Without threads in the site file nothing is submitted to Slurm; one sandbox is then assumed.
     sandboxes = jobs_on(machine.cpu.threads or 1)
     mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / 1e6)
     return cpu_request(
@@ -169,24 +184,24 @@ def judge_request(machine: Machine, attempt: int) -> Request:
 
 
 def as_resources(
-    possible: Iterable[Request], asked: Callable[[Any, int], Request]
+    first_requests: Iterable[Request], request: Callable[[Any, int], Request]
 ) -> dict[str, str | int | Callable[[Any, int], str | int | None]]:
-    """A rule's resources: a value where all its jobs ask for the same, else a function of the job.
+    """The resources of a rule: a value if all its jobs request the same, else a function.
 
-    Snakemake calls each function for every job, which large studies feel.
+    Snakemake calls each function for every job, which takes long in large studies.
 
     Args:
-        possible: every first request of the rule's jobs.
-        asked: the request of a job (its wildcards) at its attempt.
+        first_requests: the first requests that the rule's jobs can have.
+        request: (wildcards, attempt) -> the request of a job.
     """
 
     def function(name: str) -> Callable[[Any, int], str | int | None]:
-        return lambda wildcards, attempt: asked(wildcards, attempt).get(name)
+        return lambda wildcards, attempt: request(wildcards, attempt).get(name)
 
-    requests = list(possible)
+    requests = list(first_requests)
     found: dict[str, str | int | Callable[[Any, int], str | int | None]] = {}
-    for name in NAMES:
-        values = {request.get(name) for request in requests}
+    for name in RESOURCE_NAMES:
+        values = {each.get(name) for each in requests}
         if name in _GROWING or len(values) > 1:
             found[name] = function(name)
         elif (value := values.pop()) is not None:
@@ -203,7 +218,7 @@ def _request(
     extra: list[str],
 ) -> Request:
     extra = [*extra, *(["--exclusive"] if nodes.exclusive else [])]
-    asked: dict[str, str | int | None] = {
+    resources: dict[str, str | int | None] = {
         "mem_mb": _grown(mem_mb, attempt, nodes.max_mem_mb),
         "runtime": _grown(runtime_min, attempt, nodes.max_runtime_min),
         "cpus_per_task": nodes.threads,
@@ -212,9 +227,9 @@ def _request(
         "slurm_account": machine.account,
         "slurm_extra": " ".join(extra) or None,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in resources.items() if value is not None}
 
 
 def _grown(first: int, attempt: int, limit: int | None) -> int:
-    """A retry asks for more, as far as there is more."""
+    """A retry requests more, up to the limit."""
     return first * attempt if limit is None else min(first * attempt, limit)
