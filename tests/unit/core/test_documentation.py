@@ -69,3 +69,12 @@ def test_the_table_of_rules_is_that_of_the_workflow(repository):
             re.search(rf"from {imported} import .*\b{stem}\b", text)
         ), f"{name}: {script}.py does not import {module}"
         assert (repository / "src" / "codewatt" / f"{module}.py").is_file(), module
+
+
+def test_links_of_the_pages_outside_docs_lead_to_files(repository):
+    """Sphinx checks the links inside docs."""
+    for page in ("README.md", "CONTRIBUTING.md", "results/README.md"):
+        text = (repository / page).read_text()
+        for target in re.findall(r"\]\(([^)#\s]+)", text):
+            if not target.startswith("http"):
+                assert ((repository / page).parent / target).exists(), f"{page}: {target}"
