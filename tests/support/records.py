@@ -134,7 +134,7 @@ def generate_record(**changes: Any) -> Record:
         "engine": "transformers", "hardware": None,
     }  # fmt: skip
     record = {
-        "schema": 1, "cell": cell, "status": "ok", "repeats": 3,
+        "schema": 2, "cell": cell, "status": "ok", "repeats": 3,
         "decoding": {
             "strategy": "greedy", "samples": 1, "repeats": 3, "seed": 0, "warmup_batches": 1,
             "temperature": None, "top_p": None,
@@ -149,7 +149,7 @@ def generate_record(**changes: Any) -> Record:
         "logits": {"sequences": 12, "unsound_sequences": 0, "first_unsound": None},
         "roofline": {
             "machine": {
-                "bandwidth_bytes_per_s": 2e10, "matrix_operations_per_s": 3e11,
+                "bandwidth_bytes_per_s": 2e10, "matmul_flops_per_s": 3e11,
                 "matrix_dtype": "float32", "copied_bytes": 2**29, "matrix_edge": 1024,
             },
             "demand": None, "reason": "size not known",

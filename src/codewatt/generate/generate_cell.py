@@ -110,7 +110,7 @@ def generate_cell(
     write_task_records(out.tasks, completions)
     names = [path.name for path in (out.completions, out.tasks, out.timeline)]
     frame: CellFrame = {
-        "schema": 1,
+        "schema": 2,
         "cell": settings["cell"],
         "repeats": settings["decoding"]["repeats"],
         "decoding": settings["decoding"],

@@ -129,7 +129,7 @@ class CellFrame(MeteredRecord):
     files: completions, tasks and timeline, beside the record.
     """
 
-    schema: Literal[1]
+    schema: Literal[2]
     cell: CellIds
     repeats: int
     decoding: DecodingRecord
