@@ -12,11 +12,11 @@ from codewatt.config.site import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
 from codewatt.energy.placement import chosen_hardware
 from codewatt.errors import CodewattError
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.sandbox_workers import jobs_on
+from codewatt.evaluate.parallel_jobs import jobs_for_cores
+from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.sizing.gpu_datasheets import gpu_named
 
-Request = dict[str, str | int]
+SandboxRequest = dict[str, str | int]
 #: The resources that a request may name.
 NAMES = (
     "mem_mb",
@@ -124,7 +124,7 @@ def model_request(
     number: int,
     attempt: int,
     size: Mapping[str, int] | None = None,
-) -> Request:
+) -> SandboxRequest:
     """What a job that loads a model asks for.
 
     Args:
@@ -143,7 +143,7 @@ def model_request(
 
 def cpu_request(
     machine: Machine, mem_mb: int, runtime_min: int, attempt: int, measured: bool = False
-) -> Request:
+) -> SandboxRequest:
     """What any other job asks for; measured: with the cores of a measured job, and alone."""
     nodes = machine.cpu
     if not measured:
@@ -151,13 +151,13 @@ def cpu_request(
     return _request(machine, nodes, mem_mb, runtime_min, attempt, [])
 
 
-def judge_request(machine: Machine, attempt: int) -> Request:
+def judge_request(machine: Machine, attempt: int) -> SandboxRequest:
     """What a job that judges completions asks for: all that its sandboxes may hold at once.
 
     The site's mem_mb and runtime_min go before where they are more.
     """
     # Without cores in the site file nothing is submitted: then it is one sandbox's.
-    sandboxes = jobs_on(machine.cpu.threads or 1)
+    sandboxes = jobs_for_cores(machine.cpu.threads or 1)
     mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / 1e6)
     return cpu_request(
         machine,
@@ -169,7 +169,7 @@ def judge_request(machine: Machine, attempt: int) -> Request:
 
 
 def as_resources(
-    possible: Iterable[Request], asked: Callable[[Any, int], Request]
+    possible: Iterable[SandboxRequest], asked: Callable[[Any, int], SandboxRequest]
 ) -> dict[str, str | int | Callable[[Any, int], str | int | None]]:
     """A rule's resources: a value where all its jobs ask for the same, else a function of the job.
 
@@ -201,7 +201,7 @@ def _request(
     runtime_min: int,
     attempt: int,
     extra: list[str],
-) -> Request:
+) -> SandboxRequest:
     extra = [*extra, *(["--exclusive"] if nodes.exclusive else [])]
     asked: dict[str, str | int | None] = {
         "mem_mb": _grown(mem_mb, attempt, nodes.max_mem_mb),

@@ -1,4 +1,4 @@
-"""A few threads that each drive one sandbox at a time, and that end together."""
+"""Parallel jobs of a judge: worker threads that each run one sandbox at a time."""
 
 import os
 import queue
@@ -15,45 +15,49 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Stopped(Exception):
-    """The work was called off while a worker was at it."""
+class WorkStopped(Exception):
+    """Raised in a worker whose work was cancelled."""
 
 
 def check_jobs(jobs: int) -> None:
-    """Refuse a number of sandboxes at a time that cannot be."""
+    """Check a number of parallel sandboxes.
+
+    Raises:
+        CodewattError: it is below 1 or above `MAX_JOBS`.
+    """
     if not 1 <= jobs <= MAX_JOBS:
         raise CodewattError(f"jobs: expected 1 to {MAX_JOBS}, found {jobs}")
 
 
-def jobs_on(cores: int) -> int:
-    """How many sandboxes at a time a job with so many cores drives."""
+def jobs_for_cores(cores: int) -> int:
+    """Number of parallel sandboxes for a number of cores."""
     return min(cores, MAX_JOBS)
 
 
 def default_jobs() -> int:
-    """How many sandboxes at a time this process drives, if nobody says how many.
+    """Default number of parallel sandboxes: one for each usable core.
 
-    One a core that it may use, and no more than Slurm gave its job.
+    In a Slurm job at most the number of cores that Slurm allocated.
     """
     cores = usable_processors()
     for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
         if (given := os.environ.get(name, "")).isdigit() and int(given) > 0:
             cores = min(cores, int(given))
-    return jobs_on(cores)
+    return jobs_for_cores(cores)
 
 
-_LOOK_S = 0.2
+_POLL_S = 0.2
 
 
-def _next(done: "queue.SimpleQueue[Item]") -> Item:
-    """The next item, with a look at signals while there is none.
+def _next_result(done: "queue.SimpleQueue[Item]") -> Item:
+    """The next result, waiting with a timeout so that Ctrl-C is handled.
 
-    The kernel may hand an interrupt to another thread; Python acts on it in this one, which would
-    sleep on in a wait without end.
+    The kernel may deliver a signal to another thread; Python handles it in this one, which an
+    unlimited wait would never let run.
     """
     while True:
         try:
-            return done.get(timeout=_LOOK_S)
+            return done.get(timeout=_POLL_S)
         except queue.Empty:
             continue
 
@@ -66,9 +70,14 @@ def run_workers(
 ) -> None:
     """Call `work(slot, item, stop)` for every item, in `jobs` threads.
 
-    `on_done(index, answer)` is called in this thread, in the order in which answers come. When it
-    or a worker raises, or the user interrupts, `stop` is set; workers look at it every few
-    hundredths of a second, and this function leaves, raising, only after the last has ended.
+    If a worker or `on_done` raises, or the user interrupts, `stop` is set. Workers check it every
+    0.05 s, and this function raises after the last worker has ended.
+
+    Args:
+        items: the items.
+        work: returns the answer to an item; raises `WorkStopped` once `stop` is set.
+        jobs: number of threads.
+        on_done: called in this thread with (index, answer), in the order of completion.
     """
     stop = threading.Event()
     todo: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -97,7 +106,7 @@ def run_workers(
             thread.start()
             started.append(thread)
         for _ in items:
-            index, answer, error = _next(done)
+            index, answer, error = _next_result(done)
             if error is not None:
                 raise error
             on_done(index, answer)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""The judge's end of the launcher: one process of its own that is the parent of all sandboxes.
+"""Starts sandboxes through the launcher, a separate process that is the parent of all sandboxes.
 
-See `launcher_process.py` for why. Sandboxes of one process share it; it is started with the first
-one and ends with this process, however that ends.
+`launcher_process.py` explains why it is needed. All sandboxes of this process share one launcher.
+It starts with the first sandbox and ends with this process, even if this process is killed.
 """
 
 import atexit
@@ -19,41 +19,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate.bubblewrap import interpreter
+from codewatt.evaluate.sandbox.bubblewrap import python_interpreter
 
-if TYPE_CHECKING:  # run as a script; named here for code_digests.py
-    from codewatt.evaluate import launcher_process  # noqa: F401
+if TYPE_CHECKING:  # run as a script; named here because code_digests.py follows imports
+    from codewatt.evaluate.sandbox import launcher_process  # noqa: F401
 
 _SCRIPT = Path(__file__).with_name("launcher_process.py")
 _MESSAGE_BYTES = 1 << 16
 _OPEN_FILES = 8192
 
 
-class Started:
-    """A process that the launcher has started; it is the launcher that reaps it."""
+class LaunchedProcess:
+    """A process that the launcher started. The launcher also reaps it."""
 
     def __init__(self, pid: int, handle: int) -> None:
         self.pid = pid
         self._handle = handle
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether it has ended within so many seconds."""
+        """Wait for the process to end; whether it did within the timeout (s)."""
         poll = select.poll()
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(max(0.0, timeout_s) * 1000))
 
     def kill(self) -> None:
-        """Kill it, if it is still there."""
+        """Kill the process if it still exists."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def close(self) -> None:
-        """Give back the descriptor."""
+        """Close the process descriptor."""
         os.close(self._handle)
 
 
-def _allow_open_files() -> None:
-    """Have as many open files as 128 sandboxes take; the usual limit, 1024, is for old programs."""
+def _raise_open_file_limit() -> None:
+    """Allow as many open files as 128 sandboxes need; the usual soft limit is 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -61,14 +61,14 @@ def _allow_open_files() -> None:
 
 
 class Launcher:
-    """A running launcher. `start` may be called by several threads."""
+    """A running launcher process. Several threads may call `start`."""
 
     def __init__(self) -> None:
-        _allow_open_files()
+        _raise_open_file_limit()
         self.owner = os.getpid()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [interpreter(), "-I", "-S", "-B", str(_SCRIPT)]
+        command = [python_interpreter(), "-I", "-S", "-B", str(_SCRIPT)]
         with theirs:
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno()), str(self.owner)],
@@ -80,51 +80,51 @@ class Launcher:
                 env={},
             )
 
-    def start(self, argv: Sequence[str], descriptors: Sequence[int]) -> Started:
-        """Start a program without environment, in "/", in a session of its own.
+    def start(self, argv: Sequence[str], descriptors: Sequence[int]) -> LaunchedProcess:
+        """Start a program with an empty environment, in "/", in a new session.
 
         Args:
             argv: the program (an absolute path) and its arguments.
-            descriptors: what its descriptors 2, 3, 4, ... are.
+            descriptors: file descriptors that the program gets as 2, 3, 4, ...
 
         Raises:
-            CodewattError: the program cannot be executed, or the launcher has been killed.
+            CodewattError: the program cannot be executed, or the launcher was killed.
         """
         message = json.dumps({"argv": list(argv)}).encode()
         handles: list[int] = []
-        with self._turn:
+        with self._lock:
             try:
                 socket.send_fds(self._link, [message], list(descriptors))
                 answer, handles, _, _ = socket.recv_fds(self._link, _MESSAGE_BYTES, 1)
             except OSError as error:
-                raise CodewattError(f"sandbox: it cannot be started: {error}") from None
+                raise CodewattError(f"sandbox: cannot be started: {error}") from None
         if not answer:
-            raise CodewattError("sandbox: it cannot be started: the launcher was killed")
-        told = json.loads(answer)
+            raise CodewattError("sandbox: cannot be started: the launcher process was killed")
+        reply = json.loads(answer)
         if not handles:
-            raise CodewattError(f"sandbox: it did not start: {argv[0]}: {told['error']}")
+            raise CodewattError(f"sandbox: did not start: {argv[0]}: {reply['error']}")
         os.set_inheritable(handles[0], False)
-        return Started(told["pid"], handles[0])
+        return LaunchedProcess(reply["pid"], handles[0])
 
     def alive(self) -> bool:
-        """Whether it can start anything."""
+        """Whether the launcher belongs to this process and is still running."""
         return self.owner == os.getpid() and self._process.poll() is None
 
     def close(self) -> None:
-        """End it, with everything that it has started."""
+        """End the launcher and every process that it started."""
         self._link.close()
         if self.owner == os.getpid():
             self._process.wait()
 
 
 _shared: Launcher | None = None
-_sharing = threading.Lock()
+_shared_lock = threading.Lock()
 
 
-def launcher() -> Launcher:
-    """This process's launcher, started if there is none."""
+def shared_launcher() -> Launcher:
+    """The launcher of this process; started if there is none."""
     global _shared
-    with _sharing:
+    with _shared_lock:
         if _shared is None or not _shared.alive():
             if _shared is not None:
                 _shared.close()

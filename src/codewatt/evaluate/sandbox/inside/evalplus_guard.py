@@ -1,12 +1,13 @@
-"""EvalPlus's guard: functions that a judged program does not find, and libraries that still work.
+"""EvalPlus's reliability guard: functions that an untrusted program does not find.
 
-EvalPlus 0.3.1 takes functions such as `os.putenv` and `open` away after its own process has loaded
-most of the standard library, NumPy and pandas, so these have kept what they need. A sandbox starts
-with nothing loaded. Here a module of that set gets the functions back while it is loaded, whenever
-a program, or a library that the program uses, first imports it; its time does not count.
+EvalPlus 0.3.1 removes functions such as `os.putenv` and `open` after its own process has imported
+most of the standard library, NumPy and pandas, so these libraries still work. A sandbox starts
+with nothing imported. Here the functions are restored while a module of that set is imported, when
+a program or one of its libraries imports it for the first time. The time of this import does not
+count towards the time limit of a call.
 
-This makes verdicts equal. It is no barrier and is not meant as one: the sandbox is.
-This file is read inside the sandbox, so it imports nothing but the standard library.
+The guard makes verdicts equal to EvalPlus's. It is not a security barrier; the sandbox is.
+This file runs inside the sandbox, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ import subprocess
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # a module less to load, for every program
+if TYPE_CHECKING:  # saves an import in every sandbox
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 
-_OS = (
+_OS_FUNCTIONS = (
     *("kill", "system", "putenv", "remove", "removedirs", "rmdir", "fchdir", "setuid", "fork"),
     *("forkpty", "killpg", "rename", "renames", "truncate", "replace", "unlink", "fchmod"),
     *("fchown", "chmod", "chown", "chroot", "lchflags", "lchmod", "lchown", "getcwd", "chdir"),
 )
-_TAKEN: tuple[tuple[Any, str], ...] = (
+_REMOVED_FUNCTIONS: tuple[tuple[Any, str], ...] = (
     *((builtins, name) for name in ("exit", "quit", "open", "help")),
-    *((os, name) for name in _OS),
+    *((os, name) for name in _OS_FUNCTIONS),
     *((shutil, name) for name in ("rmtree", "move", "chown")),
     (subprocess, "Popen"),
 )
-_MODULES_TAKEN = ("ipdb", "joblib", "resource", "psutil", "tkinter")
+_BLOCKED_MODULES = ("ipdb", "joblib", "resource", "psutil", "tkinter")
 
 # Third-party packages that `import evalplus.evaluate` of EvalPlus 0.3.1 loads.
 EVALPLUS_PACKAGES = frozenset(
@@ -56,50 +57,50 @@ _external: Any = importlib._bootstrap_external  # type: ignore[attr-defined]
 _find_spec, _setitimer, _REAL = _external.PathFinder.find_spec, signal.setitimer, signal.ITIMER_REAL
 
 _depth = 0
-_of_program: list[Any] = []
+_program_values: list[Any] = []
 _originals: list[Any] = []
 
 
-def take_away() -> None:
-    """Put the guard up, and have libraries loaded without it."""
-    _originals[:] = [getattr(owner, name, _ABSENT) for owner, name in _TAKEN]
-    for owner, name in _TAKEN:
+def install_guard() -> None:
+    """Remove the functions and modules, except while a library is imported."""
+    _originals[:] = [getattr(owner, name, _ABSENT) for owner, name in _REMOVED_FUNCTIONS]
+    for owner, name in _REMOVED_FUNCTIONS:
         setattr(owner, name, None)
-    for name in _MODULES_TAKEN:
+    for name in _BLOCKED_MODULES:
         sys.modules[name] = None  # type: ignore[assignment]
-    sys.meta_path.insert(0, _Finder())
+    sys.meta_path.insert(0, _LibraryFinder())
 
 
-def _lift() -> None:
+def _suspend_guard() -> None:
     global _depth
     _depth += 1
     if _depth == 1:
-        _of_program[:] = [getattr(owner, name, _ABSENT) for owner, name in _TAKEN]
-        _put(_originals)
-        for name in _MODULES_TAKEN:
+        _program_values[:] = [getattr(owner, name, _ABSENT) for owner, name in _REMOVED_FUNCTIONS]
+        _set_functions(_originals)
+        for name in _BLOCKED_MODULES:
             if sys.modules.get(name, _ABSENT) is None:
                 del sys.modules[name]
 
 
-def _restore() -> None:
+def _resume_guard() -> None:
     global _depth
     _depth -= 1
     if _depth == 0:
-        _put(_of_program)
-        for name in _MODULES_TAKEN:
+        _set_functions(_program_values)
+        for name in _BLOCKED_MODULES:
             sys.modules[name] = None  # type: ignore[assignment]
 
 
-def _put(values: list[Any]) -> None:
-    for (owner, name), value in zip(_TAKEN, values, strict=True):
+def _set_functions(values: list[Any]) -> None:
+    for (owner, name), value in zip(_REMOVED_FUNCTIONS, values, strict=True):
         if value is not _ABSENT:
             setattr(owner, name, value)
         elif hasattr(owner, name):
             delattr(owner, name)
 
 
-class _Finder:
-    """Finds modules where Python does, and has some of them loaded without the guard."""
+class _LibraryFinder:
+    """Finds modules as Python does; EvalPlus's own ones are loaded without the guard."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -108,34 +109,34 @@ class _Finder:
             return None
         spec: ModuleSpec | None = _find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+            spec.loader = _LibraryLoader(spec.loader)  # type: ignore[assignment]
         return spec
 
 
-class _Loader:
-    """Loads a module by its own loader, without the guard and without the time limit of a call."""
+class _LibraryLoader:
+    """Loads a module with its own loader, without the guard and without the time limit."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        _lift()
+        _suspend_guard()
         try:
             module: ModuleType | None = self._loader.create_module(spec)
         finally:
-            _restore()
+            _resume_guard()
         return module
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
         module.__loader__ = module.__spec__.loader = self._loader
         left_s, _ = _setitimer(_REAL, 0)
-        _lift()
+        _suspend_guard()
         try:
             self._loader.exec_module(module)
             if module.__name__ == "tempfile":
-                module.gettempdir()  # known in EvalPlus, which works in a temporary directory
+                module.gettempdir()  # EvalPlus has already called it
         finally:
-            _restore()
+            _resume_guard()
             if left_s > 0:
                 _setitimer(_REAL, left_s)

@@ -1,17 +1,19 @@
-"""The launcher: starts sandboxes for one judge, and leaves none behind when the judge has gone.
+"""The launcher process: starts sandboxes for one judge, and kills them all when the judge ends.
 
-Run as a script by a bare interpreter (`python -I -S -B launcher_process.py SOCKET JUDGE_PID`); it
-imports nothing but the standard library. bubblewrap asks the kernel to be killed with its parent,
-but only some time after it was started, and its first process inside asks even later: a judge that
-is killed in between would leave that process waiting for ever. So the judge's sandboxes are
-children of this process. What loses its parent below it becomes its own child (it is a child
-subreaper) and is killed; and when the judge ends, however it ends, everything is.
+Runs as a script in a bare interpreter (`python -I -S -B launcher_process.py SOCKET JUDGE_PID`), so
+it imports only the standard library.
 
-It has a session of its own, so that signals to the judge's process group do not reach it.
+Why it is needed: bubblewrap asks the kernel to be killed together with its parent, but only some
+time after its start, and its first process inside asks even later. A judge that is killed in
+between would leave that process behind. Therefore sandboxes are children of this process. It is a
+child subreaper: a process below it that loses its parent becomes its child, and is killed. When
+the judge ends, for whatever reason, this process kills all its children.
 
-Messages on the socket (SOCK_SEQPACKET), each with descriptors:
-    from the judge: {"argv": [...]}, with what becomes descriptors 2, 3, 4, ... of the new process
-    to the judge:   {"pid": PID}, with a PID descriptor; or {"error": TEXT}
+It runs in its own session, so signals to the judge's process group do not reach it.
+
+Messages on the socket (SOCK_SEQPACKET), each with file descriptors:
+    from the judge: {"argv": [...]}, with the descriptors 2, 3, 4, ... of the new process
+    to the judge:   {"pid": PID}, with a process descriptor; or {"error": TEXT}
 """
 
 import _ctypes
@@ -26,9 +28,9 @@ import sys
 
 _PR_SET_CHILD_SUBREAPER = 36
 _MESSAGE_BYTES = 1 << 20
-_MOST_DESCRIPTORS = 64
-_FIRST = 2  # standard error
-_OWN_FROM = 128  # above all numbers that the new process gets
+_MAX_DESCRIPTORS = 64
+_FIRST_DESCRIPTOR = 2  # standard error
+_OWN_DESCRIPTORS_FROM = 128  # above all descriptor numbers of the new process
 
 
 def _become_subreaper() -> None:
@@ -38,8 +40,8 @@ def _become_subreaper() -> None:
         raise OSError("PR_SET_CHILD_SUBREAPER failed")
 
 
-def _expendable() -> None:
-    """Have the kernel take sandboxes first if memory runs out, for good where root says so."""
+def _prefer_when_out_of_memory() -> None:
+    """Let the kernel kill sandboxes first when memory runs out; only root can undo this."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
 
@@ -57,7 +59,7 @@ def _kill(pid: int) -> None:
 
 
 def _kill_all() -> None:
-    """Until nothing is left below this process, what is still being started included."""
+    """Kill children until none is left, including those that are still being started."""
     while True:
         for pid in _children():
             _kill(pid)
@@ -68,7 +70,7 @@ def _kill_all() -> None:
 
 
 def _reap(known: set[int]) -> None:
-    """Forget the sandboxes that have ended, and kill what they left to this process."""
+    """Remove ended sandboxes from `known`, and kill the processes that they left behind."""
     with contextlib.suppress(ChildProcessError):
         while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
             known.discard(pid)
@@ -80,7 +82,7 @@ def _start(argv: list[str], descriptors: list[int]) -> int:
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        *((os.POSIX_SPAWN_DUP2, own, _FIRST + i) for i, own in enumerate(descriptors)),
+        *((os.POSIX_SPAWN_DUP2, own, _FIRST_DESCRIPTOR + i) for i, own in enumerate(descriptors)),
     ]
     defaults = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores them
     return os.posix_spawn(
@@ -88,10 +90,13 @@ def _start(argv: list[str], descriptors: list[int]) -> int:
     )
 
 
-def _serve(link: socket.socket, known: set[int]) -> bool:
-    """Answer one request; False when the judge has closed its end."""
-    message, received, _, _ = socket.recv_fds(link, _MESSAGE_BYTES, _MOST_DESCRIPTORS)
-    own = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OWN_FROM) for descriptor in received]
+def _handle_request(link: socket.socket, known: set[int]) -> bool:
+    """Answer one request; False if the judge closed the socket."""
+    message, received, _, _ = socket.recv_fds(link, _MESSAGE_BYTES, _MAX_DESCRIPTORS)
+    own = [
+        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OWN_DESCRIPTORS_FROM)
+        for descriptor in received
+    ]
     for descriptor in received:
         os.close(descriptor)
     if not message:
@@ -112,10 +117,11 @@ def _serve(link: socket.socket, known: set[int]) -> bool:
 
 
 def main() -> None:
+    """Serve requests until the judge ends, then kill all sandboxes."""
     link = socket.socket(fileno=int(sys.argv[1]))
-    link.set_inheritable(False)  # no sandbox gets this end
+    link.set_inheritable(False)  # sandboxes must not inherit this socket
     _become_subreaper()
-    _expendable()
+    _prefer_when_out_of_memory()
     os.chdir("/")
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -126,7 +132,7 @@ def main() -> None:
         poll = select.poll()
         for descriptor in (link.fileno(), judge, woken):
             poll.register(descriptor, select.POLLIN)
-        # The judge may have ended before it was watched, and its number be somebody else's.
+        # The judge may have ended before pidfd_open, and its process ID may have been reused.
         while os.getppid() == int(sys.argv[2]):
             ready = {descriptor for descriptor, _ in poll.poll()}
             if judge in ready:
@@ -134,10 +140,10 @@ def main() -> None:
             if woken in ready:
                 os.read(woken, 4096)
                 _reap(known)
-            if link.fileno() in ready and not _serve(link, known):
+            if link.fileno() in ready and not _handle_request(link, known):
                 break
     except OSError:
-        pass  # the judge has gone
+        pass  # the judge has ended
     finally:
         _kill_all()
 

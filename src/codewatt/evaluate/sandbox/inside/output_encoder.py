@@ -1,8 +1,8 @@
-"""The tagged JSON of a program's outputs, made inside the sandbox, read by `codec` outside.
+"""Encodes a program's outputs as tagged JSON inside the sandbox; `output_decoder` decodes them.
 
-Equality and type survive, so that the judge can compare as EvalPlus would have compared the
-objects themselves. Nothing but JSON text leaves the sandbox: never pickle, never marshal.
-This file is read inside the sandbox, so it imports nothing but the standard library.
+Equality and type are preserved, so that the judge compares the decoded values as EvalPlus compares
+the objects themselves. Only JSON text leaves the sandbox, never pickle or marshal data.
+This file runs inside the sandbox, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ import json
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # a module less to load, for every program
+if TYPE_CHECKING:  # saves an import in every sandbox
     from collections.abc import Callable, Iterable
     from typing import Any
 
 MAX_DEPTH = 100
-"""Containers nested deeper are opaque; no benchmark's expected output comes near."""
+"""Containers nested more deeply have no encoding; no benchmark needs this depth."""
 
 MAX_NODES = 4_000_000
-"""Values with more parts are opaque; a container within another counts as `_NESTED` parts."""
+"""Values with more items have no encoding; a nested container counts as `_NESTED` items."""
 
 MAX_CHARACTERS = 1 << 26
-"""Longer texts are opaque."""
+"""Longer strings have no encoding."""
 
 _NESTED = 16
 
 MAX_DIGITS = 4300
-"""Longer decimal integers are refused by both ends; they travel as hexadecimal."""
+"""Integers with more decimal digits are sent in hexadecimal."""
 
-# A program may put something else in the place of these.
+# Kept here because a program may replace them in their modules.
 _get_digits, _set_digits = sys.get_int_max_str_digits, sys.set_int_max_str_digits
 _modules = sys.modules
 
 
 class Unencodable(Exception):
-    """A value that no expected output can be equal to; the message is the name of its type."""
+    """A value without an encoding; the message is the name of its type."""
 
 
 _ATOMS = frozenset({int, float, str, bool, type(None)})
@@ -45,44 +45,45 @@ _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _NUMPY_KINDS = frozenset("biufcSU")
 
 
-def _fail(value: Any) -> Any:
-    raise Unencodable(name_of(value))
+def _refuse(value: Any) -> Any:
+    raise Unencodable(type_name(value))
 
 
 _encoder: Any = json.encoder
 _json = _encoder.c_make_encoder(
-    None, _fail, _encoder.encode_basestring, None, ":", ",", False, False, True
+    None, _refuse, _encoder.encode_basestring, None, ":", ",", False, False, True
 )
 
 
 def encode(value: Any) -> str:
-    """One line of JSON (str) that keeps equality and type, `{"opaque": NAME}` if none can.
+    """Encode a value as one line of JSON that preserves equality and type.
 
-    Atoms and lists are themselves; everything else is an object with one key, its type. NaN, and
-    integers too long for decimal digits, only have a form in the strict pass.
+    Atoms and lists are encoded as themselves, everything else as an object whose one key is the
+    type. A value without an encoding gives `{"opaque": TYPE NAME}`. NaN and very long integers
+    need the strict pass, which is slower.
     """
     digits = _get_digits()
     if digits != MAX_DIGITS:
         _set_digits(MAX_DIGITS)
     try:
         try:
-            text = "".join(_json(_tagged(value, [MAX_NODES], 0, False), 0))
+            text = "".join(_json(_encode_value(value, [MAX_NODES], 0, False), 0))
             if "NaN" not in text:
                 return text
         except ValueError:  # too many digits
             pass
-        return "".join(_json(_tagged(value, [MAX_NODES], 0, True), 0))
+        return "".join(_json(_encode_value(value, [MAX_NODES], 0, True), 0))
     except Unencodable as error:
         return '{"opaque":"' + str(error) + '"}'
     except BaseException:
-        return '{"opaque":"' + name_of(value) + '"}'
+        return '{"opaque":"' + type_name(value) + '"}'
     finally:
         if digits != MAX_DIGITS:
             _set_digits(digits)
 
 
-def name_of(value: Any) -> str:
-    """The name of a value's type: ASCII, short, safe inside JSON."""
+def type_name(value: Any) -> str:
+    """Name of a value's type: ASCII, at most 60 characters, safe inside JSON."""
     try:
         name = _type_name(type(value))
         return "".join(c for c in name[:60] if (c.isalnum() and c.isascii()) or c == "_") or "?"
@@ -90,8 +91,8 @@ def name_of(value: Any) -> str:
         return "?"
 
 
-def _tagged(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
-    """The value as JSON-ready data. `budget`: one cell, the nodes that are left."""
+def _encode_value(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
+    """The value as data for JSON. `budget` is a list with one number: the items that are left."""
     kind = type(value)
     if kind in _ATOMS:
         if strict and kind is int and value.bit_length() > 2000:
@@ -106,15 +107,15 @@ def _tagged(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
         budget[0] -= 2
         if budget[0] < 0:
             raise Unencodable("too_large")
-        return {"numpy": [number, _tagged(value.item(), budget, depth, strict)]}
+        return {"numpy": [number, _encode_value(value.item(), budget, depth, strict)]}
     budget[0] -= _NESTED
     if depth > MAX_DEPTH or budget[0] < 0:
         raise Unencodable("too_large")
     if kind is list:
         return _items(value, budget, depth, strict)
-    pack = _EXACT.get(kind)
+    pack = _EXACT_ENCODERS.get(kind)
     if pack is None:
-        pack = _late_exact().get(kind)
+        pack = _loaded_encoders().get(kind)
     if pack is not None:
         return pack(value, budget, depth, strict)
     array = _array(value, kind, budget, depth, strict)
@@ -124,7 +125,7 @@ def _tagged(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
 
 
 def _items(values: list[Any], budget: list[int], depth: int, strict: bool) -> Any:
-    """A list of encoded items; at the speed of C where all are atoms, or numbers of NumPy's."""
+    """A list of encoded items; fast if all are atoms, or NumPy scalars of one type."""
     budget[0] -= len(values)
     if budget[0] < 0:
         raise Unencodable("too_large")
@@ -136,7 +137,7 @@ def _items(values: list[Any], budget: list[int], depth: int, strict: bool) -> An
         if number is not None:
             numbers = [value.item() for value in values]
             return {"scalars": [number, _items(numbers, budget, depth, strict)]}
-    return [_tagged(item, budget, depth + 1, strict) for item in values]
+    return [_encode_value(item, budget, depth + 1, strict) for item in values]
 
 
 def _sequence(tag: str, iterate: Callable[[Any], Iterable[Any]]) -> Callable[..., Any]:
@@ -154,7 +155,10 @@ def _pairs(tag: str, items: Callable[[Any], Iterable[Any]] = dict.items) -> Call
             raise Unencodable("too_large")
         return {
             tag: [
-                [_tagged(key, budget, depth + 1, strict), _tagged(item, budget, depth + 1, strict)]
+                [
+                    _encode_value(key, budget, depth + 1, strict),
+                    _encode_value(item, budget, depth + 1, strict),
+                ]
                 for key, item in pairs
             ]
         }
@@ -171,7 +175,7 @@ def _plain(tag: str, view: Callable[[Any], Any]) -> Callable[..., Any]:
 
 def _parts(tag: str, view: Callable[[Any], Iterable[Any]]) -> Callable[..., Any]:
     def pack(value: Any, budget: list[int], depth: int, strict: bool) -> Any:
-        return {tag: [_tagged(part, budget, depth + 1, strict) for part in view(value)]}
+        return {tag: [_encode_value(part, budget, depth + 1, strict) for part in view(value)]}
 
     return pack
 
@@ -179,7 +183,7 @@ def _parts(tag: str, view: Callable[[Any], Iterable[Any]]) -> Callable[..., Any]
 _complex: Any = complex
 _real, _imag = _complex.real.__get__, _complex.imag.__get__
 
-_EXACT: dict[type, Callable[..., Any]] = {
+_EXACT_ENCODERS: dict[type, Callable[..., Any]] = {
     tuple: _sequence("tuple", tuple.__iter__),
     set: _sequence("set", set.__iter__),
     frozenset: _sequence("frozenset", frozenset.__iter__),
@@ -193,26 +197,26 @@ _EXACT: dict[type, Callable[..., Any]] = {
     type(type.__dict__): _pairs("mappingproxy", lambda value: value.items()),
 }
 
-_BASES: dict[type, Callable[..., Any]] = {
-    int: lambda value, *how: _tagged(int.__index__(value), *how),
-    float: lambda value, *how: _tagged(float.__float__(value), *how),
+_BASE_ENCODERS: dict[type, Callable[..., Any]] = {
+    int: lambda value, *how: _encode_value(int.__index__(value), *how),
+    float: lambda value, *how: _encode_value(float.__float__(value), *how),
     str: lambda value, *how: str.__str__(value),
     list: lambda value, *how: _items(list(list.__iter__(value)), *how),
 }
 
 
-_late: dict[tuple[Any, ...], dict[type, Callable[..., Any]]] = {}
+_late_encoders: dict[tuple[Any, ...], dict[type, Callable[..., Any]]] = {}
 
 
-def _late_exact() -> dict[type, Callable[..., Any]]:
-    """Types of modules that a program may load, once it has loaded them."""
+def _loaded_encoders() -> dict[type, Callable[..., Any]]:
+    """Encoders for types of modules that the program has imported so far."""
     loaded = tuple(id(_modules.get(name)) for name in ("collections", "fractions", "decimal"))
-    if loaded not in _late:
-        _late[loaded] = _late_types()
-    return _late[loaded]
+    if loaded not in _late_encoders:
+        _late_encoders[loaded] = _find_loaded_encoders()
+    return _late_encoders[loaded]
 
 
-def _late_types() -> dict[type, Callable[..., Any]]:
+def _find_loaded_encoders() -> dict[type, Callable[..., Any]]:
     known: dict[type, Callable[..., Any]] = {}
     collections = _modules.get("collections")
     if collections is not None:
@@ -239,7 +243,7 @@ def _numpy_module() -> Any:
 
 
 def _numpy_number(value: Any, kind: type) -> str | None:
-    """The data type of a NumPy number that has a plain value of the same precision, else None."""
+    """Data type of a NumPy scalar that has a Python value of the same precision, else None."""
     if kind.__module__ != "numpy":
         return None
     numpy = _numpy_module()
@@ -252,20 +256,20 @@ def _numpy_number(value: Any, kind: type) -> str | None:
 
 
 def _is_long(dtype: Any) -> bool:
-    """Whether a data type has more digits than Python's float and complex."""
+    """Whether a data type is more precise than Python's float and complex."""
     return dtype.name in ("longdouble", "clongdouble") or (
         dtype.kind in "fc" and dtype.itemsize > (8 if dtype.kind == "f" else 16)
     )
 
 
 def _array(value: Any, kind: type, budget: list[int], depth: int, strict: bool) -> Any:
-    """A NumPy array (of any subclass that compares as an array does) with shape and values."""
+    """A NumPy array, or subclass that compares like an array, with shape and values."""
     numpy = _numpy_module()
     if numpy is None or numpy.ndarray not in _mro(kind):
         return None
     masked = getattr(_modules.get("numpy.ma"), "MaskedArray", None)
     if masked in _mro(kind) and numpy.ma.getmaskarray(value).any():
-        raise Unencodable(name_of(value))
+        raise Unencodable(type_name(value))
     array = numpy.ndarray.view(value, numpy.ndarray)
     dtype = array.dtype
     if array.size > MAX_NODES:
@@ -275,23 +279,25 @@ def _array(value: Any, kind: type, budget: list[int], depth: int, strict: bool) 
     elif dtype.kind in _NUMPY_KINDS:
         name = dtype.str
     else:
-        raise Unencodable(name_of(value))
+        raise Unencodable(type_name(value))
     values = _items(array.ravel().tolist(), budget, depth + 1, strict)
     return {"ndarray": [name, list(array.shape), values]}
 
 
 def _subclass(value: Any, kind: type, budget: list[int], depth: int, strict: bool) -> Any:
-    """A value of another type, as the plain value that it is equal to.
+    """A value of any other type, encoded as the built-in value that it equals.
 
-    A subclass is sent as the content of its plain base class, by the methods of that class. A type
-    with an equality of its own is asked for a plain value, which its equality has to confirm. What
-    is compared in the end is the plain value alone, so that an equality which lies gains nothing.
+    A subclass of a built-in type is encoded through the methods of that type. A type that defines
+    `__eq__` is converted to a built-in value, and its `__eq__` must confirm that both are equal.
+    The judge compares only the built-in value, so an `__eq__` that lies gains nothing.
     """
     for owner in _mro(kind):
-        pack = _BASES.get(owner) or _EXACT.get(owner) or _late_exact().get(owner)
+        pack = (
+            _BASE_ENCODERS.get(owner) or _EXACT_ENCODERS.get(owner) or _loaded_encoders().get(owner)
+        )
         if pack is not None:
             base = _type_name(owner)
-            return {"sub": [base, name_of(value), pack(value, budget, depth + 1, strict)]}
+            return {"sub": [base, type_name(value), pack(value, budget, depth + 1, strict)]}
     if next(owner for owner in _mro(kind) if "__eq__" in _vars(owner)) is not object:
         for find in _PLAIN_VALUES:
             try:
@@ -301,38 +307,38 @@ def _subclass(value: Any, kind: type, budget: list[int], depth: int, strict: boo
                 continue
             if confirmed:
                 plain_kind = type(plain)
-                content = _tagged(plain, budget, depth + 1, strict)
+                content = _encode_value(plain, budget, depth + 1, strict)
                 if plain_kind is bool:
                     return content
-                return {"sub": [_type_name(plain_kind), name_of(value), content]}
-    raise Unencodable(name_of(value))
+                return {"sub": [_type_name(plain_kind), type_name(value), content]}
+    raise Unencodable(type_name(value))
 
 
-def _has(kind: type, *names: str) -> bool:
+def _has_attributes(kind: type, *names: str) -> bool:
     return all(hasattr(kind, name) for name in names)
 
 
 def _integer(value: Any, kind: Any, most: int) -> Any:
-    return int(kind.__index__(value)) if _has(kind, "__index__") else None
+    return int(kind.__index__(value)) if _has_attributes(kind, "__index__") else None
 
 
 def _float(value: Any, kind: Any, most: int) -> Any:
-    return float(kind.__float__(value)) if _has(kind, "__float__") else None
+    return float(kind.__float__(value)) if _has_attributes(kind, "__float__") else None
 
 
 def _rational(value: Any, kind: type, most: int) -> Any:
     from fractions import Fraction
 
-    if not _has(kind, "numerator", "denominator"):
+    if not _has_attributes(kind, "numerator", "denominator"):
         return None
     return Fraction(int(value.numerator), int(value.denominator))
 
 
 def _ratio(value: Any, kind: type, most: int) -> Any:
-    """A number with more digits than a float, exactly (mpmath and sympy: mantissa, exponent)."""
+    """A number more precise than a float, as an exact fraction (mpmath, sympy)."""
     from fractions import Fraction
 
-    if _has(kind, "as_integer_ratio"):
+    if _has_attributes(kind, "as_integer_ratio"):
         return Fraction(*map(int, value.as_integer_ratio()))
     sign, mantissa, exponent, _ = value._mpf_
     if abs(exponent) > 1 << 16:
@@ -341,22 +347,24 @@ def _ratio(value: Any, kind: type, most: int) -> Any:
 
 
 def _complex_value(value: Any, kind: Any, most: int) -> Any:
-    return complex(kind.__complex__(value)) if _has(kind, "__complex__") else None
+    return complex(kind.__complex__(value)) if _has_attributes(kind, "__complex__") else None
 
 
 def _mapping(value: Any, kind: type, most: int) -> Any:
-    if not _has(kind, "keys", "__getitem__", "__len__") or len(value) > most:
+    if not _has_attributes(kind, "keys", "__getitem__", "__len__") or len(value) > most:
         return None
     return {key: value[key] for key in value}
 
 
 def _set(value: Any, kind: type, most: int) -> Any:
-    right = _has(kind, "__contains__", "__iter__", "__len__") and not _has(kind, "__getitem__")
+    right = _has_attributes(kind, "__contains__", "__iter__", "__len__") and not _has_attributes(
+        kind, "__getitem__"
+    )
     return set(value) if right and len(value) <= most else None
 
 
 def _list(value: Any, kind: type, most: int) -> Any:
-    right = _has(kind, "__getitem__", "__iter__", "__len__")
+    right = _has_attributes(kind, "__getitem__", "__iter__", "__len__")
     return list(value) if right and len(value) <= most else None
 
 
@@ -370,11 +378,11 @@ def _bytes(value: Any, kind: type, most: int) -> Any:
 
 
 def _truth(value: Any, kind: type, most: int) -> Any:
-    return bool(value) if _has(kind, "__bool__") else None
+    return bool(value) if _has_attributes(kind, "__bool__") else None
 
 
 _EXACT_VALUES = (_ratio,)
-"""Needs no confirmation: these types do not compare with fractions."""
+"""Conversions without confirmation: these types do not compare with fractions."""
 
 _PLAIN_VALUES = (
     *(

@@ -1,16 +1,16 @@
-"""The system-call filter of the sandbox: what namespaces and resource limits leave open.
+"""The seccomp system-call filter of the sandbox.
 
-Denied are:
+It denies what namespaces and resource limits do not prevent:
 
-- memory that is in no process's resident size (memfd, shared anonymous mappings, System V shared
-  memory, pages pinned in pipes by vmsplice),
-- further namespaces and mounts, and sockets of all families but unix (vsock reaches a virtual
-  machine's host; the network namespace is empty anyway),
-- looking into other processes, and changing their limits or their scheduling,
-- asking what is in the page cache, and locks and watches on files that programs share: a program
-  could leave a message there for another one,
-- limits that all processes of a user or of the machine share (inotify, aio, pipe sizes),
-- a session of its own: the scheduler may give every session an equal share of the machine,
+- memory that is not part of any process's resident size (memfd, shared anonymous mappings,
+  System V shared memory, pages pinned in pipes by vmsplice),
+- further namespaces and mounts, and sockets of all families except unix (vsock reaches the host
+  of a virtual machine; the network namespace has no network anyway),
+- access to other processes, and changes of their limits or scheduling,
+- queries of the page cache, and locks and watches on shared files: a program could use them to
+  pass information to another program,
+- resources that all processes of a user or of the machine share (inotify, aio, pipe sizes),
+- new sessions: the scheduler may give every session an equal share of the machine,
 - rarely used kernel interfaces.
 """
 
@@ -87,8 +87,8 @@ _DENIED = {
     "setsid": (112, 157),
 }
 _CLONE = (56, 220)
-# ENOSYS: the C library then takes the older call. The flags of clone3 lie in memory, where a
-# filter cannot look; preadv2 can ask whether a file is in the page cache.
+# ENOSYS: the C library then uses the older call. A filter cannot read the flags of clone3, which
+# are in memory; preadv2 can tell whether a file is in the page cache.
 _ABSENT = {"clone3": (435, 435), "preadv2": (327, 286)}
 _MMAP = (9, 222)
 _PRCTL = (157, 167)
@@ -100,14 +100,14 @@ _NAMESPACE_FLAGS = 0x80 | 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x700000
 _AF_UNIX = 1
 _MAP_SHARED_BIT, _MAP_ANONYMOUS, _MAP_HUGETLB = 0x01, 0x20, 0x40000
 
-# Calls that are denied by one of their arguments: (numbers, argument, values).
+# Calls that are denied for some values of an argument: (numbers, argument, values).
 _DENIED_VALUES = (
     ((28, 233), 2, (20, 21)),  # madvise: MADV_COLD, MADV_PAGEOUT
     # fcntl: F_GETLK, F_SETOWN, F_SETSIG, F_SETOWN_EX, F_OFD_GETLK, F_SETLEASE, F_NOTIFY,
     # F_SETPIPE_SZ
     ((72, 25), 1, (5, 8, 10, 15, 36, 1024, 1026, 1031)),
 )
-# Calls on another process than the caller, which these name as 0: (numbers, arguments).
+# Calls that are allowed for the calling process (ID 0) only: (numbers, arguments).
 _OWN_ONLY = (
     ((302, 261), (0,)),  # prlimit64
     ((203, 122), (0,)),  # sched_setaffinity
@@ -124,18 +124,18 @@ Instruction = tuple[int, int, int, int]
 
 
 def seccomp_filter(machine: str | None = None) -> bytes:
-    """The filter as a classic BPF program, as `bwrap --seccomp` reads it.
+    """The filter as a classic BPF program, in the form that `bwrap --seccomp` reads.
 
     Args:
-        machine: the architecture; None for this one.
+        machine: architecture as in `platform.machine()`; None for this machine.
 
     Raises:
-        CodewattError: an architecture whose call numbers are not known here.
+        CodewattError: the architecture is not supported.
     """
     machine = machine or platform.machine()
     if machine not in _AUDIT_ARCH:
         raise CodewattError(
-            f"sandbox: no system-call filter for {machine}; judging runs on "
+            f"sandbox: no system-call filter for {machine}; supported architectures: "
             + " and ".join(_AUDIT_ARCH)
         )
     column = list(_AUDIT_ARCH).index(machine)
@@ -166,17 +166,17 @@ def seccomp_filter(machine: str | None = None) -> bytes:
 
 
 def _on_call(number: int, body: list[Instruction]) -> list[Instruction]:
-    """Instructions for one system call; each body returns on every path."""
+    """Instructions for one system call; the body must return on every path."""
     return [] if number == _NONE else [(_EQUAL, 0, len(body), number), *body]
 
 
 def _load(argument: int) -> Instruction:
-    """Load the lower 32 bits of an argument, which is all that the kernel reads of an int."""
+    """Load the lower 32 bits of an argument: the kernel reads no more of an int."""
     return (_LOAD, 0, 0, _ARGUMENT_0 + _ARGUMENT_BYTES * argument)
 
 
 def _unless(argument: int, test: int, values: tuple[int, ...]) -> list[Instruction]:
-    """Deny the call if a test of the argument holds for one of the values."""
+    """Deny the call if a test of the argument is true for one of the values."""
     body = [_load(argument)]
     for value in values:
         body += [(test, 0, 1, value), _DENY]
@@ -188,10 +188,10 @@ def _only_zero(argument: int) -> list[Instruction]:
 
 
 def _no_uncounted_mapping() -> list[Instruction]:
-    """Deny huge pages of a pool, and shared mappings of no file (MAP_SHARED, SHARED_VALIDATE).
+    """Deny huge pages of a pool, and anonymous shared mappings (MAP_SHARED, SHARED_VALIDATE).
 
-    Their pages stay when the process that filled them has forgotten them (MADV_DONTNEED), and are
-    in nobody's resident size then.
+    Their pages stay allocated after MADV_DONTNEED, and are then part of no process's resident
+    size.
     """
     return [
         _load(3),
@@ -205,7 +205,7 @@ def _no_uncounted_mapping() -> list[Instruction]:
 
 
 def _not_dumpable_again() -> list[Instruction]:
-    """Deny PR_SET_DUMPABLE but with 0, and PR_SCHED_CORE, which keeps others off a core."""
+    """Deny PR_SET_DUMPABLE except with 0, and PR_SCHED_CORE, which reserves a core."""
     return [
         _load(0),
         (_EQUAL, 0, 1, _PR_SCHED_CORE),

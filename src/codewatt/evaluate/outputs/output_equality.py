@@ -1,8 +1,8 @@
 """EvalPlus's comparison of two decoded outputs (evalplus 0.3.1, eval/__init__.py).
 
-The cost is linear in the smaller of the two values: nothing is broadcast or unrolled.
-One difference from EvalPlus is meant: values of different shapes are never close to each other.
-EvalPlus lets NumPy broadcast them, so that `[[]]` is as good as `[1.0]` there.
+The cost is linear in the size of the smaller value: nothing is broadcast or expanded.
+There is one deliberate difference from EvalPlus: values of different shapes are never close.
+EvalPlus lets NumPy broadcast them, so that `[[]]` is accepted where `[1.0]` is expected.
 """
 
 import math
@@ -12,14 +12,16 @@ from typing import Any
 RTOL = 1e-7
 
 
-def matches(output: Any, expected: Any, atol: float) -> bool:
-    """Whether an output is right.
+def outputs_equal(output: Any, expected: Any, atol: float) -> bool:
+    """Whether an output equals the expected output.
 
     Args:
-        atol: the absolute tolerance in force at this test; 0 means exact.
+        output: the program's output.
+        expected: the expected output.
+        atol: absolute tolerance on floating-point values; 0 for exact equality.
 
     Raises:
-        Exception: whatever comparing raises, which EvalPlus counts as a mismatch.
+        Exception: any exception of the comparison, which EvalPlus counts as a mismatch.
     """
     exact = output == expected
     if not exact and atol != 0:
@@ -36,21 +38,21 @@ def matches(output: Any, expected: Any, atol: float) -> bool:
     return bool(exact)
 
 
-def solves(coefficients: list[Any], x: Any, atol: float) -> bool:
-    """Whether x is a root of the polynomial sum of c_i x^i, as EvalPlus's oracle computes it."""
+def is_polynomial_root(coefficients: list[Any], x: Any, atol: float) -> bool:
+    """Whether |sum of c_i x^i| <= atol, as EvalPlus's oracle of `find_zero` computes it."""
     value = float(sum(c * math.pow(x, i) for i, c in enumerate(coefficients)))
     return bool(abs(value) <= atol)
 
 
-def close_floats(x: float, y: float, atol: float) -> bool:
-    """numpy.isclose of two floats."""
+def floats_close(x: float, y: float, atol: float) -> bool:
+    """numpy.isclose of two floats, with `RTOL` as relative tolerance."""
     if not math.isfinite(y):
         return x == y
     return abs(x - y) <= atol + RTOL * abs(y)
 
 
 def _same_shape(a: Any, b: Any) -> bool:
-    """Whether two values nest alike; looks at no more parts than the smaller one has."""
+    """Whether two values are nested in the same way; visits no more items than the smaller has."""
     length = _length(a)
     if length != _length(b):
         return False
@@ -58,7 +60,7 @@ def _same_shape(a: Any, b: Any) -> bool:
 
 
 def _length(value: Any) -> int | None:
-    """The number of parts of what NumPy takes for a sequence; None for a single value."""
+    """Number of items of a value that NumPy treats as a sequence; None for a scalar."""
     if isinstance(value, (list, tuple, range, deque)):
         return len(value)
     shape = getattr(value, "shape", ())

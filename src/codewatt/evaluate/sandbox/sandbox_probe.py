@@ -1,4 +1,4 @@
-"""Whether this machine can set up the sandbox, found out by setting one up."""
+"""Tests whether the sandbox works on this machine, by starting one."""
 
 import importlib.util
 import subprocess
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate.bubblewrap import bubblewrap, drops_root
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.sandbox import Request, Sandbox, Suite
+from codewatt.evaluate.sandbox.bubblewrap import find_bubblewrap, is_machine_root
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
 
-# Runs inside: what a program must find there, and what it must not.
+# Runs inside the sandbox: checks what a program must and must not find there.
 _PROGRAM = """
 import io, os, random
 
@@ -23,25 +23,25 @@ def check(packages):
         __import__(package)
     status = dict(line.split(":", 1) for line in read("/proc/self/status"))
     if int(status["CapEff"], 16) or status["Seccomp"].strip() != "2":
-        return "the program has privileges"
+        return "a program has privileges"
     if os.geteuid() == 0:
-        return "the program is root"
+        return "a program runs as root"
     if any(line.split(":")[0].strip() != "lo" for line in read("/proc/net/dev")[2:]):
-        return "the network is there"
+        return "a program can see the network"
     for folder in ("/", "/usr/lib", "/dev"):
         try:
             io.FileIO(folder + "/codewatt-probe", "w").close()
-            return folder + " can be written to"
+            return "a program can write to " + folder
         except OSError:
             pass
-    return "held"
+    return "isolated"
 """
 
 
 def probe_sandbox(limits: Limits | None = None) -> str | None:
-    """What is missing for the sandbox, in one line with the command that helps; None if nothing.
+    """Why the sandbox does not work, in one line, with a command that helps; None if it works.
 
-    Sets one up and looks around in it: 0.1 s.
+    Starts a sandbox and checks its isolation, in about 0.1 s.
     """
     try:
         _probe(limits or Limits())
@@ -51,10 +51,10 @@ def probe_sandbox(limits: Limits | None = None) -> str | None:
 
 
 def require_sandbox(limits: Limits | None = None) -> None:
-    """Raise what `probe_sandbox` says, if it says anything.
+    """Raise an error if the sandbox does not work on this machine.
 
     Raises:
-        CodewattError: the sandbox cannot be set up, or does not hold.
+        CodewattError: the sandbox cannot be started, or does not isolate programs.
     """
     _probe(limits or Limits())
 
@@ -62,21 +62,25 @@ def require_sandbox(limits: Limits | None = None) -> None:
 @lru_cache(maxsize=4)
 def _probe(limits: Limits) -> None:
     packages = [name for name in ("numpy",) if importlib.util.find_spec(name) is not None]
-    request = Request(_PROGRAM, "check", [Suite([[packages]])], preload=tuple(packages))
+    request = SandboxRequest(
+        _PROGRAM, "check", [SuiteInputs([[packages]])], preload=tuple(packages)
+    )
     said = b""
     with Sandbox(request, limits) as sandbox:
         while chunk := sandbox.read(0, limits.start_s):
             said += chunk
         if not said:
-            raise CodewattError(f"sandbox: it did not start: {sandbox.failure()}{_help()}")
-    if said != b'^\n"held"\n.\n':
+            raise CodewattError(
+                f"sandbox: did not start: {sandbox.startup_error()}{_user_namespace_hint()}"
+            )
+    if said != b'^\n"isolated"\n.\n':
         found = said.decode(errors="replace").split("\n")[1:2]
-        raise CodewattError(f"sandbox: it does not hold: {''.join(found):.200}")
+        raise CodewattError(f"sandbox: does not isolate programs: {''.join(found):.200}")
 
 
-def _help() -> str:
-    """The setting that most often forbids user namespaces, if it does here."""
-    if drops_root():
+def _user_namespace_hint() -> str:
+    """The usual kernel setting that forbids user namespaces, if it is set so here."""
+    if is_machine_root():
         return ""
     for name, allowed in (
         ("kernel/unprivileged_userns_clone", "1"),
@@ -89,14 +93,16 @@ def _help() -> str:
 
 
 def describe_sandbox(limits: Limits, jobs: int) -> dict[str, Any]:
-    """How programs are contained, for the record."""
+    """How programs are isolated, for evaluate.json: tool, privileges, jobs and limits."""
     version = subprocess.run(
-        [bubblewrap(), "--version"], capture_output=True, text=True, check=False
+        [find_bubblewrap(), "--version"], capture_output=True, text=True, check=False
     ).stdout.strip()
     return {
         "tool": version,
-        "privileges": "root given up for a user of its own" if drops_root() else "user namespace",
+        "privileges": "root, replaced by a separate user ID"
+        if is_machine_root()
+        else "user namespace",
         "jobs": jobs,
-        "total_memory_bytes": limits.total_memory(jobs),
+        "total_memory_bytes": limits.total_memory_limit(jobs),
         "limits": limits.to_dict(),
     }

@@ -1,9 +1,9 @@
-"""Reads the tagged JSON that `outputs` writes, back into objects that compare as the originals.
+"""Decodes the tagged JSON of `output_encoder` into objects that compare like the originals.
 
-What comes out of a sandbox is hostile until shown otherwise: only known tags are read, into known
-types, and anything else raises `ValueError`. The number of parts is bounded before any is built.
-What a value within these bounds may still cost (a dictionary of equal hashes, say) is bounded by
-the helper process in which the judge decodes (`comparer`).
+Every line from a sandbox may be hostile: only known tags are decoded, into known types, and
+anything else raises `ValueError`. The number of items is checked before any object is built. The
+cost of a value within these bounds (a dictionary of equal hashes, for instance) is limited by the
+helper process in which the judge decodes (`comparison_process`).
 """
 
 import json
@@ -17,17 +17,17 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-NAN = b'{"float":"nan"}'
+ENCODED_NAN = b'{"float":"nan"}'
 
 TOO_LARGE = "too_large"
-"""Stands for the name of a type where `outputs` found too many parts."""
+"""Type name that `output_encoder` reports for a value with too many items."""
 
 MAX_PARTS = 12_000_000
-"""A line with more separators and brackets (outside of texts) is not decoded."""
+"""A line with more separators and brackets (outside of strings) is not decoded."""
 
 
-class Opaque:
-    """An output that no expected output can be equal to; equal to nothing, itself included."""
+class OpaqueValue:
+    """An output without an encoding; it equals nothing, not even itself."""
 
     __hash__ = object.__hash__
 
@@ -42,41 +42,41 @@ class Opaque:
 
 
 def decode(line: bytes) -> Any:
-    """The object that a line stands for.
+    """Decode an encoded output.
 
     Raises:
-        ValueError: the line is not what `outputs.encode` writes.
+        ValueError: the line is not an output of `output_encoder.encode`.
     """
     _check_parts(line)
     try:
-        return json.loads(line.decode("utf-8", "surrogatepass"), object_hook=_object)
+        return json.loads(line.decode("utf-8", "surrogatepass"), object_hook=_decode_object)
     except (ArithmeticError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"not an encoded output: {error!r:.200}") from None
 
 
 def _check_parts(line: bytes) -> None:
-    """Refuse a line with more parts than an honest encoding has."""
-    if len(line) <= MAX_PARTS or _parts(line) <= MAX_PARTS:
+    """Refuse a line with more than `MAX_PARTS` items."""
+    if len(line) <= MAX_PARTS or _count_parts(line) <= MAX_PARTS:
         return
-    if _parts(_TEXT.sub(b"", line)) > MAX_PARTS:
-        raise ValueError("an output of too many parts")
+    if _count_parts(_TEXT.sub(b"", line)) > MAX_PARTS:
+        raise ValueError("the output has too many items")
 
 
-def _parts(line: bytes) -> int:
+def _count_parts(line: bytes) -> int:
     return line.count(b",") + line.count(b"[") + line.count(b"{")
 
 
-def opaque_name(line: bytes) -> str | None:
-    """The type that an encoded output, or a part of it, has no encoding for; None if there is none.
+def opaque_type_name(line: bytes) -> str | None:
+    """Name of the first type in an encoded output that has no encoding; None if there is none.
 
-    May find a name in a text of the output, so it serves for messages only.
+    The name may be found inside a string of the output, so use it for messages only.
     """
     found = _OPAQUE.search(line)
     return found[1].decode() if found else None
 
 
-def holds_opaque(line: bytes) -> bool:
-    """Whether an encoded output, or a part of it, has no faithful encoding."""
+def contains_opaque(line: bytes) -> bool:
+    """Whether an encoded output contains a value that has no encoding."""
     if b'{"opaque":' not in line:  # within a text, its quotation marks would be escaped
         return False
     found = False
@@ -90,39 +90,39 @@ def holds_opaque(line: bytes) -> bool:
     return found
 
 
-def _object(tagged: dict[str, Any]) -> Any:
+def _decode_object(tagged: dict[str, Any]) -> Any:
     if len(tagged) != 1:
-        raise ValueError("an object with one key was expected")
+        raise ValueError("expected an object with one key")
     ((tag, content),) = tagged.items()
     wanted, build = _DECODERS[tag]
-    # By exact type: a decoded range, say, must not be taken for a list and unrolled.
+    # By exact type: a decoded range, for instance, must not be treated as a list and expanded.
     if type(content) is not wanted:
-        raise ValueError(f"{tag}: not the content that was expected")
+        raise ValueError(f"{tag}: expected content of type {wanted.__name__}")
     return build(content)
 
 
-def _exactly(content: list[Any], *kinds: type) -> list[Any]:
+def _check_types(content: list[Any], *kinds: type) -> list[Any]:
     if tuple(map(type, content)) != kinds:
-        raise ValueError("not the parts that were expected")
+        raise ValueError("expected items of other types")
     return content
 
 
 def _pairs(content: list[Any]) -> list[Any]:
     if any(type(pair) is not list or len(pair) != 2 for pair in content):
-        raise ValueError("pairs were expected")
+        raise ValueError("expected a list of pairs")
     return content
 
 
-def _sub(content: list[Any]) -> Any:
-    """A value of another type that compares as the value of a plain type does."""
+def _subclass_value(content: list[Any]) -> Any:
+    """A value of a subclass, which compares like a value of its base type."""
     base, name, value = content
     if type(base) is not str or type(name) is not str:
-        raise ValueError("names were expected")
+        raise ValueError("expected the names of two types")
     kind: Any = _SUBCLASSED.get(base)
     if kind is None:
         return value
     if type(value) is not kind:
-        raise ValueError("a subclass holds what its base would")
+        raise ValueError("expected a value of the base type")
     made = _subclass(base)
     if kind is defaultdict:
         return made(None, value)
@@ -133,36 +133,36 @@ def _sub(content: list[Any]) -> Any:
 
 @cache
 def _subclass(base: str) -> Any:
-    """One subclass of each plain type, whatever its name was in the sandbox."""
+    """The subclass of a base type that replaces all its subclasses of the sandbox."""
     return type(f"{base}_subclass", (_SUBCLASSED[base],), {})
 
 
 def _array(content: list[Any]) -> Any:
     import numpy
 
-    dtype, shape, values = _exactly(content, str, list, list)
+    dtype, shape, values = _check_types(content, str, list, list)
     if not all(type(size) is int and size >= 0 for size in shape):
-        raise ValueError("not an array's shape")
-    # With an empty axis, the others may be of any length: NumPy takes such an array for small.
+        raise ValueError("expected the shape of an array")
+    # With an empty axis the other axes may have any length: NumPy accepts such a shape.
     if len(shape) > 32 or math.prod(shape) != len(values) or max(shape, default=0) > MAX_PARTS:
-        raise ValueError("not the shape of these values")
+        raise ValueError("the shape does not fit the number of values")
     if dtype == "|O" or _dtype(dtype).kind in "SU":
-        # NumPy's texts end before their last NUL characters, and all take the longest one's space.
+        # NumPy strips trailing NUL characters of strings and pads all strings to the longest one.
         array = numpy.empty(len(values), dtype=object)
         for index, value in enumerate(values):
             array[index] = value
     else:
         array = numpy.array(_numbers(values), dtype=_dtype(dtype))
     array = array.reshape(shape)
-    return array if array.size == 1 else array.view(_plural())
+    return array if array.size == 1 else array.view(_ambiguous_array_type())
 
 
 @cache
-def _plural() -> Any:
+def _ambiguous_array_type() -> Any:
     import numpy
 
     class Plural(numpy.ndarray):  # type: ignore[type-arg]
-        """An array whose comparison has no one truth; NumPy would compute it before it says so."""
+        """An array whose comparison raises at once; NumPy would first compute all elements."""
 
         __hash__ = None  # type: ignore[assignment]
 
@@ -178,35 +178,35 @@ def _scalar(content: list[Any]) -> Any:
 
 
 def _scalars(content: list[Any]) -> list[Any]:
-    """A list of NumPy numbers of one type."""
+    """A list of NumPy scalars of one data type."""
     import numpy
 
-    name, values = _exactly(content, str, list)
+    name, values = _check_types(content, str, list)
     dtype = _dtype(name)
     if dtype.kind in "SU":
-        raise ValueError("not a number's data type")
+        raise ValueError("expected a numeric data type")
     return list(numpy.array(_numbers(values), dtype=dtype))
 
 
 def _numbers(values: list[Any]) -> list[Any]:
     if not set(map(type, values)) <= _NUMBERS:
-        raise ValueError("not an array's values")
+        raise ValueError("expected numbers as values of an array")
     return values
 
 
 def _dtype(name: str) -> Any:
     import numpy
 
-    # The width of texts is not taken over: a small array could claim gigabytes.
+    # The width of strings is ignored: a small array could claim gigabytes.
     if not _DTYPE.fullmatch(name):
-        raise ValueError("not a data type that is compared")
+        raise ValueError("this data type is not supported")
     return numpy.dtype(name[1]) if name[1] in "SU" else numpy.dtype(name)
 
 
 def _float(content: str) -> float:
     if content != "nan":
-        raise ValueError("only NaN is written so")
-    # A fresh object each time: [x] == [x] is true of the very same NaN.
+        raise ValueError("expected nan")
+    # A new object each time: [x] == [x] is true if both contain the same NaN object.
     return float("nan")
 
 
@@ -217,10 +217,10 @@ _DECODERS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "set": (list, set),
     "frozenset": (list, frozenset),
     "dict": (list, lambda content: dict(_pairs(content))),
-    "complex": (list, lambda content: complex(*_exactly(content, float, float))),
+    "complex": (list, lambda content: complex(*_check_types(content, float, float))),
     "bytes": (str, bytes.fromhex),
     "bytearray": (str, bytearray.fromhex),
-    "range": (list, lambda content: range(*_exactly(content, int, int, int))),
+    "range": (list, lambda content: range(*_check_types(content, int, int, int))),
     "dict_keys": (list, lambda content: dict.fromkeys(content).keys()),
     "dict_items": (list, lambda content: dict(_pairs(content)).items()),
     "mappingproxy": (list, lambda content: MappingProxyType(dict(_pairs(content)))),
@@ -228,16 +228,16 @@ _DECODERS: dict[str, tuple[type, Callable[[Any], Any]]] = {
     "OrderedDict": (list, lambda content: OrderedDict(_pairs(content))),
     "defaultdict": (list, lambda content: defaultdict(None, _pairs(content))),
     "deque": (list, deque),
-    "UserList": (list, lambda content: UserList(*_exactly(content, list))),
-    "UserDict": (list, lambda content: UserDict(*_exactly(content, dict))),
-    "UserString": (list, lambda content: UserString(*_exactly(content, str))),
-    "Fraction": (list, lambda content: Fraction(*_exactly(content, int, int))),
+    "UserList": (list, lambda content: UserList(*_check_types(content, list))),
+    "UserDict": (list, lambda content: UserDict(*_check_types(content, dict))),
+    "UserString": (list, lambda content: UserString(*_check_types(content, str))),
+    "Fraction": (list, lambda content: Fraction(*_check_types(content, int, int))),
     "Decimal": (str, Decimal),
     "numpy": (list, _scalar),
     "scalars": (list, _scalars),
     "ndarray": (list, _array),
-    "sub": (list, _sub),
-    "opaque": (str, Opaque),
+    "sub": (list, _subclass_value),
+    "opaque": (str, OpaqueValue),
 }
 
 _DTYPE = re.compile(r"[<>|=][biufcSU][0-9]{1,9}")
