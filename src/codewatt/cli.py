@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
     cluster_command.add_arguments(site)
     site.set_defaults(run=cluster_command.run)
-    published = commands.add_parser("published", help="check a published study's energy figures")
+    published = commands.add_parser("published", help="check the energy figures of published studies")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
     reference = commands.add_parser("reference", help="write the study file's schema and reference")

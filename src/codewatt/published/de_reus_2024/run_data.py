@@ -1,4 +1,4 @@
-"""The runs of a published study, read from resources/published (its README names the columns)."""
+"""Reads the runs of de Reus et al. 2024 (energy.csv; README.md describes the columns)."""
 
 import csv
 import math
@@ -9,21 +9,26 @@ from types import UnionType
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.published.published_study import JOULES_PER_WH
 
-JOULES_PER_WH = 3600.0
-#: The run's own step in EAR's log; the same, on a node whose power EAR shared out among two jobs;
-#: the mean over the configuration's steps; no log of the configuration.
+#: Values of ear_match: the run's own step in EAR's log; the same on a node whose power EAR divided
+#: between two jobs; the mean over the steps of the configuration; no log of the configuration.
 OWN_STEP, SHARED_STEP, GROUP_MEAN, UNLOGGED = "step", "shared step", "group mean", ""
 
-#: What EAR's log says of a GPU before and after its run: 49 to 58 W in steps that only loaded.
-GPU_WAITING_W = 55.0
+#: Power of a GPU before its run while the model is loaded (W): 49 to 58 W in steps of EAR's log
+#: that only loaded a model.
+GPU_LOADING_W = 55.0
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: the study's figures, and those of EAR, the cluster's own log (watts: means).
+    """One run: the published figures, and those of EAR, the cluster's energy monitor.
 
-    `ear_packages_w` is both sockets of the node. `ear_time_s` is the whole step, loading included.
+    A `PublishedRun`. README.md describes the columns. Powers are means (W).
+
+    Attributes:
+        ear_time_s: duration of the whole job step, including model loading (s).
+        ear_packages_w: power of both CPU packages of the node.
     """
 
     paper: str
@@ -51,54 +56,79 @@ class Run:
 
     @property
     def cpu_w(self) -> float:
-        """Mean CPU power as published, watts."""
+        """Published mean CPU power (W)."""
         return self._watts(self.cpu_wh)
 
     @property
     def dram_w(self) -> float:
-        """Mean DRAM power as published, watts."""
+        """Published mean DRAM power (W)."""
         return self._watts(self.dram_wh)
 
     @property
     def packages_w(self) -> float | None:
-        """EAR's power of both packages, watts: the run's own step, or its configuration's mean.
+        """EAR's power of both packages (W): of the run's own step, or the configuration's mean.
 
-        A share of a node's power is not the node's.
+        None for a shared step, because EAR divided the node's power between two jobs.
         """
         return self.ear_packages_w if self.ear_match in (OWN_STEP, GROUP_MEAN) else None
 
     @property
     def own_packages_w(self) -> float | None:
-        """EAR's power of both packages in this very run, watts."""
+        """EAR's power of both packages during this run (W)."""
         return self.ear_packages_w if self.ear_match == OWN_STEP else None
 
     @property
     def own_dram_w(self) -> float | None:
-        """EAR's power of the node's DRAM in this very run, watts."""
+        """EAR's power of the node's DRAM during this run (W)."""
         return self.ear_dram_w if self.ear_match == OWN_STEP else None
 
     @property
     def own_gpu_j(self) -> float | None:
-        """EAR's energy of the GPU in this very run, joules: the step's, less waiting and loading.
+        """EAR's GPU energy during this run (J): that of the step minus model loading.
 
-        EAR gives each job the power of its own GPU, on a shared node too.
+        EAR assigns each job the power of its own GPU, also on a shared node.
         """
         if self.ear_match not in (OWN_STEP, SHARED_STEP):
             return None
         if self.ear_gpu_w is None or self.ear_time_s is None:
             return None
-        waiting_s = self.ear_time_s - self.runtime_s
-        return self.ear_gpu_w * self.ear_time_s - GPU_WAITING_W * waiting_s
+        loading_s = self.ear_time_s - self.runtime_s
+        return self.ear_gpu_w * self.ear_time_s - GPU_LOADING_W * loading_s
+
+    @property
+    def parts_wh(self) -> dict[str, float]:
+        """See `PublishedRun.parts_wh`."""
+        return {"dram": self.dram_wh, "gpu": self.gpu_wh, "cpu": self.cpu_wh}
+
+    @property
+    def reference_j(self) -> dict[str, float | None]:
+        """See `PublishedRun.reference_j`."""
+        cpu_w, dram_w = self.own_packages_w, self.own_dram_w
+        return {
+            "cpu": None if cpu_w is None else cpu_w * self.runtime_s,
+            "gpu": self.own_gpu_j,
+            "dram": None if dram_w is None else dram_w * self.runtime_s,
+        }
+
+    @property
+    def reference_cpu_w(self) -> float | None:
+        """See `PublishedRun.reference_cpu_w`."""
+        return self.packages_w
+
+    @property
+    def reference_source(self) -> str:
+        """See `PublishedRun.reference_source`."""
+        return self.ear_match
 
     def _watts(self, energy_wh: float) -> float:
         return energy_wh * JOULES_PER_WH / self.runtime_s
 
 
 def read_runs(path: str | Path) -> list[Run]:
-    """Read the runs of a study, in the file's order.
+    """Read the runs, in the order of the file.
 
     Raises:
-        CodewattError: the file is missing or wrong; one line that names line and column.
+        CodewattError: the file is missing or wrong; the message names line and column.
     """
     try:
         with open(path, encoding="utf-8", newline="") as stream:
@@ -108,7 +138,7 @@ def read_runs(path: str | Path) -> list[Run]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CodewattError(f"{path}: not readable as CSV: {error}") from None
     if not runs:
-        raise CodewattError(f"{path}: no runs")
+        raise CodewattError(f"{path}: contains no runs")
     return runs
 
 
@@ -138,10 +168,10 @@ def _run(row: dict[str, str | None]) -> Run:
 
 
 def _value(name: str, kind: Any, text: str | None) -> str | int | float | None:
-    """One cell as its column's type; empty is None where the column allows it.
+    """Convert a cell to the type of its column; empty is None if the column allows it.
 
     Raises:
-        ValueError: it is not of that type; the message names column and content.
+        ValueError: it has another type; the message names column and content.
     """
     if text is None:
         raise ValueError(f"{name}: the line ends before this column")

@@ -9,20 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import codewatt.published
 from codewatt.cli import main
 from codewatt.energy.meters.rapl import unwrapped_uj
 from codewatt.energy.plausibility import power_varies
 from codewatt.errors import CodewattError
-from codewatt.published.audit_command import DEFAULT
-from codewatt.published.counter_wraps import (
-    PACKAGE_RANGE_J,
-    PACKAGE_RANGE_WH,
-    Wraps,
-    infer_wraps,
-    wrap_s,
-)
-from codewatt.published.run_checks import CheckedRun, Group, check, group
-from codewatt.published.run_data import GROUP_MEAN, JOULES_PER_WH, OWN_STEP, Run, read_runs
+from codewatt.published.checked_run import CheckedRun, Configuration, group_by_table
+from codewatt.published.counter_wraps import Wraps
+from codewatt.published.de_reus_2024.run_checks import COUNTERS, check_runs
+from codewatt.published.de_reus_2024.run_data import GROUP_MEAN, OWN_STEP, Run, read_runs
+from codewatt.published.de_reus_2024.study import STUDY
+from codewatt.published.published_study import JOULES_PER_WH
 
 RANGE_UJ = 262_143_328_850
 #: The processors' rated power; nothing is drawn above it for a quarter of an hour.
@@ -35,20 +32,20 @@ SURE = {
 
 
 @pytest.fixture(scope="module")
-def checked() -> list[CheckedRun]:
-    return check(read_runs(DEFAULT))
+def checked() -> list[CheckedRun[Run]]:
+    return check_runs(read_runs(STUDY.data_file))
 
 
 @pytest.fixture(scope="module")
-def groups(checked: list[CheckedRun]) -> dict[str, Group]:
-    return {g.name: g for g in group(checked)}
+def groups(checked: list[CheckedRun[Run]]) -> dict[str, Configuration[Run]]:
+    return {g.name: g for g in group_by_table(checked)}
 
 
 @pytest.fixture
 def run() -> Run:
     """A sound run of 1000 s at 300 W in both packages."""
     return replace(
-        read_runs(DEFAULT)[0],
+        read_runs(STUDY.data_file)[0],
         cpu_wh=300 * 1000 / JOULES_PER_WH,
         runtime_s=1000.0,
         ear_packages_w=300.0,
@@ -56,7 +53,7 @@ def run() -> Run:
     )
 
 
-def wraps_of(g: Group) -> list[Wraps]:
+def wraps_of(g: Configuration[Run]) -> list[Wraps]:
     return [c.wraps for c in g.runs if c.wraps]
 
 
@@ -70,7 +67,11 @@ def wraps_of(g: Group) -> list[Wraps]:
     ],
 )
 def test_the_8_bit_configurations_are_corrected(
-    groups: dict[str, Group], name: str, published_wh: float, both_wh: float, all_wh: float
+    groups: dict[str, Configuration[Run]],
+    name: str,
+    published_wh: float,
+    both_wh: float,
+    all_wh: float,
 ) -> None:
     runs = groups[name].runs
     assert fmean(c.run.total_wh for c in runs) == pytest.approx(published_wh, rel=0.01)
@@ -79,20 +80,20 @@ def test_the_8_bit_configurations_are_corrected(
 
 
 @pytest.mark.parametrize("name", ["no_wrap_unseen", "cpu_power_plausible"])
-def test_exactly_the_8_bit_runs_are_flagged(checked: list[CheckedRun], name: str) -> None:
+def test_exactly_the_8_bit_runs_are_flagged(checked: list[CheckedRun[Run]], name: str) -> None:
     flagged = [c.run for c in checked if name in c.errors]
     assert flagged == [c.run for c in checked if c.run.precision == "8bit"]
     assert len(flagged) == 25
 
 
-def test_nothing_else_is_corrected(checked: list[CheckedRun]) -> None:
+def test_nothing_else_is_corrected(checked: list[CheckedRun[Run]]) -> None:
     for c in checked:
         if c.run.precision != "8bit":
             assert c.corrected_wh == c.corrected_both_wh == c.run.total_wh
 
 
 def test_whole_wraps_explain_every_wrapped_run_with_a_log_of_its_own(
-    groups: dict[str, Group],
+    groups: dict[str, Configuration[Run]],
 ) -> None:
     """Odd numbers are real: 7 wraps leave as little over as 6 do in other runs."""
     for name, missed in SURE.items():
@@ -102,7 +103,7 @@ def test_whole_wraps_explain_every_wrapped_run_with_a_log_of_its_own(
     assert [(w.both, w.one) for w in wraps] == [(3, 0), (3, 0), (3, 1), (3, 0), (3, 1)]
 
 
-def test_one_run_of_3b_128_is_not_explained(groups: dict[str, Group]) -> None:
+def test_one_run_of_3b_128_is_not_explained(groups: dict[str, Configuration[Run]]) -> None:
     """Its job was an earlier one than the others', of which EAR's log is not published."""
     first, *others = groups["results_3b_128_8bit"].runs
     assert first.run.ear_match == GROUP_MEAN
@@ -114,19 +115,19 @@ def test_one_run_of_3b_128_is_not_explained(groups: dict[str, Group]) -> None:
     assert not any(c.unexplained for c in others)
 
 
-def test_short_runs_agree_with_ear(checked: list[CheckedRun]) -> None:
+def test_short_runs_agree_with_ear(checked: list[CheckedRun[Run]]) -> None:
     short = [c for c in checked if c.run.ear_match == OWN_STEP and c.run.precision != "8bit"]
     assert len(short) == 71
     assert all(c.wraps and abs(c.wraps.residual_share) < 0.005 for c in short)
 
 
-def test_no_other_run_can_have_missed_a_wrap(checked: list[CheckedRun]) -> None:
+def test_no_other_run_can_have_missed_a_wrap(checked: list[CheckedRun[Run]]) -> None:
     for c in checked:
         if c.run.ear_match != OWN_STEP and "no_wrap_unseen" not in c.errors:
-            assert c.run.runtime_s < PACKAGE_RANGE_J / PACKAGE_TDP_W
+            assert c.run.runtime_s < COUNTERS.range_j / PACKAGE_TDP_W
 
 
-def test_other_flags(checked: list[CheckedRun]) -> None:
+def test_other_flags(checked: list[CheckedRun[Run]]) -> None:
     errors = {name for c in checked for name in c.errors}
     assert errors == {
         *("no_wrap_unseen", "cpu_power_plausible", "cpu_agrees_with_ear", "co2_follows_energy")
@@ -138,9 +139,9 @@ def test_other_flags(checked: list[CheckedRun]) -> None:
     assert [c.run for c in differing] == [c.run for c in checked if c.run.ear_match == OWN_STEP]
 
 
-def test_what_ear_did_not_log_is_not_judged(checked: list[CheckedRun]) -> None:
+def test_what_ear_did_not_log_is_not_judged(checked: list[CheckedRun[Run]]) -> None:
     for c in checked:
-        judged = {e["name"] for e in c.expectations if e["passed"] is not None}
+        judged = {e["name"] for e in c.checks if e["passed"] is not None}
         assert ("no_wrap_unseen" in judged) == (c.run.ear_match in (OWN_STEP, GROUP_MEAN))
         assert ("cpu_agrees_with_ear" in judged) == (c.run.ear_match == OWN_STEP)
         assert ("gpu_agrees_with_ear" in judged) == (c.run.ear_match in (OWN_STEP, "shared step"))
@@ -151,10 +152,9 @@ def test_what_ear_did_not_log_is_not_judged(checked: list[CheckedRun]) -> None:
     starts=st.tuples(*[st.integers(0, RANGE_UJ - 1)] * 2),
     true_uj=st.tuples(*[st.integers(1, 12 * RANGE_UJ)] * 2),
     error=st.floats(-0.49, 0.49),
-    runtime_s=st.floats(100, 20_000),
 )
 def test_any_energy_is_restored_if_ear_is_right_within_half_a_wrap(
-    starts: tuple[int, int], true_uj: tuple[int, int], error: float, runtime_s: float
+    starts: tuple[int, int], true_uj: tuple[int, int], error: float
 ) -> None:
     """Each package read at start and end, one wrap undone, as CodeCarbon does."""
     ends = [(start + uj) % RANGE_UJ for start, uj in zip(starts, true_uj, strict=True)]
@@ -162,38 +162,38 @@ def test_any_energy_is_restored_if_ear_is_right_within_half_a_wrap(
         unwrapped_uj(start, end, RANGE_UJ) for start, end in zip(starts, ends, strict=True)
     )
     true_wh = sum(true_uj) * 1e-6 / JOULES_PER_WH
-    ear_w = (sum(true_uj) * 1e-6 + error * PACKAGE_RANGE_J) / runtime_s
-    if ear_w <= 0:
+    ear_j = sum(true_uj) * 1e-6 + error * COUNTERS.range_j
+    if ear_j <= 0:
         return
-    wraps = infer_wraps(read_uj * 1e-6 / JOULES_PER_WH, ear_w, runtime_s)
+    wraps = COUNTERS.infer_wraps(read_uj * 1e-6 / JOULES_PER_WH, ear_j / JOULES_PER_WH)
     assert read_uj * 1e-6 / JOULES_PER_WH + wraps.all_wh == pytest.approx(true_wh, abs=1e-5)
     assert wraps.missed == 2 * wraps.both + wraps.one
-    assert wraps.residual_wh == pytest.approx(-error * PACKAGE_RANGE_WH, abs=1e-4)
+    assert wraps.residual_wh == pytest.approx(-error * COUNTERS.range_wh, abs=1e-4)
 
 
 def test_a_figure_above_ears_misses_no_wrap() -> None:
-    wraps = infer_wraps(cpu_wh=500.0, packages_w=100.0, runtime_s=3600.0)
+    wraps = COUNTERS.infer_wraps(published_wh=500.0, reference_wh=100.0)
     assert (wraps.missed, wraps.residual_wh, wraps.explained) == (0, 400.0, False)
 
 
 def test_a_run_is_corrected_only_if_its_counter_can_have_wrapped_unseen(run: Run) -> None:
-    lacking = replace(run, cpu_wh=run.cpu_wh - PACKAGE_RANGE_WH)
-    (short,) = check([lacking])
-    assert short.run.runtime_s < wrap_s(300.0)
+    lacking = replace(run, cpu_wh=run.cpu_wh - COUNTERS.range_wh)
+    (short,) = check_runs([lacking])
+    assert short.run.runtime_s < COUNTERS.wrap_s(300.0)
     assert "cpu_agrees_with_ear" in short.errors
     assert short.corrected_wh == lacking.total_wh
-    longer = replace(run, runtime_s=2000.0, cpu_wh=2 * run.cpu_wh - PACKAGE_RANGE_WH)
-    (long,) = check([longer])
+    longer = replace(run, runtime_s=2000.0, cpu_wh=2 * run.cpu_wh - COUNTERS.range_wh)
+    (long,) = check_runs([longer])
     assert "no_wrap_unseen" in long.errors
-    assert long.corrected_wh == pytest.approx(longer.total_wh + PACKAGE_RANGE_WH)
+    assert long.corrected_wh == pytest.approx(longer.total_wh + COUNTERS.range_wh)
     assert long.corrected_both_wh == longer.total_wh
 
 
 def test_a_sound_run_has_no_flags(run: Run) -> None:
     sound = replace(run, total_wh=run.dram_wh + run.gpu_wh + run.cpu_wh)
-    (c,) = check([sound])
+    (c,) = check_runs([sound])
     assert c.errors == []
-    assert c.wraps == Wraps(0, 0.0, 0.0)
+    assert c.wraps == Wraps(COUNTERS, 0, 0.0, 0.0)
 
 
 def test_power_varies() -> None:
@@ -213,7 +213,7 @@ def test_the_command_prints_a_line_a_configuration(capsys: pytest.CaptureFixture
     assert plain.endswith("-")
     text = "\n".join(lines)
     assert "267 runs of de Reus et al. 2024." in text
-    assert "45.0 W in every run, a constant" in text.replace("\n", " ")
+    assert "45.0 W in every run. It is a constant of a model" in text.replace("\n", " ")
     assert "results_3b_256 run 3 has 0.278 g CO2 for 116.803 Wh" in text
 
 
@@ -240,7 +240,7 @@ def test_the_command_prints_a_line_a_run_and_writes_a_csv(
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:
     """The committed file with the first match of a text changed."""
-    text = DEFAULT.read_text(encoding="utf-8")
+    text = STUDY.data_file.read_text(encoding="utf-8")
     assert old in text
     path = tmp_path / "runs.csv"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -278,17 +278,21 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CodewattError, match="not readable as CSV"):
         read_runs(tmp_path / "binary.csv")
-    header = DEFAULT.read_text(encoding="utf-8").splitlines()[0]
+    header = STUDY.data_file.read_text(encoding="utf-8").splitlines()[0]
     (tmp_path / "empty.csv").write_text(header + "\n", encoding="utf-8")
-    with pytest.raises(CodewattError, match="no runs"):
+    with pytest.raises(CodewattError, match="contains no runs"):
         read_runs(tmp_path / "empty.csv")
 
 
-def test_without_the_committed_file_data_must_be_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_runs_are_part_of_the_package() -> None:
+    package = Path(codewatt.published.__file__).parent
+    assert STUDY.data_file.is_file()
+    assert STUDY.data_file.is_relative_to(package)
+
+
+def test_a_missing_file_of_runs_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("codewatt.published.audit_command.DEFAULT", tmp_path / "absent.csv")
-    assert main(["published", "check"]) == 1
-    error = capsys.readouterr().err
-    assert "--data" in error
-    assert error.count("\n") == 1
+    path = tmp_path / "absent.csv"
+    assert main(["published", "check", "de_reus_2024", "--data", str(path)]) == 1
+    assert capsys.readouterr().err == f"codewatt: {path}: no such file\n"
