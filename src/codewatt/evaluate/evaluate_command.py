@@ -62,16 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=default_jobs(),
         metavar="N",
-        help="number of parallel sandboxes (default: one for each usable core, here %(default)s)",
+        help="number of parallel sandboxes (default: one for each usable core)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command with parsed options; returns the exit code."""
     dataset, samples, out = map(expand_home, (args.dataset, args.samples, args.out))
-    return evaluate_file(args.benchmark, dataset, samples, out, args.sanitize, args.jobs)
+    jobs = default_jobs() if args.jobs is None else args.jobs
+    return evaluate_file(args.benchmark, dataset, samples, out, args.sanitize, jobs)
 
 
 def evaluate_file(

@@ -32,10 +32,10 @@ def findings(configurations: Sequence[Configuration[Run]]) -> Iterator[str]:
     count = Counter(one.run.ear_match for one in checked)
     yield (
         f"EAR logged {count[OWN_STEP]} runs as job steps of their own. It logged "
-        f"{count[SHARED_STEP]} runs on a node whose power it divided between two jobs: their CPU and DRAM energy is not "
-        f"checked. Of {count[GROUP_MEAN]} runs it logged only other runs of the configuration: "
-        "their CPU power is checked against the range of these logs, and wraps are inferred from "
-        f"their mean. {count[UNLOGGED]} runs have no log and are not checked."
+        f"{count[SHARED_STEP]} runs on a node whose power it divided between two jobs: their CPU "
+        f"and DRAM energy is not checked. Of {count[GROUP_MEAN]} runs it logged only other runs of "
+        "the configuration: their CPU power is checked against the range of these logs, and wraps "
+        f"are inferred from their mean. {count[UNLOGGED]} runs have no log and are not checked."
     )
 
 
