@@ -5,7 +5,7 @@ from pathlib import Path
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.evaluate.evaluate_cell import evaluate_cell
 from codewatt.evaluate.evaluate_record import EVALUATE
-from codewatt.evaluate.sandbox_workers import jobs_on
+from codewatt.evaluate.parallel_jobs import jobs_for_cores
 from codewatt.files import check_files, write_json
 from codewatt.generate.generate_record import GENERATE, skipped_stage
 from codewatt.logs import rule_log
@@ -22,7 +22,7 @@ with rule_log(snakemake):
                 expected_path=files.expected,
                 completions_path=files.completions,
                 out_results=out.results,
-                jobs=jobs_on(snakemake.threads),
+                jobs=jobs_for_cores(snakemake.threads),
                 sanitize=settings["sanitize"],
                 ks=settings["k"],
                 benchmark=generate["cell"]["benchmark"],

@@ -37,7 +37,9 @@ def scored_sequences(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[
             is left to predict.
     """
     pairs = zip(
-        corpus.sequences(loaded.tokenizer), corpus.judged_from(loaded.tokenizer), strict=True
+        corpus.sequences(loaded.tokenizer),
+        corpus.first_scored_tokens(loaded.tokenizer),
+        strict=True,
     )
     found = [one for ids, first in pairs if (one := ScoredSequence(ids, first)).positions]
     if not found:

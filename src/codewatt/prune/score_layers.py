@@ -55,6 +55,7 @@ def score_layers(
     dtype = scoring_dtype(model["dtypes"], device)
     with job:
         gpu_ids = used_gpus(device)
+<<<<<<< HEAD
         placement = check_placement(requested, settings["device"], device, gpu_ids)
         job.use_gpus(gpu_ids)
         with job.window("score_layers"):
@@ -66,6 +67,20 @@ def score_layers(
             judged_from = corpus.judged_from(loaded.tokenizer)
             layered = LayeredModel(loaded.model, sequences, device, judged_from)
             scores = pruner.score(layered)
+=======
+        placement = check_placement(asked, settings["device"], device, gpu_ids)
+        sampler.use_gpus(gpu_ids)
+        start_s = time.monotonic()
+        weights = model["weights"]
+        loaded = load_model(
+            weights["directory"], dtype=dtype, device=device, files=weights["files"]
+        )
+        sequences = corpus.sequences(loaded.tokenizer)
+        judged_from = corpus.first_scored_tokens(loaded.tokenizer)
+        layered = LayeredModel(loaded.model, sequences, device, judged_from)
+        scores = pruner.score(layered)
+        end_s = time.monotonic()
+>>>>>>> main
     _LOG.info("%s: removed in turn %s", settings["method"], scores["removed"])
     return {
         "schema": 2,
