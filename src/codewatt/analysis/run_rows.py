@@ -66,15 +66,9 @@ def task_rows(record: CellResults) -> list[Row]:
                 **vars(measured.repetitions.get(key, Repetition())),
                 "base_status": statuses[0],
                 "plus_status": statuses[1],
-<<<<<<< HEAD
-                **{f"solved_{tests}": solves(tests, *statuses) for tests in TESTS},
+                **{f"solved_{tests}": is_solved(tests, *statuses) for tests in TESTS},
                 "valid": _valid(measured.energy, key[0]),
                 **_task_joules(joules.get(key), measured.energy["boundary"]),
-=======
-                **{f"solved_{tests}": is_solved(tests, *statuses) for tests in TESTS},
-                "valid": None if record.energy is None else _valid(record.energy, key[0]),
-                **_task_joules(joules.get(key), record),
->>>>>>> main
             }
         )
     return rows
@@ -130,13 +124,8 @@ def brief(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-<<<<<<< HEAD
 def pass_at_1(rows: Iterable[Row], tests: str) -> float | None:
-    """Mean over tasks of the share of a task's samples that solve it (passk.solves).
-=======
-def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
     """Mean over tasks of the share of a task's samples that solve it (`pass_at_k.is_solved`).
->>>>>>> main
 
     It is the unbiased pass@k at k = 1 (Chen et al. 2021, arXiv:2107.03374, section 2.1: c/n).
 

@@ -1,13 +1,9 @@
 """Whether a cell solved any task, which decides whether its model is pruned any deeper."""
 
 from codewatt.errors import CodewattError
-<<<<<<< HEAD
 from codewatt.evaluate.depth_record import DepthRecord
 from codewatt.evaluate.evaluate_record import EvaluateRecord
-from codewatt.evaluate.judge import PASS
-=======
 from codewatt.evaluate.verdicts import PASS
->>>>>>> main
 
 
 def count_solved_tasks(cell: str, evaluate: EvaluateRecord) -> DepthRecord:

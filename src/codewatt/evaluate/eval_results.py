@@ -6,14 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.benchmarks.benchmark import Task
-<<<<<<< HEAD
 from codewatt.evaluate.evaluate_record import PassAtK, PassAtKTable
-from codewatt.evaluate.judge import PASS, Program, SuiteVerdict, Verdict
-from codewatt.evaluate.pass_at_k import mean_pass_at_k, solves
-=======
 from codewatt.evaluate.pass_at_k import is_solved, mean_pass_at_k
 from codewatt.evaluate.verdicts import PASS, Program, SuiteVerdict, Verdict
->>>>>>> main
 from codewatt.files import write_json
 
 
@@ -58,13 +53,8 @@ def write_eval_results(path: str | Path, results: dict[str, Any]) -> None:
     write_json(path, results)
 
 
-<<<<<<< HEAD
 def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> PassAtKTable:
-    """{"base": {k: pass@k}, "plus": {k: pass@k}}, k as text; plus needs base and plus right.
-=======
-def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str, Any]:
     """pass@k for the base tests and for base and plus tests together.
->>>>>>> main
 
     Args:
         verdicts: verdicts on all samples.
@@ -79,20 +69,12 @@ def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str,
         count = counts.setdefault(verdict.task_id, [0, 0, 0])
         statuses = verdict.base.status, verdict.plus.status
         count[0] += 1
-<<<<<<< HEAD
-        count[1] += bool(solves("base", *statuses))
-        count[2] += bool(solves("plus", *statuses))
+        count[1] += bool(is_solved("base", *statuses))
+        count[2] += bool(is_solved("plus", *statuses))
 
     def table(passed: int) -> PassAtK:
         return {
             str(k): mean_pass_at_k(((count[0], count[passed]) for count in counts.values()), k)
-=======
-        count[1] += bool(is_solved("base", *statuses))
-        count[2] += bool(is_solved("plus", *statuses))
-    return {
-        name: {
-            str(k): mean_pass_at_k(((count[0], count[which]) for count in counts.values()), k)
->>>>>>> main
             for k in ks
         }
 

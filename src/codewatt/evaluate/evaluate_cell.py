@@ -10,15 +10,9 @@ from pathlib import Path
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.humaneval_plus_benchmark import unpacked_digests
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
-<<<<<<< HEAD
 from codewatt.evaluate.evaluate_record import Evaluation, RepeatPassAtK
-from codewatt.evaluate.expected_outputs import read_expected
-from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
-from codewatt.evaluate.resource_limits import Limits
-=======
 from codewatt.evaluate.judge import count_unique, judge
 from codewatt.evaluate.outputs.expected_outputs import read_expected
->>>>>>> main
 from codewatt.evaluate.sample_files import Sample, read_samples
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox_probe import describe_sandbox, require_sandbox

@@ -55,7 +55,6 @@ def score_layers(
     dtype = scoring_dtype(model["dtypes"], device)
     with job:
         gpu_ids = used_gpus(device)
-<<<<<<< HEAD
         placement = check_placement(requested, settings["device"], device, gpu_ids)
         job.use_gpus(gpu_ids)
         with job.window("score_layers"):
@@ -64,23 +63,9 @@ def score_layers(
                 weights["directory"], dtype=dtype, device=device, files=weights["files"]
             )
             sequences = corpus.sequences(loaded.tokenizer)
-            judged_from = corpus.judged_from(loaded.tokenizer)
+            judged_from = corpus.first_scored_tokens(loaded.tokenizer)
             layered = LayeredModel(loaded.model, sequences, device, judged_from)
             scores = pruner.score(layered)
-=======
-        placement = check_placement(asked, settings["device"], device, gpu_ids)
-        sampler.use_gpus(gpu_ids)
-        start_s = time.monotonic()
-        weights = model["weights"]
-        loaded = load_model(
-            weights["directory"], dtype=dtype, device=device, files=weights["files"]
-        )
-        sequences = corpus.sequences(loaded.tokenizer)
-        judged_from = corpus.first_scored_tokens(loaded.tokenizer)
-        layered = LayeredModel(loaded.model, sequences, device, judged_from)
-        scores = pruner.score(layered)
-        end_s = time.monotonic()
->>>>>>> main
     _LOG.info("%s: removed in turn %s", settings["method"], scores["removed"])
     return {
         "schema": 2,
