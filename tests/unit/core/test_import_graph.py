@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,9 @@ def test_no_private_name_crosses_rooms() -> None:
         if any(part.startswith("_") for part in (*module.split("."), name))
     ]
     assert private == []
+
+
+def test_the_documented_levels_are_these(repository: Path) -> None:
+    page = (repository / "docs" / "explanation" / "architecture.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [tuple(re.findall(r"`(\w+)`", row[2])) for row in rows] == list(ROOMS)
