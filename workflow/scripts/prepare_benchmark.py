@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.benchmarks.prepare_tasks import prepare_benchmark
+from codewatt.benchmarks.prepare_benchmark import prepare_benchmark
 from codewatt.files import write_json
 from codewatt.logs import rule_log
 from codewatt.rule_io import read_settings

@@ -10,7 +10,7 @@ from typing import Any
 
 from codewatt.benchmarks.benchmark import Task
 from codewatt.benchmarks.dataset_files import cache_directory, unpacked_digests
-from codewatt.benchmarks.prepare_tasks import benchmark_names, open_benchmark
+from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
-from codewatt.benchmarks.prepare_tasks import benchmark_names, open_benchmark
+from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
 from codewatt.errors import CodewattError
 from codewatt.files import write_jsonl
 

@@ -15,7 +15,8 @@ _SUFFIX = "_benchmark"
 
 def benchmark_names() -> list[str]:
     """Names of all benchmarks: those with a module NAME_benchmark in this package."""
-    modules = (module.name for module in pkgutil.iter_modules(codewatt.benchmarks.__path__))
+    modules = {module.name for module in pkgutil.iter_modules(codewatt.benchmarks.__path__)}
+    modules.discard(Path(__file__).stem)  # named after its rule; it only looks like a benchmark
     return sorted(name.removesuffix(_SUFFIX) for name in modules if name.endswith(_SUFFIX))
 
 
