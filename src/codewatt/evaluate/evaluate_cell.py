@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from codewatt.benchmarks.benchmark import Task, read_tasks
-from codewatt.benchmarks.humaneval_plus_benchmark import unpacked_digests
+from codewatt.benchmarks.dataset_files import unpacked_digests
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
 from codewatt.evaluate.evaluate_record import Evaluation, RepeatPassAtK
 from codewatt.evaluate.judge import count_unique, judge
