@@ -19,7 +19,7 @@ from codewatt.estimate.job_plan import Plan
 from codewatt.estimate.job_sums import sum_jobs, wall_h
 from codewatt.files import describe_files, read_json, write_json
 from codewatt.paths import Paths
-from codewatt.prune_chains import chains_of
+from codewatt.prune_chains import build_chains
 from codewatt.sizing.gpu_datasheets import gpu_named
 from codewatt.sizing.weight_bytes import weight_bytes
 from tests.dag.test_inspect import GRID
@@ -75,7 +75,7 @@ def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
     grid = Grid(load_study(REPOSITORY / "config/studies/nano-until-zero.yaml"))
     counted = Plan(grid, Paths.of(tmp_path, grid.study), {None: None}, 2).per_rule
     assert counted["generate"] == len(grid.cells)
-    ends = len(chains_of(grid))
+    ends = len(build_chains(grid))
     assert counted["judge_depth"] == counted["generate"] - ends
 
 
