@@ -15,6 +15,7 @@ from codewatt.errors import CodewattError
 from codewatt.evaluate.resource_limits import Limits
 from codewatt.evaluate.sandbox_workers import jobs_on
 from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.units import BYTES_PER_MB
 
 Request = dict[str, str | int]
 #: The Snakemake resources that a request may name.
@@ -173,7 +174,7 @@ def judge_request(machine: Machine, attempt: int) -> Request:
     """
     # Without threads in the site file nothing is submitted to Slurm; one sandbox is then assumed.
     sandboxes = jobs_on(machine.cpu.threads or 1)
-    mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / 1e6)
+    mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / BYTES_PER_MB)
     return cpu_request(
         machine,
         max(mem_mb, machine.cpu.mem_mb or 0),
