@@ -85,7 +85,7 @@ def test_sequences_of_one_batch_read_the_weights_together(study: Any) -> None:
 
 @pytest.mark.parametrize(
     "edit",
-    [None, with_roofline(demand=None, reason="model type 'x': its size is not known")],
+    [None, with_roofline(demand=None, reason="model type 'x': its size is unknown")],
 )
 def test_without_a_demand_there_is_no_roofline(study: Any, edit: Any) -> None:
     study.cell(edit=edit)
