@@ -15,12 +15,12 @@ class NanoSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    architecture: Literal["starcoder2", "qwen2"]
-    hidden_size: _Positive = 128
-    intermediate_size: _Positive = 256
-    layers: _Positive = 4
-    heads: _Positive = 4
-    kv_heads: _Positive = 2
+    architecture: Literal["starcoder2", "qwen2"] = Field(description="Architecture of the model.")
+    hidden_size: _Positive = Field(128, description="Size of a hidden state.")
+    intermediate_size: _Positive = Field(256, description="Size of the feed-forward layer.")
+    layers: _Positive = Field(4, description="Decoder layers.")
+    heads: _Positive = Field(4, description="Attention heads.")
+    kv_heads: _Positive = Field(2, description="Heads of keys and values; query heads share them.")
     vocab_size: Annotated[int, Field(ge=258, le=4096)] = Field(
         640, description="Tokens, with the 256 bytes and two special tokens."
     )
@@ -32,14 +32,18 @@ class NanoSettings(BaseModel):
             "layers are narrow: otherwise the deeper ones would contribute little."
         ),
     )
-    steps: _Positive = 1400
-    batch_size: _Positive = 6
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
+    steps: _Positive = Field(1400, description="Training steps.")
+    batch_size: _Positive = Field(6, description="Functions per training step.")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        3e-3, description="Largest learning rate."
+    )
     warmup_steps: Annotated[int, Field(ge=0)] = Field(
         100,
         description="Steps of linear warm-up to learning_rate, before the cosine decay to 0.",
     )
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.1, description="Weight decay of AdamW."
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         0, description="Of the initial weights, the training functions and their order."
     )

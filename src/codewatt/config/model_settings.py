@@ -78,14 +78,14 @@ class TokenizerFromStdlib(Strict):
     """A byte-level BPE trained on Python's own standard library: real code, always at hand."""
 
     source: Literal["stdlib"] = "stdlib"
-    vocab_size: Annotated[int, Field(ge=300, le=65536)] = 8192
+    vocab_size: Annotated[int, Field(ge=300, le=65536)] = Field(8192, description="Tokens.")
 
 
 class TokenizerFromPath(Strict):
     """A tokenizer saved by save_pretrained."""
 
     source: Literal["path"]
-    path: UserPath
+    path: UserPath = Field(description="Directory of the tokenizer.")
 
 
 #: Keys of a config.json that count something, under the names of most architectures and of GPT-2.
@@ -106,9 +106,9 @@ class ArchitectureModel(Entry):
     )
     dtype: Dtype = Field("bfloat16", description="The dtype of the random weights on disk.")
     tokenizer: Annotated[TokenizerFromStdlib | TokenizerFromPath, Field(discriminator="source")] = (
-        TokenizerFromStdlib()
+        Field(TokenizerFromStdlib(), description="Where the tokenizer comes from.")
     )
-    seed: Seed = 0
+    seed: Seed = Field(0, description="Seed of the random weights.")
 
     @model_validator(mode="after")
     def _config_has_sizes(self) -> Self:
