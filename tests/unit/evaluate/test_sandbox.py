@@ -96,7 +96,7 @@ def test_the_machine_is_ready_or_says_how(monkeypatch: pytest.MonkeyPatch) -> No
     bubblewrap.find_bubblewrap.cache_clear()
     bubblewrap.bubblewrap_arguments.cache_clear()
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(CodewattError, match=r"bubblewrap .*: apt install bubblewrap"):
+    with pytest.raises(CodewattError, match=r"is not installed; .*: apt install bubblewrap"):
         sandbox_probe.require_sandbox()
 
 
