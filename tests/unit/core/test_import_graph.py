@@ -14,7 +14,7 @@ PACKAGE = Path(codewatt.__file__).parent
 ROOMS = (
     ("errors", "units", "setting_ranges", "nano_settings", "cpu_quota"),
     ("error_messages", "untrusted_files", "files", "parquet"),
-    ("run_lock", "logs", "provenance", "rule_io", "code_digests", "slurm"),
+    ("run_lock", "logs", "provenance", "record_files", "rule_io", "code_digests", "slurm"),
     ("config", "paths"),
     ("cells",),
     ("prune_chains",),
