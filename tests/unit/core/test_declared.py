@@ -13,7 +13,7 @@ from codewatt.layer_count_check import check_declared_layers
 from codewatt.paths import Paths
 
 HUB = {"id": "m", "source": "hub", "repo": "o/n", "revision": "0" * 40}
-FOUR = "study.yaml: model 'm': layers: 3 in the study, its config.json says 4; allowed: layers: 4"
+FOUR = "study.yaml: model 'm': layers: 3, but its config.json has 4; allowed: 4"
 
 
 def _check(root, model, layers):
