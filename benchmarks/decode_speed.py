@@ -162,23 +162,23 @@ def _rounds(
     """Every model, engine and batch size, round by round; warmed up before."""
     engines: dict[tuple[str, str, int], Engine] = {}
     described, texts, runs = [], {}, []
-    planned: dict[tuple[str, str], Engine] = {}
+    prepared: dict[tuple[str, str], Engine] = {}
     prompts = {size: _prompts(options.tasks, size) for size in options.batch_sizes}
     started_s = time.monotonic()
     for (precision, name), loaded in models.items():
         for size in options.batch_sizes:
             cell = {"precision": precision, "engine": name, "batch_size": size}
             engine = open_engine(name, loaded, synchronise)
-            if name == "graph" and (precision, name) in planned:
-                engine.share(planned[precision, name])
-            planned[precision, name] = engine
+            if name == "graph" and (precision, name) in prepared:
+                engine.share_weights(prepared[precision, name])
+            prepared[precision, name] = engine
             try:
                 engine.prepare([prompts[size]], decoding)
             except InfeasibleError as error:
                 described.append({**cell, "infeasible": str(error)})
                 print(f"{precision}, {name}, batch {size}: infeasible: {error}", flush=True)
                 continue
-            # A captured step is of its own limit; generate() needs no more than a few tokens.
+            # A captured step is for one token limit; generate() needs a few tokens only.
             few = replace(decoding, token_limit=min(8, decoding.token_limit))
             engine.complete(prompts[size], decoding if name == "graph" else few)
             engines[precision, name, size] = engine

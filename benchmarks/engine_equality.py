@@ -79,7 +79,13 @@ def _texts(loaded, name, batches):
         return None
     if name == "graph":
         described = engine.describe()
-        print("  ", {k: described[k] for k in ("step", "step_reason", "captured", "capture_s")})
+        print(
+            "  ",
+            {
+                k: described[k]
+                for k in ("decode_step", "decode_step_reason", "captured", "capture_s")
+            },
+        )
     return [(c.text, c.new_tokens, c.stop_reason) for batch in batches
             for c in engine.complete(batch, decoding).completions]  # fmt: skip
 

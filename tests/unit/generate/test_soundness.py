@@ -72,13 +72,13 @@ def test_sampled_sequences_are_marked_and_do_not_end_the_process(tmp_path):
 def test_which_logits_are_no_answer(row, wrong, dtype):
     import torch
 
-    from codewatt.generate.static.decode_loop import most_likely
+    from codewatt.generate.static.decode_loop import greedy_tokens
 
     logits = torch.tensor([row, [1.0, 2.0, 3.0]], dtype=getattr(torch, dtype))
     assert unsound(*logits.aminmax(dim=-1)).tolist() == [wrong, False]
     wide = torch.cat([logits, logits[:, :1].expand(-1, 509)], dim=1)  # searched in two parts
-    assert unsound(wide.amin(-1), most_likely(wide)[0]).tolist() == [wrong, False]
-    assert unsound(logits.amin(-1), most_likely(logits)[0]).tolist() == [wrong, False]
+    assert unsound(wide.amin(-1), greedy_tokens(wide)[0]).tolist() == [wrong, False]
+    assert unsound(logits.amin(-1), greedy_tokens(logits)[0]).tolist() == [wrong, False]
     if wrong:
         with pytest.raises(CodewattError, match=r"m: the logits of 1 of 2 positions are"):
             check_sound(logits, "m")

@@ -116,13 +116,13 @@ def test_engines_write_the_same_tokens(packed, architecture, kind):
         engine.prepare([prompts], decoding)
         written.append([done.tokens for done in engine.complete(prompts, decoding).completions])
     assert written[0] == written[1]
-    assert engine.describe()["step"] == "planned"
+    assert engine.describe()["decode_step"] == "dense_kernels"
     assert engine.describe_model()["kernels"][KERNELS[PACKINGS[kind].method]] == 2 * (
         6 if architecture == "starcoder2" else 7
     )
 
 
-def test_scaled_activations_are_scaled_and_no_plan_forgets_them(tiny_model, tmp_path):
+def test_scaled_activations_are_scaled_and_the_graph_engine_keeps_them(tiny_model, tmp_path):
     """AutoAWQ's StarCoder2: the MLP's activations are divided by scales of the checkpoint."""
     import torch
     from safetensors.torch import load_file, save_file
@@ -139,7 +139,7 @@ def test_scaled_activations_are_scaled_and_no_plan_forgets_them(tiny_model, tmp_
     assert (wanted - got).abs().max() < GREATEST_ERROR["awq"] * wanted.abs().max()
     engine = open_engine("graph", loaded, lambda: None)
     engine.prepare([["x"]], Decoding(token_limit=8, stop_strings=()))
-    assert "scaled channel by channel" in engine.describe()["step_reason"]
+    assert "scaled per channel" in engine.describe()["decode_step_reason"]
 
 
 @pytest.mark.parametrize("kind", ["gptq4", "gptq8-row", "awq"])
