@@ -21,7 +21,7 @@ import decode_speed  # also puts src on the path
 import torch
 
 from codewatt.files import write_json
-from codewatt.generate.engine import Decoding, open_engine
+from codewatt.generate.engine import DecodingParams, open_engine
 
 _REPLAYS = 10
 
@@ -37,9 +37,9 @@ def main() -> None:
     loaded = decode_speed.random_model(options.study, options.precision, "cuda")
     engine = open_engine("graph", loaded, torch.cuda.synchronize)
     prompts = decode_speed.prompts_of(options.batch_size)
-    decoding = Decoding(token_limit=128 + _REPLAYS, stop_strings=())
+    decoding = DecodingParams(token_limit=128 + _REPLAYS, stop_strings=())
     engine.prepare([prompts], decoding)
-    engine.complete(prompts, Decoding(token_limit=128 + _REPLAYS, stop_strings=()))
+    engine.complete(prompts, DecodingParams(token_limit=128 + _REPLAYS, stop_strings=()))
     with torch.inference_mode():
         engine._decoder.prefill(*_encoded(loaded, prompts))
     decode_one_token = engine._decode_one_token

@@ -35,9 +35,9 @@ from codewatt.corpora.token_sequences import PreparedText
 from codewatt.energy.cell_energy import windows_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
-from codewatt.generate.engine import Decoding, Engine, InfeasibleError, open_engine
+from codewatt.generate.engine import DecodingParams, Engine, InfeasibleError, open_engine
 from codewatt.models.generation_config import GenerationDefaults
-from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
+from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpu_uuids
 from codewatt.models.tokenizers import make_tokenizer
 from codewatt.provenance import provenance
 from codewatt.quantise.quantiser import open_quantiser
@@ -83,7 +83,7 @@ def main() -> None:
 
     device = resolve_device("auto")
     synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
-    decoding = Decoding(token_limit=options.token_limit, stop_strings=())
+    decoding = DecodingParams(token_limit=options.token_limit, stop_strings=())
     base = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     try:
         models = _models(options.study, options.precisions, options.engines, device, base)
@@ -93,7 +93,7 @@ def main() -> None:
     print(f"{_name(device)}: {machine}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         timeline = Path(scratch) / "timeline.parquet"
-        with Sampler(timeline, gpu_ids=used_gpus(device)) as sampler:
+        with Sampler(timeline, gpu_ids=used_gpu_uuids(device)) as sampler:
             runs, described = _rounds(models, decoding, synchronise, options)
         for part in ("batch", "decode"):
             parts = [run.pop(f"{part}_windows") for run in runs]
@@ -141,23 +141,23 @@ def _models(
         packed = settings["method"] in ("gptq", "awq")
         loaded: dict[bool, Loaded] = {}
         for engine in engines:
-            readable = packed and engine == "graph"
-            if readable not in loaded:
+            own_kernels = packed and engine == "graph"
+            if own_kernels not in loaded:
                 start_s = time.monotonic()
-                loaded[readable] = load_model(
+                loaded[own_kernels] = load_model(
                     source if written is None else target,
                     dtype=quantiser.load_dtype(settings),
                     device=device,
-                    readable=readable,
+                    keep_packed_layout=own_kernels,
                 )
                 print(f"{name}: loaded in {time.monotonic() - start_s:.1f} s", flush=True)
-            models[name, engine] = loaded[readable]
+            models[name, engine] = loaded[own_kernels]
         shutil.rmtree(target)
     return models
 
 
 def _rounds(
-    models: dict[tuple[str, str], Loaded], decoding: Decoding, synchronise: Any, options: Any
+    models: dict[tuple[str, str], Loaded], decoding: DecodingParams, synchronise: Any, options: Any
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every model, engine and batch size, round by round; warmed up before."""
     engines: dict[tuple[str, str, int], Engine] = {}
@@ -198,7 +198,7 @@ def _rounds(
 
 
 def _run(
-    engine: Engine, prompts: list[str], decoding: Decoding
+    engine: Engine, prompts: list[str], decoding: DecodingParams
 ) -> tuple[dict[str, Any], list[list[int]]]:
     """The same batch for a second and a half; and the tokens of the first."""
     batches, start_s = [], time.monotonic()

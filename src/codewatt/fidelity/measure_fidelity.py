@@ -17,11 +17,11 @@ from codewatt.fidelity.logits_store import LIMIT_BYTES, KeptLogits, Question, an
 from codewatt.files import read_json
 from codewatt.logs import quiet_libraries
 from codewatt.models.loading import (
+    InvalidLogitsError,
     Loaded,
-    UnsoundLogitsError,
     load_model,
     resolve_device,
-    used_gpus,
+    used_gpu_uuids,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -70,11 +70,11 @@ def measure_fidelity(
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
-    placement = check_placement(asked, settings["device"], device, used_gpus(device))
+    placement = check_placement(asked, settings["device"], device, used_gpu_uuids(device))
     fidelity = _Fidelity(settings, files, text, device)
     try:
         found = {"status": "ok", **fidelity.measure()}
-    except (torch.cuda.OutOfMemoryError, MemoryError, UnsoundLogitsError) as error:
+    except (torch.cuda.OutOfMemoryError, MemoryError, InvalidLogitsError) as error:
         reason = f"{fidelity.running}: {' '.join(str(error).split()) or 'out of memory'}"
         _LOG.warning("infeasible: %s", reason)
         found = {"status": "infeasible", "reason": reason}

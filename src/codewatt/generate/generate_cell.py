@@ -13,18 +13,28 @@ from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
-from codewatt.generate.completion_files import Measured, write_completions, write_task_records
-from codewatt.generate.context_length import refuse_long_prompts
-from codewatt.generate.engine import Decoding, Engine, InfeasibleError, Work, engine_named
-from codewatt.generate.logit_checks import describe_logits, unsound_reason
+from codewatt.generate.completion_files import (
+    MeasuredCompletion,
+    write_completions,
+    write_task_records,
+)
+from codewatt.generate.context_length import check_context_length
+from codewatt.generate.engine import (
+    DecodingParams,
+    Engine,
+    InfeasibleError,
+    LoadRequest,
+    engine_class,
+)
+from codewatt.generate.logit_checks import invalid_logits_reason, summarise_logits
 from codewatt.generate.roofline_inputs import describe_roofline
 from codewatt.logs import quiet_libraries
-from codewatt.models.loading import UnsoundLogitsError, gpu_memory, resolve_device, used_gpus
+from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
 from codewatt.sizing.loaded_memory import PeakMemory
 
 _LOG = logging.getLogger(__name__)
 #: Facts about a variant on this machine: the cell says so, and the study goes on.
-_INFEASIBLE = (InfeasibleError, UnsoundLogitsError)
+_INFEASIBLE = (InfeasibleError, InvalidLogitsError)
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ def generate_cell(
 
     Returns:
         The cell's manifest, less provenance and code; status 'infeasible' with a reason if the
-        model does not fit the device, or its logits are no answer (see `describe_logits`): figures
+        model does not fit the device, or its logits are no answer (see `summarise_logits`): figures
         of such a cell are withheld by all that follows.
 
     Raises:
@@ -77,11 +87,11 @@ def generate_cell(
     synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
     phases = PhaseLog(synchronise)
     with sampler:
-        engine_named(settings["cell"]["engine"]).check()
-        gpu_ids = used_gpus(device)
+        engine_class(settings["cell"]["engine"]).check_installed()
+        gpu_ids = used_gpu_uuids(device)
         placement = check_placement(asked, settings["device"], device, gpu_ids)
         sampler.use_gpus(gpu_ids)
-        refuse_long_prompts(
+        check_context_length(
             [_prompt(task, settings["cell"]["prompt"]) for task in tasks],
             [task.task_id for task in tasks],
             variant["weights"]["directory"],
@@ -92,7 +102,7 @@ def generate_cell(
             run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
             completions, described = run.measure()
             status: dict[str, Any] = {"status": "ok"}
-            if (why := unsound_reason(described["logits"])) is not None:
+            if (why := invalid_logits_reason(described["logits"])) is not None:
                 _LOG.warning("infeasible: %s", why)
                 described, status = {"reason": why, **described}, {"status": "infeasible"}
         except (torch.cuda.OutOfMemoryError, MemoryError, *_INFEASIBLE) as error:
@@ -140,12 +150,12 @@ class _Run:
         self.variant, self.device, self.phases = variant, device, phases
         self.synchronise = synchronise
         self.idle_s = settings["energy"]["idle_s"]
-        self.engine, self.batch_size = engine_named(cell["engine"]), cell["batch_size"]
+        self.engine, self.batch_size = engine_class(cell["engine"]), cell["batch_size"]
         self.repeats, self.seed = decoding["repeats"], decoding["seed"]
         self.warmup_batches = decoding["warmup_batches"]
         self.prompts = [_prompt(task, cell["prompt"]) for task in tasks]
         self.task_ids = [task.task_id for task in tasks]
-        self.decoding = Decoding(
+        self.decoding = DecodingParams(
             token_limit=cell["token_limit"],
             stop_strings=stop_strings,
             samples=decoding["samples"],
@@ -153,10 +163,10 @@ class _Run:
             top_p=decoding["top_p"],
         )
 
-    def measure(self) -> tuple[list[Measured], dict[str, Any]]:
+    def measure(self) -> tuple[list[MeasuredCompletion], dict[str, Any]]:
         """Load, rest, probe, warm up, repeat, rest. Returns completions and what the model is."""
         peak = PeakMemory(self.device)
-        self.engine.build(self._work())
+        self.engine.build_kernels(self._work())
         with self.phases.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
         with self.phases.window("load"):
@@ -174,10 +184,10 @@ class _Run:
             engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
             for _, prompts in self._batches()[: self.warmup_batches]:
                 engine.complete(prompts, self.decoding)
-        completions: list[Measured] = []
+        completions: list[MeasuredCompletion] = []
         for repeat in range(self.repeats):
             completions += self._repeat(engine, repeat)
-            if any(item.completion.unsound_token is not None for item in completions):
+            if any(item.completion.invalid_logits_token is not None for item in completions):
                 break  # further repeats would cost energy and say nothing
         with self.phases.window("idle_after"):
             time.sleep(self.idle_s)
@@ -185,14 +195,14 @@ class _Run:
             "model": self._describe(engine),
             "engine": engine.describe(),
             "generation": engine.loaded.generation.describe(engine.loaded.tokenizer),
-            "logits": describe_logits(completions),
+            "logits": summarise_logits(completions),
             "roofline": roofline,
             "peak_memory": peak.read(),
         }
 
-    def _work(self) -> Work:
+    def _work(self) -> LoadRequest:
         weights = self.variant["weights"]
-        return Work(
+        return LoadRequest(
             directory=weights["directory"],
             files=weights["files"],
             dtype=self.variant["dtype"],
@@ -203,10 +213,10 @@ class _Run:
             seed=self.seed,
         )
 
-    def _repeat(self, engine: Engine, repeat: int) -> list[Measured]:
+    def _repeat(self, engine: Engine, repeat: int) -> list[MeasuredCompletion]:
         """One measured pass over the benchmark."""
         self._seed(repeat)
-        found: list[Measured] = []
+        found: list[MeasuredCompletion] = []
         with quiet_libraries(), self.phases.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
                 batch = engine.complete(prompts, self.decoding)
@@ -215,7 +225,7 @@ class _Run:
                 for done in batch.completions:
                     task_id = self.task_ids[first + done.prompt_index]
                     prompt = prompts[done.prompt_index]
-                    found.append(Measured(repeat, number, task_id, prompt, done))
+                    found.append(MeasuredCompletion(repeat, number, task_id, prompt, done))
         tokens = sum(item.completion.new_tokens for item in found)
         _LOG.info("repeat %d: %d completions, %d new tokens", repeat, len(found), tokens)
         return found

@@ -12,7 +12,7 @@ from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.decoder_layers import LayeredModel
-from codewatt.models.loading import load_model, resolve_device, used_gpus
+from codewatt.models.loading import load_model, resolve_device, used_gpu_uuids
 from codewatt.prune.pruner import open_pruner
 from codewatt.prune.scored_pruner import ScoredPruner
 
@@ -54,7 +54,7 @@ def score_layers(
     device = resolve_device(settings["device"])
     dtype = scoring_dtype(model["dtypes"], device)
     with sampler:
-        gpu_ids = used_gpus(device)
+        gpu_ids = used_gpu_uuids(device)
         placement = check_placement(asked, settings["device"], device, gpu_ids)
         sampler.use_gpus(gpu_ids)
         start_s = time.monotonic()

@@ -13,10 +13,10 @@ from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, read_json, sha256_file
-from codewatt.models.loading import resolve_device, used_gpus
+from codewatt.models.loading import resolve_device, used_gpu_uuids
 from codewatt.models.model_config import LAYER_KEYS, layer_count, read_configuration
-from codewatt.models.model_files import own_files
-from codewatt.models.packed_checkpoints import METHODS, packed_format_of
+from codewatt.models.model_files import list_model_files
+from codewatt.models.packed_checkpoints import METHODS, read_packed_format
 from codewatt.models.weight_headers import describe_weights
 from codewatt.prune import remove_layers
 from codewatt.prune.pruner import open_pruner
@@ -66,7 +66,7 @@ def quantise_variant(
     shutil.rmtree(weights, ignore_errors=True)
     timeline.unlink(missing_ok=True)
     described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
-    held = quantiser.held(source, precision)
+    held = quantiser.existing_counts(source, precision)
     described["counts"] = held
     made = prune["method"] != "none" or (precision["method"] != "none" and held is None)
     device = "cpu"
@@ -76,7 +76,7 @@ def quantise_variant(
         if kept is not None:
             remove_layers.import_libraries()
         device = _device(settings["device"], precision["method"])
-        gpu_ids = [] if device == "cpu" else used_gpus(device)
+        gpu_ids = [] if device == "cpu" else used_gpu_uuids(device)
         with sampler:
             asked = None if precision["method"] == "none" else asked  # copies and cuts on a CPU
             placement = check_placement(asked, settings["device"], device, gpu_ids)
@@ -120,7 +120,7 @@ def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) 
     scores = read_json(scores_path) if scores_path else None
     if scores is not None and scores["layers"] != layers:
         raise CodewattError(f"{scores_path}: of {scores['layers']} layers, the model has {layers}")
-    kept = open_pruner(prune["method"]).kept(layers, prune, scores)
+    kept = open_pruner(prune["method"]).kept_layers(layers, prune, scores)
     _LOG.info("kept layers %s of %d", kept, layers)
     return kept
 
@@ -139,7 +139,7 @@ def _manifest(
     described = describe_weights(directory)
     files = model["weights"]["files"]
     if made:
-        files = describe_files(directory, own_files(directory))
+        files = describe_files(directory, list_model_files(directory))
     dtype = open_quantiser(precision["method"]).load_dtype(precision)
     return {
         "schema": 1,
@@ -165,7 +165,7 @@ def _manifest(
 
 def _packing(directory: Path, *, made_here: bool) -> dict[str, Any] | None:
     """How GPTQ or AWQ packed the variant, and whether here or before; None if neither did."""
-    packing = packed_format_of(directory)
+    packing = read_packed_format(directory)
     if packing is None:
         return None
     return {

@@ -8,7 +8,7 @@ from codewatt.energy import placement
 from codewatt.energy.meters.assigned_gpus import PhysicalGpu
 from codewatt.energy.placement import Asked, asked_hardware, check_placement, read_granted
 from codewatt.errors import CodewattError
-from codewatt.models.loading import used_gpus
+from codewatt.models.loading import used_gpu_uuids
 
 L40S = Asked("l40s", True, "NVIDIA L40S", "gpu:l40s:1", "gpu_l40s")
 #: What Slurm 22.05 says of a job with one L40S (shortened).
@@ -188,7 +188,7 @@ def test_gpu_of_this_machine_by_its_real_name():
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("torch sees no GPU here")
-    ids, name = used_gpus("cuda"), torch.cuda.get_device_name(torch.cuda.current_device())
+    ids, name = used_gpu_uuids("cuda"), torch.cuda.get_device_name(torch.cuda.current_device())
     found = check_placement(Asked("here", True, re.escape(name)), "cuda", "cuda", ids, {})
     assert [(gpu["uuid"], gpu["name"]) for gpu in found["gpus"]] == [(ids[0], name)]
     with pytest.raises(CodewattError, match="and not 'NVIDIA L4000'"):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.generate.engine import Decoding, InfeasibleError, open_engine
+from codewatt.generate.engine import DecodingParams, InfeasibleError, open_engine
 from codewatt.generate.engines.graph import GraphEngine
 from codewatt.models.generation_config import GenerationDefaults
 from codewatt.models.loading import load_model
@@ -25,7 +25,7 @@ def loaded(request, tiny_model):
 
 def both(loaded, prompts, **settings):
     """The completions of both engines, less their times."""
-    decoding = Decoding(**{"token_limit": 20, "stop_strings": (), **settings})
+    decoding = DecodingParams(**{"token_limit": 20, "stop_strings": (), **settings})
     found = []
     for name in ("transformers", "graph"):
         engine = open_engine(name, loaded, lambda: None)
@@ -67,7 +67,7 @@ def test_stop_strings_end_each_sequence_where_generate_ends_it(loaded):
 
 def test_an_end_of_sequence_token_ends_one_sequence_and_not_the_others(loaded):
     engine = open_engine("graph", loaded, lambda: None)
-    engine.complete(PROMPTS, Decoding(token_limit=20, stop_strings=()))
+    engine.complete(PROMPTS, DecodingParams(token_limit=20, stop_strings=()))
     [[made], _] = engine._decoder.results(1, 20)
     theirs, ours = both(
         replace(loaded, generation=GenerationDefaults((made[2],), "config.json")), PROMPTS
@@ -106,7 +106,7 @@ def test_torchao_layers_decode_alike(tiny_model, tmp_path, architecture, kind):
     theirs, ours = both(loaded, PROMPTS, token_limit=8)
     assert ours == theirs
     engine = open_engine("graph", loaded, lambda: None)
-    engine.prepare([PROMPTS], Decoding(token_limit=8, stop_strings=()))
+    engine.prepare([PROMPTS], DecodingParams(token_limit=8, stop_strings=()))
     assert engine.describe()["decode_step"] == "dense_kernels"
 
 
@@ -125,7 +125,7 @@ def test_without_a_gpu_nothing_asks_for_triton():
 
 def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
     engine = open_engine("graph", starcoder, lambda: None)
-    decoding = Decoding(token_limit=6, stop_strings=())
+    decoding = DecodingParams(token_limit=6, stop_strings=())
     engine.prepare([PROMPTS[:2], PROMPTS[2:], PROMPTS[:1]], decoding)
     decoder = engine._decoder
     texts = {}
@@ -150,10 +150,12 @@ def test_a_sequence_that_has_ended_costs_no_further_steps_when_all_have(starcode
         GreedyDecoder, "decode_one_token", lambda self: steps.append(1) or step(self)
     )
     engine = open_engine("graph", starcoder, lambda: None)
-    text = engine.complete(["x"], Decoding(token_limit=20, stop_strings=())).completions[0].text
+    text = (
+        engine.complete(["x"], DecodingParams(token_limit=20, stop_strings=())).completions[0].text
+    )
     assert len(steps) == 19
     steps.clear()
-    engine.complete(["x"], Decoding(token_limit=20, stop_strings=(text[4:6],)))
+    engine.complete(["x"], DecodingParams(token_limit=20, stop_strings=(text[4:6],)))
     assert len(steps) < 12
 
 
@@ -161,14 +163,14 @@ def test_what_reaches_beyond_a_sliding_window_is_refused_with_the_reason(starcod
     """The tests' StarCoder2 has a window of 128 tokens; here all layers attend to everything."""
     engine = open_engine("graph", starcoder, lambda: None)
     with pytest.raises(InfeasibleError, match="exceed the model's sliding window of 128"):
-        engine.prepare([["x"]], Decoding(token_limit=128, stop_strings=()))
-    engine.prepare([["x"]], Decoding(token_limit=127, stop_strings=()))
+        engine.prepare([["x"]], DecodingParams(token_limit=128, stop_strings=()))
+    engine.prepare([["x"]], DecodingParams(token_limit=127, stop_strings=()))
 
 
 def test_sampling_is_refused_in_one_line(starcoder):
     engine = open_engine("graph", starcoder, lambda: None)
     with pytest.raises(CodewattError, match=r"allowed: greedy decoding \(no temperature\) of one"):
-        engine.prepare([["x"]], Decoding(4, (), temperature=1.0))
+        engine.prepare([["x"]], DecodingParams(4, (), temperature=1.0))
 
 
 def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(
@@ -207,7 +209,7 @@ def test_the_first_of_equal_logits_is_taken_however_they_are_searched():
 
 
 def test_an_engine_can_share_the_weights_of_another_on_the_same_model(starcoder):
-    decoding = Decoding(token_limit=6, stop_strings=())
+    decoding = DecodingParams(token_limit=6, stop_strings=())
     one = open_engine("graph", starcoder, lambda: None)
     wanted = one.complete(PROMPTS, decoding).completions
     other = open_engine("graph", starcoder, lambda: None)

@@ -19,9 +19,9 @@ import torch
 from transformers import StopStringCriteria
 
 from codewatt.errors import CodewattError
-from codewatt.generate.completion_assembly import Generated, completions_of
-from codewatt.generate.engine import Batch, Decoding, Engine, InfeasibleError
-from codewatt.generate.prompt_batches import padded
+from codewatt.generate.completion_assembly import GeneratedBatch, build_completions
+from codewatt.generate.engine import BatchResult, DecodingParams, Engine, InfeasibleError
+from codewatt.generate.prompt_batches import pad_prompts
 from codewatt.generate.static.cached_forward import CachedForward, DenseForward, TransformersForward
 from codewatt.generate.static.decode_loop import MIN_NEW_TOKENS, GreedyDecoder
 from codewatt.generate.static.dense_decoder import DenseDecoder, read_dense_decoder
@@ -39,7 +39,7 @@ _WARMUP_RUNS = 3
 class GraphEngine(Engine):
     """Greedy decoding by one CUDA graph per batch size, over a static KV cache."""
 
-    readable = True
+    keeps_packed_layout = True
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -49,7 +49,7 @@ class GraphEngine(Engine):
         self._decoder: GreedyDecoder | None = None
         self._decode_one_token: Callable[[], None] = _nothing
         self._check_ended: Callable[[], None] = _nothing
-        self._decoding: Decoding | None = None
+        self._decoding: DecodingParams | None = None
         self._cache_length = 0
         self._captures, self._capture_s = 0, 0.0
 
@@ -78,7 +78,7 @@ class GraphEngine(Engine):
         """Use the fused and repacked weights of another engine on the same model."""
         self._dense_decoder, self._ops = other._dense_decoder, other._ops
 
-    def prepare(self, batches: Sequence[list[str]], decoding: Decoding) -> None:
+    def prepare(self, batches: Sequence[list[str]], decoding: DecodingParams) -> None:
         """Allocate buffers for the longest prompt of all batches, and capture the decode step.
 
         Raises:
@@ -95,7 +95,7 @@ class GraphEngine(Engine):
         longest = max(batch["input_ids"].shape[1] for batch in encoded)
         self._decoder_for(max(map(len, batches)), longest, decoding, encoded[0])
 
-    def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
+    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
         """See `Engine.complete`. Token times are measured by CUDA events."""
         self.synchronise()
         start_s = time.monotonic()
@@ -109,18 +109,20 @@ class GraphEngine(Engine):
             self.synchronise()
             end_s = time.monotonic()
             tokens_s = clock.times()
-            tokens, unsound = decoder.results(len(prompts), len(tokens_s))
+            tokens, invalid = decoder.results(len(prompts), len(tokens_s))
         prompt_tokens = encoded["attention_mask"].sum(dim=1).tolist()
-        generated = Generated(
+        generated = GeneratedBatch(
             [tokens[row] for row in rows],
             [prompt_tokens[row] for row in rows],
             start_s,
             [*tokens_s, end_s],
-            [unsound[row] for row in rows],
+            [invalid[row] for row in rows],
         )
-        ends = self.loaded.generation.ends
-        completions = completions_of(generated, self.loaded.tokenizer, ends, prompts, decoding)
-        return Batch(completions, start_s, tokens_s[0], end_s)
+        stop_token_ids = self.loaded.generation.stop_token_ids
+        completions = build_completions(
+            generated, self.loaded.tokenizer, stop_token_ids, prompts, decoding
+        )
+        return BatchResult(completions, start_s, tokens_s[0], end_s)
 
     def _decode_n_tokens(self, decoder: GreedyDecoder, clock: "_TokenClock") -> None:
         """Launch decode steps until all sequences have ended or reached the token limit."""
@@ -157,7 +159,7 @@ class GraphEngine(Engine):
         return wait
 
     def _decoder_for(
-        self, batch_size: int, longest_prompt: int, decoding: Decoding, encoded: Any
+        self, batch_size: int, longest_prompt: int, decoding: DecodingParams, encoded: Any
     ) -> GreedyDecoder:
         """The decoder whose buffers hold such a batch; built and captured if there is none yet.
 
@@ -191,7 +193,7 @@ class GraphEngine(Engine):
         with torch.inference_mode():
             decoder = GreedyDecoder(
                 self.loaded.model,
-                self.loaded.generation.ends,
+                self.loaded.generation.stop_token_ids,
                 self._forward(batch_size, self._cache_length),
                 batch_size,
                 decoding.token_limit,
@@ -235,7 +237,7 @@ class GraphEngine(Engine):
     def _encode(self, prompts: list[str]) -> dict[str, torch.Tensor]:
         tokenizer = self.loaded.tokenizer
         padding = self.loaded.generation.padding(tokenizer)
-        return padded(tokenizer, prompts, padding, self.loaded.device)
+        return pad_prompts(tokenizer, prompts, padding, self.loaded.device)
 
 
 def _capture_graph(step: Callable[[], None], model: Any) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import StopStringCriteria
 
-from codewatt.generate.completion_assembly import first_unsound
+from codewatt.generate.completion_assembly import first_invalid_token
 from codewatt.generate.static.cached_forward import CachedForward
 from codewatt.generate.static.kv_cache import prefill_rows
 
@@ -160,14 +160,14 @@ class GreedyDecoder:
 
         Returns:
             The new tokens of each sequence up to and including the token that ended it; and for
-            each sequence the index of the first token chosen from unsound logits, None without one.
+            each sequence the index of the first token chosen from invalid logits, None without one.
         """
         assert self._logit_ranges is not None
         lengths = self._lengths[:rows].clamp_max(new_tokens).tolist()
         tokens = self._tokens[:rows, self._context : self._context + new_tokens].tolist()
         minima, maxima = self._logit_ranges[:, :rows, :new_tokens].cpu()
-        unsound = first_unsound(minima, maxima, lengths)
-        return [row[:length] for row, length in zip(tokens, lengths, strict=True)], unsound
+        invalid = first_invalid_token(minima, maxima, lengths)
+        return [row[:length] for row, length in zip(tokens, lengths, strict=True)], invalid
 
     def _append_tokens(self, logits: torch.Tensor) -> None:
         """Append the most likely token of each sequence; logits (batch, vocabulary)."""

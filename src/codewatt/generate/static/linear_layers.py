@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from codewatt.models.packed_weights import is_packed, unpack_layer
-from codewatt.models.torchao_layouts import lacks_fp8
+from codewatt.models.torchao_layouts import fp8_refusal
 from codewatt.models.torchao_weights import INT4_MIDPOINT, EightBitWeight, Int4Weight, unpack
 
 
@@ -148,7 +148,7 @@ def _repacked(weight: EightBitWeight | Int4Weight | None) -> KernelWeight | None
 
 def _no_fp8(device: torch.device) -> bool:
     """Whether the GPU's kernels cannot read fp8; torch's functions on a CPU can."""
-    return device.type == "cuda" and lacks_fp8("cuda") is not None
+    return device.type == "cuda" and fp8_refusal("cuda") is not None
 
 
 def _concatenated(weights: list[KernelWeight | None]) -> KernelWeight | None:
