@@ -31,7 +31,7 @@ import yaml
 
 from codewatt.analysis.log_scale_statistics import Summary, summarise
 from codewatt.corpora.prepare_corpus import prepare_corpus
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.cell_energy import windows_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
@@ -129,7 +129,7 @@ def _models(
     made.tokenizer.save_pretrained(source)
     del made
     prepare_corpus(_CALIBRATION, folder / "documents.jsonl")
-    calibration = PreparedText.read(folder / "documents.jsonl", _CALIBRATION)
+    calibration = PreparedCorpus.read(folder / "documents.jsonl", _CALIBRATION)
     models = {}
     for name in precisions:
         settings, start_s = PRECISIONS[name], time.monotonic()

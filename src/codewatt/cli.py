@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     itself ends with a traceback.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options = command_parser().parse_args(arguments)
         for name, value in vars(options).items():
             if isinstance(value, Path):
                 setattr(options, name, Path(expand_home(str(value))))
@@ -34,11 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of every command; each sets `run`, which takes the parsed options."""
     import codewatt.estimate.estimate_command as estimate_command
     import codewatt.evaluate.evaluate_command as command
+    import codewatt.placement.site_command as site_command
     import codewatt.published.audit_command as published_command
-    import codewatt.slurm.site_command as cluster_command
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -59,14 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("file", type=Path)
     study.set_defaults(run=_study)
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
-    cluster_command.add_arguments(site)
-    site.set_defaults(run=cluster_command.run)
+    site_command.add_arguments(site)
+    site.set_defaults(run=site_command.run)
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
-    reference = commands.add_parser("reference", help="write the study file's schema and reference")
-    reference.add_argument("--schema", type=Path, required=True)
-    reference.add_argument("--page", type=Path, required=True)
+    reference = commands.add_parser(
+        "reference", help="write reference pages and the study file's schema"
+    )
+    reference.add_argument("--schema", type=Path, help="write the study file's JSON schema here")
+    reference.add_argument("--page", type=Path, help="write the page of the study file here")
+    reference.add_argument("--commands", type=Path, help="write the page of the command line here")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -90,13 +94,19 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _reference(options: argparse.Namespace) -> int:
-    """Write the generated pages."""
+    """Write each generated page that the options name."""
+    from codewatt.cli_reference import command_line_page
     from codewatt.config.schema import reference, study_schema
     from codewatt.files import atomic_path
 
-    for path, text in ((options.schema, study_schema()), (options.page, reference())):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    for path, text in (
+        (options.schema, study_schema),
+        (options.page, reference),
+        (options.commands, lambda: command_line_page(command_parser())),
+    ):
+        if path is not None:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text(), encoding="utf-8")
     return 0
 
 

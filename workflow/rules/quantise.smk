@@ -4,25 +4,25 @@
 rule score_layers:
     input:
         model=paths.model(),
-        text=paths.text("documents.jsonl.gz"),
+        corpus=paths.corpus("documents.jsonl.gz"),
     output:
         scores=paths.layer_scores(),
     log:
-        paths.log("score_layers", "{model}.{method}.{text}"),
+        paths.log("score_layers", "{model}.{method}.{corpus}"),
     conda:
         "../../envs/codewatt.yaml"
-    threads: gpu_threads(of_scores)
+    threads: gpu_node_threads(score_layers_job)
     resources:
-        **on_gpu_node(of_scores),
+        **gpu_node_resources(score_layers_job),
     params:
         settings=lambda wildcards: grid.score_slice(
-            wildcards.model, wildcards.method, wildcards.text
+            wildcards.model, wildcards.method, wildcards.corpus
         ),
         timeline=paths.layer_scores().removesuffix(".json") + ".parquet",
         code=lambda wildcards: code(
             "score_layers",
             f"codewatt.prune.{wildcards.method}",
-            text_source(wildcards.text),
+            corpus_source(wildcards.corpus),
         ),
     script:
         "../scripts/score_layers.py"
@@ -31,7 +31,7 @@ rule score_layers:
 rule quantise:
     input:
         model=lambda wildcards: paths.model(grid.variant(wildcards.variant).model),
-        texts=lambda wildcards: calibration_documents(grid.variant(wildcards.variant)),
+        corpora=lambda wildcards: calibration_documents(grid.variant(wildcards.variant)),
         scores=lambda wildcards: layer_scores(grid.variant(wildcards.variant)),
     output:
         manifest=paths.variant("manifest.json"),
@@ -39,9 +39,9 @@ rule quantise:
         paths.log("quantise", "{variant}"),
     conda:
         lambda wildcards: quantiser_environment(grid.variant(wildcards.variant))
-    threads: gpu_threads(of_variant)
+    threads: gpu_node_threads(quantise_job)
     resources:
-        **on_gpu_node(of_variant),
+        **gpu_node_resources(quantise_job),
     params:
         settings=lambda wildcards: grid.quantise_slice(grid.variant(wildcards.variant)),
         weights=paths.variant("weights"),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.energy.placement import asked_hardware
+from codewatt.energy.placement_check import requested_hardware
 from codewatt.logs import rule_log
 from codewatt.quantise.quantise_variant import quantise_variant
 from codewatt.rule_io import finish, read_settings
@@ -12,10 +12,10 @@ with rule_log(snakemake):
     manifest = quantise_variant(
         settings,
         Path(inputs.model),
-        [Path(path) for path in inputs.texts],
+        [Path(path) for path in inputs.corpora],
         Path(inputs.scores[0]) if inputs.scores else None,
         Path(params.weights),
         Path(params.timeline),
-        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
+        requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.manifest, manifest)

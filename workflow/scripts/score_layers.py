@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.energy.placement import asked_hardware
+from codewatt.energy.placement_check import requested_hardware
 from codewatt.logs import rule_log
 from codewatt.prune.score_layers import score_layers
 from codewatt.rule_io import finish, read_settings
@@ -12,8 +12,8 @@ with rule_log(snakemake):
     scores = score_layers(
         settings,
         Path(inputs.model),
-        Path(inputs.text),
+        Path(inputs.corpus),
         Path(snakemake.params.timeline),
-        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
+        requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.scores, scores)

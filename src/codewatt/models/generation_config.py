@@ -46,8 +46,7 @@ class GenerationDefaults:
     ignored: dict[str, Any] = field(default_factory=dict)
 
     def describe(self, tokenizer: Any) -> dict[str, Any]:
-        """For manifests: stop_token_ids, stop_tokens (as text), stop_tokens_from, "
-        "ignored_settings."""
+        """For manifests: stop_token_ids, stop_tokens (text), stop_tokens_from, ignored_settings."""
         return {
             "stop_token_ids": list(self.stop_token_ids),
             "stop_tokens": [

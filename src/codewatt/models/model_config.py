@@ -136,14 +136,14 @@ def attention_available(name: Any) -> bool:
 
 
 def check_sequence_lengths(
-    sequences: Sequence[Sequence[int]], configuration: Any, text: str = "text"
+    sequences: Sequence[Sequence[int]], configuration: Any, name: str = "corpus"
 ) -> None:
     """Refuse sequences longer than a model's context: libraries truncate them or fail.
 
     Args:
         sequences: token ids.
         configuration: of transformers; without max_position_embeddings there is no limit.
-        text: name of the sequences, for the message.
+        name: of the sequences, for the message.
 
     Raises:
         CodewattError: a sequence is longer.
@@ -152,5 +152,5 @@ def check_sequence_lengths(
     longest = max(map(len, sequences), default=0)
     if limit is not None and longest > limit:
         raise CodewattError(
-            f"{text}: a sequence has {longest} tokens; allowed: up to {limit}, the model's context"
+            f"{name}: a sequence has {longest} tokens; allowed: up to {limit}, the model's context"
         )

@@ -7,7 +7,7 @@ for int4. The libraries that implement them are in backends/.
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import check_sequence_lengths, resolved_configuration
 from codewatt.models.packed_checkpoints import (
@@ -49,7 +49,7 @@ class GptqAwqQuantiser(Quantiser):
         target: Path,
         settings: dict[str, Any],
         device: str,
-        calibration: PreparedText | None = None,
+        calibration: PreparedCorpus | None = None,
     ) -> dict[str, Any]:
         """See `Quantiser.quantise`.
 

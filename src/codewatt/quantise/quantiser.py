@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.packed_checkpoints import read_quantisation_config
 
@@ -63,7 +63,7 @@ class Quantiser(ABC):
         target: Path,
         settings: dict[str, Any],
         device: str,
-        calibration: PreparedText | None = None,
+        calibration: PreparedCorpus | None = None,
     ) -> dict[str, Any] | None:
         """Write the quantised model to `target`.
 

@@ -68,8 +68,8 @@ def test_a_library_that_is_not_installed_is_one_line(backend):
     environment = BACKENDS[backend].environment
     assert str(refused.value) == (
         f"backend {backend}: {BACKENDS[backend].library} is not installed; quantise this "
-        f"variant in the library's own environment: envs/{environment}.yaml with conda, or the one that "
-        f"`make {environment}` makes (docs/compression.md); or set backend: gptqmodel"
+        f"variant in the library's own environment: envs/{environment}.yaml with conda, or the "
+        f"one that `make {environment}` makes (docs/compression.md); or set backend: gptqmodel"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from codewatt.energy.cpu_share import job_allocation
+from codewatt.energy.cpu_share import job_cpu_share
 from codewatt.energy.meters.meter import AbsentMeter, Meter, MeterInfo, Reading
 
 Answer = TypeVar("Answer")
@@ -23,7 +23,7 @@ class HostMeter(Meter):
     """
 
     def __init__(self, interval_s: float, proc: Path, job_pid: int) -> None:
-        facts = {"cpu_count": os.cpu_count(), "allocation": job_allocation()}
+        facts = {"cpu_count": os.cpu_count(), "allocation": job_cpu_share()}
         super().__init__(MeterInfo("host", None, interval_s, facts=facts))
         self._stat, self._meminfo = proc / "stat", proc / "meminfo"
         self._proc, self._job = proc, job_pid
@@ -141,5 +141,5 @@ def open_host(interval_s: float, job_pid: int | None = None, proc: Path = Path("
         meter.read()
     except (OSError, ValueError, KeyError, IndexError) as error:
         reason = f"{proc} is not readable as Linux's /proc: {error}"
-        return AbsentMeter("host", ["host"], reason, {"allocation": job_allocation()})
+        return AbsentMeter("host", ["host"], reason, {"allocation": job_cpu_share()})
     return meter

@@ -192,8 +192,7 @@ class VllmEngine(Engine):
         return BatchResult(completions, start_s, first_token_s, end_s)
 
     def _parameters(self, rows: int, decoding: DecodingParams) -> list[Any]:
-        """vLLM's SamplingParams of each row; sampled rows get seeds drawn from the repeat's "
-        "seed."""
+        """vLLM's SamplingParams of each row; sampled rows get seeds from the repeat's seed."""
         import torch
         from vllm import SamplingParams
 
