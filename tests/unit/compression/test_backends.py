@@ -207,7 +207,9 @@ def test_autoawq_knows_what_is_said_of_it_and_changes_nothing_else():
 
 @needs_autoawq
 def test_autoawq_refuses_a_width_that_it_cannot_clip(tiny_model, tmp_path):
-    with pytest.raises(CodewattError, match=r"k_proj: 32 outputs of 64 inputs; AutoAWQ takes mult"):
+    with pytest.raises(
+        CodewattError, match=r"k_proj: 32 outputs and 64 inputs; allowed for AutoAWQ"
+    ):
         _quantise("autoawq", tiny_model("llama"), tmp_path / "out")
 
 

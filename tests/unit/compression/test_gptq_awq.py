@@ -144,13 +144,18 @@ def test_what_cannot_be_quantised_is_one_line_before_any_weight_is_read(source, 
             None,
             r"not quantised yet and calibration is missing; allowed: the id",
         ),
-        (source("phi"), {**GPTQ, "group_size": 128}, TEXT, r"fc1: its 64 inputs are no multiple"),
-        (narrow, AWQ, TEXT, r"k_proj: 32 outputs of 64 inputs; gptqmodel's AWQ takes multiples"),
+        (source("phi"), {**GPTQ, "group_size": 128}, TEXT, r"fc1: 64 inputs are not a multiple"),
+        (
+            narrow,
+            AWQ,
+            TEXT,
+            r"k_proj: 32 outputs and 64 inputs; allowed for AWQ of backend gptqmodel: mult",
+        ),
         (
             source("deepseek_v2"),
             AWQ,
             TEXT,
-            r"gptqmodel's AWQ fails on deepseek_v2; allowed: .*gptq",
+            r"gptqmodel does not support model type deepseek_v2; allowed: .*gptq",
         ),
     ]:
         with pytest.raises(CodewattError, match=said):
@@ -196,9 +201,11 @@ def test_what_a_library_wrote_is_checked_layer_by_layer(tiny_model, tmp_path):
         CodewattError, match=r"fc1: gptqmodel packed 128 x 64 weights; expected 64 x 64"
     ):
         check_quantised_checkpoint(target, wrong, GPTQ)
-    with pytest.raises(CodewattError, match=r"with bits 4, the study asks for 8; allowed: bits: 4"):
+    with pytest.raises(
+        CodewattError, match=r"with bits 4, but the precision has bits: 8; allowed: bits: 4"
+    ):
         check_quantised_checkpoint(target, matrices, {**GPTQ, "bits": 8})
-    with pytest.raises(CodewattError, match=r"its config\.json does not say awq"):
+    with pytest.raises(CodewattError, match=r"config\.json: quant_method is not awq"):
         check_quantised_checkpoint(target, matrices, AWQ)
 
 

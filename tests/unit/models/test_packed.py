@@ -267,5 +267,5 @@ def test_a_published_checkpoint_is_used_as_it_is_or_refused(packed):
     ):
         gptq.existing_counts(directory, {**settings, "act_order": False})
     for method in ("awq", "none", "torchao"):
-        with pytest.raises(CodewattError, match=f"already quantised by gptq, .*'{method}' takes"):
+        with pytest.raises(CodewattError, match=f"already quantised by gptq, .*'{method}' needs"):
             open_quantiser(method).existing_counts(directory, {"method": method})
