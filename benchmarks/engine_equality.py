@@ -61,7 +61,7 @@ def _overflows_missed(device):
                 found = [
                     c.invalid_logits_token for c in engine.complete(prompts, decoding).completions
                 ]
-                print(f"overflow, {dtype}, {name}: first token from unsound logits {found}")
+                print(f"overflow, {dtype}, {name}: first token from invalid logits {found}")
                 missed += found != expected
     return missed
 

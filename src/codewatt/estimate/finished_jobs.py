@@ -8,15 +8,15 @@ from typing import Any
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.files import read_json
 from codewatt.paths import Paths
+from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
 from codewatt.untrusted_files import record_of
 
-_J_PER_KWH = 3.6e6
 #: Windows that hold others, or lie in them.
 _INNER = ("prefill", "decode")
 
 
 @dataclass(frozen=True)
-class Took:
+class FinishedJob:
     """One finished job.
 
     Attributes:
@@ -53,7 +53,7 @@ class Ratio:
         return self.estimated / self.measured if self.measured else None
 
 
-def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
+def read_finished_jobs(plan: Plan, paths: Paths) -> dict[tuple[str, str], FinishedJob]:
     """(rule, id) → what it took, for each finished quantise and generate job; what failed is none.
 
     Raises:
@@ -73,7 +73,9 @@ def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
     return found
 
 
-def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[Ratio]:
+def compare_with_finished(
+    jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob]
+) -> list[Ratio]:
     """Estimates beside measurements, summed over the jobs that have both.
 
     Durations and energies are those of generate; disk is of quantise and generate; peaks are the
@@ -90,14 +92,14 @@ def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[
         estimated = sum(size.metered_s for size, _ in generated)
         seconds = sum(took.seconds for _, took in generated)
         found.append(
-            Ratio("generate, metered", "h", len(generated), estimated / 3600, seconds / 3600)
+            Ratio("generate, metered", "h", len(generated), estimated / S_PER_H, seconds / S_PER_H)
         )
     gpu = [(s.gpu_j, t.joules["gpu"]) for s, t in generated if t.joules.get("gpu") is not None]
     if gpu:
-        found.append(_summed("generate, GPU energy", "kWh", gpu, _J_PER_KWH))
+        found.append(_summed("generate, GPU energy", "kWh", gpu, J_PER_KWH))
     disk = [(float(s.disk_bytes), float(t.bytes)) for s, t in pairs if t.bytes]
     if disk:
-        found.append(_summed("weights and telemetry", "GB", disk, 1e9))
+        found.append(_summed("weights and telemetry", "GB", disk, BYTES_PER_GB))
     for name, attribute, what in (
         ("device_bytes", "vram_bytes", "generate, peak of GPU memory"),
         ("host_bytes", "host_bytes", "generate, peak of host memory"),
@@ -105,12 +107,14 @@ def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[
         peaks = [(getattr(s, attribute), t.peak[name]) for s, t in generated if t.peak.get(name)]
         if peaks:
             estimated, seen = (max(values) for values in zip(*peaks, strict=True))
-            found.append(Ratio(what, "GB", len(peaks), estimated / 1e9, seen / 1e9))
+            found.append(
+                Ratio(what, "GB", len(peaks), estimated / BYTES_PER_GB, seen / BYTES_PER_GB)
+            )
     return found
 
 
 def node_energy(
-    jobs: Iterable[Job], measured: dict[tuple[str, str], Took], host_w: float
+    jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob], host_w: float
 ) -> Ratio | None:
     """The node's energy of the cells that have it; estimated with the machine's assumed power."""
     pairs, statuses = [], set()
@@ -123,7 +127,7 @@ def node_energy(
             pairs.append((estimated, took.joules["node"]))
             statuses.add(str(took.node_status))
     what = f"generate, node energy ({' and '.join(sorted(statuses))})"
-    return _summed(what, "kWh", pairs, _J_PER_KWH) if pairs else None
+    return _summed(what, "kWh", pairs, J_PER_KWH) if pairs else None
 
 
 def _summed(what: str, unit: str, pairs: Sequence[tuple[float, Any]], scale: float) -> Ratio:
@@ -131,7 +135,7 @@ def _summed(what: str, unit: str, pairs: Sequence[tuple[float, Any]], scale: flo
     return Ratio(what, unit, len(pairs), estimated / scale, seen / scale)
 
 
-def _cell(cell: str, paths: Paths) -> Took | None:
+def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.cell("generate.json", cell))
     if not path.is_file():
         return None
@@ -148,7 +152,7 @@ def _cell(cell: str, paths: Paths) -> Took | None:
         record = read_json(energy)
         joules, status = _joules(record), record["components"]["node"]["status"]
     peak = manifest.get("peak_memory") or {}
-    return Took("generate", cell, seconds, joules, left, status, peak)
+    return FinishedJob("generate", cell, seconds, joules, left, status, peak)
 
 
 def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
@@ -162,7 +166,7 @@ def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
     return found
 
 
-def _variant(variant: str, paths: Paths) -> Took | None:
+def _variant(variant: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.variant("manifest.json", variant))
     if not path.is_file():
         return None
@@ -170,4 +174,4 @@ def _variant(variant: str, paths: Paths) -> Took | None:
     seconds = float(manifest.get("duration_s") or 0.0)
     made = seconds > 0
     left = sum(d["bytes"] for d in manifest["weights"]["files"].values()) if made else 0
-    return Took("quantise", variant, seconds, {}, left)
+    return FinishedJob("quantise", variant, seconds, {}, left)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from codewatt.errors import CodewattError
+from codewatt.files import FileRecord
+from codewatt.generate.generate_record import LoadedModelRecord
 from codewatt.models.loading import Loaded, build_kernels, load_model
 from codewatt.models.packed_kernels import count_linear_kernels
 from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
@@ -51,7 +53,7 @@ class LoadRequest:
     """
 
     directory: str
-    files: dict[str, dict[str, Any]]
+    files: dict[str, FileRecord]
     dtype: str
     device: str
     batches: Sequence[list[str]]
@@ -158,7 +160,7 @@ class Engine(ABC):
             keep_packed_layout=cls.keeps_packed_layout,
         )
 
-    def describe_model(self) -> dict[str, Any]:
+    def describe_model(self) -> LoadedModelRecord:
         """Describe the loaded model, from the model itself and not from its manifest.
 
         Returns:

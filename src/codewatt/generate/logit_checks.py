@@ -1,12 +1,12 @@
 """Counts the completions of a cell that were chosen from invalid logits, for the manifest."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from codewatt.generate.completion_files import MeasuredCompletion
+from codewatt.generate.generate_record import InvalidLogitsToken, LogitsRecord
 
 
-def summarise_logits(measured: Sequence[MeasuredCompletion]) -> dict[str, Any]:
+def summarise_logits(measured: Sequence[MeasuredCompletion]) -> LogitsRecord:
     """Count the completions with a token that was chosen from invalid logits.
 
     Invalid are logits with NaN or +infinity, without a finite number, or with the same number for
@@ -17,23 +17,24 @@ def summarise_logits(measured: Sequence[MeasuredCompletion]) -> dict[str, Any]:
         sequences and invalid_sequences (counts), and first_invalid_token: None, or the task_id,
         repeat, sample and new_token of the first; new_token 0 is the one after the prompt.
     """
-    invalid = [item for item in measured if item.completion.invalid_logits_token is not None]
-    first = None
-    if invalid:
-        first = {
-            "task_id": invalid[0].task_id,
-            "repeat": invalid[0].repeat,
-            "sample": invalid[0].completion.sample,
-            "new_token": invalid[0].completion.invalid_logits_token,
+    invalid: list[InvalidLogitsToken] = [
+        {
+            "task_id": item.task_id,
+            "repeat": item.repeat,
+            "sample": item.completion.sample,
+            "new_token": token,
         }
+        for item in measured
+        if (token := item.completion.invalid_logits_token) is not None
+    ]
     return {
         "sequences": len(measured),
         "invalid_sequences": len(invalid),
-        "first_invalid_token": first,
+        "first_invalid_token": invalid[0] if invalid else None,
     }
 
 
-def invalid_logits_reason(logits: dict[str, Any]) -> str | None:
+def invalid_logits_reason(logits: LogitsRecord) -> str | None:
     """Why a cell is infeasible, from the result of `summarise_logits`; None if it is not."""
     first = logits["first_invalid_token"]
     if first is None:

@@ -1,16 +1,16 @@
 """Inputs of the roofline: rates of this machine, FLOPs and bytes of the loaded model."""
 
 import logging
-from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.generate.engine import Engine
+from codewatt.generate.generate_record import RooflineRecord
 from codewatt.sizing.measured_machine import measure_machine
 
 _LOG = logging.getLogger(__name__)
 
 
-def describe_roofline(engine: Engine) -> dict[str, Any]:
+def describe_roofline(engine: Engine) -> RooflineRecord:
     """Measure the machine's rates and count the model's FLOPs and bytes.
 
     Returns:

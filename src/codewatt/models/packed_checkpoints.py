@@ -25,6 +25,7 @@ from codewatt.models.model_files import (
     model_file,
     weight_files,
 )
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.weight_headers import PACKED_TENSORS, read_weight_headers
 
 METHODS = ("gptq", "awq")
@@ -371,7 +372,7 @@ def _check_zeros(directory: str | Path, zeros: set[int], packing: PackedFormat) 
     )
 
 
-def count_packed_weights(directory: str | Path) -> dict[str, Any] | None:
+def count_packed_weights(directory: str | Path) -> QuantisedCounts | None:
     """Count the packed weights of a model directory; None if it is not GPTQ or AWQ.
 
     Returns:

@@ -10,6 +10,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import layer_count, read_configuration
 from codewatt.models.model_files import refuse_lfs_pointer, weight_files
+from codewatt.models.model_record import WeightsSummary
 
 #: Tensors of a layer that GPTQ or AWQ packed.
 PACKED_TENSORS = ("qweight", "qzeros", "scales", "g_idx")
@@ -70,7 +71,7 @@ def read_weight_headers(directory: str | Path) -> dict[str, dict[str, Any]]:
     return headers
 
 
-def describe_weights(directory: str | Path) -> dict[str, Any]:
+def describe_weights(directory: str | Path) -> WeightsSummary:
     """Describe the weights of a model directory.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a nano training is asked to do, checked before anything runs."""
+"""Settings of the training of a nano model, and their checks."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -10,14 +10,17 @@ ARCHITECTURES = ("starcoder2", "qwen2")
 
 @dataclass(frozen=True)
 class NanoSettings:
-    """Sizes and schedule of one training.
+    """Architecture and training schedule of a nano model.
 
-    vocab_size: tokens, of which 256 are the bytes; max_tokens: the model's context;
-    initializer_range: standard deviation of the untrained weights
-    (more than the usual 0.02, as these are narrow: the deeper layers then do their share);
-    steps and batch_size: the budget (their product is the number of training functions, each
-    seen once); warmup_steps: of linear rise to learning_rate, before the cosine fall to 0;
-    seed: of the weights, the training functions and their order.
+    Attributes:
+        architecture: "starcoder2" or "qwen2".
+        vocab_size: number of tokens, including 256 bytes and 2 special tokens.
+        max_tokens: context length.
+        initializer_range: standard deviation of the initial weights. It is above the usual 0.02
+            because the layers are narrow; otherwise deep layers contribute little.
+        steps, batch_size: their product is the number of training functions, each seen once.
+        warmup_steps: steps of linear warm-up to learning_rate, before the cosine decay to 0.
+        seed: seed of the initial weights, the training functions and their order.
     """
 
     architecture: str
@@ -38,10 +41,10 @@ class NanoSettings:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> "NanoSettings":
-        """Check and complete a mapping of settings.
+        """Settings from a dictionary; missing ones get their defaults.
 
         Raises:
-            CodewattError: a key is unknown or missing, or a value has the wrong type or range.
+            CodewattError: a setting is unknown or missing, or has a wrong type or value.
         """
         types = {field.name: field.type for field in fields(cls)}
         for key, value in settings.items():
@@ -49,41 +52,43 @@ class NanoSettings:
                 raise CodewattError(f"nano: unknown setting {key!r}; allowed: {', '.join(types)}")
             _check(key, value, str(getattr(types[key], "__name__", types[key])))
         if "architecture" not in settings:
-            raise CodewattError(f"nano: architecture is missing; allowed: {_either()}")
+            raise CodewattError(f"nano: architecture is missing; allowed: {_architectures()}")
         made = cls(**settings)
         made._check_sizes()
         return made
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting, defaults included."""
+        """All settings, including defaults."""
         return asdict(self)
 
     def _check_sizes(self) -> None:
         if self.architecture not in ARCHITECTURES:
-            raise CodewattError(f"nano: architecture {self.architecture!r}; allowed: {_either()}")
+            raise CodewattError(
+                f"nano: architecture: expected {_architectures()}, found {self.architecture!r}"
+            )
         if self.hidden_size % self.heads or self.heads % self.kv_heads:
             raise CodewattError(
-                f"nano: hidden_size {self.hidden_size} must be a multiple of heads {self.heads}, "
-                f"and heads of kv_heads {self.kv_heads}"
+                f"nano: hidden_size ({self.hidden_size}) must be a multiple of heads "
+                f"({self.heads}), and heads a multiple of kv_heads ({self.kv_heads})"
             )
         if self.warmup_steps >= self.steps:
             raise CodewattError(
-                f"nano: warmup_steps {self.warmup_steps} must be less than steps {self.steps}"
+                f"nano: warmup_steps ({self.warmup_steps}) must be below steps ({self.steps})"
             )
 
 
-def _either() -> str:
+def _architectures() -> str:
     return " or ".join(ARCHITECTURES)
 
 
 def _check(key: str, value: Any, kind: str) -> None:
     if kind == "str":
         if not isinstance(value, str):
-            raise CodewattError(f"nano: {key} is {value!r}, a string is needed")
+            raise CodewattError(f"nano: {key}: expected a string, found {value!r}")
     elif kind == "float":
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise CodewattError(f"nano: {key} is {value!r}, a number >= 0 is needed")
+            raise CodewattError(f"nano: {key}: expected a number >= 0, found {value!r}")
     else:
         least = 0 if key in ("seed", "warmup_steps") else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise CodewattError(f"nano: {key} is {value!r}, an integer >= {least} is needed")
+            raise CodewattError(f"nano: {key}: expected an integer >= {least}, found {value!r}")

@@ -7,16 +7,15 @@ to l+n-1 with the smallest angular distance d(x_l, x_{l+n}) = arccos(cos(x_l, x_
 layer l.
 """
 
-from typing import Any
-
 from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.layer_scores_record import MethodScores
 from codewatt.prune.scored_pruner import ScoredPruner, require_finite, unit_vectors
 
 
 class AngularDistance(ScoredPruner):
     """A block may include the last layer; its output is taken before the final norm."""
 
-    def score(self, model: LayeredModel) -> dict[str, Any]:
+    def score(self, model: LayeredModel) -> MethodScores:
         """See `ScoredPruner.score`.
 
         "distance"[l][n-1]: angular distance of the block of layers l to l+n-1, from 0 to 1.

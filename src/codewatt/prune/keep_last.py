@@ -7,6 +7,7 @@ The simple heuristic of Gromov et al. 2024, "The Unreasonable Ineffectiveness of
 
 from typing import Any
 
+from codewatt.prune.layer_scores_record import MethodScores
 from codewatt.prune.pruner import Pruner, check_depth
 
 
@@ -14,7 +15,7 @@ class KeepLast(Pruner):
     """Of layers 0 to L-1, keeps 0 to L-n-2, and L-1."""
 
     def kept_layers(
-        self, layers: int, settings: dict[str, Any], scores: dict[str, Any] | None = None
+        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
     ) -> list[int]:
         """See `Pruner.kept_layers`."""
         check_depth(settings, layers, max_removed=layers - 1)

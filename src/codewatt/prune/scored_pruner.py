@@ -7,6 +7,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.layer_scores_record import MethodScores
 from codewatt.prune.pruner import Pruner, check_depth
 
 
@@ -14,7 +15,7 @@ class ScoredPruner(Pruner):
     """Scores a model's layers once, for all numbers of removed layers."""
 
     @abstractmethod
-    def score(self, model: LayeredModel) -> dict[str, Any]:
+    def score(self, model: LayeredModel) -> MethodScores:
         """Score the decoder layers.
 
         Args:
@@ -26,7 +27,7 @@ class ScoredPruner(Pruner):
         """
 
     def kept_layers(
-        self, layers: int, settings: dict[str, Any], scores: dict[str, Any] | None = None
+        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
     ) -> list[int]:
         """See `Pruner.kept_layers`."""
         if scores is None:

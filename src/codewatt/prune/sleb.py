@@ -7,9 +7,9 @@ removed (early and latter barrier are 1).
 """
 
 import logging
-from typing import Any
 
 from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.layer_scores_record import MethodScores, SlebStep
 from codewatt.prune.scored_pruner import ScoredPruner
 
 _LOG = logging.getLogger(__name__)
@@ -18,14 +18,14 @@ _LOG = logging.getLogger(__name__)
 class Sleb(ScoredPruner):
     """Needs (L-2)(L-1)/2 passes over the corpus for L layers, each with fewer layers."""
 
-    def score(self, model: LayeredModel) -> dict[str, Any]:
+    def score(self, model: LayeredModel) -> MethodScores:
         """See `ScoredPruner.score`.
 
         "perplexity": of the unpruned model. "steps": for each removal, "perplexity" (index of each
         candidate layer, as text -> perplexity without it) and "removed" (index of the layer).
         """
         removed: list[int] = []
-        steps: list[dict[str, Any]] = []
+        steps: list[SlebStep] = []
         unpruned = model.perplexity()
         while candidates := [n for n in range(1, len(model.layers) - 1) if n not in removed]:
             found = {n: model.perplexity(without=[*removed, n]) for n in candidates}

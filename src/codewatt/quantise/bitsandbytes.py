@@ -7,6 +7,7 @@ from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.loading import load_model
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.quantise.linear_selection import linear_layers
 from codewatt.quantise.quantiser import Quantiser
 
@@ -34,7 +35,7 @@ class BitsAndBytesQuantiser(Quantiser):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any]:
+    ) -> QuantisedCounts:
         """See `Quantiser.quantise`.
 
         Raises:
@@ -80,7 +81,7 @@ def _quantisation_config(settings: dict[str, Any], skipped: list[str] | None) ->
 
 def count_quantised(
     model: Any, layers: dict[str, tuple[int, int]], settings: dict[str, Any]
-) -> dict[str, Any]:
+) -> QuantisedCounts:
     """Count quantised and unquantised weights, from the model's tensors.
 
     Fused expert weights belong to no linear layer and stay unquantised. They count as unquantised,
@@ -152,4 +153,4 @@ def _describe_weight(weight: Any) -> dict[str, Any]:
     return {"bits": 8 * weight.element_size(), "kind": "unquantised"}
 
 
-QUANTISER = BitsAndBytesQuantiser
+QUANTISER = BitsAndBytesQuantiser()

@@ -10,6 +10,7 @@ from typing import Any
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import check_sequence_lengths, resolved_configuration
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.packed_checkpoints import (
     PackedFormat,
     count_packed_weights,
@@ -35,10 +36,10 @@ class GptqAwqQuantiser(Quantiser):
         """See `Quantiser.import_libraries`."""
         open_backend(settings["backend"]).import_libraries()
 
-    def existing_counts(self, source: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    def existing_counts(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
         """See `Quantiser.existing_counts`: a checkpoint of this method is used as it is."""
         packing = read_packed_format(source)
-        if packing is None or packing.method != self.method:
+        if packing is None or packing.method != settings["method"]:
             return super().existing_counts(source, settings)
         check_packed_format(source, packing, settings)
         return count_packed_weights(source)
@@ -50,7 +51,7 @@ class GptqAwqQuantiser(Quantiser):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any]:
+    ) -> QuantisedCounts:
         """See `Quantiser.quantise`.
 
         Raises:
@@ -63,7 +64,7 @@ class GptqAwqQuantiser(Quantiser):
             return counts
         if calibration is None:
             raise CodewattError(
-                f"precision method {self.method!r}: the model is not quantised yet and "
+                f"precision method {settings['method']!r}: the model is not quantised yet and "
                 "calibration is missing; allowed: the id of one of the study's corpora"
             )
         check_backend(settings["backend"], source, device)
@@ -75,7 +76,7 @@ class GptqAwqQuantiser(Quantiser):
         sequences = calibration.sequences(tokenizer)
         # Libraries truncate longer sequences silently.
         check_sequence_lengths(sequences, resolved_configuration(source))
-        if self.method == "awq":
+        if settings["method"] == "awq":
             sequences = join_to_one_length(sequences, tokenizer.eos_token_id)
         library_counts = backend.quantise(source, target, settings, device, sequences)
         return {**check_quantised_checkpoint(target, matrices, settings), **library_counts}
@@ -152,7 +153,7 @@ def check_packed_format(directory: Path, packing: PackedFormat, settings: dict[s
 
 def check_quantised_checkpoint(
     target: Path, matrices: dict[str, tuple[int, int]], settings: dict[str, Any]
-) -> dict[str, Any]:
+) -> QuantisedCounts:
     """Check and count the checkpoint that a library wrote, layer by layer.
 
     Args:
@@ -193,4 +194,4 @@ def check_quantised_checkpoint(
     return counts
 
 
-QUANTISER = GptqAwqQuantiser
+QUANTISER = GptqAwqQuantiser()

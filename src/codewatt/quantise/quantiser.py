@@ -7,6 +7,7 @@ from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.packed_checkpoints import read_quantisation_config
 
 #: Methods that share a module; every other method has a module of its own name.
@@ -16,14 +17,8 @@ _SHARED_MODULES = {"gptq": "gptq_awq", "awq": "gptq_awq"}
 class Quantiser(ABC):
     """Turns a model directory into a quantised one.
 
-    A new method is a module codewatt/quantise/METHOD.py with a subclass as QUANTISER.
-
-    Args:
-        method: name of the method in study files.
+    A new method is a module codewatt/quantise/METHOD.py with an instance as QUANTISER.
     """
-
-    def __init__(self, method: str) -> None:
-        self.method = method
 
     @abstractmethod
     def load_dtype(self, settings: dict[str, Any]) -> str:
@@ -33,7 +28,7 @@ class Quantiser(ABC):
             settings: a study's precision without id and label.
         """
 
-    def existing_counts(self, source: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    def existing_counts(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
         """Counts of a checkpoint that is already quantised with these settings; else None.
 
         Args:
@@ -64,7 +59,7 @@ class Quantiser(ABC):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any] | None:
+    ) -> QuantisedCounts | None:
         """Write the quantised model to `target`.
 
         Args:
@@ -100,5 +95,5 @@ def open_quantiser(method: str) -> Quantiser:
         raise CodewattError(
             f"precision method {method!r}: no such method; allowed: a module of codewatt/quantise"
         ) from None
-    quantiser: Quantiser = module.QUANTISER(method)
+    quantiser: Quantiser = module.QUANTISER
     return quantiser

@@ -1,18 +1,16 @@
 """Memory, time, energy and disk of a job, from its model's architecture and its work.
 
-Pure functions of plain values: rules can ask for a cell's resources before anything is fetched.
-What is taken for granted stands in `assumptions`, rates of steps in `rates`.
+Nothing is loaded or downloaded. The assumptions are in `estimate_assumptions`, measured rates of
+decode steps in `decode_rates`.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from codewatt.sizing.decode_rates import cpu_step, gpu_step, idle_w, kind_of, power_w
+from codewatt.sizing.decode_rates import cpu_step, gpu_step, idle_w, measured_kind, power_w
 from codewatt.sizing.estimate_assumptions import value
-from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
-from codewatt.sizing.parameter_counts import Architecture, architecture_of
+from codewatt.sizing.gpu_datasheets import Gpu
+from codewatt.sizing.parameter_counts import Architecture
 from codewatt.sizing.roofline import Demand, GeneratedSequence, prefill_work
 from codewatt.sizing.weight_bytes import (
     DTYPE_BYTES,
@@ -21,7 +19,8 @@ from codewatt.sizing.weight_bytes import (
     rest_dtype,
     weight_bytes,
 )
-from codewatt.sizing.workload import Workload, workload_of
+from codewatt.sizing.workload import Workload
+from codewatt.units import BYTES_PER_GB, BYTES_PER_MB, S_PER_MIN
 
 _DEFAULT_INTERVAL_S = 0.02  # of which telemetry_bytes_per_s tells
 _PREFILL_ROWS = 32  # graph reads so many prompts at a time
@@ -67,7 +66,7 @@ def generate_job(
     dtype = rest_dtype(precision)
     weights = weight_bytes(architecture, precision, device)
     demand = Demand.of(architecture, weights.step, DTYPE_BYTES[dtype])
-    kind, _ = kind_of(precision)
+    kind, _ = measured_kind(precision)
     prefill_s = _prefill_s(demand, work, precision, gpu, dtype)
     context = work.prompt_tokens + work.new_tokens // 2
     if gpu is None:
@@ -154,15 +153,15 @@ def pass_job(
         loads: how often a model is loaded.
     """
     demand = Demand.of(architecture, stored_bytes, 2)
-    operations = tokens * (demand.operations_per_token + demand.head_operations)
+    flops = tokens * (demand.flops_per_token + demand.head_flops)
     seconds = loads * stored_bytes / value("load_bytes_per_s")
     if gpu is None:
-        seconds += operations / value("cpu_operations_per_s")
+        seconds += flops / value("cpu_flops_per_s")
         host = _process_bytes("cpu") + 2 * stored_bytes
         return JobSize(value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
     dtype = "float32" if stored_bytes > 3 * architecture.parameters else "float16"
-    rate = gpu.operations_per_s[dtype] * value("prefill_share_transformers")
-    running_s = operations / rate
+    rate = gpu.flops_per_s[dtype] * value("prefill_share_transformers")
+    running_s = flops / rate
     seconds += loads * value("load_s") + running_s
     busy_j = running_s * (power_w(gpu, value("prefill_utilisation")) - idle_w(gpu))
     return JobSize(
@@ -175,7 +174,7 @@ def pass_job(
     )
 
 
-def fits(vram_bytes: float, gpu: Gpu) -> str | None:
+def misfit(vram_bytes: float, gpu: Gpu) -> str | None:
     """Why a job does not fit a card; None if it does.
 
     Args:
@@ -184,78 +183,41 @@ def fits(vram_bytes: float, gpu: Gpu) -> str | None:
     if vram_bytes <= gpu.memory_bytes:
         return None
     return (
-        f"needs {vram_bytes / 1e9:.1f} GB of GPU memory, the {gpu.name} has "
-        f"{gpu.memory_bytes / 1e9:.0f} GB"
+        f"it needs {vram_bytes / BYTES_PER_GB:.1f} GB of GPU memory, the {gpu.name} has "
+        f"{gpu.memory_bytes / BYTES_PER_GB:.0f} GB"
     )
 
 
-def resources(size: JobSize, *, cluster: bool = False) -> dict[str, int]:
-    """What to ask a scheduler for, with margins.
+def resources(size: JobSize) -> dict[str, int]:
+    """The resources to request of a scheduler, with margins.
 
     Returns:
         mem_mb (of the host), runtime_min, disk_mb and vram_bytes.
     """
     runtime_s = value("runtime_floor_s") + value("runtime_margin") * size.job_s
-    if cluster:
-        runtime_s += value("cluster_job_s")
     return {
-        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / 1e6),
-        "runtime_min": math.ceil(runtime_s / 60),
-        "disk_mb": math.ceil(size.disk_bytes / 1e6),
+        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / BYTES_PER_MB),
+        "runtime_min": math.ceil(runtime_s / S_PER_MIN),
+        "disk_mb": math.ceil(size.disk_bytes / BYTES_PER_MB),
         "vram_bytes": size.vram_bytes,
     }
-
-
-def generate_resources(
-    settings: Mapping[str, Any], cell: Mapping[str, Any], gpu: str | None
-) -> dict[str, Any]:
-    """`resources` of a cell's generate job, from plain values.
-
-    Args:
-        settings: "config" (the model's config.json), "layers_removed", "precision", "benchmark",
-            "decoding" and "energy" (the study's), and "stored_bytes" of the weights it loads
-            (null: their size in the precision).
-        cell: token_limit, batch_size, engine.
-        gpu: a card's name, null for a CPU.
-
-    Returns:
-        mem_mb, runtime_min, disk_mb, vram_bytes, and "infeasible": why it does not fit, or None.
-
-    Raises:
-        CodewattError: the GPU, the model type, the method or the benchmark is not known.
-    """
-    architecture = pruned_architecture(settings["config"], settings["layers_removed"])
-    card = None if gpu is None else gpu_named(gpu)
-    work = workload_of(cell, settings["benchmark"], settings["decoding"], settings["energy"])
-    stored_bytes = settings.get("stored_bytes")
-    if stored_bytes is None:
-        stored_bytes = weight_bytes(architecture, settings["precision"]).total
-    size = generate_job(architecture, settings["precision"], work, card, stored_bytes)
-    reason = None if card is None else fits(size.vram_bytes, card)
-    return {**resources(size), "infeasible": reason}
-
-
-def pruned_architecture(config: Mapping[str, Any], layers_removed: int) -> Architecture:
-    """Of a model without its last layers."""
-    kept = config["num_hidden_layers"] - layers_removed
-    return architecture_of({**config, "num_hidden_layers": kept})
 
 
 def _prefill_s(
     demand: Demand, work: Workload, precision: Precision, gpu: Gpu | None, dtype: str
 ) -> float:
-    """Reading the prompts of a batch, by its operations."""
-    one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).operations
-    operations = one * work.sequences
+    """Seconds of the prefill of a batch, from its FLOPs."""
+    one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).flops
+    flops = one * work.sequences
     if gpu is None:
-        return operations / value("cpu_operations_per_s")
+        return flops / value("cpu_flops_per_s")
     share = value(
         "prefill_share_transformers" if work.engine == "transformers" else "prefill_share"
     )
-    if kind_of(precision)[0] == "int4":
+    if measured_kind(precision)[0] == "int4":
         share = value("prefill_share_int4")
-    rate = gpu.operations_per_s.get(dtype, gpu.operations_per_s["float32"])
-    return operations / (rate * share)
+    rate = gpu.flops_per_s.get(dtype, gpu.flops_per_s["float32"])
+    return flops / (rate * share)
 
 
 def _around_s(work: Workload, gpu: Gpu | None, stored_bytes: int) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from codewatt.benchmarks.humaneval_plus_benchmark import HumanEvalPlus
 from codewatt.benchmarks.nano_benchmark import NanoBenchmark
-from codewatt.benchmarks.task_ids import benchmark_of
+from codewatt.benchmarks.task_ids import benchmark_of_task
 from codewatt.errors import CodewattError
 from codewatt.files import write_jsonl
 
@@ -46,15 +46,15 @@ def test_rows_of_its_form_are_taken_whatever_their_version(tmp_path: Path, task_
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (MBPP, r"x\.jsonl:2: task_id 'Mbpp/2' is of MBPP\+; allowed: rows of HumanEval\+"),
+        (MBPP, r"x\.jsonl:2: task_id 'Mbpp/2' belongs to MBPP\+; allowed: rows of HumanEval\+"),
         (
             {**MBPP, "task_id": "HumanEval/2"},
             r"x\.jsonl:2: prompt: does not begin the function 'f'",
         ),
         ({**MBPP, "task_id": "renamed"}, r"x\.jsonl:2: prompt: does not begin the function 'f'"),
-        ({**ROW, "task_id": "Nano/0"}, r"x\.jsonl:2: task_id 'Nano/0' is of nano"),
-        ({"task_id": "BigCodeBench/13", "complete_prompt": ""}, r"is of BigCodeBench"),
-        ({"task_id": "mbpp_11"}, r"is of MBPP\+"),
+        ({**ROW, "task_id": "Nano/0"}, r"x\.jsonl:2: task_id 'Nano/0' belongs to nano"),
+        ({"task_id": "BigCodeBench/13", "complete_prompt": ""}, r"belongs to BigCodeBench"),
+        ({"task_id": "mbpp_11"}, r"belongs to MBPP\+"),
         ({**ROW, "prompt": "# def f(x):\n"}, "prompt: does not begin the function"),
         ({**ROW, "prompt": "def ff(x):\n"}, "prompt: does not begin the function"),
     ],
@@ -68,10 +68,10 @@ def test_another_benchmarks_row_is_named(tmp_path: Path, row: dict[str, Any], sa
 
 def test_the_benchmarks_of_the_project_recognise_themselves() -> None:
     (task,) = NanoBenchmark().tasks({"tasks": 1})
-    assert benchmark_of(task.task_id) == "nano"
-    assert benchmark_of("HumanEval/0") == "HumanEval+"
-    assert benchmark_of("Some/0") is None
-    assert benchmark_of(None) is None
+    assert benchmark_of_task(task.task_id) == "nano"
+    assert benchmark_of_task("HumanEval/0") == "HumanEval+"
+    assert benchmark_of_task("Some/0") is None
+    assert benchmark_of_task(None) is None
 
 
 @pytest.mark.data
@@ -88,7 +88,7 @@ def test_published_files_of_other_benchmarks_are_refused(
     paths = sorted(test_data.glob(pattern))
     assert paths
     for path in paths:
-        with pytest.raises(CodewattError, match=f"is of {named}"):
+        with pytest.raises(CodewattError, match=f"belongs to {named}"):
             HumanEvalPlus().tasks({"path": str(path), "pinned": False})
 
 

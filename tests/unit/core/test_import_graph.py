@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ PACKAGE = Path(codewatt.__file__).parent
 #: From the lowest to the highest. A room is a folder, or a module that is in none. Rooms on one
 #: line may import each other, so long as there is no circle.
 ROOMS = (
-    ("errors", "setting_ranges", "cpu_quota"),
+    ("errors", "units", "setting_ranges", "cpu_quota"),
     ("error_messages", "untrusted_files", "files", "parquet"),
-    ("run_lock", "logs", "provenance", "rule_io", "code_digests", "slurm"),
+    ("run_lock", "logs", "provenance", "record_files", "rule_io", "code_digests", "slurm"),
     ("config", "paths"),
     ("cells",),
     ("prune_chains",),
@@ -87,3 +88,9 @@ def test_no_private_name_crosses_rooms() -> None:
         if any(part.startswith("_") for part in (*module.split("."), name))
     ]
     assert private == []
+
+
+def test_the_documented_levels_are_these(repository: Path) -> None:
+    page = (repository / "docs" / "explanation" / "architecture.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [tuple(re.findall(r"`(\w+)`", row[2])) for row in rows] == list(ROOMS)

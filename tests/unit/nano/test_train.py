@@ -135,7 +135,7 @@ def test_quantisable_and_prunable_sizes() -> None:
         ({"architecture": "qwen2", "steps": 0}, "steps"),
         ({"architecture": "qwen2", "steps": "many"}, "steps"),
         ({"architecture": "qwen2", "learning_rate": -1}, "learning_rate"),
-        ({"architecture": "qwen2", "heads": 3}, "multiple of heads"),
+        ({"architecture": "qwen2", "heads": 3}, "must be a multiple of heads"),
         ({"architecture": "qwen2", "steps": 10}, "warmup_steps"),
         ({"architecture": "qwen2", "steps": 10, "warmup_steps": 1, "vocab_size": 100}, "258"),
     ],

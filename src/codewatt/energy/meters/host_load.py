@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from codewatt.energy.cpu_share import job_cpu_share
 from codewatt.energy.meters.meter import AbsentMeter, Meter, MeterInfo, Reading
+from codewatt.units import BYTES_PER_KIB
 
 Answer = TypeVar("Answer")
 
@@ -117,7 +118,7 @@ class HostMeter(Meter):
         with self._meminfo.open(encoding="ascii") as stream:
             for line in stream:
                 name, rest = line.split(":", 1)
-                sizes[name] = int(rest.split()[0]) * 1024
+                sizes[name] = int(rest.split()[0]) * BYTES_PER_KIB
                 if name == "MemAvailable":
                     break
         return float(sizes["MemTotal"] - sizes["MemAvailable"])

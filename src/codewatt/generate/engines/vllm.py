@@ -28,6 +28,7 @@ from codewatt.generate.engine import (
     InfeasibleError,
     LoadRequest,
 )
+from codewatt.generate.generate_record import LoadedModelRecord
 from codewatt.generate.prompt_batches import encode_prompts
 from codewatt.models.generation_config import read_generation_defaults
 from codewatt.models.loading import Loaded
@@ -140,7 +141,7 @@ class VllmEngine(Engine):
             "preemptions": self._preemptions,
         }
 
-    def describe_model(self) -> dict[str, Any]:
+    def describe_model(self) -> LoadedModelRecord:
         """See `Engine.describe_model`; memory_bytes is without the KV cache."""
         config = self.loaded.model.model_config
         [(name, memory_bytes)] = self.loaded.model.apply_model(_class_and_bytes)

@@ -7,7 +7,11 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 from codewatt.models.tokenizers import load_tokenizer
-from codewatt.quantise.backends.backend import QuantisationBackend, not_installed_error
+from codewatt.quantise.backends.backend import (
+    LibraryCounts,
+    QuantisationBackend,
+    not_installed_error,
+)
 from codewatt.quantise.backends.checkpoint_files import write_checkpoint_config
 from codewatt.quantise.backends.transformers4 import transformers4_directory
 
@@ -36,7 +40,7 @@ class AutoGptq(QuantisationBackend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryCounts:
         """See `QuantisationBackend.quantise`."""
         library = _import_auto_gptq()
         config = library.BaseQuantizeConfig(

@@ -11,7 +11,11 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.models.weight_headers import read_weight_headers
-from codewatt.quantise.backends.backend import QuantisationBackend, not_installed_error
+from codewatt.quantise.backends.backend import (
+    LibraryCounts,
+    QuantisationBackend,
+    not_installed_error,
+)
 from codewatt.quantise.backends.checkpoint_files import write_checkpoint_config
 from codewatt.quantise.linear_selection import decoder_matrices
 
@@ -32,7 +36,7 @@ class AutoAwq(QuantisationBackend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryCounts:
         """See `QuantisationBackend.quantise`. All sequences have the same length."""
         library = _import_autoawq()
         _check_shapes(source)

@@ -3,12 +3,21 @@
 import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from codewatt.config.gptq_awq_libraries import ALTERNATIVE, BACKENDS, device_refusal, model_refusal
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.tokenizers import load_tokenizer
+
+
+class LibraryCounts(TypedDict):
+    """Number of layers that a library did not calibrate; see `QuantisedCounts`."""
+
+    unscaled_modules: NotRequired[int]
+    rounded_modules: NotRequired[int]
 
 
 class QuantisationBackend(ABC):
@@ -34,7 +43,7 @@ class QuantisationBackend(ABC):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryCounts:
         """Write the quantised checkpoint: config, safetensors, tokenizer.
 
         The caller checks and counts what was written, tensor by tensor.

@@ -15,7 +15,7 @@ from codewatt.models.model_config import (
 )
 from codewatt.models.model_files import only_model_files
 from codewatt.models.weight_headers import read_weight_headers
-from codewatt.quantise.backends.backend import QuantisationBackend
+from codewatt.quantise.backends.backend import LibraryCounts, QuantisationBackend
 from codewatt.quantise.backends.tensor_names import restore_tensor_names
 from codewatt.quantise.linear_selection import decoder_matrices
 
@@ -42,7 +42,7 @@ class GptqModel(QuantisationBackend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryCounts:
         """See `QuantisationBackend.quantise`.
 
         Returns:
@@ -138,7 +138,7 @@ def _check_awq(source: Path) -> None:
             )
 
 
-def _count_exceptions(method: str, log: list[dict[str, Any]]) -> dict[str, Any]:
+def _count_exceptions(method: str, log: list[dict[str, Any]]) -> LibraryCounts:
     """Count modules that were not calibrated, from the library's log; see `quantise`.
 
     Raises:
@@ -150,15 +150,17 @@ def _count_exceptions(method: str, log: list[dict[str, Any]]) -> dict[str, Any]:
                 "gptqmodel: AWQ used only part of the calibration corpus; report this model, or "
                 "use backend: autoawq"
             )
-        key, exceptions = "unscaled_modules", [row["loss"] == "not applicable" for row in log]
+        exceptions = [row["loss"] == "not applicable" for row in log]
     else:
-        key, exceptions = "rounded_modules", [row["loss"].startswith("fallback") for row in log]
+        exceptions = [row["loss"].startswith("fallback") for row in log]
     if all(exceptions):
         raise CodewattError(
             f"gptqmodel: {method} calibrated none of {len(log)} modules; use a calibration corpus "
             "with more samples or tokens"
         )
-    return {key: sum(exceptions)}
+    if method == "awq":
+        return {"unscaled_modules": sum(exceptions)}
+    return {"rounded_modules": sum(exceptions)}
 
 
 BACKEND = GptqModel()
