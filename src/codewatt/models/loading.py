@@ -137,9 +137,8 @@ def load_model(
     model.eval()
     if packing is not None:
         model.config.quantization_config = read_quantisation_config(directory)
-    if (
-        quantisation is None
-    ):  # a model that is still to be saved must not run: forward() repacks its weights
+    # A model that is still to be saved must not run: forward() repacks its weights.
+    if quantisation is None:
         check_model_logits(model, str(directory))
     return Loaded(model, tokenizer, device, dtype, generation, requested_attention(config))
 
