@@ -14,7 +14,7 @@ from typing import Any
 
 from codewatt.nano.nano_tokenizer import save_tokenizer, train_tokenizer
 from codewatt.nano.task_sampling import Problem, training_problems
-from codewatt.nano.training_settings import NanoSettings
+from codewatt.nano_settings import NanoSettings
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def train_nano(settings: dict[str, Any], directory: Path, threads: int) -> dict[
     Raises:
         CodewattError: a setting is unknown or out of range.
     """
-    checked = NanoSettings.from_dict(settings)
+    checked = NanoSettings(**settings)
     start_s, start_cpu_s = time.monotonic(), time.process_time()
     with _torch_state(threads):
         functions = list(training_problems(checked.steps * checked.batch_size, checked.seed))
@@ -51,7 +51,7 @@ def train_nano(settings: dict[str, Any], directory: Path, threads: int) -> dict[
         model.save_pretrained(directory)
         save_tokenizer(tokenizer, directory, model.config.model_type)
     return {
-        "settings": checked.to_dict(),
+        "settings": checked.model_dump(),
         "threads": threads,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "functions": len(functions),

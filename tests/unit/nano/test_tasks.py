@@ -10,7 +10,7 @@ from codewatt.benchmarks.nano_benchmark import NanoBenchmark
 from codewatt.errors import CodewattError
 from codewatt.nano.task_families import FAMILIES
 from codewatt.nano.task_sampling import Problem, held_out_problems, is_held_out, training_problems
-from codewatt.nano.training_settings import NanoSettings
+from codewatt.nano_settings import NanoSettings
 
 _DEFAULT = NanoSettings(architecture="starcoder2")
 
