@@ -64,9 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
-    reference = commands.add_parser("reference", help="write the study file's schema and reference")
-    reference.add_argument("--schema", type=Path, required=True)
-    reference.add_argument("--page", type=Path, required=True)
+    reference = commands.add_parser("reference", help="write the generated reference files")
+    reference.add_argument("--schema", type=Path, help="JSON schema of a study file")
+    reference.add_argument("--page", type=Path, help="Markdown page of a study file's keys")
+    reference.add_argument("--tables", type=Path, help="Markdown page of all tables' columns")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -90,13 +91,23 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _reference(options: argparse.Namespace) -> int:
-    """Write the generated pages."""
+    """Write each generated file whose path is given."""
+    from codewatt.analysis.column_reference import tables_page
     from codewatt.config.schema import reference, study_schema
+    from codewatt.errors import CodewattError
     from codewatt.files import atomic_path
 
-    for path, text in ((options.schema, study_schema()), (options.page, reference())):
+    writers = (
+        (options.schema, study_schema),
+        (options.page, reference),
+        (options.tables, tables_page),
+    )
+    asked = [(path, text_of) for path, text_of in writers if path is not None]
+    if not asked:
+        raise CodewattError("reference: nothing to write; give --schema, --page or --tables")
+    for path, text_of in asked:
         with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text_of(), encoding="utf-8")
     return 0
 
 

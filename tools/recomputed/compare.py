@@ -30,11 +30,11 @@ def compare(cells, rows, study, making):
         row = rows[cell.id]
         row["baseline_cell_id"] = base and base.id
         row["change_note"] = _why_not(row, base and rows[base.id], cell, base)
-        row["same_board"] = row["board_spread"] = row["pass_at_1_margin"] = None
+        row["same_host_and_gpus"] = row["board_spread"] = row["pass_at_1_margin"] = None
         if base is not None and cell.ran and base.ran:
             pairs.append((cell, base))
             of = [(rows[c.id]["host"], rows[c.id]["gpu_uuids"]) for c in (cell, base)]
-            row["same_board"] = of[0] == of[1] and of[0][0] is not None
+            row["same_host_and_gpus"] = of[0] == of[1] and of[0][0] is not None
     _metrics(cells, pairs, rows, study)
     for tests in TESTS:
         _accuracy(cells, pairs, rows, study, tests)
@@ -109,13 +109,13 @@ def _metrics(cells, pairs, rows, study):
             row |= dict.fromkeys(
                 f"{metric}_{end}" for end in ("change_p", "change_p_holm", "comparisons")
             )
-            row |= ends(f"{metric}_change_family95", None)
+            row |= ends(f"{metric}_change_simultaneous95", None)
     family = {metric: [] for metric in CLAIMED}
     for cell, base in pairs:
         row, base_row = rows[cell.id], rows[base.id]
         if not _timed(row, base_row):
             continue
-        row["board_spread"] = 0.0 if row["same_board"] else study.board_spread
+        row["board_spread"] = 0.0 if row["same_host_and_gpus"] else study.board_spread
         alike = _came_about(row) == _came_about(base_row)
         for metric in POSITIVE:
             if alike or not is_energy(metric):
@@ -130,8 +130,8 @@ def _metrics(cells, pairs, rows, study):
             m = len(compared)
             row[f"{metric}_change_p"], row[f"{metric}_change_p_holm"] = apart.p(), p_holm
             row[f"{metric}_comparisons"] = m
-            family95 = tuple(map(math.expm1, apart.ends(1 - 0.05 / m)))
-            row |= ends(f"{metric}_change_family95", family95)
+            simultaneous95 = tuple(map(math.expm1, apart.ends(1 - 0.05 / m)))
+            row |= ends(f"{metric}_change_simultaneous95", simultaneous95)
 
 
 def log_difference(metric, row, cell, base):

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 
 from codewatt.analysis.cell_results import ENERGY_KEYS, INFEASIBLE, Json
-from codewatt.analysis.columns import BOOLEAN, INTEGER, REAL, STRING, Columns
+from codewatt.analysis.columns import AA_TEST
 from codewatt.analysis.log_scale_statistics import Difference, logarithms, pooled, welch
 from codewatt.analysis.tables import to_table, write_csv
 from codewatt.errors import CodewattError
@@ -22,29 +22,6 @@ from codewatt.files import read_json
 
 _LOG = logging.getLogger(__name__)
 
-AA: Columns = {
-    "comparison": STRING,
-    "cell_id": STRING,
-    "other_cell_id": STRING,
-    "metric": STRING,
-    "valid": BOOLEAN,
-    "n": INTEGER,
-    "other_n": INTEGER,
-    "mean": REAL,
-    "other_mean": REAL,
-    "change": REAL,
-    "change_ci90_low": REAL,
-    "change_ci90_high": REAL,
-    "change_ci95_low": REAL,
-    "change_ci95_high": REAL,
-    "margin": REAL,
-    "p_equivalence": REAL,
-    "p_difference": REAL,
-    "minimum_detectable_change": REAL,
-    "outcome": STRING,
-    "passed": BOOLEAN,
-    "note": STRING,
-}
 EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
 #: Level of each one-sided test: the 90 % interval lies within the margin where both reject.
 _EQUIVALENCE_LEVEL = 0.05
@@ -58,7 +35,7 @@ def aa_test(
     margin: float,
     out: str | PathLike[str],
 ) -> list[Json]:
-    """Compare halves and twins and write the table of AA, as CSV.
+    """Compare halves and twins and write the table of AA_TEST, as CSV.
 
     Args:
         cells: ids of the study's cells.
@@ -78,7 +55,7 @@ def aa_test(
     rows = [row for cell_id in cells for row in _halves(cell_id, records[cell_id], margin)]
     for cell_id, twin_id in twins.items():
         rows += _twin(cell_id, twin_id, records[cell_id], records[twin_id], margin)
-    write_csv(to_table(rows, AA), out)
+    write_csv(to_table(rows, AA_TEST), out)
     _log_outcome(rows, margin)
     return rows
 

@@ -198,7 +198,7 @@ def _positive(runs: list[Json]) -> Json:
             f"{metric}_geomean": summary.geomean,
         }
         put_ends(row, f"{metric}_ci95", summary.ci95)
-        put_ends(row, f"{metric}_sd196", summary.sd196)
+        put_ends(row, f"{metric}_sd_band", summary.sd_band)
     for metric in BOUNDS:
         values = finite(run.get(metric) for run in runs)
         row[f"{metric}_mean"] = mean_of(values) if values else None

@@ -50,7 +50,7 @@ def find_baselines(rows: Sequence[Json], baseline: Json) -> None:
         row["baseline_cell_id"] = None if base is None else base["cell_id"]
         row["change_note"] = _why_not(row, base)
         if base is not None and row["status"] == base["status"] == "ok":
-            row["same_board"] = same_board(row, base)
+            row["same_host_and_gpus"] = same_host_and_gpus(row, base)
 
 
 def compare_metrics(
@@ -96,7 +96,7 @@ def compare_metrics(
 
 def board_allowance(row: Json, settings: ComparisonSettings) -> float:
     """How far apart (ln) two boards may be for this comparison; sets `board_spread` in the row."""
-    spread = 0.0 if row["same_board"] else settings.board_spread
+    spread = 0.0 if row["same_host_and_gpus"] else settings.board_spread
     row["board_spread"] = spread
     return math.log1p(spread)
 
@@ -130,7 +130,7 @@ def _ground(row: Json) -> tuple[object, ...]:
     return (row["model"], *(row[axis] for axis in SETTING))
 
 
-def same_board(row: Json, other: Json) -> bool:
+def same_host_and_gpus(row: Json, other: Json) -> bool:
     """Whether two cells are known to have run on the same host and the same GPU boards."""
     ran_on = [(cell["host"], cell["gpu_uuids"]) for cell in (row, other)]
     return ran_on[0] == ran_on[1] and row["host"] is not None
@@ -216,4 +216,4 @@ def _adjust(metric: str, pairs: Sequence[tuple[Json, Difference]]) -> None:
         row[f"{metric}_change_p"] = p
         row[f"{metric}_change_p_holm"] = adjusted
         row[f"{metric}_comparisons"] = len(pairs)
-        put_ends(row, f"{metric}_change_family95", _as_change(difference.interval(level)))
+        put_ends(row, f"{metric}_change_simultaneous95", _as_change(difference.interval(level)))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codewatt.analysis.changes import same_board
+from codewatt.analysis.changes import same_host_and_gpus
 from codewatt.analysis.descriptions import (
     accuracy_interval,
     difference_words,
@@ -173,7 +173,10 @@ def _significant(row: Row) -> bool:
 
 def _family_words(row: Row) -> str:
     """The interval that holds together with all others of the study, p, and unequal boards."""
-    low, high = row["energy_j_change_family95_low"], row["energy_j_change_family95_high"]
+    low, high = (
+        row["energy_j_change_simultaneous95_low"],
+        row["energy_j_change_simultaneous95_high"],
+    )
     p = row["energy_j_change_p_holm"]
     interval = percent_interval(low, high)
     if interval is None or p is None:
@@ -181,7 +184,9 @@ def _family_words(row: Row) -> str:
     several = row["energy_j_comparisons"]
     over = f" over {several} comparisons" if several > 1 else ""
     boards = (
-        "" if row["same_board"] else f"; other boards, {percent(row['board_spread'])} allowed for"
+        ""
+        if row["same_host_and_gpus"]
+        else f"; other boards, {percent(row['board_spread'])} allowed for"
     )
     return f" {interval} ({p_words(p)}{over}{boards})"
 
@@ -203,13 +208,15 @@ def _apart(first: Row, second: Row) -> Difference | None:
     """The difference of ln energy of two cells, from their summaries."""
     sides = []
     for row in (first, second):
-        high, count = row["energy_j_sd196_high"], row["energy_j_n"]
+        high, count = row["energy_j_sd_band_high"], row["energy_j_n"]
         if high is None:
             return None
         centre = math.log(row["energy_j_geomean"])
         sides.append((centre, (math.log(high) - centre) / SD_BAND, count))
     spread = (
-        0.0 if same_board(first, second) else max(first["board_spread"], second["board_spread"])
+        0.0
+        if same_host_and_gpus(first, second)
+        else max(first["board_spread"], second["board_spread"])
     )
     return welch_of_moments(sides[0], sides[1], math.log1p(spread))
 

@@ -1,46 +1,8 @@
-"""The columns of the tables, in order, with their types; units stand in the names.
+"""Names and types of the columns of all tables, in their order.
 
-| in a name | unit |
-|---|---|
-| `_s`, `_j`, `_w`, `_bytes`, `_kg` | seconds, joules, watts, bytes, kilograms |
-| `energy_j` | the energy inside `energy_boundary`: node, job or gpu, as the study says |
-| `node_j`, `job_j`, `gpu_j` | the energy inside each boundary; `cpu_j`, `dram_j` are the node's |
-| `_uncertainty_j` | a bound on the error from the edges of the window |
-| `solved_base`, `solved_plus` | the completion passes the base tests; base and plus tests |
-| `j_per_token` | `energy_j` per generated token; all figures per unit use `energy_j` |
-| `j_per_correct_task_plus` | joules per solved task; in the cell table pooled over repeats |
-| `pass_at_1_plus_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
-| `tasks_lost_`, `tasks_gained_` | tasks that only the baseline solves; that only this cell solves |
-| `host`, `gpu_uuids` | the machine, and the GPU boards, that the cell ran on |
-| `cpu_name`, `gpu_names` | the models of processor and GPU |
-| `same_board` | whether the baseline ran on the same machine and boards |
-| `board_spread` | the difference between boards of one model that comparisons allow for |
-| `interval_scope` | what the intervals of energy and time describe: repeats within one job |
-| `ttft_s`, `tpot_s` | time to the first token; per token after it: (end - first) / (tokens - 1) |
-| `bandwidth_bytes_per_s` | of this machine, as the cell measured it: bytes read and written |
-| `matrix_operations_per_s` | of a square product in the model's dtype, as the cell measured it |
-| `step_weight_bytes` | bytes of weights that a decoding step must read |
-| `kv_bytes_per_token` | bytes that a token adds to the key/value cache |
-| `decode_bytes`, `_operations` | what a repeat's decoding must move and do at least; so prefill's |
-| `_bandwidth_s`, `_operations_s` | the least time of those bytes, of those operations |
-| `_roofline_s` | the larger of the two; `_roofline_share`: of the time taken |
-| `decode_tokens_per_s` | tokens after each sequence's first, per second of decoding |
-| `decode_roofline_tokens_per_s` | the same tokens over `decode_roofline_s` |
-| `tokens_identical_share` | tasks whose tokens are those of `engine_reference_cell_id` |
-| `repeated_4grams_share`, `_lines_share` | n-grams of tokens, lines, that a completion had before |
-| `loops_share` | completions that end in a loop (codewatt.analysis.repetition_metrics) |
-| `_mean`, `_sd`, `_n` | over repeats: arithmetic mean, standard deviation, number of values |
-| `_geomean`, `_ci95_low`, `_ci95_high` | geometric mean and its interval, on a log scale |
-| `_sd196_low`, `_sd196_high` | the band of single repeats, ±1.96 SD on a log scale |
-| `_change` | fraction of the baseline: x / baseline - 1, with its 95 % interval |
-| `_change_p`, `_change_p_holm` | two-sided p of the change; adjusted over the study |
-| `_comparisons` | how many comparisons with a baseline the study makes of this metric |
-| `_change_family95_low`, `_high` | interval of the change; all comparisons hold together |
-| `_difference` | x - baseline, with its 95 % interval |
-| `noninferior_` | pass@1 is shown to be less than `pass_at_1_margin` below the baseline's |
-| `break_even_tasks` | tasks after which a variant has saved the energy that making it cost |
-
-docs/statistics.md defines the statistics.
+Units are part of the names: `_s` seconds, `_j` joules, `_w` watts, `_bytes` bytes, `_kg`
+kilograms. codewatt.analysis.column_descriptions says what each column means; a test fails when a
+column has no description.
 """
 
 from codewatt.energy.boundaries import PARTS
@@ -180,9 +142,15 @@ def _ends(name: str) -> tuple[str, str]:
 
 _SAMPLE = ("mean", "sd", "n")
 _OF_POSITIVE = (
-    *_SAMPLE, "geomean", *_ends("ci95"), *_ends("sd196"), "change", *_ends("change_ci95"),
+    *_SAMPLE, "geomean", *_ends("ci95"), *_ends("sd_band"), "change", *_ends("change_ci95"),
 )  # fmt: skip
-_OF_CLAIMED = (*_OF_POSITIVE, "change_p", "comparisons", "change_p_holm", *_ends("change_family95"))
+_OF_CLAIMED = (
+    *_OF_POSITIVE,
+    "change_p",
+    "comparisons",
+    "change_p_holm",
+    *_ends("change_simultaneous95"),
+)
 _OF_SIGNED = (*_SAMPLE, *_ends("ci95"), "difference", *_ends("difference_ci95"))
 _COUNTS = ("n", "comparisons")
 
@@ -239,7 +207,7 @@ CELL: Columns = {
     "host": STRING,
     "cpu_name": STRING,
     "gpu_uuids": STRING,
-    "same_board": BOOLEAN,
+    "same_host_and_gpus": BOOLEAN,
     "board_spread": REAL,
     "interval_scope": STRING,
     "repeats": INTEGER,
@@ -336,6 +304,31 @@ EXPECTATION: Columns = {
     "limit": STRING,
     "unit": STRING,
     "detail": STRING,
+}
+
+#: Not among TABLES, as only `snakemake aa_test` writes it.
+AA_TEST: Columns = {
+    "comparison": STRING,
+    "cell_id": STRING,
+    "other_cell_id": STRING,
+    "metric": STRING,
+    "valid": BOOLEAN,
+    "n": INTEGER,
+    "other_n": INTEGER,
+    "mean": REAL,
+    "other_mean": REAL,
+    "change": REAL,
+    "change_ci90_low": REAL,
+    "change_ci90_high": REAL,
+    "change_ci95_low": REAL,
+    "change_ci95_high": REAL,
+    "margin": REAL,
+    "p_equivalence": REAL,
+    "p_difference": REAL,
+    "minimum_detectable_change": REAL,
+    "outcome": STRING,
+    "passed": BOOLEAN,
+    "note": STRING,
 }
 
 TABLES: dict[str, Columns] = {

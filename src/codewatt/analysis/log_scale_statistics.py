@@ -22,8 +22,8 @@ class Summary:
 
     n: repeats with a value. mean: arithmetic, None when n = 0. sd: sample standard deviation
     (n - 1), None when n < 2. geomean: geometric mean. ci95: interval of the geometric mean by
-    Student's t on the logarithms. sd196: exp(mean of ln x ± 1.96 SD of ln x). geomean, ci95 and
-    sd196 are None where a value is not positive, the last two also when n < 2.
+    Student's t on the logarithms. sd_band: exp(mean of ln x ± 1.96 SD of ln x). geomean, ci95 and
+    sd_band are None where a value is not positive, the last two also when n < 2.
     """
 
     n: int
@@ -31,7 +31,7 @@ class Summary:
     sd: float | None
     geomean: float | None
     ci95: Interval | None
-    sd196: Interval | None
+    sd_band: Interval | None
 
 
 def summarise(values: Iterable[float | None]) -> Summary:

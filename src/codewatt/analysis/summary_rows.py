@@ -74,7 +74,7 @@ def _change_note(row: Row) -> str | None:
     """Why there is no change, or what its interval allows for."""
     if row["change_note"] is not None:
         return str(row["change_note"])
-    if row["same_board"] is not False:
+    if row["same_host_and_gpus"] is not False:
         return None
     spread = percent(row["board_spread"] or 0.0)
     return f"not known to be measured on the baseline's boards: the interval allows for {spread}"

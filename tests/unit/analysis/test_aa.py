@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
 
-from codewatt.analysis.aa_test import AA, DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
+from codewatt.analysis.aa_test import DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
+from codewatt.analysis.columns import AA_TEST
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 
@@ -71,7 +72,7 @@ def test_the_same_passes(pair: Pair) -> None:
     assert twin["change"] == pytest.approx(0, abs=1e-12)
     assert twin["change_ci95_low"] < 0 < twin["change_ci95_high"]
     with (pair.folder / "aa.csv").open() as stream:
-        assert next(iter(csv.DictReader(stream))).keys() == AA.keys()
+        assert next(iter(csv.DictReader(stream))).keys() == AA_TEST.keys()
 
 
 def test_the_columns_are_those_of_two_one_sided_welch_tests(pair: Pair) -> None:

@@ -86,7 +86,7 @@ def test_a_cell_has_mean_interval_and_band_over_its_repeats(study: Any) -> None:
     half = 4.302652729911275 * spread / math.sqrt(3)
     assert cell["energy_j_geomean"] == pytest.approx(statistics.geometric_mean((100, 110, 120)))
     assert cell["energy_j_ci95_low"] == pytest.approx(math.exp(centre - half))
-    assert cell["energy_j_sd196_high"] == pytest.approx(math.exp(centre + 1.96 * spread))
+    assert cell["energy_j_sd_band_high"] == pytest.approx(math.exp(centre + 1.96 * spread))
     assert cell["interval_scope"] == "within one job"
     assert cell["gpu_j_mean"] is None
     assert cell["gpu_j_n"] == 0
@@ -106,7 +106,9 @@ def test_changes_are_against_the_named_baseline_cell(study: Any) -> None:
     welch = ttest_ind(np.log([50, 55, 60]), np.log([100, 110, 120]), equal_var=False)
     low, high = np.expm1(welch.confidence_interval(0.95))
     names = [
-        f"energy_j_change_{kind}_{end}" for kind in ("ci95", "family95") for end in ("low", "high")
+        f"energy_j_change_{kind}_{end}"
+        for kind in ("ci95", "simultaneous95")
+        for end in ("low", "high")
     ]
     assert [other[name] for name in names] == pytest.approx([low, high] * 2)
     assert other["energy_j_change_p"] == pytest.approx(welch.pvalue)
@@ -185,7 +187,7 @@ def test_the_order_in_which_cards_are_listed_is_no_other_hardware(study: Any) ->
     study.cell("fp32", edit=on("H100", "L40S"))
     study.cell("int8", edit=on("L40S", "H100"))
     cell = tables(study)["cell"][1]
-    assert (cell["change_note"], cell["same_board"]) == (None, True)
+    assert (cell["change_note"], cell["same_host_and_gpus"]) == (None, True)
 
 
 def test_times_of_other_processors_are_not_compared(study: Any) -> None:
@@ -402,7 +404,7 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
     study.cell("nf4", edit=on("n1", "GPU-b"), joules_per_run=(90.0, 100.0, 110.0))
     study.cell("fp4", edit=on("n2", "GPU-a"), joules_per_run=(90.0, 100.0, 110.0))
     _, same, other, host = tables(study)["cell"]
-    assert [row["same_board"] for row in (same, other, host)] == [True, False, False]
+    assert [row["same_host_and_gpus"] for row in (same, other, host)] == [True, False, False]
     assert [row["board_spread"] for row in (same, other, host)] == [0.0, 0.05, 0.05]
     assert (other["host"], other["gpu_uuids"]) == ("n1", "GPU-b")
     for row in (other, host):
@@ -418,7 +420,7 @@ def test_boards_that_are_not_known_are_not_the_same(study: Any) -> None:
     study.cell("fp32", edit=lambda contents: contents["generate"].update(unknown))
     study.cell("int8", edit=lambda contents: contents["generate"].update(unknown))
     cell = tables(study)["cell"][1]
-    assert (cell["same_board"], cell["board_spread"]) == (False, 0.05)
+    assert (cell["same_host_and_gpus"], cell["board_spread"]) == (False, 0.05)
 
 
 def test_another_board_widens_a_net_difference_by_a_share_of_the_whole_energy(study: Any) -> None:
@@ -453,7 +455,7 @@ def test_p_values_are_adjusted_over_the_studys_comparisons(study: Any) -> None:
     assert {row["energy_j_comparisons"] for row in rows} == {4}
     assert {row["pass_at_1_plus_comparisons"] for row in rows} == {4}
     first = rows[0]
-    assert first["energy_j_change_family95_low"] < first["energy_j_change_ci95_low"]
+    assert first["energy_j_change_simultaneous95_low"] < first["energy_j_change_ci95_low"]
 
 
 def test_a_variant_of_many_tasks_is_shown_to_be_noninferior(study: Any) -> None:

@@ -41,7 +41,7 @@ def test_a_summary_holds_the_hand_calculated_numbers() -> None:
     # The logarithms are ln 20 - ln 2, ln 20, ln 20 + ln 2; t(2; 0.975) is 4.303 in printed tables.
     half = 4.302652729911275 * math.log(2) / math.sqrt(3)
     assert summary.ci95 == pytest.approx((20 * math.exp(-half), 20 * math.exp(half)))
-    assert summary.sd196 == pytest.approx((20 / 2**1.96, 20 * 2**1.96))
+    assert summary.sd_band == pytest.approx((20 / 2**1.96, 20 * 2**1.96))
 
 
 @given(positive)
@@ -65,7 +65,7 @@ def test_no_spread_between_repeats_gives_an_energy_below_zero() -> None:
 def test_values_that_are_not_positive_have_no_geometric_mean(sample: list[float]) -> None:
     summary = summarise(sample)
     assert summary.mean is not None
-    assert summary.geomean is summary.ci95 is summary.sd196 is None
+    assert summary.geomean is summary.ci95 is summary.sd_band is None
 
 
 def test_absent_values_are_left_out_and_not_taken_for_zero() -> None:
@@ -77,7 +77,7 @@ def test_absent_values_are_left_out_and_not_taken_for_zero() -> None:
 def test_one_run_has_a_mean_and_no_interval() -> None:
     summary = summarise([7.0])
     assert (summary.n, summary.mean, summary.geomean) == (1, 7.0, pytest.approx(7.0))
-    assert summary.sd is summary.ci95 is summary.sd196 is None
+    assert summary.sd is summary.ci95 is summary.sd_band is None
 
 
 def test_a_number_that_is_none_is_refused() -> None:
