@@ -9,15 +9,16 @@ from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_sources import COMPONENTS
 
 STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
-#: Column name → pandas dtype; every dtype can be absent (NA), so that absent is never 0.
+#: Column name → pandas dtype. Each dtype has NA, so that an absent value is never 0.
 Columns = dict[str, str]
 
-#: PARTS and "energy", which is the boundary that the study chose (`energy_boundary`).
+#: PARTS, and "energy": the part that the study chose (`energy_boundary`).
 FIGURES = (*PARTS, "energy")
 TESTS = ("base", "plus")
-#: Idle power: before loading, loaded before the warm-up and after the last repeat, the last two.
+#: Times of idle power: before loading, loaded before the warm-up, after the last repeat, and the
+#: mean of the last two.
 IDLE = ("idle_unloaded", "idle_loaded", "idle_after", "idle")
-#: The k of pass@k beside 1; a column is empty where a task has fewer samples.
+#: The k of pass@k besides 1; a column is empty if a task has fewer samples.
 PASS_AT = (5, 10, 100)
 
 _VARIANT_IDS: Columns = {
@@ -65,14 +66,14 @@ TASK: Columns = {
     "energy_note": STRING,
 }
 
-#: Means over tasks of what completions repeat -> the interval over tasks that a cell has of it.
+#: Repetition metric (a mean over tasks) -> kind of its interval over tasks in the cell table.
 REPETITION = {
     "repeated_4grams_share": "ci95",
     "repeated_lines_share": "ci95",
     "loops_share": "wilson95",
 }
 
-#: Positive metrics of a run: a cell has their mean, SD, geometric mean, intervals and changes.
+#: Positive metrics of a run: the cell table has their mean, SD, geometric mean, intervals, changes.
 POSITIVE: tuple[str, ...] = (
     "duration_s",
     "tokens_per_s",
@@ -91,23 +92,23 @@ POSITIVE: tuple[str, ...] = (
     "j_per_task",
     "co2e_kg",
 )
-#: Metrics of a run that can be near or below zero: a cell has differences, no relative changes.
+#: Net energies can be zero or negative: the cell table has differences, not relative changes.
 SIGNED: tuple[str, ...] = tuple(f"net_{part}_j" for part in FIGURES)
-#: Bounds on the error of a run's energy: a cell has their mean and largest value.
+#: Bounds on the error of a run's energy: the cell table has their mean and largest value.
 BOUNDS: tuple[str, ...] = tuple(
     f"{phase}energy_uncertainty_j" for phase in ("", "prefill_", "decode_")
 )
-#: Bounds on the error of net energies: a cell has their mean.
+#: Bounds on the error of net energies: the cell table has their mean.
 NET_BOUNDS: tuple[str, ...] = tuple(f"net_{part}_uncertainty_j" for part in FIGURES)
-#: Ratios of a run's energy and its solved tasks: a cell pools them over its repeats.
+#: Ratios of energy and solved tasks: the cell table pools them over the repeats.
 POOLED: tuple[str, ...] = (
     *(f"j_per_correct_task_{tests}" for tests in TESTS),
     *(f"pass_at_1_{tests}_per_kwh" for tests in TESTS),
 )
-#: Metrics whose changes the pages make claims about: their p values are adjusted over the study.
+#: Metrics whose changes are tested: their p values are Holm-adjusted over the study.
 CLAIMED: tuple[str, ...] = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 
-#: What the roofline rests on, beside METRICS; a cell has the mean, as it is counted, not measured.
+#: Quantities behind the roofline: counted, not measured, so the cell table has only their mean.
 ROOFLINE: Columns = {
     f"{phase}_{kind}": dtype
     for phase in ("prefill", "decode")
@@ -253,7 +254,7 @@ CELL: Columns = {
     "parameters": INTEGER,
 }
 
-#: docs/compression.md defines these; empty if the study has no fidelity.
+#: Empty if the study measures no fidelity.
 FIDELITY: Columns = {
     "fidelity_text": STRING,
     "fidelity_positions": INTEGER,
@@ -268,7 +269,7 @@ FIDELITY: Columns = {
 
 
 def _cost(phase: str) -> Columns:
-    """What making a variant took."""
+    """Columns of duration and energy of one phase of making a variant."""
     return {
         f"{phase}_s": REAL,
         **{f"{phase}_{part}_j": REAL for part in FIGURES},

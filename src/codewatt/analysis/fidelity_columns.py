@@ -3,7 +3,7 @@
 import math
 
 from codewatt.analysis.cell_results import INFEASIBLE, Json, VariantRecord
-from codewatt.analysis.changes import put_ends
+from codewatt.analysis.changes import set_interval
 from codewatt.analysis.log_scale_statistics import relative_change, t_quantile
 from codewatt.analysis.proportions import Interval
 
@@ -33,7 +33,7 @@ def fidelity_columns(record: VariantRecord) -> Json:
         "perplexity_change": relative_change(perplexity, baseline.get("perplexity")),
     }
     if row["perplexity_change"] is not None:
-        put_ends(row, "perplexity_change_ci95", perplexity_interval(found["model"], baseline))
+        set_interval(row, "perplexity_change_ci95", perplexity_interval(found["model"], baseline))
     return row
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.descriptions import boundary_words
+from codewatt.analysis.descriptions import boundary_text
 from codewatt.analysis.efficient_frontier import SETTING, inside
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row, to_rows
@@ -139,7 +139,7 @@ def energy_words(rows: Sequence[Row]) -> str:
         for state in ("measured", "modelled", "unavailable")
         if states[state]
     ]
-    return f"Energy of {boundary_words(rows)}: {'; '.join(said)}"
+    return f"Energy of {boundary_text(rows)}: {'; '.join(said)}"
 
 
 def repeats_words(rows: Sequence[Row]) -> str | None:

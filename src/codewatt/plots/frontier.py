@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.descriptions import boards_words
+from codewatt.analysis.descriptions import devices_notice
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
@@ -68,7 +68,7 @@ def _draw(shown: Slice, labels: Labels) -> Any:
         shown.sentence,
         energy_words(rows),
         validity_words(rows),
-        boards_words(rows),
+        devices_notice(rows),
         repeats_words(rows),
         "Whiskers: 95 % interval of energy within one job, Wilson interval of pass@1 over tasks",
         without_accuracy(rows, labels),

@@ -143,7 +143,7 @@ def test_a_modelled_twin_is_no_twin_of_a_measured_cell(pair: Pair) -> None:
     rows = pair.test(SAME, SAME, components=modelled)
     twin = [row for row in rows if row["comparison"] == "twin"]
     assert [(row["passed"], row["note"]) for row in twin] == [
-        (False, "gpu modelled against gpu measured")
+        (False, "energy of different origin: gpu modelled; twin: gpu measured")
     ]
 
 
@@ -158,11 +158,11 @@ def test_an_infeasible_cell_has_no_rows_and_half_a_record_is_refused(pair: Pair)
     ]
     del energies["a--again"]
     write_json(pair.folder / "a.json", {"boundary": "gpu"})
-    with pytest.raises(CodewattError, match=r"a\.json: components, runs"):
+    with pytest.raises(CodewattError, match=r"a\.json: no components, runs"):
         aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv")
 
 
 def test_a_record_of_another_cell_is_refused(pair: Pair) -> None:
     energies = {"a": pair.write("b", SAME)}
-    with pytest.raises(CodewattError, match=r"b\.json: of another cell: b, not a"):
+    with pytest.raises(CodewattError, match=r"b\.json: cell 'b'; expected 'a'"):
         aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv")

@@ -10,12 +10,12 @@ from scipy import stats as scipy_stats
 
 from codewatt.analysis.log_scale_statistics import (
     holm,
-    pooled,
+    pooled_variance,
     relative_change,
     summarise,
     t_interval,
     welch,
-    welch_of_moments,
+    welch_from_moments,
 )
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)
@@ -106,13 +106,13 @@ def test_welchs_test_is_scipys(first: list[float], second: list[float]) -> None:
     assert ours.p == pytest.approx(theirs.pvalue, abs=1e-9)
     assert ours.interval() == (pytest.approx(low), pytest.approx(high))
     moments = [(float(np.mean(x)), float(np.std(x, ddof=1)), len(x)) for x in (first, second)]
-    assert welch_of_moments(*moments).p == pytest.approx(ours.p, rel=1e-6)
+    assert welch_from_moments(*moments).p == pytest.approx(ours.p, rel=1e-6)
 
 
 @given(st.floats(0, 1000), samples)
 def test_a_single_value_takes_the_others_variance(alone: float, others: list[float]) -> None:
     assume(np.std(others) > 1e-3)
-    ours = pooled([alone], others)
+    ours = pooled_variance([alone], others)
     theirs = scipy_stats.ttest_ind(others, [alone], equal_var=True)
     low, high = theirs.confidence_interval(0.95)
     assert ours is not None
@@ -156,7 +156,7 @@ def test_constants_are_equal_or_they_are_not() -> None:
     assert (other.value, other.interval(), other.p) == (1.0, (1.0, 1.0), 0.0)
     assert (same.equivalence_p(-0.1, 0.1), other.equivalence_p(-0.1, 0.1)) == (0.0, 1.0)
     assert welch([1.0], [1.0, 2.0]) is None
-    assert pooled([1.0], [1.0]) is pooled([], [1.0, 2.0]) is None
+    assert pooled_variance([1.0], [1.0]) is pooled_variance([], [1.0, 2.0]) is None
 
 
 def test_holms_adjustment_is_the_published_example() -> None:
