@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     itself ends with a traceback.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options = command_parser().parse_args(arguments)
         for name, value in vars(options).items():
             if isinstance(value, Path):
                 setattr(options, name, Path(expand_home(str(value))))
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of every command; each sets `run`, which takes the parsed options."""
     import codewatt.estimate.estimate_command as estimate_command
     import codewatt.evaluate.evaluate_command as command
     import codewatt.published.audit_command as published_command
@@ -64,10 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
-    reference = commands.add_parser("reference", help="write the generated reference files")
-    reference.add_argument("--schema", type=Path, help="JSON schema of a study file")
-    reference.add_argument("--page", type=Path, help="Markdown page of a study file's keys")
-    reference.add_argument("--tables", type=Path, help="Markdown page of all tables' columns")
+    reference = commands.add_parser(
+        "reference", help="write reference pages and the study file's schema"
+    )
+    reference.add_argument("--schema", type=Path, help="write the study file's JSON schema here")
+    reference.add_argument("--page", type=Path, help="write the page of the study file here")
+    reference.add_argument("--commands", type=Path, help="write the page of the command line here")
+    reference.add_argument("--tables", type=Path, help="write the page of the tables here")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -91,23 +95,21 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _reference(options: argparse.Namespace) -> int:
-    """Write each generated file whose path is given."""
+    """Write each generated page that the options name."""
     from codewatt.analysis.column_reference import tables_page
+    from codewatt.cli_reference import command_line_page
     from codewatt.config.schema import reference, study_schema
-    from codewatt.errors import CodewattError
     from codewatt.files import atomic_path
 
-    writers = (
+    for path, text in (
         (options.schema, study_schema),
         (options.page, reference),
+        (options.commands, lambda: command_line_page(command_parser())),
         (options.tables, tables_page),
-    )
-    asked = [(path, text_of) for path, text_of in writers if path is not None]
-    if not asked:
-        raise CodewattError("reference: nothing to write; give --schema, --page or --tables")
-    for path, text_of in asked:
-        with atomic_path(path) as temporary:
-            temporary.write_text(text_of(), encoding="utf-8")
+    ):
+        if path is not None:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text(), encoding="utf-8")
     return 0
 
 

@@ -116,7 +116,7 @@ def test_a_variant_is_made_in_the_environment_of_its_backend(conda_only):
     ]
     study = {
         **SMALL,
-        "texts": [{"id": "t", "source": "nano"}],
+        "corpora": [{"id": "t", "source": "nano"}],
         "device": "auto",
         "precisions": precisions,
         "prunes": SMALL["prunes"][:1],

@@ -11,7 +11,7 @@ rule aggregate:
         task_energy=each_cell("task_energy.parquet"),
         variants=each_variant("manifest.json"),
         fidelity=each_fidelity(),
-        overlaps=checked_fidelity(),
+        contamination=fidelity_contamination_checks(),
     output:
         task_csv=paths.table("task.csv"),
         task=paths.table("task.parquet"),

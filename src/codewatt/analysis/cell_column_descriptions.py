@@ -250,7 +250,6 @@ VARIANT_DESCRIPTIONS = describe(
         "Variant of the same model with the baseline precision and prune.",
     ),
     ("meaningful_accuracy", "-", "False for random weights, whose accuracy has no meaning."),
-    ("fidelity_text", "-", "Held-out corpus on which fidelity is measured."),
     ("fidelity_corpus", "-", "Held-out corpus on which fidelity is measured."),
     ("fidelity_positions", "tokens", "Number of token positions that are compared."),
     (

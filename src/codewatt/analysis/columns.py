@@ -256,7 +256,7 @@ CELL: Columns = {
 
 #: Empty if the study measures no fidelity.
 FIDELITY: Columns = {
-    "fidelity_text": STRING,
+    "fidelity_corpus": STRING,
     "fidelity_positions": INTEGER,
     "logits_cosine_mean": REAL,
     "logits_cosine_min": REAL,

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from codewatt.analysis.descriptions import boundary_text
-from codewatt.analysis.efficient_frontier import SETTING, inside
+from codewatt.analysis.efficient_frontier import SETTING, boundary_components
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row, to_rows
 
@@ -104,7 +104,7 @@ def pick(cell_table: pd.DataFrame, axis: str, wanted: Any) -> Any:
 def stack(row: Row) -> list[tuple[str, float]]:
     """(component, mean joules) inside a cell's boundary; they add up to its energy."""
     share = row["cpu_share"] if row["energy_boundary"] == "job" else 1.0
-    parts = [(part, row[f"{part}_j_mean"]) for part in inside(row)]
+    parts = [(part, row[f"{part}_j_mean"]) for part in boundary_components(row)]
     return [
         (part, joules if part == "gpu" else joules * share)
         for part, joules in parts
@@ -128,7 +128,7 @@ def energy_words(rows: Sequence[Row]) -> str:
     """One sentence on what the energy figures take in and where they come from."""
     states: dict[str, set[str]] = {"measured": set(), "modelled": set(), "unavailable": set()}
     for row in rows:
-        for part in inside(row):
+        for part in boundary_components(row):
             status = row[f"{part}_energy_status"]
             if status in states:
                 states[status].add(part)

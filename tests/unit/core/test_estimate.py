@@ -79,8 +79,8 @@ def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
 
 
 def test_texts_and_their_checks_are_jobs_only_where_a_variant_needs_them(tmp_path):
-    texts = [{"id": "functions", "source": "nano"}]
-    counted = planned(study(texts=texts), tmp_path, None).per_rule
+    corpora = [{"id": "functions", "source": "nano"}]
+    counted = planned(study(corpora=corpora), tmp_path, None).per_rule
     assert "prepare_corpus" not in counted
     assert sum(counted.values()) == sum(GRID.values())
 
@@ -271,9 +271,9 @@ def test_hardware_whose_cells_are_excluded_needs_no_card(tmp_path, capsys):
 def test_layers_are_scored_on_the_first_hardware_of_a_model(tmp_path):
     prunes = [
         {"id": "full", "method": "none"},
-        {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "text"},
+        {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "corpus"},
     ]
-    changes = {**ON_A_GPU, "prunes": prunes, "texts": [{"id": "text", "source": "nano"}]}
+    changes = {**ON_A_GPU, "prunes": prunes, "corpora": [{"id": "corpus", "source": "nano"}]}
     values = study(**changes)
     two = {**values, "hardware": ["t4", "h100"]}
     scores = {
