@@ -219,12 +219,7 @@ CELL_DESCRIPTIONS = describe(
     ("break_even_note", "-", "Reason why the break-even point, or an end of it, is missing."),
     ("bandwidth_bytes_per_s", "bytes/s", "Memory bandwidth, as the cell measured it."),
     (
-        "matrix_operations_per_s",
-        "FLOPs/s",
-        "Rate of a square matrix multiplication in the model's dtype, as the cell measured it.",
-    ),
-    (
-        "flops_per_s",
+        "matmul_flops_per_s",
         "FLOPs/s",
         "Rate of a square matrix multiplication in the model's dtype, as the cell measured it.",
     ),

@@ -156,10 +156,8 @@ _RUN = describe(
     ),
     ("<phase>_bytes", "bytes", "Least memory traffic of this phase."),
     ("<phase>_flops", "FLOPs", "Least number of floating-point operations of this phase."),
-    ("<phase>_operations", "FLOPs", "Least number of floating-point operations of this phase."),
     ("<phase>_bandwidth_s", "s", "Time of `<phase>_bytes` at the measured memory bandwidth."),
     ("<phase>_compute_s", "s", "Time of `<phase>_flops` at the measured FLOPs per second."),
-    ("<phase>_operations_s", "s", "Time of the FLOPs at the measured FLOPs per second."),
     ("<phase>_energy_uncertainty_j", "J", "Bound on the error of `<phase>_energy_j`."),
     ("<phase>_<part>_j", "J", "Energy of this phase."),
     (

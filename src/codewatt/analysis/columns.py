@@ -114,9 +114,9 @@ ROOFLINE: Columns = {
     for phase in ("prefill", "decode")
     for kind, dtype in (
         ("bytes", INTEGER),
-        ("operations", INTEGER),
+        ("flops", INTEGER),
         ("bandwidth_s", REAL),
-        ("operations_s", REAL),
+        ("compute_s", REAL),
     )
 }
 
@@ -240,7 +240,7 @@ CELL: Columns = {
     "break_even_tasks_high": REAL,
     "break_even_note": STRING,
     "bandwidth_bytes_per_s": REAL,
-    "matrix_operations_per_s": REAL,
+    "matmul_flops_per_s": REAL,
     "step_weight_bytes": INTEGER,
     "kv_bytes_per_token": INTEGER,
     **{f"{name}_mean": REAL for name in ROOFLINE},

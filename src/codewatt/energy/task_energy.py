@@ -19,7 +19,7 @@ import numpy.typing as npt
 from codewatt.energy.boundaries import PARTS, Boundaries
 from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.integration import Floats, Series
-from codewatt.parquet import write_rows
+from codewatt.parquet import read_rows, write_rows
 
 Json = dict[str, Any]
 
@@ -97,19 +97,13 @@ def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> N
 
 def read_task_times(path: str | os.PathLike[str]) -> list[Json]:
     """Rows of tasks.parquet, as far as energy needs them."""
-    import pyarrow.parquet as pq
-
-    wanted = ["repeat", "batch", "sample", "task_id", "start_s", "end_s"]
-    rows: list[Json] = pq.ParquetFile(path).read(columns=wanted).to_pylist()
-    return rows
+    return read_rows(path, ("repeat", "batch", "sample", "task_id", "start_s", "end_s"))
 
 
 def read_new_tokens(path: str | os.PathLike[str]) -> dict[int, float]:
     """Repeat -> tokens that were generated in it, of all its completions."""
-    import pyarrow.parquet as pq
-
     found: dict[int, float] = {}
-    for row in pq.ParquetFile(path).read(columns=["repeat", "new_tokens"]).to_pylist():
+    for row in read_rows(path, ("repeat", "new_tokens")):
         found[row["repeat"]] = found.get(row["repeat"], 0.0) + (row["new_tokens"] or 0)
     return found
 

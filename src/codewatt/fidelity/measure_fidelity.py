@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.contamination import refuse_shared
+from codewatt.corpora.contamination import require_disjoint
 from codewatt.corpora.corpus import read_documents
 from codewatt.corpora.token_sequences import PreparedCorpus
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.fidelity.fidelity_metrics import Comparison, Perplexity
 from codewatt.fidelity.logits_store import LIMIT_BYTES, KeptLogits, Question, answers, questions
@@ -43,7 +43,10 @@ class FidelityFiles:
 
 
 def measure_fidelity(
-    settings: dict[str, Any], files: FidelityFiles, threads: int, asked: Asked | None = None
+    settings: dict[str, Any],
+    files: FidelityFiles,
+    threads: int,
+    asked: RequestedHardware | None = None,
 ) -> dict[str, Any]:
     """Compare a variant's logits and perplexity with the baseline's on the same tokens.
 
@@ -65,7 +68,7 @@ def measure_fidelity(
     """
     corpus = PreparedCorpus.read(files.documents, settings["corpus"])
     for name, path in zip(settings["calibrations"], files.calibration, strict=True):
-        refuse_shared(name, read_documents(path), settings["corpus"]["id"], corpus.documents)
+        require_disjoint(name, read_documents(path), settings["corpus"]["id"], corpus.documents)
     import torch
 
     torch.set_num_threads(threads)
