@@ -18,15 +18,17 @@ class Unquantised(Entry):
     """The weights in a floating-point type, cast on loading."""
 
     method: Literal["none"]
-    dtype: Dtype
+    dtype: Dtype = Field(description="Dtype of weights and computation.")
 
 
 class BitsAndBytes(Entry):
     """Quantised by bitsandbytes: LLM.int8() or the 4-bit types of QLoRA."""
 
     method: Literal["bitsandbytes"]
-    quant_type: Literal["int8", "fp4", "nf4"]
-    compute_dtype: Dtype
+    quant_type: Literal["int8", "fp4", "nf4"] = Field(description="Type of the weights.")
+    compute_dtype: Dtype = Field(
+        description="Dtype of the computation and of all weights that are not quantised."
+    )
     double_quantisation: bool = Field(
         False, description="Quantise the 4-bit types' block constants as well."
     )
@@ -102,14 +104,16 @@ class Gptq(Entry):
     """GPTQ (Frantar et al. 2023): symmetric codes, errors made up for column by column."""
 
     method: Literal["gptq"]
-    bits: Literal[4, 8]
+    bits: Literal[4, 8] = Field(description="Bits of a weight.")
     group_size: Literal[-1, 32, 64, 128] = Field(
         128, description="Inputs that share a scale; -1: one scale an output."
     )
     act_order: bool = Field(
         False, description="Columns of greater activations first; groups follow that order."
     )
-    compute_dtype: Dtype
+    compute_dtype: Dtype = Field(
+        description="Dtype of the computation and of all weights that are not quantised."
+    )
     calibration: str | None = Field(None, description=_CALIBRATION)
     backend: Literal["gptqmodel", "auto_gptq"] = Field(
         "gptqmodel",
@@ -124,9 +128,11 @@ class Awq(Entry):
     """AWQ (Lin et al. 2024): channels scaled by their activations, then 4-bit codes in groups."""
 
     method: Literal["awq"]
-    bits: Literal[4] = 4
+    bits: Literal[4] = Field(4, description="Bits of a weight.")
     group_size: Literal[32, 64, 128] = Field(128, description="Inputs that share a scale.")
-    compute_dtype: Literal["bfloat16", "float16"]
+    compute_dtype: Literal["bfloat16", "float16"] = Field(
+        description="Dtype of the computation and of all weights that are not quantised."
+    )
     calibration: str | None = Field(None, description=_CALIBRATION)
     backend: Literal["gptqmodel", "autoawq"] = Field(
         "gptqmodel",

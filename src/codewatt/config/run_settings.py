@@ -16,7 +16,9 @@ def _within(allowed: Range) -> Any:
 class Decoding(Strict):
     """Greedy or sampled, and how often a cell is measured."""
 
-    strategy: Literal["greedy", "sampled"] = "greedy"
+    strategy: Literal["greedy", "sampled"] = Field(
+        "greedy", description="'greedy' takes the most likely token, 'sampled' draws one."
+    )
     samples: PositiveInt = Field(1, description="Completions per task and repeat.")
     temperature: Annotated[float, Field(ge=0.001, le=100)] | None = Field(
         None, description="Sampled decoding only; 0.001 to 100."
@@ -131,8 +133,8 @@ class Fidelity(Strict):
 class Baseline(Strict):
     """What every variant of the same model is compared with."""
 
-    precision: str
-    prune: str
+    precision: str = Field(description="Id of a precision of the study.")
+    prune: str = Field(description="Id of a prune setting of the study.")
 
 
 class Comparisons(Strict):

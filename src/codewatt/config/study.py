@@ -65,12 +65,16 @@ class Study(Strict):
     Combinations that match an entry of `exclude` are left out.
     """
 
-    study: Id = Field(description="Results stand in results/<study>/.")
-    title: Line
-    models: list[Model] = Field(min_length=1)
-    prunes: list[Prune] = Field(min_length=1)
-    precisions: list[Precision] = Field(min_length=1)
-    benchmarks: list[Benchmark] = Field(min_length=1)
+    study: Id = Field(description="Name of the study; its results are in results/<study>/.")
+    title: Line = Field(description="Shown above figures and on the summary page.")
+    models: list[Model] = Field(min_length=1, description="The models that are compressed.")
+    prunes: list[Prune] = Field(
+        min_length=1, description="Ways of removing decoder layers; 'none' keeps all."
+    )
+    precisions: list[Precision] = Field(
+        min_length=1, description="Floating-point types and quantisation methods."
+    )
+    benchmarks: list[Benchmark] = Field(min_length=1, description="Sets of programming tasks.")
     prompts: list[PromptStyle] = Field(
         ["stripped"],
         min_length=1,
@@ -79,8 +83,12 @@ class Study(Strict):
             "which splits the token that a model would have written next."
         ),
     )
-    token_limits: list[PositiveInt] = Field(min_length=1, description="New tokens per task.")
-    batch_sizes: list[PositiveInt] = Field([1], min_length=1)
+    token_limits: list[PositiveInt] = Field(
+        min_length=1, description="Largest number of new tokens of a completion."
+    )
+    batch_sizes: list[PositiveInt] = Field(
+        [1], min_length=1, description="Prompts that are completed together."
+    )
     engines: list[Engine] = Field(
         ["transformers"],
         min_length=1,
@@ -92,9 +100,8 @@ class Study(Strict):
     hardware: list[Id] = Field(
         [],
         description=(
-            "GPUs that cells run on, as an axis: ids of machine.hardware "
-            "(docs/how-to/slurm.md), which says what each is called here. "
-            "Empty: whatever GPU there is, and no axis."
+            "GPUs on which cells run, as an axis: ids of machine.hardware in the site file "
+            "(docs/how-to/slurm.md). Empty: the GPU of the machine, and no axis."
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -107,14 +114,16 @@ class Study(Strict):
             "name. A corpus that contains tasks of a benchmark is refused."
         ),
     )
-    decoding: Decoding = Decoding()
-    evaluation: Evaluation = Evaluation()
+    decoding: Decoding = Field(Decoding(), description="How tokens are chosen, and repeats.")
+    evaluation: Evaluation = Field(Evaluation(), description="How completions are judged.")
     energy: Energy = Energy()
-    comparisons: Comparisons = Comparisons()
+    comparisons: Comparisons = Field(
+        Comparisons(), description="Margins of the comparisons with the baseline."
+    )
     fidelity: Fidelity | None = Field(
         None, description="Compare each variant's logits and perplexity with the baseline's."
     )
-    baseline: Baseline
+    baseline: Baseline = Field(description="The variant with which others are compared.")
     exclude: list[dict[Axis, AxisValue | list[AxisValue]]] = Field(
         [],
         description=(

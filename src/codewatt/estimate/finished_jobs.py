@@ -16,7 +16,7 @@ _INNER = ("prefill", "decode")
 
 
 @dataclass(frozen=True)
-class Took:
+class FinishedJob:
     """One finished job.
 
     Attributes:
@@ -53,7 +53,7 @@ class Ratio:
         return self.estimated / self.measured if self.measured else None
 
 
-def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
+def read_finished_jobs(plan: Plan, paths: Paths) -> dict[tuple[str, str], FinishedJob]:
     """(rule, id) → what it took, for each finished quantise and generate job; what failed is none.
 
     Raises:
@@ -73,7 +73,9 @@ def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
     return found
 
 
-def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[Ratio]:
+def compare_with_finished(
+    jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob]
+) -> list[Ratio]:
     """Estimates beside measurements, summed over the jobs that have both.
 
     Durations and energies are those of generate; disk is of quantise and generate; peaks are the
@@ -112,7 +114,7 @@ def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[
 
 
 def node_energy(
-    jobs: Iterable[Job], measured: dict[tuple[str, str], Took], host_w: float
+    jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob], host_w: float
 ) -> Ratio | None:
     """The node's energy of the cells that have it; estimated with the machine's assumed power."""
     pairs, statuses = [], set()
@@ -133,7 +135,7 @@ def _summed(what: str, unit: str, pairs: Sequence[tuple[float, Any]], scale: flo
     return Ratio(what, unit, len(pairs), estimated / scale, seen / scale)
 
 
-def _cell(cell: str, paths: Paths) -> Took | None:
+def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.cell("generate.json", cell))
     if not path.is_file():
         return None
@@ -150,7 +152,7 @@ def _cell(cell: str, paths: Paths) -> Took | None:
         record = read_json(energy)
         joules, status = _joules(record), record["components"]["node"]["status"]
     peak = manifest.get("peak_memory") or {}
-    return Took("generate", cell, seconds, joules, left, status, peak)
+    return FinishedJob("generate", cell, seconds, joules, left, status, peak)
 
 
 def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
@@ -164,7 +166,7 @@ def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
     return found
 
 
-def _variant(variant: str, paths: Paths) -> Took | None:
+def _variant(variant: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.variant("manifest.json", variant))
     if not path.is_file():
         return None
@@ -172,4 +174,4 @@ def _variant(variant: str, paths: Paths) -> Took | None:
     seconds = float(manifest.get("duration_s") or 0.0)
     made = seconds > 0
     left = sum(d["bytes"] for d in manifest["weights"]["files"].values()) if made else 0
-    return Took("quantise", variant, seconds, {}, left)
+    return FinishedJob("quantise", variant, seconds, {}, left)

@@ -10,9 +10,10 @@ from codewatt.analysis.tables import to_rows
 from codewatt.energy.boundaries import PARTS
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file, write_json
+from tests.support.records import layer_scores_record, window
 
 BASELINE = {"precision": "fp32", "prune": "none"}
-MADE = [{"phase": "quantise", "start_s": 0.0, "end_s": 9.0}]
+MADE = [window("quantise", 0.0, 9.0)]
 FIGURES = ("break_even_tasks", "break_even_tasks_low", "break_even_tasks_high")
 
 
@@ -131,7 +132,7 @@ def test_scores_that_a_variant_was_cut_by_are_part_of_its_making(
 ) -> None:
     row = compared(study)
     scores = study.folder / "layers.json"
-    write_json(scores, {"windows": MADE, "duration_s": 2.5})
+    write_json(scores, layer_scores_record(windows=MADE, duration_s=2.5))
     study.variants.clear()
     study.variant("fp32", windows=[])
     named = {"path": str(scores), "sha256": sha256_file(scores)}
@@ -139,7 +140,7 @@ def test_scores_that_a_variant_was_cut_by_are_part_of_its_making(
     assert cells(study)[1]["break_even_tasks"] == pytest.approx(2 * row["break_even_tasks"])
     variant = to_rows(aggregate(study.cells, study.variants, BASELINE, {})["variant"])[1]
     assert (variant["score_layers_s"], variant["score_layers_energy_j"]) == (2.5, 1000)
-    write_json(scores, {"windows": [], "duration_s": 2.5})
+    write_json(scores, layer_scores_record(windows=[], duration_s=2.5))
     with pytest.raises(CodewattError, match=r"cut by .*layers\.json, which is gone or was written"):
         cells(study)
 

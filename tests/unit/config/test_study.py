@@ -492,3 +492,8 @@ def test_the_reference_page_has_every_class_of_settings():
     for row in (line for line in page.splitlines() if line.startswith("| `")):
         kind = re.sub(r"\[\w+\]\(#[\w./-]+\)", "", row.replace("\\|", "/").split("|")[2])
         assert not re.search(r"\b[A-Z][a-z]+[A-Z]?\w*", kind.replace("Any", "")), row
+
+
+def test_every_key_of_the_reference_page_has_a_description():
+    bare = [row for row in reference().splitlines() if row.startswith("| `") and "|  |" in row]
+    assert bare == []

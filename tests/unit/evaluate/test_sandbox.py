@@ -4,10 +4,12 @@ import platform
 import struct
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codewatt.code_digests import stage_code
 from codewatt.errors import CodewattError
 from codewatt.evaluate.sandbox import bubblewrap, sandbox, sandbox_probe
 from codewatt.evaluate.sandbox.resource_limits import Limits
@@ -192,3 +194,13 @@ def test_memory_is_shared_out() -> None:
     assert limits.total_memory_limit(1) <= limits.memory_bytes
     assert limits.total_memory_limit(64) * 64 <= limits.total_memory_limit(1) * 64
     assert Limits(total_memory_bytes=5).total_memory_limit(9) == 5
+
+
+def test_verdicts_go_stale_when_code_inside_the_sandbox_changes(repository: Path) -> None:
+    """Files of the sandbox are read, not imported; digests of the stages name them all the same."""
+    for stage in ("evaluate", "compute_expected"):
+        script = repository / "workflow" / "scripts" / f"{stage}.py"
+        modules = {line.split()[0] for line in stage_code(script)}
+        for name in sandbox.RUNNER_FILES:
+            assert f"codewatt.evaluate.sandbox.inside.{name}" in modules
+        assert "codewatt.evaluate.sandbox.launcher_process" in modules

@@ -65,16 +65,16 @@ def _probe(limits: Limits) -> None:
     request = SandboxRequest(
         _PROGRAM, "check", [SuiteInputs([[packages]])], preload=tuple(packages)
     )
-    said = b""
+    report = b""
     with Sandbox(request, limits) as sandbox:
         while chunk := sandbox.read(0, limits.start_s):
-            said += chunk
-        if not said:
+            report += chunk
+        if not report:
             raise CodewattError(
                 f"sandbox: did not start: {sandbox.startup_error()}{_user_namespace_hint()}"
             )
-    if said != b'^\n"isolated"\n.\n':
-        found = said.decode(errors="replace").split("\n")[1:2]
+    if report != b'^\n"isolated"\n.\n':
+        found = report.decode(errors="replace").split("\n")[1:2]
         raise CodewattError(f"sandbox: does not isolate programs: {''.join(found):.200}")
 
 
