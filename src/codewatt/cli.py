@@ -64,9 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
-    reference = commands.add_parser("reference", help="write the study file's schema and reference")
-    reference.add_argument("--schema", type=Path, required=True)
-    reference.add_argument("--page", type=Path, required=True)
+    reference = commands.add_parser("reference", help="write reference pages")
+    reference.add_argument("--schema", type=Path, help="the study file's JSON schema")
+    reference.add_argument("--page", type=Path, help="every key of the study file, in Markdown")
+    reference.add_argument("--checks", type=Path, help="every validity check, in Markdown")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -90,13 +91,19 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _reference(options: argparse.Namespace) -> int:
-    """Write the generated pages."""
+    """Write those generated pages that a path is given for."""
     from codewatt.config.schema import reference, study_schema
+    from codewatt.energy.validity.all_checks import checks_page
     from codewatt.files import atomic_path
 
-    for path, text in ((options.schema, study_schema()), (options.page, reference())):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    for path, page in (
+        (options.schema, study_schema),
+        (options.page, reference),
+        (options.checks, checks_page),
+    ):
+        if path is not None:
+            with atomic_path(path) as temporary:
+                temporary.write_text(page(), encoding="utf-8")
     return 0
 
 

@@ -1,11 +1,11 @@
-"""All results of a study as tidy tables: task, run, cell, variant and expectation."""
+"""All results of a study as tidy tables: task, run, cell, variant and check."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
 import pandas as pd
 
-from codewatt.analysis.break_even import pay_back
+from codewatt.analysis.break_even import add_break_even
 from codewatt.analysis.cell_results import CellRecord, Json, VariantRecord, variant_key
 from codewatt.analysis.cell_rows import cell_row, compare_variants, variant_row
 from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
@@ -13,7 +13,7 @@ from codewatt.analysis.code_versions import check_vintages
 from codewatt.analysis.columns import TABLES
 from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
-from codewatt.analysis.run_rows import expectation_rows, run_rows, task_rows
+from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.token_agreement import compare_engines
 from codewatt.errors import CodewattError
@@ -37,7 +37,8 @@ def aggregate(
     Args:
         cells: for each cell {"cell": ids, "prune_layers": int, "generate", "tasks", "evaluate",
             "energy": paths} and, optional, "completions", "task_energy": paths (CellRecord.read).
-        variants: for each variant {"variant": ids, "manifest": path} (see VariantRecord.read).
+        variants: for each variant {"variant": ids, "manifest", "making_energy": paths}
+            (VariantRecord.read).
         baseline: {"precision", "prune"}: what a model's other variants are compared with.
         boundary: what the study's own energy figures take in: "node", "job" or "gpu".
         comparisons: what comparisons with the baseline allow for and ask for.
@@ -82,14 +83,14 @@ def build_tables(
         runs = runs_of[record.identity["id"]] = run_rows(record, tasks, meaningful)
         rows["task"] += tasks
         rows["run"] += runs
-        rows["expectation"] += expectation_rows(record)
+        rows["check"] += check_rows(record)
         rows["cell"].append(cell_row(record, runs, tasks, variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     find_baselines(rows["cell"], baseline)
     compare_metrics(rows["cell"], runs_of, settings)
     compare_tasks(rows["cell"], tasks_of, settings)
     compare_pooled(rows["cell"], runs_of, settings)
-    pay_back(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
+    add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
     compare_engines(rows["cell"], cells)
     compare_variants(rows["variant"], baseline)
     return {level: to_table(rows[level], columns) for level, columns in TABLES.items()}

@@ -17,9 +17,9 @@ from codewatt.analysis.completion_statistics import (
     read_tokens,
 )
 from codewatt.analysis.repetition_metrics import Repetition
-from codewatt.energy.cell_energy import cost_of
+from codewatt.energy.energy_record import MakingEnergyRecord, read_making_energy
 from codewatt.errors import CodewattError
-from codewatt.files import check_files, read_json, sha256_file
+from codewatt.files import check_files, read_json
 
 SCHEMA = 1
 INFEASIBLE = "infeasible"
@@ -34,7 +34,7 @@ TASK_COLUMNS = (
 )  # fmt: skip
 EVALUATE_KEYS = ("verdicts",)
 FIDELITY_KEYS = ("status", "text", "baseline")
-ENERGY_KEYS = ("boundary", "components", "runs", "expectations", "valid")
+ENERGY_KEYS = ("boundary", "components", "runs", "checks", "valid")
 
 Json = dict[str, Any]
 
@@ -111,9 +111,7 @@ class CellRecord:
 class VariantRecord:
     """One variant's manifest. identity: ids (VARIANT_KEYS, and "id"); reason: as for a cell.
 
-    cost: what its making took (codewatt.energy.cell_energy.cost_of), of its telemetry as it is.
-    scores, scores_cost: the manifest of the layer scores that it was cut by, and the same of them;
-    None if it was cut by none.
+    making: the energy of quantising it and of scoring the layers that it was pruned by.
     fidelity: of its fidelity.json; None if the study has no fidelity.
     """
 
@@ -121,11 +119,9 @@ class VariantRecord:
     reason: str | None
     manifest: Json
     path: Path
-    cost: Json
+    making: MakingEnergyRecord
     fidelity: Json | None = None
     fidelity_path: Path | None = None
-    scores: Json | None = None
-    scores_cost: Json | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -137,8 +133,8 @@ class VariantRecord:
         """Read one variant.
 
         Args:
-            entry: {"variant": {"id", "model", "prune", "precision"}, "manifest": path} and,
-                optional, "fidelity": path.
+            entry: {"variant": {"id", "model", "prune", "precision"}, "manifest", "making_energy":
+                paths} and, optional, "fidelity": path.
 
         Raises:
             CodewattError: a file is missing, unreadable, or of another variant.
@@ -150,30 +146,15 @@ class VariantRecord:
         if entry.get("fidelity") is not None:
             fidelity_path = Path(entry["fidelity"])
             fidelity = _manifest(fidelity_path, "variant", identity, FIDELITY_KEYS)
-        scores = _scores(manifest, path)
         return cls(
             identity=identity,
             reason=_infeasible(manifest),
             manifest=manifest,
             path=path,
-            cost=cost_of(manifest),
+            making=read_making_energy(entry["making_energy"], identity),
             fidelity=fidelity,
             fidelity_path=fidelity_path,
-            scores=scores,
-            scores_cost=None if scores is None else cost_of(scores),
         )
-
-
-def _scores(manifest: Json, path: Path) -> Json | None:
-    """The layer scores that a variant was cut by, as they were then."""
-    named = manifest.get("scores")
-    if named is None:
-        return None
-    scores = Path(named["path"])
-    if not scores.is_file() or sha256_file(scores) != named["sha256"]:
-        raise CodewattError(f"{path}: cut by {scores}, which is gone or was written again since")
-    found: Json = read_json(scores)
-    return found
 
 
 def variant_key(identity: Json) -> tuple[str, str, str]:

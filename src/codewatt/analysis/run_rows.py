@@ -103,8 +103,8 @@ def run_rows(record: CellRecord, tasks: list[Json], meaningful: bool) -> list[Js
     ]
 
 
-def expectation_rows(record: CellRecord) -> list[Json]:
-    """One row for each expectation on the cell and on each repeat, whether it passed or not."""
+def check_rows(record: CellRecord) -> list[Json]:
+    """One row for each check on the cell and on each repeat, whether it passed or not."""
     if record.energy is None:
         return []
     return [
@@ -114,7 +114,7 @@ def expectation_rows(record: CellRecord) -> list[Json]:
             "observed": None if e["observed"] is None else brief(e["observed"]),
             "limit": None if e["limit"] is None else brief(e["limit"]),
         }
-        for e in record.energy["expectations"]
+        for e in record.energy["checks"]
     ]
 
 
@@ -222,10 +222,10 @@ def _net_bounds(run: Json, boundary: str) -> Json:
 
 
 def _valid(energy: Json, repeat: int) -> bool:
-    """Whether no expectation of severity error failed for this repeat or for the whole cell."""
+    """Whether no check of severity error failed for this repeat or for the whole cell."""
     return not any(
         e["severity"] == "error" and e["passed"] is False and e.get("repeat") in (None, repeat)
-        for e in energy["expectations"]
+        for e in energy["checks"]
     )
 
 

@@ -11,6 +11,7 @@ from codewatt.config import (
     benchmark_settings,
     compression_settings,
     corpus_settings,
+    energy_settings,
     model_settings,
     run_settings,
 )
@@ -55,7 +56,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("texts", (corpus_settings.NanoText, corpus_settings.StdlibText, corpus_settings.FileText)),
     ("decoding", (run_settings.Decoding,)),
     ("evaluation", (run_settings.Evaluation,)),
-    ("energy", (run_settings.Energy,)),
+    ("energy", (energy_settings.EnergySettings, energy_settings.ValidityLimits)),
     ("fidelity", (run_settings.Fidelity,)),
     ("baseline", (run_settings.Baseline,)),
     ("config/config.yaml", (Config, BenchmarkFiles, Machine, CpuNodes, GpuNodes)),

@@ -17,13 +17,13 @@ from codewatt.config.compression_settings import (
     refusal_on_device,
 )
 from codewatt.config.corpus_settings import Text
+from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.model_settings import Model
 from codewatt.config.prune_depths import Series, is_series, layers_removed, spelled_out
 from codewatt.config.run_settings import (
     Baseline,
     Comparisons,
     Decoding,
-    Energy,
     Evaluation,
     Fidelity,
 )
@@ -105,7 +105,7 @@ class Study(Strict):
     )
     decoding: Decoding = Decoding()
     evaluation: Evaluation = Evaluation()
-    energy: Energy = Energy()
+    energy: EnergySettings = EnergySettings()
     comparisons: Comparisons = Comparisons()
     fidelity: Fidelity | None = Field(
         None, description="Compare each variant's logits and perplexity with the baseline's."

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from codewatt.config.energy_settings import SamplerSettings
 from codewatt.energy import sampler_process
-from codewatt.energy.sampler_settings import SamplerSettings
 from codewatt.errors import CodewattError
 
 _READY_TIMEOUT_S = 120.0

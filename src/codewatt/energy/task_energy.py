@@ -95,23 +95,13 @@ def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> N
     write_rows(path, rows, fields)
 
 
-def read_task_times(path: str | os.PathLike[str]) -> list[Json]:
-    """Rows of tasks.parquet, as far as energy needs them."""
+def read_tasks(path: str | os.PathLike[str]) -> list[Json]:
+    """Rows of tasks.parquet: the columns that energy needs (times in CLOCK_MONOTONIC seconds)."""
     import pyarrow.parquet as pq
 
-    wanted = ["repeat", "batch", "sample", "task_id", "start_s", "end_s"]
+    wanted = ["repeat", "batch", "sample", "task_id", "start_s", "end_s", "new_tokens"]
     rows: list[Json] = pq.ParquetFile(path).read(columns=wanted).to_pylist()
     return rows
-
-
-def read_new_tokens(path: str | os.PathLike[str]) -> dict[int, float]:
-    """Repeat -> tokens that were generated in it, of all its completions."""
-    import pyarrow.parquet as pq
-
-    found: dict[int, float] = {}
-    for row in pq.ParquetFile(path).read(columns=["repeat", "new_tokens"]).to_pylist():
-        found[row["repeat"]] = found.get(row["repeat"], 0.0) + (row["new_tokens"] or 0)
-    return found
 
 
 def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:

@@ -1,1 +1,1 @@
-"""A published study's energy figures, put to the same expectations as our own."""
+"""A published study's energy figures, put to the same checks as our own."""

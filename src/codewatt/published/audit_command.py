@@ -1,4 +1,4 @@
-"""`codewatt published check`: puts a published study's energy figures to our expectations."""
+"""`codewatt published check`: puts a published study's energy figures to our checks."""
 
 import argparse
 from pathlib import Path

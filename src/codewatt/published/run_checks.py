@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean, median
 
-from codewatt.energy.expectation import at_most
-from codewatt.energy.plausibility import (
-    Json,
+from codewatt.energy.validity.check import CheckResult, at_most
+from codewatt.energy.validity.plausibility import (
     meters_agree,
     no_wrap_unseen,
     power_plausible,
@@ -33,22 +32,22 @@ class CheckedRun:
     """A run, what was found about it, and its energy put right where that can be done.
 
     Attributes:
-        expectations: in the form of energy.json's.
+        checks: in the form of energy.json's.
         wraps: missed wraps of its CPU counter; None without a second meter to tell them by.
     """
 
     run: Run
-    expectations: list[Json]
+    checks: list[CheckResult]
     wraps: Wraps | None
 
     @property
     def errors(self) -> list[str]:
-        """Names of the errors among the expectations that failed."""
+        """Names of the errors among the checks that failed."""
         return self._failed("error")
 
     @property
     def warnings(self) -> list[str]:
-        """Names of the warnings among the expectations that failed."""
+        """Names of the warnings among the checks that failed."""
         return self._failed("warning")
 
     @property
@@ -69,7 +68,7 @@ class CheckedRun:
     def _failed(self, severity: str) -> list[str]:
         return [
             str(e["name"])
-            for e in self.expectations
+            for e in self.checks
             if e["passed"] is False and e["severity"] == severity
         ]
 
@@ -100,7 +99,7 @@ class _Study:
 
     lowest_w: float
     highest_w: float
-    dram: Json
+    dram: CheckResult
     co2_g_per_wh: float
 
 
@@ -143,12 +142,12 @@ def _study(runs: Sequence[Run]) -> _Study:
 
 def _check(run: Run, study: _Study) -> CheckedRun:
     unseen = _no_wrap_unseen(run, study)
-    expectations = [unseen, _cpu_plausible(run, study), *_meters(run), study.dram, *_sums(run)]
-    expectations.append(_co2(run, study))
-    return CheckedRun(run, expectations, _wraps(run, wrapped=unseen["passed"] is False))
+    checks = [unseen, _cpu_plausible(run, study), *_meters(run), study.dram, *_sums(run)]
+    checks.append(_co2(run, study))
+    return CheckedRun(run, checks, _wraps(run, wrapped=unseen["passed"] is False))
 
 
-def _no_wrap_unseen(run: Run, study: _Study) -> Json:
+def _no_wrap_unseen(run: Run, study: _Study) -> CheckResult:
     """The counters were read at a run's start and end only: CodeCarbon's task mode."""
     known = run.packages_w
     return no_wrap_unseen(
@@ -159,7 +158,7 @@ def _no_wrap_unseen(run: Run, study: _Study) -> Json:
     )
 
 
-def _cpu_plausible(run: Run, study: _Study) -> Json:
+def _cpu_plausible(run: Run, study: _Study) -> CheckResult:
     """Near EAR's power; without an own step, near the range of EAR's power of all runs."""
     own = run.own_packages_w
     low_w, high_w = (study.lowest_w, study.highest_w) if own is None else (own, own)
@@ -173,7 +172,7 @@ def _cpu_plausible(run: Run, study: _Study) -> Json:
     )
 
 
-def _meters(run: Run) -> list[Json]:
+def _meters(run: Run) -> list[CheckResult]:
     """CodeCarbon's figures against EAR's of the same run."""
     seconds = run.runtime_s
     cpu_j = None if run.own_packages_w is None else run.own_packages_w * seconds
@@ -207,12 +206,12 @@ def _meters(run: Run) -> list[Json]:
     ]
 
 
-def _sums(run: Run) -> list[Json]:
+def _sums(run: Run) -> list[CheckResult]:
     parts_j = [part * JOULES_PER_WH for part in (run.dram_wh, run.gpu_wh, run.cpu_wh)]
     return [total_adds_up(parts_j, run.total_wh * JOULES_PER_WH, TOTAL_LIMIT, run.run)]
 
 
-def _co2(run: Run, study: _Study) -> Json:
+def _co2(run: Run, study: _Study) -> CheckResult:
     usual = study.co2_g_per_wh
     difference = abs(run.co2_g / run.total_wh / usual - 1) if usual else None
     return at_most(

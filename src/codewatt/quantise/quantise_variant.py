@@ -11,6 +11,7 @@ from codewatt.corpora.token_sequences import PreparedText
 from codewatt.energy.job_energy_record import describe_making
 from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
+from codewatt.energy.timeline_writer import write_empty_timeline
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, read_json, sha256_file
 from codewatt.models.loading import resolve_device, used_gpus
@@ -43,7 +44,7 @@ def quantise_variant(
         text_paths: the documents of each of settings["texts"].
         scores_path: what `score_layers` wrote, if layers are chosen by scores.
         weights: a directory of the variant's own; wiped first.
-        timeline: where the telemetry is written (parquet), if anything is made.
+        timeline: where the telemetry is written (parquet); empty if nothing is made.
         asked: the hardware that a GPU's work must find; None where nobody says.
 
     Returns:
@@ -64,7 +65,7 @@ def quantise_variant(
     }
     kept = _kept_layers(source, prune, scores_path)
     shutil.rmtree(weights, ignore_errors=True)
-    timeline.unlink(missing_ok=True)
+    write_empty_timeline(timeline)  # the rule's output, also where nothing is metered
     described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
     held = quantiser.held(source, precision)
     described["counts"] = held

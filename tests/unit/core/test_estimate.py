@@ -316,7 +316,7 @@ def recorded(tmp_path):
     for precision, name in RECORDINGS.items():
         manifest = read_json(RECORDED / f"{name}.json")
         folder = tmp_path / "starcoder2-3b-metering/cells" / manifest["cell"]["id"]
-        energy = measure_cell(manifest, RECORDED / f"{name}.parquet", None, None, {})
+        energy = measure_cell(manifest, RECORDED / f"{name}.parquet", None, None, {}).record
         write_json(folder / "generate.json", {**manifest, "status": "ok"})
         write_json(folder / "energy.json", energy)
         (folder / "timeline.parquet").write_bytes((RECORDED / f"{name}.parquet").read_bytes())

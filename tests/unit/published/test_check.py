@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from codewatt.cli import main
 from codewatt.energy.meters.rapl import unwrapped_uj
-from codewatt.energy.plausibility import power_varies
+from codewatt.energy.validity.plausibility import power_varies
 from codewatt.errors import CodewattError
 from codewatt.published.audit_command import DEFAULT
 from codewatt.published.counter_wraps import (
@@ -140,7 +140,7 @@ def test_other_flags(checked: list[CheckedRun]) -> None:
 
 def test_what_ear_did_not_log_is_not_judged(checked: list[CheckedRun]) -> None:
     for c in checked:
-        judged = {e["name"] for e in c.expectations if e["passed"] is not None}
+        judged = {e["name"] for e in c.checks if e["passed"] is not None}
         assert ("no_wrap_unseen" in judged) == (c.run.ear_match in (OWN_STEP, GROUP_MEAN))
         assert ("cpu_agrees_with_ear" in judged) == (c.run.ear_match == OWN_STEP)
         assert ("gpu_agrees_with_ear" in judged) == (c.run.ear_match in (OWN_STEP, "shared step"))
