@@ -11,62 +11,14 @@ from pydantic import Field, field_validator
 from codewatt.config.carbon_intensity import carbon_intensity
 from codewatt.config.strict_model import PositiveFloat, PositiveInt, Strict
 from codewatt.errors import CodewattError
+from codewatt.sampler_settings import SamplerSettings, in_seconds
 
-#: Allowed seconds between two readings of a meter.
-_LEAST_INTERVAL_S, _MOST_INTERVAL_S = 0.001, 60.0
-#: CodeCarbon does not measure again within 0.1 s.
-_LEAST_CODECARBON_INTERVAL_S = 0.1
 #: Allowed duration of an idle window, in seconds.
 _LEAST_IDLE_S, _MOST_IDLE_S = 0.01, 3600.0
 
 
-def _seconds(least_s: float, most_s: float) -> Any:
-    """The constraint of a field that holds a number of seconds in a closed range."""
-    return Field(ge=least_s, le=most_s, allow_inf_nan=False)
-
-
-def _interval(what: str, least_s: float = _LEAST_INTERVAL_S) -> str:
-    return f"Seconds between two readings of {what}; {least_s:g} to {_MOST_INTERVAL_S:g}."
-
-
-_Interval = Annotated[float, _seconds(_LEAST_INTERVAL_S, _MOST_INTERVAL_S)]
-_CodecarbonInterval = Annotated[float, _seconds(_LEAST_CODECARBON_INTERVAL_S, _MOST_INTERVAL_S)]
 _Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Fraction = Annotated[float, Field(gt=0, le=1)]
-
-
-class SamplerSettings(Strict):
-    """Seconds between two readings of each meter."""
-
-    nvml_interval_s: _Interval = Field(
-        0.02, description=_interval("a GPU's power and energy counter (NVML)")
-    )
-    nvml_state_interval_s: _Interval = Field(
-        0.5, description=_interval("a GPU's clock, temperature, throttle reasons and processes")
-    )
-    rapl_interval_s: _Interval = Field(
-        0.1,
-        description=_interval("the RAPL counters of CPU and DRAM")
-        + " The sampler reads more often where a counter could wrap unseen.",
-    )
-    codecarbon_interval_s: _CodecarbonInterval = Field(
-        0.5, description=_interval("CodeCarbon's energies", _LEAST_CODECARBON_INTERVAL_S)
-    )
-    host_interval_s: _Interval = Field(
-        0.5, description=_interval("the machine's CPU time and memory")
-    )
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The keys of this model out of a stage's energy settings; defaults for absent ones.
-
-        Raises:
-            CodewattError: a value is outside its range.
-        """
-        from codewatt.config.load_study import validate  # it imports this module
-
-        known = {key: value for key, value in settings.items() if key in cls.model_fields}
-        return validate(cls, known, "energy")
 
 
 class ValidityLimits(Strict):
@@ -179,7 +131,7 @@ class EnergySettings(SamplerSettings):
         pattern=r"^[A-Z]{3}$",
         description="ISO 3166 alpha-3 code of the country whose electricity is used (gCO2e/kWh).",
     )
-    idle_s: Annotated[float, _seconds(_LEAST_IDLE_S, _MOST_IDLE_S)] = Field(
+    idle_s: Annotated[float, in_seconds(_LEAST_IDLE_S, _MOST_IDLE_S)] = Field(
         10.0,
         description=(
             "Duration of each idle window, before and after the repeats, with the model loaded; "
@@ -204,9 +156,7 @@ class EnergySettings(SamplerSettings):
         Raises:
             CodewattError: a key is unknown, or a value is not allowed.
         """
-        from codewatt.config.load_study import validate  # it imports this module
-
-        return validate(cls, dict(settings), "energy")
+        return cls.validated(settings)
 
     @property
     def includes_cpu(self) -> bool:

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from codewatt.config.energy_settings import SamplerSettings
 from codewatt.energy import sampler_process
 from codewatt.errors import CodewattError
+from codewatt.sampler_settings import SamplerSettings
 
 _READY_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 120.0

@@ -90,8 +90,8 @@ class Sampling:
 
     def open(self) -> None:
         """Open the meters and poll each from then on; returns when all have been read."""
-        from codewatt.config.energy_settings import SamplerSettings
         from codewatt.energy.meters.open_meters import open_meters
+        from codewatt.sampler_settings import SamplerSettings
 
         settings = SamplerSettings.from_dict(self._request["settings"])
         gpu_ids, job_pid = self._request["gpu_ids"], self._request["job_pid"]

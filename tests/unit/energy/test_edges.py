@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codewatt.config.energy_settings import SamplerSettings
 from codewatt.energy.energy_sources import Source, choose_sources
 from codewatt.energy.meters import codecarbon, nvml, rapl
 from codewatt.energy.meters.codecarbon import CodeCarbonMeter
@@ -23,6 +22,7 @@ from codewatt.energy.meters.nvml import NvmlMeter, open_nvml
 from codewatt.energy.meters.rapl import open_rapl
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.energy.timeline_writer import Recorder
+from codewatt.sampler_settings import SamplerSettings
 from tests.support.nvml import Clock, FakeNvml
 
 WATTS = 20.0

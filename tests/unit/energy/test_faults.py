@@ -17,13 +17,13 @@ import numpy as np
 import pynvml
 import pytest
 
-from codewatt.config.energy_settings import SamplerSettings
 from codewatt.energy.cell_energy import measure_cell
 from codewatt.energy.meters import nvml, rapl
 from codewatt.energy.meters.nvml import open_nvml
 from codewatt.energy.meters.rapl import open_rapl
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.energy.timeline_writer import Recorder
+from codewatt.sampler_settings import SamplerSettings
 from tests.support.nvml import NOT_SUPPORTED, Clock, FakeNvml
 
 DATA = Path(__file__).resolve().parents[2] / "fixtures" / "energy"

@@ -9,10 +9,10 @@ from typing import Any
 import pynvml
 import pytest
 
-from codewatt.config.energy_settings import SamplerSettings
 from codewatt.energy.meters import nvml
 from codewatt.energy.meters.meter import Meter
 from codewatt.energy.meters.nvml import open_nvml, strangers
+from codewatt.sampler_settings import SamplerSettings
 from tests.support.nvml import NOT_SUPPORTED, UUID, Clock, FakeNvml
 
 

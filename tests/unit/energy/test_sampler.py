@@ -172,12 +172,12 @@ def test_the_sampler_ends_when_its_job_is_killed(tmp_path: Path, when: str) -> N
     [
         (
             {"nvml_interval_s": 0},
-            "nvml_interval_s: 0: input should be greater than or equal to 0.001",
+            "energy.nvml_interval_s: 0: Input should be greater than or equal to 0.001",
         ),
-        ({"nvml_interval_s": "x"}, "energy: nvml_interval_s: 'x': input should be a valid number"),
+        ({"nvml_interval_s": "x"}, "energy.nvml_interval_s: 'x': Input should be a valid number"),
         (
             {"codecarbon_interval_s": 0.05},
-            "energy: codecarbon_interval_s: 0.05: input should be",
+            "energy.codecarbon_interval_s: 0.05: Input should be",
         ),
     ],
 )

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from codewatt.config.energy_settings import SamplerSettings
 from codewatt.energy.meters.assigned_gpus import (
     PhysicalGpu,
     SelectedBy,
@@ -25,6 +24,7 @@ from codewatt.energy.meters.assigned_gpus import (
 )
 from codewatt.energy.meters.counter_updates import Staircase
 from codewatt.energy.meters.meter import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
+from codewatt.sampler_settings import SamplerSettings
 
 _MILLI = 1e-3
 #: Reading the energy counter takes the driver up to this long.

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from codewatt.config.energy_settings import SamplerSettings
 from codewatt.energy.meters.codecarbon import open_codecarbon
 from codewatt.energy.meters.host_load import open_host
 from codewatt.energy.meters.meter import Meter
 from codewatt.energy.meters.nvml import NvmlMeter, open_nvml
 from codewatt.energy.meters.rapl import open_rapl
+from codewatt.sampler_settings import SamplerSettings
 
 
 def open_meters(
