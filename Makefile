@@ -10,7 +10,7 @@ KERNELS := tests/unit/generate/test_kernels.py
 TEST_JOBS ?= 2
 UNIT := pytest tests/unit --ignore $(KERNELS) -n $(TEST_JOBS) --dist loadfile
 
-.PHONY: help setup dev vllm autoawq autogptq demo test test-cluster unit check format lock reference \
+.PHONY: help setup dev vllm autoawq autogptq demo test test-cluster unit check format lock reference docs \
 	clean
 
 help: ## list the commands
@@ -59,8 +59,12 @@ format: dev ## format the code
 	@$(RUN) ruff check --fix src tests tools workflow/scripts benchmarks
 	@$(RUN) snakefmt Snakefile workflow/rules
 
-reference: setup ## write the study file's schema and reference page
-	@$(RUN) codewatt reference --schema config/study.schema.json --page docs/study.md
+reference: setup ## write the pages of docs/reference that are generated, and the schema
+	@$(RUN) codewatt reference --schema config/study.schema.json \
+		--page docs/reference/study-file.md --commands docs/reference/command-line.md
+
+docs: dev ## build the documentation into docs/_build/html; a dead link is an error
+	@$(RUN) sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build/html
 
 lock: dev ## pin requirements/*.in anew
 	@$(RUN) tools/lock.sh

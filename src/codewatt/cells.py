@@ -193,7 +193,7 @@ class Grid:
         return [m.id for m in self.study.models if m.source in sources and m.id in self.model_ids]
 
     def settings(self, kind: str, entry_id: str) -> dict[str, Any]:
-        """The settings of a model, prune, precision, benchmark or text, without id and label."""
+        """The settings of a model, prune, precision, benchmark or corpus, without id and label."""
         return self._entry(kind, entry_id).settings()
 
     def _entry(self, kind: str, entry_id: str) -> Entry:
@@ -212,53 +212,53 @@ class Grid:
         return canonical_json(settings)
 
     def calibrations(self, variant: Variant) -> tuple[str, ...]:
-        """Ids of the texts that making a variant reads, in order."""
+        """Ids of the corpora that making a variant reads, in order."""
         entries = (
             self._entry("prune", variant.prune),
             self._entry("precision", variant.precision),
         )
-        named = [text for entry in entries if (text := calibration_of(entry)) is not None]
+        named = [corpus for entry in entries if (corpus := calibration_of(entry)) is not None]
         return tuple(dict.fromkeys(named))
 
     @cached_property
-    def text_ids(self) -> tuple[str, ...]:
-        """The texts that some variant or the study's fidelity needs, in order."""
-        fidelity = [self.study.fidelity.text] if self.study.fidelity else []
-        named = [text for variant in self.variants for text in self.calibrations(variant)]
+    def corpus_ids(self) -> tuple[str, ...]:
+        """The corpora that some variant or the study's fidelity needs, in order."""
+        fidelity = [self.study.fidelity.corpus] if self.study.fidelity else []
+        named = [corpus for variant in self.variants for corpus in self.calibrations(variant)]
         return tuple(dict.fromkeys([*named, *fidelity]))
 
     def scoring(self, variant: Variant) -> tuple[str, str, str] | None:
-        """(model, method, text) of the layer scores that a variant is pruned by, if it is."""
-        text = calibration_of(self._entry("prune", variant.prune))
+        """(model, method, corpus) of the layer scores that a variant is pruned by, if it is."""
+        corpus = calibration_of(self._entry("prune", variant.prune))
         method = self.method("prune", variant.prune)
-        return None if text is None else (variant.model, method, text)
+        return None if corpus is None else (variant.model, method, corpus)
 
     @cached_property
     def scorings(self) -> tuple[tuple[str, str, str], ...]:
-        """The (model, method, text) of all layer scores that some variant needs, in order."""
+        """The (model, method, corpus) of all layer scores that some variant needs, in order."""
         needed = [one for variant in self.variants if (one := self.scoring(variant)) is not None]
         return tuple(dict.fromkeys(needed))
 
-    def score_slice(self, model_id: str, method: str, text_id: str) -> str:
+    def score_slice(self, model_id: str, method: str, corpus_id: str) -> str:
         """What scoring a model's layers reads: no depth, as the scores are those of all."""
         return canonical_json(
             {
                 "model": model_id,
                 "method": method,
-                "text": {"id": text_id, **self.settings("text", text_id)},
+                "corpus": {"id": corpus_id, **self.settings("corpus", corpus_id)},
                 "device": self.study.device,
                 "hardware": self.model_hardware(model_id),
                 "energy": self._sampling(),
             }
         )
 
-    def text_slice(self, text_id: str) -> str:
-        """What preparing a text reads."""
-        return canonical_json(self.settings("text", text_id))
+    def corpus_slice(self, corpus_id: str) -> str:
+        """What preparing a corpus reads."""
+        return canonical_json(self.settings("corpus", corpus_id))
 
-    def overlap_slice(self, text_id: str, benchmark_id: str) -> str:
-        """What the check of a text against a benchmark reads."""
-        return canonical_json({"text": text_id, "benchmark": benchmark_id})
+    def contamination_slice(self, corpus_id: str, benchmark_id: str) -> str:
+        """What the check of a corpus against a benchmark reads."""
+        return canonical_json({"corpus": corpus_id, "benchmark": benchmark_id})
 
     def benchmark_slice(self, benchmark_id: str) -> str:
         """What preparing a benchmark reads."""
@@ -271,9 +271,9 @@ class Grid:
                 "variant": asdict(variant),
                 "prune": self.settings("prune", variant.prune),
                 "precision": self.settings("precision", variant.precision),
-                "texts": [
-                    {"id": text, **self.settings("text", text)}
-                    for text in self.calibrations(variant)
+                "corpora": [
+                    {"id": corpus, **self.settings("corpus", corpus)}
+                    for corpus in self.calibrations(variant)
                 ],
                 "device": self.study.device,
                 "hardware": self.quantise_hardware(variant),
@@ -295,13 +295,13 @@ class Grid:
         """
         if self.study.fidelity is None:
             raise CodewattError(f"{self.where}: fidelity: there is none in this study")
-        baseline, text = self.baseline_of(variant), self.study.fidelity.text
+        baseline, corpus = self.baseline_of(variant), self.study.fidelity.corpus
         return canonical_json(
             {
                 "id": variant.id,
                 "variant": asdict(variant),
                 "baseline": None if baseline is None else baseline.id,
-                "text": {"id": text, **self.settings("text", text)},
+                "corpus": {"id": corpus, **self.settings("corpus", corpus)},
                 "calibrations": self.calibrations(variant),
                 "device": self.study.device,
                 "hardware": self.quantise_hardware(variant),
@@ -363,7 +363,7 @@ class Grid:
         """What figures and the summary read beside the tables, in the study's order."""
         labels = {
             kind: {entry.id: entry.label or entry.id for entry in self.study.entries(kind)}
-            for kind in ("model", "prune", "precision", "benchmark", "text")
+            for kind in ("model", "prune", "precision", "benchmark", "corpus")
         }
         labels["prune_line"] = lines_of(self.study.single_prunes)
         return json.dumps({"title": self.study.title, "labels": labels}, ensure_ascii=False)
@@ -391,7 +391,7 @@ class Grid:
         return {
             "model": one_of["model"],
             "benchmark": one_of["benchmark"],
-            "text": _any(self.study.values("text")),
+            "corpus": _any(self.study.values("corpus")),
             "method": _any(sorted({method for _, method, _ in self.scorings})),
             "variant": variant,
             "cell": _JOIN.join((variant, *asked)) + f"(?:{_JOIN}{_AGAIN})?",

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     itself ends with a traceback.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options = command_parser().parse_args(arguments)
         for name, value in vars(options).items():
             if isinstance(value, Path):
                 setattr(options, name, Path(expand_home(str(value))))
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of every command; each sets `run`, which takes the parsed options."""
     import codewatt.estimate.estimate_command as estimate_command
     import codewatt.evaluate.evaluate_command as command
     import codewatt.published.audit_command as published_command
@@ -64,10 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
-    reference = commands.add_parser("reference", help="write reference pages")
-    reference.add_argument("--schema", type=Path, help="the study file's JSON schema")
-    reference.add_argument("--page", type=Path, help="every key of the study file, in Markdown")
-    reference.add_argument("--checks", type=Path, help="every validity check, in Markdown")
+    reference = commands.add_parser(
+        "reference", help="write reference pages and the study file's schema"
+    )
+    reference.add_argument("--schema", type=Path, help="write the study file's JSON schema here")
+    reference.add_argument("--page", type=Path, help="write the page of the study file here")
+    reference.add_argument("--commands", type=Path, help="write the page of the command line here")
+    reference.add_argument("--checks", type=Path, help="write the page of validity checks here")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -91,19 +95,21 @@ def _study(options: argparse.Namespace) -> int:
 
 
 def _reference(options: argparse.Namespace) -> int:
-    """Write those generated pages that a path is given for."""
+    """Write each generated page that the options name."""
+    from codewatt.cli_reference import command_line_page
     from codewatt.config.schema import reference, study_schema
     from codewatt.energy.validity.all_checks import checks_page
     from codewatt.files import atomic_path
 
-    for path, page in (
+    for path, text in (
         (options.schema, study_schema),
         (options.page, reference),
         (options.checks, checks_page),
+        (options.commands, lambda: command_line_page(command_parser())),
     ):
         if path is not None:
             with atomic_path(path) as temporary:
-                temporary.write_text(page(), encoding="utf-8")
+                temporary.write_text(text(), encoding="utf-8")
     return 0
 
 

@@ -67,28 +67,28 @@ class Paths:
         return self._path("models", model, "weights")
 
     def layer_scores(
-        self, model: str = "{model}", method: str = "{method}", text: str = "{text}"
+        self, model: str = "{model}", method: str = "{method}", corpus: str = "{corpus}"
     ) -> str:
-        """The scores of a model's layers by a prune method on a text."""
-        return self._path("models", model, f"layers.{method}.{text}.json")
+        """The scores of a model's layers by a prune method on a corpus."""
+        return self._path("models", model, f"layers.{method}.{corpus}.json")
 
     def layer_scores_timeline(
-        self, model: str = "{model}", method: str = "{method}", text: str = "{text}"
+        self, model: str = "{model}", method: str = "{method}", corpus: str = "{corpus}"
     ) -> str:
         """The raw telemetry of scoring a model's layers."""
-        return self._path("models", model, f"layers.{method}.{text}.parquet")
+        return self._path("models", model, f"layers.{method}.{corpus}.parquet")
 
     def benchmark(self, name: str, benchmark: str = "{benchmark}") -> str:
         """A benchmark's tasks.jsonl.gz, expected.json.gz or manifest.json."""
         return self._path("benchmarks", benchmark, name)
 
-    def text(self, name: str, text: str = "{text}") -> str:
-        """A text's documents.jsonl.gz or manifest.json."""
-        return self._path("texts", text, name)
+    def corpus(self, name: str, corpus: str = "{corpus}") -> str:
+        """A corpus's documents.jsonl.gz or manifest.json."""
+        return self._path("corpora", corpus, name)
 
-    def overlap(self, text: str = "{text}", benchmark: str = "{benchmark}") -> str:
-        """How much of a benchmark a text holds."""
-        return self._path("texts", text, f"overlap.{benchmark}.json")
+    def contamination(self, corpus: str = "{corpus}", benchmark: str = "{benchmark}") -> str:
+        """The check of a corpus against a benchmark: what share of each task it contains."""
+        return self._path("corpora", corpus, f"contamination.{benchmark}.json")
 
     def variant(self, name: str, variant: str = "{variant}") -> str:
         """One of a variant's files."""

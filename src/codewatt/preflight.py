@@ -104,12 +104,12 @@ def _check_named(grid: Grid) -> None:
                     f"{where}: {shown(model.path)}: no config.json in it; allowed: a directory "
                     "written by save_pretrained"
                 )
-    for index, text in enumerate(grid.study.texts):
-        if text.source == "file" and text.id in grid.text_ids:
+    for index, corpus in enumerate(grid.study.corpora):
+        if corpus.source == "file" and corpus.id in grid.corpus_ids:
             try:
-                require_file(text.path)
+                require_file(corpus.path)
             except CodewattError as error:
-                raise CodewattError(f"{grid.where}: texts[{index}].path: {error}") from None
+                raise CodewattError(f"{grid.where}: corpora[{index}].path: {error}") from None
 
 
 def _check_contexts(grid: Grid) -> None:

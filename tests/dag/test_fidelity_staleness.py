@@ -22,8 +22,8 @@ STUDY = {
     **SMALL,
     "models": SMALL["models"][:1],
     "exclude": [{"prune": "last1"}],
-    "texts": [HELD],
-    "fidelity": {"text": "held"},
+    "corpora": [HELD],
+    "fidelity": {"corpus": "held"},
 }
 
 
@@ -63,7 +63,7 @@ def test_the_tables_and_the_page_show_fidelity(bench):
     assert base["perplexity_change"] == 0
     assert 0.99 < int8["logits_cosine_min"] < int8["logits_cosine_mean"] < 1
     assert int8["perplexity"] == pytest.approx(base["perplexity"], rel=0.05)
-    assert int8["fidelity_text"] == "held"
+    assert int8["fidelity_corpus"] == "held"
     record = read_json(results / "variants" / VARIANTS[1] / "fidelity.json")
     assert record["positions"] == int8["fidelity_positions"]
     assert record["baseline"] == VARIANTS[0]
@@ -72,12 +72,12 @@ def test_the_tables_and_the_page_show_fidelity(bench):
 
 
 def test_the_fidelity_text_changed(bench):
-    _with(bench, lambda study: study["texts"][0].update(seed=1))
+    _with(bench, lambda study: study["corpora"][0].update(seed=1))
     assert bench.would_run() == TEXT | RECOVERIES | TABLES
 
 
 def test_a_label_changed_since_fidelity(bench):
-    _with(bench, lambda study: study["texts"][0].update(label="Held-out functions"))
+    _with(bench, lambda study: study["corpora"][0].update(label="Held-out functions"))
     assert bench.would_run() == DISPLAY
     _with(bench, lambda study: study["precisions"][1].update(label="8 bits"))
     assert bench.would_run() == DISPLAY
@@ -96,7 +96,9 @@ def test_a_module_of_fidelity_edited(bench):
 
 def test_a_variant_made_again_is_measured_again(bench):
     _with(bench, lambda study: study["precisions"][1].update(outlier_threshold=0.0))
-    again = {(rule, VARIANTS[1]) for rule in ("quantise", "measure_fidelity")}
+    again = {
+        (rule, VARIANTS[1]) for rule in ("quantise", "measure_making_energy", "measure_fidelity")
+    }
     cell = {(rule, VARIANTS[1] + CELL) for rule in ("generate", "evaluate", "measure_energy")}
     assert bench.would_run() == again | cell | TABLES
 

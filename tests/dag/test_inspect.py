@@ -17,6 +17,7 @@ GRID = {
     "prepare_benchmark": 1,
     "compute_expected": 1,
     "quantise": 4,
+    "measure_making_energy": 4,
     "generate": 4,
     "evaluate": 4,
     "measure_energy": 4,
@@ -116,7 +117,7 @@ def test_a_variant_is_made_in_the_environment_of_its_backend(conda_only):
     ]
     study = {
         **SMALL,
-        "texts": [{"id": "t", "source": "nano"}],
+        "corpora": [{"id": "t", "source": "nano"}],
         "device": "auto",
         "precisions": precisions,
         "prunes": SMALL["prunes"][:1],

@@ -1,4 +1,4 @@
-"""Layers are scored once for all depths, and again when their text, model or method changes."""
+"""Layers are scored once for all depths, and again when their corpus, model or method changes."""
 
 import copy
 
@@ -16,10 +16,10 @@ SCORED = {("score_layers", "one")}
 PRUNED = {("quantise", VARIANT)}
 
 
-def _study(*, text=(), prune=(), more=()):
+def _study(*, corpus=(), prune=(), more=()):
     """The small study with one prune by scores, of model one unquantised."""
     study = copy.deepcopy(SMALL)
-    study["texts"] = [{**TEXT, **dict(text)}]
+    study["corpora"] = [{**TEXT, **dict(corpus)}]
     study["prunes"] += [{**PRUNE, **dict(prune)}, *more]
     scored = [entry["id"] for entry in study["prunes"][2:]]
     study["exclude"] += [{"model": "two", "prune": scored}, {"precision": "int8", "prune": scored}]
@@ -68,7 +68,7 @@ def test_a_further_depth_is_pruned_by_the_same_scores(scored):
 
 def test_a_changed_text_is_scored_on_again(scored):
     stale = {("prepare_corpus", "functions")} | SCORED | PRUNED
-    assert _stale(scored, _study(text={"samples": 7})) == stale
+    assert _stale(scored, _study(corpus={"samples": 7})) == stale
 
 
 def test_another_method_scores_for_itself(scored):

@@ -32,7 +32,7 @@ STUDY: Json = {
     "models": [{"id": "one"}],
     "prunes": [
         {"id": "full", "method": "none"},
-        {"id": "cut1", "method": "block_influence", "layers": 1, "calibration": "text"},
+        {"id": "cut1", "method": "block_influence", "layers": 1, "calibration": "corpus"},
     ],
     "precisions": [
         {"id": "fp32", "method": "none", "dtype": "float32"},
@@ -42,7 +42,7 @@ STUDY: Json = {
     "token_limits": [24],
     "batch_sizes": [BATCH],
     "engines": ["transformers", "graph"],
-    "fidelity": {"text": "held-out"},
+    "fidelity": {"corpus": "held-out"},
     "evaluation": {"k": [1, 5]},
     "energy": {"country": "NLD", "validity": {"min_window_s": 5.0}},
     "baseline": {"precision": "fp32", "prune": "full"},
@@ -361,7 +361,7 @@ def _fidelity(ids: Json, draw: np.random.Generator) -> Json:
         return {**told, "perplexity": perplexity}
 
     return {
-        "schema": 1, "variant": ids, "status": "ok", "text": {"id": "held-out"},
+        "schema": 1, "variant": ids, "status": "ok", "corpus": {"id": "held-out"},
         "baseline": "one--full--fp32", "positions": sum(sizes), "model": model(ours),
         "baseline_model": model(theirs), "reason": None,
         "comparison": {

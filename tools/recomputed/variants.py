@@ -126,14 +126,14 @@ def _sizes(study, manifest):
 
 
 def _fidelity(study, ids, manifest):
-    row = dict.fromkeys(("fidelity_text", "fidelity_positions", *COMPARED, "perplexity"))
+    row = dict.fromkeys(("fidelity_corpus", "fidelity_positions", *COMPARED, "perplexity"))
     row |= {"perplexity_change": None, **ends("perplexity_change_ci95", None)}
     row["fidelity_note"] = None
     path = study.results / "variants" / "--".join(ids.values()) / "fidelity.json"
     if not study.fidelity:
         return row
     found = read_json(path)
-    row["fidelity_text"], row["fidelity_note"] = study.fidelity["text"], found.get("reason")
+    row["fidelity_corpus"], row["fidelity_note"] = study.fidelity["corpus"], found.get("reason")
     if found["status"] == "infeasible":
         return row
     if row["fidelity_note"] is None and not manifest.get("meaningful_accuracy", True):

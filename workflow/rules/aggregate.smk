@@ -12,7 +12,7 @@ rule aggregate:
         variants=each_variant("manifest.json"),
         making_energy=each_variant("making_energy.json"),
         fidelity=each_fidelity(),
-        overlaps=checked_fidelity(),
+        contamination=fidelity_contamination_checks(),
     output:
         task_csv=paths.table("task.csv"),
         task=paths.table("task.parquet"),

@@ -71,14 +71,14 @@ def one_of(ids):
 
 
 def quantise_members(variant):
-    """The modules that make this variant: pruner, quantiser, backend, the sources of its texts."""
+    """The modules that make this variant: pruner, quantiser, backend, the sources of its corpora."""
     prune = grid.method("prune", variant.prune)
     members = [] if prune == "none" else [f"codewatt.prune.{prune}"]
     members.append(f"codewatt.quantise.{grid.method('precision', variant.precision)}")
     if backend := backend_of(variant):
         members.append(f"codewatt.quantise.backends.{backend}")
-    texts = grid.calibrations(variant)
-    return [*members, *sorted({text_source(text) for text in texts})]
+    corpora = grid.calibrations(variant)
+    return [*members, *sorted({corpus_source(corpus) for corpus in corpora})]
 
 
 def backend_of(variant):
@@ -93,22 +93,23 @@ def quantiser_environment(variant):
     return f"../../envs/{name or 'codewatt'}.yaml"
 
 
-def text_file(text):
-    """The file that a text is read from, if it is a file: one that changes makes it stale."""
-    chosen = grid.settings("text", text)
+def corpus_file(corpus):
+    """The file that a corpus is read from, if it is a file: one that changes makes it stale."""
+    chosen = grid.settings("corpus", corpus)
     return [chosen["path"]] if chosen["source"] == "file" else []
 
 
 def calibration_documents(variant):
     """What making a variant reads beside its model."""
     return [
-        paths.text("documents.jsonl.gz", text) for text in grid.calibrations(variant)
+        paths.corpus("documents.jsonl.gz", corpus)
+        for corpus in grid.calibrations(variant)
     ]
 
 
-def text_source(text):
-    """The module that a text comes from."""
-    return f"codewatt.corpora.{grid.settings('text', text)['source']}_corpus"
+def corpus_source(corpus):
+    """The module that a corpus comes from."""
+    return f"codewatt.corpora.{grid.settings('corpus', corpus)['source']}_corpus"
 
 
 def baseline_manifest(variant):
@@ -117,10 +118,12 @@ def baseline_manifest(variant):
     return [] if baseline is None else [paths.variant("manifest.json", baseline.id)]
 
 
-def checked_fidelity():
-    """Perplexity is taken on a text that holds no benchmark's task."""
+def fidelity_contamination_checks():
+    """Perplexity is taken on a corpus that holds no benchmark's task."""
     wanted = grid.benchmark_ids if study.fidelity else ()
-    return [paths.overlap(study.fidelity.text, benchmark) for benchmark in wanted]
+    return [
+        paths.contamination(study.fidelity.corpus, benchmark) for benchmark in wanted
+    ]
 
 
 def layer_scores(variant):
@@ -135,10 +138,11 @@ def layer_scores_timeline(variant):
     return [] if scoring is None else [paths.layer_scores_timeline(*scoring)]
 
 
-def checked_overlaps(cell):
+def contamination_checks(cell):
     """A cell is run only if its variant was calibrated on nothing that judges it."""
     return [
-        paths.overlap(text, cell.benchmark) for text in grid.calibrations(cell.variant)
+        paths.contamination(corpus, cell.benchmark)
+        for corpus in grid.calibrations(cell.variant)
     ]
 
 

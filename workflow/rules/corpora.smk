@@ -3,22 +3,22 @@
 
 rule prepare_corpus:
     input:
-        file=lambda wildcards: text_file(wildcards.text),
+        file=lambda wildcards: corpus_file(wildcards.corpus),
     output:
-        documents=paths.text("documents.jsonl.gz"),
-        manifest=paths.text("manifest.json"),
+        documents=paths.corpus("documents.jsonl.gz"),
+        manifest=paths.corpus("manifest.json"),
     log:
-        paths.log("prepare_corpus", "{text}"),
+        paths.log("prepare_corpus", "{corpus}"),
     conda:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(),
     params:
-        settings=lambda wildcards: grid.text_slice(wildcards.text),
+        settings=lambda wildcards: grid.corpus_slice(wildcards.corpus),
         code=lambda wildcards: code(
             "prepare_corpus",
-            text_source(wildcards.text),
+            corpus_source(wildcards.corpus),
         ),
     script:
         "../scripts/prepare_corpus.py"
@@ -26,20 +26,20 @@ rule prepare_corpus:
 
 rule check_contamination:
     input:
-        documents=paths.text("documents.jsonl.gz"),
+        documents=paths.corpus("documents.jsonl.gz"),
         tasks=paths.benchmark("tasks.jsonl.gz"),
     output:
-        overlap=paths.overlap(),
+        contamination=paths.contamination(),
     log:
-        paths.log("check_contamination", "{text}.{benchmark}"),
+        paths.log("check_contamination", "{corpus}.{benchmark}"),
     conda:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
         **on_cpu_node(),
     params:
-        settings=lambda wildcards: grid.overlap_slice(
-            wildcards.text, wildcards.benchmark
+        settings=lambda wildcards: grid.contamination_slice(
+            wildcards.corpus, wildcards.benchmark
         ),
         code=code("check_contamination"),
     script:

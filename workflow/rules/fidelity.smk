@@ -1,12 +1,12 @@
-# How much of its model's baseline a variant keeps, on a text that it was not calibrated on.
+# How much of its model's baseline a variant keeps, on a corpus that it was not calibrated on.
 
 
 rule measure_fidelity:
     input:
         variant=paths.variant("manifest.json"),
         baseline=lambda wildcards: baseline_manifest(grid.variant(wildcards.variant)),
-        documents=lambda wildcards: paths.text(
-            "documents.jsonl.gz", study.fidelity.text
+        documents=lambda wildcards: paths.corpus(
+            "documents.jsonl.gz", study.fidelity.corpus
         ),
         calibration=lambda wildcards: calibration_documents(
             grid.variant(wildcards.variant)
@@ -23,7 +23,7 @@ rule measure_fidelity:
     params:
         settings=lambda wildcards: grid.fidelity_slice(grid.variant(wildcards.variant)),
         code=lambda wildcards: code(
-            "measure_fidelity", text_source(study.fidelity.text)
+            "measure_fidelity", corpus_source(study.fidelity.corpus)
         ),
     script:
         "../scripts/measure_fidelity.py"

@@ -12,7 +12,7 @@ rule generate:
         tasks=lambda wildcards: paths.benchmark(
             "tasks.jsonl.gz", grid.cell(wildcards.cell).benchmark
         ),
-        overlaps=lambda wildcards: checked_overlaps(grid.cell(wildcards.cell)),
+        contamination=lambda wildcards: contamination_checks(grid.cell(wildcards.cell)),
     output:
         completions=paths.cell("completions.jsonl.gz"),
         tasks=paths.cell("tasks.parquet"),

@@ -31,7 +31,7 @@ def of_variant(wildcards):
 
 def of_scores(wildcards):
     """A model whose layers are scored."""
-    name = f"{wildcards.model}.{wildcards.method}.{wildcards.text}"
+    name = f"{wildcards.model}.{wildcards.method}.{wildcards.corpus}"
     hardware = grid.model_hardware(wildcards.model)
     return ModelJob("score_layers", name, wildcards.model, hardware)
 

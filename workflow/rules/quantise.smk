@@ -4,12 +4,12 @@
 rule score_layers:
     input:
         model=paths.model(),
-        text=paths.text("documents.jsonl.gz"),
+        corpus=paths.corpus("documents.jsonl.gz"),
     output:
         scores=paths.layer_scores(),
         timeline=paths.layer_scores_timeline(),
     log:
-        paths.log("score_layers", "{model}.{method}.{text}"),
+        paths.log("score_layers", "{model}.{method}.{corpus}"),
     conda:
         "../../envs/codewatt.yaml"
     threads: gpu_threads(of_scores)
@@ -17,12 +17,12 @@ rule score_layers:
         **on_gpu_node(of_scores),
     params:
         settings=lambda wildcards: grid.score_slice(
-            wildcards.model, wildcards.method, wildcards.text
+            wildcards.model, wildcards.method, wildcards.corpus
         ),
         code=lambda wildcards: code(
             "score_layers",
             f"codewatt.prune.{wildcards.method}",
-            text_source(wildcards.text),
+            corpus_source(wildcards.corpus),
         ),
     script:
         "../scripts/score_layers.py"
@@ -31,7 +31,7 @@ rule score_layers:
 rule quantise:
     input:
         model=lambda wildcards: paths.model(grid.variant(wildcards.variant).model),
-        texts=lambda wildcards: calibration_documents(grid.variant(wildcards.variant)),
+        corpora=lambda wildcards: calibration_documents(grid.variant(wildcards.variant)),
         scores=lambda wildcards: layer_scores(grid.variant(wildcards.variant)),
     output:
         manifest=paths.variant("manifest.json"),

@@ -1,4 +1,4 @@
-"""See that a text holds none of a benchmark's tasks."""
+"""See that a corpus holds none of a benchmark's tasks."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ from codewatt.rule_io import read_settings
 with rule_log(snakemake):
     settings, files = read_settings(snakemake), snakemake.input
     found = check_contamination(
-        settings["text"], Path(files.documents), settings["benchmark"], Path(files.tasks)
+        settings["corpus"], Path(files.documents), settings["benchmark"], Path(files.tasks)
     )
-    write_json(snakemake.output.overlap, found)
+    write_json(snakemake.output.contamination, found)

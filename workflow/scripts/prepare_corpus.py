@@ -1,4 +1,4 @@
-"""Write a text's documents."""
+"""Write a corpus's documents."""
 
 from pathlib import Path
 

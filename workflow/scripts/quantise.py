@@ -12,7 +12,7 @@ with rule_log(snakemake):
     manifest = quantise_variant(
         settings,
         Path(inputs.model),
-        [Path(path) for path in inputs.texts],
+        [Path(path) for path in inputs.corpora],
         Path(inputs.scores[0]) if inputs.scores else None,
         Path(params.weights),
         Path(snakemake.output.timeline),

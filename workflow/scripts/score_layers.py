@@ -12,7 +12,7 @@ with rule_log(snakemake):
     scores = score_layers(
         settings,
         Path(inputs.model),
-        Path(inputs.text),
+        Path(inputs.corpus),
         Path(snakemake.output.timeline),
         asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )

@@ -33,7 +33,7 @@ TASK_COLUMNS = (
     "first_token_s", "end_s", "stop_reason",
 )  # fmt: skip
 EVALUATE_KEYS = ("verdicts",)
-FIDELITY_KEYS = ("status", "text", "baseline")
+FIDELITY_KEYS = ("status", "corpus", "baseline")
 ENERGY_KEYS = ("boundary", "components", "runs", "checks", "valid")
 
 Json = dict[str, Any]

@@ -287,7 +287,7 @@ CELL: Columns = {
 
 #: docs/compression.md defines these; empty if the study has no fidelity.
 FIDELITY: Columns = {
-    "fidelity_text": STRING,
+    "fidelity_corpus": STRING,
     "fidelity_positions": INTEGER,
     "logits_cosine_mean": REAL,
     "logits_cosine_min": REAL,

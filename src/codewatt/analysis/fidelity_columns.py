@@ -19,7 +19,7 @@ def fidelity_columns(record: VariantRecord) -> Json:
     found = record.fidelity
     if found is None:
         return {}
-    row = {"fidelity_text": found["text"]["id"], "fidelity_note": found.get("reason")}
+    row = {"fidelity_corpus": found["corpus"]["id"], "fidelity_note": found.get("reason")}
     if found["status"] == INFEASIBLE:
         return row
     compared, baseline = found["comparison"] or {}, found["baseline_model"] or {}

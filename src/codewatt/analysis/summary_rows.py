@@ -180,7 +180,7 @@ def fidelity_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
         {
             **{kind: label(labels, kind, row[kind]) for kind in ("model", "precision", "prune")},
             "baseline": row["variant_id"] == row["baseline_variant_id"],
-            "text": row["fidelity_text"],
+            "corpus": row["fidelity_corpus"],
             "positions": _number(row["fidelity_positions"], ",d"),
             "cosine": _number(row["logits_cosine_mean"], ".5f"),
             "least": _number(row["logits_cosine_min"], ".5f"),
@@ -194,7 +194,7 @@ def fidelity_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
             "note": row["fidelity_note"],
         }
         for row in rows
-        if row["fidelity_text"] is not None
+        if row["fidelity_corpus"] is not None
     ]
 
 

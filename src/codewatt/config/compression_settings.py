@@ -88,12 +88,12 @@ class TorchAo(Entry):
 
 
 def calibration_of(entry: Entry) -> str | None:
-    """The id of the text that a precision or prune setting needs, None if it needs none."""
+    """The id of the corpus that a precision or prune setting needs, None if it needs none."""
     return getattr(entry, "calibration", None)
 
 
 _CALIBRATION = (
-    "A text; needed unless the model's checkpoint is quantised already, with these very settings: "
+    "A corpus; needed unless the model's checkpoint is quantised already, with these settings: "
     "then it is used as it is."
 )
 
@@ -235,7 +235,7 @@ class PruneKeepLast(_Pruned):
 class _Scored(_Pruned):
     """Layers chosen by scores, which are computed once a model for all depths."""
 
-    calibration: str = Field(description="The text that layers are scored on.")
+    calibration: str = Field(description="The corpus that layers are scored on.")
 
 
 class PruneBlockInfluence(_Scored):
@@ -270,16 +270,16 @@ Prune = Annotated[
 
 
 def lines_of(prunes: list[Prune]) -> dict[str, str]:
-    """Prune id -> the line of a figure it belongs to: its method, and its text if several.
+    """Prune id -> the line of a figure it belongs to: its method, and its corpus if several.
 
     There is none of what removes nothing.
     """
-    texts: dict[str, set[str | None]] = {}
+    corpora: dict[str, set[str | None]] = {}
     for prune in prunes:
-        texts.setdefault(prune.method, set()).add(calibration_of(prune))
+        corpora.setdefault(prune.method, set()).add(calibration_of(prune))
     return {
         prune.id: prune.line
-        + (f" on {calibration_of(prune)}" if len(texts[prune.method]) > 1 else "")
+        + (f" on {calibration_of(prune)}" if len(corpora[prune.method]) > 1 else "")
         for prune in prunes
         if not isinstance(prune, Unpruned)
     }

@@ -1,4 +1,4 @@
-"""Named texts: what quantisers are calibrated on, layers are scored on and fidelity is taken on."""
+"""The settings of corpora: for calibration, for layer scores and for fidelity."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -29,7 +29,7 @@ class _Sampled(Entry):
     joined: ClassVar[bool] = True
 
 
-class NanoText(_Sampled):
+class NanoCorpus(_Sampled):
     """Generated functions of the kind that the nano models are trained on, one a sequence."""
 
     joined: ClassVar[bool] = False
@@ -38,14 +38,14 @@ class NanoText(_Sampled):
     part: Part = Field("calibration", description=_PART)
 
 
-class StdlibText(_Sampled):
+class StdlibCorpus(_Sampled):
     """Functions and classes of Python's own standard library, joined and cut into sequences."""
 
     source: Literal["stdlib"]
     part: Part = Field("calibration", description=_PART)
 
 
-class FileText(_Sampled):
+class FileCorpus(_Sampled):
     """A file: JSON lines with a key `text`, or plain text as one document; joined and cut."""
 
     source: Literal["file"]
@@ -54,4 +54,4 @@ class FileText(_Sampled):
     )
 
 
-Text = Annotated[NanoText | StdlibText | FileText, Field(discriminator="source")]
+Corpus = Annotated[NanoCorpus | StdlibCorpus | FileCorpus, Field(discriminator="source")]

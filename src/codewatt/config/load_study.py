@@ -20,6 +20,9 @@ _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxdict = 3, 10, 10
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = 100
 
+#: Former keys of the study file -> their present names, for the message.
+_RENAMED = {"texts": "corpora", "text": "corpus", "recovery": "fidelity"}
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -61,8 +64,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
         case "extra_forbidden":
             owner = _model_at(model, location[:-1])
             names = sorted(owner.model_fields) if owner else []
-            near = difflib.get_close_matches(str(location[-1]), names, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = _hint(str(location[-1]), names)
             return f"{key}: unknown key; {hint}allowed: {', '.join(names)}"
         case "missing":
             return f"{key}: required, but absent{_choices(model, location)}"
@@ -83,6 +85,14 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
             text = str(context["error"])
             return f"{key}: {text}" if key else text
     return f"{key}: {given}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _hint(name: str, allowed: list[str]) -> str:
+    """What an unknown key was probably meant to be: its new name, or the most similar one."""
+    if (new := _RENAMED.get(name)) in allowed:
+        return f"renamed to {new!r}; "
+    near = difflib.get_close_matches(name, allowed, 1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _key(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
@@ -134,9 +144,12 @@ def _choices(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
 
 
 def _plain(annotation: Any) -> Any:
-    """An annotation without Annotated[...] around it."""
+    """An annotation without Annotated[...] and without `| None` around it."""
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        members = [m for m in typing.get_args(annotation) if m is not types.NoneType]
+        return _plain(members[0]) if len(members) == 1 else annotation
     return annotation
 
 

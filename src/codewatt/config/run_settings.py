@@ -52,7 +52,9 @@ class Evaluation(Strict):
 class Fidelity(Strict):
     """How much of the unquantised model a variant keeps, beside pass@1."""
 
-    text: str = Field(description="A text that no variant is calibrated on: part held_out, say.")
+    corpus: str = Field(
+        description="A corpus that no variant is calibrated on: part held_out, say."
+    )
 
 
 class Baseline(Strict):
@@ -63,7 +65,7 @@ class Baseline(Strict):
 
 
 class Comparisons(Strict):
-    """What comparisons of variants ask for and allow for (docs/statistics.md)."""
+    """What comparisons of variants ask for and allow for (docs/explanation/statistics.md)."""
 
     pass_at_1_margin: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.02,

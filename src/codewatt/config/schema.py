@@ -1,6 +1,7 @@
 """The study file's JSON schema and reference page, both generated from the models."""
 
 import json
+import re
 import typing
 from typing import Any
 
@@ -53,7 +54,10 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         ),
     ),
     ("benchmarks", (benchmark_settings.NanoTasks, benchmark_settings.HumanEvalPlusTasks)),
-    ("texts", (corpus_settings.NanoText, corpus_settings.StdlibText, corpus_settings.FileText)),
+    (
+        "corpora",
+        (corpus_settings.NanoCorpus, corpus_settings.StdlibCorpus, corpus_settings.FileCorpus),
+    ),
     ("decoding", (run_settings.Decoding,)),
     ("evaluation", (run_settings.Evaluation,)),
     ("energy", (energy_settings.EnergySettings, energy_settings.ValidityLimits)),
@@ -84,13 +88,18 @@ def reference() -> str:
 
 
 def _table(owner: type[BaseModel]) -> list[str]:
-    purpose = " ".join((owner.__doc__ or "").split())
+    purpose = _linked(" ".join((owner.__doc__ or "").split()))
     rows = [purpose, "", "| key | type | default | what it is |", "| --- | --- | --- | --- |"]
     for name, field in owner.model_fields.items():
         default = "required" if field.is_required() else _value(field.get_default())
-        described = " ".join((field.description or "").split())
+        described = _linked(" ".join((field.description or "").split()))
         rows.append(f"| `{name}` | {_type(field.annotation)} | {default} | {described} |")
     return rows
+
+
+def _linked(text: str) -> str:
+    """The text with every `docs/FOLDER/PAGE.md` as a link from the page in docs/reference."""
+    return re.sub(r"docs/([a-z-]+/([a-z-]+)\.md)", r"[\2](../\1)", text).replace("<", "\\<")
 
 
 def _value(default: Any) -> str:

@@ -82,7 +82,9 @@ class GpuNodes(CpuNodes):
     )
     estimated_as: str | None = Field(
         None,
-        description="Its name in codewatt's table of GPUs (docs/estimate.md). Absent: the id.",
+        description=(
+            "Its name in codewatt's table of GPUs (docs/explanation/estimate.md). Absent: the id."
+        ),
     )
     nodes: list[str] = Field(
         [],

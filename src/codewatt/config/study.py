@@ -16,7 +16,7 @@ from codewatt.config.compression_settings import (
     refusal_of_model,
     refusal_on_device,
 )
-from codewatt.config.corpus_settings import Text
+from codewatt.config.corpus_settings import Corpus
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.model_settings import Model
 from codewatt.config.prune_depths import Series, is_series, layers_removed, spelled_out
@@ -55,6 +55,9 @@ Axis = Literal[
 ]
 AxisValue = str | int
 
+#: Axis, or "corpus" -> key of the study file, where that is not the plural with an s.
+_STUDY_KEYS = {"hardware": "hardware", "corpus": "corpora"}
+
 
 class Study(Strict):
     """One study: models x prunes x precisions x benchmarks x prompts x limits x batches x engines.
@@ -83,24 +86,25 @@ class Study(Strict):
         min_length=1,
         description=(
             "'transformers' is its generate(); 'graph' launches each greedy step as one CUDA "
-            "graph; 'vllm' is vLLM, in an environment of its own (docs/engines.md)."
+            "graph; 'vllm' is vLLM, in an environment of its own (docs/explanation/engines.md)."
         ),
     )
     hardware: list[Id] = Field(
         [],
         description=(
-            "GPUs that cells run on, as an axis: ids of machine.hardware (docs/cluster.md), which "
-            "says what each is called here. Empty: whatever GPU there is, and no axis."
+            "GPUs that cells run on, as an axis: ids of machine.hardware "
+            "(docs/how-to/slurm.md), which says what each is called here. "
+            "Empty: whatever GPU there is, and no axis."
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="'auto' takes the GPU if there is one; what was taken is recorded."
     )
-    texts: list[Text] = Field(
+    corpora: list[Corpus] = Field(
         [],
         description=(
-            "What `calibration` of a precision or prune setting, and `fidelity.text`, name. A text "
-            "that holds a benchmark's tasks is refused."
+            "The corpora that `calibration` of a precision or prune setting and `fidelity.corpus` "
+            "name. A corpus that contains tasks of a benchmark is refused."
         ),
     )
     decoding: Decoding = Decoding()
@@ -159,10 +163,10 @@ class Study(Strict):
         )
 
     def entries(self, axis: str) -> list[Any]:
-        """What one axis (or "text") consists of; of a series, the settings of its depths."""
+        """What one axis (or "corpus") consists of; of a series, the settings of its depths."""
         if axis == "prune":
             return list(self.single_prunes)
-        return list(getattr(self, axis if axis == "hardware" else axis + "s"))
+        return list(getattr(self, _STUDY_KEYS.get(axis, axis + "s")))
 
     def values(self, axis: str) -> list[AxisValue]:
         """The values of one axis: ids, or the numbers and names themselves; no hardware is []."""
@@ -170,7 +174,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _values_are_unique(self) -> Self:
-        for axis in (*AXES, "text"):
+        for axis in (*AXES, "corpus"):
             # A series' own id is no value, but what an exclude entry may name.
             own = [prune.id for prune in self.prunes if is_series(prune) and axis == "prune"]
             counts = Counter([*own, *self.values(axis)])
@@ -186,10 +190,10 @@ class Study(Strict):
         ]
         for kind in ("prune", "precision"):
             for entry in getattr(self, kind + "s"):
-                if (text := calibration_of(entry)) is not None:
-                    references.append((f"{kind} {entry.id!r}: calibration", "text", text))
+                if (corpus := calibration_of(entry)) is not None:
+                    references.append((f"{kind} {entry.id!r}: calibration", "corpus", corpus))
         if self.fidelity is not None:
-            references.append(("fidelity.text", "text", self.fidelity.text))
+            references.append(("fidelity.corpus", "corpus", self.fidelity.corpus))
         for index, entry in enumerate(self.exclude):
             if not entry:
                 raise ValueError(f"exclude[{index}] is empty and would exclude every cell")
@@ -211,10 +215,10 @@ class Study(Strict):
             return self
         for kind in ("prune", "precision"):
             for entry in getattr(self, kind + "s"):
-                if calibration_of(entry) == self.fidelity.text:
+                if calibration_of(entry) == self.fidelity.corpus:
                     raise ValueError(
-                        f"fidelity.text: {kind} {entry.id!r} is calibrated on "
-                        f"{self.fidelity.text!r}; allowed: a text that no variant has seen"
+                        f"fidelity.corpus: {kind} {entry.id!r} is calibrated on "
+                        f"{self.fidelity.corpus!r}; allowed: a corpus that no variant has seen"
                     )
         return self
 
@@ -257,15 +261,15 @@ class Study(Strict):
     def _models_read_whole_sequences(self) -> Self:
         """Of models whose context is known beforehand; a job refuses the others'."""
         for model in self.models:
-            for what, text, pair in self._texts_read(model.id):
+            for what, corpus, pair in self._corpora_read(model.id):
                 limit = model.max_tokens
-                if limit is None or not text.joined or text.tokens <= limit:
+                if limit is None or not corpus.joined or corpus.tokens <= limit:
                     continue
                 if not self._excluded(**pair):
                     raise ValueError(
-                        f"{what}: sequences of text {text.id!r} have {text.tokens} tokens, model "
-                        f"{model.id!r} reads {limit}; allowed: tokens up to {limit}, or exclude "
-                        f"{'the pair' if len(pair) > 1 else 'the model'}"
+                        f"{what}: sequences of corpus {corpus.id!r} have {corpus.tokens} tokens, "
+                        f"model {model.id!r} reads {limit}; allowed: tokens up to {limit}, or "
+                        f"exclude {'the pair' if len(pair) > 1 else 'the model'}"
                     )
         return self
 
@@ -279,16 +283,16 @@ class Study(Strict):
             )
         return self
 
-    def _texts_read(self, model: str) -> Iterator[tuple[str, Text, dict[str, str]]]:
-        """The texts that a model reads: by which key, and what an exclude entry would name."""
-        texts = {text.id: text for text in self.texts}
+    def _corpora_read(self, model: str) -> Iterator[tuple[str, Corpus, dict[str, str]]]:
+        """The corpora that a model reads: by which key, and what an exclude entry would name."""
+        corpora = {corpus.id: corpus for corpus in self.corpora}
         for kind in ("prune", "precision"):
             for entry in getattr(self, kind + "s"):
-                if (text := calibration_of(entry)) is not None:
+                if (corpus := calibration_of(entry)) is not None:
                     pair = {"model": model, kind: entry.id}
-                    yield f"{kind} {entry.id!r}: calibration", texts[text], pair
+                    yield f"{kind} {entry.id!r}: calibration", corpora[corpus], pair
         if self.fidelity is not None:
-            yield "fidelity.text", texts[self.fidelity.text], {"model": model}
+            yield "fidelity.corpus", corpora[self.fidelity.corpus], {"model": model}
 
     @model_validator(mode="after")
     def _prunes_leave_a_layer(self) -> Self:

@@ -37,12 +37,12 @@ def prepare_corpus(settings: dict[str, Any], documents_path: Path) -> dict[str, 
 
 
 def check_contamination(
-    text: str, documents_path: Path, benchmark: str, tasks_path: Path
+    corpus: str, documents_path: Path, benchmark: str, tasks_path: Path
 ) -> dict[str, Any]:
     """See that a text holds none of a benchmark's tasks.
 
     Args:
-        text, benchmark: their ids.
+        corpus, benchmark: their ids.
 
     Returns:
         How much was found: the greatest share of a task, and which; the limit.
@@ -55,10 +55,10 @@ def check_contamination(
     # A prompt with another solution is the task all the same.
     programs |= {f"the prompt of {task.task_id}": task.prompt for task in tasks}
     found = overlaps(read_documents(documents_path), programs)
-    refuse_overlap(text, benchmark, found)
+    refuse_overlap(corpus, benchmark, found)
     return {
         "schema": 1,
-        "text": text,
+        "corpus": corpus,
         "benchmark": benchmark,
         "run_length": RUN,
         "limit_share": LIMIT_SHARE,

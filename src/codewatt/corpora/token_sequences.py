@@ -10,7 +10,7 @@ from codewatt.files import sha256_file
 
 
 @dataclass(frozen=True)
-class PreparedText:
+class PreparedCorpus:
     """A text at hand.
 
     Attributes:
@@ -24,7 +24,7 @@ class PreparedText:
     sha256: str
 
     @classmethod
-    def read(cls, path: Path, settings: dict[str, Any]) -> "PreparedText":
+    def read(cls, path: Path, settings: dict[str, Any]) -> "PreparedCorpus":
         """Read the documents that `prepare_corpus` wrote.
 
         Raises:

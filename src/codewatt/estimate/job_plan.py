@@ -130,20 +130,20 @@ class Plan:
             yield self._model_job(facts)
         for benchmark in grid.benchmark_ids:
             yield from self._benchmark_jobs(benchmark)
-        for text in grid.text_ids:
-            yield Job("prepare_corpus", text, None, None, _plain())
-        for text, benchmark in sorted(self._overlaps()):
-            both = (("prepare_corpus", text), ("prepare_benchmark", benchmark))
+        for corpus in grid.corpus_ids:
+            yield Job("prepare_corpus", corpus, None, None, _plain())
+        for corpus, benchmark in sorted(self._overlaps()):
+            both = (("prepare_corpus", corpus), ("prepare_benchmark", benchmark))
             yield Job(
-                "check_contamination", f"{text}.{benchmark}", None, None, _plain(), needs=both
+                "check_contamination", f"{corpus}.{benchmark}", None, None, _plain(), needs=both
             )
-        for model, method, text in grid.scorings:
-            yield self._score(model, method, text)
+        for model, method, corpus in grid.scorings:
+            yield self._score(model, method, corpus)
         for variant in grid.variants:
             yield self._quantise(variant)
             yield self._making_energy(variant)
             if grid.study.fidelity is not None:
-                yield self._fidelity(variant, grid.study.fidelity.text)
+                yield self._fidelity(variant, grid.study.fidelity.corpus)
         for cell in grid.cells:
             yield from self._cell_jobs(cell)
         for cell in dict.fromkeys(self._shallower.values()):
@@ -159,7 +159,7 @@ class Plan:
         if fidelity is not None:
             needed += [("measure_fidelity", variant.id) for variant in grid.variants]
             needed += [
-                ("check_contamination", f"{fidelity.text}.{name}") for name in grid.benchmark_ids
+                ("check_contamination", f"{fidelity.corpus}.{name}") for name in grid.benchmark_ids
             ]
         yield Job("aggregate", "aggregate", None, None, _plain(), needs=tuple(needed))
         drawn = [("plot", "plot")]
@@ -171,13 +171,13 @@ class Plan:
         yield Job("summarise", "summarise", None, None, _plain(), needs=tuple(drawn))
 
     def _overlaps(self) -> set[tuple[str, str]]:
-        """(text, benchmark) of each check, that of fidelity's text among them."""
+        """(corpus, benchmark) of each check, that of fidelity's corpus among them."""
         fidelity = self.grid.study.fidelity
         judged = self.grid.benchmark_ids if fidelity is not None else ()
-        return {(fidelity.text, name) for name in judged if fidelity is not None} | {
-            (text, cell.benchmark)
+        return {(fidelity.corpus, name) for name in judged if fidelity is not None} | {
+            (corpus, cell.benchmark)
             for cell in self.grid.cells
-            for text in self.grid.calibrations(cell.variant)
+            for corpus in self.grid.calibrations(cell.variant)
         }
 
     @cached_property
@@ -197,34 +197,34 @@ class Plan:
                 found[cell.variant] = (*found.get(cell.variant, ()), judged)
         return found
 
-    def _tokens(self, text: str) -> int:
-        """Of a text's sequences."""
-        settings = self.grid.settings("text", text)
+    def _tokens(self, corpus: str) -> int:
+        """Of a corpus's sequences."""
+        settings = self.grid.settings("corpus", corpus)
         return int(settings["samples"]) * int(settings["tokens"])
 
-    def _score(self, model: str, method: str, text: str) -> Job:
+    def _score(self, model: str, method: str, corpus: str) -> Job:
         """Scores of a model's layers: SLEB runs a model again for each layer that may go."""
         facts, hardware = self.models[model], self.grid.model_hardware(model)
-        job_id, size = _scores(model, method, text)[1], None
+        job_id, size = _scores(model, method, corpus)[1], None
         if facts.config is not None and hardware in self.cards:
             architecture = facts.architecture()
             passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
-            tokens = passes * self._tokens(text)
+            tokens = passes * self._tokens(corpus)
             size = pass_job(architecture, self.cards[hardware], facts.stored_bytes, tokens, loads=1)
-        needs = (self._model_key(model), ("prepare_corpus", text))
+        needs = (self._model_key(model), ("prepare_corpus", corpus))
         return Job("score_layers", job_id, model, None, size, True, True, needs=needs)
 
-    def _fidelity(self, variant: Variant, text: str) -> Job:
+    def _fidelity(self, variant: Variant, corpus: str) -> Job:
         """A variant's logits beside its baseline's: two models, one after the other."""
         facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
         size = None
         if facts.config is not None and hardware in self.cards:
-            tokens, gpu = 2.0 * self._tokens(text), self.cards[hardware]
+            tokens, gpu = 2.0 * self._tokens(corpus), self.cards[hardware]
             size = pass_job(facts.architecture(), gpu, facts.stored_bytes, tokens, loads=2)
         name, baseline = variant.id, self.grid.baseline_of(variant)
         made = dict.fromkeys([variant, *([] if baseline is None else [baseline])])
-        texts = dict.fromkeys([*self.grid.calibrations(variant), text])
-        needs = (*(("quantise", v.id) for v in made), *(("prepare_corpus", t) for t in texts))
+        corpora = dict.fromkeys([*self.grid.calibrations(variant), corpus])
+        needs = (*(("quantise", v.id) for v in made), *(("prepare_corpus", t) for t in corpora))
         return Job("measure_fidelity", name, variant.model, name, size, False, True, needs=needs)
 
     def _model_key(self, model: str) -> Key:
@@ -281,7 +281,7 @@ class Plan:
             "quantise", variant.id, variant.model, variant.id, size, metered, computes,
             needs=(
                 self._model_key(variant.model),
-                *(("prepare_corpus", text) for text in self.grid.calibrations(variant)),
+                *(("prepare_corpus", corpus) for corpus in self.grid.calibrations(variant)),
                 *([] if scoring is None else [_scores(*scoring)]),
             ),
             needs_one=self._depth_judged.get(variant, ()),
@@ -292,7 +292,8 @@ class Plan:
         scoring = self.grid.scoring(variant)
         needs = (("quantise", variant.id), *([] if scoring is None else [_scores(*scoring)]))
         name, model = variant.id, variant.model
-        return Job("measure_making_energy", name, model, name, _plain(), needs=needs)
+        size = None if self.models[model].config is None else _plain()
+        return Job("measure_making_energy", name, model, name, size, needs=needs)
 
     def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
         work = self._work(cell)
@@ -314,8 +315,8 @@ class Plan:
             ("quantise", variant),
             ("prepare_benchmark", cell.benchmark),
             *(
-                ("check_contamination", f"{text}.{cell.benchmark}")
-                for text in self.grid.calibrations(cell.variant)
+                ("check_contamination", f"{corpus}.{cell.benchmark}")
+                for corpus in self.grid.calibrations(cell.variant)
             ),
             *([] if before is None else [("judge_depth", before.id)]),
         )
@@ -353,9 +354,9 @@ class Plan:
         return math.ceil(facts.stored_bytes * pruned.parameters / whole)
 
 
-def _scores(model: str, method: str, text: str) -> Key:
+def _scores(model: str, method: str, corpus: str) -> Key:
     """The job that scores a model's layers."""
-    return "score_layers", f"{model}.{method}.{text}"
+    return "score_layers", f"{model}.{method}.{corpus}"
 
 
 def _plain(seconds: float = 0.0, metered_s: float = 0.0) -> JobSize:

@@ -55,16 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=default_jobs(),
         metavar="N",
-        help="programs at a time (default: one for each usable core, here %(default)s)",
+        help="programs that run at the same time (default: one for each usable core)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command with parsed options; the exit code."""
     dataset, samples, out = map(expand_home, (args.dataset, args.samples, args.out))
-    return evaluate_file(args.benchmark, dataset, samples, out, args.sanitize, args.jobs)
+    jobs = default_jobs() if args.jobs is None else args.jobs
+    return evaluate_file(args.benchmark, dataset, samples, out, args.sanitize, jobs)
 
 
 def evaluate_file(

@@ -1,10 +1,10 @@
-"""A model's logits on the sequences of a text, and a bounded store for those of the baseline."""
+"""A model's logits on the sequences of a corpus, and a bounded store for those of the baseline."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.loading import Loaded, check_sound
 from codewatt.models.model_config import refuse_long_sequences
@@ -29,24 +29,26 @@ class Question:
         return max(len(self.ids) - self.first, 0)
 
 
-def questions(text: PreparedText, loaded: Loaded, name: str) -> list[Question]:
-    """A text's sequences as a model's tokenizer makes them; those with nothing to predict left out.
+def questions(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[Question]:
+    """A corpus's tokenized sequences, without those that have no token to predict.
 
     Args:
-        name: the text's id, for messages.
+        name: the corpus's id, for messages.
 
     Raises:
         CodewattError: a sequence is longer than the model's max_position_embeddings, or nothing
             is left to predict.
     """
-    pairs = zip(text.sequences(loaded.tokenizer), text.judged_from(loaded.tokenizer), strict=True)
+    pairs = zip(
+        corpus.sequences(loaded.tokenizer), corpus.judged_from(loaded.tokenizer), strict=True
+    )
     found = [one for ids, first in pairs if (one := Question(ids, first)).positions]
     if not found:
         raise CodewattError(
-            f"text {name!r}: every sequence ends before the first token that is predicted; "
+            f"corpus {name!r}: every sequence ends before the first token that is predicted; "
             "allowed: more tokens"
         )
-    refuse_long_sequences([one.ids for one in found], loaded.model.config, f"text {name!r}")
+    refuse_long_sequences([one.ids for one in found], loaded.model.config, f"corpus {name!r}")
     return found
 
 
@@ -75,10 +77,10 @@ def answers(loaded: Loaded, asked: list[Question], name: str) -> Iterator[tuple[
 class KeptLogits:
     """Logits on the host, as the model gave them, in the order of the sequences."""
 
-    def __init__(self, positions: int, text: str, limit_bytes: int) -> None:
-        """Keep logits of so many positions of a text, in at most `limit_bytes`."""
+    def __init__(self, positions: int, corpus: str, limit_bytes: int) -> None:
+        """Keep logits of so many positions of a corpus, in at most `limit_bytes`."""
         self.positions = positions
-        self._text, self._limit_bytes = text, limit_bytes
+        self._corpus, self._limit_bytes = corpus, limit_bytes
         self._kept: list[Any] = []
 
     def add(self, logits: Any) -> None:
@@ -91,7 +93,7 @@ class KeptLogits:
         needed = self.positions * vocabulary * logits.element_size()
         if needed > self._limit_bytes:
             raise CodewattError(
-                f"text {self._text!r}: {self.positions} positions x {vocabulary} logits take "
+                f"corpus {self._corpus!r}: {self.positions} positions x {vocabulary} logits take "
                 f"{needed / 1e9:.3g} GB of memory; allowed: {self._limit_bytes / 1e9:.3g} GB, by "
                 "fewer samples or tokens"
             )

@@ -1,4 +1,4 @@
-"""The fidelity stage: a variant answers a held-out text beside the baseline of its model."""
+"""The fidelity stage: a variant answers a held-out corpus beside the baseline of its model."""
 
 import gc
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 from codewatt.corpora.contamination import refuse_shared
 from codewatt.corpora.corpus import read_documents
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.placement import Asked, check_placement
 from codewatt.errors import CodewattError
 from codewatt.fidelity.fidelity_metrics import Comparison, Perplexity
@@ -33,7 +33,7 @@ class FidelityFiles:
     """What the stage reads.
 
     variant, baseline: manifests; baseline: None if the study has none for this model.
-    documents: of the text. calibration: of each text that the variant was calibrated on.
+    documents: of the corpus. calibration: of each corpus that the variant was calibrated on.
     """
 
     variant: Path
@@ -48,8 +48,8 @@ def measure_fidelity(
     """Compare a variant's logits and perplexity with the baseline's on the same tokens.
 
     Args:
-        settings: the study's slice: variant, id, baseline (an id or None), text (with its id),
-            calibrations (ids of texts), device.
+        settings: the study's slice: variant, id, baseline (an id or None), corpus (with its id),
+            calibrations (ids of corpora), device.
         threads: CPU threads for torch.
         asked: the hardware that the job must find; None where nobody says.
 
@@ -58,20 +58,20 @@ def measure_fidelity(
         of the two does not fit the device, or its logits are no answer.
 
     Raises:
-        CodewattError: the text shares documents with one that the variant was calibrated on or
+        CodewattError: the corpus shares documents with one that the variant was calibrated on or
             asks for too much memory; the hardware is not the one asked for; a model cannot be
-            loaded, does not answer, or reads the text as other tokens; or a compressed variant
+            loaded, does not answer, or reads the corpus as other tokens; or a compressed variant
             gives exactly its baseline's logits.
     """
-    text = PreparedText.read(files.documents, settings["text"])
+    corpus = PreparedCorpus.read(files.documents, settings["corpus"])
     for name, path in zip(settings["calibrations"], files.calibration, strict=True):
-        refuse_shared(name, read_documents(path), settings["text"]["id"], text.documents)
+        refuse_shared(name, read_documents(path), settings["corpus"]["id"], corpus.documents)
     import torch
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
     placement = check_placement(asked, settings["device"], device, used_gpus(device))
-    fidelity = _Fidelity(settings, files, text, device)
+    fidelity = _Fidelity(settings, files, corpus, device)
     try:
         found = {"status": "ok", **fidelity.measure()}
     except (torch.cuda.OutOfMemoryError, MemoryError, UnsoundLogitsError) as error:
@@ -81,7 +81,7 @@ def measure_fidelity(
     return {
         "schema": 1,
         "variant": settings["variant"],
-        "text": text.describe(),
+        "corpus": corpus.describe(),
         "baseline": settings["baseline"],
         "device": device,
         "threads": threads,
@@ -94,11 +94,11 @@ class _Fidelity:
     """One variant's fidelity; one model is loaded at a time."""
 
     def __init__(
-        self, settings: dict[str, Any], files: FidelityFiles, text: PreparedText, device: str
+        self, settings: dict[str, Any], files: FidelityFiles, corpus: PreparedCorpus, device: str
     ) -> None:
         self.name, self.baseline_name = settings["id"], settings["baseline"]
-        self.text_name = settings["text"]["id"]
-        self.text, self.device = text, device
+        self.corpus_name = settings["corpus"]["id"]
+        self.corpus, self.device = corpus, device
         self.variant = read_json(files.variant)
         self.baseline = None if files.baseline is None else read_json(files.baseline)
         self.running = self.name  # of which of the two memory may run out
@@ -111,7 +111,7 @@ class _Fidelity:
             return {**found, "baseline_model": None, "comparison": None, "reason": NO_BASELINE}
         loaded = self._load(self.baseline_name, self.baseline)
         asked = self._questions(loaded)
-        kept = KeptLogits(sum(one.positions for one in asked), self.text_name, LIMIT_BYTES)
+        kept = KeptLogits(sum(one.positions for one in asked), self.corpus_name, LIMIT_BYTES)
         baseline = self._read(loaded, asked, self.baseline_name, kept.add)
         if self.name != self.baseline_name:
             del loaded
@@ -119,8 +119,8 @@ class _Fidelity:
             loaded = self._load(self.name, self.variant)
             if self._questions(loaded) != asked:
                 raise CodewattError(
-                    f"variant {self.name!r}: its tokenizer makes other tokens of text "
-                    f"{self.text_name!r} than that of {self.baseline_name!r}"
+                    f"variant {self.name!r}: its tokenizer makes other tokens of corpus "
+                    f"{self.corpus_name!r} than that of {self.baseline_name!r}"
                 )
         comparison, theirs = Comparison(self.name), iter(kept)
         found = self._read(
@@ -145,7 +145,7 @@ class _Fidelity:
         )
 
     def _questions(self, loaded: Loaded) -> list[Question]:
-        return questions(self.text, loaded, self.text_name)
+        return questions(self.corpus, loaded, self.corpus_name)
 
     def _read(
         self, loaded: Loaded, asked: list[Question], name: str, each: Callable[[Any], None]
@@ -175,7 +175,7 @@ class _Fidelity:
             return
         if any(_compressed(manifest) for manifest in (self.variant, self.baseline or {})):
             raise CodewattError(
-                f"variant {self.name!r}: all its logits on text {self.text_name!r} are exactly "
+                f"variant {self.name!r}: all its logits on corpus {self.corpus_name!r} are exactly "
                 f"those of {self.baseline_name!r}: compressing changed nothing"
             )
 

@@ -1,4 +1,4 @@
-"""A model's decoder layers: what flows between them on a text, and the model without some."""
+"""A model's decoder layers: what flows between them on a corpus, and the model without some."""
 
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -89,7 +89,7 @@ class LayeredModel:
                     tokens += len(wanted[first:])
         if not tokens:
             raise CodewattError(
-                "text: every sequence ends before the first token that perplexity is taken of; "
+                "corpus: every sequence ends before the first token that perplexity is taken of; "
                 "allowed: more tokens"
             )
         mean = total.item() / tokens

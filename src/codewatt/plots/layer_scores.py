@@ -22,8 +22,8 @@ def plot(scores: Sequence[Scores], labels: Labels, out_stem: Path) -> list[Path]
     what it chose.
 
     Args:
-        scores: what `score_layers` wrote, one for each model, method and text.
-        labels: kind -> id -> label, of models and texts.
+        scores: what `score_layers` wrote, one for each model, method and corpus.
+        labels: kind -> id -> label, of models and corpora.
         out_stem: the figure's path without its suffix.
 
     Returns:
@@ -35,7 +35,7 @@ def plot(scores: Sequence[Scores], labels: Labels, out_stem: Path) -> list[Path]
 
 def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
     models = list(dict.fromkeys(found["model"] for found in scores))
-    texts = list(dict.fromkeys(found["text"]["id"] for found in scores))
+    corpora = list(dict.fromkeys(found["corpus"]["id"] for found in scores))
     lines = [
         own[start : start + _ACROSS]
         for model in models
@@ -46,7 +46,9 @@ def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
     ringed = any(found["method"] in _RINGED for found in scores)
     sentences = [
         "Scores of decoder layers, counted from 0; what scores lowest is removed first",
-        f"Scored on {', '.join(label(labels, 'text', text) for text in texts)}" if texts else None,
+        f"Scored on {', '.join(label(labels, 'corpus', corpus) for corpus in corpora)}"
+        if corpora
+        else None,
     ]
     figure = figure_style.new_figure(
         figure_style.COLUMN if across == 1 else figure_style.TWO_COLUMNS,
@@ -57,7 +59,7 @@ def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
     grid = figure.subplots(max(len(lines), 1), across, squeeze=False)
     for axes_line, line in zip(grid, lines or [[]], strict=True):
         for axes, found in zip(axes_line, line, strict=False):
-            _panel(axes, found, labels, len(texts) > 1)
+            _panel(axes, found, labels, len(corpora) > 1)
         for axes in axes_line[len(line) :]:
             axes.set_axis_off()
     if not scores:
@@ -65,10 +67,10 @@ def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
     return figure
 
 
-def _panel(axes: Any, found: Scores, labels: Labels, name_text: bool) -> None:
+def _panel(axes: Any, found: Scores, labels: Labels, name_corpus: bool) -> None:
     name, paint = _PAINTERS[found["method"]]
-    of_text = f" on {label(labels, 'text', found['text']['id'])}" if name_text else ""
-    axes.set_title(f"{label(labels, 'model', found['model'])}\n{name}{of_text}")
+    of_corpus = f" on {label(labels, 'corpus', found['corpus']['id'])}" if name_corpus else ""
+    axes.set_title(f"{label(labels, 'model', found['model'])}\n{name}{of_corpus}")
     paint(axes, found)
     count = found["layers"]
     axes.set_xlim(-0.6, count - 0.4)

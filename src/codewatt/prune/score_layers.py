@@ -1,11 +1,11 @@
-"""Scoring a model's layers: once a model, method and text, for all depths."""
+"""Scoring a model's layers: once a model, method and corpus, for all depths."""
 
 import logging
 import time
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.job_energy_record import describe_making
 from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
@@ -30,9 +30,9 @@ def score_layers(
     """Score a model's decoder layers while its energy is sampled.
 
     Args:
-        settings: the study's slice: model, method, text, device, energy.
+        settings: the study's slice: model, method, corpus, device, energy.
         model_manifest: of the model.
-        documents: of the text.
+        documents: of the corpus.
         timeline: where the telemetry is written (parquet).
         asked: the hardware that the job must find; None where nobody says.
 
@@ -41,10 +41,10 @@ def score_layers(
         they were computed; less provenance and code.
 
     Raises:
-        CodewattError: the model's files are not those of its manifest, the text is too short, the
+        CodewattError: the model's files are not those of its manifest, the corpus is too short, the
             hardware is not the one asked for, or the layers cannot be scored.
     """
-    model, text = read_json(model_manifest), PreparedText.read(documents, settings["text"])
+    model, corpus = read_json(model_manifest), PreparedCorpus.read(documents, settings["corpus"])
     pruner = open_pruner(settings["method"])
     if not isinstance(pruner, ScoredPruner):
         raise CodewattError(f"prune method {settings['method']!r}: it scores no layers")
@@ -62,8 +62,8 @@ def score_layers(
         loaded = load_model(
             weights["directory"], dtype=dtype, device=device, files=weights["files"]
         )
-        sequences = text.sequences(loaded.tokenizer)
-        judged_from = text.judged_from(loaded.tokenizer)
+        sequences = corpus.sequences(loaded.tokenizer)
+        judged_from = corpus.judged_from(loaded.tokenizer)
         layered = LayeredModel(loaded.model, sequences, device, judged_from)
         scores = pruner.score(layered)
         end_s = time.monotonic()
@@ -74,7 +74,7 @@ def score_layers(
         "method": settings["method"],
         "layers": len(layered.layers),
         **scores,
-        "text": text.describe(),
+        "corpus": corpus.describe(),
         "sequences": len(sequences),
         "tokens": sum(map(len, sequences)),
         "judged_tokens": sum(

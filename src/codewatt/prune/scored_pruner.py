@@ -1,4 +1,4 @@
-"""Methods that score a model's layers on a text before they choose."""
+"""Methods that score a model's layers on a corpus before they choose."""
 
 import math
 from abc import abstractmethod
@@ -11,7 +11,7 @@ from codewatt.prune.pruner import Pruner, refuse_depth
 
 
 class ScoredPruner(Pruner):
-    """A method that scores a model's layers on a text: once, for all depths."""
+    """A method that scores a model's layers on a corpus: once, for all depths."""
 
     @abstractmethod
     def score(self, model: LayeredModel) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Sleb(ScoredPruner):
-    """(L-2)(L-1)/2 passes over the text for L layers, of which fewer and fewer are computed."""
+    """(L-2)(L-1)/2 passes over the corpus for L layers, of which fewer and fewer are computed."""
 
     def score(self, model: LayeredModel) -> dict[str, Any]:
         """See `ScoredPruner.score`.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.loading import load_model
@@ -33,7 +33,7 @@ class BitsAndBytes(Quantiser):
         target: Path,
         settings: dict[str, Any],
         device: str,
-        calibration: PreparedText | None = None,
+        calibration: PreparedCorpus | None = None,
     ) -> dict[str, Any]:
         """See `Quantiser.quantise`.
 

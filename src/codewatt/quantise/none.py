@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.quantise.quantiser import Quantiser
 
 
@@ -23,7 +23,7 @@ class Unquantised(Quantiser):
         target: Path,
         settings: dict[str, Any],
         device: str,
-        calibration: PreparedText | None = None,
+        calibration: PreparedCorpus | None = None,
     ) -> dict[str, Any] | None:
         """See `Quantiser.quantise`: nothing is written."""
         return None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import refuse_long_sequences, resolved_configuration
 from codewatt.models.packed_checkpoints import (
@@ -48,12 +48,12 @@ class PackedQuantiser(Quantiser):
         target: Path,
         settings: dict[str, Any],
         device: str,
-        calibration: PreparedText | None = None,
+        calibration: PreparedCorpus | None = None,
     ) -> dict[str, Any]:
         """See `Quantiser.quantise`.
 
         Raises:
-            CodewattError: there is no text to calibrate on, a layer has a shape that the settings
+            CodewattError: there is no corpus to calibrate on, a layer has a shape that the settings
                 do not fit, or a sequence is longer than the model reads (all before any weight is
                 read); the library cannot do it, or a layer was not quantised as asked.
         """
@@ -62,7 +62,7 @@ class PackedQuantiser(Quantiser):
         if calibration is None:
             raise CodewattError(
                 f"precision method {self._method!r}: the model is not quantised yet; allowed: "
-                "calibration, with the id of one of the study's texts"
+                "calibration, with the id of one of the study's corpora"
             )
         check_backend(settings["backend"], source, device)
         matrices = decoder_matrices(headers_of(source))

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.job_energy_record import describe_making
 from codewatt.energy.placement import Asked, check_placement
 from codewatt.energy.sampler import Sampler
@@ -30,7 +30,7 @@ _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 def quantise_variant(
     settings: dict[str, Any],
     model_manifest: Path,
-    text_paths: list[Path],
+    corpus_paths: list[Path],
     scores_path: Path | None,
     weights: Path,
     timeline: Path,
@@ -39,9 +39,9 @@ def quantise_variant(
     """Make a variant's weights while its energy is sampled.
 
     Args:
-        settings: the study's slice: variant, prune, precision, texts, device, energy.
+        settings: the study's slice: variant, prune, precision, corpora, device, energy.
         model_manifest: of the model that is compressed.
-        text_paths: the documents of each of settings["texts"].
+        corpus_paths: the documents of each of settings["corpora"].
         scores_path: what `score_layers` wrote, if layers are chosen by scores.
         weights: a directory of the variant's own; wiped first.
         timeline: where the telemetry is written (parquet); empty if nothing is made.
@@ -59,9 +59,9 @@ def quantise_variant(
     check_files(source, model["weights"]["files"])
     precision, prune = settings["precision"], settings["prune"]
     quantiser = open_quantiser(precision["method"])
-    texts = {
-        text["id"]: PreparedText.read(path, text)
-        for text, path in zip(settings["texts"], text_paths, strict=True)
+    corpora = {
+        corpus["id"]: PreparedCorpus.read(path, corpus)
+        for corpus, path in zip(settings["corpora"], corpus_paths, strict=True)
     }
     kept = _kept_layers(source, prune, scores_path)
     shutil.rmtree(weights, ignore_errors=True)
@@ -83,7 +83,7 @@ def quantise_variant(
             placement = check_placement(asked, settings["device"], device, gpu_ids)
             sampler.use_gpus(gpu_ids)
             start_s = time.monotonic()
-            calibration = texts.get(precision.get("calibration"))
+            calibration = corpora.get(precision.get("calibration"))
             counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
             end_s = time.monotonic()
         cost = {
@@ -92,12 +92,12 @@ def quantise_variant(
         }
         described = {"counts": counts, "cost": cost}
     manifest = _manifest(settings, model, weights if made else source, made, device, **described)
-    # A checkpoint that was packed before is not calibrated again, whatever text the study names.
+    # A checkpoint that was packed before is not calibrated again, whatever corpus the study names.
     used = {prune.get("calibration"), precision.get("calibration") if held is None else None}
     return {
         **manifest,
         "packing": _packing(Path(manifest["weights"]["directory"]), made_here=held is None),
-        "texts": [text.describe() for name, text in texts.items() if name in used],
+        "corpora": [corpus.describe() for name, corpus in corpora.items() if name in used],
         "kept_layers": kept,
         "scores": scores_path and {"path": str(scores_path), "sha256": sha256_file(scores_path)},
     }
@@ -188,7 +188,7 @@ def _compress(
     kept: list[int] | None,
     precision: dict[str, Any],
     device: str,
-    calibration: PreparedText | None,
+    calibration: PreparedCorpus | None,
 ) -> dict[str, Any] | None:
     """Keep these layers, then quantise into `weights`. Returns the quantiser's counts."""
     weights.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.packed_checkpoints import quantisation_of
 
@@ -43,7 +43,7 @@ class Quantiser(ABC):
         target: Path,
         settings: dict[str, Any],
         device: str,
-        calibration: PreparedText | None = None,
+        calibration: PreparedCorpus | None = None,
     ) -> dict[str, Any] | None:
         """Write the quantised model to `target`.
 
@@ -52,7 +52,7 @@ class Quantiser(ABC):
             target: an absent directory.
             settings: the study's precision without id and label.
             device: 'cpu' or 'cuda'.
-            calibration: the text that settings["calibration"] names, if there is one.
+            calibration: the corpus that settings["calibration"] names, if there is one.
 
         Returns:
             What was done, for the manifest (counts of quantised modules and parameters), or None

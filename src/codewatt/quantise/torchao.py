@@ -9,7 +9,7 @@ bias and few rows, on an H200).
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.models.torchao_layouts import (
@@ -54,7 +54,7 @@ class TorchAo(Quantiser):
         target: Path,
         settings: dict[str, Any],
         device: str,
-        calibration: PreparedText | None = None,
+        calibration: PreparedCorpus | None = None,
     ) -> dict[str, Any]:
         """See `Quantiser.quantise`.
 

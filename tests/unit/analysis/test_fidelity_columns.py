@@ -48,7 +48,7 @@ def _record(precision: str, **changes: Any) -> dict[str, Any]:
     return {
         "schema": 1,
         "variant": {"model": "nano", "prune": "none", "precision": precision},
-        "text": {"id": "held", "source": "nano", "sha256": "0" * 64},
+        "corpus": {"id": "held", "source": "nano", "sha256": "0" * 64},
         "baseline": "nano--none--fp32",
         "status": "ok",
         "sequences": 8,
@@ -86,7 +86,7 @@ def test_a_measured_fidelity_stands_in_the_table(study: Any) -> None:
     half = t.ppf(0.975, 7) * sem(per_token)
     low, high = np.expm1([per_token.mean() - half, per_token.mean() + half])
     assert {name: row[name] for name in FIDELITY} == {
-        "fidelity_text": "held",
+        "fidelity_corpus": "held",
         "fidelity_positions": 400,
         "logits_cosine_mean": 0.98,
         "logits_cosine_min": 0.61,

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.models.packed_checkpoints import packed_format
@@ -19,7 +19,7 @@ from tests.support.models import save_tiny_model
 from tests.support.packed import PACKINGS, save_packed
 
 pytestmark = pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")
-TEXT = PreparedText(
+TEXT = PreparedCorpus(
     ["def add(a, b):\n    return a + b\n\n\ndef f(x, *, y=1):\n    return [x, y, 'z']\n" * 20],
     {"source": "stdlib", "samples": 8, "tokens": 32},
     "0",
@@ -118,7 +118,7 @@ def test_calibration_decides_what_gptq_writes(source, tmp_path):
     import torch
     from safetensors.torch import load_file
 
-    other = PreparedText(["x = 1; y = 2\n" * 200], TEXT.settings, "1")
+    other = PreparedCorpus(["x = 1; y = 2\n" * 200], TEXT.settings, "1")
     written = []
     for name, text in (("a", TEXT), ("b", TEXT), ("c", other)):
         _quantise(source("phi"), tmp_path / name, GPTQ, text)
@@ -156,7 +156,7 @@ def test_what_cannot_be_quantised_is_one_line_before_any_weight_is_read(source, 
 @pytest.mark.parametrize("kind", ["gptq4", "awq"])
 def test_sequences_longer_than_the_model_can_read_are_refused(tiny_model, tmp_path, kind):
     """GPTQModel would cut them: what follows would have no effect, and the manifest would lie."""
-    text = PreparedText(TEXT.documents, {**TEXT.settings, "samples": 1, "tokens": 257}, "")
+    text = PreparedCorpus(TEXT.documents, {**TEXT.settings, "samples": 1, "tokens": 257}, "")
     with pytest.raises(CodewattError, match="a sequence has 257 tokens; allowed: the 256 that the"):
         _quantise(tiny_model("llama"), tmp_path / "q", SETTINGS[kind], text)
     assert not (tmp_path / "q").exists()

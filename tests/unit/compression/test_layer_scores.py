@@ -304,14 +304,14 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
     write_json(tmp_path / "model.json", manifest)
     documents = tmp_path / "documents.jsonl.gz"
     prepare_corpus(TEXT, documents)
-    settings = {"model": "m", "method": "block_influence", "text": TEXT, "device": "cpu"}
+    settings = {"model": "m", "method": "block_influence", "corpus": TEXT, "device": "cpu"}
     scores = score_layers(
         {**settings, "energy": ENERGY}, tmp_path / "model.json", documents, tmp_path / "t.parquet"
     )
     assert scores["layers"] == 4
     assert scores["sequences"] == 6
     assert 6 <= scores["judged_tokens"] < scores["tokens"], "bodies, not prompts"
-    assert scores["text"]["sha256"]
+    assert scores["corpus"]["sha256"]
     assert scores["duration_s"] > 0
     assert (tmp_path / "t.parquet").is_file()
     write_json(tmp_path / "scores.json", scores)
@@ -320,7 +320,7 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
         "variant": {"model": "m", "prune": "p", "precision": "fp32"},
         "prune": prune,
         "precision": {"method": "none", "dtype": "float32"},
-        "texts": [TEXT],
+        "corpora": [TEXT],
         "device": "cpu",
         "energy": ENERGY,
     }

@@ -30,14 +30,14 @@ def published(tiny_model, tmp_path_factory):
     return folder / "manifest.json"
 
 
-def _variant(published, folder, precision, prune=KEPT, **texts):
-    """texts: id of a text -> its documents."""
+def _variant(published, folder, precision, prune=KEPT, **corpora):
+    """corpora: id of a corpus -> its documents."""
     settings = {
         "variant": "v", "precision": precision, "prune": prune, "device": "cpu",
-        "texts": [{**TEXT, "id": name} for name in texts],
+        "corpora": [{**TEXT, "id": name} for name in corpora],
         "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
     }  # fmt: skip
-    read, scores = list(texts.values()), folder / "scores.json"
+    read, scores = list(corpora.values()), folder / "scores.json"
     files = (published, read, scores if scores.is_file() else None)
     return quantise_variant(settings, *files, folder / "weights", folder / "t.parquet")
 
@@ -56,18 +56,18 @@ def test_a_published_checkpoint_is_a_variant_as_it_is(published, tiny_model, tmp
 
 
 def test_texts_that_were_not_used_are_not_named(published, tmp_path):
-    """A packed checkpoint is not calibrated again; layers are chosen on a text all the same."""
+    """A packed checkpoint is not calibrated again; layers are chosen on a corpus all the same."""
     documents = tmp_path / "documents.jsonl.gz"
     prepare_corpus(TEXT, documents)
     precision = {**GPTQ, "calibration": "code"}
     made = _variant(published, tmp_path, precision, code=documents)
-    assert made["texts"] == []
+    assert made["corpora"] == []
     assert made["packing"] == {"format": "gptq", "symmetric": True, "made_here": False}
     write_json(tmp_path / "scores.json", {"layers": 4, "removed": {"1": [2]}})
     prune = {"method": "sleb", "layers": 1, "calibration": "scored"}
     read = {"scored": documents, "code": documents}
     pruned = _variant(published, tmp_path, precision, prune, **read)
-    assert [text["id"] for text in pruned["texts"]] == ["scored"]
+    assert [corpus["id"] for corpus in pruned["corpora"]] == ["scored"]
     assert pruned["packing"] == made["packing"]
 
 
@@ -79,7 +79,7 @@ def test_texts_that_were_used_are_named(tiny_model, tmp_path):
     prepare_corpus(TEXT, documents)
     precision = {**GPTQ, "calibration": "code"}
     made = _variant(tmp_path / "manifest.json", tmp_path, precision, code=documents)
-    assert [text["id"] for text in made["texts"]] == ["code"]
+    assert [corpus["id"] for corpus in made["corpora"]] == ["code"]
     assert made["packing"] == {"format": "gptq", "symmetric": True, "made_here": True}
 
 

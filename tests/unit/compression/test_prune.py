@@ -22,7 +22,7 @@ _SETTINGS = {
     "variant": {"model": "m", "prune": "p", "precision": "fp32"},
     "prune": {"method": "last", "layers": 1},
     "precision": {"method": "none", "dtype": "float32"},
-    "texts": [],
+    "corpora": [],
     "device": "cpu",
     "energy": {"nvml_interval_s": 0.1, "codecarbon_interval_s": 1.0},
 }

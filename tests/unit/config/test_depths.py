@@ -73,10 +73,10 @@ def test_max_layers_ends_it_and_changes_no_depth():
     [("last", 3), ("keep_last", 3), ("block_influence", 3), ("angular_distance", 3), ("sleb", 2)],
 )
 def test_every_method_has_its_depths(method, deepest):
-    scored = {} if method in ("last", "keep_last") else {"calibration": "text"}
+    scored = {} if method in ("last", "keep_last") else {"calibration": "corpus"}
     series = {"id": "s", "method": method, "layers": "until_zero", **scored}
-    texts = [{"id": "text", "source": "nano"}] if scored else []
-    study = _study(models=STUDY["models"][:1], prunes=[STUDY["prunes"][0], series], texts=texts)
+    corpora = [{"id": "corpus", "source": "nano"}] if scored else []
+    study = _study(models=STUDY["models"][:1], prunes=[STUDY["prunes"][0], series], corpora=corpora)
     assert [prune for _, prune in _pairs(study)] == ["full"] + [
         f"s-{layers + 1}" for layers in range(deepest)
     ]

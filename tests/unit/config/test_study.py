@@ -29,7 +29,7 @@ GOOD = {
         },
     ],
     "benchmarks": [{"id": "nano", "kind": "nano"}],
-    "texts": [{"id": "t", "source": "nano"}],
+    "corpora": [{"id": "t", "source": "nano"}],
     "token_limits": [48],
     "baseline": {"precision": "fp32", "prune": "full"},
 }
@@ -53,6 +53,16 @@ def _changed(path, value):
 
 BAD = {
     "unknown key": (("token_limt",), 1, "token_limt: unknown key; did you mean 'token_limits'?"),
+    "renamed key": (
+        ("texts",),
+        [],
+        "texts: unknown key; renamed to 'corpora'; allowed: baseline,",
+    ),
+    "renamed key inside": (
+        ("fidelity",),
+        {"text": "t", "corpus": "t"},
+        "fidelity.text: unknown key; renamed to 'corpus'; allowed: corpus",
+    ),
     "unknown key inside": (
         ("models", 0, "heds"),
         4,
@@ -98,7 +108,7 @@ BAD = {
     "scores on no text": (
         ("prunes", 1),
         {"id": "p", "method": "block_influence", "layers": 1, "calibration": "x"},
-        "prune 'p': calibration: 'x' is not a text of this study: t",
+        "prune 'p': calibration: 'x' is not a corpus of this study: t",
     ),
     "scores without a text": (
         ("prunes", 1),
@@ -175,7 +185,7 @@ BAD = {
     "a calibration text that there is not": (
         ("precisions", 1),
         {**GPTQ, "calibration": "code"},
-        "precision 'nf4': calibration: 'code' is not a text of this study",
+        "precision 'nf4': calibration: 'code' is not a corpus of this study",
     ),
     "greedy samples": (
         ("decoding",),
@@ -237,9 +247,9 @@ BAD = {
     ),
     "a title that is written backwards": (("title",), "\u202egnp", "title: '\\\\u202egnp' holds a"),
     "a path that is a wildcard": (
-        ("texts", 0),
+        ("corpora", 0),
         {"id": "t", "source": "file", "path": "{text}.txt"},
-        "texts[0].path: '{text}.txt' holds a brace; allowed: a path without braces",
+        "corpora[0].path: '{text}.txt' holds a brace; allowed: a path without braces",
     ),
     "a size that counts nothing": (
         ("models", 0),
@@ -330,16 +340,21 @@ LONG = {"id": "long", "source": "stdlib", "tokens": 512}
 READS_LONG = {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "long"}
 
 
-def _reading(model=(), text=(), **keys):
-    """The good study with a further text of sequences longer than nano's 256 tokens."""
+def _reading(model=(), corpus=(), **keys):
+    """The good study with a further corpus of sequences longer than nano's 256 tokens."""
     models = [{**GOOD["models"][0], **dict(model)}]
-    return {**GOOD, "models": models, "texts": [*GOOD["texts"], {**LONG, **dict(text)}], **keys}
+    return {
+        **GOOD,
+        "models": models,
+        "corpora": [*GOOD["corpora"], {**LONG, **dict(corpus)}],
+        **keys,
+    }
 
 
 @pytest.mark.parametrize(
     ("keys", "what", "entry"),
     [
-        ({"fidelity": {"text": "long"}}, "fidelity.text", {"model": "m"}),
+        ({"fidelity": {"corpus": "long"}}, "fidelity.corpus", {"model": "m"}),
         (
             {"prunes": [*GOOD["prunes"], READS_LONG]},
             "prune 'bi': calibration",
@@ -358,11 +373,11 @@ def test_sequences_longer_than_a_model_reads_are_refused(keys, what, entry):
         validate(Study, _reading(**keys), "study.yaml")
     left_out = "the pair" if len(entry) > 1 else "the model"
     assert str(refused.value) == (
-        f"study.yaml: {what}: sequences of text 'long' have 512 tokens, model 'm' reads 256; "
+        f"study.yaml: {what}: sequences of corpus 'long' have 512 tokens, model 'm' reads 256; "
         f"allowed: tokens up to 256, or exclude {left_out}"
     )
-    validate(Study, _reading(text={"tokens": 256}, **keys), "study.yaml")
-    validate(Study, _reading(text={"source": "nano"}, **keys), "study.yaml")  # cut, not joined
+    validate(Study, _reading(corpus={"tokens": 256}, **keys), "study.yaml")
+    validate(Study, _reading(corpus={"source": "nano"}, **keys), "study.yaml")  # cut, not joined
     validate(Study, _reading(model={"max_tokens": 512}, **keys), "study.yaml")
     validate(Study, _reading(exclude=[entry], **keys), "study.yaml")
     config = {"model_type": "gpt2", "n_positions": 300, "n_layer": 3}
@@ -387,7 +402,7 @@ def test_every_study_of_the_project_is_good(repository):
 def test_schema_and_reference_are_those_of_the_code(repository):
     """On failure: make reference."""
     assert (repository / "config" / "study.schema.json").read_text() == study_schema()
-    assert (repository / "docs" / "study.md").read_text() == reference()
+    assert (repository / "docs" / "reference" / "study-file.md").read_text() == reference()
 
 
 def test_the_schema_accepts_the_studies(repository):
@@ -473,11 +488,11 @@ def test_labels_are_one_line_and_paths_know_the_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     study = _changed(("title",), "two\nlines\t and \u00a0more ")
     study["models"] = [{"id": "m", "source": "path", "path": "~/model", "label": " $x_{ %s <b> \n"}]
-    study["texts"] = [{"id": "t", "source": "file", "path": "~/text.txt"}]
+    study["corpora"] = [{"id": "t", "source": "file", "path": "~/text.txt"}]
     read = validate(Study, study, "study.yaml")
     assert read.title == "two lines and more"
     assert read.models[0].label == "$x_{ %s <b>"
-    assert (read.models[0].path, read.texts[0].path) == (
+    assert (read.models[0].path, read.corpora[0].path) == (
         "/home/someone/model",
         "/home/someone/text.txt",
     )

@@ -153,14 +153,16 @@ TEXTS = [{"id": "t", "source": "nano"}, {"id": "u", "source": "stdlib", "tokens"
 
 
 def test_layers_are_scored_once_a_model_method_and_text():
-    grid = Grid(_study(prunes=PRUNES, texts=TEXTS))
+    grid = Grid(_study(prunes=PRUNES, corpora=TEXTS))
     method = SCORED["method"]
-    assert grid.scorings == tuple((m, method, text) for m in ("a", "a-b") for text in ("t", "u"))
+    assert grid.scorings == tuple(
+        (m, method, corpus) for m in ("a", "a-b") for corpus in ("t", "u")
+    )
     by_prune = {v.prune: v for v in grid.variants if (v.model, v.precision) == ("a", "nf4")}
     assert grid.scoring(by_prune["last1"]) is None
     assert grid.scoring(by_prune["bi1"]) == grid.scoring(by_prune["bi2"]) == ("a", method, "t")
     assert grid.calibrations(by_prune["bi2"]) == ("t",), "so that no benchmark's task is in it"
-    assert grid.text_ids == ("t", "u")
+    assert grid.corpus_ids == ("t", "u")
     constraint = grid.wildcard_constraints()["method"]
     assert re.fullmatch(constraint, method)
     assert not re.fullmatch(constraint, "sleb")
@@ -169,32 +171,32 @@ def test_layers_are_scored_once_a_model_method_and_text():
 
 def test_what_scoring_reads_does_not_change_with_the_depth():
     deeper = [{**prune, "layers": 3} if prune["id"] == "bi2" else prune for prune in PRUNES]
-    before, after = (Grid(_study(prunes=prunes, texts=TEXTS)) for prunes in (PRUNES, deeper))
+    before, after = (Grid(_study(prunes=prunes, corpora=TEXTS)) for prunes in (PRUNES, deeper))
     for scoring in before.scorings:
         assert before.score_slice(*scoring) == after.score_slice(*scoring)
-    texts = [{**TEXTS[0], "seed": 1}, TEXTS[1]]
-    other = Grid(_study(prunes=PRUNES, texts=texts))
-    assert {text for _, _, text in before.scorings if _differs(before, other, text)} == {"t"}
+    corpora = [{**TEXTS[0], "seed": 1}, TEXTS[1]]
+    other = Grid(_study(prunes=PRUNES, corpora=corpora))
+    assert {corpus for _, _, corpus in before.scorings if _differs(before, other, corpus)} == {"t"}
 
 
-def _differs(before, after, text):
-    scoring = ("a", SCORED["method"], text)
+def _differs(before, after, corpus):
+    scoring = ("a", SCORED["method"], corpus)
     return before.score_slice(*scoring) != after.score_slice(*scoring)
 
 
 def test_figures_have_a_line_a_prune_method_and_text():
-    lines = json.loads(Grid(_study(prunes=PRUNES, texts=TEXTS)).labels_slice())["labels"]
+    lines = json.loads(Grid(_study(prunes=PRUNES, corpora=TEXTS)).labels_slice())["labels"]
     assert lines["prune_line"] == {
         "last1": "last layers",
         "bi1": "block influence on t",
         "bi2": "block influence on t",
         "bi1-u": "block influence on u",
     }
-    assert lines["text"] == {"t": "t", "u": "u"}
+    assert lines["corpus"] == {"t": "t", "u": "u"}
 
 
 def test_figures_take_the_studys_order():
-    later_first = _study(prunes=list(reversed(PRUNES)), texts=TEXTS)
+    later_first = _study(prunes=list(reversed(PRUNES)), corpora=TEXTS)
     named = json.loads(Grid(later_first).labels_slice())["labels"]["prune"]
     assert list(named) == [prune["id"] for prune in reversed(PRUNES)]
 
@@ -204,7 +206,7 @@ def test_paths_come_from_ids_alone():
     paths = Paths.of("results", study)
     assert paths.cell("energy.json") == "results/small/cells/{cell}/energy.json"
     assert paths.cell("energy.json", "x") == "results/small/cells/x/energy.json"
-    assert paths.layer_scores("a", text="t") == "results/small/models/a/layers.{method}.t.json"
+    assert paths.layer_scores("a", corpus="t") == "results/small/models/a/layers.{method}.t.json"
     assert paths.log("plot") == "results/small/logs/plot/study.log"
 
 

@@ -50,12 +50,12 @@ def test_the_jobs_are_those_that_snakemake_plans(tmp_path):
 PLANNED = {
     "nano-prune": {
         "train_nano": 2, "prepare_benchmark": 1, "compute_expected": 1, "prepare_corpus": 1,
-        "check_contamination": 1, "score_layers": 6, "quantise": 24, "generate": 24, "evaluate": 24,
+        "check_contamination": 1, "score_layers": 6, "quantise": 24, "measure_making_energy": 24, "generate": 24, "evaluate": 24,
         "measure_energy": 24, "aggregate": 1, "plot": 1, "plot_layers": 1, "summarise": 1,
     },
     "starcoder2-3b-quantised": {
         "fetch_model": 1, "prepare_benchmark": 1, "compute_expected": 1, "prepare_corpus": 2,
-        "check_contamination": 2, "quantise": 4, "measure_fidelity": 4, "generate": 8,
+        "check_contamination": 2, "quantise": 4, "measure_making_energy": 4, "measure_fidelity": 4, "generate": 8,
         "evaluate": 8, "measure_energy": 8, "aggregate": 1, "plot": 1, "summarise": 1,
     },
 }  # fmt: skip
@@ -79,8 +79,8 @@ def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
 
 
 def test_texts_and_their_checks_are_jobs_only_where_a_variant_needs_them(tmp_path):
-    texts = [{"id": "functions", "source": "nano"}]
-    counted = planned(study(texts=texts), tmp_path, None).per_rule
+    corpora = [{"id": "functions", "source": "nano"}]
+    counted = planned(study(corpora=corpora), tmp_path, None).per_rule
     assert "prepare_corpus" not in counted
     assert sum(counted.values()) == sum(GRID.values())
 
@@ -137,11 +137,11 @@ def test_a_model_that_nobody_knows_is_said_and_not_counted(tmp_path, capsys):
     assert found["unknown"] == {
         "new": f"someone/new-model is in no table here and not fetched yet: `{fetch}` fetches it"
     }
-    assert found["models"]["new"]["unknown"] == found["models"]["new"]["jobs"] == 17
+    assert found["models"]["new"]["unknown"] == found["models"]["new"]["jobs"] == 21
     assert found["models"]["new"]["gpu_h"] == 0
     assert main(["estimate", str(file), "--results", str(tmp_path)]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "NOT COUNTED: new (17 jobs): someone/new-model is in no table here" in text
+    assert "NOT COUNTED: new (21 jobs): someone/new-model is in no table here" in text
 
 
 def test_a_fetched_model_is_read_from_its_files(tmp_path, tiny_model):
@@ -271,9 +271,9 @@ def test_hardware_whose_cells_are_excluded_needs_no_card(tmp_path, capsys):
 def test_layers_are_scored_on_the_first_hardware_of_a_model(tmp_path):
     prunes = [
         {"id": "full", "method": "none"},
-        {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "text"},
+        {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "corpus"},
     ]
-    changes = {**ON_A_GPU, "prunes": prunes, "texts": [{"id": "text", "source": "nano"}]}
+    changes = {**ON_A_GPU, "prunes": prunes, "corpora": [{"id": "corpus", "source": "nano"}]}
     values = study(**changes)
     two = {**values, "hardware": ["t4", "h100"]}
     scores = {
@@ -420,7 +420,7 @@ def test_five_thousand_cells_take_less_than_two_seconds_of_a_processor(tmp_path)
     plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: gpu_named("l40s")}, 8)
     wall_h(plan.jobs, plan, 8)
     assert time.process_time() - start_s < 2
-    assert len(plan.jobs) == 3 * 5000 + 200 + 10 + 2 + 3
+    assert len(plan.jobs) == 3 * 5000 + 2 * 200 + 10 + 2 + 3
 
 
 def test_it_needs_no_torch(tmp_path):

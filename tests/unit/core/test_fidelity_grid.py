@@ -27,8 +27,10 @@ def _study(**changes):
         ],
         "benchmarks": [{"id": "nano", "kind": "nano"}],
         "token_limits": [24],
-        "texts": [{"id": "held", "source": "nano", "part": "held_out", "samples": 8, "tokens": 64}],
-        "fidelity": {"text": "held"},
+        "corpora": [
+            {"id": "held", "source": "nano", "part": "held_out", "samples": 8, "tokens": 64}
+        ],
+        "fidelity": {"corpus": "held"},
         "baseline": {"precision": "fp32", "prune": "full"},
     }  # fmt: skip
     return validate(Study, {**values, **changes}, "study.yaml")
@@ -51,7 +53,7 @@ def test_the_slice_is_what_fidelity_reads():
         "id": "a--full--nf4",
         "variant": {"model": "a", "prune": "full", "precision": "nf4"},
         "baseline": "a--full--fp32",
-        "text": {
+        "corpus": {
             "id": "held",
             "source": "nano",
             "part": "held_out",
@@ -63,10 +65,10 @@ def test_the_slice_is_what_fidelity_reads():
         "device": "auto",
         "hardware": None,
     }
-    text = {**_study().texts[0].model_dump(exclude={"label"}), "label": "Held out"}
-    for same in ({"token_limits": [48]}, {"texts": [text]}, {"decoding": {"repeats": 9}}):
+    corpus = {**_study().corpora[0].model_dump(exclude={"label"}), "label": "Held out"}
+    for same in ({"token_limits": [48]}, {"corpora": [corpus]}, {"decoding": {"repeats": 9}}):
         assert Grid(_study(**same)).fidelity_slice(grid.variants[1]) == before
-    for other in ({"device": "cpu"}, {"texts": [{**text, "tokens": 32}]}):
+    for other in ({"device": "cpu"}, {"corpora": [{**corpus, "tokens": 32}]}):
         assert Grid(_study(**other)).fidelity_slice(grid.variants[1]) != before
 
 
@@ -78,7 +80,7 @@ def test_a_study_without_fidelity_has_no_slice():
 
 def test_a_text_that_a_variant_is_calibrated_on_is_refused():
     calibrated = {
-        "texts": [{"id": name, "source": "nano"} for name in ("held", "calib")],
+        "corpora": [{"id": name, "source": "nano"} for name in ("held", "calib")],
         "precisions": [
             {"id": "fp32", "method": "none", "dtype": "float32"},
             {"id": "gptq4", "method": "gptq", "bits": 4, **FP32, "calibration": "calib"},
@@ -88,5 +90,5 @@ def test_a_text_that_a_variant_is_calibrated_on_is_refused():
     assert json.loads(grid.fidelity_slice(grid.variant("b--full--gptq4")))["calibrations"] == [
         "calib"
     ]
-    with pytest.raises(CodewattError, match=r"fidelity.text: precision 'gptq4' is calibrated on"):
-        _study(**calibrated, fidelity={"text": "calib"})
+    with pytest.raises(CodewattError, match=r"fidelity.corpus: precision 'gptq4' is calibrated on"):
+        _study(**calibrated, fidelity={"corpus": "calib"})

@@ -128,9 +128,9 @@ def test_a_model_that_is_here_is_looked_at(tmp_path, make, said):
 
 def test_a_text_that_is_not_there_is_named(tmp_path):
     text = {"id": "t", "source": "file", "path": str(tmp_path / "t.txt"), "tokens": 64}
-    path = _file(tmp_path, texts=[text], fidelity={"text": "t"})
+    path = _file(tmp_path, corpora=[text], fidelity={"corpus": "t"})
     with pytest.raises(
-        CodewattError, match=r"study\.yaml: texts\[0\]\.path: .*t\.txt: no such file"
+        CodewattError, match=r"study\.yaml: corpora\[0\]\.path: .*t\.txt: no such file"
     ):
         load_grid(path)
     os.mkfifo(text["path"])

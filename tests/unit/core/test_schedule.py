@@ -32,10 +32,10 @@ def scored(**changes):
     """Variants that wait for the scores of their model's layers."""
     prunes = [
         {"id": "full", "method": "none"},
-        {"id": "sleb", "method": "sleb", "layers": 1, "calibration": "text"},
+        {"id": "sleb", "method": "sleb", "layers": 1, "calibration": "corpus"},
     ]
     return study(
-        **{**ON_A_GPU, "prunes": prunes, "texts": [{"id": "text", "source": "nano"}], **changes}
+        **{**ON_A_GPU, "prunes": prunes, "corpora": [{"id": "corpus", "source": "nano"}], **changes}
     )
 
 

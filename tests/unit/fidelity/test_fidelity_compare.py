@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.fidelity import fidelity_metrics
 from codewatt.fidelity.fidelity_metrics import Comparison, Perplexity
@@ -125,20 +125,20 @@ def test_logits_that_would_take_too_much_memory_are_refused():
     kept.add(_logits(1, 4))
     assert [len(logits) for logits in kept] == [7, 4]
     small = KeptLogits(11, "held", limit_bytes=11 * 11 * 4 - 1)
-    with pytest.raises(CodewattError, match=r"text 'held': 11 positions x 11 logits take .* GB"):
+    with pytest.raises(CodewattError, match=r"corpus 'held': 11 positions x 11 logits take .* GB"):
         small.add(_logits(0))
 
 
-def _text(*documents: str, source: str = "file", **settings) -> PreparedText:
+def _text(*documents: str, source: str = "file", **settings) -> PreparedCorpus:
     values = {"source": source, "samples": 1, "tokens": 30, "seed": 0, **settings}
-    return PreparedText(list(documents), values, "")
+    return PreparedCorpus(list(documents), values, "")
 
 
 def test_sequences_that_a_model_cannot_read_are_refused(tiny_model):
     loaded = load_model(tiny_model("starcoder2"), dtype="float32", device="cpu")
     long = LONG * 20
     assert [len(one.ids) for one in questions(_text(long, tokens=256), loaded, "held")] == [256]
-    with pytest.raises(CodewattError, match=r"text 'held': .* 257 tokens; allowed: the 256"):
+    with pytest.raises(CodewattError, match=r"corpus 'held': .* 257 tokens; allowed: the 256"):
         questions(_text(long, tokens=257), loaded, "held")
 
 

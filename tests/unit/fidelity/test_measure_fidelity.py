@@ -1,4 +1,4 @@
-"""A variant beside its baseline, from manifests and a prepared text to the record."""
+"""A variant beside its baseline, from manifests and a prepared corpus to the record."""
 
 import json
 import re
@@ -32,7 +32,7 @@ METHODS = {
 
 
 class Bench:
-    """Manifests of variants of one model below a folder, and a text."""
+    """Manifests of variants of one model below a folder, and a corpus."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder, self.source = folder, source
@@ -66,7 +66,7 @@ class Bench:
             "id": name,
             "variant": {"model": "m", "prune": "p", "precision": name},
             "baseline": "fp32",
-            "text": {"id": "held", **HELD},
+            "corpus": {"id": "held", **HELD},
             "calibrations": [],
             "device": "cpu",
             **changed,
@@ -110,7 +110,7 @@ def test_a_baseline_against_itself_is_exact(bench, monkeypatch):
     assert found["model"] == found["baseline_model"]
     assert found["sequences"] == 6
     assert 6 * 5 < found["positions"] < 6 * 127
-    assert found["text"]["id"] == "held"
+    assert found["corpus"]["id"] == "held"
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -203,7 +203,7 @@ def test_weights_that_are_no_numbers_have_no_fidelity_and_the_reason(bench, tmp_
 
 
 def test_one_broken_token_is_said_with_the_variants_name(bench, tmp_path):
-    """The model that is loaded answers; the text holds the token on which it does not."""
+    """The model that is loaded answers; the corpus holds the token on which it does not."""
     tokenizer = load_tokenizer(bench.source)
     asked = set(range(9))  # of which the loader sees that they are answered
     documents = read_documents(bench.documents)
@@ -236,7 +236,7 @@ def test_a_text_that_a_variant_was_calibrated_on_is_refused(bench, tmp_path):
 
 def test_a_text_that_needs_too_much_memory_is_refused(bench, monkeypatch):
     monkeypatch.setattr(measure_fidelity_module, "LIMIT_BYTES", 1000)
-    with pytest.raises(CodewattError, match=r"text 'held': \d+ positions x 384 logits take"):
+    with pytest.raises(CodewattError, match=r"corpus 'held': \d+ positions x 384 logits take"):
         bench.measure(bench.baseline)
 
 

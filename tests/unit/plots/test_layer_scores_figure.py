@@ -20,14 +20,14 @@ SLEB = {
     "removed": {"1": [2], "2": [2, 1]},
 }
 FOUND = {"block_influence": INFLUENCE, "angular_distance": ANGLES, "sleb": SLEB}
-LABELS = {"model": {"a": "Model A"}, "text": {"t": "functions"}}
+LABELS = {"model": {"a": "Model A"}, "corpus": {"t": "functions"}}
 
 
-def _scores(models=("a",), texts=("t",), methods=tuple(FOUND)):
+def _scores(models=("a",), corpora=("t",), methods=tuple(FOUND)):
     return [
-        {"model": model, "text": {"id": text}, "method": method, "layers": 4, **FOUND[method]}
+        {"model": model, "corpus": {"id": corpus}, "method": method, "layers": 4, **FOUND[method]}
         for model in models
-        for text in texts
+        for corpus in corpora
         for method in methods
     ]
 
@@ -76,7 +76,7 @@ def test_a_model_has_a_line_of_panels(drawn):
 
 
 def test_texts_are_told_apart(drawn):
-    layer_scores.plot(_scores(texts=("t", "u"), methods=("sleb",)), LABELS, Path("x"))
+    layer_scores.plot(_scores(corpora=("t", "u"), methods=("sleb",)), LABELS, Path("x"))
     assert list(_panels(drawn[0])) == ["Model A\nSLEB on functions", "Model A\nSLEB on u"]
 
 
@@ -90,7 +90,7 @@ def test_a_model_of_two_layers_has_no_layer_for_sleb(drawn):
     scores = [
         {
             "model": "a",
-            "text": {"id": "t"},
+            "corpus": {"id": "t"},
             "method": "sleb",
             "layers": 2,
             "perplexity": 3.0,

@@ -96,8 +96,8 @@ def test_the_figure_of_layer_scores_does_too(
     offset: int, tmp_path: Path, saved: list[Figure]
 ) -> None:
     model, first, second = shifted(offset)[:3]
-    labels = {"model": {"a": f"{model}A"}, "text": {"t": f"{first}T", "u": f"{second}U"}}
-    scores = _scores(texts=("t", "u"), methods=("sleb",))
+    labels = {"model": {"a": f"{model}A"}, "corpus": {"t": f"{first}T", "u": f"{second}U"}}
+    scores = _scores(corpora=("t", "u"), methods=("sleb",))
     layer_scores.plot(scores, labels, tmp_path / "figure")
     seen = drawn(saved[0])
     assert "".join(f"{model}A".split()) in seen

@@ -8,7 +8,7 @@ from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.printed_formulas import compare
 from tests.support.architectures import COMMON
 
-PAGE = Path(__file__).resolve().parents[3] / "docs/estimate.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs/explanation/estimate.md"
 
 
 def test_they_are_right_for_a_plain_decoder_but_for_its_head_and_half_of_attention():

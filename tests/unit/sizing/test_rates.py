@@ -37,11 +37,10 @@ def number(text):
 
 
 def documented():
-    """(engine, kind, batch) → (tokens/s, J/token) of docs/measurements.md's H200 section."""
-    page = (REPOSITORY / "docs/measurements.md").read_text()
-    section = page.split("## Where does compressing save energy?")[1].split("\n## ")[0]
+    """(engine, kind, batch) → (tokens/s, J/token) of docs/archive/h200-engines.md."""
+    page = (REPOSITORY / "docs/archive/h200-engines.md").read_text()
     found = {}
-    for line in section.splitlines():
+    for line in page.splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
         if len(cells) == 6 and cells[0].isdigit() and cells[3] != "infeasible":
             key = (cells[2], KINDS[cells[1]], int(cells[0]))
@@ -105,7 +104,7 @@ def run(repo, precision, gpu, tasks, batch, new_tokens, removed=0):
     return two.metered_s - one.metered_s, two.gpu_j - one.gpu_j
 
 
-#: docs/measurements.md: what was run → seconds and GPU joules of a repeat.
+#: docs/archive/h200-engines.md: what was run → seconds and GPU joules of a repeat.
 MEASURED = {
     "H100, bfloat16": ((BF16, "h100", 5, 1, 128), 11.7, 1922),
     "H100, nf4": ((NF4, "h100", 5, 1, 128), 14.8, 2208),
@@ -152,7 +151,7 @@ def test_published_runs_on_an_a100_are_estimated_within_what_the_docs_say():
         precision: tuple((min(each), max(each)) for each in zip(*found, strict=True))
         for precision, found in ratios.items()
     }
-    page = (REPOSITORY / "docs/estimate.md").read_text()
+    page = (REPOSITORY / "docs/explanation/estimate.md").read_text()
     for precision, ((low_s, high_s), (low_j, high_j)) in spans.items():
         name = {"none": "none", "4bit": "fp4", "8bit": "LLM.int8()"}[precision]
         assert f"| {name} | {low_s:.2f} to {high_s:.2f} | {low_j:.2f} to {high_j:.2f} |" in page

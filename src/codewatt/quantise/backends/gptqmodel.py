@@ -133,18 +133,18 @@ def _notes(method: str, log: list[dict[str, Any]]) -> dict[str, Any]:
     """What the library's log says of how each module was quantised.
 
     Raises:
-        CodewattError: the text that it was calibrated on had no effect.
+        CodewattError: the corpus that it was calibrated on had no effect.
     """
     if method == "awq":
         if any(row["activation_raw_tokens"] != row["activation_retained_tokens"] for row in log):
-            raise CodewattError("gptqmodel left out part of the text that AWQ is calibrated on")
+            raise CodewattError("gptqmodel left out part of the corpus that AWQ is calibrated on")
         key, marked = "unscaled_modules", [row["loss"] == "not applicable" for row in log]
     else:
         key, marked = "rounded_modules", [row["loss"].startswith("fallback") for row in log]
     if all(marked):
         raise CodewattError(
-            f"gptqmodel: {method} was not calibrated on any of {len(log)} modules; allowed: a text "
-            "with more samples or tokens"
+            f"gptqmodel: {method} was not calibrated on any of {len(log)} modules; allowed: a "
+            "corpus with more samples or tokens"
         )
     return {key: sum(marked)}
 

@@ -10,7 +10,7 @@ from codewatt.benchmarks.benchmark import Task, write_tasks
 from codewatt.corpora.contamination import overlaps, refuse_overlap, refuse_shared
 from codewatt.corpora.corpus import open_source, read_documents
 from codewatt.corpora.prepare_corpus import check_contamination, prepare_corpus
-from codewatt.corpora.token_sequences import PreparedText, token_sequences
+from codewatt.corpora.token_sequences import PreparedCorpus, token_sequences
 from codewatt.errors import CodewattError
 from codewatt.nano.task_sampling import held_out_problems
 from tests.support.models import save_tiny_tokenizer
@@ -32,7 +32,7 @@ def test_the_same_settings_give_the_same_documents_and_parts_are_apart(settings)
 def test_prepared_and_read_back(tmp_path):
     path = tmp_path / "documents.jsonl.gz"
     manifest = prepare_corpus(NANO, path)
-    prepared = PreparedText.read(path, NANO)
+    prepared = PreparedCorpus.read(path, NANO)
     assert prepared.documents == open_source("nano").documents(NANO)
     assert manifest["documents"] == len(prepared.documents) == 64
     assert manifest["sha256"] == prepared.describe()["sha256"]
@@ -65,13 +65,13 @@ def test_sequences_of_single_documents_keep_them_apart(tmp_path):
 
 def test_nano_functions_are_judged_on_their_bodies(tmp_path):
     tokenizer = save_tiny_tokenizer(tmp_path)
-    prepared = PreparedText(open_source("nano").documents(NANO), {**NANO, "tokens": 512}, "")
+    prepared = PreparedCorpus(open_source("nano").documents(NANO), {**NANO, "tokens": 512}, "")
     for ids, first in zip(
         prepared.sequences(tokenizer), prepared.judged_from(tokenizer), strict=True
     ):
         assert tokenizer.decode(ids[:first]).endswith('"""')
         assert tokenizer.decode(ids[first:]).startswith("\n    ")
-    joined = PreparedText(["x = 1"], {**STDLIB, "samples": 3}, "")
+    joined = PreparedCorpus(["x = 1"], {**STDLIB, "samples": 3}, "")
     assert joined.judged_from(tokenizer) == [1, 1, 1]
 
 
