@@ -38,8 +38,8 @@ def command_parser() -> argparse.ArgumentParser:
     """The parser of every command; each sets `run`, which takes the parsed options."""
     import codewatt.estimate.estimate_command as estimate_command
     import codewatt.evaluate.evaluate_command as command
+    import codewatt.placement.site_command as site_command
     import codewatt.published.audit_command as published_command
-    import codewatt.slurm.site_command as cluster_command
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -60,8 +60,8 @@ def command_parser() -> argparse.ArgumentParser:
     study.add_argument("file", type=Path)
     study.set_defaults(run=_study)
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
-    cluster_command.add_arguments(site)
-    site.set_defaults(run=cluster_command.run)
+    site_command.add_arguments(site)
+    site.set_defaults(run=site_command.run)
     published = commands.add_parser("published", help="check a published study's energy figures")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)

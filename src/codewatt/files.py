@@ -20,9 +20,10 @@ from typing import IO, Any
 
 from codewatt.error_messages import system_error
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_MIB
 from codewatt.untrusted_files import in_one_line, read_lines, read_text, shown
 
-_READ_BYTES = 1 << 20
+_READ_BYTES = BYTES_PER_MIB
 
 
 @contextmanager

@@ -1,11 +1,18 @@
-"""Rows as parquet, without pandas, whose import takes longer than most stages' own work."""
+"""Parquet files in and out: the one place that opens them.
+
+Without pandas, whose import takes longer than the own work of most stages: pyarrow's read_table
+and its conversions from Python values import it, ParquetFile and JSON do not.
+"""
 
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
 
 #: (column, Arrow's alias of its type, or list<alias>), in order.
@@ -15,14 +22,13 @@ Fields = Sequence[tuple[str, str]]
 def write_rows(
     path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]], fields: Fields
 ) -> None:
-    """Write rows with exactly these columns, atomically; None is absent.
+    """Write rows with exactly these columns, atomically; None is written as null.
 
     Raises:
         KeyError: a row lacks a column.
     """
     import pyarrow
     import pyarrow.json
-    import pyarrow.parquet
 
     schema = pyarrow.schema([(name, _arrow_type(kind)) for name, kind in fields])
     # Through JSON: building arrays from Python values makes pyarrow import pandas (1.2 s).
@@ -32,8 +38,55 @@ def write_rows(
         table = pyarrow.json.read_json(io.BytesIO(lines.encode()), parse_options=options)
     else:
         table = schema.empty_table()
-    with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary)
+    with open_writer(path, schema) as writer:
+        writer.write_table(table)
+
+
+@contextmanager
+def open_writer(path: str | os.PathLike[str], schema: Any) -> Iterator[Any]:
+    """A pyarrow ParquetWriter; the file appears under its name when all of it is written.
+
+    Args:
+        schema: the pyarrow schema; its metadata is kept in the file.
+    """
+    from pyarrow.parquet import ParquetWriter
+
+    with atomic_path(path) as temporary, ParquetWriter(temporary, schema) as writer:
+        yield writer
+
+
+def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> Any:
+    """Read a pyarrow table.
+
+    Args:
+        columns: the columns to read, in this order; all if not given.
+
+    Raises:
+        CodewattError: the file is missing, is not parquet, or lacks a column.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    if not Path(path).is_file():
+        raise CodewattError(f"{path}: no such file")
+    try:
+        with ParquetFile(path) as file:
+            absent = [name for name in columns or () if name not in file.schema_arrow.names]
+            if absent:
+                raise CodewattError(f"{path}: no column {', '.join(absent)}")
+            table = file.read(columns=None if columns is None else list(columns))
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CodewattError(f"{path}: not readable as parquet: {reason}") from None
+    return table if columns is None else table.select(list(columns))
+
+
+def read_rows(
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Read rows as dicts of plain values, null as None; see `read_table`."""
+    rows: list[dict[str, Any]] = read_table(path, columns).to_pylist()
+    return rows
 
 
 def _arrow_type(kind: str) -> Any:

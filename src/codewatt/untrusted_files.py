@@ -16,17 +16,18 @@ from typing import IO
 
 from codewatt.error_messages import printable, system_error
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_GIB, BYTES_PER_MIB
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = BYTES_PER_GIB
 """The most that a file may hold, unpacked. HumanEval+ has 8 MB, most files of samples less."""
 
-MAX_LINE_BYTES = 64 << 20
+MAX_LINE_BYTES = 64 * BYTES_PER_MIB
 MAX_LINES = 5_000_000
 
 #: gzip packs a thousandfold at most, text tenfold: what comes near the former is made to do harm.
-_MAX_RATIO, _RATIO_FROM_BYTES = 500, 64 << 20
+_MAX_RATIO, _RATIO_FROM_BYTES = 500, 64 * BYTES_PER_MIB
 
-_READ_BYTES = 1 << 20
+_READ_BYTES = BYTES_PER_MIB
 _GZIP = b"\x1f\x8b"
 _LFS = b"version https://git-lfs"
 #: How files begin that are no text, and what to do with them.

@@ -107,7 +107,7 @@ def test_snakemake_killed(generated):
     os.kill(slurm.script_of(job), signal.SIGSTOP)  # or it may be done before the next start
     assert [left.id for left in slurm.queue()] == [job.id]
     said = bench.snakemake(*NEEDED).stdout
-    assert f"1 jobs of a run that was killed are cancelled: {job.id}" in said
+    assert f"cancelling 1 Slurm jobs of a killed run: {job.id}" in said
 
 
 def test_file_system_full_in_a_job(generated):

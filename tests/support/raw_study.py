@@ -225,11 +225,11 @@ class RawStudy:
 
 
 _ROOFLINE: Json = {
-    "machine": {"bandwidth_bytes_per_s": 2.0e12, "matrix_operations_per_s": 3.0e14},
+    "machine": {"bandwidth_bytes_per_s": 2.0e12, "matmul_flops_per_s": 3.0e14},
     "demand": {
         "step_weight_bytes": 3_000_000_000, "kv_bytes_per_token": 4096,
-        "operations_per_token": 6_000_000_000, "head_operations": 100_000_000,
-        "attention_operations": 8192, "layers": 4, "windowed_layers": 2, "window": 20,
+        "flops_per_token": 6_000_000_000, "head_flops": 100_000_000,
+        "attention_flops": 8192, "layers": 4, "windowed_layers": 2, "window": 20,
     },
 }  # fmt: skip
 

@@ -112,7 +112,7 @@ def _machine(cell):
         "gpu_uuids": ", ".join(sorted(str(d.get("device")) for d in boards)) or None,
         "gpu_names": ", ".join(sorted(str(d.get("name")) for d in boards)) or None,
         "bandwidth_bytes_per_s": machine.get("bandwidth_bytes_per_s"),
-        "matrix_operations_per_s": machine.get("matrix_operations_per_s"),
+        "matmul_flops_per_s": machine.get("matmul_flops_per_s"),
         "step_weight_bytes": asked.get("step_weight_bytes"),
         "kv_bytes_per_token": asked.get("kv_bytes_per_token"),
     }

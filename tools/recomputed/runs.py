@@ -168,9 +168,7 @@ def _joules(cell, study, repeat, edges):
 
 
 ROOFLINE = tuple(
-    f"{phase}_{kind}"
-    for phase in PHASES
-    for kind in ("bytes", "operations", "bandwidth_s", "operations_s")
+    f"{phase}_{kind}" for phase in PHASES for kind in ("bytes", "flops", "bandwidth_s", "compute_s")
 )
 
 
@@ -193,19 +191,19 @@ def roofline(cell, tasks, row):
     for _, batch in tasks.groupby("batch"):
         for phase, (moved, done) in _batch_work(batch, asked).items():
             work[f"{phase}_bytes"] += moved
-            work[f"{phase}_operations"] += done
+            work[f"{phase}_flops"] += done
     for phase in PHASES:
-        moved, done = work[f"{phase}_bytes"], work[f"{phase}_operations"]
+        moved, done = work[f"{phase}_bytes"], work[f"{phase}_flops"]
         times = (
             over(moved, machine.get("bandwidth_bytes_per_s")),
-            over(done, machine.get("matrix_operations_per_s")),
+            over(done, machine.get("matmul_flops_per_s")),
         )
         least_s = None if None in times else max(times)
         found |= {
             f"{phase}_bytes": moved,
-            f"{phase}_operations": done,
+            f"{phase}_flops": done,
             f"{phase}_bandwidth_s": times[0],
-            f"{phase}_operations_s": times[1],
+            f"{phase}_compute_s": times[1],
             f"{phase}_roofline_s": least_s,
             f"{phase}_roofline_share": over(least_s, row[f"{phase}_s"]) if done else None,
         }
@@ -217,7 +215,7 @@ def _batch_work(batch, asked):
     """Phase -> (bytes, operations) of a batch: every layer of every token, one by one."""
     layers, window = asked["layers"], asked["window"] or math.inf
     plain = layers - asked["windowed_layers"]
-    kv, attention = asked["kv_bytes_per_token"], asked["attention_operations"]
+    kv, attention = asked["kv_bytes_per_token"], asked["attention_flops"]
 
     def attended(contexts):
         """Layers x tokens attended to, over contexts of so many tokens."""
@@ -231,7 +229,7 @@ def _batch_work(batch, asked):
         attended(np.arange(prompt + 1, prompt + count + 1))
         for prompt, count in zip(prompts, steps, strict=True)
     )
-    token, head = asked["operations_per_token"], asked["head_operations"]
+    token, head = asked["flops_per_token"], asked["head_flops"]
     weights, rows = asked["step_weight_bytes"], len(batch)
     return {
         "prefill": (

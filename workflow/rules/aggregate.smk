@@ -53,7 +53,7 @@ rule aggregate:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(mem_mb=4000),
+        **cpu_node_resources(mem_mb=4000),
     params:
         settings=lambda wildcards: grid.aggregate_slice(known_cells()[0]),
         code=code("aggregate"),
@@ -79,7 +79,7 @@ rule aa_test:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.aa_slice(known_cells()[0]),
         code=code("aa_test"),

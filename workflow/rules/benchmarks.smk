@@ -11,7 +11,7 @@ rule prepare_benchmark:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.benchmark_slice(wildcards.benchmark),
         code=lambda wildcards: code(
@@ -33,7 +33,7 @@ rule compute_expected:
         "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
-        **on_judging_node(),
+        **judging_node_resources(),
     params:
         code=code("compute_expected"),
     script:

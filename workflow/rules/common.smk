@@ -3,9 +3,9 @@
 import re
 from functools import cache
 
-from codewatt.slurm import profile_checks, job_resources
+from codewatt.placement import profile_checks, job_requests
 from codewatt.slurm.job_environment import prepare_job
-from codewatt.slurm.orphaned_jobs import cancel_leftovers
+from codewatt.slurm.orphaned_jobs import cancel_orphaned_jobs
 from codewatt.config.gptq_awq_libraries import BACKENDS
 from codewatt.config.load_study import load_config
 from codewatt.config.site import Machine
@@ -25,7 +25,7 @@ try:
     grid = load_grid(in_checkout(settings.study, workflow.basedir))
     study = grid.study
     machine = settings.machine
-    job_resources.check_hardware(study, machine, grid.where)
+    job_requests.check_hardware(study, machine, grid.where)
     if machine != Machine():
         profile_checks.refuse_overrides(workflow.resource_settings)
     paths = Paths.of(settings.results, study)
@@ -43,7 +43,7 @@ onstart:
     try:
         hold_run(os.getcwd(), paths.root)
         if workflow.non_local_exec:
-            cancel_leftovers(os.getcwd())
+            cancel_orphaned_jobs(os.getcwd())
     except CodewattError as error:
         sys.exit(f"codewatt: {printable(error)}")
     except OSError as error:

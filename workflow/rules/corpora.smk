@@ -13,7 +13,7 @@ rule prepare_corpus:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.corpus_slice(wildcards.corpus),
         code=lambda wildcards: code(
@@ -36,7 +36,7 @@ rule check_contamination:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.contamination_slice(
             wildcards.corpus, wildcards.benchmark

@@ -17,7 +17,7 @@ rule measure_energy:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.energy_slice(),
         code=code("measure_energy"),

@@ -21,7 +21,7 @@ rule evaluate:
         "../../envs/codewatt.yaml"
     threads: measured_threads()
     resources:
-        **on_judging_node(),
+        **judging_node_resources(),
     params:
         settings=lambda wildcards: grid.evaluate_slice(),
         code=code("evaluate"),

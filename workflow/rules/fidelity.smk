@@ -17,9 +17,9 @@ rule measure_fidelity:
         paths.log("measure_fidelity", "{variant}"),
     conda:
         "../../envs/codewatt.yaml"
-    threads: gpu_threads(of_fidelity)
+    threads: gpu_node_threads(measure_fidelity_job)
     resources:
-        **on_gpu_node(of_fidelity),
+        **gpu_node_resources(measure_fidelity_job),
     params:
         settings=lambda wildcards: grid.fidelity_slice(grid.variant(wildcards.variant)),
         code=lambda wildcards: code(

@@ -22,9 +22,9 @@ rule generate:
         paths.log("generate", "{cell}"),
     conda:
         lambda wildcards: engine_environment(grid.cell(wildcards.cell).engine)
-    threads: gpu_threads(of_cell)
+    threads: gpu_node_threads(generate_job)
     resources:
-        **on_gpu_node(of_cell),
+        **gpu_node_resources(generate_job),
     params:
         settings=lambda wildcards: grid.generate_slice(grid.cell(wildcards.cell)),
         code=lambda wildcards: code(

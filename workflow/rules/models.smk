@@ -12,7 +12,7 @@ rule train_nano:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.model_slice(wildcards.model),
         weights=paths.model_weights(),
@@ -32,7 +32,7 @@ rule fetch_model:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(mem_mb=machine.cpu.mem_mb or 32000),
+        **cpu_node_resources(mem_mb=machine.cpu.mem_mb or 32000),
     params:
         settings=lambda wildcards: grid.model_slice(wildcards.model),
         weights=paths.model_weights(),

@@ -1,119 +1,121 @@
-# On which nodes jobs run, with which of their cores, and with how much memory and time.
+# The resources that jobs request: nodes, cores, memory and time.
 
 import itertools
 from dataclasses import replace
 
-from codewatt.slurm.memory_limits import cuts
-from codewatt.slurm.job_resources import ModelJob
-from codewatt.slurm.job_sizes import Sizes
+from codewatt.placement.job_requests import ModelJob
+from codewatt.placement.job_sizes import JobSizes
+from codewatt.placement.request_limits import requests_above_limit
 
 
 def measured_threads(nodes=machine.cpu):
-    """A measured job takes every core that this run was given, so that nothing runs beside it."""
+    """The cores of a measured job: all that this run was given, so that nothing runs beside it."""
     return nodes.threads or workflow.resource_settings.cores or 1
 
 
-# A job of a cluster has what it has: there nothing is asked for any more.
+# Inside a Slurm job Snakemake runs one rule with the resources that the job has: no size is needed.
 sizes = (
     None
     if workflow.remote_exec or machine == Machine()
-    else Sizes(grid, paths, machine, measured_threads())
+    else JobSizes(grid, paths, machine, measured_threads())
 )
 
 
-def of_variant(wildcards):
-    """A variant that is made: what is only cut needs no GPU."""
+def quantise_job(wildcards):
+    """The job that makes a variant; it needs no GPU if the variant is only pruned."""
     variant = grid.variant(wildcards.variant)
     hardware = grid.quantise_hardware(variant)
     quantised = grid.method("precision", variant.precision) != "none"
     return ModelJob("quantise", variant.id, variant.model, hardware, quantised)
 
 
-def of_scores(wildcards):
-    """A model whose layers are scored."""
+def score_layers_job(wildcards):
+    """The job that scores a model's layers."""
     name = f"{wildcards.model}.{wildcards.method}.{wildcards.corpus}"
     hardware = grid.model_hardware(wildcards.model)
     return ModelJob("score_layers", name, wildcards.model, hardware)
 
 
-def of_fidelity(wildcards):
-    """A variant that answers beside its baseline."""
+def measure_fidelity_job(wildcards):
+    """The job that compares a variant with its baseline."""
     variant = grid.variant(wildcards.variant)
     hardware = grid.quantise_hardware(variant)
     return ModelJob("measure_fidelity", variant.id, variant.model, hardware)
 
 
-def of_cell(wildcards):
-    """A cell that is generated; its second run takes what the first does."""
+def generate_job(wildcards):
+    """The job that generates a cell; the second run of a cell (A/A test) requests the same."""
     cell = replace(grid.cell(wildcards.cell), again=False)
     return ModelJob("generate", cell.id, cell.model, cell.hardware)
 
 
-#: The rules that use on_gpu_node, and what each says of its jobs.
+#: The rules that use gpu_node_resources: rule -> (wildcards -> job).
 GPU_RULES = {
-    "score_layers": of_scores,
-    "quantise": of_variant,
-    "measure_fidelity": of_fidelity,
-    "generate": of_cell,
+    "score_layers": score_layers_job,
+    "quantise": quantise_job,
+    "measure_fidelity": measure_fidelity_job,
+    "generate": generate_job,
 }
 
 
-def gpu_threads(of_job):
-    """The cores of a GPU stage's job."""
+def gpu_node_threads(model_job):
+    """The cores of a job of a GPU rule; model_job: its entry in GPU_RULES."""
     return lambda wildcards: measured_threads(
-        job_resources.model_nodes(study, machine, of_job(wildcards))
+        job_requests.model_job_nodes(study, machine, model_job(wildcards))
     )
 
 
-def on_gpu_node(of_job):
-    """Where the GPU stages run: in the rules, as a profile's block can be replaced unseen."""
+def gpu_node_resources(model_job):
+    """The resources of a GPU rule; they stand in the rules, as a flag can replace a profile's."""
 
-    def asked(job, attempt, size=None):
+    def request(job, attempt, size=None):
         number = grid.model_ids.index(job.model)
-        return job_resources.model_request(study, machine, job, number, attempt, size)
+        return job_requests.model_request(study, machine, job, number, attempt, size)
 
     @cache
-    def asked_for(job, attempt):
+    def sized_request(job, attempt):
         prepare_cluster()
-        return asked(job, attempt, sizes and sizes.of(job))
+        return request(job, attempt, sizes and sizes.size(job))
 
-    some = itertools.product(grid.model_ids, study.hardware or [None], (True, False))
-    return job_resources.as_resources(
-        (asked(ModelJob("", "", *job), 1) for job in some),
-        lambda wildcards, attempt: asked_for(of_job(wildcards), attempt),
+    possible = itertools.product(
+        grid.model_ids, study.hardware or [None], (True, False)
+    )
+    return job_requests.as_resources(
+        (request(ModelJob("", "", *job), 1) for job in possible),
+        lambda wildcards, attempt: sized_request(model_job(wildcards), attempt),
     )
 
 
-def on_judging_node():
-    """Where completions and reference solutions run, one sandbox a core."""
-    return alike(lambda attempt: job_resources.judge_request(machine, attempt))
+def judging_node_resources():
+    """The resources of rules that run completions and reference solutions, one sandbox a core."""
+    return same_resources(lambda attempt: job_requests.judge_request(machine, attempt))
 
 
-def on_cpu_node(mem_mb=2000, runtime_min=60):
-    """Where all other stages run."""
-    return alike(
-        lambda attempt: job_resources.cpu_request(machine, mem_mb, runtime_min, attempt)
+def cpu_node_resources(mem_mb=2000, runtime_min=60):
+    """The resources of all other rules."""
+    return same_resources(
+        lambda attempt: job_requests.cpu_request(machine, mem_mb, runtime_min, attempt)
     )
 
 
-def alike(request):
-    """What jobs ask for that all ask for the same, request(attempt)."""
+def same_resources(request):
+    """The resources of a rule whose jobs all request the same; request: attempt -> request."""
 
     @cache
-    def asked_for(attempt):
+    def prepared_request(attempt):
         prepare_cluster()
         return request(attempt)
 
-    return job_resources.as_resources(
-        [request(1)], lambda wildcards, attempt: asked_for(attempt)
+    return job_requests.as_resources(
+        [request(1)], lambda wildcards, attempt: prepared_request(attempt)
     )
 
 
 @cache
 def prepare_cluster():
-    """Once it is known that a cluster runs this, and before any job is submitted."""
+    """Check the run's settings once the executor is known, before any job is submitted."""
     if workflow.is_main_process and workflow.non_local_exec:
-        # profiles/default, which is read beside the cluster's, has this machine's cores in mind.
+        # profiles/default is read as well, and its cores are those of this machine.
         workflow.resource_settings.cores = None
         profile_checks.refuse_run(
             study,
@@ -125,18 +127,18 @@ def prepare_cluster():
             workflow.group_settings.overwrite_groups,
         )
     if workflow.is_main_process and workflow.non_local_exec_or_dryrun and sizes:
-        tell_cuts()
+        warn_of_limits()
 
 
-def tell_cuts():
-    """Say which jobs of this run need more than they may ask for: once, not in each job."""
+def warn_of_limits():
+    """Print which jobs of this run need more than they may request: once, not in each job."""
     planned = [
         GPU_RULES[job.rule.name](job.wildcards)
         for job in workflow.dag.needrun_jobs()
         if job.rule.name in GPU_RULES
     ]
     overridden = workflow.resource_settings.overwrite_resources or {}
-    for line in cuts(
-        study, machine, [(job, sizes.of(job)) for job in planned], overridden
+    for line in requests_above_limit(
+        study, machine, [(job, sizes.size(job)) for job in planned], overridden
     ):
         print(f"codewatt: {printable(line)}", file=sys.stderr)

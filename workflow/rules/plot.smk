@@ -20,7 +20,7 @@ rule plot:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.labels_slice(),
         code=code("plot"),
@@ -40,7 +40,7 @@ rule plot_layers:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.labels_slice(),
         code=code("plot_layers"),
@@ -68,7 +68,7 @@ rule summarise:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.labels_slice(),
         code=code("summarise"),

@@ -12,9 +12,9 @@ rule score_layers:
         paths.log("score_layers", "{model}.{method}.{corpus}"),
     conda:
         "../../envs/codewatt.yaml"
-    threads: gpu_threads(of_scores)
+    threads: gpu_node_threads(score_layers_job)
     resources:
-        **on_gpu_node(of_scores),
+        **gpu_node_resources(score_layers_job),
     params:
         settings=lambda wildcards: grid.score_slice(
             wildcards.model, wildcards.method, wildcards.corpus
@@ -40,9 +40,9 @@ rule quantise:
         paths.log("quantise", "{variant}"),
     conda:
         lambda wildcards: quantiser_environment(grid.variant(wildcards.variant))
-    threads: gpu_threads(of_variant)
+    threads: gpu_node_threads(quantise_job)
     resources:
-        **on_gpu_node(of_variant),
+        **gpu_node_resources(quantise_job),
     params:
         settings=lambda wildcards: grid.quantise_slice(grid.variant(wildcards.variant)),
         weights=paths.variant("weights"),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.energy.placement import asked_hardware
+from codewatt.energy.placement_check import requested_hardware
 from codewatt.generate.generate_cell import CellFiles, generate_cell
 from codewatt.logs import rule_log
 from codewatt.rule_io import finish, read_settings
@@ -16,6 +16,6 @@ with rule_log(snakemake):
         Path(snakemake.input.tasks),
         CellFiles(Path(out.completions), Path(out.tasks), Path(out.timeline)),
         snakemake.threads,
-        asked_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
+        requested_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
     )
     finish(snakemake, out.manifest, manifest)

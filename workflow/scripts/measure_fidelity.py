@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.energy.placement import asked_hardware
+from codewatt.energy.placement_check import requested_hardware
 from codewatt.fidelity.measure_fidelity import FidelityFiles, measure_fidelity
 from codewatt.logs import rule_log
 from codewatt.rule_io import finish, read_settings
@@ -18,6 +18,6 @@ with rule_log(snakemake):
             [Path(path) for path in files.calibration],
         ),
         snakemake.threads,
-        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
+        requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.fidelity, found)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.energy.placement import asked_hardware
+from codewatt.energy.placement_check import requested_hardware
 from codewatt.logs import rule_log
 from codewatt.quantise.quantise_variant import quantise_variant
 from codewatt.rule_io import finish, read_settings
@@ -16,6 +16,6 @@ with rule_log(snakemake):
         Path(inputs.scores[0]) if inputs.scores else None,
         Path(params.weights),
         Path(snakemake.output.timeline),
-        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
+        requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.manifest, manifest)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.energy.placement import asked_hardware
+from codewatt.energy.placement_check import requested_hardware
 from codewatt.logs import rule_log
 from codewatt.prune.score_layers import score_layers
 from codewatt.rule_io import finish, read_settings
@@ -14,6 +14,6 @@ with rule_log(snakemake):
         Path(inputs.model),
         Path(inputs.corpus),
         Path(snakemake.output.timeline),
-        asked_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
+        requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.scores, scores)

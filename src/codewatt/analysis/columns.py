@@ -18,11 +18,11 @@
 | `interval_scope` | what the intervals of energy and time describe: repeats within one job |
 | `ttft_s`, `tpot_s` | time to the first token; per token after it: (end - first) / (tokens - 1) |
 | `bandwidth_bytes_per_s` | of this machine, as the cell measured it: bytes read and written |
-| `matrix_operations_per_s` | of a square product in the model's dtype, as the cell measured it |
+| `matmul_flops_per_s` | of a square matrix multiplication, as the cell measured it |
 | `step_weight_bytes` | bytes of weights that a decoding step must read |
 | `kv_bytes_per_token` | bytes that a token adds to the key/value cache |
-| `decode_bytes`, `_operations` | what a repeat's decoding must move and do at least; so prefill's |
-| `_bandwidth_s`, `_operations_s` | the least time of those bytes, of those operations |
+| `decode_bytes`, `_flops` | what a repeat's decoding must move and do at least; so prefill's |
+| `_bandwidth_s`, `_compute_s` | the least time of those bytes, of those FLOPs |
 | `_roofline_s` | the larger of the two; `_roofline_share`: of the time taken |
 | `decode_tokens_per_s` | tokens after each sequence's first, per second of decoding |
 | `decode_roofline_tokens_per_s` | the same tokens over `decode_roofline_s` |
@@ -151,9 +151,9 @@ ROOFLINE: Columns = {
     for phase in ("prefill", "decode")
     for kind, dtype in (
         ("bytes", INTEGER),
-        ("operations", INTEGER),
+        ("flops", INTEGER),
         ("bandwidth_s", REAL),
-        ("operations_s", REAL),
+        ("compute_s", REAL),
     )
 }
 
@@ -271,7 +271,7 @@ CELL: Columns = {
     "break_even_tasks_high": REAL,
     "break_even_note": STRING,
     "bandwidth_bytes_per_s": REAL,
-    "matrix_operations_per_s": REAL,
+    "matmul_flops_per_s": REAL,
     "step_weight_bytes": INTEGER,
     "kv_bytes_per_token": INTEGER,
     **{f"{name}_mean": REAL for name in ROOFLINE},

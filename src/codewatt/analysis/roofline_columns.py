@@ -23,7 +23,7 @@ def machine_columns(record: CellRecord) -> Json:
     machine, demand = described.get("machine") or {}, described.get("demand") or {}
     return {
         "bandwidth_bytes_per_s": machine.get("bandwidth_bytes_per_s"),
-        "matrix_operations_per_s": machine.get("matrix_operations_per_s"),
+        "matmul_flops_per_s": machine.get("matmul_flops_per_s"),
         "step_weight_bytes": demand.get("step_weight_bytes"),
         "kv_bytes_per_token": demand.get("kv_bytes_per_token"),
     }
@@ -36,7 +36,7 @@ def roofline_columns(record: CellRecord, run: Json) -> Json:
         run: the repeat's entry of energy.json: "repeat", "prefill_s", "decode_s".
 
     Returns:
-        For each phase of PHASES: {phase}_bytes, _operations, their least times _bandwidth_s and
+        For each phase of PHASES: {phase}_bytes, _flops, their least times _bandwidth_s and
         _operations_s, the larger one _roofline_s, and _roofline_share = _roofline_s over the time
         that was taken. Of decoding also tokens/s, as measured and of the roofline; a sequence's
         first token belongs to prefill. None where the manifest has no roofline, or nothing was
@@ -61,15 +61,15 @@ def roofline_columns(record: CellRecord, run: Json) -> Json:
 
 def _phase(phase: str, work: Work, machine: Json, taken_s: float | None) -> Json:
     moving_s, computing_s, roofline_s = least_s(
-        work, machine.get("bandwidth_bytes_per_s"), machine.get("matrix_operations_per_s")
+        work, machine.get("bandwidth_bytes_per_s"), machine.get("matmul_flops_per_s")
     )
     return {
         f"{phase}_bytes": work.moved_bytes,
-        f"{phase}_operations": work.operations,
+        f"{phase}_flops": work.flops,
         f"{phase}_bandwidth_s": moving_s,
-        f"{phase}_operations_s": computing_s,
+        f"{phase}_compute_s": computing_s,
         f"{phase}_roofline_s": roofline_s,
-        f"{phase}_roofline_share": ratio(roofline_s, taken_s) if work.operations else None,
+        f"{phase}_roofline_share": ratio(roofline_s, taken_s) if work.flops else None,
     }
 
 

@@ -61,10 +61,17 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("decoding", (run_settings.Decoding,)),
     ("evaluation", (run_settings.Evaluation,)),
     ("energy", (energy_settings.EnergySettings, energy_settings.ValidityLimits)),
+    ("comparisons", (run_settings.Comparisons,)),
     ("fidelity", (run_settings.Fidelity,)),
     ("baseline", (run_settings.Baseline,)),
     ("config/config.yaml", (Config, BenchmarkFiles, Machine, CpuNodes, GpuNodes)),
 )
+#: Class -> the heading on the page under which its keys are.
+_ANCHORS: dict[Any, str] = {
+    owner: (owner.__name__ if len(owners) > 1 else title).lower()
+    for title, owners in _SECTIONS
+    for owner in owners
+}
 
 
 def study_schema() -> str:
@@ -83,18 +90,30 @@ def reference() -> str:
     for title, owners in _SECTIONS:
         lines += [f"## {title}", ""]
         for owner in owners:
+            if len(owners) > 1 and owner is not Study:
+                lines += [f"### {owner.__name__}", ""]
             lines += [*_table(owner), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _table(owner: type[BaseModel]) -> list[str]:
     purpose = _linked(" ".join((owner.__doc__ or "").split()))
-    rows = [purpose, "", "| key | type | default | what it is |", "| --- | --- | --- | --- |"]
+    rows = [" ".join(filter(None, [purpose, _chosen_by(owner)])), ""]
+    rows += ["| key | type | default | what it is |", "| --- | --- | --- | --- |"]
     for name, field in owner.model_fields.items():
         default = "required" if field.is_required() else _value(field.get_default())
         described = _linked(" ".join((field.description or "").split()))
         rows.append(f"| `{name}` | {_type(field.annotation)} | {default} | {described} |")
     return rows
+
+
+def _chosen_by(owner: type[BaseModel]) -> str:
+    """The sentence that says with which value an entry is of this class; '' for no value."""
+    for name, field in owner.model_fields.items():
+        values = typing.get_args(field.annotation)
+        if typing.get_origin(field.annotation) is typing.Literal and len(values) == 1:
+            return f"Chosen by `{name}: {values[0]}`."
+    return ""
 
 
 def _linked(text: str) -> str:
@@ -106,7 +125,7 @@ def _value(default: Any) -> str:
     if default is PydanticUndefined:
         return ""
     if isinstance(default, BaseModel):
-        return "its keys' defaults"
+        return "the defaults of its keys"
     return f"`{json.dumps(default)}`"
 
 
@@ -123,4 +142,5 @@ def _type(annotation: Any) -> str:
         return " \\| ".join(_type(item) for item in arguments)
     if annotation is type(None):
         return "null"
-    return getattr(annotation, "__name__", str(annotation))
+    name = str(getattr(annotation, "__name__", annotation))
+    return f"[{name}](#{_ANCHORS[annotation]})" if annotation in _ANCHORS else name

@@ -6,10 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from codewatt.config.strict_model import Id, PositiveInt, RulePath, Strict, UserPath
+from codewatt.slurm.gres import is_gpu_request
 
 MemoryMb = Annotated[int, Field(ge=500)]
-#: What the Slurm executor takes as it is; '-' and ',' it refuses.
-_GRES = re.compile(r"gpu(:[A-Za-z0-9_.]+)?:[1-9][0-9]*")
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -97,7 +96,7 @@ class GpuNodes(CpuNodes):
     @field_validator("gres")
     @classmethod
     def _gres_is_accepted(cls, value: str | None) -> str | None:
-        if value is not None and not _GRES.fullmatch(value):
+        if value is not None and not is_gpu_request(value):
             raise ValueError(
                 f"{value!r} is not gpu:TYPE:N with letters, digits, '_' and '.' in TYPE (for a "
                 "type with other characters, or several: gpu:N and a constraint)"

@@ -10,9 +10,10 @@ import yaml
 
 from codewatt.error_messages import escaped
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_MIB
 from codewatt.untrusted_files import read_text, shown
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = BYTES_PER_MIB
 _MAX_VALUES = 100_000
 _INTEGERS = range(-(2**63), 2**63)
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from codewatt.energy.boundaries import PARTS, Boundaries
 from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.integration import Floats, Series
-from codewatt.parquet import write_rows
+from codewatt.parquet import read_rows, write_rows
 
 Json = dict[str, Any]
 
@@ -97,11 +97,8 @@ def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> N
 
 def read_tasks(path: str | os.PathLike[str]) -> list[Json]:
     """Rows of tasks.parquet: the columns that energy needs (times in CLOCK_MONOTONIC seconds)."""
-    import pyarrow.parquet as pq
-
-    wanted = ["repeat", "batch", "sample", "task_id", "start_s", "end_s", "new_tokens"]
-    rows: list[Json] = pq.ParquetFile(path).read(columns=wanted).to_pylist()
-    return rows
+    columns = ("repeat", "batch", "sample", "task_id", "start_s", "end_s", "new_tokens")
+    return read_rows(path, columns)
 
 
 def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:

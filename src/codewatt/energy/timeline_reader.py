@@ -3,7 +3,6 @@
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from codewatt.energy.integration import Floats
 from codewatt.errors import CodewattError
+from codewatt.parquet import read_table
 
 #: In the Parquet schema's metadata: what the meters say of themselves (recorder.METERS_KEY).
 _METERS_KEY = b"codewatt.meters"
@@ -63,16 +63,12 @@ def read_timeline(
         CodewattError: the file is missing, unreadable or lacks a column.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    if not Path(path).is_file():
-        raise CodewattError(f"{path}: no such file")
+    table = read_table(path, ("t_s", *_LABELS, "value"))
     try:
-        # read_table would import pandas, which takes longer than all the rest of this stage.
-        table = pq.ParquetFile(path).read(columns=["t_s", *_LABELS, "value"])
         codes = [_codes(table.column(name)) for name in _LABELS]
         t_s, values = (_floats(table.column(name)) for name in ("t_s", "value"))
-    except (pa.ArrowException, OSError) as error:
+    except pa.ArrowException as error:
         first_line = str(error).splitlines()[0]
         raise CodewattError(f"{path}: not readable as a timeline: {first_line}") from None
     own = (table.schema.metadata or {}).get(_METERS_KEY)

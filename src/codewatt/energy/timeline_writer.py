@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from codewatt.energy.meters.meter import Reading
-from codewatt.files import atomic_path
+from codewatt.parquet import open_writer
 
 #: Where the file's own description of its meters stands, in the Parquet schema's metadata.
 METERS_KEY = b"codewatt.meters"
@@ -46,7 +46,6 @@ class Recorder:
         GPU series of devices that the meters' description no longer names are left out.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         gpus = {(m["name"], d["device"]) for m in meters for d in m["devices"]}
         kept = {k: v for k, v in self._series.items() if k[0] != "nvml" or (k[0], k[2]) in gpus}
@@ -56,7 +55,7 @@ class Recorder:
             [("t_s", pa.float64()), *((name, text) for name in names), ("value", pa.float64())],
             metadata={METERS_KEY: json.dumps(meters)},
         )
-        with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        with open_writer(path, schema) as writer:
             for key, (times, values) in kept.items():
                 count = min(len(times), len(values))
                 zeros = pa.Array.from_buffers(

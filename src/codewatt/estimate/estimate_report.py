@@ -14,10 +14,11 @@ from codewatt.paths import Paths
 from codewatt.sizing.decode_rates import idle_w, kind_of
 from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, value
 from codewatt.sizing.workload import BENCHMARKS
+from codewatt.units import BYTES_PER_GB
 
 _SHARED = "shared"
 #: Assumptions that matter only on a GPU, only on a CPU, and only with these methods or engines.
-_ON_CPU = ("graph_call_s", "cpu_bytes_per_s", "cpu_operations_per_s", "cpu_host_w")
+_ON_CPU = ("graph_call_s", "cpu_bytes_per_s", "cpu_flops_per_s", "cpu_host_w")
 _ON_GPU = (
     *("bandwidth_share", "prefill_share", "prefill_share_transformers", "prefill_share_int4"),
     *("product_share", "prefill_utilisation", "load_s", "warmup_s", "capture_s", "vllm_load_s"),
@@ -115,8 +116,8 @@ def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
             said.append(f"benchmark {benchmark}: {BENCHMARKS[kind].source}.")
     for gpu in plan.gpus:
         said.append(
-            f"{gpu.name}: {gpu.memory_bytes / 1e9:.0f} GB, "
-            f"{gpu.bandwidth_bytes_per_s / 1e9:,.0f} GB/s, TDP {gpu.tdp_w:.0f} W, "
+            f"{gpu.name}: {gpu.memory_bytes / BYTES_PER_GB:.0f} GB, "
+            f"{gpu.bandwidth_bytes_per_s / BYTES_PER_GB:,.0f} GB/s, TDP {gpu.tdp_w:.0f} W, "
             f"at rest {idle_w(gpu):.0f} W ({gpu.source})."
         )
     if plan.gpus:
@@ -145,8 +146,8 @@ def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
 def _readable(item: Assumption) -> str:
     """Value and unit; of large and small ones in units that can be read."""
     for unit, scale, larger in (
-        ("B", 1e9, "GB"),
-        ("B/s", 1e9, "GB/s"),
+        ("B", BYTES_PER_GB, "GB"),
+        ("B/s", BYTES_PER_GB, "GB/s"),
         ("s a step", 1e-3, "ms a step"),
     ):
         if item.unit == unit and (item.value >= 1e6 or scale < 1):

@@ -10,6 +10,7 @@ from codewatt.estimate.finished_jobs import Ratio
 from codewatt.estimate.job_plan import Plan
 from codewatt.estimate.job_sums import Totals
 from codewatt.sizing.estimate_assumptions import ASSUMPTIONS
+from codewatt.units import BYTES_PER_GB, S_PER_H
 
 _WIDTH = 100
 _HEADER = (
@@ -78,8 +79,8 @@ def _row(name: str, totals: Totals, report: Report) -> tuple[str, ...]:
         _number(totals.node_kwh),
         _number(totals.co2_kg),
         _number(totals.disk_gb),
-        _number(vram / 1e9) if on_gpu and vram else "-",
-        _number(host / 1e9) if host else "-",
+        _number(vram / BYTES_PER_GB) if on_gpu and vram else "-",
+        _number(host / BYTES_PER_GB) if host else "-",
     )
 
 
@@ -120,7 +121,7 @@ def _stages(report: Report) -> str:
     rows = [("stage", "jobs", "job h")]
     for rule, count in report.plan.per_rule.items():
         sizes = [job.counted for job in report.plan.jobs if job.rule == rule]
-        hours = sum(size.job_s for size in sizes if size is not None) / 3600
+        hours = sum(size.job_s for size in sizes if size is not None) / S_PER_H
         rows.append((rule, f"{count:,}", _number(hours)))
     return _table(rows)
 

@@ -8,9 +8,9 @@ from typing import Any
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.files import read_json
 from codewatt.paths import Paths
+from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
 from codewatt.untrusted_files import record_of
 
-_J_PER_KWH = 3.6e6
 #: Windows that hold others, or lie in them.
 _INNER = ("prefill", "decode")
 
@@ -90,14 +90,14 @@ def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[
         estimated = sum(size.metered_s for size, _ in generated)
         seconds = sum(took.seconds for _, took in generated)
         found.append(
-            Ratio("generate, metered", "h", len(generated), estimated / 3600, seconds / 3600)
+            Ratio("generate, metered", "h", len(generated), estimated / S_PER_H, seconds / S_PER_H)
         )
     gpu = [(s.gpu_j, t.joules["gpu"]) for s, t in generated if t.joules.get("gpu") is not None]
     if gpu:
-        found.append(_summed("generate, GPU energy", "kWh", gpu, _J_PER_KWH))
+        found.append(_summed("generate, GPU energy", "kWh", gpu, J_PER_KWH))
     disk = [(float(s.disk_bytes), float(t.bytes)) for s, t in pairs if t.bytes]
     if disk:
-        found.append(_summed("weights and telemetry", "GB", disk, 1e9))
+        found.append(_summed("weights and telemetry", "GB", disk, BYTES_PER_GB))
     for name, attribute, what in (
         ("device_bytes", "vram_bytes", "generate, peak of GPU memory"),
         ("host_bytes", "host_bytes", "generate, peak of host memory"),
@@ -105,7 +105,9 @@ def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[
         peaks = [(getattr(s, attribute), t.peak[name]) for s, t in generated if t.peak.get(name)]
         if peaks:
             estimated, seen = (max(values) for values in zip(*peaks, strict=True))
-            found.append(Ratio(what, "GB", len(peaks), estimated / 1e9, seen / 1e9))
+            found.append(
+                Ratio(what, "GB", len(peaks), estimated / BYTES_PER_GB, seen / BYTES_PER_GB)
+            )
     return found
 
 
@@ -123,7 +125,7 @@ def node_energy(
             pairs.append((estimated, took.joules["node"]))
             statuses.add(str(took.node_status))
     what = f"generate, node energy ({' and '.join(sorted(statuses))})"
-    return _summed(what, "kWh", pairs, _J_PER_KWH) if pairs else None
+    return _summed(what, "kWh", pairs, J_PER_KWH) if pairs else None
 
 
 def _summed(what: str, unit: str, pairs: Sequence[tuple[float, Any]], scale: float) -> Ratio:

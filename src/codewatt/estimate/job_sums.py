@@ -7,8 +7,8 @@ from codewatt.config.carbon_intensity import emissions_kg
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.estimate.list_schedule import makespan_s
 from codewatt.sizing.estimate_assumptions import value
+from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
 
-_J_PER_KWH = 3.6e6
 _LOCAL = ("download_model", "judge_depth")  # run where Snakemake itself runs
 
 
@@ -53,12 +53,12 @@ def totals_of(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) 
     return Totals(
         jobs=len(chosen),
         unknown=len(chosen) - len(sized),
-        job_h=sum(size.job_s for _, size in sized) / 3600,
-        gpu_h=sum(size.job_s for size in held) / 3600,
-        gpu_kwh=gpu_j / _J_PER_KWH,
-        node_kwh=node_j / _J_PER_KWH,
+        job_h=sum(size.job_s for _, size in sized) / S_PER_H,
+        gpu_h=sum(size.job_s for size in held) / S_PER_H,
+        gpu_kwh=gpu_j / J_PER_KWH,
+        node_kwh=node_j / J_PER_KWH,
         co2_kg=emissions_kg(billed, g_per_kwh),
-        disk_gb=sum(size.disk_bytes for _, size in sized) / 1e9,
+        disk_gb=sum(size.disk_bytes for _, size in sized) / BYTES_PER_GB,
     )
 
 
@@ -70,9 +70,9 @@ def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
     run beside them elsewhere (`schedule.makespan_s`).
     """
     if gpus == 1 or not plan.gpus:
-        return sum(_job_s(job, 0.0) for job in jobs) / 3600
+        return sum(_job_s(job, 0.0) for job in jobs) / S_PER_H
     more_s = value("cluster_job_s")
-    return makespan_s(list(jobs), gpus, lambda job: _job_s(job, more_s)) / 3600
+    return makespan_s(list(jobs), gpus, lambda job: _job_s(job, more_s)) / S_PER_H
 
 
 def _job_s(job: Job, more_s: float) -> float:

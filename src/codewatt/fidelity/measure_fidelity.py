@@ -10,7 +10,7 @@ from typing import Any
 from codewatt.corpora.contamination import refuse_shared
 from codewatt.corpora.corpus import read_documents
 from codewatt.corpora.token_sequences import PreparedCorpus
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.fidelity.fidelity_metrics import Comparison, Perplexity
 from codewatt.fidelity.logits_store import LIMIT_BYTES, KeptLogits, Question, answers, questions
@@ -43,7 +43,10 @@ class FidelityFiles:
 
 
 def measure_fidelity(
-    settings: dict[str, Any], files: FidelityFiles, threads: int, asked: Asked | None = None
+    settings: dict[str, Any],
+    files: FidelityFiles,
+    threads: int,
+    asked: RequestedHardware | None = None,
 ) -> dict[str, Any]:
     """Compare a variant's logits and perplexity with the baseline's on the same tokens.
 

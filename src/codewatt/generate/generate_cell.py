@@ -9,7 +9,7 @@ from typing import Any
 
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.energy.phase_windows import PhaseLog
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, sha256_file
@@ -43,7 +43,7 @@ def generate_cell(
     tasks_path: Path,
     out: CellFiles,
     threads: int,
-    asked: Asked | None = None,
+    asked: RequestedHardware | None = None,
 ) -> dict[str, Any]:
     """Generate a cell's completions while its energy is sampled.
 

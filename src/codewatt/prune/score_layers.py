@@ -7,7 +7,7 @@ from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.job_energy_record import describe_making
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
@@ -25,7 +25,7 @@ def score_layers(
     model_manifest: Path,
     documents: Path,
     timeline: Path,
-    asked: Asked | None = None,
+    asked: RequestedHardware | None = None,
 ) -> dict[str, Any]:
     """Score a model's decoder layers while its energy is sampled.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.job_energy_record import describe_making
-from codewatt.energy.placement import Asked, check_placement
+from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.sampler import Sampler
 from codewatt.energy.timeline_writer import write_empty_timeline
 from codewatt.errors import CodewattError
@@ -34,7 +34,7 @@ def quantise_variant(
     scores_path: Path | None,
     weights: Path,
     timeline: Path,
-    asked: Asked | None = None,
+    asked: RequestedHardware | None = None,
 ) -> dict[str, Any]:
     """Make a variant's weights while its energy is sampled.
 

@@ -96,8 +96,8 @@ def gpu_step(
     """
     moved = _step_bytes(demand, batch, context)
     busy_s = moved / (gpu.bandwidth_bytes_per_s * _bandwidth_share(kind, batch))
-    if rate := gpu.operations_per_s.get(dtype):
-        busy_s = max(busy_s, _operations(demand, batch, context) / (rate * value("product_share")))
+    if rate := gpu.flops_per_s.get(dtype):
+        busy_s = max(busy_s, _flops(demand, batch, context) / (rate * value("product_share")))
     busy = _utilisation("graph", kind, batch)
     if engine != "transformers":
         return Step(busy_s, busy)
@@ -110,7 +110,7 @@ def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -
     """The same on a CPU, which computes and calls one after the other."""
     call_s = value("generate_call_s" if engine == "transformers" else "graph_call_s")
     work_s = _step_bytes(demand, batch, context) / value("cpu_bytes_per_s")
-    work_s += _operations(demand, batch, context) / value("cpu_operations_per_s")
+    work_s += _flops(demand, batch, context) / value("cpu_flops_per_s")
     return Step(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
 
 
@@ -129,9 +129,9 @@ def _step_bytes(demand: Demand, batch: int, context: int) -> int:
     return demand.step_weight_bytes + batch * cache
 
 
-def _operations(demand: Demand, batch: int, context: int) -> int:
-    attention = demand.attended(context, context) * demand.attention_operations // demand.layers
-    return batch * (demand.operations_per_token + demand.head_operations + attention)
+def _flops(demand: Demand, batch: int, context: int) -> int:
+    attention = demand.attended(context, context) * demand.attention_flops // demand.layers
+    return batch * (demand.flops_per_token + demand.head_flops + attention)
 
 
 @cache

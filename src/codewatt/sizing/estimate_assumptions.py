@@ -32,7 +32,7 @@ ASSUMPTIONS: dict[str, Assumption] = {
     "prefill_share": Assumption(
         0.36,
         "of the data sheet's rate",
-        "operations a second while prompts are read, engines graph and vllm (the whole of "
+        "FLOPs per second while prompts are read, engines graph and vllm (the whole of "
         "HumanEval in 0.46 s)",
         _H200,
     ),
@@ -58,8 +58,8 @@ ASSUMPTIONS: dict[str, Assumption] = {
         0.0008, "s a step", "the same of the engine graph without a GPU", _CPU
     ),
     "cpu_bytes_per_s": Assumption(6.6e9, "B/s", "bytes that a CPU's copy moves", _CPU),
-    "cpu_operations_per_s": Assumption(
-        1.3e11, "1/s", "operations of a float32 product on two cores", _CPU
+    "cpu_flops_per_s": Assumption(
+        1.3e11, "1/s", "FLOPs per second of a float32 matrix multiplication on two cores", _CPU
     ),
     # A job around its steps
     "job_start_s": Assumption(7.0, "s", "start of a job that imports torch", _CPU),

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_GB, FLOPS_PER_TFLOP
 
 _TABLE = Path(__file__).with_name("gpus.csv")
 #: Names that clusters give to several cards -> the one with the least memory.
@@ -19,7 +20,7 @@ class Gpu:
 
     Attributes:
         memory_bytes: the data sheet's GB, taken as 1e9; what CUDA shows can differ by some percent.
-        operations_per_s: dtype -> rate; a dtype that the card has no matrix units for is absent.
+        flops_per_s: dtype -> rate; a dtype that the card has no matrix units for is absent.
         idle_w: measured with a model loaded; None where it was not.
         source: the data sheet, and where idle power is from.
     """
@@ -28,7 +29,7 @@ class Gpu:
     name: str
     memory_bytes: float
     bandwidth_bytes_per_s: float
-    operations_per_s: dict[str, float]
+    flops_per_s: dict[str, float]
     tdp_w: float
     idle_w: float | None
     source: str
@@ -60,7 +61,7 @@ def gpus() -> dict[str, Gpu]:
 
 def _gpu(row: dict[str, str]) -> Gpu:
     rates = {
-        dtype: float(row[column]) * 1e12
+        dtype: float(row[column]) * FLOPS_PER_TFLOP
         for dtype, column in (
             ("float32", "fp32_tflop_per_s"),
             ("bfloat16", "bf16_tflop_per_s"),
@@ -71,9 +72,9 @@ def _gpu(row: dict[str, str]) -> Gpu:
     return Gpu(
         id=row["id"],
         name=row["name"],
-        memory_bytes=float(row["memory_gb"]) * 1e9,
-        bandwidth_bytes_per_s=float(row["bandwidth_gb_per_s"]) * 1e9,
-        operations_per_s=rates,
+        memory_bytes=float(row["memory_gb"]) * BYTES_PER_GB,
+        bandwidth_bytes_per_s=float(row["bandwidth_gb_per_s"]) * BYTES_PER_GB,
+        flops_per_s=rates,
         tdp_w=float(row["tdp_w"]),
         idle_w=float(row["idle_w"]) if row["idle_w"] else None,
         source=row["source"],

@@ -22,6 +22,7 @@ from codewatt.sizing.weight_bytes import (
     weight_bytes,
 )
 from codewatt.sizing.workload import Workload, workload_of
+from codewatt.units import BYTES_PER_GB, BYTES_PER_MB, S_PER_MIN
 
 _DEFAULT_INTERVAL_S = 0.02  # of which telemetry_bytes_per_s tells
 _PREFILL_ROWS = 32  # graph reads so many prompts at a time
@@ -154,15 +155,15 @@ def pass_job(
         loads: how often a model is loaded.
     """
     demand = Demand.of(architecture, stored_bytes, 2)
-    operations = tokens * (demand.operations_per_token + demand.head_operations)
+    flops = tokens * (demand.flops_per_token + demand.head_flops)
     seconds = loads * stored_bytes / value("load_bytes_per_s")
     if gpu is None:
-        seconds += operations / value("cpu_operations_per_s")
+        seconds += flops / value("cpu_flops_per_s")
         host = _process_bytes("cpu") + 2 * stored_bytes
         return JobSize(value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
     dtype = "float32" if stored_bytes > 3 * architecture.parameters else "float16"
-    rate = gpu.operations_per_s[dtype] * value("prefill_share_transformers")
-    running_s = operations / rate
+    rate = gpu.flops_per_s[dtype] * value("prefill_share_transformers")
+    running_s = flops / rate
     seconds += loads * value("load_s") + running_s
     busy_j = running_s * (power_w(gpu, value("prefill_utilisation")) - idle_w(gpu))
     return JobSize(
@@ -184,8 +185,8 @@ def fits(vram_bytes: float, gpu: Gpu) -> str | None:
     if vram_bytes <= gpu.memory_bytes:
         return None
     return (
-        f"needs {vram_bytes / 1e9:.1f} GB of GPU memory, the {gpu.name} has "
-        f"{gpu.memory_bytes / 1e9:.0f} GB"
+        f"needs {vram_bytes / BYTES_PER_GB:.1f} GB of GPU memory, the {gpu.name} has "
+        f"{gpu.memory_bytes / BYTES_PER_GB:.0f} GB"
     )
 
 
@@ -199,9 +200,9 @@ def resources(size: JobSize, *, cluster: bool = False) -> dict[str, int]:
     if cluster:
         runtime_s += value("cluster_job_s")
     return {
-        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / 1e6),
-        "runtime_min": math.ceil(runtime_s / 60),
-        "disk_mb": math.ceil(size.disk_bytes / 1e6),
+        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / BYTES_PER_MB),
+        "runtime_min": math.ceil(runtime_s / S_PER_MIN),
+        "disk_mb": math.ceil(size.disk_bytes / BYTES_PER_MB),
         "vram_bytes": size.vram_bytes,
     }
 
@@ -244,18 +245,18 @@ def pruned_architecture(config: Mapping[str, Any], layers_removed: int) -> Archi
 def _prefill_s(
     demand: Demand, work: Workload, precision: Precision, gpu: Gpu | None, dtype: str
 ) -> float:
-    """Reading the prompts of a batch, by its operations."""
-    one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).operations
-    operations = one * work.sequences
+    """Seconds of the prefill of a batch, from its FLOPs."""
+    one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).flops
+    flops = one * work.sequences
     if gpu is None:
-        return operations / value("cpu_operations_per_s")
+        return flops / value("cpu_flops_per_s")
     share = value(
         "prefill_share_transformers" if work.engine == "transformers" else "prefill_share"
     )
     if kind_of(precision)[0] == "int4":
         share = value("prefill_share_int4")
-    rate = gpu.operations_per_s.get(dtype, gpu.operations_per_s["float32"])
-    return operations / (rate * share)
+    rate = gpu.flops_per_s.get(dtype, gpu.flops_per_s["float32"])
+    return flops / (rate * share)
 
 
 def _around_s(work: Workload, gpu: Gpu | None, stored_bytes: int) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.sizing.parameter_counts import Architecture
+from codewatt.units import BYTES_PER_KIB
 
 _FORGET = Path("/proc/self/clear_refs")
 
@@ -91,8 +92,8 @@ def _resident_peak() -> int:
     """From proc(5), where there is one: getrusage's begins with that of the process before exec."""
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(found[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
+        return int(found[1]) * BYTES_PER_KIB
+    unit = 1 if sys.platform == "darwin" else BYTES_PER_KIB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 

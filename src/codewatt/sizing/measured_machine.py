@@ -1,4 +1,4 @@
-"""What the machine itself can do: bytes it moves a second, operations it does a second.
+"""Measure what the machine can do: bytes moved per second and FLOPs per second.
 
 Both are measured where the model runs, as a roofline from a data sheet is one that nobody reaches.
 """
@@ -37,14 +37,15 @@ class MachineRates:
 
     Attributes:
         bandwidth_bytes_per_s: bytes read and written a second by a copy in the device's memory.
-        matrix_operations_per_s: multiplications and additions a second of a square product.
+        matmul_flops_per_s: multiplications and additions per second of a square matrix
+            multiplication.
         matrix_dtype: of that product.
         copied_bytes, matrix_edge: how large the copy and the matrices were.
         A rate is None where the memory left was too small for it.
     """
 
     bandwidth_bytes_per_s: float | None
-    matrix_operations_per_s: float | None
+    matmul_flops_per_s: float | None
     matrix_dtype: str
     copied_bytes: int | None
     matrix_edge: int | None
@@ -93,7 +94,7 @@ def _bandwidth(device: str, copied_bytes: int) -> float:
 
 
 def _matrix_rate(device: str, dtype: str, edges: tuple[int, ...]) -> tuple[float, int]:
-    """(operations a second, edge) of the largest product of `edges` that is quick enough."""
+    """(FLOPs per second, edge) of the largest product of `edges` that is quick enough."""
     import torch
 
     generator = torch.Generator(device).manual_seed(0)  # the run's own draws stay as they are

@@ -35,7 +35,7 @@ class Architecture:
         biases: of layers and head.
         norms: weights and biases of all norms.
         cache_elements_per_layer: numbers that one token adds to one layer's cache.
-        attention_width: 2 * heads * (size of a key + size of a value): operations of one query on
+        attention_width: 2 * heads * (size of a key + size of a value): FLOPs of one query on
             one attended token in one layer.
         window: tokens that a layer with a sliding window attends to; None without one.
         windowed_layers: how many layers have that window.

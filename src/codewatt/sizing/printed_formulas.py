@@ -21,7 +21,7 @@ def kaplan_parameters(layers: int, hidden: int) -> int:
     return 12 * layers * hidden**2
 
 
-def kaplan_forward_operations(parameters: int, layers: int, context: int, hidden: int) -> int:
+def kaplan_forward_flops(parameters: int, layers: int, context: int, hidden: int) -> int:
     """Kaplan et al. 2020, eq. 2.2: C = 2 * N + 2 * layers * context * hidden, a token.
 
     The second term is that of a token halfway into the context; one at its end attends to all of
@@ -43,7 +43,7 @@ class Comparison:
     """Printed over exact: 1 is right."""
 
     layer_weights: float
-    operations: float
+    flops: float
     cache: float
 
 
@@ -57,11 +57,11 @@ def compare(config: Config, context: int = 300) -> Comparison:
     counted = architecture_of(config)
     layers, hidden = counted.layers, counted.hidden_size
     demand = Demand.of(counted, 0, 2)
-    attention = demand.attended(context, context) * demand.attention_operations // layers
-    exact = demand.operations_per_token + demand.head_operations + attention
+    attention = demand.attended(context, context) * demand.attention_flops // layers
+    exact = demand.flops_per_token + demand.head_flops + attention
     parameters = kaplan_parameters(layers, hidden)
     return Comparison(
         layer_weights=parameters / counted.layer_weights,
-        operations=kaplan_forward_operations(parameters, layers, context, hidden) / exact,
+        flops=kaplan_forward_flops(parameters, layers, context, hidden) / exact,
         cache=multi_head_cache_bytes(layers, hidden, 2) / counted.kv_bytes_per_token(2),
     )

@@ -1,10 +1,10 @@
 """The least that generating must move and compute: the roofline beside a measured figure.
 
 The roofline model (Williams, Waterman, Patterson 2009, "Roofline", CACM 52(4)): work that moves B
-bytes and does F operations takes at least max(B / bandwidth, F / rate). What decoding must move
+bytes and does F FLOPs takes at least max(B / bandwidth, F / rate). What decoding must move
 and do is counted as Pope et al. 2022 do ("Efficiently Scaling Transformer Inference",
 arXiv:2211.05102, section 2): every step reads the weights once, whatever the batch, and each
-sequence's keys and values; each token does two operations, a multiplication and an addition, a
+sequence's keys and values; each token takes two FLOPs, a multiplication and an addition, a
 weight, and attention comes on top.
 
 These are lower bounds. Left out, as a perfect implementation needs none of it: activations (they
@@ -27,17 +27,17 @@ class Demand:
     Attributes:
         step_weight_bytes: bytes of weights that one pass through the model must read.
         kv_bytes_per_token: bytes that a token adds to the cache of all layers.
-        operations_per_token: 2 * weights of the layers' matrices that a token is multiplied with.
-        head_operations: 2 * weights of the head.
-        attention_operations: of one query on one attended token, in all layers.
+        flops_per_token: 2 * weights of the layers' matrices that a token is multiplied with.
+        head_flops: 2 * weights of the head.
+        attention_flops: of one query on one attended token, in all layers.
         layers, windowed_layers, window: see `Architecture`.
     """
 
     step_weight_bytes: int
     kv_bytes_per_token: int
-    operations_per_token: int
-    head_operations: int
-    attention_operations: int
+    flops_per_token: int
+    head_flops: int
+    attention_flops: int
     layers: int
     windowed_layers: int = 0
     window: int | None = None
@@ -53,9 +53,9 @@ class Demand:
         return cls(
             step_weight_bytes=step_weight_bytes,
             kv_bytes_per_token=architecture.kv_bytes_per_token(cache_bytes),
-            operations_per_token=2 * architecture.active_layer_weights,
-            head_operations=2 * architecture.head,
-            attention_operations=architecture.layers * architecture.attention_width,
+            flops_per_token=2 * architecture.active_layer_weights,
+            head_flops=2 * architecture.head,
+            attention_flops=architecture.layers * architecture.attention_width,
             layers=architecture.layers,
             windowed_layers=architecture.windowed_layers,
             window=architecture.window,
@@ -102,13 +102,13 @@ class GeneratedSequence:
 
 @dataclass(frozen=True)
 class Work:
-    """Bytes that must be moved and operations that must be done, at least."""
+    """The least bytes that must be moved and the least FLOPs that must be done."""
 
     moved_bytes: int = 0
-    operations: int = 0
+    flops: int = 0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(self.moved_bytes + other.moved_bytes, self.operations + other.operations)
+        return Work(self.moved_bytes + other.moved_bytes, self.flops + other.flops)
 
 
 def decode_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
@@ -118,8 +118,8 @@ def decode_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
     step i it attends to c = prompt + i tokens. With W = step_weight_bytes, k = kv_bytes_per_token:
 
         bytes      = W * (steps of the longest sequence) + Σ sequences Σ steps k * c
-        operations = Σ sequences Σ steps (operations_per_token + head_operations
-                                          + attention_operations * c)
+        flops = Σ sequences Σ steps (flops_per_token + head_flops
+                                          + attention_flops * c)
 
     Of the c tokens, c - 1 are read from the cache and one is written to it. Each sequence has a
     cache of its own, also where several begin with the same prompt.
@@ -130,11 +130,11 @@ def decode_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
         for sequence, count in zip(batch, steps, strict=True)
         if count
     )
-    matrices = sum(steps) * (demand.operations_per_token + demand.head_operations)
+    matrices = sum(steps) * (demand.flops_per_token + demand.head_flops)
     return Work(
         max(steps, default=0) * demand.step_weight_bytes
         + layer_tokens * demand.kv_bytes_per_token // demand.layers,
-        matrices + layer_tokens * demand.attention_operations // demand.layers,
+        matrices + layer_tokens * demand.attention_flops // demand.layers,
     )
 
 
@@ -142,8 +142,8 @@ def prefill_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
     """Of a batch's pass over its prompts, which gives the first token of each sequence.
 
         bytes      = W + Σ sequences k * prompt (of a sliding window, what stays in it)
-        operations = Σ sequences (prompt * operations_per_token + head_operations
-                                  + attention_operations * Σ c from 1 to prompt)
+        flops = Σ sequences (prompt * flops_per_token + head_flops
+                                  + attention_flops * Σ c from 1 to prompt)
 
     Keys and values are written once; the head is needed for the last token only. In a mixture of
     experts, W holds the experts of one token; a long prompt reads more of them.
@@ -155,9 +155,9 @@ def prefill_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
     kept = sum(demand.attended(prompt, prompt) for prompt in prompts)
     return Work(
         demand.step_weight_bytes + kept * demand.kv_bytes_per_token // demand.layers,
-        sum(prompts) * demand.operations_per_token
-        + len(batch) * demand.head_operations
-        + layer_tokens * demand.attention_operations // demand.layers,
+        sum(prompts) * demand.flops_per_token
+        + len(batch) * demand.head_flops
+        + layer_tokens * demand.attention_flops // demand.layers,
     )
 
 
@@ -167,15 +167,15 @@ def total(parts: Iterable[Work]) -> Work:
 
 
 def least_s(
-    work: Work, bandwidth_bytes_per_s: float | None, operations_per_s: float | None
+    work: Work, bandwidth_bytes_per_s: float | None, flops_per_s: float | None
 ) -> tuple[float | None, float | None, float | None]:
-    """(seconds of the bytes, seconds of the operations, the larger one); None where unknown.
+    """(seconds of the bytes, seconds of the FLOPs, the larger one); None where unknown.
 
     The larger of two sums is never more than the sum over steps of the larger one, so it stays a
     lower bound for phases of many steps.
     """
     moving = work.moved_bytes / bandwidth_bytes_per_s if bandwidth_bytes_per_s else None
-    computing = work.operations / operations_per_s if operations_per_s else None
+    computing = work.flops / flops_per_s if flops_per_s else None
     both = None if moving is None or computing is None else max(moving, computing)
     return moving, computing, both
 

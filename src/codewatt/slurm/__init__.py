@@ -1,1 +1,1 @@
-"""Clusters: what jobs ask of Slurm, what would misplace them, and what a site offers."""
+"""Slurm's commands, strings, nodes and jobs; no study and no site file is known here."""

@@ -1,17 +1,19 @@
-"""What a cluster's job sets up before its rule runs: Snakemake starts anew in it."""
+"""The environment variables of a Slurm job, set before its rule runs."""
 
 from collections.abc import MutableMapping
 
-from codewatt.energy.cpu_share import JOB_CPUS
 from codewatt.run_lock import OWNER
+
+#: SLURM_JOB_CPUS_PER_NODE of the job: the job step that runs the rule has fewer CPUs and lacks it.
+JOB_CPUS = "CODEWATT_JOB_CPUS"
 
 
 def prepare_job(environment: MutableMapping[str, str]) -> None:
     """Change the environment of what the job starts.
 
-    - Models were fetched before: a node without a network must not wait for one.
-    - The job is its scheduler's to end, and not to watch the Snakemake that submitted it.
-    - The processors of the job's node stand in Slurm's variables of the job, not of its step.
+    - Models were downloaded before: a node without a network must not wait for one.
+    - Slurm ends the job; it must not watch the Snakemake that submitted it, which is elsewhere.
+    - The CPUs of the job on its node are kept, since those of its step may be fewer.
     """
     environment.pop(OWNER, None)
     environment.setdefault("HF_HUB_OFFLINE", "1")

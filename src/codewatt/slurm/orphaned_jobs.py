@@ -1,11 +1,10 @@
-"""Jobs of a Snakemake that was killed: they run on, and its next start would submit them again.
+"""Slurm jobs of a Snakemake that was killed: they keep running, and a restart submits them again.
 
-Whoever holds the directory's lock (`interruption.hold_run`) is its only Snakemake, so that every
-job which the executor ever submitted from there, and which is still in the queue, is a leftover.
-What it was making counts as incomplete and is made anew: it is cancelled before anything starts.
+Only one Snakemake at a time runs in a directory (`run_lock.hold_run`). So every job that was
+submitted from the directory and is still in the queue when Snakemake starts is orphaned. Its output
+counts as incomplete and is made again, so the job is cancelled before anything starts.
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,58 +12,51 @@ from pathlib import Path
 
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
+from codewatt.slurm.scontrol import run_slurm
 
-_PATIENCE_S = 600
+_TIMEOUT_S = 600
 _POLL_S = 1.0
-#: How the executor's jobs are known: it writes the rule's name into the comment.
+#: The Slurm executor writes the rule's name into the comment of each job.
 _COMMENT = "rule_"
 
 
-def cancel_leftovers(
-    directory: str | Path, ask: Callable[[list[str]], str] | None = None
+def cancel_orphaned_jobs(
+    directory: str | Path, command: Callable[..., str] = run_slurm
 ) -> list[str]:
-    """Cancel such jobs of a directory and wait until the last is gone. Returns their ids.
+    """Cancel the orphaned jobs of a directory and wait until the last has ended.
 
     Args:
-        ask: runs a command and returns what it prints; subprocess unless given.
+        command: runs one of Slurm's commands and returns what it prints.
+
+    Returns:
+        The ids of the cancelled jobs.
 
     Raises:
-        CodewattError: Slurm does not answer, or a job does not end.
+        CodewattError: Slurm does not answer, or a job does not end within ten minutes.
     """
-    ask = ask or _run
-    found = leftovers(directory, ask)
+    found = orphaned_jobs(directory, command)
     if not found:
         return []
-    print(
-        "codewatt: "
-        + printable(f"{len(found)} jobs of a run that was killed are cancelled: {' '.join(found)}"),
-        file=sys.stderr,
-    )
-    ask(["scancel", *found])
-    deadline = time.monotonic() + _PATIENCE_S
-    while left := leftovers(directory, ask):
+    message = f"cancelling {len(found)} Slurm jobs of a killed run: {' '.join(found)}"
+    print(f"codewatt: {printable(message)}", file=sys.stderr)
+    command("scancel", *found)
+    deadline = time.monotonic() + _TIMEOUT_S
+    while left := orphaned_jobs(directory, command):
         if time.monotonic() > deadline:
-            raise CodewattError(f"jobs {' '.join(left)} of a killed run do not end: scancel them")
+            raise CodewattError(
+                f"Slurm jobs {' '.join(left)} of a killed run have not ended {_TIMEOUT_S} s after "
+                f"they were cancelled; end them (scancel {' '.join(left)}), then start again"
+            )
         time.sleep(_POLL_S)
     return found
 
 
-def leftovers(directory: str | Path, ask: Callable[[list[str]], str]) -> list[str]:
-    """Ids of the executor's jobs in the queue that were submitted from a directory."""
-    told = ask(["squeue", "--me", "--noheader", "--format=%i|%k|%Z"])
+def orphaned_jobs(directory: str | Path, command: Callable[..., str] = run_slurm) -> list[str]:
+    """Ids of the Slurm executor's jobs in the queue that were submitted from a directory."""
+    told = command("squeue", "--me", "--noheader", "--format=%i|%k|%Z")
     here = Path(directory).resolve()
     rows = (line.split("|", 2) for line in told.splitlines() if line.count("|") >= 2)
     return [
         job for job, comment, where in rows
         if comment.startswith(_COMMENT) and Path(where).resolve() == here
     ]  # fmt: skip
-
-
-def _run(command: list[str]) -> str:
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=120
-        ).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = " ".join((getattr(error, "stderr", None) or str(error)).split())
-        raise CodewattError(f"{command[0]}: {reason}") from None

@@ -11,7 +11,7 @@ from codewatt.errors import CodewattError
 BASELINE = {"precision": "fp32", "prune": "none"}
 MACHINE = {
     "bandwidth_bytes_per_s": 1e6,
-    "matrix_operations_per_s": 1e6,
+    "matmul_flops_per_s": 1e6,
     "matrix_dtype": "float32",
     "copied_bytes": 1 << 27,
     "matrix_edge": 1024,
@@ -20,9 +20,9 @@ MACHINE = {
 DEMAND = {
     "step_weight_bytes": 50_000,
     "kv_bytes_per_token": 8,
-    "operations_per_token": 1000,
-    "head_operations": 100,
-    "attention_operations": 12,
+    "flops_per_token": 1000,
+    "head_flops": 100,
+    "attention_flops": 12,
     "layers": 4,
     "windowed_layers": 0,
     "window": None,
@@ -46,26 +46,26 @@ def test_a_run_has_its_roofline_and_the_share_reached(study: Any) -> None:
     run = made["run"][1]
     moved = 4 * (9 * 50_000 + CONTEXTS * 8)
     assert run["decode_bytes"] == moved
-    assert run["decode_operations"] == 4 * (9 * 1100 + CONTEXTS * 12)
+    assert run["decode_flops"] == 4 * (9 * 1100 + CONTEXTS * 12)
     assert run["decode_bandwidth_s"] == pytest.approx(moved / 1e6)
-    assert run["decode_operations_s"] < run["decode_roofline_s"] == run["decode_bandwidth_s"]
+    assert run["decode_compute_s"] < run["decode_roofline_s"] == run["decode_bandwidth_s"]
     assert run["decode_roofline_share"] == pytest.approx(moved / 1e6 / 3.0)  # of 3 s decoding
     assert run["decode_tokens_per_s"] == pytest.approx(36 / 3.0)
     assert run["decode_roofline_tokens_per_s"] == pytest.approx(36 / (moved / 1e6))
     assert run["prefill_bytes"] == 4 * (50_000 + 20 * 8)
-    assert run["prefill_operations"] == 4 * (20 * 1000 + 100 + 210 * 12)
+    assert run["prefill_flops"] == 4 * (20 * 1000 + 100 + 210 * 12)
     assert run["prefill_roofline_share"] == pytest.approx(4 * (50_000 + 160) / 1e6 / 1.0)
     cell = made["cell"][0]
     assert cell["decode_bytes_mean"] == moved
     assert cell["decode_roofline_share_mean"] == pytest.approx(run["decode_roofline_share"])
-    assert (cell["bandwidth_bytes_per_s"], cell["matrix_operations_per_s"]) == (1e6, 1e6)
+    assert (cell["bandwidth_bytes_per_s"], cell["matmul_flops_per_s"]) == (1e6, 1e6)
     assert (cell["step_weight_bytes"], cell["kv_bytes_per_token"]) == (50_000, 8)
 
 
 def test_where_operations_take_longer_they_are_the_roof(study: Any) -> None:
-    study.cell(edit=with_roofline(machine={**MACHINE, "matrix_operations_per_s": 1000.0}))
+    study.cell(edit=with_roofline(machine={**MACHINE, "matmul_flops_per_s": 1000.0}))
     run = tables(study)["run"][0]
-    assert run["decode_roofline_s"] == run["decode_operations_s"] > run["decode_bandwidth_s"]
+    assert run["decode_roofline_s"] == run["decode_compute_s"] > run["decode_bandwidth_s"]
 
 
 def test_sequences_of_one_batch_read_the_weights_together(study: Any) -> None:
@@ -91,7 +91,7 @@ def test_without_a_demand_there_is_no_roofline(study: Any, edit: Any) -> None:
     study.cell(edit=edit)
     made = tables(study)
     run, cell = made["run"][0], made["cell"][0]
-    for name in ("bytes", "operations", "bandwidth_s", "operations_s", "roofline_s"):
+    for name in ("bytes", "flops", "bandwidth_s", "compute_s", "roofline_s"):
         assert run[f"decode_{name}"] is run[f"prefill_{name}"] is None
     assert run["decode_roofline_share"] is run["decode_roofline_tokens_per_s"] is None
     assert run["decode_tokens_per_s"] == 12.0
@@ -100,10 +100,10 @@ def test_without_a_demand_there_is_no_roofline(study: Any, edit: Any) -> None:
 
 
 def test_an_unknown_rate_leaves_what_is_counted(study: Any) -> None:
-    study.cell(edit=with_roofline(machine={**MACHINE, "matrix_operations_per_s": None}))
+    study.cell(edit=with_roofline(machine={**MACHINE, "matmul_flops_per_s": None}))
     run = tables(study)["run"][0]
     assert run["decode_bandwidth_s"] is not None
-    assert run["decode_operations_s"] is run["decode_roofline_s"] is None
+    assert run["decode_compute_s"] is run["decode_roofline_s"] is None
     assert run["decode_roofline_share"] is None
 
 

@@ -273,10 +273,10 @@ def test_tokens_per_second_stand_beside_the_share_of_the_roofline(
     study: Any, tmp_path: Path
 ) -> None:
     demand = {
-        "step_weight_bytes": 1000, "kv_bytes_per_token": 0, "operations_per_token": 0,
-        "head_operations": 1, "attention_operations": 0, "layers": 1,
+        "step_weight_bytes": 1000, "kv_bytes_per_token": 0, "flops_per_token": 0,
+        "head_flops": 1, "attention_flops": 0, "layers": 1,
     }  # fmt: skip
-    machine = {"bandwidth_bytes_per_s": 4e4, "matrix_operations_per_s": 1e9}
+    machine = {"bandwidth_bytes_per_s": 4e4, "matmul_flops_per_s": 1e9}
     roofline = {"machine": machine, "demand": demand}
     study.cell("fp32", edit=lambda contents: contents["generate"].update(roofline=roofline))
     study.cell("int8")

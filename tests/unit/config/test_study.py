@@ -1,6 +1,7 @@
 """A bad study is one line: the file, the key, what is allowed."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -501,3 +502,13 @@ def test_labels_are_one_line_and_paths_know_the_home(monkeypatch):
     assert config.benchmark_files.humaneval_plus == "/home/someone/h.jsonl"
     with pytest.raises(CodewattError, match=r"results: 'out\{x\}' holds a brace"):
         load_config({"results": "out{x}"})
+
+
+def test_the_reference_page_has_every_class_of_settings():
+    """Each class that a type names is linked, so it has a table of its own."""
+    page = reference()
+    headings = {line.strip("# ").lower() for line in page.splitlines() if line.startswith("#")}
+    assert set(re.findall(r"\]\(#([\w./-]+)\)", page)) <= headings
+    for row in (line for line in page.splitlines() if line.startswith("| `")):
+        kind = re.sub(r"\[\w+\]\(#[\w./-]+\)", "", row.replace("\\|", "/").split("|")[2])
+        assert not re.search(r"\b[A-Z][a-z]+[A-Z]?\w*", kind.replace("Any", "")), row

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.boundaries import BOUNDARIES, PARTS, Boundaries
-from codewatt.energy.cpu_share import job_allocation, read_processors
+from codewatt.energy.cpu_share import job_cpu_share
 
 watts = st.floats(0, 1e6)
 
@@ -82,7 +82,7 @@ def test_a_studys_boundary_decides_what_is_known(bench: Any, measured: Any) -> N
 
 
 def test_a_machine_of_its_own(tmp_path: Path) -> None:
-    found = job_allocation({}, processors=8, affinity=8, cgroup=tmp_path)
+    found = job_cpu_share({}, processors=8, affinity=8, cgroup=tmp_path)
     assert (found["share"], found["source"]) == (1.0, "whole machine")
 
 
@@ -101,7 +101,7 @@ def test_a_job_of_slurm_holds_its_part_of_what_slurm_has(
     tmp_path: Path, job: int, slurm: int, linux: int, affinity: int, share: float
 ) -> None:
     step = {"SLURM_CPUS_ON_NODE": "8", "CODEWATT_JOB_CPUS": f"{job}(x1)"}
-    found = job_allocation(
+    found = job_cpu_share(
         step, processors=linux, affinity=affinity, cgroup=tmp_path, slurm_processors=slurm
     )
     assert (found["share"], found["processors_held"]) == (share, share * linux)
@@ -110,34 +110,27 @@ def test_a_job_of_slurm_holds_its_part_of_what_slurm_has(
 
 def test_a_whole_node_is_the_jobs_where_slurm_does_not_answer_too(tmp_path: Path) -> None:
     step = {"SLURM_CPUS_ON_NODE": "8", "CODEWATT_JOB_CPUS": "72(x1)"}
-    found = job_allocation(step, processors=72, affinity=8, cgroup=tmp_path)
+    found = job_cpu_share(step, processors=72, affinity=8, cgroup=tmp_path)
     assert (found["share"], found["processors_held"]) == (1.0, 72)
     assert found["slurm_processors"] is None, "it can be told from a share by Slurm's own number"
 
 
-def test_the_processors_that_slurm_has_for_jobs() -> None:
-    node = "NodeName=g1 Arch=x86_64 CoresPerSocket=32 CPUAlloc=8 CPUEfctv=62 CPUTot=64 CPULoad=1.0"
-    assert read_processors(node) == 62
-    assert read_processors(node.replace("CPUEfctv=62 ", "")) == 64
-    assert read_processors("slurm_load_node error") is None
-
-
 def test_the_narrowest_of_affinity_quota_and_slurm_counts(tmp_path: Path) -> None:
     slurm = {"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "18"}
-    found = job_allocation(slurm, processors=72, affinity=72, cgroup=tmp_path)
+    found = job_cpu_share(slurm, processors=72, affinity=72, cgroup=tmp_path)
     assert (found["share"], found["source"]) == (0.25, "slurm")
     assert found["slurm"]["SLURM_JOB_ID"] == "7"
-    found = job_allocation(slurm, processors=72, affinity=9, cgroup=tmp_path)
+    found = job_cpu_share(slurm, processors=72, affinity=9, cgroup=tmp_path)
     assert (found["share"], found["source"]) == (0.125, "affinity")
     (tmp_path / "cpu.max").write_text("360000 100000\n")
-    found = job_allocation(slurm, processors=72, affinity=9, cgroup=tmp_path)
+    found = job_cpu_share(slurm, processors=72, affinity=9, cgroup=tmp_path)
     assert (found["share"], found["source"]) == (0.05, "cgroup quota")
 
 
 @pytest.mark.parametrize("text", ["max 100000", "", "x y", "100 0"])
 def test_a_quota_that_sets_no_limit_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "cpu.max").write_text(text)
-    assert job_allocation({}, processors=4, affinity=4, cgroup=tmp_path)["share"] == 1.0
+    assert job_cpu_share({}, processors=4, affinity=4, cgroup=tmp_path)["share"] == 1.0
 
 
 def test_the_quota_is_that_of_the_processs_own_cgroup_and_those_above_it(tmp_path: Path) -> None:
@@ -146,14 +139,14 @@ def test_the_quota_is_that_of_the_processs_own_cgroup_and_those_above_it(tmp_pat
     own.write_text("0::/system.slice/job.scope\n")
     (job / "cpu.max").write_text("max 100000\n")
     (job.parent / "cpu.max").write_text("200000 100000\n")
-    found = job_allocation({}, processors=64, affinity=64, cgroup=tmp_path, own_cgroups=own)
+    found = job_cpu_share({}, processors=64, affinity=64, cgroup=tmp_path, own_cgroups=own)
     assert (found["share"], found["source"]) == (2 / 64, "cgroup quota")
     own.write_text("4:cpu,cpuacct:/slurm/job7\n1:memory:/elsewhere\n")
     folder = tmp_path / "cpu" / "slurm" / "job7"
     folder.mkdir(parents=True)
     (folder / "cpu.cfs_quota_us").write_text("100000")
     (folder / "cpu.cfs_period_us").write_text("100000")
-    found = job_allocation({}, processors=64, affinity=64, cgroup=tmp_path, own_cgroups=own)
+    found = job_cpu_share({}, processors=64, affinity=64, cgroup=tmp_path, own_cgroups=own)
     assert found["share"] == 1 / 64
 
 
@@ -161,11 +154,11 @@ def test_the_quota_of_cgroup_1(tmp_path: Path) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("200000")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
-    assert job_allocation({}, processors=4, affinity=4, cgroup=tmp_path)["share"] == 0.5
+    assert job_cpu_share({}, processors=4, affinity=4, cgroup=tmp_path)["share"] == 0.5
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1")
-    assert job_allocation({}, processors=4, affinity=4, cgroup=tmp_path)["share"] == 1.0
+    assert job_cpu_share({}, processors=4, affinity=4, cgroup=tmp_path)["share"] == 1.0
 
 
 def test_this_process_holds_something_of_this_machine() -> None:
-    found = job_allocation()
+    found = job_cpu_share()
     assert 0 < found["share"] <= 1

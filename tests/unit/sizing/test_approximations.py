@@ -20,9 +20,9 @@ def test_they_are_right_for_a_plain_decoder_but_for_its_head_and_half_of_attenti
     plain = compare(config, context=1)
     assert plain.layer_weights == 1
     assert plain.cache == 1
-    assert plain.operations == pytest.approx(1, abs=0.001)
+    assert plain.flops == pytest.approx(1, abs=0.001)
     long = compare(config, context=100_000)
-    assert long.operations == pytest.approx(0.5, abs=0.03)
+    assert long.flops == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -48,5 +48,5 @@ def test_the_documented_table_is_what_the_formulas_give():
     for repo in first.values():
         found = compare(known_models()[repo].config)
         name = repo.split("/")[1]
-        cells = (found.layer_weights, found.operations, found.cache)
+        cells = (found.layer_weights, found.flops, found.cache)
         assert f"| {name} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |" in page

@@ -30,11 +30,11 @@ def test_every_card_has_what_estimates_need_and_a_source():
     for card in gpus().values():
         assert 15e9 < card.memory_bytes < 200e9
         assert 1e11 < card.bandwidth_bytes_per_s < 1e13
-        assert card.operations_per_s["float32"] < card.operations_per_s["float16"]
+        assert card.flops_per_s["float32"] < card.flops_per_s["float16"]
         assert 50 < card.tdp_w < 1100
         assert card.idle_w is None or card.idle_w < card.tdp_w / 2
         assert card.source.startswith(card.name.split(" ")[0])
     # Matrix units for bfloat16 came with Ampere.
-    assert {c.id for c in gpus().values() if "bfloat16" not in c.operations_per_s} == {
+    assert {c.id for c in gpus().values() if "bfloat16" not in c.flops_per_s} == {
         "t4", "v100-16", "v100-32",
     }  # fmt: skip

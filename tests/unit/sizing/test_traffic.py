@@ -1,4 +1,4 @@
-"""Bytes and operations against counts that were made token by token."""
+"""Bytes and FLOPs against counts that were made token by token."""
 
 import pytest
 
@@ -17,9 +17,9 @@ from codewatt.sizing.roofline import (
 DEMAND = Demand(
     step_weight_bytes=1000,
     kv_bytes_per_token=8,
-    operations_per_token=400,
-    head_operations=100,
-    attention_operations=12,
+    flops_per_token=400,
+    head_flops=100,
+    attention_flops=12,
     layers=4,
 )
 WINDOWED = Demand(**{**DEMAND.to_dict(), "window": 5, "windowed_layers": 3})
@@ -27,19 +27,19 @@ WINDOWED = Demand(**{**DEMAND.to_dict(), "window": 5, "windowed_layers": 3})
 
 def spelt_out(demand, batch):
     """Decode step by step and layer by layer, as the docstring says it in words."""
-    moved, operations, step = 0, 0, 0
+    moved, flops, step = 0, 0, 0
     while live := [s for s in batch if s.new_tokens - 1 > step]:
         step += 1
         moved += demand.step_weight_bytes
         for sequence in live:
             context = sequence.prompt_tokens + step
-            operations += demand.operations_per_token + demand.head_operations
+            flops += demand.flops_per_token + demand.head_flops
             for layer in range(demand.layers):
                 slides = layer < demand.windowed_layers
                 attended = min(context, demand.window) if slides else context
                 moved += attended * demand.kv_bytes_per_token / demand.layers
-                operations += attended * demand.attention_operations / demand.layers
-    return Work(moved, operations)
+                flops += attended * demand.attention_flops / demand.layers
+    return Work(moved, flops)
 
 
 @pytest.mark.parametrize("demand", [DEMAND, WINDOWED])
@@ -57,7 +57,7 @@ def test_a_batch_shares_the_weights_and_nothing_else():
     alone = total(decode_work(DEMAND, [sequence]) for sequence in (one, two))
     together = decode_work(DEMAND, [one, two])
     assert alone.moved_bytes - together.moved_bytes == 4 * DEMAND.step_weight_bytes
-    assert alone.operations == together.operations
+    assert alone.flops == together.flops
 
 
 def test_reading_prompts_by_hand():
@@ -70,7 +70,7 @@ def test_reading_prompts_by_hand():
 def test_a_window_bounds_what_a_prompt_attends_to_and_leaves_behind():
     work = prefill_work(WINDOWED, [GeneratedSequence(7, 1)])
     # One full layer: 28 tokens attended to. Three with a window of 5: 15 and twice 5.
-    assert work.operations == 7 * 400 + 100 + (28 + 3 * 25) * 12 // 4
+    assert work.flops == 7 * 400 + 100 + (28 + 3 * 25) * 12 // 4
     assert work.moved_bytes == 1000 + (7 + 3 * 5) * 8 // 4
 
 
@@ -98,11 +98,11 @@ def test_a_models_demand_follows_from_its_architecture():
     )  # fmt: skip
     demand = Demand.of(architecture, step_weight_bytes=77, cache_bytes=2)
     layer = 8 * 8 + 8 * 4 + 8 * 4 + 8 * 8 + 3 * 8 * 16
-    assert demand.operations_per_token == 2 * 2 * layer
-    assert demand.head_operations == 2 * 80
+    assert demand.flops_per_token == 2 * 2 * layer
+    assert demand.head_flops == 2 * 80
     assert demand.kv_bytes_per_token == 2 * 2 * 4 * 2
     # 2 layers * 2 heads * (4 for the key + 4 for the value) * 2.
-    assert demand.attention_operations == 64
+    assert demand.attention_flops == 64
     assert demand.step_weight_bytes == 77
 
 
@@ -122,11 +122,11 @@ def test_the_operations_are_those_that_torch_counts(tiny_model):
         with torch.inference_mode():
             with FlopCounterMode(display=False) as counter:
                 out = model(torch.arange(1, 7)[None], use_cache=True, logits_to_keep=1)
-            prompt = prefill_work(demand, [GeneratedSequence(6, 1)]).operations
-            hidden_half = (36 - 21) * demand.attention_operations
+            prompt = prefill_work(demand, [GeneratedSequence(6, 1)]).flops
+            hidden_half = (36 - 21) * demand.attention_flops
             rotary = counter.get_total_flops() - prompt - hidden_half
             with FlopCounterMode(display=False) as counter:
                 model(torch.tensor([[7]]), past_key_values=out.past_key_values, use_cache=True)
-        step = decode_work(demand, [GeneratedSequence(6, 2)]).operations
+        step = decode_work(demand, [GeneratedSequence(6, 2)]).flops
         assert counter.get_total_flops() - step == pytest.approx(rotary / 6)
         assert 0 <= rotary < 0.001 * prompt  # the angles, by a little product of their own

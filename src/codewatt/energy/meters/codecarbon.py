@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.energy.meters.meter import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
+from codewatt.units import J_PER_KWH
 
-_JOULES_PER_KWH = 3.6e6
 _COMPONENTS = ("cpu", "dram", "gpu")
 #: CodeCarbon's classes of hardware.
 _COMPONENT_OF = {"CPU": "cpu", "RAM": "dram", "GPU": "gpu"}
@@ -63,7 +63,7 @@ class _Part:
         if self.component == "dram" and power.W == 0:  # it could not tell the memory's size
             return None
         self.watts, self._since_s = power.W, now_s
-        self._joules += energy.kWh * _JOULES_PER_KWH
+        self._joules += energy.kWh * J_PER_KWH
         counted = self.component == "gpu" or getattr(self._hardware, "_mode", "") == "intel_rapl"
         t_s = (now_s + time.monotonic()) / 2 if counted else now_s
         return Reading(t_s, self.component, "machine", "energy_j", self._joules)

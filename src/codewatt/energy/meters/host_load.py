@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from codewatt.energy.cpu_share import job_allocation
+from codewatt.energy.cpu_share import job_cpu_share
 from codewatt.energy.meters.meter import AbsentMeter, Meter, MeterInfo, Reading
+from codewatt.units import BYTES_PER_KIB
 
 Answer = TypeVar("Answer")
 
@@ -23,7 +24,7 @@ class HostMeter(Meter):
     """
 
     def __init__(self, interval_s: float, proc: Path, job_pid: int) -> None:
-        facts = {"cpu_count": os.cpu_count(), "allocation": job_allocation()}
+        facts = {"cpu_count": os.cpu_count(), "allocation": job_cpu_share()}
         super().__init__(MeterInfo("host", None, interval_s, facts=facts))
         self._stat, self._meminfo = proc / "stat", proc / "meminfo"
         self._proc, self._job = proc, job_pid
@@ -117,7 +118,7 @@ class HostMeter(Meter):
         with self._meminfo.open(encoding="ascii") as stream:
             for line in stream:
                 name, rest = line.split(":", 1)
-                sizes[name] = int(rest.split()[0]) * 1024
+                sizes[name] = int(rest.split()[0]) * BYTES_PER_KIB
                 if name == "MemAvailable":
                     break
         return float(sizes["MemTotal"] - sizes["MemAvailable"])
@@ -141,5 +142,5 @@ def open_host(interval_s: float, job_pid: int | None = None, proc: Path = Path("
         meter.read()
     except (OSError, ValueError, KeyError, IndexError) as error:
         reason = f"{proc} is not readable as Linux's /proc: {error}"
-        return AbsentMeter("host", ["host"], reason, {"allocation": job_allocation()})
+        return AbsentMeter("host", ["host"], reason, {"allocation": job_cpu_share()})
     return meter

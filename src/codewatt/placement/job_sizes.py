@@ -1,30 +1,34 @@
-"""Memory and time of a study's jobs by the analytical model, as far as it knows model and GPU."""
+"""Memory and time of the jobs of a study, estimated from the size of their models."""
 
 from functools import cached_property
 
 from codewatt.cells import Grid
 from codewatt.config.site import Machine
-from codewatt.energy.placement import chosen_hardware
+from codewatt.energy.placement_check import choose_hardware
 from codewatt.estimate.job_plan import Plan
 from codewatt.paths import Paths
+from codewatt.placement.job_requests import ModelJob, gpu_nodes
 from codewatt.sizing.gpu_datasheets import Gpu, known_gpu
-from codewatt.slurm.job_resources import ModelJob, gpu_nodes
 
 
-class Sizes:
-    """Sizes of jobs, each on the card that the site has for its hardware."""
+class JobSizes:
+    """Memory and time of jobs, each on the GPU that the site file has for its hardware."""
 
     def __init__(self, grid: Grid, paths: Paths, machine: Machine, cores: int) -> None:
-        """Sizes for the jobs of a study at a site; cores: of a job that judges."""
+        """Prepare the estimates of a study's jobs.
+
+        Args:
+            cores: the cores of a job that judges.
+        """
         self._grid, self._paths, self._machine, self._cores = grid, paths, machine, cores
 
-    def of(self, job: ModelJob) -> dict[str, int] | None:
-        """mem_mb and runtime_min (`Plan.resources`); None if GPU or model are not known."""
+    def size(self, job: ModelJob) -> dict[str, int] | None:
+        """mem_mb and runtime_min (`Plan.resources`) of a job; None if GPU or model are unknown."""
         return self._plan.resources(job.stage, job.id)
 
     @cached_property
     def _plan(self) -> Plan:
-        """Worked out when a size is first asked for."""
+        """Made when the first size is needed, as it takes a while."""
         named = self._grid.hardware_ids
         cards: dict[str | None, Gpu | None] = dict.fromkeys(named, None)
         if self._grid.study.device != "cpu":
@@ -32,8 +36,8 @@ class Sizes:
         return Plan(self._grid, self._paths, cards, self._cores)
 
     def _card(self, hardware: str | None) -> Gpu | None:
-        """By the name that the site file says, else by the hardware's own."""
+        """The GPU named by estimated_as of the site file, or else by the id of the hardware."""
         table = self._machine.hardware
-        chosen = chosen_hardware(table, self._machine.default_hardware, hardware)
+        chosen = choose_hardware(table, self._machine.default_hardware, hardware)
         nodes = gpu_nodes(self._machine, hardware)
         return known_gpu((nodes and nodes.estimated_as) or chosen or "")

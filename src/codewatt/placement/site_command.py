@@ -1,4 +1,4 @@
-"""`codewatt site check`: what this cluster offers, and what of the site file does not fit it."""
+"""`codewatt site check`: list what this cluster has, and compare the site file with it."""
 
 import argparse
 import sys
@@ -8,12 +8,12 @@ from pathlib import Path
 from codewatt.config.load_study import load_config
 from codewatt.config.yaml_file import read_yaml
 from codewatt.error_messages import printable, show
-from codewatt.slurm.cluster_inventory import Offers, read_offers
-from codewatt.slurm.site_check import notes, problems
+from codewatt.placement.site_check import site_notes, site_problems
+from codewatt.slurm.slurm_nodes import Cluster, read_cluster
 
 _DEFAULT = Path("profiles/slurm/site.yaml")
-#: The executor falls back from squeue to sacct, which never reports some cancelled jobs, when
-#: Slurm forgets finished jobs sooner than three of the profile's first waits.
+#: If Slurm forgets finished jobs sooner than this (three first waits of the profile), Snakemake's
+#: executor falls back from squeue to sacct, which never reports some cancelled jobs.
 _MIN_JOB_AGE_S = 120
 
 
@@ -24,31 +24,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what there is, then what does not fit.
+    """Print the partitions and nodes, then the problems of the site file.
 
     Returns:
-        1 if anything does not.
+        1 if there is a problem.
     """
     machine = load_config(read_yaml(options.site), str(options.site)).machine
-    offers = read_offers()
-    for line in described(offers):
+    cluster = read_cluster()
+    for line in table_of_nodes(cluster):
         show(line)
-    for line in notes(machine):
+    for line in site_notes(machine):
         show(f"note: {options.site}: {line}")
-    found = problems(machine, offers)
+    found = site_problems(machine, cluster)
     for problem in found:
         print(printable(f"{options.site}: {problem}"), file=sys.stderr)
     if not found:
-        show(f"{options.site}: fits")
+        show(f"{options.site}: no problem found")
     return 1 if found else 0
 
 
-def described(offers: Offers) -> Iterable[str]:
-    """A table of partitions, a line a kind of node."""
+def table_of_nodes(cluster: Cluster) -> Iterable[str]:
+    """A table of partitions, with one line for each kind of node."""
     rows = [("partition", "nodes", "cores", "memory MB", "time min", "GPUs", "features")]
-    for partition in offers.partitions:
+    for partition in cluster.partitions:
         kinds: dict[tuple[str, ...], int] = {}
-        for node in offers.nodes:
+        for node in cluster.nodes:
             if partition.name in node.partitions:
                 gpus = ",".join(f"gpu:{k}:{n}" if k else f"gpu:{n}" for k, n in node.gpus.items())
                 features = ",".join(node.features) or "-"
@@ -61,8 +61,8 @@ def described(offers: Offers) -> Iterable[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    if offers.min_job_age_s is not None and offers.min_job_age_s < _MIN_JOB_AGE_S:
+    if cluster.min_job_age_s is not None and cluster.min_job_age_s < _MIN_JOB_AGE_S:
         yield (
-            f"note: Slurm forgets finished jobs after {offers.min_job_age_s} s (MinJobAge); states "
-            "are then asked of sacct, which does not report jobs that were cancelled waiting"
+            f"note: Slurm forgets finished jobs after {cluster.min_job_age_s} s (MinJobAge); their "
+            "states are then read from sacct, which omits jobs that were cancelled while waiting"
         )

@@ -4,16 +4,16 @@ import pytest
 
 from codewatt.config.load_study import load_config
 from codewatt.errors import CodewattError
-from codewatt.slurm import cluster_inventory as offers_module
-from codewatt.slurm.cluster_inventory import (
-    Offers,
-    minutes,
-    read_nodes,
-    read_offers,
-    read_partitions,
+from codewatt.placement.site_check import site_notes, site_problems
+from codewatt.placement.site_command import table_of_nodes
+from codewatt.slurm import scontrol
+from codewatt.slurm.slurm_nodes import (
+    Cluster,
+    parse_minutes,
+    parse_nodes,
+    parse_partitions,
+    read_cluster,
 )
-from codewatt.slurm.site_check import notes, problems
-from codewatt.slurm.site_command import described
 
 #: Slurm 22.05's words (shortened, and with a partition and nodes that make trouble).
 PARTITIONS = """\
@@ -44,7 +44,7 @@ NODES = "".join(
         ("v10001", "gpu:4", "old", 8, 64000, "volta", "IDLE"),
     )
 )
-OFFERS = Offers(read_partitions(PARTITIONS), read_nodes(NODES), ("quant",), 300)
+CLUSTER = Cluster(parse_partitions(PARTITIONS), parse_nodes(NODES), ("quant",), 300)
 GOOD = {
     "account": "quant",
     "cpu": {"partition": "cpu", "threads": 8, "max_mem_mb": 64000, "max_runtime_min": 600},
@@ -71,7 +71,7 @@ def found_in(*path, **changes):
     entry.update(changes)
     for key in [key for key, value in entry.items() if value is None]:
         del entry[key]
-    return problems(load_config({"machine": site}).machine, OFFERS)
+    return site_problems(load_config({"machine": site}).machine, CLUSTER)
 
 
 def gpu(**changes):
@@ -79,26 +79,26 @@ def gpu(**changes):
 
 
 def test_what_is_read():
-    cpu, fast, old, thin, uneven, _, _ = OFFERS.partitions
+    cpu, fast, old, thin, uneven, _, _ = CLUSTER.partitions
     assert (cpu.default, cpu.max_runtime_min, cpu.max_mem_mb) == (True, 600, None)
     assert (fast.default, fast.max_runtime_min, fast.max_mem_mb) == (False, 1440, 200000)
     assert (old.max_runtime_min, old.accounts) == (None, ("physics",))
     assert (thin.accounts, thin.denied_accounts, thin.max_cpus) == ((), ("quant", "guests"), 16)
     assert (uneven.accounts, uneven.max_cpus) == (("quant",), None)
-    node = OFFERS.nodes[1]
+    node = CLUSTER.nodes[1]
     assert (node.cpus, node.mem_mb, node.gpus, node.features) == (
         32,
         256000,
         {"l40s": 4},
         ("ada", "ib"),
     )
-    assert OFFERS.nodes[3].gpus == {"a100-sxm4-80gb": 8}
-    assert OFFERS.nodes[-1].gpus == {"": 4}
-    assert [node.name for node in OFFERS.nodes if node.lost] == ["a10001", "gone01"]
+    assert CLUSTER.nodes[3].gpus == {"a100-sxm4-80gb": 8}
+    assert CLUSTER.nodes[-1].gpus == {"": 4}
+    assert [node.name for node in CLUSTER.nodes if node.unavailable] == ["a10001", "gone01"]
 
 
 @pytest.mark.parametrize(
-    ("state", "lost"),
+    ("state", "unavailable"),
     [
         ("IDLE", False), ("IDLE*", False), ("idle~", False), ("MIXED+PLANNED", False),
         ("IDLE+CLOUD+POWERED_DOWN", False), ("IDLE+POWERING_DOWN", False), ("ALLOCATED+", False),
@@ -106,8 +106,10 @@ def test_what_is_read():
         ("DRAINING@", True), ("FUTURE", True), ("IDLE+FAIL", True), ("INVAL", True),
     ],
 )  # fmt: skip
-def test_whether_a_node_is_lost(state, lost):
-    assert read_nodes(f"NodeName=n CPUTot=1 State={state} Partitions=p")[0].lost == lost
+def test_whether_a_node_is_unavailable(state, unavailable):
+    assert (
+        parse_nodes(f"NodeName=n CPUTot=1 State={state} Partitions=p")[0].unavailable == unavailable
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_whether_a_node_is_lost(state, lost):
     ],
 )  # fmt: skip
 def test_times(text, value):
-    assert minutes(text) == value
+    assert parse_minutes(text) == value
 
 
 def test_a_site_that_fits():
@@ -128,37 +130,67 @@ def test_a_site_that_fits():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"partition": "gpus"}, "partition: there is no 'gpus'; did you mean 'gpu'?; there: c"),
-        ({"partition": "shut", "gres": "gpu:1"}, "partition: shut is DOWN"),
-        ({"partition": "old"}, "partition: old is for accounts physics, not for 'quant'"),
-        ({"gres": "gpu:L40S:1"}, "gres: there is no 'L40S': case counts, it is 'l40s', on an"),
-        ({"gres": "gpu:l40:1"}, "gres: there is no 'l40'; did you mean 'l40s'?; types: l40s"),
-        ({"gres": "gpu:a100_sxm4_80gb:1"}, "cannot be named to Snakemake's executor: gpu:1 an"),
+        ({"partition": "gpus"}, "partition: no partition 'gpus'; did you mean 'gpu'?; allowed: c"),
+        (
+            {"partition": "shut", "gres": "gpu:1"},
+            "partition: shut is in state DOWN; allowed: a partition in state UP",
+        ),
+        ({"partition": "old"}, "partition: old admits the accounts physics, not 'quant'"),
+        (
+            {"gres": "gpu:L40S:1"},
+            "gres: any node of gpu: no GPU type 'L40S'; upper and lower case co",
+        ),
+        ({"gres": "gpu:l40:1"}, "no GPU type 'l40'; did you mean 'l40s'?; types there: l40s"),
+        (
+            {"gres": "gpu:a100_sxm4_80gb:1"},
+            "executor refuses the name 'a100-sxm4-80gb'; use gpu:1 an",
+        ),
         ({"gres": "gpu:l40s:1", "partition": "cpu"}, "'l40s' is on other nodes"),
-        ({"gres": "gpu:l40s:5"}, "gres: 5 asked for, there is at most 4 on any node of gpu"),
-        ({"gres": "gpu:1"}, "gres: gpu:1 may get any of l40s, a100-sxm4-80gb; name the type, or a"),
-        ({"gres": None}, "gres: required on a cluster; types here: l40s, a100-sxm4-80gb, h100, g"),
+        ({"gres": "gpu:l40s:5"}, "gres: 5 GPUs requested; allowed: at most 4 on any node of gpu"),
+        (
+            {"gres": "gpu:1"},
+            "gres: a job with gpu:1 may get any of l40s, a100-sxm4-80gb; name the type, or a",
+        ),
+        ({"gres": None}, "gres: required on a cluster; GPU types: l40s, a100-sxm4-80gb, h100, g"),
         ({"gpu_name": None}, "gpu_name: required"),
         ({"threads": None}, "threads: required"),
-        ({"threads": 33}, "threads: 33 asked for, a job has at most 32 on any node of gpu"),
-        ({"mem_mb": 200001, "max_mem_mb": None}, "mem_mb: 200001 asked for, there is at most 200"),
-        ({"max_mem_mb": 256000}, "max_mem_mb: 256000, but there is at most 200000 MB on any"),
-        ({"mem_mb": 80000, "max_mem_mb": None}, "max_mem_mb: required: the second retry may ask f"),
-        ({"runtime_min": 1441}, "runtime_min: 1441 asked for, there is at most 1440 min a job"),
-        ({"runtime_min": 600}, "max_runtime_min: required: the second retry may ask for 1800"),
-        ({"mem_mb": None, "max_mem_mb": None}, "the second retry may ask for more, there is at"),
-        ({"max_runtime_min": 3000}, "max_runtime_min: 3000, but there is at most 1440 min a job"),
-        ({"constraint": "hopper"}, "constraint: 'hopper' is no feature of any node of gpu; there"),
-        ({"gres": "gpu:1", "constraint": "ampere"}, "every node that fits is IDLE+DRAIN"),
-        ({"gres": "gpu:1", "constraint": "ada&ampere"}, "ada, ampere are not together on any node"),
-        ({"partition": "bare", "gres": "gpu:1"}, "there is not any node of bare"),
-        ({"partition": "thin", "threads": 33}, "threads: 33 asked for, a job has at most 16 on"),
-        ({"partition": "thin"}, "partition: thin is not for accounts quant, guests"),
+        ({"threads": 33}, "threads: 33 requested; allowed: at most 32 on any node of gpu"),
+        ({"mem_mb": 200001, "max_mem_mb": None}, "mem_mb: 200001 requested; allowed: at most 200"),
+        ({"max_mem_mb": 256000}, "max_mem_mb: 256000 given; allowed: at most 200000 MB on any"),
+        (
+            {"mem_mb": 80000, "max_mem_mb": None},
+            "max_mem_mb: required, because the second retry may request 240000",
+        ),
+        ({"runtime_min": 1441}, "runtime_min: 1441 requested; allowed: at most 1440 min per job"),
+        (
+            {"runtime_min": 600},
+            "max_runtime_min: required, because the second retry may request 1800",
+        ),
+        ({"mem_mb": None, "max_mem_mb": None}, "the second retry may request more; allowed: at"),
+        (
+            {"max_runtime_min": 3000},
+            "max_runtime_min: 3000 given; allowed: at most 1440 min per job",
+        ),
+        (
+            {"constraint": "hopper"},
+            "constraint: 'hopper' is not a feature of any node of gpu; features there",
+        ),
+        (
+            {"gres": "gpu:1", "constraint": "ampere"},
+            "every node that fits is unavailable (state IDLE+DRAIN)",
+        ),
+        (
+            {"gres": "gpu:1", "constraint": "ada&ampere"},
+            "any node of gpu must have all of ada, ampere; none has",
+        ),
+        ({"partition": "bare", "gres": "gpu:1"}, "any node of bare: no such node"),
+        ({"partition": "thin", "threads": 33}, "threads: 33 requested; allowed: at most 16 on"),
+        ({"partition": "thin"}, "thin does not admit the accounts quant, guests"),
         ({"estimated_as": "l4s"}, "l40s.estimated_as: GPU 'l4s' is not in the table; allowed: "),
-        ({"nodes": ["l40s03"]}, "nodes: there is no node 'l40s03'; did you mean 'l40s0"),
-        ({"nodes": ["cpu01"]}, "nodes: cpu01 is not in the partition; there: l40s01"),
+        ({"nodes": ["l40s03"]}, "nodes: no node 'l40s03'; did you mean 'l40s0"),
+        ({"nodes": ["cpu01"]}, "nodes: cpu01 is not in the partition; allowed: l40s01"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit(changes, words):
     found = gpu(**changes)
     assert any(problem.startswith("machine.hardware.l40s") for problem in found)
@@ -171,7 +203,7 @@ def test_both_of_two_mistakes_are_told():
 
 
 def test_nodes_of_the_cpu():
-    assert "machine.cpu.threads: 17 asked for" in found_in("cpu", threads=17)[0]
+    assert "machine.cpu.threads: 17 requested" in found_in("cpu", threads=17)[0]
     assert found_in("cpu", partition=None) == [], "cpu is the default partition"
 
 
@@ -188,7 +220,7 @@ def test_cores_and_memory_on_one_node():
     assert gpu(**{**UNEVEN, "mem_mb": 160000}, constraint="ada", threads=16) == []
     (problem,) = gpu(**{**UNEVEN, "mem_mb": 160000}, constraint="ada", threads=64)
     assert problem == (
-        "machine.hardware.l40s.mem_mb: 160000 asked for, there is at most 120000 MB on any node "
+        "machine.hardware.l40s.mem_mb: 160000 requested; allowed: at most 120000 MB on any node "
         "of uneven with 64 cores"
     )
 
@@ -202,10 +234,10 @@ def pinned(*nodes, **changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gres": "gpu:l40s:4"}, "gres: 4 asked for, there is at most 2 on wide01"),
-        ({"constraint": "ib"}, "constraint: 'ib' is no feature of wide01; there: ada"),
-        ({"mem_mb": 150000}, "mem_mb: 150000 asked for, there is at most 120000 MB on wide01"),
-        ({"max_mem_mb": 150000}, "max_mem_mb: 150000, but there is at most 120000 MB on wide01"),
+        ({"gres": "gpu:l40s:4"}, "gres: 4 GPUs requested; allowed: at most 2 on wide01"),
+        ({"constraint": "ib"}, "constraint: 'ib' is not a feature of wide01; features there: ada"),
+        ({"mem_mb": 150000}, "mem_mb: 150000 requested; allowed: at most 120000 MB on wide01"),
+        ({"max_mem_mb": 150000}, "max_mem_mb: 150000 given; allowed: at most 120000 MB on wide01"),
     ],
 )
 def test_each_node_that_is_named_has_to_fit(changes, words):
@@ -215,27 +247,27 @@ def test_each_node_that_is_named_has_to_fit(changes, words):
 
 def test_named_nodes_that_are_too_small_lost_or_of_another_type():
     assert pinned("wide01", "deep01", threads=17) == [
-        "threads: 17 asked for, a job has at most 16 on deep01"
+        "threads: 17 requested; allowed: at most 16 on deep01"
     ]
     assert pinned("deep01", "gone01") == [
-        "gres: there is no 'l40s'; types: h100 ('l40s' is on other nodes), on gone01"
+        "gres: gone01: no GPU type 'l40s'; types there: h100 ('l40s' is on other nodes)"
     ]
     assert pinned("gone01", gres="gpu:h100:1") == [
-        "machine.hardware.l40s: gone01 is DOWN*+NOT_RESPONDING"
+        "machine.hardware.l40s: gone01 is unavailable (state DOWN*+NOT_RESPONDING)"
     ]
     assert "may get any of l40s, h100" in pinned("deep01", "gone01", gres="gpu:1")[0]
 
 
 def test_two_gpus_and_no_default():
     site = {**GOOD, "hardware": dict.fromkeys(("l40s", "other"), GOOD["hardware"]["l40s"])}
-    (note,) = notes(load_config({"machine": site}).machine)
+    (note,) = site_notes(load_config({"machine": site}).machine)
     assert note == (
-        "machine.default_hardware: absent, and there are l40s, other: a study that names no "
-        "hardware is refused, unless its device is cpu"
+        "machine.default_hardware: absent, and machine.hardware has l40s, other: a study that "
+        "names no hardware is refused, unless its device is 'cpu'"
     )
     site["default_hardware"] = "other"
-    assert notes(load_config({"machine": site}).machine) == []
-    assert notes(load_config({"machine": GOOD}).machine) == []
+    assert site_notes(load_config({"machine": site}).machine) == []
+    assert site_notes(load_config({"machine": GOOD}).machine) == []
 
 
 def test_accounts_are_the_same_whatever_their_case():
@@ -246,21 +278,23 @@ def test_accounts_are_the_same_whatever_their_case():
 
 
 def test_the_account():
-    assert found_in(account="quants") == ["machine.account: 'quants' is not yours; quant is"]
+    assert found_in(account="quants") == [
+        "machine.account: 'quants' is not one of your Slurm accounts; allowed: quant"
+    ]
     assert "machine.account: required" in found_in(account=None)[0]
 
 
 def test_the_table_of_what_there_is():
-    lines = list(described(OFFERS))
+    lines = list(table_of_nodes(CLUSTER))
     assert lines[0].split() == [
         "partition", "nodes", "cores", "memory", "MB", "time", "min", "GPUs", "features",
     ]  # fmt: skip
     assert lines[2].split() == ["gpu", "2", "32", "256000", "1440", "gpu:l40s:4", "ada,ib"]
-    forgetful = Offers(OFFERS.partitions, OFFERS.nodes, None, 30)
-    assert "MinJobAge" in list(described(forgetful))[-1]
+    forgetful = Cluster(CLUSTER.partitions, CLUSTER.nodes, None, 30)
+    assert "MinJobAge" in list(table_of_nodes(forgetful))[-1]
 
 
 def test_no_slurm_here(monkeypatch):
-    monkeypatch.setattr(offers_module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(scontrol.shutil, "which", lambda name: None)
     with pytest.raises(CodewattError, match="scontrol: not found"):
-        read_offers()
+        read_cluster()

@@ -1,7 +1,7 @@
 """Jobs of a killed Snakemake are cancelled before the next start; nobody else's are."""
 
 from codewatt.slurm import orphaned_jobs as module
-from codewatt.slurm.orphaned_jobs import cancel_leftovers
+from codewatt.slurm.orphaned_jobs import cancel_orphaned_jobs
 
 
 def test_only_this_directorys_jobs_of_the_executor(tmp_path, monkeypatch, capsys):
@@ -15,7 +15,7 @@ def test_only_this_directorys_jobs_of_the_executor(tmp_path, monkeypatch, capsys
     cancelled: list[str] = []
     rounds = iter(range(10))
 
-    def ask(command):
+    def ask(*command):
         if command[0] == "scancel":
             cancelled.extend(command[1:])
             return ""
@@ -24,13 +24,13 @@ def test_only_this_directorys_jobs_of_the_executor(tmp_path, monkeypatch, capsys
                 queue.pop(job, None)
         return "".join(f"{job}|{comment}|{where}\n" for job, (comment, where) in queue.items())
 
-    assert cancel_leftovers(tmp_path, ask) == ["7", "8"]
+    assert cancel_orphaned_jobs(tmp_path, ask) == ["7", "8"]
     assert cancelled == ["7", "8"]
     assert list(queue) == ["9", "10"]
-    assert "2 jobs of a run that was killed are cancelled: 7 8" in capsys.readouterr().err
+    assert "cancelling 2 Slurm jobs of a killed run: 7 8" in capsys.readouterr().err
 
 
 def test_nothing_left(tmp_path):
     commands = []
-    assert cancel_leftovers(tmp_path, lambda command: commands.append(command) or "") == []
+    assert cancel_orphaned_jobs(tmp_path, lambda *command: commands.append(command) or "") == []
     assert [command[0] for command in commands] == ["squeue"]

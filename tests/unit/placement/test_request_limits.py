@@ -4,8 +4,8 @@ import copy
 
 from codewatt.config.load_study import load_config, validate
 from codewatt.config.study import Study
-from codewatt.slurm.job_resources import ModelJob
-from codewatt.slurm.memory_limits import cuts
+from codewatt.placement.job_requests import ModelJob
+from codewatt.placement.request_limits import requests_above_limit
 from tests.support.workbench import SMALL
 
 SITE = {
@@ -29,7 +29,9 @@ def told(*jobs, overridden=None, **entry):
         )
         for rule, name, hardware, mem_mb, runtime_min in jobs
     ]
-    return cuts(study, load_config({"machine": site}).machine, sized, overridden or {})
+    return requests_above_limit(
+        study, load_config({"machine": site}).machine, sized, overridden or {}
+    )
 
 
 LARGE = ("generate", "large", "l40s", 84790, 414)
@@ -38,10 +40,10 @@ LARGE = ("generate", "large", "l40s", 84790, 414)
 def test_the_largest_job_stands_for_all():
     others = (("generate", "less", "l40s", 70000, 10), ("generate", "fits", "l40s", 60000, 240))
     assert told(others[0], LARGE, others[1]) == [
-        "generate: 2 of 3 jobs need more than 60000 MB, up to 84790 (large), and will ask for "
-        "60000 at every try: raise machine.hardware.l40s.max_mem_mb",
-        "generate: 1 of 3 jobs need more than 240 min, up to 414 (large), and will ask for 240 "
-        "at every try: raise machine.hardware.l40s.max_runtime_min",
+        "generate: 2 of 3 jobs are estimated to need more than 60000 MB, up to 84790 (large), but "
+        "every attempt requests 60000; raise machine.hardware.l40s.max_mem_mb",
+        "generate: 1 of 3 jobs are estimated to need more than 240 min, up to 414 (large), but "
+        "every attempt requests 240; raise machine.hardware.l40s.max_runtime_min",
     ]
 
 

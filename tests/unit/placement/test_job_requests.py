@@ -1,4 +1,4 @@
-"""What jobs ask of Slurm, and which settings would override it."""
+"""What jobs request of Slurm, and which settings would override it."""
 
 import copy
 from types import SimpleNamespace
@@ -11,16 +11,16 @@ from codewatt.config.load_study import load_config, validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.paths import Paths
-from codewatt.slurm.job_environment import prepare_job
-from codewatt.slurm.job_resources import (
+from codewatt.placement.job_requests import (
     ModelJob,
     check_hardware,
     cpu_request,
     judge_request,
     model_request,
 )
-from codewatt.slurm.job_sizes import Sizes
-from codewatt.slurm.profile_checks import refuse_overrides, refuse_run
+from codewatt.placement.job_sizes import JobSizes
+from codewatt.placement.profile_checks import refuse_overrides, refuse_run
+from codewatt.slurm.job_environment import prepare_job
 from tests.support.workbench import SMALL
 
 SITE = {
@@ -219,7 +219,7 @@ def test_a_good_run():
         ({"array_jobs": "generate"}, "slurm-array-jobs is refused"),
         ({"requeue": True}, "slurm-requeue is refused"),
         ({"groups": {"generate": "g"}}, "groups: generate is refused"),
-        ({"resources": settings_of({"genrate": {"mem_mb": 1}})}, "there is no rule 'genrate'"),
+        ({"resources": settings_of({"genrate": {"mem_mb": 1}})}, "no rule 'genrate'"),
         ({"resources": settings_of(resources={"mem_mb": 4000})}, "resources: mem_mb is refused"),
         ({"resources": settings_of(resources={"runtime": 5})}, "resources: runtime is refused"),
         ({"resources": settings_of(overwrite_threads={"generate": 1})}, "set-threads is refused"),
@@ -264,10 +264,10 @@ def test_a_jobs_environment():
 def sizes_of(study, machine, results):
     """Hardware -> what the study's first cell on it asks for."""
     grid = Grid(study)
-    sizes = Sizes(grid, Paths.of(results, study), machine, 8)
+    sizes = JobSizes(grid, Paths.of(results, study), machine, 8)
     cells = {cell.hardware: cell for cell in reversed(grid.cells)}
     return {
-        name: sizes.of(ModelJob("generate", cell.id, cell.model, name))
+        name: sizes.size(ModelJob("generate", cell.id, cell.model, name))
         for name, cell in cells.items()
     }
 

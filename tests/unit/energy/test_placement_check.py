@@ -4,13 +4,19 @@ import re
 
 import pytest
 
-from codewatt.energy import placement
+from codewatt.energy import placement_check
 from codewatt.energy.meters.assigned_gpus import PhysicalGpu
-from codewatt.energy.placement import Asked, asked_hardware, check_placement, read_granted
+from codewatt.energy.placement_check import (
+    RequestedHardware,
+    check_placement,
+    requested_hardware,
+)
 from codewatt.errors import CodewattError
 from codewatt.models.loading import used_gpus
+from codewatt.slurm import scontrol
+from codewatt.slurm.slurm_nodes import parse_allocation
 
-L40S = Asked("l40s", True, "NVIDIA L40S", "gpu:l40s:1", "gpu_l40s")
+L40S = RequestedHardware("l40s", True, "NVIDIA L40S", "gpu:l40s:1", "gpu_l40s")
 #: What Slurm 22.05 says of a job with one L40S (shortened).
 TOLD = (
     "JobId=7 JobName=x UserId=me(1) JobState=RUNNING Partition=gpu_l40s AllocNode:Sid=login:1 "
@@ -32,20 +38,20 @@ def machine(monkeypatch):
         )
 
         def run(command, **_):
-            assert command == ["scontrol", "show", "job", "-d", "-o", "7"]
+            assert list(command) == ["scontrol", "show", "job", "-d", "-o", "7"]
             return type("Done", (), {"stdout": told})
 
-        monkeypatch.setattr(placement.subprocess, "run", run)
-        monkeypatch.setattr(placement, "gpus_here", lambda: gpus)
+        monkeypatch.setattr(scontrol.subprocess, "run", run)
+        monkeypatch.setattr(placement_check, "gpus_here", lambda: gpus)
 
     say()
     return say
 
 
-def refused(words, asked=L40S, study_device="cuda", device="cuda", environment=None):
+def refused(words, requested=L40S, study_device="cuda", device="cuda", environment=None):
     gpu_ids = ["GPU-0"] if device == "cuda" else []
     with pytest.raises(CodewattError, match=words) as caught:
-        check_placement(asked, study_device, device, gpu_ids, environment or {})
+        check_placement(requested, study_device, device, gpu_ids, environment or {})
     assert "\n" not in str(caught.value)
 
 
@@ -65,23 +71,23 @@ def test_the_right_gpu_in_the_right_job(machine):
 
 def test_a_wrong_gpu_behind_the_right_gres(machine):
     machine(names=["NVIDIA A100-SXM4-80GB"])
-    refused("'NVIDIA A100-SXM4-80GB' and not 'NVIDIA L40S'", environment=IN_JOB)
+    refused("'NVIDIA A100-SXM4-80GB', not 'NVIDIA L40S'", environment=IN_JOB)
 
 
 def test_a_name_counts_in_full(machine):
     machine(names=["NVIDIA L40S"])
-    refused("'NVIDIA L40S' and not 'NVIDIA L40'", Asked("l40", True, "NVIDIA L40"))
+    refused("'NVIDIA L40S', not 'NVIDIA L40'", RequestedHardware("l40", True, "NVIDIA L40"))
     machine(names=["NVIDIA A100 80GB PCIe"])
-    check_placement(Asked("a100", True, "NVIDIA A100.*"), "auto", "cuda", ["GPU-0"], {})
+    check_placement(RequestedHardware("a100", True, "NVIDIA A100.*"), "auto", "cuda", ["GPU-0"], {})
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("JOB_GRES=gpu:l40s:1", "JOB_GRES=gpu:a100:1", "holds gpu:a100:1 and not gpu:l40s:1"),
-        ("JOB_GRES=gpu:l40s:1", "JOB_GRES=(null)", "holds no GPU and not gpu:l40s:1"),
+        ("JOB_GRES=gpu:l40s:1", "JOB_GRES=gpu:a100:1", "holds gpu:a100:1, not gpu:l40s:1"),
+        ("JOB_GRES=gpu:l40s:1", "JOB_GRES=(null)", "holds no GPU, not gpu:l40s:1"),
         ("JOB_GRES=gpu:l40s:1", "JOB_GRES=gpu:l40s:1,gpu:a100:1", "holds gpu:l40s:1,gpu:a100:1"),
-        ("Partition=gpu_l40s", "Partition=cpu", "partition cpu and not gpu_l40s"),
+        ("Partition=gpu_l40s", "Partition=cpu", "partition cpu, not gpu_l40s"),
     ],
 )
 def test_another_grant_than_asked_for(machine, old, new, words):
@@ -99,11 +105,15 @@ def test_a_whole_node_holds_more_than_was_asked_for(machine):
 
 
 def test_more_gpus_asked_for_than_given(machine):
-    refused("not gpu:l40s:2", Asked("l40s", True, None, "gpu:l40s:2"), environment=IN_JOB)
+    refused(
+        "not gpu:l40s:2", RequestedHardware("l40s", True, None, "gpu:l40s:2"), environment=IN_JOB
+    )
 
 
 def test_any_type_will_do_where_none_is_asked_for(machine):
-    check_placement(Asked("l40s", True, None, "gpu:1"), "cuda", "cuda", ["GPU-0"], IN_JOB)
+    check_placement(
+        RequestedHardware("l40s", True, None, "gpu:1"), "cuda", "cuda", ["GPU-0"], IN_JOB
+    )
 
 
 def test_a_shell_that_names_another_gpu(machine):
@@ -131,22 +141,22 @@ def test_a_job_that_can_open_its_own_gpu_only_counts_from_zero(machine):
 
 
 def test_a_gpu_that_torch_does_not_see(machine):
-    refused("torch sees no GPU here; device is 'auto'", study_device="auto", device="cpu")
+    refused("torch finds no GPU here, although device is 'auto'", study_device="auto", device="cpu")
 
 
 def test_a_study_on_the_cpu_rests_on_slurms_word(machine):
     machine(names=None)
     found = check_placement(L40S, "cpu", "cpu", [], IN_JOB)
     assert (found["slurm"]["gres"], found["gpus"]) == ("gpu:l40s:1", [])
-    refused("no Slurm job and device is 'cpu': nothing shows it", L40S, "cpu", "cpu")
+    refused("cannot be checked: this is not a Slurm job and device is 'cpu'", L40S, "cpu", "cpu")
 
 
 def test_scontrol_that_does_not_answer(machine, monkeypatch):
     def run(command, **_):
         raise FileNotFoundError(2, "No such file or directory: 'scontrol'")
 
-    monkeypatch.setattr(placement.subprocess, "run", run)
-    refused("scontrol show job -d -o 7: .*; what the job was given is unknown", environment=IN_JOB)
+    monkeypatch.setattr(scontrol.subprocess, "run", run)
+    refused("scontrol show job -d -o 7: .*; what Slurm gave the job is unknown", environment=IN_JOB)
 
 
 def test_nobody_says_where_it_is_to_run(machine):
@@ -160,27 +170,29 @@ def test_nobody_says_where_it_is_to_run(machine):
 
 def test_the_sites_default_binds_jobs_of_slurm_only(machine):
     machine(names=["NVIDIA A100-SXM4-80GB"])
-    default = Asked("l40s", False, "NVIDIA L40S")
+    default = RequestedHardware("l40s", False, "NVIDIA L40S")
     check_placement(default, "auto", "cuda", ["GPU-0"], {})
-    refused("and not 'NVIDIA L40S'", default, environment=IN_JOB)
+    refused(", not 'NVIDIA L40S'", default, environment=IN_JOB)
     machine(TOLD.replace("JOB_GRES=gpu:l40s:1", "JOB_GRES=(null)"), names=None)
     check_placement(default, "cpu", "cpu", [], IN_JOB)  # a study on the CPU asks for no GPU
 
 
 def test_what_is_asked_for():
     table = {"l40s": {"gres": "gpu:l40s:1", "gpu_name": "NVIDIA L40S"}, "a100": {}}
-    assert asked_hardware({"hardware": table}, "l40s") == Asked(
+    assert requested_hardware({"hardware": table}, "l40s") == RequestedHardware(
         "l40s", True, "NVIDIA L40S", "gpu:l40s:1"
     )
-    assert asked_hardware({"hardware": table}, None) is None, "two, and no default"
-    assert asked_hardware({"hardware": {"a100": {}}}, None) == Asked("a100", False)
-    assert asked_hardware({"hardware": table, "default_hardware": "a100"}, None).hardware == "a100"
-    assert asked_hardware({}, None) is None
+    assert requested_hardware({"hardware": table}, None) is None, "two, and no default"
+    assert requested_hardware({"hardware": {"a100": {}}}, None) == RequestedHardware("a100", False)
+    assert (
+        requested_hardware({"hardware": table, "default_hardware": "a100"}, None).hardware == "a100"
+    )
+    assert requested_hardware({}, None) is None
 
 
 def test_a_job_without_a_gpu():
     told = TOLD.replace(" JOB_GRES=gpu:l40s:1  ", "").replace(" GRES=gpu:l40s:1(IDX:2)", "")
-    granted = read_granted("7", told, None)
+    granted = parse_allocation("7", told, None)
     assert (granted.node, granted.gres, granted.gpu_indices) == ("l40s01", "", "")
 
 
@@ -189,7 +201,9 @@ def test_gpu_of_this_machine_by_its_real_name():
     if not torch.cuda.is_available():
         pytest.skip("torch sees no GPU here")
     ids, name = used_gpus("cuda"), torch.cuda.get_device_name(torch.cuda.current_device())
-    found = check_placement(Asked("here", True, re.escape(name)), "cuda", "cuda", ids, {})
+    found = check_placement(
+        RequestedHardware("here", True, re.escape(name)), "cuda", "cuda", ids, {}
+    )
     assert [(gpu["uuid"], gpu["name"]) for gpu in found["gpus"]] == [(ids[0], name)]
-    with pytest.raises(CodewattError, match="and not 'NVIDIA L4000'"):
-        check_placement(Asked("there", True, "NVIDIA L4000"), "cuda", "cuda", ids, {})
+    with pytest.raises(CodewattError, match=", not 'NVIDIA L4000'"):
+        check_placement(RequestedHardware("there", True, "NVIDIA L4000"), "cuda", "cuda", ids, {})

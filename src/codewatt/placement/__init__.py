@@ -1,0 +1,1 @@
+"""What the jobs of a study request of Slurm, and whether a site file fits the cluster."""
