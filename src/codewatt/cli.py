@@ -62,7 +62,9 @@ def command_parser() -> argparse.ArgumentParser:
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
     site_command.add_arguments(site)
     site.set_defaults(run=site_command.run)
-    published = commands.add_parser("published", help="check a published study's energy figures")
+    published = commands.add_parser(
+        "published", help="check the energy figures of published studies"
+    )
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
     reference = commands.add_parser(

@@ -15,9 +15,11 @@ import pytest
 
 from codewatt.benchmarks.benchmark import SUITES, Task, read_tasks
 from codewatt.evaluate.evaluate_cell import programs_of
-from codewatt.evaluate.expected_outputs import Expected, compute_expected
-from codewatt.evaluate.judge import Program, judge
+from codewatt.evaluate.judge import judge
+from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
+from codewatt.evaluate.reference_programs import compute_expected
 from codewatt.evaluate.sample_files import read_samples
+from codewatt.evaluate.verdicts import Program
 
 pytestmark = pytest.mark.data
 
@@ -36,7 +38,7 @@ def tasks(test_data: Path) -> list[Task]:
 
 
 @pytest.fixture(scope="module")
-def expected(tasks: list[Task]) -> Expected:
+def expected(tasks: list[Task]) -> ExpectedOutputs:
     return compute_expected(tasks, jobs=JOBS)
 
 
@@ -47,13 +49,13 @@ def recorded(test_data: Path, run: str) -> dict[str, tuple[str, str]]:
 
 
 def statuses(
-    tasks: list[Task], expected: Expected, programs: list[Program]
+    tasks: list[Task], expected: ExpectedOutputs, programs: list[Program]
 ) -> dict[str, tuple[str, str]]:
     verdicts = judge(tasks, expected, programs, jobs=JOBS)
     return {verdict.task_id: (verdict.base.status, verdict.plus.status) for verdict in verdicts}
 
 
-def test_the_data_is_whole(tasks: list[Task], expected: Expected) -> None:
+def test_the_data_is_whole(tasks: list[Task], expected: ExpectedOutputs) -> None:
     assert [len(tasks), *(sum(len(t.inputs(s)) for t in tasks) for s in SUITES)] == [
         *(164, 1570, 122_683)
     ]
@@ -64,7 +66,7 @@ def test_the_data_is_whole(tasks: list[Task], expected: Expected) -> None:
     )
 
 
-def test_the_canonical_solutions_are_right(tasks: list[Task], expected: Expected) -> None:
+def test_the_canonical_solutions_are_right(tasks: list[Task], expected: ExpectedOutputs) -> None:
     programs = [Program(task.task_id, task.prompt + task.canonical_solution) for task in tasks]
     found = statuses(tasks, expected, programs)
     assert Counter(found.values()) == {("pass", "pass"): 164}
@@ -72,7 +74,7 @@ def test_the_canonical_solutions_are_right(tasks: list[Task], expected: Expected
 
 @pytest.mark.parametrize("run", RUNS)
 def test_sanitised_completions_get_the_recorded_verdicts(
-    run: str, test_data: Path, tasks: list[Task], expected: Expected
+    run: str, test_data: Path, tasks: list[Task], expected: ExpectedOutputs
 ) -> None:
     """All 164 base and 164 plus statuses, though the record is of an older data set."""
     path = test_data / "greenllms/samples" / f"samples_{run}-sanitized.jsonl.gz"
@@ -82,7 +84,7 @@ def test_sanitised_completions_get_the_recorded_verdicts(
 
 @pytest.mark.parametrize("run", RUNS)
 def test_raw_completions_come_out_the_same_when_sanitised_here(
-    run: str, test_data: Path, tasks: list[Task], expected: Expected
+    run: str, test_data: Path, tasks: list[Task], expected: ExpectedOutputs
 ) -> None:
     path = test_data / "greenllms/samples" / f"samples_{run}.jsonl.gz"
     programs = programs_of(read_samples(path, tasks), tasks, sanitize=True, jobs=JOBS)

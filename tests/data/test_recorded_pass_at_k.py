@@ -12,7 +12,7 @@ import pytest
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.tables import to_rows
 from codewatt.evaluate.eval_results import pass_at_k_table
-from codewatt.evaluate.judge import SuiteVerdict, Verdict
+from codewatt.evaluate.verdicts import SuiteVerdict, Verdict
 from tests.unit.analysis.conftest import Study
 
 pytestmark = pytest.mark.data

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from codewatt.energy.sampler import Sampler
 from codewatt.evaluate.evaluate_cell import evaluate_cell
-from codewatt.evaluate.sandbox_workers import jobs_on
+from codewatt.evaluate.parallel_jobs import jobs_for_cores
 from codewatt.files import check_files, read_json
 from codewatt.logs import rule_log
 from codewatt.rule_io import finish, infeasible, read_settings
@@ -20,7 +20,7 @@ with rule_log(snakemake):
                 expected_path=files.expected,
                 completions_path=files.completions,
                 out_results=out.results,
-                jobs=jobs_on(snakemake.threads),
+                jobs=jobs_for_cores(snakemake.threads),
                 sanitize=settings["sanitize"],
                 ks=settings["k"],
                 benchmark=generate["cell"]["benchmark"],

@@ -11,7 +11,7 @@ from codewatt.analysis.pooled_ratios import JOULES_PER_KWH
 from codewatt.analysis.repetition_metrics import Repetition, run_shares
 from codewatt.analysis.roofline_columns import roofline_columns
 from codewatt.energy.boundaries import PARTS
-from codewatt.evaluate.pass_at_k import solves
+from codewatt.evaluate.pass_at_k import is_solved
 
 
 def id_columns(record: CellRecord) -> Json:
@@ -65,7 +65,7 @@ def task_rows(record: CellRecord) -> list[Json]:
                 **vars(record.repetitions.get(key, Repetition())),
                 "base_status": statuses[0],
                 "plus_status": statuses[1],
-                **{f"solved_{tests}": solves(tests, *statuses) for tests in TESTS},
+                **{f"solved_{tests}": is_solved(tests, *statuses) for tests in TESTS},
                 "valid": None if record.energy is None else _valid(record.energy, key[0]),
                 **_task_joules(joules.get(key), record),
             }
@@ -124,7 +124,7 @@ def brief(value: object) -> str:
 
 
 def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
-    """Mean over tasks of the share of a task's samples that solve it (passk.solves).
+    """Mean over tasks of the share of a task's samples that solve it (`pass_at_k.is_solved`).
 
     It is the unbiased pass@k at k = 1 (Chen et al. 2021, arXiv:2107.03374, section 2.1: c/n).
 

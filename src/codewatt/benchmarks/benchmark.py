@@ -28,7 +28,7 @@ class Task:
         plus_input: the same, for the further tests. One of the two may be empty; as in EvalPlus, a
             program that loads and defines the entry point passes an empty suite.
         atol: absolute tolerance on floating-point outputs; 0 means exact, but see
-            `codewatt.evaluate.output_check`.
+            `codewatt.evaluate.outputs.output_check`.
     """
 
     task_id: str

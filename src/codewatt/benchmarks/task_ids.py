@@ -25,7 +25,7 @@ _PREFIXES = {
 }
 
 
-def benchmark_of(task_id: object) -> str | None:
+def benchmark_of_task(task_id: object) -> str | None:
     """The benchmark that a task's id names: "Mbpp/2" is of MBPP+; None if it names none."""
     if not isinstance(task_id, str):
         return None
@@ -47,7 +47,7 @@ def refuse_foreign_row(row: dict[str, Any], where: str) -> None:
             function.
     """
     task_id, prompt, name = row.get("task_id"), row.get("prompt"), row.get("entry_point")
-    found = benchmark_of(task_id)
+    found = benchmark_of_task(task_id)
     if found not in (None, "HumanEval+"):
         raise CodewattError(
             f"{where}: task_id {task_id!r:.60} is of {found}; allowed: rows of HumanEval+, as "

@@ -1,17 +1,19 @@
-"""Whether a text holds a benchmark's tasks: compression must not see what it is judged on.
+"""Contamination of a corpus with the tasks of a benchmark, or of one corpus with another.
 
-A program is taken for present in a document if more than four fifths of its runs of eight lexical
-tokens stand in it; comments, layout and names of functions do not count. Brown et al. 2020
-(appendix C) look for single runs of thirteen words; in generated code single runs are shared by
-programs that compute different things: among a thousand of nano's tasks and as many functions that
-compute something else, shares reach 0.78, among HumanEval's tasks 0.51.
+Compression must not see what it is evaluated on. The contamination of a document with a program is
+the share of the program's 8-grams of lexical tokens that the document contains; comments, layout
+and names of functions are ignored. Above `MAX_SHARE` the program counts as contained.
 
-A program of fewer than eight lexical tokens is looked for as one run. Of two texts, documents of
-fewer are looked for together, as one of them alone (`import os`) says nothing. One of 1024 lexical
-tokens or more is looked for in parts of 512 or some more, as a file of plain text may share half of
-itself. Of 99 runs of 512 in the held-out part of the text stdlib (Python 3.11.7) none is in a
-definition of its calibration part by more than 0.21. (Of what both would hold neither has any;
-within one part modules do copy from each other, up to 0.97.)
+Brown et al. 2020 (GPT-3, appendix C) search for single 13-grams of words. In generated code,
+programs that compute different things share single n-grams: between a thousand tasks of nano and
+as many functions that compute something else, shares reach 0.78; between HumanEval's tasks, 0.51.
+
+Lengths: a program of fewer than 8 lexical tokens is searched as one n-gram. Between two corpora,
+documents that short are searched together, because one of them (`import os`) says nothing. A
+document of at least 1024 lexical tokens is searched in parts of at least 512, because two plain
+files may share a half. Of 99 such parts of the held-out part of the corpus stdlib (Python 3.11.7),
+none is contained in a definition of its calibration part by more than 0.21. (Definitions that both
+parts would contain are in neither; within one part modules copy from each other, up to 0.97.)
 """
 
 import re
@@ -20,114 +22,131 @@ from dataclasses import dataclass
 
 from codewatt.errors import CodewattError
 
-RUN = 8
-PART = 512
-LIMIT_SHARE = 0.8
-_LEXEME = re.compile(r"\w+|[^\w\s]")
+NGRAM_LENGTH = 8
+PART_LENGTH = 512
+MAX_SHARE = 0.8
+_LEXICAL_TOKEN = re.compile(r"\w+|[^\w\s]")
 _COMMENT = re.compile(r"#[^\n]*")
 _DEFINED_NAME = re.compile(r"\bdef\s+\w+")
-_Run = tuple[str, ...]
+_Ngram = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """How much of one program stands in a text.
+class Contamination:
+    """Contamination of a corpus with one program.
 
-    name: the program's. share: the greatest share of its runs that one document holds.
+    Attributes:
+        name: name of the program.
+        share: largest share of the program's n-grams that one document contains, 0 to 1.
     """
 
     name: str
     share: float
 
 
-def overlaps(documents: Sequence[str], programs: dict[str, str]) -> list[Overlap]:
-    """The overlap of each program with the documents, greatest first.
+def measure_contamination(
+    documents: Sequence[str], programs: Mapping[str, str]
+) -> list[Contamination]:
+    """Contamination of documents with each program, largest first.
 
     Args:
-        programs: name → source.
+        documents: documents of the corpus.
+        programs: name and source code of each program.
     """
-    return _overlaps(documents, {name: _lexemes(text) for name, text in programs.items()})
+    return _measure(documents, {name: _lexical_tokens(text) for name, text in programs.items()})
 
 
-def _lexemes(text: str) -> list[str]:
-    return _LEXEME.findall(_DEFINED_NAME.sub("def _", _COMMENT.sub("", text)))
-
-
-def _runs(lexemes: Sequence[str], length: int) -> set[_Run]:
-    """The distinct runs of so many lexical tokens; of a shorter text there is none."""
-    return {tuple(lexemes[at : at + length]) for at in range(len(lexemes) - length + 1)}
-
-
-def _overlaps(documents: Sequence[str], programs: Mapping[str, Sequence[str]]) -> list[Overlap]:
-    """See `overlaps`; of each program the lexical tokens."""
-    lengths = {min(len(lexemes), RUN) for lexemes in programs.values() if lexemes}
-    where: dict[_Run, set[int]] = {}
-    for number, document in enumerate(documents):
-        held = _lexemes(document)
-        for length in lengths:
-            for run in _runs(held, length):
-                where.setdefault(run, set()).add(number)
-    found = []
-    for name, lexemes in programs.items():
-        runs = _runs(lexemes, min(len(lexemes), RUN)) if lexemes else set()
-        counts: dict[int, int] = {}
-        for run in runs:
-            for number in where.get(run, ()):
-                counts[number] = counts.get(number, 0) + 1
-        found.append(Overlap(name, max(counts.values(), default=0) / len(runs) if runs else 0.0))
-    return sorted(found, key=lambda one: (-one.share, one.name))
-
-
-def refuse_overlap(text: str, other: str, found: Sequence[Overlap]) -> None:
-    """Refuse a text that holds another's programs.
+def require_uncontaminated(corpus: str, other: str, found: Sequence[Contamination]) -> None:
+    """Refuse a corpus that contains a program of a benchmark, or a document of another corpus.
 
     Args:
-        text, other: their ids, for the message.
-        found: of `overlaps`.
+        corpus: id of the corpus, for the message.
+        other: id of the benchmark or the other corpus, for the message.
+        found: contamination of the corpus with each program.
 
     Raises:
-        CodewattError: a program's share is above the limit.
+        CodewattError: the share of a program is above `MAX_SHARE`.
     """
-    held = [one for one in found if one.share > LIMIT_SHARE]
-    if held:
+    contained = [one for one in found if one.share > MAX_SHARE]
+    if contained:
         raise CodewattError(
-            f"text {text!r} holds {len(held)} of {len(found)} programs of {other!r}, e.g. "
-            f"{held[0].name} ({held[0].share:.0%} of it); allowed: at most {LIMIT_SHARE:.0%} of one"
+            f"corpus {corpus!r} contains {len(contained)} of {len(found)} programs of {other!r}, "
+            f"for example {contained[0].name} ({contained[0].share:.0%} of it); allowed: at most "
+            f"{MAX_SHARE:.0%} of each"
         )
 
 
-def refuse_shared(one: str, first: Sequence[str], other: str, second: Sequence[str]) -> None:
-    """Refuse two texts of which one holds a document of the other, or a part of a long one.
+def require_disjoint(
+    first: str, first_documents: Sequence[str], second: str, second_documents: Sequence[str]
+) -> None:
+    """Refuse two corpora if one contains a document, or a part of a long document, of the other.
 
     Args:
-        one, other: their ids. first, second: their documents.
+        first, second: ids of the corpora, for the message.
+        first_documents, second_documents: their documents.
 
     Raises:
-        CodewattError: see `refuse_overlap`.
+        CodewattError: see `require_uncontaminated`.
     """
-    refuse_overlap(one, other, _held(first, second))
-    refuse_overlap(other, one, _held(second, first))
+    require_uncontaminated(first, second, _measure_corpus(first_documents, second_documents))
+    require_uncontaminated(second, first, _measure_corpus(second_documents, first_documents))
 
 
-def _held(documents: Sequence[str], others: Sequence[str]) -> list[Overlap]:
-    """The overlap of others' parts with documents; of short ones the share that is held whole."""
+def _lexical_tokens(text: str) -> list[str]:
+    return _LEXICAL_TOKEN.findall(_DEFINED_NAME.sub("def _", _COMMENT.sub("", text)))
+
+
+def _ngrams(tokens: Sequence[str], length: int) -> set[_Ngram]:
+    """The distinct n-grams of a text; none if it is shorter."""
+    return {tuple(tokens[start : start + length]) for start in range(len(tokens) - length + 1)}
+
+
+def _measure(
+    documents: Sequence[str], programs: Mapping[str, Sequence[str]]
+) -> list[Contamination]:
+    """See `measure_contamination`; programs are given as lexical tokens."""
+    lengths = {min(len(tokens), NGRAM_LENGTH) for tokens in programs.values() if tokens}
+    containing: dict[_Ngram, set[int]] = {}
+    for number, document in enumerate(documents):
+        document_tokens = _lexical_tokens(document)
+        for length in lengths:
+            for ngram in _ngrams(document_tokens, length):
+                containing.setdefault(ngram, set()).add(number)
+    found = []
+    for name, tokens in programs.items():
+        ngrams = _ngrams(tokens, min(len(tokens), NGRAM_LENGTH)) if tokens else set()
+        counts: dict[int, int] = {}
+        for ngram in ngrams:
+            for number in containing.get(ngram, ()):
+                counts[number] = counts.get(number, 0) + 1
+        share = max(counts.values(), default=0) / len(ngrams) if ngrams else 0.0
+        found.append(Contamination(name, share))
+    return sorted(found, key=lambda one: (-one.share, one.name))
+
+
+def _measure_corpus(documents: Sequence[str], others: Sequence[str]) -> list[Contamination]:
+    """Contamination of documents with the parts of other documents.
+
+    Short documents give one entry together: the share of them that is contained whole.
+    """
     parts = _parts(others)
-    short = {name: lexemes for name, lexemes in parts.items() if 0 < len(lexemes) < RUN}
-    found = _overlaps(documents, {n: lexemes for n, lexemes in parts.items() if n not in short})
-    if sum(map(len, short.values())) >= RUN:
-        whole = [one.share == 1.0 for one in _overlaps(documents, short)]
-        found.append(Overlap(f"{len(short)} short documents together", sum(whole) / len(whole)))
+    short = {name: tokens for name, tokens in parts.items() if 0 < len(tokens) < NGRAM_LENGTH}
+    found = _measure(documents, {n: tokens for n, tokens in parts.items() if n not in short})
+    if sum(map(len, short.values())) >= NGRAM_LENGTH:
+        whole = [one.share == 1.0 for one in _measure(documents, short)]
+        together = Contamination(f"{len(short)} short documents together", sum(whole) / len(whole))
+        found.append(together)
     return sorted(found, key=lambda one: -one.share)
 
 
 def _parts(documents: Sequence[str]) -> dict[str, list[str]]:
-    """Name -> lexical tokens of each document, or of each of the equal parts of a long one."""
+    """Lexical tokens by name, of each document or of each equal part of a long document."""
     parts: dict[str, list[str]] = {}
     for number, document in enumerate(documents, start=1):
-        lexemes, name = _lexemes(document), f"document {number}"
-        count = max(len(lexemes) // PART, 1)
+        tokens, name = _lexical_tokens(document), f"document {number}"
+        count = max(len(tokens) // PART_LENGTH, 1)
         for part in range(count):
-            first, end = part * len(lexemes) // count, (part + 1) * len(lexemes) // count
-            named = name if count == 1 else f"{name} (part {part + 1} of {count})"
-            parts[named] = lexemes[first:end]
+            first, end = part * len(tokens) // count, (part + 1) * len(tokens) // count
+            part_name = name if count == 1 else f"{name} (part {part + 1} of {count})"
+            parts[part_name] = tokens[first:end]
     return parts

@@ -1,4 +1,4 @@
-"""What a source of texts is, and a text's documents as a file."""
+"""The base class of corpus sources, and reading the documents of a prepared corpus."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -8,45 +8,55 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows
 
+MAX_BYTES_PER_TOKEN = 8
+"""Upper bound of the mean number of bytes in a token; decides how many documents are taken."""
 
-class TextSource(ABC):
-    """Where documents come from; its settings are a study's text without id and label.
+
+class CorpusSource(ABC):
+    """A source of documents.
 
     Attributes:
-        joined: whether documents are joined and cut into sequences of equal length, as in
-            Frantar et al. 2023 (GPTQ), section 5; else each document is a sequence of its own.
+        joined: True to join all documents and cut them into sequences of equal length, as in
+            Frantar et al. 2023 (GPTQ), section 5; False to make each document one sequence.
     """
 
     joined: bool = True
 
     @abstractmethod
     def documents(self, settings: dict[str, Any]) -> list[str]:
-        """The documents in the order in which they are taken; the same for the same settings.
+        """The documents, in a fixed order for the same settings.
+
+        Args:
+            settings: a study's corpus without id and label.
 
         Raises:
-            CodewattError: there are too few.
+            CodewattError: the documents cannot be read.
         """
 
     def context(self, document: str) -> str:
-        """How a document begins that a model is given and not judged on; of a joined text none."""
+        """The start of a document that a model reads but is not scored on; "" if joined."""
         return ""
 
 
-def open_source(name: str) -> TextSource:
-    """The source of that name: the module of that name in this package."""
+def open_corpus_source(name: str) -> CorpusSource:
+    """The corpus source of a name, from the module NAME_corpus of this package.
+
+    Raises:
+        CodewattError: there is no such source.
+    """
     try:
         module = importlib.import_module(f"codewatt.corpora.{name}_corpus")
     except ModuleNotFoundError:
-        raise CodewattError(f"text source {name!r}: there is no such source") from None
-    source: TextSource = module.SOURCE
+        raise CodewattError(f"corpus source {name!r}: unknown source") from None
+    source: CorpusSource = module.SOURCE
     return source
 
 
 def read_documents(path: str | Path) -> list[str]:
-    """The documents of a prepared text (JSON lines with a key `text`).
+    """Read the documents of a prepared corpus (JSON lines with a key `text`).
 
     Raises:
-        CodewattError: the file is missing, empty or of another form.
+        CodewattError: the file is missing or empty, or a row has no text.
     """
     documents = []
     for number, row in numbered_rows(path):
@@ -55,21 +65,22 @@ def read_documents(path: str | Path) -> list[str]:
             raise CodewattError(f"{path}:{number}: expected a key 'text' with a string")
         documents.append(text)
     if not documents:
-        raise CodewattError(f"{path}: no document in it")
+        raise CodewattError(f"{path}: contains no documents; at least one is needed")
     return documents
 
 
-#: Bytes of text that a token takes at most, on average: documents are taken until they suffice.
-BYTES_PER_TOKEN = 8
+def select_documents(documents: list[str], settings: dict[str, Any]) -> list[str]:
+    """The first documents that certainly give all samples; all documents if they do not.
 
-
-def enough(documents: list[str], settings: dict[str, Any]) -> list[str]:
-    """The first documents that are sure to give the samples that are asked for, or all of them."""
-    wanted = settings["samples"] * settings["tokens"] * BYTES_PER_TOKEN
-    taken, length = [], 0
+    Args:
+        documents: documents in their order.
+        settings: a study's corpus: `samples` sequences of `tokens` tokens.
+    """
+    wanted_bytes = settings["samples"] * settings["tokens"] * MAX_BYTES_PER_TOKEN
+    selected, size = [], 0
     for document in documents:
-        if length >= wanted:
+        if size >= wanted_bytes:
             break
-        taken.append(document)
-        length += len(document.encode())
-    return taken
+        selected.append(document)
+        size += len(document.encode())
+    return selected

@@ -1,25 +1,25 @@
-"""Generated functions of nano's grammar, drawn from what training draws from: never a test task."""
+"""Corpus source `nano`: generated functions of nano's grammar, never those of benchmark tasks."""
 
 import hashlib
 from typing import Any
 
-from codewatt.corpora.corpus import TextSource
+from codewatt.corpora.corpus import CorpusSource
 from codewatt.nano.task_sampling import training_problems
 
 _PARTS = ("calibration", "held_out")
 _DRAWS_PER_DOCUMENT = 1000
 _DOCSTRING_END = '"""'
-# Training's own seeds are below 2**32, so its stream of functions is not this one.
+# Seeds of training are below 2**32, so training draws another sequence of functions.
 _FIRST_SEED = 2**32
 
 
-class NanoFunctions(TextSource):
-    """Whole functions; by what they compute, half of them belong to each part."""
+class NanoFunctions(CorpusSource):
+    """Whole functions. A digest of what a function computes decides to which part it belongs."""
 
     joined = False
 
     def documents(self, settings: dict[str, Any]) -> list[str]:
-        """See `TextSource.documents`: exactly as many as there are samples, all different."""
+        """See `CorpusSource.documents`; as many different functions as there are samples."""
         wanted = settings["samples"]
         found: dict[str, None] = {}
         draws = training_problems(wanted * _DRAWS_PER_DOCUMENT, _FIRST_SEED + settings["seed"])
@@ -32,13 +32,13 @@ class NanoFunctions(TextSource):
         return list(found)
 
     def context(self, document: str) -> str:
-        """See `TextSource.context`: signature and docstring, which nano models never learn."""
+        """See `CorpusSource.context`: signature and docstring, which nano models do not learn."""
         prompt, quotes, _ = document.rpartition(_DOCSTRING_END)
         return prompt + quotes
 
 
 def _part(family: str, key: str) -> str:
-    """Which part a function belongs to, by the sha256 of what it computes."""
+    """The part that a function belongs to, by the sha256 of what it computes."""
     total = hashlib.sha256(f"part of {family}: {key}".encode()).digest()
     return _PARTS[total[0] % 2]
 

@@ -1,31 +1,36 @@
-"""Preparing a text, and checking that it holds nothing that it is judged on."""
+"""Prepares a corpus, and checks it for contamination with a benchmark."""
 
 from pathlib import Path
 from typing import Any
 
 from codewatt.benchmarks.benchmark import read_tasks
-from codewatt.corpora.contamination import LIMIT_SHARE, RUN, overlaps, refuse_overlap
-from codewatt.corpora.corpus import open_source, read_documents
+from codewatt.corpora.contamination import (
+    MAX_SHARE,
+    NGRAM_LENGTH,
+    measure_contamination,
+    require_uncontaminated,
+)
+from codewatt.corpora.corpus import open_corpus_source, read_documents
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file, write_jsonl
 
 
 def prepare_corpus(settings: dict[str, Any], documents_path: Path) -> dict[str, Any]:
-    """Write a text's documents and describe them.
+    """Write the documents of a corpus.
 
     Args:
-        settings: a study's text without id and label.
-        documents_path: where they are written (JSON lines, gzip by suffix).
+        settings: a study's corpus without id and label.
+        documents_path: file to write (JSON lines, gzip by suffix).
 
     Returns:
-        The text's manifest: settings, documents, bytes, digest.
+        The manifest of the corpus: settings, number of documents, bytes and digest.
 
     Raises:
-        CodewattError: there is no such text.
+        CodewattError: the corpus has no documents, or they cannot be read.
     """
-    documents = open_source(settings["source"]).documents(settings)
+    documents = open_corpus_source(settings["source"]).documents(settings)
     if not documents:
-        raise CodewattError(f"text of source {settings['source']!r}: there is no document in it")
+        raise CodewattError(f"corpus of source {settings['source']!r}: contains no documents")
     write_jsonl(documents_path, ({"text": text} for text in documents))
     return {
         "schema": 1,
@@ -39,30 +44,33 @@ def prepare_corpus(settings: dict[str, Any], documents_path: Path) -> dict[str, 
 def check_contamination(
     corpus: str, documents_path: Path, benchmark: str, tasks_path: Path
 ) -> dict[str, Any]:
-    """See that a text holds none of a benchmark's tasks.
+    """Check that a corpus contains no task of a benchmark.
 
     Args:
-        corpus, benchmark: their ids.
+        corpus: id of the corpus.
+        documents_path: its documents.
+        benchmark: id of the benchmark.
+        tasks_path: its tasks.
 
     Returns:
-        How much was found: the greatest share of a task, and which; the limit.
+        The largest share of a task that the corpus contains, the name of that task, and the limit.
 
     Raises:
-        CodewattError: the text holds a task.
+        CodewattError: the corpus contains a task.
     """
     tasks = read_tasks(tasks_path)
     programs = {task.task_id: task.prompt + task.canonical_solution for task in tasks}
-    # A prompt with another solution is the task all the same.
+    # A prompt with another solution is contamination as well.
     programs |= {f"the prompt of {task.task_id}": task.prompt for task in tasks}
-    found = overlaps(read_documents(documents_path), programs)
-    refuse_overlap(corpus, benchmark, found)
+    found = measure_contamination(read_documents(documents_path), programs)
+    require_uncontaminated(corpus, benchmark, found)
     return {
         "schema": 1,
         "corpus": corpus,
         "benchmark": benchmark,
-        "run_length": RUN,
-        "limit_share": LIMIT_SHARE,
-        "greatest_share": found[0].share,
-        "greatest_of": found[0].name,
+        "ngram_length": NGRAM_LENGTH,
+        "max_share": MAX_SHARE,
+        "largest_share": found[0].share,
+        "largest_share_of": found[0].name,
         "tasks": len(tasks),
     }

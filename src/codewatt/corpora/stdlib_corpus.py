@@ -1,4 +1,4 @@
-"""Code of Python's own standard library: real, at hand everywhere, and no benchmark's."""
+"""Corpus source `stdlib`: code of Python's standard library, which every installation has."""
 
 import ast
 import hashlib
@@ -10,30 +10,32 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from codewatt.corpora.contamination import LIMIT_SHARE, overlaps
-from codewatt.corpora.corpus import TextSource, enough
+from codewatt.corpora.contamination import MAX_SHARE, measure_contamination
+from codewatt.corpora.corpus import CorpusSource, select_documents
 from codewatt.errors import CodewattError
 
 _HELD_OUT_ONE_IN = 5
-_BYTES = (200, 4000)  # of a function or class: neither a stub nor most of a sample
+_BYTES = (200, 4000)  # size of a function or class: neither a stub nor most of a sequence
 
 
-class StdlibCode(TextSource):
-    """Top-level functions and classes; one file in five is held out."""
+class StdlibCode(CorpusSource):
+    """Top-level functions and classes; one file in five belongs to the held-out part."""
 
     def documents(self, settings: dict[str, Any]) -> list[str]:
-        """See `TextSource.documents`. They differ between versions of Python."""
+        """See `CorpusSource.documents`; the documents depend on the version of Python."""
         root = Path(sysconfig.get_path("stdlib"))
-        found = list(_apart(root)[settings["part"]])
+        found = list(_disjoint_parts(root)[settings["part"]])
         if not found:
-            raise CodewattError(f"{root}: no Python source; use a text with source: file")
+            raise CodewattError(
+                f"{root}: contains no Python source code; use a corpus with source: file"
+            )
         Random(f"stdlib {settings['seed']}").shuffle(found)
-        return enough(found, settings)
+        return select_documents(found, settings)
 
 
 @cache
-def _apart(root: Path) -> dict[str, list[str]]:
-    """The definitions of each part, but for those that the other holds: modules copy each other."""
+def _disjoint_parts(root: Path) -> dict[str, list[str]]:
+    """Definitions of each part, without those that the other part contains as a copy."""
     found: dict[str, list[str]] = {"calibration": [], "held_out": []}
     for path in sorted([*root.glob("*.py"), *root.glob("*/*.py")]):
         if not path.is_relative_to(root / "site-packages"):
@@ -43,10 +45,12 @@ def _apart(root: Path) -> dict[str, list[str]]:
 
 
 def _without(definitions: list[str], others: list[str]) -> list[str]:
-    """The definitions that no other holds."""
-    shares = overlaps(others, {str(number): text for number, text in enumerate(definitions)})
-    held = {int(one.name) for one in shares if one.share > LIMIT_SHARE}
-    return [text for number, text in enumerate(definitions) if number not in held]
+    """The definitions that none of the others contains."""
+    shares = measure_contamination(
+        others, {str(number): text for number, text in enumerate(definitions)}
+    )
+    contained = {int(one.name) for one in shares if one.share > MAX_SHARE}
+    return [text for number, text in enumerate(definitions) if number not in contained]
 
 
 def _part(path: Path) -> str:
@@ -55,10 +59,10 @@ def _part(path: Path) -> str:
 
 
 def _definitions(path: Path) -> Iterator[str]:
-    """The source of a file's functions and classes; none of a file that cannot be read."""
+    """Yield the source of a file's functions and classes; nothing if it cannot be parsed."""
     try:
         text = path.read_text(encoding="utf-8")
-        with warnings.catch_warnings(action="ignore"):  # the library's own deprecations
+        with warnings.catch_warnings(action="ignore"):  # deprecated syntax in the library
             body = ast.parse(text).body
     except (SyntaxError, UnicodeDecodeError):
         return

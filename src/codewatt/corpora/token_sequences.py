@@ -1,22 +1,22 @@
-"""A text as sequences of tokens, by a model's own tokenizer."""
+"""A prepared corpus as token sequences of a model's own tokenizer."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.corpus import open_source, read_documents
+from codewatt.corpora.corpus import open_corpus_source, read_documents
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
 
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """A text at hand.
+    """A prepared corpus.
 
     Attributes:
-        documents: the text's.
-        settings: a study's text without label: source, samples, tokens, seed.
-        sha256: of the file of documents.
+        documents: its documents.
+        settings: a study's corpus without label: source, samples, tokens, seed.
+        sha256: digest of the file of documents (hex).
     """
 
     documents: list[str]
@@ -36,59 +36,62 @@ class PreparedCorpus:
         """See `token_sequences`."""
         return token_sequences(self.documents, tokenizer, self.settings)
 
-    def judged_from(self, tokenizer: Any) -> list[int]:
-        """For each of `sequences` the index of the first token that a model is judged on.
+    def first_scored_tokens(self, tokenizer: Any) -> list[int]:
+        """Index of the first scored token of each of `sequences`.
 
-        At least 1, as nothing comes before a sequence's first token.
+        At least 1, because a model needs one token before it can predict the next.
         """
-        source = open_source(self.settings["source"])
+        source = open_corpus_source(self.settings["source"])
         if source.joined:
             return [1] * self.settings["samples"]
-        given = [source.context(text) for text in self.documents[: self.settings["samples"]]]
-        encoded = tokenizer(given, add_special_tokens=False).input_ids
+        contexts = [source.context(text) for text in self.documents[: self.settings["samples"]]]
+        encoded = tokenizer(contexts, add_special_tokens=False).input_ids
         return [max(len(ids), 1) for ids in encoded]
 
     def describe(self) -> dict[str, Any]:
-        """For manifests: the settings and what was read."""
+        """Settings, number of documents and digest, for manifests."""
         return {**self.settings, "documents": len(self.documents), "sha256": self.sha256}
 
 
 def token_sequences(
     documents: list[str], tokenizer: Any, settings: dict[str, Any]
 ) -> list[list[int]]:
-    """The sequences that a quantiser is calibrated on, or that perplexity is taken on.
+    """Token sequences of a corpus, for calibration or for measuring perplexity.
 
     Args:
-        documents: of the prepared text.
-        tokenizer: the model's.
-        settings: the study's text: source, samples, tokens.
+        documents: documents of the prepared corpus.
+        tokenizer: the model's tokenizer.
+        settings: the study's corpus: source, samples, tokens.
 
     Returns:
-        `samples` sequences of token ids. Of a joined source each has `tokens` tokens: documents
-        with an end-of-sequence token after each, cut one after the other. Else one document each,
-        cut to `tokens`.
+        `samples` lists of token ids. If the source is joined, each has exactly `tokens` tokens:
+        all documents, each followed by an end-of-sequence token, are cut into sequences. Else each
+        sequence is one document, cut to at most `tokens` tokens.
 
     Raises:
-        CodewattError: there are too few tokens, a sequence would have less than two, or the
-            tokenizer has no end-of-sequence token.
+        CodewattError: the corpus has too few tokens, a sequence would have fewer than two tokens,
+            or the tokenizer has no end-of-sequence token.
     """
-    samples, tokens = settings["samples"], settings["tokens"]
+    samples, tokens, source = settings["samples"], settings["tokens"], settings["source"]
     if tokenizer.eos_token_id is None:
         raise CodewattError(
-            "text: the model's tokenizer has no end-of-sequence token, which stands between "
-            "documents; allowed: a tokenizer_config.json with an eos_token"
+            f"corpus of source {source!r}: the model's tokenizer has no end-of-sequence token to "
+            "separate documents; its tokenizer_config.json needs an eos_token"
         )
     encoded: list[list[int]] = tokenizer(documents, add_special_tokens=False).input_ids
-    if open_source(settings["source"]).joined:
+    if open_corpus_source(source).joined:
         stream = [token for ids in encoded for token in (*ids, tokenizer.eos_token_id)]
-        cut = [stream[at : at + tokens] for at in range(0, len(stream) - tokens + 1, tokens)]
+        starts = range(0, len(stream) - tokens + 1, tokens)
+        sequences = [stream[start : start + tokens] for start in starts]
     else:
-        cut = [ids[:tokens] for ids in encoded]
-    if len(cut) < samples:
+        sequences = [ids[:tokens] for ids in encoded]
+    if len(sequences) < samples:
         raise CodewattError(
-            f"text of source {settings['source']!r}: {len(cut)} sequences of {tokens} tokens in "
-            f"it, {samples} are asked for; allowed: fewer samples or tokens, or more text"
+            f"corpus of source {source!r}: has {len(sequences)} sequences of {tokens} tokens, but "
+            f"samples is {samples}; reduce samples or tokens, or use a larger corpus"
         )
-    if any(len(ids) < 2 for ids in cut[:samples]):
-        raise CodewattError("text: a document has less than two tokens; each needs two or more")
-    return cut[:samples]
+    if any(len(ids) < 2 for ids in sequences[:samples]):
+        raise CodewattError(
+            f"corpus of source {source!r}: a document has fewer than 2 tokens; 2 are needed"
+        )
+    return sequences[:samples]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate.judge import PASS
+from codewatt.evaluate.verdicts import PASS
 
 
 def judge_depth(cell: str, evaluate: dict[str, Any]) -> dict[str, Any]:

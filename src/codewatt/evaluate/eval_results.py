@@ -1,4 +1,4 @@
-"""EvalPlus's eval_results.json, and pass@k over verdicts."""
+"""EvalPlus's result file (eval_results.json), and pass@k from verdicts."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.benchmarks.benchmark import Task
-from codewatt.evaluate.judge import PASS, Program, SuiteVerdict, Verdict
-from codewatt.evaluate.pass_at_k import mean_pass_at_k, solves
+from codewatt.evaluate.pass_at_k import is_solved, mean_pass_at_k
+from codewatt.evaluate.verdicts import PASS, Program, SuiteVerdict, Verdict
 from codewatt.files import write_json
 
 
@@ -17,12 +17,13 @@ def eval_results(
     verdicts: Sequence[Verdict],
     dataset_md5: str,
 ) -> dict[str, Any]:
-    """The content of EvalPlus's result file.
+    """Content of EvalPlus's result file.
 
     Args:
-        programs: as judged, in the order of the samples.
-        verdicts: one a program.
-        dataset_md5: of the unpacked dataset file, EvalPlus's name for it.
+        tasks: the benchmark's tasks.
+        programs: the judged programs, in the order of the samples.
+        verdicts: one verdict for each program.
+        dataset_md5: MD5 of the unpacked dataset file, which EvalPlus stores as "hash".
     """
     rows: dict[str, list[dict[str, Any]]] = {task.task_id: [] for task in tasks}
     known = {task.task_id: task for task in tasks}
@@ -31,7 +32,7 @@ def eval_results(
         rows[program.task_id].append(
             {
                 "task_id": program.task_id,
-                # A lone surrogate cannot be written; the program has failed to load with it.
+                # JSON files cannot contain a lone surrogate; a program with one fails to load.
                 "solution": program.code.encode("utf-8", "backslashreplace").decode(),
                 "base_status": verdict.base.status,
                 "plus_status": verdict.plus.status,
@@ -47,22 +48,28 @@ def eval_results(
 
 
 def write_eval_results(path: str | Path, results: dict[str, Any]) -> None:
-    """Write the result file (gzip by suffix), atomically, over whatever was there."""
+    """Write the result file (gzip by suffix) atomically; an existing file is replaced."""
     write_json(path, results)
 
 
 def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str, Any]:
-    """{"base": {k: pass@k}, "plus": {k: pass@k}}, k as text; plus needs base and plus right.
+    """pass@k for the base tests and for base and plus tests together.
 
-    None where a task has fewer than k samples.
+    Args:
+        verdicts: verdicts on all samples.
+        ks: the values of k.
+
+    Returns:
+        {"base": {k: pass@k}, "plus": {k: pass@k}} with k as a string; pass@k is None if a task has
+        fewer than k samples.
     """
     counts: dict[str, list[int]] = {}
     for verdict in verdicts:
         count = counts.setdefault(verdict.task_id, [0, 0, 0])
         statuses = verdict.base.status, verdict.plus.status
         count[0] += 1
-        count[1] += bool(solves("base", *statuses))
-        count[2] += bool(solves("plus", *statuses))
+        count[1] += bool(is_solved("base", *statuses))
+        count[2] += bool(is_solved("plus", *statuses))
     return {
         name: {
             str(k): mean_pass_at_k(((count[0], count[which]) for count in counts.values()), k)
@@ -73,5 +80,5 @@ def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str,
 
 
 def _failed_tests(suite: SuiteVerdict, inputs: list[list[Any]]) -> list[list[Any]]:
-    """The last test that was run, as EvalPlus reports it when it stops at the first failure."""
-    return [] if suite.status == PASS or suite.done == 0 else [inputs[suite.done - 1]]
+    """The input of the failed test, as EvalPlus reports it with `fast_check`."""
+    return [] if suite.status == PASS or suite.tests_run == 0 else [inputs[suite.tests_run - 1]]

@@ -8,12 +8,13 @@ from typing import Any
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.humaneval_plus_benchmark import unpacked_digests
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
-from codewatt.evaluate.expected_outputs import read_expected
-from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
-from codewatt.evaluate.resource_limits import Limits
+from codewatt.evaluate.judge import count_unique, judge
+from codewatt.evaluate.outputs.expected_outputs import read_expected
 from codewatt.evaluate.sample_files import Sample, read_samples
-from codewatt.evaluate.sandbox_probe import describe_sandbox, require_sandbox
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.sandbox_probe import describe_sandbox, require_sandbox
 from codewatt.evaluate.sanitize import sanitize_all
+from codewatt.evaluate.verdicts import Program, Verdict
 from codewatt.files import write_json
 
 
@@ -95,7 +96,7 @@ def evaluate_cell(
             for sample, verdict in zip(samples, verdicts, strict=True)
         ],
         "tasks": len(tasks),
-        "judged": unique_programs(programs),
+        "judged": count_unique(programs),
         "sanitized": sanitize,
         "windows": [
             {"phase": "evaluate", "repeat": None, "batch": None, "start_s": start_s, "end_s": end_s}

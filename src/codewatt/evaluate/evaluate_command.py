@@ -1,4 +1,4 @@
-"""`codewatt evaluate`: judges completions that somebody else generated."""
+"""`codewatt evaluate`: judges completions that were generated elsewhere."""
 
 import argparse
 import json
@@ -18,50 +18,57 @@ from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
 from codewatt.evaluate.evaluate_cell import programs_of
-from codewatt.evaluate.expected_outputs import Expected, cached_expected, compute_expected
 from codewatt.evaluate.judge import judge
+from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
+from codewatt.evaluate.parallel_jobs import default_jobs
+from codewatt.evaluate.reference_programs import cached_expected, compute_expected
 from codewatt.evaluate.sample_files import Sample, read_samples
-from codewatt.evaluate.sandbox_probe import require_sandbox
-from codewatt.evaluate.sandbox_workers import default_jobs
+from codewatt.evaluate.sandbox.sandbox_probe import require_sandbox
 from codewatt.files import require_room
 from codewatt.untrusted_files import expand_home
 
-#: More than expected outputs take.
+#: Upper bound of the size of a file of expected outputs.
 _CACHE_BYTES = 16 << 20
 
 BENCHMARKS: dict[str, type[Benchmark]] = {HumanEvalPlus.name: HumanEvalPlus}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    parser.description = "Judge completions by EvalPlus's rules, inside a sandbox."
+    """Add the options of `codewatt evaluate` to a parser."""
+    parser.description = "Judge completions by EvalPlus's rules, each in a sandbox."
     parser.add_argument("--benchmark", required=True, choices=sorted(BENCHMARKS))
     parser.add_argument(
-        "--dataset", required=True, metavar="FILE", help="the benchmark's tasks (.jsonl, .jsonl.gz)"
+        "--dataset",
+        required=True,
+        metavar="FILE",
+        help="the benchmark's tasks (.jsonl or .jsonl.gz)",
     )
     parser.add_argument(
         "--samples",
         required=True,
         metavar="PATH",
-        help="as EvalPlus takes them: JSON lines (.jsonl, .jsonl.gz) with task_id, and solution or "
-        "completion; or a directory of programs (HumanEval_0/0.py)",
+        help="completions in EvalPlus's format: JSON lines (.jsonl or .jsonl.gz) with task_id and "
+        "solution or completion, or a directory of programs (HumanEval_0/0.py)",
     )
     parser.add_argument(
-        "--out", required=True, metavar="FILE", help="EvalPlus's result file (.json, .json.gz)"
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="result file in EvalPlus's format (.json or .json.gz)",
     )
     parser.add_argument(
-        "--sanitize", action="store_true", help="pass the completions through EvalPlus's sanitiser"
+        "--sanitize", action="store_true", help="apply EvalPlus's sanitiser to the completions"
     )
     parser.add_argument(
         "--jobs",
         type=int,
         metavar="N",
-        help="programs that run at the same time (default: one for each usable core)",
+        help="number of parallel sandboxes (default: one for each usable core)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command with parsed options; the exit code."""
+    """Run the command with parsed options; returns the exit code."""
     dataset, samples, out = map(expand_home, (args.dataset, args.samples, args.out))
     jobs = default_jobs() if args.jobs is None else args.jobs
     return evaluate_file(args.benchmark, dataset, samples, out, args.sanitize, jobs)
@@ -75,17 +82,29 @@ def evaluate_file(
     sanitize: bool,
     jobs: int,
 ) -> int:
-    """Judge a file or directory of samples, write EvalPlus's result file, print pass@1.
+    """Judge samples, write EvalPlus's result file, print pass@1.
 
-    Whether the result file can be written is found out before anything is judged. Expected outputs
-    are kept in the cache between calls, where there is one; results never are.
+    Whether the result file can be written is tested before any program is judged. Expected outputs
+    are cached between calls if a cache directory exists; results are not.
+
+    Args:
+        benchmark: name of the benchmark.
+        dataset: file of its tasks.
+        samples: file or directory of completions.
+        out: result file.
+        sanitize: whether to apply EvalPlus's sanitiser.
+        jobs: number of parallel sandboxes.
+
+    Returns:
+        The exit code, 0.
 
     Raises:
         CodewattError: an input is missing or wrong, the result file cannot be written, or the
-            sandbox cannot be set up.
+            sandbox cannot be started.
     """
     if benchmark not in BENCHMARKS:
-        raise CodewattError(f"benchmark {benchmark!r}: allowed: {', '.join(sorted(BENCHMARKS))}")
+        allowed = ", ".join(sorted(BENCHMARKS))
+        raise CodewattError(f"--benchmark {benchmark!r}: unknown benchmark; allowed: {allowed}")
     md5 = unpacked_digests(dataset)["md5"]
     tasks = BENCHMARKS[benchmark]().tasks({"path": str(dataset), "pinned": False})
     rows = read_samples(samples, tasks)
@@ -94,52 +113,52 @@ def evaluate_file(
     expected = _expected(tasks, jobs)
     programs = programs_of(rows, tasks, sanitize=sanitize, jobs=jobs)
     with _Progress("judging", len(programs)) as progress:
-        verdicts = judge(tasks, expected, programs, jobs=jobs, on_done=progress.reach)
+        verdicts = judge(tasks, expected, programs, jobs=jobs, on_done=progress.set_done)
     results = eval_results(tasks, programs, verdicts, md5)
     table = pass_at_k_table(verdicts, [1])
     try:
-        _save(out, results)
-    finally:  # what was judged is told in any case
+        _write_results(out, results)
+    finally:  # print the result even if the file could not be written
         print(f"pass@1: base {table['base']['1']:.3f}, plus {table['plus']['1']:.3f}")
     return 0
 
 
 def _size_bytes(samples: Sequence[Sample], tasks: Sequence[Task]) -> int:
-    """About how large the result file becomes: each program, and an input that it failed on."""
+    """Approximate size of the result file: each program and the input of its failed test."""
     longest = max(len(json.dumps(test)) for task in tasks for test in [[], *task.base_input])
     return sum(2 * len(sample.solution) + longest + 300 for sample in samples)
 
 
-def _expected(tasks: list[Task], jobs: int) -> Expected:
-    """Expected outputs, from the cache where there is one that can be written."""
+def _expected(tasks: list[Task], jobs: int) -> ExpectedOutputs:
+    """Expected outputs, from the cache directory if that is writable."""
     try:
         cache: Path | None = cache_directory()
         require_room(cache_directory() / "expected.json.gz", _CACHE_BYTES)
     except CodewattError as error:
         cache = None
-        print(f"codewatt: nothing is cached: {printable(error)}", file=sys.stderr)
+        print(f"codewatt: expected outputs are not cached: {printable(error)}", file=sys.stderr)
     with _Progress("expected outputs", len(tasks)) as progress:
         if cache is None:
             return compute_expected(tasks, jobs=jobs, on_done=lambda _: progress.advance())
         return cached_expected(tasks, cache, jobs=jobs, on_done=lambda _: progress.advance())
 
 
-def _save(out: str | Path, results: dict[str, Any]) -> None:
-    """Write the result file; where that is no longer possible, somewhere else.
+def _write_results(out: str | Path, results: dict[str, Any]) -> None:
+    """Write the result file; if that has become impossible, write it elsewhere.
 
     Raises:
-        CodewattError: the file could not be written; it names the file in which the results are.
+        CodewattError: the result file could not be written; the message names the other file.
     """
     try:
         write_eval_results(out, results)
     except CodewattError as error:
-        kept = _kept(Path(out).name, results)
-        where = f"the results are in {kept}" if kept else "the results are lost"
+        kept = _write_elsewhere(Path(out).name, results)
+        where = f"the results were written to {kept}" if kept else "the results are lost"
         raise CodewattError(f"{error}; {where}") from None
 
 
-def _kept(name: str, results: dict[str, Any]) -> Path | None:
-    """Where results could be written after all; None if nowhere."""
+def _write_elsewhere(name: str, results: dict[str, Any]) -> Path | None:
+    """Write the results to another directory; returns the file, or None if none is writable."""
     for folder in (Path.cwd(), Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev/shm")):
         try:
             path = Path(tempfile.mkdtemp(prefix="codewatt-", dir=folder)) / name
@@ -151,7 +170,7 @@ def _kept(name: str, results: dict[str, Any]) -> Path | None:
 
 
 class _Progress:
-    """A progress bar on stderr, there from the first step on."""
+    """A progress bar on stderr."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total = what, total
@@ -166,9 +185,9 @@ class _Progress:
         self._bar.close()
 
     def advance(self) -> None:
-        """One more is done."""
+        """Count one more finished item."""
         self._bar.update(1)
 
-    def reach(self, done: int) -> None:
-        """So many are done."""
+    def set_done(self, done: int) -> None:
+        """Set the number of finished items."""
         self._bar.update(done - self._bar.n)

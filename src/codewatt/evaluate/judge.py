@@ -1,328 +1,319 @@
-"""Runs programs in sandboxes and compares what they answer, as EvalPlus would.
+"""Judges untrusted programs: runs them in sandboxes and compares their outputs as EvalPlus does.
 
-The checker stays outside: a sandbox holds a program and its inputs, never what is expected.
+The comparison happens outside: a sandbox contains a program and its inputs, never the expected
+outputs.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from codewatt.benchmarks.benchmark import SUITES, Task
 from codewatt.errors import CodewattError
-from codewatt.evaluate.bounded_lines import Line, LineReader, TooLong
-from codewatt.evaluate.comparison_process import Comparer
-from codewatt.evaluate.expected_outputs import (
-    DIGEST,
-    DIGEST_OVER,
-    Expected,
-    SuiteAnswers,
-    preload,
-    whole_line,
+from codewatt.evaluate.outputs.bounded_lines import Line, LineReader, LineTooLong
+from codewatt.evaluate.outputs.comparison_process import OutputComparer
+from codewatt.evaluate.outputs.expected_outputs import (
+    DIGEST_MARK,
+    DIGEST_THRESHOLD_BYTES,
+    ExpectedOutputs,
+    ExpectedSuite,
 )
-from codewatt.evaluate.output_check import Expectation, OnlyDigest
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.sandbox import PIPE_BYTES, Request, Sandbox, Suite
-from codewatt.evaluate.sandbox_workers import MAX_JOBS, Stopped, check_jobs, run_workers
-from codewatt.evaluate.time_limits import SuiteClock
+from codewatt.evaluate.outputs.output_check import (
+    OUTPUT_TOO_LONG,
+    FullOutputNeeded,
+    OutputChecker,
+)
+from codewatt.evaluate.parallel_jobs import MAX_JOBS, WorkStopped, check_jobs, run_workers
+from codewatt.evaluate.reference_programs import modules_to_preload, recompute_output
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.sandbox import PIPE_BYTES, Sandbox, SandboxRequest, SuiteInputs
+from codewatt.evaluate.sandbox.time_limits import SuiteClock
+from codewatt.evaluate.verdicts import FAIL, PASS, TIMEOUT, Program, SuiteVerdict, Verdict
 
-PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
-
-_LOOK_S = 0.05
-_GATHER_S = 0.0005
-
-
-@dataclass(frozen=True)
-class Program:
-    """A whole program that claims to solve a task."""
-
-    task_id: str
-    code: str
-
-
-@dataclass(frozen=True)
-class SuiteVerdict:
-    """How a program did on one suite.
-
-    Attributes:
-        status: "pass", "fail" or "timeout". As in EvalPlus, "fail" holds calls that took too
-            long, and "timeout" is a program that ran past the time of the whole suite or ended
-            without a word.
-        done: tests with an outcome, the failed one included.
-        why: what failed, in a few words; None on a pass.
-    """
-
-    status: str
-    done: int
-    why: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How a program did. It solves a task by the base tests, or by base and plus together."""
-
-    task_id: str
-    base: SuiteVerdict
-    plus: SuiteVerdict
-
-    @property
-    def why(self) -> str | None:
-        """What failed first, base before plus; None if nothing did."""
-        for name in SUITES:
-            suite: SuiteVerdict = getattr(self, name)
-            if suite.why is not None:
-                return f"{name}: {suite.why}"
-        return None
+_POLL_S = 0.05
+_BATCH_S = 0.0005
 
 
 def judge(
     tasks: Sequence[Task],
-    expected: Expected,
+    expected: ExpectedOutputs,
     programs: Sequence[Program],
     *,
     jobs: int,
     limits: Limits | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Verdict]:
-    """Judge programs, identical ones once.
+    """Judge programs; identical programs run once.
 
     Args:
-        tasks: those that the programs are for, at least.
-        expected: what the reference programs answer.
-        jobs: sandboxes at a time.
-        on_done: called with the number of programs that have a verdict by now.
+        tasks: the tasks of the programs; further tasks are allowed.
+        expected: expected outputs of these tasks.
+        programs: the untrusted programs.
+        jobs: number of sandboxes that run at the same time.
+        limits: resource limits of each program; None for the defaults.
+        on_done: called with the number of programs that have a verdict so far.
 
     Returns:
-        one verdict a program, in the order of the programs.
+        One verdict for each program, in the same order.
 
     Raises:
-        CodewattError: a program is for an unknown task, or the sandbox cannot be set up. What a
-            program does inside never raises.
+        CodewattError: a program is for an unknown task, or the sandbox cannot be started. Nothing
+            that a program does inside the sandbox raises.
     """
     check_jobs(jobs)
     used = limits or Limits()
-    places: dict[Program, list[int]] = {}
+    positions: dict[Program, list[int]] = {}
     for index, program in enumerate(programs):
-        places.setdefault(program, []).append(index)
-    checkers = _checkers(tasks, expected, {program.task_id for program in programs})
-    # Those that may take longest first, so that no worker is left alone with one at the end.
-    unique = sorted(places, key=lambda program: -_reference_s(expected[program.task_id]))
+        positions.setdefault(program, []).append(index)
+    known = _expected_tasks(tasks, expected, {program.task_id for program in programs})
+    # The slowest tasks first, so that no worker is left alone with one of them at the end.
+    unique = sorted(positions, key=lambda program: -_reference_time_s(expected[program.task_id]))
     verdicts: dict[Program, Verdict] = {}
     judged = 0
 
     def finish(index: int, verdict: Verdict) -> None:
         nonlocal judged
         verdicts[unique[index]] = verdict
-        judged += len(places[unique[index]])
+        judged += len(positions[unique[index]])
         if on_done is not None:
             on_done(judged)
 
     def work(slot: int, program: Program, stop: threading.Event) -> Verdict:
-        checker = checkers[program.task_id]
-        return _Case(checker, program, used, slot, jobs, stop, comparer).verdict()
+        run = _ProgramRun(known[program.task_id], program, used, slot, jobs, stop, comparer)
+        return run.verdict()
 
-    with Comparer() as comparer:
+    with OutputComparer() as comparer:
         run_workers(unique, work, jobs, finish)
     return [verdicts[program] for program in programs]
 
 
-def _reference_s(answers: Mapping[str, SuiteAnswers]) -> float:
-    return sum(sum(suite.times_s) for suite in answers.values())
-
-
-def unique_programs(programs: Sequence[Program]) -> int:
-    """How many programs `judge` really runs."""
+def count_unique(programs: Sequence[Program]) -> int:
+    """Number of different programs: how many `judge` runs."""
     return len(set(programs))
 
 
+def _reference_time_s(suites: Mapping[str, ExpectedSuite]) -> float:
+    return sum(sum(suite.times_s) for suite in suites.values())
+
+
 @dataclass(frozen=True)
-class _Checker:
-    """A task and what its reference program answered."""
+class _ExpectedTask:
+    """A task and the expected outputs of its suites."""
 
     task: Task
-    answers: Mapping[str, SuiteAnswers]
+    suites: Mapping[str, ExpectedSuite]
 
 
-def _checkers(tasks: Sequence[Task], expected: Expected, wanted: set[str]) -> dict[str, _Checker]:
+def _expected_tasks(
+    tasks: Sequence[Task], expected: ExpectedOutputs, wanted: set[str]
+) -> dict[str, _ExpectedTask]:
     known = {task.task_id: task for task in tasks}
-    checkers = {}
+    found = {}
     for task_id in sorted(wanted):
         if task_id not in known:
-            raise CodewattError(f"program for task {task_id!r}: the benchmark has no such task")
-        checkers[task_id] = checker = _Checker(known[task_id], expected[task_id])
+            raise CodewattError(
+                f"program for task {task_id!r}: the benchmark has no such task; its tasks are "
+                f"{', '.join(list(known)[:3])}{' and so on' if len(known) > 3 else ''}"
+            )
+        found[task_id] = one = _ExpectedTask(known[task_id], expected[task_id])
         for name in SUITES:
-            if len(checker.answers[name].lines) != len(checker.task.inputs(name)):
-                raise CodewattError(f"{task_id}: expected outputs are for other {name} inputs")
-    return checkers
+            tests, outputs = len(one.task.inputs(name)), len(one.suites[name].lines)
+            if outputs != tests:
+                raise CodewattError(
+                    f"{task_id}: {tests} {name} tests, but {outputs} expected outputs"
+                )
+    return found
 
 
 @dataclass
-class _Case:
-    """One program before the judge."""
+class _ProgramRun:
+    """One program that is being judged.
 
-    checker: _Checker
+    Attributes:
+        full_output_suites: suites in which long outputs are sent whole, not as digests.
+    """
+
+    expected: _ExpectedTask
     program: Program
     limits: Limits
     slot: int
     jobs: int
     stop: threading.Event
-    comparer: Comparer
+    comparer: OutputComparer
+    full_output_suites: set[str] = field(default_factory=set, init=False)
 
     def verdict(self) -> Verdict:
-        """Run the suites, in one sandbox if the program leaves it whole."""
+        """Run the suites, in one sandbox unless the program destroys it."""
         found: dict[str, SuiteVerdict] = {}
-        self._whole: set[str] = set()
         while len(found) < len(SUITES):
             names = [name for name in SUITES if name not in found]
             with Sandbox(self._request(names), self.limits, self.slot, self.jobs) as sandbox:
                 for position, name in enumerate(names):
                     try:
-                        verdict = self._suite(sandbox, position, name)
-                    except OnlyDigest:
-                        self._whole.add(name)
-                        break  # run again, and look at the outputs themselves
+                        verdict = self._judge_suite(sandbox, position, name)
+                    except FullOutputNeeded:
+                        self.full_output_suites.add(name)
+                        break  # run again and compare the whole outputs
                     if verdict is None:
                         if position == 0:
-                            raise CodewattError(f"sandbox: it did not start: {sandbox.failure()}")
-                        break  # the program took the sandbox down: the next suite gets its own
+                            raise CodewattError(
+                                f"sandbox: did not start: {sandbox.startup_error()}"
+                            )
+                        break  # the program ended the sandbox: the next suite gets a new one
                     found[name] = verdict
                     sandbox.end_suite(position)
         return Verdict(self.program.task_id, found["base"], found["plus"])
 
-    def _request(self, names: list[str]) -> Request:
-        task, code = self.checker.task, self.program.code
+    def _request(self, names: list[str]) -> SandboxRequest:
+        task, code = self.expected.task, self.program.code
         suites = [
-            Suite(task.inputs(name), self._call_times_s(name), self._digest_over(name))
+            SuiteInputs(task.inputs(name), self._call_limits_s(name), self._digest_threshold(name))
             for name in names
         ]
-        return Request(code, task.entry_point, suites, preload=preload(code))
+        return SandboxRequest(code, task.entry_point, suites, preload=modules_to_preload(code))
 
-    def _call_times_s(self, name: str) -> list[float]:
-        return self.limits.call_times_s(self.checker.answers[name].times_s)
+    def _call_limits_s(self, name: str) -> list[float]:
+        return self.limits.call_limits_s(self.expected.suites[name].times_s)
 
-    def _digest_over(self, name: str) -> int | None:
-        asked = self._expectation(name, lambda: None).digests and name not in self._whole
-        return DIGEST_OVER if asked else None
+    def _digest_threshold(self, name: str) -> int | None:
+        if name in self.full_output_suites:
+            return None
+        accepted = self._output_checker(name, lambda: None).accepts_digests
+        return DIGEST_THRESHOLD_BYTES if accepted else None
 
-    def _expectation(self, name: str, idle: Callable[[], None]) -> Expectation:
-        task, answers = self.checker.task, self.checker.answers[name]
+    def _output_checker(self, name: str, while_waiting: Callable[[], None]) -> OutputChecker:
+        task, suite = self.expected.task, self.expected.suites[name]
 
-        def whole(index: int) -> bytes:
-            slot = self.slot + MAX_JOBS  # this worker's own sandbox is still there
-            return whole_line(task, name, index, self.limits, slot, self.jobs, self.stop)
+        def recompute(index: int) -> bytes:
+            slot = self.slot + MAX_JOBS  # this worker's own sandbox still exists
+            return recompute_output(task, name, index, self.limits, slot, self.jobs, self.stop)
 
-        return Expectation(task, task.inputs(name), answers, whole, self.comparer, idle)
+        return OutputChecker(
+            task, task.inputs(name), suite, recompute, self.comparer, while_waiting
+        )
 
-    def _suite(self, sandbox: Sandbox, position: int, name: str) -> SuiteVerdict | None:
-        """Follow a suite to its verdict; None if it never started."""
+    def _judge_suite(self, sandbox: Sandbox, position: int, name: str) -> SuiteVerdict | None:
+        """Read a suite's outputs until there is a verdict; None if the suite never started."""
 
-        def idle() -> None:
+        def while_waiting() -> None:
             if self.stop.is_set():
-                raise Stopped
-            if overdrawn := sandbox.overdrawn():
-                raise _Overdrawn(overdrawn)
+                raise WorkStopped
+            if exceeded := sandbox.check_limits():
+                raise _LimitExceeded(exceeded)
 
-        answers = _Answers(self._expectation(name, idle), name in self._whole)
+        checker = self._output_checker(name, while_waiting)
+        outputs = _OutputStream(checker, name in self.full_output_suites)
         clock: SuiteClock | None = None
-        patience_s = self.limits.start_s if position == 0 else self.limits.next_s
-        start_by = time.monotonic() + patience_s
+        start_limit_s = self.limits.start_s if position == 0 else self.limits.next_s
+        start_by = time.monotonic() + start_limit_s
         while True:
             if self.stop.is_set():
-                raise Stopped
-            # First the usage and then what was written: no answer that came before the look is
-            # still unread when limits are compared.
-            looked_s, usage = time.monotonic(), sandbox.look() if clock else None
-            wait_s = min(_LOOK_S, sandbox.look_in_s()) if clock else _LOOK_S
+                raise WorkStopped
+            # Usage first, outputs second: no output that was written before the usage was read is
+            # still unread when limits are checked.
+            usage_s, usage = time.monotonic(), sandbox.read_usage() if clock else None
+            wait_s = min(_POLL_S, sandbox.next_read_in_s()) if clock else _POLL_S
             chunk = sandbox.read(position, wait_s)
             if chunk == b"":
-                return None if clock is None else answers.silence("it ended without a word")
+                return None if clock is None else outputs.timed_out(_NO_RESULT)
             if chunk is not None:
                 read_s = time.monotonic()
                 if clock is None:
-                    clock = SuiteClock(self._call_times_s(name), self.limits, read_s)
+                    clock = SuiteClock(self._call_limits_s(name), self.limits, read_s)
                     chunk = chunk[2:]
                 try:
-                    verdict = answers.take(chunk)
-                except _Overdrawn as limit:
-                    verdict = SuiteVerdict(FAIL, answers.done, str(limit))
+                    verdict = outputs.feed(chunk)
+                except _LimitExceeded as limit:
+                    verdict = SuiteVerdict(FAIL, outputs.tests_run, str(limit))
                 if verdict is not None:
                     return verdict
-                clock.reading(time.monotonic() - read_s)
-                time.sleep(_GATHER_S)  # many small answers cost less in one piece
+                clock.exclude_time(time.monotonic() - read_s)
+                time.sleep(_BATCH_S)  # many small outputs cost less in one chunk
             elif clock is None and time.monotonic() > start_by:
                 return None
-            if usage is not None and (overdrawn := sandbox.exceeded(usage)):
-                return SuiteVerdict(FAIL, answers.done, overdrawn)
+            if usage is not None and (exceeded := sandbox.exceeded_limit(usage)):
+                return SuiteVerdict(FAIL, outputs.tests_run, exceeded)
             drained = chunk is None or len(chunk) < PIPE_BYTES
-            if clock and (why := clock.passed(looked_s, usage, answers.done, drained)):
-                return answers.silence(why)
+            if clock and (why := clock.exceeded(usage_s, usage, outputs.tests_run, drained)):
+                return outputs.timed_out(why)
 
 
-class _Overdrawn(Exception):
-    """While the judge compared an output, the program passed a limit; the message says which."""
+_NO_RESULT = "the program ended without reporting a result"
 
 
-class _Answers:
-    """What a program has answered so far, compared as it comes."""
+class _LimitExceeded(Exception):
+    """The program exceeded a limit while an output was compared; the message names the limit."""
 
-    def __init__(self, expectation: Expectation, whole: bool) -> None:
-        self.expectation = expectation
-        self.whole = whole
-        self.done = 0
-        self._reader = LineReader(lambda: expectation.longest(self.done))
 
-    def take(self, chunk: bytes) -> SuiteVerdict | None:
-        """Compare what came; a verdict at the first wrong answer, or at the end."""
-        if self._reader.begun:
+class _OutputStream:
+    """Compares the outputs of a program as they arrive.
+
+    Args:
+        checker: compares one output with the expected one.
+        full_outputs: whether long outputs must be sent whole, not as digests.
+    """
+
+    def __init__(self, checker: OutputChecker, full_outputs: bool) -> None:
+        self.checker = checker
+        self.full_outputs = full_outputs
+        self.tests_run = 0
+        self._reader = LineReader(lambda: checker.max_output_bytes(self.tests_run))
+
+    def feed(self, chunk: bytes) -> SuiteVerdict | None:
+        """Compare what arrived; a verdict at the first wrong output or at the end, else None."""
+        if self._reader.has_partial_line:
             end = chunk.find(b"\n") + 1 or len(chunk)
-            if (verdict := self._one_by_one(chunk[:end])) is not None:
+            if (verdict := self._check_lines(chunk[:end])) is not None:
                 return verdict
             chunk = chunk[end:]
-        *lines, rest = chunk.split(b"\n", len(self.expectation) - self.done)
-        if lines and self.expectation.accepts_all(self.done, lines):
-            self.done += len(lines)
+        *lines, rest = chunk.split(b"\n", len(self.checker) - self.tests_run)
+        if lines and self.checker.all_equal(self.tests_run, lines):
+            self.tests_run += len(lines)
             chunk = rest
-        return self._one_by_one(chunk)
+        return self._check_lines(chunk)
 
-    def silence(self, why: str) -> SuiteVerdict:
-        """The verdict on a program from which nothing more will come."""
-        return SuiteVerdict(TIMEOUT, self.done, why)
+    def timed_out(self, why: str) -> SuiteVerdict:
+        """The verdict on a program that sends nothing more."""
+        return SuiteVerdict(TIMEOUT, self.tests_run, why)
 
-    def _one_by_one(self, chunk: bytes) -> SuiteVerdict | None:
+    def _check_lines(self, chunk: bytes) -> SuiteVerdict | None:
         try:
             for line in self._reader.lines(chunk):
-                verdict = self._line(line)
+                verdict = self._check_line(line)
                 if verdict is not None:
                     return verdict
-        except TooLong:
-            return self._wrong("an output that is far too long")
+        except LineTooLong:
+            return self._fail(OUTPUT_TOO_LONG)
         return None
 
-    def _line(self, line: Line) -> SuiteVerdict | None:
+    def _check_line(self, line: Line) -> SuiteVerdict | None:
         start = line[:61] if isinstance(line, bytes) else b""
         mark, text = start[:1], start[1:].decode("ascii", "replace")
         if mark == b"?":
-            return SuiteVerdict(FAIL, self.done, f"loading it raised {text}")
+            return SuiteVerdict(FAIL, self.tests_run, f"loading the program raised {text}")
         if mark == b".":
-            if self.done == len(self.expectation):
-                return SuiteVerdict(PASS, self.done)
-            return SuiteVerdict(FAIL, self.done, "it answered too few tests")
-        if self.done == len(self.expectation):
-            return SuiteVerdict(FAIL, self.done, "it answered too many tests")
+            if self.tests_run == len(self.checker):
+                return SuiteVerdict(PASS, self.tests_run)
+            return SuiteVerdict(FAIL, self.tests_run, "fewer outputs than tests")
+        if self.tests_run == len(self.checker):
+            return SuiteVerdict(FAIL, self.tests_run, "more outputs than tests")
         if mark == b"!":
             late = text == "TimeoutException"
-            return self._wrong("a call took too long" if late else f"a call raised {text}")
-        if mark == DIGEST and self.whole:
-            return self._wrong("a digest where an output was asked for")
-        wrong = self.expectation.wrong(self.done, line)
+            return self._fail(
+                "the call exceeded its time limit" if late else f"the call raised {text}"
+            )
+        if mark == DIGEST_MARK and self.full_outputs:
+            return self._fail("a digest was sent, but the whole output was requested")
+        wrong = self.checker.mismatch(self.tests_run, line)
         if wrong is not None:
-            return self._wrong(wrong)
-        self.done += 1
+            return self._fail(wrong)
+        self.tests_run += 1
         return None
 
-    def _wrong(self, why: str) -> SuiteVerdict:
-        tests = len(self.expectation)
-        if self.done == tests:
-            return SuiteVerdict(FAIL, self.done, f"after the last test: {why}")
-        self.done += 1
-        return SuiteVerdict(FAIL, self.done, f"test {self.done}: {why}")
+    def _fail(self, why: str) -> SuiteVerdict:
+        tests = len(self.checker)
+        if self.tests_run == tests:
+            return SuiteVerdict(FAIL, self.tests_run, f"after the last test: {why}")
+        self.tests_run += 1
+        return SuiteVerdict(FAIL, self.tests_run, f"test {self.tests_run}: {why}")

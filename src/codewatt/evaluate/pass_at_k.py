@@ -1,21 +1,23 @@
-"""What it means to solve a task, and pass@k: the chance that one of k samples solves it."""
+"""Whether a completion solves its task, and pass@k: the probability that one of k does."""
 
 from collections.abc import Iterable
 
-PASS = "pass"
+from codewatt.evaluate.verdicts import PASS
 
 
-def solves(tests: str, base: str | None, plus: str | None) -> bool | None:
-    """Whether a completion solves its task: the one definition that every figure uses.
+def is_solved(tests: str, base: str | None, plus: str | None) -> bool | None:
+    """Whether a completion solves its task; the only definition of it in this project.
 
-    By the tests "base" it must pass the base suite, by "plus" the base **and** the plus suite, as
-    EvalPlus 0.3.1 counts (evalplus.evaluate). A plus suite holds only the added inputs.
+    For "base" it must pass the base tests. For "plus" it must pass the base tests and the plus
+    tests, as in EvalPlus 0.3.1 (evalplus.evaluate): the plus suite contains only the added inputs.
 
     Args:
-        tests: "base" or "plus". base, plus: status of each suite, None where there is none.
+        tests: "base" or "plus".
+        base: status of the base suite; None if there is none.
+        plus: status of the plus suite; None if there is none.
 
     Returns:
-        None where a suite that is needed has no status.
+        True or False; None if a required suite has no status.
     """
     needed = {"base": (base,), "plus": (base, plus)}[tests]
     if None in needed:
@@ -24,17 +26,22 @@ def solves(tests: str, base: str | None, plus: str | None) -> bool | None:
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """The unbiased estimate for one task, 1 - C(n - c, k) / C(n, k).
-
-    Chen et al., "Evaluating Large Language Models Trained on Code" (2021), equation 1; the
-    quotient is built as a product of factors below one, as in their reference code, so that
-    nothing overflows.
+    """Unbiased estimate of pass@k for one task, 1 - C(n - c, k) / C(n, k).
 
     Args:
-        n: samples; c: right ones among them; k: samples that a user would look at, 1 <= k <= n.
+        n: number of samples.
+        c: number of correct samples, 0 <= c <= n.
+        k: number of samples that a user would look at, 1 <= k <= n.
+
+    Returns:
+        Estimated probability that at least one of k samples is correct.
 
     Raises:
-        ValueError: the three do not fit together.
+        ValueError: n, c and k are out of range.
+
+    Source: Chen et al., "Evaluating Large Language Models Trained on Code" (2021), equation 1,
+    computed as a product of factors below one, as in their reference code, so that it cannot
+    overflow.
     """
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@k is not defined for n={n}, c={c}, k={k}")
@@ -47,9 +54,14 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def mean_pass_at_k(counts: Iterable[tuple[int, int]], k: int) -> float | None:
-    """The mean of `pass_at_k` over tasks, from (samples, right ones) a task.
+    """Mean of `pass_at_k` over tasks.
 
-    None if there is no task, or one of them has fewer than k samples.
+    Args:
+        counts: (number of samples, number of correct samples) of each task.
+        k: see `pass_at_k`.
+
+    Returns:
+        The mean; None if there is no task or a task has fewer than k samples.
     """
     pairs = list(counts)
     if not pairs or min(n for n, _ in pairs) < k:

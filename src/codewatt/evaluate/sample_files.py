@@ -1,4 +1,4 @@
-"""Completions as EvalPlus writes them: a file of JSON lines, or a directory of programs."""
+"""Reads completions in EvalPlus's formats: a file of JSON lines or a directory of programs."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.benchmarks.benchmark import Task
-from codewatt.benchmarks.task_ids import benchmark_of
+from codewatt.benchmarks.task_ids import benchmark_of_task
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows
 from codewatt.untrusted_files import in_one_line, read_text, shown
@@ -16,14 +16,14 @@ from codewatt.untrusted_files import in_one_line, read_text, shown
 
 @dataclass(frozen=True)
 class Sample:
-    """One completion.
+    """One completion of a task.
 
     Attributes:
-        task_id: the task that it is for.
-        solution: the whole program.
-        raw: what a sanitiser should look at; EvalPlus's puts a newline between a prompt and a
-            completion.
-        repeat, sample: which of the task's completions this is.
+        task_id: the task.
+        solution: the whole program, prompt included.
+        raw: input of the sanitiser; as in EvalPlus, with a newline between prompt and completion.
+        repeat: number of the repeat, from 0.
+        sample: number of the task's sample in that repeat, from 0.
     """
 
     task_id: str
@@ -34,26 +34,29 @@ class Sample:
 
 
 def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
-    """Read samples: a file in its own order, a directory in that of the benchmark.
+    """Read samples from a file (in its order) or a directory (in the order of the tasks).
 
-    A row of a file holds `task_id`, and `solution` (a whole program) or `completion` (the prompt
-    is put before it); `solution` counts if both are there. `repeat` and `sample` are read where
-    they are, else repeat is 0 and a task's samples are counted. A directory holds one directory a
-    task, named by its id with "_" in place of "/", with whole programs: HumanEval_0/0.py, 1.py and
-    so on.
+    A row of a file has `task_id`, and `solution` (a whole program) or `completion` (the prompt is
+    prepended); `solution` takes precedence. Missing `repeat` is 0; missing `sample` counts the
+    samples of the task. A directory contains one directory for each task, named by its id with "_"
+    instead of "/", with whole programs: HumanEval_0/0.py, HumanEval_0/1.py and so on.
+
+    Args:
+        path: the file (.jsonl or .jsonl.gz) or directory.
+        tasks: the benchmark's tasks.
 
     Raises:
-        CodewattError: a row is not a sample or for an unknown task (file:line is named), or a
-            task has no sample.
+        CodewattError: a row is not a sample or is for an unknown task (the message names file and
+            line), or a task has no sample.
     """
-    rows = _of_directory(Path(path), tasks) if os.path.isdir(path) else _of_file(path)
+    rows = _directory_rows(Path(path), tasks) if os.path.isdir(path) else _file_rows(path)
     known = {task.task_id: task for task in tasks}
     counts: dict[str, int] = dict.fromkeys(known, 0)
     samples = []
     for where, row in rows:
         task_id = row.get("task_id")
         if not isinstance(task_id, str) or task_id not in known:
-            raise CodewattError(f"{where}: task_id: {_unknown(task_id, tasks)}")
+            raise CodewattError(f"{where}: task_id: {_unknown_task(task_id, tasks)}")
         solution, completion = row.get("solution"), row.get("completion")
         for field, value in (("solution", solution), ("completion", completion)):
             if value is not None and not isinstance(value, str):
@@ -78,18 +81,18 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         named = ", ".join(missing[:5]) + more
-        raise CodewattError(f"{shown(path)}: every task needs a sample; none for {named}")
+        raise CodewattError(f"{shown(path)}: no sample for {named}; every task needs at least one")
     return samples
 
 
-def _of_file(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file:line, row) of each row."""
+def _file_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ("file:line", row) for each row."""
     name = shown(path)
     return ((f"{name}:{number}", row) for number, row in numbered_rows(path))
 
 
-def _of_directory(root: Path, tasks: Sequence[Task]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file, row) of each program, by the order of the tasks and then of the files' numbers."""
+def _directory_rows(root: Path, tasks: Sequence[Task]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (file, row) for each program, in the order of tasks and of file numbers."""
     order = {task.task_id.replace("/", "_"): index for index, task in enumerate(tasks)}
     with in_one_line(root):
         folders = [folder for folder in root.iterdir() if folder.is_dir()]
@@ -101,8 +104,8 @@ def _of_directory(root: Path, tasks: Sequence[Task]) -> Iterator[tuple[str, dict
         ]
     if not found:
         raise CodewattError(
-            f"{shown(root)}: no program in it; allowed: a directory a task with whole programs, "
-            "such as HumanEval_0/0.py, or a file of JSON lines"
+            f"{shown(root)}: no program found; allowed: one directory for each task with whole "
+            "programs, such as HumanEval_0/0.py, or a file of JSON lines"
         )
     for index, name, _, program in sorted(found):
         known = index < len(tasks)
@@ -112,17 +115,17 @@ def _of_directory(root: Path, tasks: Sequence[Task]) -> Iterator[tuple[str, dict
 
 
 def _numbers(name: str) -> list[tuple[int, str]]:
-    """A key that puts 10.py after 9.py."""
+    """Sort key that puts 10.py after 9.py."""
     return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", name)]
 
 
-def _unknown(task_id: object, tasks: Sequence[Task]) -> str:
-    """What is wrong with a task's id that the benchmark does not have."""
+def _unknown_task(task_id: object, tasks: Sequence[Task]) -> str:
+    """Why a task_id is not one of the benchmark."""
     known = f"expected one like {tasks[0].task_id!r}"
     if not isinstance(task_id, str):
         return f"{known}, found {repr(task_id)[:60]}"
-    named = benchmark_of(task_id)
-    of = f", but of {named}" if named and named != benchmark_of(tasks[0].task_id) else ""
+    named = benchmark_of_task(task_id)
+    of = f", but of {named}" if named and named != benchmark_of_task(tasks[0].task_id) else ""
     return f"{task_id!r:.60} is not in the benchmark{of}; {known}"
 
 

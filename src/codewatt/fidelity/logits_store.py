@@ -40,7 +40,9 @@ def questions(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[Questio
             is left to predict.
     """
     pairs = zip(
-        corpus.sequences(loaded.tokenizer), corpus.judged_from(loaded.tokenizer), strict=True
+        corpus.sequences(loaded.tokenizer),
+        corpus.first_scored_tokens(loaded.tokenizer),
+        strict=True,
     )
     found = [one for ids, first in pairs if (one := Question(ids, first)).positions]
     if not found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.corpora.contamination import refuse_shared
+from codewatt.corpora.contamination import require_disjoint
 from codewatt.corpora.corpus import read_documents
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.placement_check import RequestedHardware, check_placement
@@ -68,7 +68,7 @@ def measure_fidelity(
     """
     corpus = PreparedCorpus.read(files.documents, settings["corpus"])
     for name, path in zip(settings["calibrations"], files.calibration, strict=True):
-        refuse_shared(name, read_documents(path), settings["corpus"]["id"], corpus.documents)
+        require_disjoint(name, read_documents(path), settings["corpus"]["id"], corpus.documents)
     import torch
 
     torch.set_num_threads(threads)

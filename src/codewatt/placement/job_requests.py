@@ -12,8 +12,8 @@ from codewatt.config.site import CpuNodes, GpuNodes, Machine
 from codewatt.config.study import Study
 from codewatt.energy.placement_check import choose_hardware
 from codewatt.errors import CodewattError
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.sandbox_workers import jobs_on
+from codewatt.evaluate.parallel_jobs import jobs_for_cores
+from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.sizing.gpu_datasheets import gpu_named
 from codewatt.units import BYTES_PER_MB
 
@@ -173,7 +173,7 @@ def judge_request(machine: Machine, attempt: int) -> Request:
     The mem_mb and runtime_min of the site file are taken where they are more.
     """
     # Without threads in the site file nothing is submitted to Slurm; one sandbox is then assumed.
-    sandboxes = jobs_on(machine.cpu.threads or 1)
+    sandboxes = jobs_for_cores(machine.cpu.threads or 1)
     mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / BYTES_PER_MB)
     return cpu_request(
         machine,

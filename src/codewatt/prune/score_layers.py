@@ -63,7 +63,7 @@ def score_layers(
             weights["directory"], dtype=dtype, device=device, files=weights["files"]
         )
         sequences = corpus.sequences(loaded.tokenizer)
-        judged_from = corpus.judged_from(loaded.tokenizer)
+        judged_from = corpus.first_scored_tokens(loaded.tokenizer)
         layered = LayeredModel(loaded.model, sequences, device, judged_from)
         scores = pruner.score(layered)
         end_s = time.monotonic()

@@ -1,1 +1,6 @@
-"""A published study's energy figures, put to the same checks as our own."""
+"""Audit of the energy figures of published studies; one subpackage for each study.
+
+To add a study, add a subpackage with a module `study` that sets STUDY to a `PublishedStudy`, its
+data files and a README.md that names their source and columns. The subpackage's name is the name
+of the study in `codewatt published check [STUDY]`.
+"""

@@ -1,85 +1,97 @@
-"""How often a counter wrapped unseen, told by a second meter.
+"""Infers how often a CPU energy counter wrapped unseen, from a second meter.
 
-A RAPL counter starts again at 0 after its range. A meter that reads it only at the start and the
-end of a run can undo one wrap: what it reports of each package is the true energy less a whole
-number of ranges. A second meter that is right to within half a range tells that number.
+A RAPL counter restarts at 0 after a fixed energy, its range. A meter that reads the counter only
+at the start and the end of a run can undo one wrap. Its figure of each package is therefore the
+true energy minus a whole number of ranges. A second meter whose error is below half a range
+determines that number.
 """
 
 from dataclasses import dataclass
 
-from codewatt.published.run_data import JOULES_PER_WH
-
-#: max_energy_range_uj of one package, in joules (Intel Xeon Platinum 8360Y, the study's nodes).
-PACKAGE_RANGE_J = 262_143.328_850
-PACKAGE_RANGE_WH = PACKAGE_RANGE_J / JOULES_PER_WH
-PACKAGES = 2
-
-#: Whole wraps explain a run if what is left is no more than this share of the energy.
+#: Whole wraps explain a run if the residual is at most this share of the second meter's energy.
 EXPLAINED_SHARE = 0.05
+
+_JOULES_PER_WH = 3600.0
+
+
+@dataclass(frozen=True)
+class RaplCounters:
+    """The RAPL energy counters of a node's CPU packages.
+
+    Attributes:
+        range_j: energy after which one counter restarts at 0 (J): max_energy_range_uj.
+        packages: number of packages, each with one counter.
+    """
+
+    range_j: float
+    packages: int
+
+    @property
+    def range_wh(self) -> float:
+        """`range_j` in Wh."""
+        return self.range_j / _JOULES_PER_WH
+
+    def wrap_s(self, power_w: float) -> float:
+        """Time after which a counter wraps (s), if all packages draw the same power.
+
+        Args:
+            power_w: mean power of all packages together (W).
+        """
+        return self.range_j / (power_w / self.packages)
+
+    def infer_wraps(self, published_wh: float, reference_wh: float) -> "Wraps":
+        """The number of missed wraps (at least 0) that agrees best with the second meter.
+
+        Args:
+            published_wh: published energy of all packages (Wh).
+            reference_wh: their energy by the second meter (Wh).
+        """
+        missed = max(0, round((reference_wh - published_wh) / self.range_wh))
+        return self.assume_wraps(missed, published_wh, reference_wh)
+
+    def assume_wraps(self, missed: int, published_wh: float, reference_wh: float) -> "Wraps":
+        """A given number of missed wraps, with the residual that it leaves."""
+        residual_wh = published_wh + missed * self.range_wh - reference_wh
+        return Wraps(self, missed, residual_wh, residual_wh / reference_wh)
 
 
 @dataclass(frozen=True)
 class Wraps:
-    """Wraps of single packages that a run's CPU figure lacks, and what they leave unexplained.
+    """Wraps of counters that a published CPU energy lacks, and the residual.
 
     Attributes:
-        missed: wraps, both packages together.
-        residual_wh: published CPU energy and the missed wraps, less the second meter's energy.
-        residual_share: the same as a share of the second meter's energy.
+        counters: the counters.
+        missed: number of missed wraps, all packages together.
+        residual_wh: published energy plus missed wraps minus the second meter's energy (Wh).
+        residual_share: the residual as a share of the second meter's energy.
     """
 
+    counters: RaplCounters
     missed: int
     residual_wh: float
     residual_share: float
 
     @property
     def both(self) -> int:
-        """How often both packages wrapped, if they draw about the same."""
-        return self.missed // PACKAGES
+        """How often all packages wrapped, if they draw about the same power."""
+        return self.missed // self.counters.packages
 
     @property
     def one(self) -> int:
-        """1 if one package wrapped once more than the other, else 0."""
-        return self.missed % PACKAGES
+        """Remaining wraps of single packages."""
+        return self.missed % self.counters.packages
 
     @property
     def explained(self) -> bool:
-        """Whether whole wraps explain the published figure."""
+        """Whether a whole number of wraps explains the published figure."""
         return abs(self.residual_share) <= EXPLAINED_SHARE
 
     @property
     def both_wh(self) -> float:
-        """The energy of the wraps of both packages, Wh."""
-        return self.both * PACKAGES * PACKAGE_RANGE_WH
+        """Energy of the wraps of all packages (Wh)."""
+        return self.both * self.counters.packages * self.counters.range_wh
 
     @property
     def all_wh(self) -> float:
-        """The energy of every missed wrap, Wh."""
-        return self.missed * PACKAGE_RANGE_WH
-
-
-def wrap_s(packages_w: float) -> float:
-    """Seconds in which a package wraps, if both draw the same.
-
-    Args:
-        packages_w: power of both packages together, watts.
-    """
-    return PACKAGE_RANGE_J / (packages_w / PACKAGES)
-
-
-def infer_wraps(cpu_wh: float, packages_w: float, runtime_s: float) -> Wraps:
-    """The whole number of missed wraps that comes nearest to the second meter, never below 0.
-
-    Args:
-        cpu_wh: the published energy of both packages.
-        packages_w: their mean power by the second meter, watts.
-        runtime_s: the run's time, seconds.
-    """
-    other_wh = packages_w * runtime_s / JOULES_PER_WH
-    return left_over(max(0, round((other_wh - cpu_wh) / PACKAGE_RANGE_WH)), cpu_wh, other_wh)
-
-
-def left_over(missed: int, cpu_wh: float, other_wh: float) -> Wraps:
-    """What a given number of missed wraps leaves unexplained."""
-    residual_wh = cpu_wh + missed * PACKAGE_RANGE_WH - other_wh
-    return Wraps(missed, residual_wh, residual_wh / other_wh)
+        """Energy of every missed wrap (Wh)."""
+        return self.missed * self.counters.range_wh

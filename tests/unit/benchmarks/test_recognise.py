@@ -9,7 +9,7 @@ import pytest
 
 from codewatt.benchmarks.humaneval_plus_benchmark import HumanEvalPlus
 from codewatt.benchmarks.nano_benchmark import NanoBenchmark
-from codewatt.benchmarks.task_ids import benchmark_of
+from codewatt.benchmarks.task_ids import benchmark_of_task
 from codewatt.errors import CodewattError
 from codewatt.files import write_jsonl
 
@@ -68,10 +68,10 @@ def test_another_benchmarks_row_is_named(tmp_path: Path, row: dict[str, Any], sa
 
 def test_the_benchmarks_of_the_project_recognise_themselves() -> None:
     (task,) = NanoBenchmark().tasks({"tasks": 1})
-    assert benchmark_of(task.task_id) == "nano"
-    assert benchmark_of("HumanEval/0") == "HumanEval+"
-    assert benchmark_of("Some/0") is None
-    assert benchmark_of(None) is None
+    assert benchmark_of_task(task.task_id) == "nano"
+    assert benchmark_of_task("HumanEval/0") == "HumanEval+"
+    assert benchmark_of_task("Some/0") is None
+    assert benchmark_of_task(None) is None
 
 
 @pytest.mark.data

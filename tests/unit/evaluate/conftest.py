@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from codewatt.benchmarks.benchmark import Task
-from codewatt.evaluate.expected_outputs import Expected, SuiteAnswers, preload
-from codewatt.evaluate.judge import Program, Verdict, judge
-from codewatt.evaluate.output_decoder import decode
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.sandbox import Request, Sandbox, Suite
-from codewatt.evaluate.sandbox_probe import probe_sandbox
+from codewatt.evaluate.judge import judge
+from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs, ExpectedSuite
+from codewatt.evaluate.outputs.output_decoder import decode
+from codewatt.evaluate.reference_programs import modules_to_preload
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
+from codewatt.evaluate.sandbox.sandbox_probe import probe_sandbox
+from codewatt.evaluate.verdicts import Program, Verdict
 
 QUICK = Limits(min_time_s=0.3, suite_time_s=0.4, grace_s=0.3, next_s=1.0)
 
@@ -37,12 +39,12 @@ def succ_task(task_id: str = "Test/0") -> Task:
     )
 
 
-def succ_expected(task_id: str = "Test/0") -> Expected:
+def succ_expected(task_id: str = "Test/0") -> ExpectedOutputs:
     """What the reference program of `succ_task` answers."""
     return {
         task_id: {
-            "base": SuiteAnswers([b"2", b"3", b"4"], [0.0] * 3, None),
-            "plus": SuiteAnswers([b"11", b"21"], [0.0] * 2, None),
+            "base": ExpectedSuite([b"2", b"3", b"4"], [0.0] * 3, None),
+            "plus": ExpectedSuite([b"11", b"21"], [0.0] * 2, None),
         }
     }
 
@@ -63,7 +65,8 @@ def look_inside() -> Callable[..., Any]:
     """What `look()` of a program returns when it runs in the sandbox."""
 
     def looked(code: str, limits: Limits = QUICK) -> Any:
-        said, request = b"", Request(code, "look", [Suite([[]])], preload=preload(code))
+        said, modules = b"", modules_to_preload(code)
+        request = SandboxRequest(code, "look", [SuiteInputs([[]])], preload=modules)
         with Sandbox(request, limits) as sandbox:
             while chunk := sandbox.read(0, 10.0):
                 said += chunk

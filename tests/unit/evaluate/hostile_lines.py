@@ -8,7 +8,7 @@ import json
 import resource
 from collections.abc import Iterator
 
-from codewatt.evaluate.comparison_process import Comparer
+from codewatt.evaluate.outputs.comparison_process import OutputComparer
 
 MERSENNE = (1 << 61) - 1  # integers that differ by it have equal hashes
 LIMIT_S = 0.3
@@ -59,14 +59,14 @@ def outputs() -> Iterator[tuple[str, str, str]]:
 def main() -> None:
     """Compare them all."""
     said = {}
-    with Comparer() as comparer:
+    with OutputComparer() as comparer:
         for name, output, expected in outputs():
             rule = {"atol": 1e-6}
-            wrong, _ = comparer.differs(
+            wrong, _ = comparer.compare(
                 output.encode(), rule, expected.encode(), LIMIT_S, lambda: None
             )
             said[name] = wrong
-        right, _ = comparer.differs(b"[1,2]", {"atol": 0}, b"[1,2.0]", LIMIT_S, lambda: None)
+        right, _ = comparer.compare(b"[1,2]", {"atol": 0}, b"[1,2.0]", LIMIT_S, lambda: None)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     print(json.dumps({"said": said, "right": right, "peak_bytes": peak}))
 

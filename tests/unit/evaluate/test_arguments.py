@@ -2,11 +2,11 @@
 
 import itertools
 
-from codewatt.evaluate.bubblewrap import arguments_of
+from codewatt.evaluate.sandbox.bubblewrap import bubblewrap_arguments
 
 
 def test_the_private_tmp_does_not_hide_a_python_installed_below_tmp():
-    arguments = arguments_of(1 << 20)
+    arguments = bubblewrap_arguments(1 << 20)
     mounted = [
         at
         for at, (flag, path) in enumerate(itertools.pairwise(arguments))

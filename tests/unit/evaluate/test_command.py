@@ -13,7 +13,8 @@ from codewatt.benchmarks.benchmark import Task, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.evaluate.evaluate_cell import evaluate_cell
 from codewatt.evaluate.evaluate_command import add_arguments, run
-from codewatt.evaluate.expected_outputs import compute_expected, write_expected
+from codewatt.evaluate.outputs.expected_outputs import write_expected
+from codewatt.evaluate.reference_programs import compute_expected
 from codewatt.evaluate.sample_files import read_samples
 from codewatt.files import read_json, write_jsonl
 
@@ -81,7 +82,7 @@ def test_the_hash_is_that_of_the_unpacked_dataset(folder: Path) -> None:
     ("rows", "message"),
     [
         (rows_of({"T/9": "x"}), r"samples.jsonl.gz:1: task_id: 'T/9' is not in the benchmark"),
-        (rows_of({"T/0": "x"}), "every task needs a sample; none for T/1"),
+        (rows_of({"T/0": "x"}), "no sample for T/1; every task needs at least one"),
         ([{"task_id": "T/0"}], "samples.jsonl.gz:1: expected a string in solution or in compl"),
         ([{"task_id": "T/0", "solution": 3}], "expected a string in solution"),
         (rows_of(RIGHT, solution=[""]), "jsonl.gz:1: solution: expected a string in solution or"),
@@ -158,7 +159,7 @@ def test_a_cell_is_judged_by_repeat(folder: Path, tree: Callable[[], set[str]]) 
     assert record["by_repeat"][1]["plus"] == {"1": 1.0, "2": 1.0, "3": None}
     assert (record["tasks"], record["judged"], len(record["verdicts"])) == (2, 4, 8)
     half = {"task_id": "T/1", "repeat": 0, "sample": 1, "base": "fail", "plus": "fail"}
-    assert {**half, "why": "base: loading it raised SyntaxError"} in record["verdicts"]
+    assert {**half, "why": "base: loading the program raised SyntaxError"} in record["verdicts"]
     (window,) = record["windows"]
     assert window["start_s"] < window["end_s"]
     assert record["sandbox"]["tool"].startswith("bubblewrap")

@@ -107,7 +107,7 @@ def not_utf8(root: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (no_program, "samples: no program in it; allowed: a directory a task with whole programs"),
+        (no_program, "samples: no program found; allowed: one directory for each task with whole "),
         (unknown_task, r"Mbpp_2/0\.py: task_id: 'Mbpp/2' is not in the benchmark, but of MBPP\+"),
         (not_utf8, r"T_1/3\.py:2: not readable as text: byte 0xe9 is not UTF-8"),
     ],
@@ -187,10 +187,10 @@ def test_what_was_judged_is_kept_if_the_output_is_gone(
 
     monkeypatch.setattr(evaluate_command, "judge", judge)
     with pytest.raises(
-        CodewattError, match=r"out\.json: is a directory.*the results are in"
+        CodewattError, match=r"out\.json: is a directory.*the results were written to"
     ) as said:
         evaluate(folder)
-    kept = Path(str(said.value).rpartition("the results are in ")[2])
+    kept = Path(str(said.value).rpartition("the results were written to ")[2])
     assert [rows[0]["plus_status"] for rows in read_json(kept)["eval"].values()] == ["pass"] * 2
     assert capsys.readouterr().out.splitlines()[-1] == SAID
 
@@ -207,7 +207,7 @@ def test_a_cache_that_cannot_be_is_done_without(
     assert evaluate(folder) == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == SAID
-    assert "codewatt: nothing is cached: " in said.err
+    assert "codewatt: expected outputs are not cached: " in said.err
 
 
 def test_a_dataset_that_can_be_read_once_only_is_refused(folder: Path) -> None:

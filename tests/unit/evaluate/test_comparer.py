@@ -13,23 +13,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codewatt.evaluate.bounded_lines import KEPT_BYTES, Line, LineReader, LongLine, TooLong
-from codewatt.evaluate.comparison_process import Comparer
-from codewatt.evaluate.equality import RTOL, close_floats, matches
-from codewatt.evaluate.limited_process import LimitedProcess
+from codewatt.evaluate.outputs.bounded_lines import (
+    MAX_BYTES_IN_MEMORY,
+    Line,
+    LineOnDisk,
+    LineReader,
+    LineTooLong,
+)
+from codewatt.evaluate.outputs.comparison_process import OutputComparer
+from codewatt.evaluate.outputs.output_equality import RTOL, floats_close, outputs_equal
+from codewatt.evaluate.sandbox.limited_process import LimitedProcess
 
 JUDGE_BYTES = 400 << 20
 
 
 @pytest.fixture(scope="module")
-def comparer() -> Iterator[Comparer]:
-    with Comparer() as shared:
+def comparer() -> Iterator[OutputComparer]:
+    with OutputComparer() as shared:
         yield shared
 
 
-def differs(comparer: Comparer, output: str, expected: str, atol: float = 0.0) -> str | None:
+def differs(comparer: OutputComparer, output: str, expected: str, atol: float = 0.0) -> str | None:
     rule = {"atol": atol}
-    return comparer.differs(output.encode(), rule, expected.encode(), 5.0, lambda: None)[0]
+    return comparer.compare(output.encode(), rule, expected.encode(), 5.0, lambda: None)[0]
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +69,10 @@ LONG = """
 import json
 from pathlib import Path
 from codewatt.benchmarks.benchmark import Task
-from codewatt.evaluate.expected_outputs import compute_expected
-from codewatt.evaluate.judge import Program, judge
-from codewatt.evaluate.resource_limits import Limits
+from codewatt.evaluate.reference_programs import compute_expected
+from codewatt.evaluate.judge import judge
+from codewatt.evaluate.verdicts import Program
+from codewatt.evaluate.sandbox.resource_limits import Limits
 
 def peak_bytes():
     # Of this program alone: getrusage's begins with the peak of the process that started it.
@@ -108,7 +115,7 @@ def test_long_outputs_take_a_stated_memory_in_the_judge_itself() -> None:
     done = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert set(found["statuses"].values()) == {"fail"}, found["why"]
-    assert "far too long" in found["why"]["no end"]
+    assert "too long" in found["why"]["no end"]
     assert found["grown_bytes"] < 50 << 20
     assert found["peak_bytes"] < 150 << 20
 
@@ -116,7 +123,7 @@ def test_long_outputs_take_a_stated_memory_in_the_judge_itself() -> None:
 # ---------------------------------------------------------------- the helper process
 
 
-def test_a_helper_that_has_died_is_replaced(comparer: Comparer) -> None:
+def test_a_helper_that_has_died_is_replaced(comparer: OutputComparer) -> None:
     assert differs(comparer, "1", "1.0") is None
     helper = comparer._helper._process
     assert helper is not None
@@ -134,8 +141,8 @@ def test_what_idle_raises_ends_the_helper_and_passes_through() -> None:
         raise Stop
 
     flood = ",".join(str(number * ((1 << 61) - 1)) for number in range(1, 100_000))
-    with Comparer() as comparer, pytest.raises(Stop):
-        comparer.differs(f'{{"set":[{flood}]}}'.encode(), {"atol": 0}, b"1", 60.0, stop)
+    with OutputComparer() as comparer, pytest.raises(Stop):
+        comparer.compare(f'{{"set":[{flood}]}}'.encode(), {"atol": 0}, b"1", 60.0, stop)
 
 
 def test_a_helper_that_does_not_start_says_so() -> None:
@@ -143,23 +150,23 @@ def test_a_helper_that_does_not_start_says_so() -> None:
 
     helper = LimitedProcess("codewatt.evaluate.no_such_module", 1 << 20)
     with pytest.raises(CodewattError, match="no_such_module: the helper process did not start"):
-        helper.ask(0, [], 1.0, lambda: None)
+        helper.request(0, [], 1.0, lambda: None)
     helper.close()
 
 
-def test_no_cpu_time_left_is_a_wrong_answer(comparer: Comparer) -> None:
-    wrong, _ = comparer.differs(b"1", {"atol": 0}, b"1", 0.0, lambda: None)
-    assert "no CPU time is left" in str(wrong)
+def test_no_cpu_time_left_is_a_wrong_answer(comparer: OutputComparer) -> None:
+    wrong, _ = comparer.compare(b"1", {"atol": 0}, b"1", 0.0, lambda: None)
+    assert "used up" in str(wrong)
 
 
-def test_a_long_line_is_compared_from_its_file(comparer: Comparer) -> None:
-    line = LongLine()
+def test_a_long_line_is_compared_from_its_file(comparer: OutputComparer) -> None:
+    line = LineOnDisk()
     text = json.dumps([float(number) for number in range(200_000)]).encode()
     line.write(text)
     expected = json.dumps(list(range(200_000))).encode()
     rule = {"atol": 0}
-    assert comparer.differs(line, rule, expected, 10.0, lambda: None)[0] is None
-    assert comparer.differs(line, rule, expected[:-2] + b"]", 10.0, lambda: None)[0] is not None
+    assert comparer.compare(line, rule, expected, 10.0, lambda: None)[0] is None
+    assert comparer.compare(line, rule, expected[:-2] + b"]", 10.0, lambda: None)[0] is not None
 
 
 # ---------------------------------------------------------------- what is right, what is wrong
@@ -178,7 +185,7 @@ def test_a_long_line_is_compared_from_its_file(comparer: Comparer) -> None:
     ],
 )
 def test_wrong_outputs_that_numpy_takes_for_right(
-    comparer: Comparer, output: str, expected: str
+    comparer: OutputComparer, output: str, expected: str
 ) -> None:
     assert differs(comparer, output, expected, 1e-6) == "wrong output"
 
@@ -191,15 +198,15 @@ def test_wrong_outputs_that_numpy_takes_for_right(
 def test_two_floats_are_close_as_numpy_says(x: float, y: float, atol: float, off: float) -> None:
     with numpy.errstate(all="ignore"):
         for a, b in ((x, y), (y * (1 + off), y), (y + atol, y)):
-            assert close_floats(a, b, atol) == numpy.isclose(a, b, rtol=RTOL, atol=atol)
+            assert floats_close(a, b, atol) == numpy.isclose(a, b, rtol=RTOL, atol=atol)
 
 
 def test_an_array_of_one_value_is_compared_and_others_have_no_truth() -> None:
-    from codewatt.evaluate.output_decoder import decode
+    from codewatt.evaluate.outputs.output_decoder import decode
 
-    assert matches(decode(b'{"ndarray":["<i8",[1],[3]]}'), 3, 0)
+    assert outputs_equal(decode(b'{"ndarray":["<i8",[1],[3]]}'), 3, 0)
     with pytest.raises(ValueError, match="ambiguous"):
-        matches(decode(b'{"ndarray":["<i8",[2],[3,3]]}'), 3, 0)
+        outputs_equal(decode(b'{"ndarray":["<i8",[2],[3,3]]}'), 3, 0)
 
 
 # ---------------------------------------------------------------- lines of any length
@@ -225,21 +232,21 @@ def test_a_line_over_its_length_is_refused_before_it_is_whole() -> None:
     reader = LineReader(lambda: 10)
     assert list(reader.lines(b"0123456789\n")) == [b"0123456789"]
     assert list(reader.lines(b"0123456789")) == []
-    with pytest.raises(TooLong):
+    with pytest.raises(LineTooLong):
         list(reader.lines(b"0"))
 
 
 def test_long_lines_are_in_a_file_with_their_digest() -> None:
     import hashlib
 
-    text = b"0123456789abcdef" * (KEPT_BYTES // 8)
+    text = b"0123456789abcdef" * (MAX_BYTES_IN_MEMORY // 8)
     reader = LineReader(lambda: len(text))
     (line,) = [
         line
         for start in range(0, len(text) + 1, 60_000)
         for line in reader.lines((text + b"\n")[start : start + 60_000])
     ]
-    assert isinstance(line, LongLine)
+    assert isinstance(line, LineOnDisk)
     assert b"".join(line.pieces()) == text
     assert line.sha256() == hashlib.sha256(text).hexdigest()
 
@@ -249,4 +256,6 @@ Judged = Callable[..., list[Any]]
 
 def test_the_reason_names_the_type_that_has_no_value(judge_programs: Judged) -> None:
     (verdict,) = judge_programs(["class Thing: pass\ndef answer(x): return [Thing()]\n"])
-    assert verdict.why == ("base: test 1: an output of type Thing, which has no value to compare")
+    assert verdict.why == (
+        "base: test 1: the output contains a value of type Thing, which cannot be compared"
+    )

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.evaluate import bubblewrap
-from codewatt.evaluate.judge import Verdict
-from codewatt.evaluate.resource_limits import Limits
+from codewatt.evaluate.sandbox import bubblewrap
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.verdicts import Verdict
 
 # What the attacks share: the functions that the guard took away, from where it does not look.
 TOOLS = """
@@ -259,13 +259,14 @@ ATTACKS = {
     "    frame = sys._getframe()\n"
     "    while frame:\n"
     "        for space in (frame.f_globals, frame.f_locals):\n"
-    "            for name in ('_encode', '_send', '_line'):\n"
+    "            for name in ('_encode', '_send', '_output_line'):\n"
     "                if callable(space.get(name)): space[name] = lambda *a: b'true'\n"
     "        frame = frame.f_back\n",
     "patch through gc": "import gc, types\n"
     "def attack():\n"
     "    for thing in gc.get_objects():\n"
-    "        if isinstance(thing, types.FunctionType) and thing.__name__ in ('_line', 'encode'):\n"
+    "        names = ('_output_line', 'encode')\n"
+    "        if isinstance(thing, types.FunctionType) and thing.__name__ in names:\n"
     "            thing.__code__ = (lambda *a: b'true').__code__\n",
     "patch the modules": "import builtins, json, struct\n"
     "def attack():\n"
@@ -435,7 +436,7 @@ def test_the_same_harness_passes_a_right_program(
 
 def test_nothing_is_left_in_the_machine(verdicts: dict[str, Verdict]) -> None:
     """No process of an attack lives on under another parent, and no file stays in /tmp."""
-    own = {bubblewrap.uid_of(slot) for slot in range(256)}
+    own = {bubblewrap.sandbox_uid(slot) for slot in range(256)}
     left = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():

@@ -16,19 +16,19 @@ import pytest
 
 from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
 from codewatt.errors import CodewattError
-from codewatt.evaluate.expected_outputs import (
-    DIGEST_OVER,
-    cached_expected,
-    compute_expected,
+from codewatt.evaluate.judge import count_unique, judge
+from codewatt.evaluate.outputs.expected_outputs import (
+    DIGEST_THRESHOLD_BYTES,
     read_expected,
     tasks_digest,
     write_expected,
 )
-from codewatt.evaluate.judge import Program, Verdict, judge, unique_programs
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.sandbox import Sandbox
-from codewatt.evaluate.sandbox_workers import run_workers
-from codewatt.evaluate.time_limits import CALL, SUITE
+from codewatt.evaluate.parallel_jobs import run_workers
+from codewatt.evaluate.reference_programs import cached_expected, compute_expected
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.sandbox import Sandbox
+from codewatt.evaluate.sandbox.time_limits import CALL_TIMED_OUT, SUITE_TIMED_OUT
+from codewatt.evaluate.verdicts import Program, Verdict
 
 Judged = Callable[..., list[Verdict]]
 GOOD = "def answer(x): return x + 1\n"
@@ -88,7 +88,7 @@ def test_statuses_are_those_of_evalplus(judge_programs: Judged) -> None:
 def test_the_failed_test_and_the_reason_are_named(judge_programs: Judged) -> None:
     code = "def answer(x):\n    if x == 2: raise KeyError\n    return x + 1\n"
     (verdict,) = judge_programs([code])
-    assert (verdict.base.done, verdict.why) == (2, "base: test 2: a call raised KeyError")
+    assert (verdict.base.tests_run, verdict.why) == (2, "base: test 2: the call raised KeyError")
     assert verdict.plus.why is None
 
 
@@ -97,7 +97,7 @@ def test_a_float_raises_the_tolerance_for_the_tests_after_it() -> None:
     outputs = "    return [[1.0, 1], 2.0, [1.0, 1]][i]\n"
     near = "def answer(i): return [[1.0000001, 1], 2.0, [1.0, 1.0000001]][i]\n"
     the_task = task("def answer(i):\n" + outputs, [[0], [1], [2]])
-    assert judged(the_task, near).base.done == 1
+    assert judged(the_task, near).base.tests_run == 1
     later = task("def answer(i):\n" + outputs, [[1], [2]])
     assert judged(later, near).base.status == "pass"
 
@@ -111,7 +111,9 @@ def test_find_zero_is_judged_by_its_polynomial_and_untouched_inputs() -> None:
 
 
 def test_long_outputs_are_compared_by_digest_and_looked_at_when_it_differs() -> None:
-    the_task = task("def answer(n): return list(range(n))\n", [[5], [DIGEST_OVER]], [[9000]])
+    the_task = task(
+        "def answer(n): return list(range(n))\n", [[5], [DIGEST_THRESHOLD_BYTES]], [[9000]]
+    )
     expected = compute_expected([the_task], jobs=1)["Test/1"]
     assert expected["base"].lines[1].startswith(b"#")
     for code, wanted in [
@@ -129,7 +131,7 @@ def test_slow_programs_get_four_times_what_the_reference_takes() -> None:
     quick = Limits(min_time_s=0.1, grace_s=0.5)
     assert judged(the_task, sleeper, quick).base.status == "pass"
     slower = sleeper.replace("sleep(s)", "sleep(6 * s)")
-    assert judged(the_task, slower, quick).base.why == "test 1: a call took too long"
+    assert judged(the_task, slower, quick).base.why == "test 1: the call exceeded its time limit"
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other versions count otherwise")
@@ -149,7 +151,7 @@ def test_equal_programs_are_run_once(judge_programs: Judged) -> None:
     verdicts = judge([the_task], expected, programs, jobs=1, on_done=calls.append)
     assert [v.base.status for v in verdicts] == ["pass", "fail", "pass"]
     assert sorted(calls)[-1] == 3
-    assert len(calls) == unique_programs(programs) == 2
+    assert len(calls) == count_unique(programs) == 2
 
 
 # Writes a piece of an output that nobody asked for.
@@ -186,7 +188,7 @@ def test_lone_surrogates_are_judged(tmp_path: Path) -> None:
 def test_a_long_output_with_nan_is_not_right_by_its_digest() -> None:
     code = "def answer(n): return [float('nan')] * n\n"
     assert judged(task(code, [[5]]), code).base.status == "fail"
-    assert judged(task(code, [[DIGEST_OVER]]), code).base.status == "fail"
+    assert judged(task(code, [[DIGEST_THRESHOLD_BYTES]]), code).base.status == "fail"
 
 
 def test_bad_requests_are_one_line() -> None:
@@ -196,7 +198,9 @@ def test_bad_requests_are_one_line() -> None:
         judge([the_task], expected, [Program("Test/2", GOOD)], jobs=1)
     with pytest.raises(CodewattError, match="jobs: expected 1 to 128, found 0"):
         judge([the_task], expected, [Program("Test/1", GOOD)], jobs=0)
-    with pytest.raises(CodewattError, match="the reference program failed !ZeroDivisionError"):
+    with pytest.raises(
+        CodewattError, match="the reference program failed at test 1: the call raised Zero"
+    ):
         compute_expected([task("def answer(x): return 1 / 0\n", [[1]])], jobs=1)
     with pytest.raises(CodewattError, match="cannot be compared"):
         compute_expected([task("def answer(x): return object()\n", [[1]])], jobs=1)
@@ -208,7 +212,7 @@ def test_expected_outputs_are_kept_and_only_for_their_tasks(tmp_path: Path) -> N
     path = tmp_path / "expected.json.gz"
     write_expected(path, expected, [the_task])
     assert read_expected(path, [the_task]) == expected
-    with pytest.raises(CodewattError, match="made for other tasks"):
+    with pytest.raises(CodewattError, match="computed for other tasks"):
         read_expected(path, [task(GOOD, [[1]])])
     seen: list[str] = []
     first = cached_expected([the_task], tmp_path / "cache", jobs=1, on_done=seen.append)
@@ -306,7 +310,7 @@ def test_busy_neighbours_decide_no_verdict(judge_programs: Judged) -> None:
 
 def test_a_sleep_counts_though_it_takes_no_cpu_time(judge_programs: Judged) -> None:
     (verdict,) = judge_programs(["import time\ndef answer(x):\n    time.sleep(30)\n"])
-    assert verdict.why == "base: test 1: a call took too long"
+    assert verdict.why == "base: test 1: the call exceeded its time limit"
 
 
 def test_a_program_is_charged_for_all_of_its_processes(judge_programs: Judged) -> None:
@@ -319,7 +323,7 @@ def test_a_program_is_charged_for_all_of_its_processes(judge_programs: Judged) -
     )
     (verdict,) = judge_programs([code])
     assert verdict.base.status == "timeout"
-    assert (verdict.why or "").removeprefix("base: ") in (CALL, SUITE)
+    assert (verdict.why or "").removeprefix("base: ") in (CALL_TIMED_OUT, SUITE_TIMED_OUT)
 
 
 def test_an_error_in_a_worker_or_a_callback_ends_all_of_them() -> None:
@@ -346,10 +350,11 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
         textwrap.dedent("""
         import signal
         from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
-        from codewatt.evaluate.expected_outputs import SuiteAnswers
-        from codewatt.evaluate.judge import Program, judge
+        from codewatt.evaluate.outputs.expected_outputs import ExpectedSuite
+        from codewatt.evaluate.judge import judge
+        from codewatt.evaluate.verdicts import Program
         task = Task("T", "", "f", "", [[1]], [], 0.0)
-        answers = {"base": SuiteAnswers([b"1"], [9.0], None), "plus": SuiteAnswers([], [], None)}
+        answers = {"base": ExpectedSuite([b"1"], [9.0], None), "plus": ExpectedSuite([], [], None)}
         # A shell's background jobs, and what they start, are deaf to it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         print("start", flush=True)
@@ -373,10 +378,11 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
 
 JUDGE = """
 from codewatt.benchmarks.benchmark import Task
-from codewatt.evaluate.expected_outputs import SuiteAnswers
-from codewatt.evaluate.judge import Program, judge
+from codewatt.evaluate.outputs.expected_outputs import ExpectedSuite
+from codewatt.evaluate.judge import judge
+from codewatt.evaluate.verdicts import Program
 task = Task("T", "", "f", "", [[1]], [], 0.0)
-answers = {"base": SuiteAnswers([b"1"], [0.0], None), "plus": SuiteAnswers([], [], None)}
+answers = {"base": ExpectedSuite([b"1"], [0.0], None), "plus": ExpectedSuite([], [], None)}
 ends = [Program("T", f"def f(x): return {n}") for n in range(900)]
 loops = [Program("T", f"while True: {n}") for n in range(100)]
 print("start", flush=True)

@@ -19,10 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codewatt.evaluate.equality import matches
-from codewatt.evaluate.output_check import FLOAT_ATOL
-from codewatt.evaluate.output_decoder import Opaque, decode, holds_opaque
-from codewatt.evaluate.output_encoder import encode
+from codewatt.evaluate.outputs.output_check import FLOAT_ATOL
+from codewatt.evaluate.outputs.output_decoder import OpaqueValue, contains_opaque, decode
+from codewatt.evaluate.outputs.output_equality import outputs_equal
+from codewatt.evaluate.sandbox.inside.output_encoder import encode
 
 Point = namedtuple("Point", "x y")
 
@@ -128,7 +128,7 @@ def ours(output: Any, expected: Any, atol: float) -> bool:
     """The same through the encoding, as the judge sees it."""
     line, wanted = encode(output).encode("utf-8", "surrogatepass"), encode(expected)
     try:
-        return matches(decode(line), decode(wanted.encode("utf-8", "surrogatepass")), atol)
+        return outputs_equal(decode(line), decode(wanted.encode("utf-8", "surrogatepass")), atol)
     except Exception:
         return False
 
@@ -255,8 +255,10 @@ def test_nan_is_equal_to_nothing_even_in_a_list() -> None:
 
 @pytest.mark.parametrize("value", [Shade.RED, Pair(1), object(), lambda: 0, iter([1]), {}.values()])
 def test_what_no_expected_output_can_equal_is_opaque(value: Any) -> None:
-    assert isinstance(decode(encode(value).encode()), Opaque)
-    assert holds_opaque(encode([1, (value,)]).encode()) or holds_opaque(encode(value).encode())
+    assert isinstance(decode(encode(value).encode()), OpaqueValue)
+    assert contains_opaque(encode([1, (value,)]).encode()) or contains_opaque(
+        encode(value).encode()
+    )
 
 
 def test_types_survive() -> None:
@@ -290,7 +292,7 @@ def test_huge_and_endless_values_take_no_time() -> None:
         deep = [deep]
     start = time.monotonic()
     for value in (loop, doubled, deep, "x" * (1 << 27)):
-        assert isinstance(decode(encode(value).encode()), Opaque)
+        assert isinstance(decode(encode(value).encode()), OpaqueValue)
     number = 7**200_000
     assert decode(encode([number]).encode()) == [number]
     assert time.monotonic() - start < 5

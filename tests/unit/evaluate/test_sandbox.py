@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate import bubblewrap, sandbox, sandbox_probe
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.seccomp import seccomp_filter
+from codewatt.evaluate.sandbox import bubblewrap, sandbox, sandbox_probe
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.seccomp import seccomp_filter
 
 Look = Callable[..., Any]
 
@@ -26,7 +26,9 @@ def test_the_view_is_small(look_inside: Look) -> None:
     )
     folders, environment, top, name = found
     # Python itself may be installed below /tmp; nothing else of it shows.
-    roots = {path.split("/")[2] for path in bubblewrap._readable() if path.startswith("/tmp/")}
+    roots = {
+        path.split("/")[2] for path in bubblewrap._readable_paths() if path.startswith("/tmp/")
+    }
     assert set(folders["/tmp"]) - roots == {"0"}
     assert folders["/dev"] == ["full", "null", "random", "urandom"]
     assert folders["/etc"] in ([], ["ld.so.cache"])
@@ -70,7 +72,7 @@ def test_the_limits_are_set(look_inside: Look) -> None:
     assert set_to["Max open files"] == "50"
     assert set_to["Max file size"] == str(1 << 20)
     assert set_to["Max core file size"] == "0"
-    if bubblewrap.drops_root() or bubblewrap.counts_processes_by_namespace():
+    if bubblewrap.is_machine_root() or bubblewrap.process_limit_is_per_namespace():
         assert set_to["Max processes"] == "7"
 
 
@@ -89,8 +91,8 @@ def test_what_python_offers_is_there(look_inside: Look) -> None:
 def test_the_machine_is_ready_or_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sandbox_probe.probe_sandbox() is None
     sandbox_probe._probe.cache_clear()
-    bubblewrap.bubblewrap.cache_clear()
-    bubblewrap.arguments_of.cache_clear()
+    bubblewrap.find_bubblewrap.cache_clear()
+    bubblewrap.bubblewrap_arguments.cache_clear()
     monkeypatch.setattr("shutil.which", lambda name: None)
     missing = sandbox_probe.probe_sandbox()
     assert missing is not None
@@ -108,11 +110,11 @@ def test_a_sandbox_that_does_not_start_is_an_error(
         "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1"
     )
     refusing.chmod(0o755)
-    monkeypatch.setattr(sandbox, "arguments_of", lambda tmpfs_bytes: (str(refusing),))
+    monkeypatch.setattr(sandbox, "bubblewrap_arguments", lambda tmpfs_bytes: (str(refusing),))
     sandbox_probe._probe.cache_clear()
     missing = sandbox_probe.probe_sandbox(Limits(start_s=5))
     assert missing is not None
-    assert missing.startswith("sandbox: it did not start: bwrap: No permissions")
+    assert missing.startswith("sandbox: did not start: bwrap: No permissions")
     assert "\n" not in missing
     sandbox_probe._probe.cache_clear()
 
@@ -146,10 +148,10 @@ def test_relative_folders_of_libraries_are_not_shown(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for hidden in (".", "", "lib", "..", "/", str(work), str(work.parent), f"{tmp_path}/link"):
         monkeypatch.setenv("LD_LIBRARY_PATH", f"{hidden}:{libraries}:")
-        assert bubblewrap.library_path() == [str(libraries)], hidden
-        assert not [path for path in bubblewrap._readable() if path.startswith(str(work))]
+        assert bubblewrap.shared_library_paths() == [str(libraries)], hidden
+        assert not [path for path in bubblewrap._readable_paths() if path.startswith(str(work))]
     monkeypatch.setenv("LD_LIBRARY_PATH", "")
-    assert bubblewrap.library_path() == []
+    assert bubblewrap.shared_library_paths() == []
 
 
 def test_relative_folders_of_packages_are_not_shown(
@@ -160,15 +162,15 @@ def test_relative_folders_of_packages_are_not_shown(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "site-packages:")
     monkeypatch.setattr("sys.path", [*sys.path, str(packages), "site-packages"])
-    bubblewrap.python_paths.cache_clear()
+    bubblewrap.package_paths.cache_clear()
     try:
-        assert str(packages) not in bubblewrap.python_paths()
+        assert str(packages) not in bubblewrap.package_paths()
         monkeypatch.chdir("/")
         monkeypatch.setenv("PYTHONPATH", str(packages))
-        bubblewrap.python_paths.cache_clear()
-        assert str(packages) in bubblewrap.python_paths()
+        bubblewrap.package_paths.cache_clear()
+        assert str(packages) in bubblewrap.package_paths()
     finally:
-        bubblewrap.python_paths.cache_clear()
+        bubblewrap.package_paths.cache_clear()
 
 
 def test_nothing_of_the_working_directory_is_shown(
@@ -177,16 +179,16 @@ def test_nothing_of_the_working_directory_is_shown(
     (tmp_path / "secret").write_text("x")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LD_LIBRARY_PATH", ".")
-    bubblewrap.arguments_of.cache_clear()
+    bubblewrap.bubblewrap_arguments.cache_clear()
     try:
         code = "import os\ndef look(): return [f for f in {paths!r} if os.path.exists(f)]\n"
         assert look_inside(code.format(paths=[f"{tmp_path}/secret", str(tmp_path)])) == []
     finally:
-        bubblewrap.arguments_of.cache_clear()
+        bubblewrap.bubblewrap_arguments.cache_clear()
 
 
 def test_memory_is_shared_out() -> None:
     limits = Limits()
-    assert limits.total_memory(1) <= limits.memory_bytes
-    assert limits.total_memory(64) * 64 <= limits.total_memory(1) * 64
-    assert Limits(total_memory_bytes=5).total_memory(9) == 5
+    assert limits.total_memory_limit(1) <= limits.memory_bytes
+    assert limits.total_memory_limit(64) * 64 <= limits.total_memory_limit(1) * 64
+    assert Limits(total_memory_bytes=5).total_memory_limit(9) == 5

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from codewatt.evaluate import sanitize
 from codewatt.evaluate.code_extract import code_extract
-from codewatt.evaluate.limited_process import LimitedProcess, Refused
+from codewatt.evaluate.sandbox.limited_process import LimitedProcess, RequestRefused
 
 GOOD = "def add(a, b):\n    return a + b\n"
 
@@ -71,10 +71,10 @@ def test_a_program_over_its_time_is_left_as_it_is_and_the_others_are_sanitised(
 def test_a_program_over_its_memory_is_refused() -> None:
     helper = LimitedProcess("codewatt.evaluate.sanitize", 16 << 20)
     text = json.dumps(["x = [" + "1, " * 2_000_000 + "]\ny = 1\n", "y"]).encode()
-    with pytest.raises(Refused, match="memory"):
-        helper.ask(len(text), [text], 20.0, lambda: None)
+    with pytest.raises(RequestRefused, match="memory"):
+        helper.request(len(text), [text], 20.0, lambda: None)
     text = json.dumps([GOOD, "add"]).encode()
-    assert json.loads(helper.ask(len(text), [text], 20.0, lambda: None)[0]) == GOOD.strip()
+    assert json.loads(helper.request(len(text), [text], 20.0, lambda: None)[0]) == GOOD.strip()
     helper.close()
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from codewatt.benchmarks.benchmark import Task
-from codewatt.evaluate.expected_outputs import compute_expected, preload
-from codewatt.evaluate.judge import Program, judge
+from codewatt.evaluate.judge import judge
+from codewatt.evaluate.reference_programs import compute_expected, modules_to_preload
+from codewatt.evaluate.verdicts import Program
 
 ADD = "def f(x): return x + 1\n"
 ONE_MORE = "[2, 3]"
@@ -212,5 +213,5 @@ def test_an_equality_that_lies_gains_nothing(body: str) -> None:
 
 
 def test_slow_libraries_that_are_named_are_loaded_once_for_both_suites() -> None:
-    assert preload("import numpy as np\nx = __import__('pandas')") == ("numpy", "pandas")
-    assert preload("import math") == ()
+    assert modules_to_preload("import numpy as np\nx = __import__('pandas')") == ("numpy", "pandas")
+    assert modules_to_preload("import math") == ()

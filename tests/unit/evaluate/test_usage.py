@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from codewatt.evaluate.resource_limits import Limits
-from codewatt.evaluate.resource_usage import Usage
-from codewatt.evaluate.sandbox import Request, Sandbox, Suite
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.resource_usage import Usage
+from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
 
 LIMITS = Limits(total_memory_bytes=400 << 20)
 PATIENCE_S = 60.0
@@ -17,14 +17,14 @@ PATIENCE_S = 60.0
 def usage_of(code: str, until: Callable[[Usage, Sandbox], bool]) -> Usage:
     """The first usage of a running program that a condition holds for."""
     deadline = time.monotonic() + PATIENCE_S
-    request = Request(
-        f"import _thread, io, mmap, posix, signal, time\n{code}", "look", [Suite([[]])]
+    request = SandboxRequest(
+        f"import _thread, io, mmap, posix, signal, time\n{code}", "look", [SuiteInputs([[]])]
     )
     with Sandbox(request, LIMITS) as sandbox:
         while time.monotonic() < deadline:
             said = sandbox.read(0, 0.02)
             assert said in (None, b"^\n"), said
-            usage = sandbox.look()
+            usage = sandbox.read_usage()
             if usage is not None and until(usage, sandbox):
                 return usage
     pytest.fail("it never got there")
@@ -87,7 +87,7 @@ def test_shared_pages_are_counted_once_where_it_matters() -> None:
 
 def test_a_program_that_passes_the_limit_is_seen() -> None:
     code = "def look():\n    held = []\n    while True: held.append(bytearray(b'x' * (8 << 20)))\n"
-    usage = usage_of(code, lambda usage, sandbox: sandbox.exceeded(usage) is not None)
+    usage = usage_of(code, lambda usage, sandbox: sandbox.exceeded_limit(usage) is not None)
     assert usage.memory_bytes > 400 << 20
 
 
@@ -95,8 +95,8 @@ def test_the_more_is_held_the_sooner_the_next_look() -> None:
     waits: list[float] = []
 
     def near(usage: Usage, sandbox: Sandbox) -> bool:
-        assert sandbox._meter is not None
-        waits.append(sandbox._meter.look_in_s())
+        assert sandbox._usage_reader is not None
+        waits.append(sandbox._usage_reader.next_read_in_s())
         return usage.memory_bytes > 330 << 20
 
     usage_of("def look():\n    held = bytearray(b'x' * (340 << 20))\n" + REST, near)
@@ -106,6 +106,6 @@ def test_the_more_is_held_the_sooner_the_next_look() -> None:
 
 def test_the_last_resort_is_the_kernels_limit_on_cpu_time() -> None:
     limits = Limits(suite_time_s=60, grace_s=2)
-    assert limits.cpu_backstop_s([[1.0] * 5, [1.0] * 500]) == 2 * 62 + 10
-    assert limits.cpu_backstop_s([[1.0], None]) is None
+    assert limits.kernel_cpu_limit_s([[1.0] * 5, [1.0] * 500]) == 2 * 62 + 10
+    assert limits.kernel_cpu_limit_s([[1.0], None]) is None
     assert resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from codewatt.cpu_quota import usable_processors
-from codewatt.evaluate.sandbox_workers import MAX_JOBS, check_jobs, default_jobs
+from codewatt.evaluate.parallel_jobs import MAX_JOBS, check_jobs, default_jobs
 
 
 @pytest.fixture(autouse=True)

@@ -127,7 +127,7 @@ def test_our_own_runs_are_estimated_within_a_factor_of_1_4(name):
 def published_runs():
     """(model, limit, precision, layers pruned) → mean (s, GPU Wh) of a run, by de Reus et al."""
     runs = defaultdict(list)
-    path = REPOSITORY / "resources/published/de_reus_2024_energy.csv"
+    path = REPOSITORY / "src/codewatt/published/de_reus_2024/energy.csv"
     with path.open() as stream:
         for row in csv.DictReader(stream):
             key = (row["model"], int(row["token_limit"]), row["precision"], row["layers_pruned"])

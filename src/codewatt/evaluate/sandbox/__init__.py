@@ -1,0 +1,1 @@
+"""Running an untrusted program without network or files, under hard resource limits."""

@@ -1,0 +1,1 @@
+"""The modules that run inside a sandbox, as single files without this package."""

@@ -1,0 +1,312 @@
+"""A sandbox for one untrusted program: no network, no files except Python's, hard limits.
+
+Untrusted programs never run outside a sandbox. A sandbox is always killed as a whole.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from codewatt.errors import CodewattError
+from codewatt.evaluate.sandbox.bubblewrap import (
+    PYTHON_FLAGS,
+    bubblewrap_arguments,
+    compiled_runner_file,
+    is_machine_root,
+    package_paths,
+    process_limit_is_per_namespace,
+    python_interpreter,
+    sandbox_uid,
+)
+from codewatt.evaluate.sandbox.launcher import LaunchedProcess, shared_launcher
+from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.sandbox.resource_usage import Usage, UsageReader
+from codewatt.evaluate.sandbox.seccomp import seccomp_filter
+
+if TYPE_CHECKING:  # read as files, not imported; named here because code_digests.py follows imports
+    from codewatt.evaluate.sandbox.inside import (  # noqa: F401
+        evalplus_guard,
+        output_encoder,
+        sandboxed_runner,
+    )
+
+RUNNER_FILES = ("sandboxed_runner", "evalplus_guard", "output_encoder")
+"""Modules of `inside` that are copied into the sandbox as files."""
+
+PIPE_BYTES = 1 << 20
+_RETRY_S = 0.05
+_FIRST_DESCRIPTOR = 2  # standard error; the others follow in the order of `Sandbox._inside`
+
+
+@dataclass(frozen=True)
+class SuiteInputs:
+    """Inputs of one test suite, and how its outputs are sent.
+
+    Attributes:
+        inputs: one argument list for each call.
+        call_limits_s: time limit of each call (s); None for no limits.
+        digest_over: encoded outputs longer than this (bytes) are sent as digests; None for never.
+    """
+
+    inputs: list[list[Any]]
+    call_limits_s: list[float] | None = None
+    digest_over: int | None = None
+
+
+@dataclass(frozen=True)
+class SandboxRequest:
+    """What a sandbox runs: a program with the inputs of one suite after another.
+
+    Attributes:
+        code: source code of the program.
+        entry_point: name of the function that is called.
+        suites: inputs of each suite.
+        timed: whether the duration of each call is sent with its output.
+        preload: modules that are imported once before the first suite.
+    """
+
+    code: str
+    entry_point: str
+    suites: list[SuiteInputs]
+    timed: bool = False
+    preload: tuple[str, ...] = ()
+
+
+@dataclass
+class Sandbox:
+    """A running sandbox. Use it as a context manager: leaving it kills all processes inside.
+
+    Args:
+        request: what to run.
+        limits: resource limits.
+        slot: number of the judge's worker; two running sandboxes never have the same slot.
+        jobs: number of sandboxes that may run at the same time.
+    """
+
+    request: SandboxRequest
+    limits: Limits
+    slot: int = 0
+    jobs: int = 1
+    _results: list[int] = field(default_factory=list, init=False)
+    _open: set[int] = field(default_factory=set, init=False)
+    _inside: list[int] = field(default_factory=list, init=False)
+    _process: LaunchedProcess | None = field(default=None, init=False)
+    _root: tuple[int, int] | None = field(default=None, init=False)
+    _usage_reader: UsageReader | None = field(default=None, init=False)
+    _next_read_s: float = field(default=0.0, init=False)
+
+    def __enter__(self) -> "Sandbox":
+        try:
+            self._start()
+        except OSError as error:
+            self._close()
+            raise CodewattError(f"sandbox: cannot be started: {error}") from None
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def read(self, suite: int, timeout_s: float) -> bytes | None:
+        """Read what the suite's process wrote: b"" at its end, None after the timeout (s)."""
+        descriptor = self._results[suite]
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        if not poll.poll(max(0.0, timeout_s) * 1000):
+            return None
+        return os.read(descriptor, PIPE_BYTES)
+
+    def end_suite(self, suite: int) -> None:
+        """Kill the processes of a suite, so that the next suite starts."""
+        with contextlib.suppress(OSError):
+            os.write(self._control, bytes([suite]))
+
+    def read_usage(self) -> Usage | None:
+        """Usage of all processes; None if it was read just now or the sandbox has not begun."""
+        now = time.monotonic()
+        if now < self._next_read_s:
+            return None
+        if (init := self._namespace_init()) is None:
+            self._next_read_s = now + _RETRY_S
+            return None
+        if self._usage_reader is None:
+            self._usage_reader = UsageReader(
+                init[0],
+                self.limits.tmpfs_bytes,
+                self.limits.total_memory_limit(self.jobs),
+                self.limits.processes,
+            )
+        usage = self._usage_reader.read()
+        end = time.monotonic()
+        # A program cannot make the judge spend more than half of its time on reading usage.
+        self._next_read_s = end + max(self._usage_reader.next_read_in_s(), end - now)
+        return usage
+
+    def next_read_in_s(self) -> float:
+        """Seconds until usage should be read again, so that limits are not exceeded by much."""
+        return max(0.0, self._next_read_s - time.monotonic())
+
+    def exceeded_limit(self, usage: Usage) -> str | None:
+        """The total that the processes have exceeded together, in words; None if there is none."""
+        if usage.processes > self.limits.processes + 4:
+            return f"more than {self.limits.processes} processes"
+        total = self.limits.total_memory_limit(self.jobs)
+        if usage.memory_bytes > total:
+            return f"more than {total >> 20} MiB of memory"
+        return None
+
+    def check_limits(self) -> str | None:
+        """Read the usage if it is due, and return the total that was exceeded, if any."""
+        usage = self.read_usage()
+        return None if usage is None else self.exceeded_limit(usage)
+
+    def startup_error(self) -> str:
+        """Why the sandbox did not start: the last line that bubblewrap or Python printed."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(self.limits.start_s)
+        os.set_blocking(self._errors, False)
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(self._errors, 4000).decode(errors="replace").strip().splitlines()
+            return said[-1] if said else "no message"
+        return "no message"
+
+    def _start(self) -> None:
+        self._errors, errors = self._pipe()
+        self._pass_descriptor(errors)
+        request = self._pass_descriptor(
+            self._memory_file(json.dumps(self._runner_request()).encode())
+        )
+        filters = self._pass_descriptor(self._memory_file(seccomp_filter()))
+        self._info, info = self._pipe()
+        command = [*bubblewrap_arguments(self.limits.tmpfs_bytes), "--seccomp", str(filters)]
+        for name in RUNNER_FILES:
+            descriptor = self._pass_descriptor(self._memory_file(compiled_runner_file(name)))
+            command += ["--perms", "0444", "--ro-bind-data", str(descriptor)]
+            command += [f"/runner/{name}.pyc"]
+        command += [
+            "--remount-ro",
+            "/",
+            "--info-fd",
+            str(self._pass_descriptor(info)),
+            "--",
+            python_interpreter(),
+        ]
+        command += [*PYTHON_FLAGS, "/runner/sandboxed_runner.pyc", str(request)]
+        self._process = shared_launcher().start(command, self._inside)
+        for descriptor in self._inside:
+            self._close_descriptor(descriptor)
+
+    def _pass_descriptor(self, descriptor: int) -> int:
+        """Pass a descriptor to the sandbox; returns its number there."""
+        self._inside.append(descriptor)
+        return _FIRST_DESCRIPTOR + len(self._inside) - 1
+
+    def _runner_request(self) -> dict[str, Any]:
+        """The request as `sandboxed_runner` reads it; opens the pipes that it names."""
+        control, self._control = self._pipe()
+        results = []
+        for _ in self.request.suites:
+            outside, inside = self._pipe()
+            with contextlib.suppress(OSError):  # the kernel limits the larger pipes of a user
+                fcntl.fcntl(inside, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            self._results.append(outside)
+            results.append(self._pass_descriptor(inside))
+        limits = self.limits
+        rlimits = {
+            "RLIMIT_NOFILE": limits.files,
+            "RLIMIT_FSIZE": limits.tmpfs_bytes,
+            "RLIMIT_CORE": 0,
+            "RLIMIT_MSGQUEUE": 0,
+            "RLIMIT_MEMLOCK": 0,
+        }
+        suites = self.request.suites
+        if (
+            cpu_s := limits.kernel_cpu_limit_s([suite.call_limits_s for suite in suites])
+        ) is not None:
+            rlimits["RLIMIT_CPU"] = cpu_s
+        if is_machine_root() or process_limit_is_per_namespace():
+            rlimits["RLIMIT_NPROC"] = limits.processes
+        return {
+            "code": self.request.code,
+            "entry_point": self.request.entry_point,
+            "timed": self.request.timed,
+            "preload": self.request.preload,
+            "paths": package_paths(),
+            "memory_bytes": limits.memory_bytes,
+            "rlimits": rlimits,
+            "uid": sandbox_uid(self.slot),
+            "control_fd": self._pass_descriptor(control),
+            "suites": [
+                {
+                    "inputs": suite.inputs,
+                    "limits_s": suite.call_limits_s,
+                    "digest_over": suite.digest_over,
+                    "fd": descriptor,
+                }
+                for suite, descriptor in zip(suites, results, strict=True)
+            ],
+        }
+
+    def _pipe(self) -> tuple[int, int]:
+        pair = os.pipe()
+        self._open.update(pair)
+        return pair
+
+    def _memory_file(self, content: bytes) -> int:
+        descriptor = os.memfd_create("codewatt")
+        self._open.add(descriptor)
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    def _close_descriptor(self, descriptor: int) -> None:
+        self._open.discard(descriptor)
+        os.close(descriptor)
+
+    def _namespace_init(self, patience_s: float = 0.0) -> tuple[int, int] | None:
+        """(process ID, process descriptor) of the first process inside; all others end with it."""
+        if self._root is None:
+            poll = select.poll()
+            poll.register(self._info, select.POLLIN)
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                if poll.poll(patience_s * 1000) and (text := os.read(self._info, 4096)):
+                    pid = json.loads(text)["child-pid"]
+                    self._root = pid, os.pidfd_open(pid)
+        return self._root
+
+    def _close(self) -> None:
+        """Kill all processes, wait until they have ended, close all descriptors."""
+        if self._process is not None:
+            # Wait for it even if the sandbox has just been started: bubblewrap reports it at once.
+            init = self._namespace_init(self.limits.start_s)
+            with contextlib.suppress(OSError):
+                if init is not None:
+                    # The first process of a PID namespace ends after all other processes in it.
+                    signal.pidfd_send_signal(init[1], signal.SIGKILL)
+            # bubblewrap ends after it has reaped that process.
+            self._process.wait(self.limits.start_s if init is not None else 0)
+            self._process.kill()
+            self._process.wait(self.limits.start_s)
+            self._process.close()
+            if init is not None:
+                os.close(init[1])
+        if self._usage_reader is not None:
+            self._usage_reader.close()
+        for descriptor in list(self._open):
+            self._close_descriptor(descriptor)
