@@ -41,7 +41,7 @@ rule measure_making_energy:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
-        **on_cpu_node(),
+        **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.energy_slice(),
         code=code("measure_making_energy"),
