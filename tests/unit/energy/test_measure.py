@@ -305,7 +305,7 @@ def test_bad_files_are_refused_in_one_line(bench: Any, tmp_path: Path) -> None:
     with pytest.raises(CodewattError, match="no such file"):
         window_energy(tmp_path / "none.parquet", 0, 1)
     (tmp_path / "half.parquet").write_bytes(b"PAR1")
-    with pytest.raises(CodewattError, match="not readable as a timeline") as caught:
+    with pytest.raises(CodewattError, match="not readable as parquet") as caught:
         window_energy(tmp_path / "half.parquet", 0, 1)
     assert "\n" not in str(caught.value)
     path = bench.write(tmp_path / "timeline.parquet")
