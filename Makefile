@@ -65,7 +65,8 @@ reference: setup ## write the pages of docs/reference that are generated, and th
 		--checks docs/reference/validity-checks.md
 
 docs: dev ## build the documentation into docs/_build/html; a dead link is an error
-	@$(RUN) sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build/html
+	@$(RUN) sphinx-build --quiet --fail-on-warning --keep-going --nitpicky \
+		--doctree-dir docs/_build/doctrees docs docs/_build/html
 
 lock: dev ## pin requirements/*.in anew
 	@$(RUN) tools/lock.sh

@@ -18,12 +18,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from typing_extensions import TypedDict
+
 from codewatt.error_messages import system_error
 from codewatt.errors import CodewattError
 from codewatt.units import BYTES_PER_MIB
 from codewatt.untrusted_files import in_one_line, read_lines, read_text, shown
 
 _READ_BYTES = BYTES_PER_MIB
+
+
+class FileRecord(TypedDict):
+    """A file's size and digest (sha256, hex), as manifests list it."""
+
+    bytes: int
+    sha256: str
 
 
 @contextmanager
@@ -206,7 +215,7 @@ def write_csv_rows(
 
 def describe_files(
     directory: str | os.PathLike[str], names: Iterable[str] | None = None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, FileRecord]:
     """Name, size (bytes) and sha256 of files below a directory, sorted by name.
 
     Args:
@@ -221,7 +230,7 @@ def describe_files(
     }
 
 
-def check_files(directory: str | os.PathLike[str], described: dict[str, dict[str, Any]]) -> None:
+def check_files(directory: str | os.PathLike[str], described: Mapping[str, FileRecord]) -> None:
     """Check a directory against `describe_files`' answer.
 
     Raises:

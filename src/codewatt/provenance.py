@@ -8,7 +8,8 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 _PACKAGES = (
     "codewatt",
@@ -41,7 +42,48 @@ _ENVIRONMENT = (
 )
 
 
-def provenance() -> dict[str, Any]:
+class TorchGpuRecord(TypedDict):
+    """The CUDA device of a job, as torch describes it; cuda: torch's CUDA version."""
+
+    name: str
+    uuid: str
+    memory_bytes: int
+    cuda: str | None
+
+
+class ProvenanceRecord(TypedDict):
+    """Where a result was made.
+
+    versions: package -> version, None if it is not installed. cpu: model name, None if unknown.
+    gpu: None where torch was not loaded or sees no GPU. commit: of the checkout, "+" appended where
+    tracked files were changed; None outside a checkout. environment: CUDA's and Slurm's variables.
+    """
+
+    python: str
+    versions: dict[str, str | None]
+    host: str
+    kernel: str
+    cpu: str | None
+    cpu_count: int | None
+    memory_bytes: int
+    gpu: TorchGpuRecord | None
+    commit: str | None
+    environment: dict[str, str]
+
+
+class CodeRecord(TypedDict):
+    """The code that made a record: a line "module digest" for each module that the rule reached."""
+
+    code: list[str]
+
+
+class MadeRecord(CodeRecord):
+    """What `rule_io.finish` adds to a stage's record: where it was made, and by which code."""
+
+    provenance: ProvenanceRecord
+
+
+def provenance() -> ProvenanceRecord:
     """Versions, host, processor, accelerator (if torch is loaded and sees one) and commit."""
     return {
         "python": platform.python_version(),
@@ -77,7 +119,7 @@ def _cpu_name() -> str | None:
     return names[0] if names else platform.processor() or None
 
 
-def _gpu() -> dict[str, Any] | None:
+def _gpu() -> TorchGpuRecord | None:
     """The current CUDA device; None where torch is not loaded or sees none."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():

@@ -7,6 +7,7 @@ from typing import Any
 from codewatt.benchmarks.benchmark import Task, write_tasks
 from codewatt.files import describe_files, write_json
 from codewatt.generate.generate_cell import CellFiles, generate_cell
+from tests.support.records import benchmark_record, variant_record
 
 
 def run_cell(
@@ -26,12 +27,17 @@ def run_cell(
         weights: a save_pretrained directory; folder: where everything is written.
         cell: engine, batch_size, token_limit.
     """
-    described = {"directory": str(weights), "files": describe_files(weights)}
-    variant = {"weights": described, "dtype": dtype, "parameters": parameters}
-    variant["size_bytes"] = sum(file["bytes"] for file in described["files"].values())
+    files = describe_files(weights)
+    variant = variant_record(
+        weights={"directory": str(weights), "files": files},
+        dtype=dtype,
+        parameters=parameters,
+        size_bytes=sum(file["bytes"] for file in files.values()),
+        meaningful_accuracy=False,
+    )
     inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
-    write_json(inputs[0], {**variant, "meaningful_accuracy": False})
-    write_json(inputs[1], {"stop_strings": list(stop_strings)})
+    write_json(inputs[0], variant)
+    write_json(inputs[1], benchmark_record(stop_strings=list(stop_strings)))
     tasks = [
         Task(f"t/{n}", prompt, "f", "\n    pass", [[1]], []) for n, prompt in enumerate(prompts)
     ]

@@ -42,7 +42,7 @@ def _learnt_by_heart(tasks: int) -> tuple[Any, Any]:
     from codewatt.nano.nano_tokenizer import train_tokenizer
     from codewatt.nano.task_sampling import held_out_problems
     from codewatt.nano.training import build_model
-    from codewatt.nano.training_settings import NanoSettings
+    from codewatt.nano_settings import NanoSettings
 
     problems = held_out_problems(tasks, 0)
     prompts = [problem.prompt.rstrip() for problem in problems]

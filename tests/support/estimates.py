@@ -10,6 +10,7 @@ from codewatt.config.study import Study
 from codewatt.estimate.job_plan import Plan
 from codewatt.paths import Paths
 from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.parameter_counts import Architecture, architecture_of
 from tests.support.workbench import SMALL
 
 HUB = {
@@ -41,3 +42,9 @@ def planned(
     if grid.study.hardware:
         cards = {name: gpu_named(name) for name in grid.study.hardware}
     return Plan(grid, Paths.of(results, grid.study), cards, cores)
+
+
+def pruned_architecture(config: dict[str, Any], layers_removed: int) -> Architecture:
+    """The architecture of a model without its last layers."""
+    kept = config["num_hidden_layers"] - layers_removed
+    return architecture_of({**config, "num_hidden_layers": kept})

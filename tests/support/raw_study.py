@@ -22,6 +22,18 @@ from codewatt.energy.cell_energy import measure_cell
 from codewatt.energy.making_energy import measure_making
 from codewatt.energy.task_energy import write_task_energies
 from codewatt.files import describe_files, sha256_file, write_json, write_jsonl
+from tests.support.records import (
+    PROVENANCE,
+    SAMPLER,
+    evaluate_record,
+    fidelity_record,
+    generate_record,
+    infeasible_generate_record,
+    layer_scores_record,
+    model_record,
+    variant_record,
+    window,
+)
 
 TASKS, BATCH, REPEATS = 24, 4, 3
 CODE = ["stage.py aaaa"]
@@ -112,9 +124,9 @@ class RawStudy:
     def _model(self, draw: np.random.Generator) -> None:
         folder = self.results / "models" / "one"
         folder.mkdir(parents=True)
-        write_json(folder / "manifest.json", {"layers": 4, "meaningful_accuracy": True})
-        scores = {"method": "block_influence", **self._making("score_layers", folder, 1.5, draw)}
-        write_json(folder / "layers.json", scores)
+        write_json(folder / "manifest.json", model_record(layers=4))
+        making = self._making("score_layers", folder, 1.5, draw)
+        write_json(folder / "layers.json", layer_scores_record(**making))
 
     def _making(self, phase: str, folder: Path, seconds: float, draw: np.random.Generator) -> Json:
         """What a manifest says of a job with one window, whose timeline is written."""
@@ -122,11 +134,11 @@ class RawStudy:
         meters = _timeline(path, seconds + 2, [(1.0, seconds + 1, 0.3)], draw, "A")
         return {
             "device": "cuda",
-            "windows": [{"phase": phase, "start_s": 1.0, "end_s": seconds + 1}],
+            "windows": [window(phase, 1.0, seconds + 1)],
             "duration_s": seconds,
             "timeline": str(path),
             "meters": meters,
-            "sampler": {"meters": {}},
+            "sampler": {**SAMPLER, "meters": {}},
         }
 
     def _variant(self, name: str, draw: np.random.Generator) -> None:
@@ -139,27 +151,28 @@ class RawStudy:
         tensors = {f"layer{i}": np.zeros((16, 32), dtype) for i in range(layers)}
         save_file(tensors, folder / "weights" / "model.safetensors")
         made = name != "one--full--fp32"
-        none: Json = {"windows": [], "duration_s": 0.0}
+        none: Json = {"windows": [], "duration_s": 0.0, "timeline": None, "sampler": None}
         scores = self.results / "models" / "one" / "layers.json"
         cut = {"path": str(scores), "sha256": sha256_file(scores)} if prune == "cut1" else None
-        manifest = {
-            "schema": 1,
-            "variant": ids,
-            "method": "bitsandbytes" if precision == "int8" else "none",
-            "weights": {
+        counts = {
+            "quantised_modules": layers, "quantised_weights": layers * 512,
+            "unquantised_weights": 0, "packed_bytes": layers * 512,
+        }  # fmt: skip
+        manifest = variant_record(
+            variant=ids,
+            method="bitsandbytes" if precision == "int8" else "none",
+            weights={
                 "directory": str((folder / "weights").relative_to(self.root)),
                 "files": describe_files(folder / "weights"),
             },
-            "size_bytes": sum(tensor.nbytes for tensor in tensors.values()),
-            "dtype": "float32",
-            "layers": layers,
-            "parameters": layers * 512,
-            "quantised": {"method": "bitsandbytes"} if precision == "int8" else None,
-            "meaningful_accuracy": True,
-            "scores": cut,
+            size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
+            layers=layers,
+            parameters=layers * 512,
+            quantised=counts if precision == "int8" else None,
+            scores=cut,
+            code=CODE,
             **(self._making("quantise", folder, 3.0, draw) if made else none),
-            "code": CODE,
-        }
+        )
         write_json(folder / "manifest.json", manifest)
         write_json(folder / "fidelity.json", _fidelity(ids, draw))
         settings = {**STUDY["energy"], "boundary": self.boundary}
@@ -192,8 +205,8 @@ class RawStudy:
         entry = {"cell": ids, "prune_layers": int(prune == "cut1"), **paths}
         self.cells.append(entry)
         if name in self.infeasible:
-            told = {"schema": 1, "cell": ids, "status": "infeasible", "reason": "out of memory"}
-            write_json(paths["generate"], {**told, "windows": [], "files": {}, "code": CODE})
+            record = infeasible_generate_record(cell=ids, reason="out of memory", code=CODE)
+            write_json(paths["generate"], record)
             return
         board = "B" if name in self.elsewhere else "A"
         windows, load, tasks = _generated(draw, SHARE[variant], self.samples, engine)
@@ -203,16 +216,13 @@ class RawStudy:
         keys = ("task_id", "repeat", "sample")
         lines = [{**{k: t[k] for k in keys}, "completion": _text(t["tokens"])} for t in tasks]
         write_jsonl(paths["completions"], lines)
-        generate = {
-            "schema": 1, "cell": ids, "status": "ok", "repeats": REPEATS, "windows": windows,
-            "model": {"device": "cuda"}, "meters": meters, "sampler": {"cpu_share": 0.01},
-            "roofline": _ROOFLINE,
-            "provenance": {"host": f"host-{board}", "cpu": "Xeon"},
-            "files": {
-                n: d for n, d in describe_files(folder).items() if n != "task_energy.parquet"
-            },
-            "code": CODE,
-        }  # fmt: skip
+        generate = generate_record(
+            cell=ids, repeats=REPEATS, windows=windows, meters=meters, roofline=_ROOFLINE,
+            sampler={**SAMPLER, "meters": {}}, code=CODE,
+            provenance={**PROVENANCE, "host": f"host-{board}", "cpu": "Xeon"},
+            files={n: d for n, d in describe_files(folder).items() if n != "task_energy.parquet"},
+        )  # fmt: skip
+        generate["model"]["device"] = "cuda"
         write_json(paths["generate"], generate)
         evaluate = _evaluated(folder, tasks, draw, SHARE[variant], self.samples)
         write_json(paths["evaluate"], evaluate)
@@ -225,7 +235,11 @@ class RawStudy:
 
 
 _ROOFLINE: Json = {
-    "machine": {"bandwidth_bytes_per_s": 2.0e12, "matmul_flops_per_s": 3.0e14},
+    "machine": {
+        "bandwidth_bytes_per_s": 2.0e12, "matmul_flops_per_s": 3.0e14,
+        "matrix_dtype": "float32", "copied_bytes": 1 << 29, "matrix_edge": 1024,
+    },
+    "reason": None,
     "demand": {
         "step_weight_bytes": 3_000_000_000, "kv_bytes_per_token": 4096,
         "flops_per_token": 6_000_000_000, "head_flops": 100_000_000,
@@ -244,7 +258,7 @@ def _generated(
     texts: dict[tuple[int, int], list[int]] = {}
     now = 2.0
 
-    def window(phase: str, seconds: float, watts: float, **of: int) -> tuple[float, float]:
+    def run(phase: str, seconds: float, watts: float, **of: int) -> tuple[float, float]:
         nonlocal now
         known = {"repeat": None, "batch": None, **of}
         windows.append({"phase": phase, **known, "start_s": now, "end_s": now + seconds})
@@ -253,14 +267,14 @@ def _generated(
         return start, now
 
     for phase, seconds in (("idle_unloaded", 2.0), ("load", 3.0), ("idle_loaded", 3.0)):
-        window(phase, seconds, 0.3 if phase == "load" else 0.0)
+        run(phase, seconds, 0.3 if phase == "load" else 0.0)
         now += 0.5
-    window("warmup", 2.0, share)
+    run("warmup", 2.0, share)
     for repeat in range(REPEATS):
         begun = now
         for batch in range(TASKS // BATCH):
-            prefill = window("prefill", draw.uniform(0.3, 0.5), share, repeat=repeat, batch=batch)
-            decode = window("decode", draw.uniform(1.4, 1.8), share, repeat=repeat, batch=batch)
+            prefill = run("prefill", draw.uniform(0.3, 0.5), share, repeat=repeat, batch=batch)
+            decode = run("decode", draw.uniform(1.4, 1.8), share, repeat=repeat, batch=batch)
             for n in range(BATCH):
                 for sample in range(samples):
                     number = batch * BATCH + n
@@ -282,7 +296,7 @@ def _generated(
         windows.append({"phase": "repeat", "repeat": repeat, "batch": None, **edges})
         now += 0.02
     now += 0.5
-    window("idle_after", 3.0, 0.0)
+    run("idle_after", 3.0, 0.0)
     return windows, load, tasks
 
 
@@ -322,23 +336,20 @@ def _evaluated(
     solved = pd.DataFrame(verdicts)
     solved["base_solved"] = solved["base"] == "pass"
     solved["plus_solved"] = solved["base_solved"] & (solved["plus"] == "pass")
-    return {
-        "schema": 1,
-        "verdicts": verdicts,
-        "by_repeat": [
+    return evaluate_record(
+        verdicts=verdicts,
+        by_repeat=[
             {
                 "repeat": repeat,
                 **{t: _pass_at(rows, f"{t}_solved", samples) for t in ("base", "plus")},
             }
             for repeat, rows in solved.groupby("repeat")
         ],
-        "windows": [
-            {"phase": "evaluate", "repeat": None, "batch": None, "start_s": 1.0, "end_s": 5.0}
-        ],
-        "meters": meters,
-        "sampler": {"meters": {}},
-        "code": CODE,
-    }
+        windows=[window("evaluate", 1.0, 5.0)],
+        meters=meters,
+        sampler={**SAMPLER, "meters": {}},
+        code=CODE,
+    )
 
 
 def _pass_at(rows: pd.DataFrame, name: str, samples: int) -> Json:
@@ -357,19 +368,27 @@ def _fidelity(ids: Json, draw: np.random.Generator) -> Json:
 
     def model(nats: list[float]) -> Json:
         perplexity = float(np.exp(sum(nats) / sum(sizes)))
-        told = {"sequence_nats": nats, "sequence_positions": sizes}
-        return {**told, "perplexity": perplexity}
+        return {
+            **fidelity_record()["model"],
+            "sequence_nats": nats,
+            "sequence_positions": sizes,
+            "perplexity": perplexity,
+        }
 
-    return {
-        "schema": 1, "variant": ids, "status": "ok", "corpus": {"id": "held-out"},
-        "baseline": "one--full--fp32", "positions": sum(sizes), "model": model(ours),
-        "baseline_model": model(theirs), "reason": None,
-        "comparison": {
-            "logits_cosine_mean": 0.98, "logits_cosine_min": 0.7, "kl_nats_per_token": 0.03,
-            "top1_agreement_share": 0.9,
-        },
-        "code": CODE,
+    comparison = {
+        "logits_cosine_mean": 0.98, "logits_cosine_min": 0.7, "kl_nats_per_token": 0.03,
+        "top1_agreement_share": 0.9,
     }  # fmt: skip
+    return fidelity_record(
+        variant=ids,
+        corpus={"id": "held-out"},
+        baseline="one--full--fp32",
+        positions=sum(sizes),
+        model=model(ours),
+        baseline_model=model(theirs),
+        comparison=fidelity_record()["comparison"] | comparison,
+        code=CODE,
+    )
 
 
 def _timeline(
@@ -401,15 +420,15 @@ def _timeline(
     card = {"device": f"GPU-{board}", "component": "gpu", "name": "H100", "power_limit_w": 700.0}
     meters = [
         {
-            "name": "nvml", "interval_s": 0.02, "components": {"gpu": measured},
+            "name": "nvml", "version": None, "interval_s": 0.02, "components": {"gpu": measured},
             "devices": [card], "facts": {"selected_by": "cuda"},
         },
         {
-            "name": "rapl", "interval_s": 0.1, "devices": [], "facts": {},
+            "name": "rapl", "version": None, "interval_s": 0.1, "devices": [], "facts": {},
             "components": {"cpu": measured, "dram": measured},
         },
         {
-            "name": "host", "interval_s": 0.5, "components": {}, "devices": [],
+            "name": "host", "version": None, "interval_s": 0.5, "components": {}, "devices": [],
             "facts": {"allocation": {"share": 0.25}},
         },
     ]  # fmt: skip

@@ -2,20 +2,22 @@
 
 from pathlib import Path
 
-from codewatt.energy.sampler import Sampler
+from codewatt.energy.metered_job import MeteredJob
 from codewatt.evaluate.evaluate_cell import evaluate_cell
+from codewatt.evaluate.evaluate_record import EVALUATE
 from codewatt.evaluate.parallel_jobs import jobs_for_cores
-from codewatt.files import check_files, read_json
+from codewatt.files import check_files, write_json
+from codewatt.generate.generate_record import GENERATE, skipped_stage
 from codewatt.logs import rule_log
-from codewatt.rule_io import finish, infeasible, read_settings
+from codewatt.rule_io import finish, read_settings
 
 with rule_log(snakemake):
     settings, files, out = read_settings(snakemake), snakemake.input, snakemake.output
-    generate = read_json(files.generate)
+    generate = GENERATE.read(files.generate)
     check_files(Path(files.generate).parent, generate["files"])
-    with Sampler(out.timeline, settings["energy"], gpu_ids=[]) as sampler:
+    with MeteredJob(Path(out.timeline), settings["energy"], gpu_ids=[]) as job:
         if generate["status"] == "ok":
-            manifest = evaluate_cell(
+            record = evaluate_cell(
                 tasks_path=files.tasks,
                 expected_path=files.expected,
                 completions_path=files.completions,
@@ -26,6 +28,7 @@ with rule_log(snakemake):
                 benchmark=generate["cell"]["benchmark"],
             )
         else:
-            manifest = infeasible(generate, out.results)
-    meters = {"meters": sampler.meters, "sampler": sampler.summary}
-    finish(snakemake, out.manifest, {**manifest, **meters})
+            record = {"schema": EVALUATE.version, **skipped_stage(generate)}
+            write_json(out.results, record)
+    # The window is the evaluation's own: it begins after the sandbox was checked.
+    finish(snakemake, out.manifest, {**job.record(), **record})

@@ -2,24 +2,26 @@
 
 from codewatt.energy.cell_energy import measure_cell
 from codewatt.energy.task_energy import write_task_energies
-from codewatt.files import read_json, write_json
+from codewatt.evaluate.evaluate_record import EVALUATE
+from codewatt.files import write_json
+from codewatt.generate.generate_record import GENERATE, skipped_stage
 from codewatt.logs import rule_log
-from codewatt.rule_io import infeasible, read_settings
+from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     files, out = snakemake.input, snakemake.output
-    generate, tasks = read_json(files.generate), []
+    generate, tasks = GENERATE.read(files.generate), []
     if generate["status"] == "ok":
         cell = measure_cell(
             generate,
             files.timeline,
-            read_json(files.evaluate),
+            EVALUATE.read(files.evaluate),
             files.evaluate_timeline,
             read_settings(snakemake),
             files.tasks,
         )
         record, tasks = cell.record, cell.tasks
     else:
-        record = infeasible(generate)
+        record = {"schema": 1, **skipped_stage(generate)}
     write_task_energies(out.tasks, tasks)
     write_json(out.energy, {**record, "code": list(snakemake.params.code)})

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from codewatt.files import read_json
 from codewatt.logs import rule_log
 from codewatt.plots import layer_scores
+from codewatt.prune.layer_scores_record import LAYER_SCORES
 from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     layer_scores.plot(
-        [read_json(path) for path in snakemake.input.scores],
+        [LAYER_SCORES.read(path) for path in snakemake.input.scores],
         read_settings(snakemake)["labels"],
         Path(snakemake.output.png).with_suffix(""),
     )

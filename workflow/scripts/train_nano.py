@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from codewatt.logs import rule_log
-from codewatt.nano.train_nano import make_nano
+from codewatt.nano.train_nano import train_nano_model
 from codewatt.rule_io import finish, read_settings
 
 with rule_log(snakemake):
     settings = read_settings(snakemake)
-    manifest = make_nano(settings, Path(snakemake.params.weights), snakemake.threads)
+    manifest = train_nano_model(settings, Path(snakemake.params.weights), snakemake.threads)
     finish(snakemake, snakemake.output.manifest, manifest)

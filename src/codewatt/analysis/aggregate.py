@@ -6,10 +6,18 @@ from os import PathLike
 import pandas as pd
 
 from codewatt.analysis.break_even import add_break_even
-from codewatt.analysis.cell_results import CellRecord, Json, VariantRecord, variant_key
+from codewatt.analysis.cell_results import (
+    CellEntry,
+    CellResults,
+    Json,
+    Row,
+    VariantEntry,
+    VariantResults,
+    variant_key,
+)
 from codewatt.analysis.cell_rows import cell_row, compare_variants, variant_row
 from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
-from codewatt.analysis.code_versions import check_vintages
+from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.columns import TABLES
 from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
@@ -22,8 +30,8 @@ _WRITERS = {"": write_parquet, "_csv": write_csv}
 
 
 def aggregate(
-    cells: Sequence[Json],
-    variants: Sequence[Json],
+    cells: Sequence[CellEntry],
+    variants: Sequence[VariantEntry],
     baseline: Json,
     out: Mapping[str, str | PathLike[str]],
     boundary: str = "node",
@@ -35,13 +43,10 @@ def aggregate(
     `cells` and `variants`. The tables hold ids only: labels belong to figures and pages.
 
     Args:
-        cells: for each cell {"cell": ids, "prune_layers": int, "generate", "tasks", "evaluate",
-            "energy": paths} and, optional, "completions", "task_energy": paths (CellRecord.read).
-        variants: for each variant {"variant": ids, "manifest", "making_energy": paths}
-            (VariantRecord.read).
-        baseline: {"precision", "prune"}: what a model's other variants are compared with.
-        boundary: what the study's own energy figures take in: "node", "job" or "gpu".
-        comparisons: what comparisons with the baseline allow for and ask for.
+        cells, variants: their ids and the files of their results.
+        baseline: {"precision", "prune"}: the variant that a model's others are compared with.
+        boundary: the part that the study's own energy figures include: "node", "job" or "gpu".
+        comparisons: margins of the comparisons with the baseline.
         out: paths by name: "task" (parquet), "task_csv", "run", "run_csv", and so on for the
             others (codewatt.analysis.columns.TABLES).
 
@@ -53,9 +58,9 @@ def aggregate(
             of the library than the rest.
     """
     targets = {name: _target(name) for name in out}
-    cell_records = [CellRecord.read(entry) for entry in cells]
-    variant_records = [VariantRecord.read(entry) for entry in variants]
-    check_vintages(cell_records, variant_records)
+    cell_records = [CellResults.read(entry) for entry in cells]
+    variant_records = [VariantResults.read(entry) for entry in variants]
+    check_code_versions(cell_records, variant_records)
     tables = build_tables(cell_records, variant_records, baseline, boundary, comparisons)
     for name, path in out.items():
         level, form = targets[name]
@@ -64,8 +69,8 @@ def aggregate(
 
 
 def build_tables(
-    cells: Sequence[CellRecord],
-    variants: Sequence[VariantRecord],
+    cells: Sequence[CellResults],
+    variants: Sequence[VariantResults],
     baseline: Json,
     boundary: str = "node",
     comparisons: ComparisonSettings | None = None,
@@ -73,12 +78,12 @@ def build_tables(
     """The tables of records that were read."""
     settings = comparisons or ComparisonSettings()
     by_key = {variant.key: variant for variant in variants}
-    rows: dict[str, list[Json]] = {level: [] for level in TABLES}
-    tasks_of: dict[str, list[Json]] = {}
-    runs_of: dict[str, list[Json]] = {}
+    rows: dict[str, list[Row]] = {level: [] for level in TABLES}
+    tasks_of: dict[str, list[Row]] = {}
+    runs_of: dict[str, list[Row]] = {}
     for record in cells:
         variant = by_key.get(variant_key(record.identity))
-        meaningful = variant is None or variant.manifest.get("meaningful_accuracy", True)
+        meaningful = variant is None or variant.manifest["meaningful_accuracy"]
         tasks = tasks_of[record.identity["id"]] = task_rows(record)
         runs = runs_of[record.identity["id"]] = run_rows(record, tasks, meaningful)
         rows["task"] += tasks

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Json, VariantRecord
+from codewatt.analysis.cell_results import Json, VariantResults
 from codewatt.analysis.efficient_frontier import inside
 from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 
@@ -16,7 +16,7 @@ NO_INTERVAL = "no interval: fewer than two repeats"
 def add_break_even(
     rows: Sequence[Json],
     runs: Mapping[str, Sequence[Json]],
-    variants: Mapping[str, VariantRecord],
+    variants: Mapping[str, VariantResults],
 ) -> None:
     """Add to each cell's row, in place, the number of tasks at which its variant breaks even.
 
@@ -52,9 +52,9 @@ def _columns(
     row: Json,
     base: Json | None,
     runs: Mapping[str, Sequence[Json]],
-    variant: VariantRecord | None,
+    variant: VariantResults | None,
 ) -> Json:
-    if variant is not None and not variant.manifest.get("windows"):
+    if variant is not None and not variant.manifest["windows"]:
         return {"break_even_note": NOTHING_MADE}
     if base is None or row["change_note"] is not None:
         return {"break_even_note": row["change_note"]}
@@ -71,7 +71,7 @@ def _columns(
     return {"break_even_tasks": made_j / (theirs - ours), **_ends(made_j, saving)}
 
 
-def _making(row: Json, variant: VariantRecord | None) -> tuple[float | None, str | None]:
+def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, str | None]:
     """Energy (J) of making the variant inside the cell's boundary, or why it is not known."""
     if variant is None:
         return None, "the variant's manifest was not given"

@@ -1,12 +1,16 @@
-"""What the stages left for one cell or one variant, read and checked.
+"""The results of one cell or one variant, read from its stages' records and checked together.
 
-A record that cannot be trusted (of another cell, changed after it was written, without verdicts
-for its completions) is an error that names the file; it never becomes a row.
+Each record is checked by its own type (`record_files`). Here the records are checked against each
+other: that they are of the same cell, and that verdicts and energies are of the completions that
+are there. A result that fails a check is an error that names the file; it never becomes a row.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from codewatt.analysis.completion_statistics import (
     Key,
@@ -19,52 +23,98 @@ from codewatt.analysis.completion_statistics import (
 from codewatt.analysis.repetition_metrics import Repetition
 from codewatt.energy.energy_record import MakingEnergyRecord, read_making_energy
 from codewatt.errors import CodewattError
+from codewatt.evaluate.evaluate_record import EVALUATE, EvaluatedCellRecord, VerdictRecord
+from codewatt.fidelity.fidelity_record import FIDELITY, FidelityRecord
 from codewatt.files import check_files, read_json
+from codewatt.generate.generate_record import (
+    GENERATE,
+    CellIds,
+    GeneratedCellRecord,
+    GenerateRecord,
+)
+from codewatt.parquet import read_rows, read_table
+from codewatt.quantise.variant_record import VARIANT, VariantIds, VariantRecord
 
 SCHEMA = 1
 INFEASIBLE = "infeasible"
-CELL_KEYS = (
-    "id", "variant", "model", "prune", "precision", "benchmark", "prompt", "token_limit",
-    "batch_size", "engine", "hardware",
-)  # fmt: skip
-VARIANT_KEYS = ("model", "prune", "precision")
-TASK_COLUMNS = (
-    "repeat", "sample", "task_id", "batch", "prompt_tokens", "new_tokens", "start_s",
-    "first_token_s", "end_s", "stop_reason",
-)  # fmt: skip
-EVALUATE_KEYS = ("verdicts",)
-FIDELITY_KEYS = ("status", "corpus", "baseline")
 ENERGY_KEYS = ("boundary", "components", "runs", "checks", "valid")
 
+#: A row of a table: column -> value, None where absent. Its columns are those of `columns`.
+Row = dict[str, Any]
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class CellRecord:
-    """One cell's results.
+class TaskTimes(TypedDict):
+    """A row of tasks.parquet: one completion, its times in CLOCK_MONOTONIC seconds.
 
-    identity: the cell's ids (CELL_KEYS). prune_layers: layers that its variant lacks.
-    reason: why the cell is infeasible, None for a cell that ran; then `tasks` is empty and the
-    other parts are None.
-    tasks: the rows of tasks.parquet, absent values as None. evaluate, energy: the stages' JSON.
-    completions_identical: whether all repeats gave the same completions; None when there is one
-    repeat or the completions were not given.
-    first_tokens: of the completions of the first repeat; empty if the cell kept no tokens.
-    repetitions: what each completion repeats of itself.
+    first_token_s: None for a completion without a token.
     """
 
-    identity: Json
+    repeat: int
+    sample: int
+    task_id: str
+    batch: int
+    prompt_tokens: int
+    new_tokens: int
+    start_s: float
+    first_token_s: float | None
+    end_s: float
+    stop_reason: str
+
+
+class CellEntry(TypedDict):
+    """One cell of aggregate's input: its ids, the layers that its variant lacks, and its files.
+
+    completions, task_energy: absent where what they add to the tables is not wanted.
+    """
+
+    cell: CellIds
     prune_layers: int
-    reason: str | None
-    generate: Json
-    generate_path: Path
-    tasks: tuple[Json, ...] = ()
-    evaluate: Json | None = None
-    evaluate_path: Path | None = None
-    energy: Json | None = None
-    energy_path: Path | None = None
+    generate: str
+    tasks: str
+    evaluate: str
+    energy: str
+    completions: NotRequired[str]
+    task_energy: NotRequired[str]
+
+
+class NamedVariant(VariantIds):
+    """A variant's ids, with the id that they make together."""
+
+    id: str
+
+
+class VariantEntry(TypedDict):
+    """One variant of aggregate's input; fidelity: None if the study measures none."""
+
+    variant: NamedVariant
+    manifest: str
+    making_energy: str
+    fidelity: NotRequired[str | None]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What was measured of a cell that ran.
+
+    Attributes:
+        tasks: the rows of tasks.parquet.
+        energy: energy.json.
+        completions_identical: whether all repeats gave the same completions; None with one repeat,
+            or if the completions were not given.
+        task_energies: the rows of task_energy.parquet; empty if it was not given.
+        first_tokens: of the completions of the first repeat; empty if the cell kept no tokens.
+        repetitions: what each completion repeats of itself.
+    """
+
+    generate: GeneratedCellRecord
+    tasks: tuple[TaskTimes, ...]
+    evaluate: EvaluatedCellRecord
+    evaluate_path: Path
+    energy: Json
+    energy_path: Path
     completions_identical: bool | None = None
-    task_energies: tuple[Json, ...] = ()
+    task_energies: tuple[Row, ...] = ()
     first_tokens: Tokens = field(default_factory=dict)
     repetitions: dict[Key, Repetition] = field(default_factory=dict)
 
@@ -73,54 +123,79 @@ class CellRecord:
         """The repeats that ran, ascending."""
         return sorted({row["repeat"] for row in self.tasks})
 
-    def task_energy(self) -> dict[Key, Json]:
-        """The energy of each completion, where the energy stage left it."""
+    def task_energy(self) -> dict[Key, Row]:
+        """The energy of each completion, where task_energy.parquet was given."""
         return {key_of(row): row for row in self.task_energies}
 
-    def verdicts(self) -> dict[Key, Json]:
-        """The verdict of each completion."""
-        rows = self.evaluate["verdicts"] if self.evaluate is not None else []
-        return {key_of(row): row for row in rows}
+    def verdicts(self) -> dict[Key, VerdictRecord]:
+        """The verdict on each completion."""
+        return {key_of(row): row for row in self.evaluate["verdicts"]}
+
+
+@dataclass(frozen=True)
+class CellResults:
+    """One cell's results.
+
+    Attributes:
+        identity: the cell's ids.
+        prune_layers: layers that its variant lacks.
+        generate: generate.json.
+        measured: None for an infeasible cell.
+    """
+
+    identity: CellIds
+    prune_layers: int
+    generate: GenerateRecord
+    generate_path: Path
+    measured: Measurements | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the cell is infeasible; None for a cell that ran."""
+        return self.generate["reason"] if self.generate["status"] == "infeasible" else None
+
+    @property
+    def tasks(self) -> tuple[TaskTimes, ...]:
+        """The rows of tasks.parquet; empty for an infeasible cell."""
+        return () if self.measured is None else self.measured.tasks
 
     @classmethod
-    def read(cls, entry: Json) -> "CellRecord":
+    def read(cls, entry: CellEntry) -> "CellResults":
         """Read one cell.
-
-        Args:
-            entry: {"cell": ids, "prune_layers": int, "generate", "tasks", "evaluate", "energy":
-                paths} and, optional, "completions": path of completions.jsonl.gz, and
-                "task_energy": path of task_energy.parquet.
 
         Raises:
             CodewattError: a file is missing, unreadable, of another cell, or contradicts another.
         """
-        identity = _pick(entry["cell"], CELL_KEYS, "cell")
-        generate_path = Path(entry["generate"])
-        generate = _manifest(generate_path, "cell", identity)
-        head = cls(
+        identity, path = entry["cell"], Path(entry["generate"])
+        generate = GENERATE.read(path)
+        _check_ids(path, "cell", generate["cell"], identity)
+        return cls(
             identity=identity,
-            prune_layers=int(entry["prune_layers"]),
-            reason=_infeasible(generate),
+            prune_layers=entry["prune_layers"],
             generate=generate,
-            generate_path=generate_path,
+            generate_path=path,
+            measured=None
+            if generate["status"] == "infeasible"
+            else _read_measurements(generate, path, entry),
         )
-        return head if head.reason is not None else _with_results(head, entry)
 
 
 @dataclass(frozen=True)
-class VariantRecord:
-    """One variant's manifest. identity: ids (VARIANT_KEYS, and "id"); reason: as for a cell.
+class VariantResults:
+    """One variant's results.
 
-    making: the energy of quantising it and of scoring the layers that it was pruned by.
-    fidelity: of its fidelity.json; None if the study has no fidelity.
+    Attributes:
+        identity: its ids.
+        manifest: the variant's record.
+        making: the energy of making the variant.
+        fidelity: None if the study measures none.
     """
 
-    identity: Json
-    reason: str | None
-    manifest: Json
+    identity: NamedVariant
+    manifest: VariantRecord
     path: Path
     making: MakingEnergyRecord
-    fidelity: Json | None = None
+    fidelity: FidelityRecord | None = None
     fidelity_path: Path | None = None
 
     @property
@@ -129,26 +204,22 @@ class VariantRecord:
         return variant_key(self.identity)
 
     @classmethod
-    def read(cls, entry: Json) -> "VariantRecord":
+    def read(cls, entry: VariantEntry) -> "VariantResults":
         """Read one variant.
-
-        Args:
-            entry: {"variant": {"id", "model", "prune", "precision"}, "manifest", "making_energy":
-                paths} and, optional, "fidelity": path.
 
         Raises:
             CodewattError: a file is missing, unreadable, or of another variant.
         """
-        path = Path(entry["manifest"])
-        identity = _pick(entry["variant"], ("id", *VARIANT_KEYS), "variant")
-        manifest = _manifest(path, "variant", identity)
+        identity, path = entry["variant"], Path(entry["manifest"])
+        manifest = VARIANT.read(path)
+        _check_ids(path, "variant", manifest["variant"], identity)
         fidelity, fidelity_path = None, None
-        if entry.get("fidelity") is not None:
-            fidelity_path = Path(entry["fidelity"])
-            fidelity = _manifest(fidelity_path, "variant", identity, FIDELITY_KEYS)
+        if (named := entry.get("fidelity")) is not None:
+            fidelity_path = Path(named)
+            fidelity = FIDELITY.read(fidelity_path)
+            _check_ids(fidelity_path, "variant", fidelity["variant"], identity)
         return cls(
             identity=identity,
-            reason=_infeasible(manifest),
             manifest=manifest,
             path=path,
             making=read_making_energy(entry["making_energy"], identity),
@@ -157,81 +228,69 @@ class VariantRecord:
         )
 
 
-def variant_key(identity: Json) -> tuple[str, str, str]:
+def variant_key(identity: CellIds | VariantIds) -> tuple[str, str, str]:
     """The (model, prune, precision) of a cell or a variant."""
     return identity["model"], identity["prune"], identity["precision"]
 
 
-def _with_results(head: CellRecord, entry: Json) -> CellRecord:
-    tasks = _read_tasks(Path(entry["tasks"]), head.generate, head.generate_path)
+def _read_measurements(
+    generate: GeneratedCellRecord, generate_path: Path, entry: CellEntry
+) -> Measurements:
+    tasks = _read_tasks(Path(entry["tasks"]), generate, generate_path)
     evaluate_path, energy_path = Path(entry["evaluate"]), Path(entry["energy"])
     texts = read_texts(entry.get("completions"))
     first_tokens, repetitions = read_tokens(Path(entry["tasks"]), texts)
-    record = CellRecord(
-        identity=head.identity,
-        prune_layers=head.prune_layers,
-        reason=None,
-        generate=head.generate,
-        generate_path=head.generate_path,
+    evaluate = EVALUATE.read(evaluate_path)
+    if evaluate["status"] == "infeasible":
+        raise CodewattError(
+            f"{evaluate_path}: infeasible, but {generate_path} is not: evaluate this cell again"
+        )
+    measured = Measurements(
+        generate=generate,
         tasks=tuple(tasks),
-        evaluate=_manifest(evaluate_path, "cell", head.identity, EVALUATE_KEYS),
+        evaluate=evaluate,
         evaluate_path=evaluate_path,
-        energy=_manifest(energy_path, "cell", head.identity, ENERGY_KEYS),
+        energy=_read_energy(energy_path, entry["cell"]),
         energy_path=energy_path,
         completions_identical=identical(texts, len({t["repeat"] for t in tasks})),
         task_energies=_read_task_energy(entry.get("task_energy")),
         first_tokens=first_tokens,
         repetitions=repetitions,
     )
-    _check_verdicts(record)
-    _check_runs(record)
-    return record
+    _check_verdicts(measured)
+    _check_runs(measured)
+    return measured
 
 
-def _pick(given: Json, keys: tuple[str, ...], what: str) -> Json:
-    missing = [key for key in keys if key not in given]
+def _check_ids(
+    path: Path, kind: str, found: Mapping[str, object], identity: Mapping[str, object]
+) -> None:
+    """Refuse a record of another cell or variant, and an entry without all ids."""
+    missing = [key for key in found if key not in identity]
     if missing:
-        raise CodewattError(f"{what} {given}: {', '.join(missing)} missing")
-    return {key: given[key] for key in keys}
+        raise CodewattError(f"{kind} {dict(identity)}: {', '.join(missing)} missing")
+    for key, value in found.items():
+        if value != identity[key]:
+            raise CodewattError(f"{path}: of another {kind}: {key} {value}, not {identity[key]}")
 
 
-def _manifest(path: Path, kind: str, identity: Json, needed: tuple[str, ...] = ()) -> Json:
-    """Read a stage's JSON; check its schema, its parts and, where it names them, its ids."""
+def _read_energy(path: Path, identity: CellIds) -> Json:
     content = read_json(path)
     if not isinstance(content, dict):
         raise CodewattError(f"{path}: expected a JSON object")
     if content.get("schema", SCHEMA) != SCHEMA:
         raise CodewattError(f"{path}: schema {content['schema']}, this version reads {SCHEMA}")
-    named = content.get(kind)
-    for key, value in named.items() if isinstance(named, dict) else ():
-        if key in identity and value != identity[key]:
-            raise CodewattError(f"{path}: of another {kind}: {key} {value}, not {identity[key]}")
-    absent = [key for key in needed if key not in content]
+    _check_ids(path, "cell", content.get("cell", {}), identity)
+    absent = [key for key in ENERGY_KEYS if key not in content]
     if absent:
         raise CodewattError(f"{path}: {', '.join(absent)} missing: run this stage again")
     return content
 
 
-def _infeasible(content: Json) -> str | None:
-    if content.get("status") != INFEASIBLE:
-        return None
-    return str(content.get("reason") or "no reason given")
-
-
-def _read_tasks(path: Path, generate: Json, generate_path: Path) -> list[Json]:
-    """Rows of tasks.parquet, checked against the size and sha256 in generate's manifest."""
-    import pyarrow.parquet as parquet
-
-    described = {n: d for n, d in generate.get("files", {}).items() if n == path.name}
-    check_files(path.parent, described)
-    try:
-        table = parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise CodewattError(f"{path}: not readable as parquet: {_first_line(error)}") from None
-    absent = [name for name in TASK_COLUMNS if name not in table.column_names]
-    if absent:
-        raise CodewattError(f"{path}: no column {', '.join(absent)}")
-    rows: list[Json] = table.select(list(TASK_COLUMNS)).to_pylist()
+def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) -> list[TaskTimes]:
+    """Rows of tasks.parquet, checked against the size and sha256 in generate's record."""
+    check_files(path.parent, {n: d for n, d in generate["files"].items() if n == path.name})
+    rows: list[TaskTimes] = read_table(path, list(TaskTimes.__annotations__)).to_pylist()
     repeats = {row["repeat"] for row in rows}
     if repeats != set(range(generate["repeats"])):
         raise CodewattError(
@@ -240,36 +299,24 @@ def _read_tasks(path: Path, generate: Json, generate_path: Path) -> list[Json]:
     return rows
 
 
-def _read_task_energy(path: Any) -> tuple[Json, ...]:
+def _read_task_energy(path: str | None) -> tuple[Row, ...]:
     """Rows of task_energy.parquet; none if it was not given."""
-    import pyarrow.parquet as parquet
-
-    if path is None:
-        return ()
-    try:
-        return tuple(parquet.read_table(path).to_pylist())
-    except (OSError, ValueError) as error:
-        raise CodewattError(f"{path}: not readable as parquet: {_first_line(error)}") from None
+    return () if path is None else tuple(read_rows(path))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _check_verdicts(record: CellRecord) -> None:
-    wanted, judged = {key_of(row) for row in record.tasks}, set(record.verdicts())
+def _check_verdicts(measured: Measurements) -> None:
+    wanted, judged = {key_of(row) for row in measured.tasks}, set(measured.verdicts())
     if wanted != judged:
         raise CodewattError(
-            f"{record.evaluate_path}: {len(judged - wanted)} verdicts without a completion and "
+            f"{measured.evaluate_path}: {len(judged - wanted)} verdicts without a completion and "
             f"{len(wanted - judged)} completions without a verdict: evaluate this cell again"
         )
 
 
-def _check_runs(record: CellRecord) -> None:
-    energy = record.energy or {}
-    runs = sorted(run["repeat"] for run in energy.get("runs", []))
-    if runs != record.repeats:
+def _check_runs(measured: Measurements) -> None:
+    runs = sorted(run["repeat"] for run in measured.energy["runs"])
+    if runs != measured.repeats:
         raise CodewattError(
-            f"{record.energy_path}: runs {runs}, but the cell has repeats {record.repeats}: "
+            f"{measured.energy_path}: runs {runs}, but the cell has repeats {measured.repeats}: "
             "measure its energy again"
         )

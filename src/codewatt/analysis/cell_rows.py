@@ -2,8 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from codewatt.analysis.cell_results import CellRecord, Json, VariantRecord
+from codewatt.analysis.cell_results import (
+    CellResults,
+    Json,
+    Measurements,
+    Row,
+    VariantResults,
+)
 from codewatt.analysis.changes import WITHIN_ONE_JOB, put_ends
 from codewatt.analysis.columns import (
     BOUNDS,
@@ -32,74 +39,76 @@ from codewatt.analysis.run_rows import brief, figures, id_columns, status_column
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import StageEnergy
 from codewatt.energy.energy_sources import COMPONENTS
-from codewatt.files import canonical_json
+from codewatt.evaluate.evaluate_record import EvaluatedCellRecord
+from codewatt.generate.generate_record import GeneratedCellRecord
 
 RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
 
 
 def cell_row(
-    record: CellRecord, runs: list[Json], tasks: list[Json], variant: VariantRecord | None
-) -> Json:
-    """One cell's row, but for its baseline; an infeasible cell has its ids and the reason.
+    record: CellResults, runs: list[Row], tasks: list[Row], variant: VariantResults | None
+) -> Row:
+    """One cell's row without its baseline; an infeasible cell has its ids and the reason.
 
     Args:
         runs, tasks: its rows of the run and task tables.
-        variant: its variant's manifest, None when not given.
+        variant: its variant's results; None when not given.
     """
-    manifest = variant.manifest if variant is not None else {}
-    row = {
+    manifest = None if variant is None else variant.manifest
+    row: Row = {
         **id_columns(record),
         "status": "ok" if record.reason is None else "infeasible",
         "status_reason": record.reason,
-        "size_bytes": manifest.get("size_bytes"),
-        "parameters": manifest.get("parameters"),
+        "size_bytes": None if manifest is None else manifest["size_bytes"],
+        "parameters": None if manifest is None else manifest["parameters"],
     }
-    if record.energy is None or record.evaluate is None:
+    measured = record.measured
+    if measured is None:
         return row
-    meaningful = manifest.get("meaningful_accuracy", True)
+    meaningful = manifest is None or manifest["meaningful_accuracy"]
     row |= {
-        **_validity(record.energy),
-        **_machine(record.generate),
+        **_validity(measured.energy),
+        **_machine(measured.generate),
         "interval_scope": WITHIN_ONE_JOB,
         "repeats": len(runs),
         "tasks": runs[0]["tasks"],
         "samples_per_task": runs[0]["samples_per_task"],
-        "completions_identical": record.completions_identical,
+        "completions_identical": measured.completions_identical,
         "accuracy_note": None if meaningful else RANDOM_WEIGHTS,
-        **_accuracy(record.evaluate, runs, meaningful),
+        **_accuracy(measured.evaluate, runs, meaningful),
         **cell_shares(tasks),
-        **status_columns(record.energy),
-        **_methods(record.energy),
+        **status_columns(measured.energy),
+        **_methods(measured.energy),
         **_positive(runs),
         **_signed(runs),
-        **machine_columns(record),
+        **machine_columns(measured),
         **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in ROOFLINE},
-        **_background(record),
+        **_background(measured),
     }
     return row | pooled_columns(row, runs)
 
 
-def variant_row(record: VariantRecord, boundary: str) -> Json:
-    """One variant's row, but for its baseline; boundary: what the study's figures take in."""
+def variant_row(record: VariantResults, boundary: str) -> Row:
+    """One variant's row without its baseline; boundary: the part that the study chose."""
     manifest = record.manifest
-    method = manifest.get("method")
     return {
         "variant_id": record.identity["id"],
         **{key: record.identity[key] for key in ("model", "prune", "precision")},
-        "status": "ok" if record.reason is None else "infeasible",
-        "status_reason": record.reason,
-        "method": method if method is None or isinstance(method, str) else canonical_json(method),
-        **{
-            key: manifest.get(key)
-            for key in ("dtype", "layers", "parameters", "size_bytes", "meaningful_accuracy")
-        },
+        "status": "ok",
+        "status_reason": None,
+        "method": manifest["method"],
+        "dtype": manifest["dtype"],
+        "layers": manifest["layers"],
+        "parameters": manifest["parameters"],
+        "size_bytes": manifest["size_bytes"],
+        "meaningful_accuracy": manifest["meaningful_accuracy"],
         **fidelity_columns(record),
         **_making_columns("quantise", record.making["quantise"], boundary),
         **_making_columns("score_layers", record.making["score_layers"], boundary),
     }
 
 
-def _making_columns(phase: str, stage: StageEnergy | None, boundary: str) -> Json:
+def _making_columns(phase: str, stage: StageEnergy | None, boundary: str) -> Row:
     """Duration (s) and energy (J) of one stage of making a variant; empty without the stage."""
     if stage is None:
         return {}
@@ -112,7 +121,7 @@ def _making_columns(phase: str, stage: StageEnergy | None, boundary: str) -> Jso
     }
 
 
-def compare_variants(rows: Sequence[Json], baseline: Json) -> None:
+def compare_variants(rows: Sequence[Row], baseline: Json) -> None:
     """Add each variant's baseline (same model) and its change in size, in place."""
     baselines = {
         row["model"]: row
@@ -125,7 +134,7 @@ def compare_variants(rows: Sequence[Json], baseline: Json) -> None:
         row["size_bytes_change"] = relative_change(row["size_bytes"], base.get("size_bytes"))
 
 
-def _validity(energy: Json) -> Json:
+def _validity(energy: Json) -> Row:
     def listed(severity: str | None, passed: bool | None) -> str | None:
         found = [
             _described(e)
@@ -154,15 +163,15 @@ def _described(check: Json) -> str:
     return f"{check['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
 
 
-def _accuracy(evaluate: Json, runs: list[Json], meaningful: bool) -> Json:
+def _accuracy(evaluate: EvaluatedCellRecord, runs: list[Row], meaningful: bool) -> Row:
     """pass@1 over all repeats and samples, its Wilson interval over tasks, and pass@k.
 
-    The tasks are what was drawn from the field of tasks: n of the interval is their number,
-    however often each was tried.
+    The interval's n is the number of tasks, however many samples each has: tasks are the sample of
+    a population of tasks.
     """
     if not meaningful:
         return {}
-    row: Json = {}
+    row: Row = {}
     for tests in TESTS:
         name = f"pass_at_1_{tests}"
         shares = [run[name] for run in runs]
@@ -175,21 +184,22 @@ def _accuracy(evaluate: Json, runs: list[Json], meaningful: bool) -> Json:
     return row
 
 
-def _pass_at(evaluate: Json, tests: str, k: int) -> float | None:
+def _pass_at(evaluate: EvaluatedCellRecord, tests: str, k: int) -> float | None:
     """Mean over repeats of the evaluator's pass@k; None where it gives none."""
-    found = [(entry.get(tests) or {}).get(str(k)) for entry in evaluate.get("by_repeat", [])]
+    tables = [entry["base" if tests == "base" else "plus"] for entry in evaluate["by_repeat"]]
+    found = [table.get(str(k)) for table in tables]
     values = [float(value) for value in found if value is not None]
     return math.fsum(values) / len(values) if values and len(values) == len(found) else None
 
 
-def _methods(energy: Json) -> Json:
+def _methods(energy: Json) -> Row:
     components = energy["components"]
     return {f"{part}_energy_method": components.get(part, {}).get("method") for part in COMPONENTS}
 
 
-def _positive(runs: list[Json]) -> Json:
+def _positive(runs: list[Row]) -> Row:
     """Statistics of the positive metrics over repeats, and of the bounds on their error."""
-    row: Json = {}
+    row: Row = {}
     for metric in POSITIVE:
         summary = summarise(run.get(metric) for run in runs)
         row |= {
@@ -207,9 +217,9 @@ def _positive(runs: list[Json]) -> Json:
     return row
 
 
-def _signed(runs: list[Json]) -> Json:
+def _signed(runs: list[Row]) -> Row:
     """Statistics of the net energies: on the linear scale, the meters' bounds added."""
-    row: Json = {}
+    row: Row = {}
     for metric, bound in zip(SIGNED, NET_BOUNDS, strict=True):
         values, bounds = (finite(run.get(name) for run in runs) for name in (metric, bound))
         row[f"{metric}_n"] = len(values)
@@ -222,16 +232,16 @@ def _signed(runs: list[Json]) -> Json:
     return row
 
 
-def _background(record: CellRecord) -> Json:
+def _background(measured: Measurements) -> Row:
     """Idle power, the energy of loading, warming up and judging, and what the job held."""
-    energy, evaluate = record.energy or {}, record.evaluate or {}
+    energy = measured.energy
     idle, boundary = energy.get("baseline") or {}, energy["boundary"]
     phases = {
         f"{phase}_{name}_j": value
         for phase in ("load", "warmup", "evaluate")
         for name, value in figures(_joules(energy.get(phase)), boundary).items()
     }
-    windows = [w for w in evaluate.get("windows", []) if w["phase"] == "evaluate"]
+    windows = [w for w in measured.evaluate["windows"] if w["phase"] == "evaluate"]
     return {
         **{
             f"{phase}_{part}_w": (idle.get(f"{phase}_w") or {}).get(part)
@@ -243,7 +253,7 @@ def _background(record: CellRecord) -> Json:
             f"evaluate_{part}_energy_status": status
             for part, status in ((energy.get("evaluate") or {}).get("status") or {}).items()
         },
-        "gpu_names": _gpu_names(record.generate),
+        "gpu_names": _gpu_names(measured.generate),
         "grid_country": (energy.get("carbon") or {}).get("country"),
         "grid_gco2e_per_kwh": (energy.get("carbon") or {}).get("g_per_kwh"),
         "cpu_share": (energy.get("allocation") or {}).get("share"),
@@ -252,28 +262,28 @@ def _background(record: CellRecord) -> Json:
     }
 
 
-def _gpu_names(generate: Json) -> str | None:
+def _gpu_names(generate: GeneratedCellRecord) -> str | None:
     """The models of the job's GPUs, as NVML names them."""
     return ", ".join(sorted(str(device.get("name")) for device in _gpus(generate))) or None
 
 
-def _machine(generate: Json) -> Json:
+def _machine(generate: GeneratedCellRecord) -> Row:
     """The host and the boards that a cell ran on."""
     uuids = sorted(str(device.get("device")) for device in _gpus(generate))
-    made = generate.get("provenance") or {}
+    made = generate["provenance"]
     return {
-        "host": made.get("host"),
-        "cpu_name": made.get("cpu"),
+        "host": made["host"],
+        "cpu_name": made["cpu"],
         "gpu_uuids": ", ".join(uuids) or None,
     }
 
 
-def _gpus(generate: Json) -> list[Json]:
-    meters = [m for m in generate.get("meters") or [] if m["name"] == "nvml"]
+def _gpus(generate: GeneratedCellRecord) -> list[dict[str, Any]]:
+    meters = [m for m in generate["meters"] if m["name"] == "nvml"]
     return [device for meter in meters for device in meter["devices"]]
 
 
-def _joules(energy: Json | None) -> Json:
+def _joules(energy: Json | None) -> dict[str, float | None]:
     """The joules by component of a phase, which may stand alone or beside the phase's times."""
     if energy is None:
         return {}

@@ -1,10 +1,10 @@
-"""Refuse tables that mix results of different versions of the library."""
+"""Refuse tables that mix results of different versions of the code."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codewatt.analysis.cell_results import CellRecord, Json, VariantRecord
+from codewatt.analysis.cell_results import CellResults, VariantResults
 from codewatt.errors import CodewattError
 
 #: How many ids an error message names before it counts the rest.
@@ -12,15 +12,15 @@ _NAMED = 30
 
 
 @dataclass(frozen=True)
-class _Stamp:
-    """What made one result. code: module → digest; when: the manifest's mtime (ns)."""
+class _ResultCode:
+    """The code of one result. code: module -> digest. written_ns: mtime of its record."""
 
     name: str
-    when: int
+    written_ns: int
     code: dict[str, str]
 
 
-def check_vintages(cells: Sequence[CellRecord], variants: Sequence[VariantRecord]) -> None:
+def check_code_versions(cells: Sequence[CellResults], variants: Sequence[VariantResults]) -> None:
     """Check that, within each stage, a module of the library is the same for all results.
 
     A manifest's "code" lists the modules that its stage used, each with a digest; results that
@@ -30,48 +30,54 @@ def check_vintages(cells: Sequence[CellRecord], variants: Sequence[VariantRecord
     Raises:
         CodewattError: names the stage, the changed modules, and what to run again.
     """
-    stages: dict[str, list[tuple[str, Path | None, Json | None]]] = {
-        "quantise": [(v.identity["id"], v.path, v.manifest) for v in variants],
-        "measure_fidelity": [(v.identity["id"], v.fidelity_path, v.fidelity) for v in variants],
-        "generate": [(c.identity["id"], c.generate_path, c.generate) for c in cells],
-        "evaluate": [(c.identity["id"], c.evaluate_path, c.evaluate) for c in cells],
-        "energy": [(c.identity["id"], c.energy_path, c.energy) for c in cells],
+    stages: dict[str, list[_ResultCode]] = {
+        "quantise": [_read_code(v.identity["id"], v.path, v.manifest) for v in variants],
+        "measure_fidelity": [
+            _read_code(v.identity["id"], v.fidelity_path, v.fidelity)
+            for v in variants
+            if v.fidelity is not None and v.fidelity_path is not None
+        ],
+        "generate": [_read_code(c.identity["id"], c.generate_path, c.generate) for c in cells],
+        "evaluate": [
+            _read_code(c.identity["id"], c.measured.evaluate_path, c.measured.evaluate)
+            for c in cells
+            if c.measured is not None
+        ],
+        "energy": [
+            _read_code(c.identity["id"], c.measured.energy_path, c.measured.energy)
+            for c in cells
+            if c.measured is not None
+        ],
     }
     for stage, results in stages.items():
-        _check_stage(stage, list(_stamps(results)))
+        _check_stage(stage, results)
 
 
-def _stamps(results: Iterable[tuple[str, Path | None, Json | None]]) -> Iterable[_Stamp]:
-    for name, path, manifest in results:
-        if path is not None and manifest is not None:
-            yield _Stamp(name, path.stat().st_mtime_ns, _code(path, manifest))
+def _read_code(name: str, path: Path, record: Mapping[str, object]) -> _ResultCode:
+    """The code lines of a record ("module digest")."""
+    code = record.get("code")
+    if not isinstance(code, list) or not code:
+        raise CodewattError(f"{path}: no 'code' (modules with their digests): run this stage again")
+    pairs = (str(line).rpartition(" ") for line in code)
+    digests = {module: digest for module, _, digest in pairs}
+    return _ResultCode(name, path.stat().st_mtime_ns, digests)
 
 
-def _code(path: Path, manifest: Json) -> dict[str, str]:
-    """Module → digest; a single digest stands for the whole library."""
-    code = manifest.get("code")
-    if isinstance(code, str) and code:
-        return {"the library": code}
-    if isinstance(code, list) and code and all(isinstance(line, str) for line in code):
-        return {module: digest for module, _, digest in (line.rpartition(" ") for line in code)}
-    raise CodewattError(f"{path}: no 'code' (modules with their digests): run this stage again")
-
-
-def _check_stage(stage: str, stamps: list[_Stamp]) -> None:
+def _check_stage(stage: str, results: list[_ResultCode]) -> None:
     current: dict[str, str] = {}
-    for stamp in sorted(stamps, key=lambda stamp: stamp.when):
-        current.update(stamp.code)
+    for result in sorted(results, key=lambda result: result.written_ns):
+        current.update(result.code)
     changed: set[str] = set()
     stale: set[str] = set()
-    for stamp in stamps:
-        old = {module for module, digest in stamp.code.items() if current[module] != digest}
+    for result in results:
+        old = {module for module, digest in result.code.items() if current[module] != digest}
         changed |= old
         if old:
-            stale.add(stamp.name)
+            stale.add(result.name)
     if stale:
         raise CodewattError(
-            f"{stage}: results of different versions of the library ({_named(changed)} changed "
-            f"since the older ones were made): run {stage} again for {_named(stale)}"
+            f"{stage}: results of different versions of the code ({_named(changed)} changed "
+            f"since the older results were made): run {stage} again for {_named(stale)}"
         )
 
 

@@ -1,24 +1,29 @@
-"""What a cell's completions and their tokens tell, without keeping them."""
+"""Digests and repetition of a cell's completions, computed as they are read.
+
+The completions themselves are not kept: those of all cells of a study would not fit in memory.
+"""
 
 import hashlib
+from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from codewatt.analysis.repetition_metrics import Repetition, repetition_of
 from codewatt.files import read_jsonl
+from codewatt.parquet import column_names, read_table
 
-Json = dict[str, Any]
 #: One completion of a cell: (repeat, sample, task_id).
 Key = tuple[int, int, str]
 #: (sample, task_id) → a digest of the completion's new tokens.
 Tokens = dict[tuple[int, str], str]
 
 
-def key_of(row: Json) -> Key:
-    """Which completion of its cell a row is about."""
+def key_of(row: Mapping[str, Any]) -> Key:
+    """The completion of its cell that a row is about."""
     return int(row["repeat"]), int(row["sample"]), str(row["task_id"])
 
 
-def read_texts(path: Any) -> dict[Key, str]:
+def read_texts(path: str | PathLike[str] | None) -> dict[Key, str]:
     """The text of each completion; empty if completions.jsonl.gz was not given."""
     if path is None:
         return {}
@@ -26,7 +31,7 @@ def read_texts(path: Any) -> dict[Key, str]:
 
 
 def identical(texts: dict[Key, str], repeats: int) -> bool | None:
-    """Whether each (task, sample) has one completion over all repeats; None if that is unknown."""
+    """Whether each (task, sample) has the same completion in all repeats; None if unknown."""
     if not texts or repeats < 2:
         return None
     seen: dict[tuple[int, str], str] = {}
@@ -35,21 +40,22 @@ def identical(texts: dict[Key, str], repeats: int) -> bool | None:
     )
 
 
-def read_tokens(path: Any, texts: dict[Key, str]) -> tuple[Tokens, dict[Key, Repetition]]:
-    """Digests of the first repeat's new tokens, and what each completion repeats.
+def read_tokens(
+    path: str | PathLike[str], texts: dict[Key, str]
+) -> tuple[Tokens, dict[Key, Repetition]]:
+    """Digests of the first repeat's new tokens, and the repetition of each completion.
 
-    Digests, and figures of each completion as it is read: a list of numbers takes some forty
-    bytes a token here, for every cell of a study. Cells of before tokens were kept have no
-    digests, and of their completions only what the text tells.
+    A list of token ids takes about 40 bytes a token in Python, so each completion's is dropped
+    after its digest is computed. Older cells kept no tokens: they have no digests, and their
+    repetition is computed from the text alone.
 
     Args:
-        path: the cell's tasks.parquet, checked before; texts: as of `read_texts`.
+        path: the cell's tasks.parquet, checked before.
+        texts: what `read_texts` returned.
     """
-    import pyarrow.parquet as parquet
-
-    kept = "tokens" in parquet.read_schema(path).names
+    kept = "tokens" in column_names(path)
     columns = ["repeat", "sample", "task_id", "stop_reason", *(["tokens"] if kept else [])]
-    table = parquet.read_table(path, columns=columns)
+    table = read_table(path, columns)
     rows = table.select(columns[:4]).to_pylist()
     if not kept:
         return {}, {key_of(row): repetition_of(None, texts.get(key_of(row))) for row in rows}

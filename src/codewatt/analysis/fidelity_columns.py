@@ -1,43 +1,51 @@
 """The fidelity columns of the variant table."""
 
 import math
+from typing import Literal, get_args
 
-from codewatt.analysis.cell_results import INFEASIBLE, Json, VariantRecord
+from codewatt.analysis.cell_results import Row, VariantResults
 from codewatt.analysis.changes import put_ends
 from codewatt.analysis.log_scale_statistics import relative_change, t_quantile
 from codewatt.analysis.proportions import Interval
+from codewatt.fidelity.fidelity_record import PerplexityRecord
 
-_COMPARED = ("logits_cosine_mean", "logits_cosine_min", "kl_nats_per_token", "top1_agreement_share")
+_Compared = Literal[
+    "logits_cosine_mean", "logits_cosine_min", "kl_nats_per_token", "top1_agreement_share"
+]
+_COMPARED: tuple[_Compared, ...] = get_args(_Compared)
 RANDOM_WEIGHTS = "random weights: fidelity says nothing about a trained model"
 
 
-def fidelity_columns(record: VariantRecord) -> Json:
-    """A variant's fidelity; nothing if the study asks for none, and the reason for what is absent.
+def fidelity_columns(record: VariantResults) -> Row:
+    """A variant's fidelity columns; empty if the study measures no fidelity.
 
-    The change in perplexity is of the baseline's that was taken beside it, on the same tokens.
+    `fidelity_note` says why figures are absent. The change in perplexity is relative to the
+    baseline's, which was measured in the same job on the same tokens.
     """
     found = record.fidelity
     if found is None:
         return {}
-    row = {"fidelity_corpus": found["corpus"]["id"], "fidelity_note": found.get("reason")}
-    if found["status"] == INFEASIBLE:
+    row: Row = {"fidelity_corpus": found["corpus"]["id"], "fidelity_note": found["reason"]}
+    if found["status"] == "infeasible":
         return row
-    compared, baseline = found["comparison"] or {}, found["baseline_model"] or {}
+    compared, baseline = found["comparison"], found["baseline_model"]
     perplexity = found["model"]["perplexity"]
-    if row["fidelity_note"] is None and not record.manifest.get("meaningful_accuracy", True):
+    if row["fidelity_note"] is None and not record.manifest["meaningful_accuracy"]:
         row["fidelity_note"] = RANDOM_WEIGHTS
     row |= {
         "fidelity_positions": found["positions"],
-        **{name: compared.get(name) for name in _COMPARED},
         "perplexity": perplexity,
-        "perplexity_change": relative_change(perplexity, baseline.get("perplexity")),
     }
-    if row["perplexity_change"] is not None:
+    if compared is not None:
+        row.update((name, compared[name]) for name in _COMPARED)
+    if baseline is not None:
+        row["perplexity_change"] = relative_change(perplexity, baseline["perplexity"])
+    if baseline is not None and row.get("perplexity_change") is not None:
         put_ends(row, "perplexity_change_ci95", perplexity_interval(found["model"], baseline))
     return row
 
 
-def perplexity_interval(model: Json, baseline: Json) -> Interval | None:
+def perplexity_interval(model: PerplexityRecord, baseline: PerplexityRecord) -> Interval | None:
     """95 % interval of the relative change of perplexity, over sequences of the held-out text.
 
     The logarithm of the ratio of perplexities is Σd / Σn, where d is the difference of a

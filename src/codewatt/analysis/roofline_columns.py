@@ -1,9 +1,13 @@
-"""The roofline beside a repeat's figures: what it had to move and compute, and the least time."""
+"""Columns of the roofline model: bytes and operations of a repeat, and the time they take at least.
+
+Source: Williams, Waterman and Patterson 2009, "Roofline: an insightful visual performance model".
+"""
 
 from collections import defaultdict
 
-from codewatt.analysis.cell_results import CellRecord, Json
+from codewatt.analysis.cell_results import Json, Measurements, Row
 from codewatt.analysis.log_scale_statistics import ratio
+from codewatt.sizing.measured_machine import MachineRates
 from codewatt.sizing.roofline import (
     Demand,
     GeneratedSequence,
@@ -17,19 +21,18 @@ from codewatt.sizing.roofline import (
 PHASES = ("prefill", "decode")
 
 
-def machine_columns(record: CellRecord) -> Json:
-    """What the cell's model asks for and its machine can give; empty where it was not recorded."""
-    described = record.generate.get("roofline") or {}
-    machine, demand = described.get("machine") or {}, described.get("demand") or {}
+def machine_columns(measured: Measurements) -> Row:
+    """The measured rates of the cell's machine, and the bytes that its model moves."""
+    machine, demand = _roofline(measured)
     return {
-        "bandwidth_bytes_per_s": machine.get("bandwidth_bytes_per_s"),
-        "matmul_flops_per_s": machine.get("matmul_flops_per_s"),
-        "step_weight_bytes": demand.get("step_weight_bytes"),
-        "kv_bytes_per_token": demand.get("kv_bytes_per_token"),
+        "bandwidth_bytes_per_s": machine.bandwidth_bytes_per_s,
+        "matmul_flops_per_s": machine.matmul_flops_per_s,
+        "step_weight_bytes": None if demand is None else demand.step_weight_bytes,
+        "kv_bytes_per_token": None if demand is None else demand.kv_bytes_per_token,
     }
 
 
-def roofline_columns(record: CellRecord, run: Json) -> Json:
+def roofline_columns(measured: Measurements, run: Json) -> Row:
     """A repeat's roofline, by phase, and the share of it that was reached.
 
     Args:
@@ -42,26 +45,35 @@ def roofline_columns(record: CellRecord, run: Json) -> Json:
         first token belongs to prefill. None where the manifest has no roofline, or nothing was
         decoded.
     """
-    batches = _batches(record, run["repeat"])
+    batches = _batches(measured, run["repeat"])
     decoded = sum(max(s.new_tokens - 1, 0) for batch in batches for s in batch)
-    row: Json = {"decode_tokens_per_s": ratio(decoded or None, run.get("decode_s"))}
-    described = record.generate.get("roofline") or {}
-    if not described.get("demand"):
+    row: Row = {"decode_tokens_per_s": ratio(decoded or None, run.get("decode_s"))}
+    machine, demand = _roofline(measured)
+    if demand is None:
         return row
-    demand = Demand.from_dict(described["demand"])
     works = {
         "prefill": total(prefill_work(demand, batch) for batch in batches),
         "decode": total(decode_work(demand, batch) for batch in batches),
     }
     for phase in PHASES:
-        row |= _phase(phase, works[phase], described.get("machine") or {}, run.get(f"{phase}_s"))
+        row |= _phase(phase, works[phase], machine, run.get(f"{phase}_s"))
     row["decode_roofline_tokens_per_s"] = ratio(decoded, row["decode_roofline_s"])
     return row
 
 
-def _phase(phase: str, work: Work, machine: Json, taken_s: float | None) -> Json:
+def _roofline(measured: Measurements) -> tuple[MachineRates, Demand | None]:
+    """The machine's rates and the model's demand; None for a model whose size is not known."""
+    roofline = measured.generate["roofline"]
+    demand = roofline["demand"]
+    return (
+        MachineRates.from_dict(roofline["machine"]),
+        None if demand is None else Demand.from_dict(demand),
+    )
+
+
+def _phase(phase: str, work: Work, machine: MachineRates, taken_s: float | None) -> Row:
     moving_s, computing_s, roofline_s = least_s(
-        work, machine.get("bandwidth_bytes_per_s"), machine.get("matmul_flops_per_s")
+        work, machine.bandwidth_bytes_per_s, machine.matmul_flops_per_s
     )
     return {
         f"{phase}_bytes": work.moved_bytes,
@@ -73,10 +85,10 @@ def _phase(phase: str, work: Work, machine: Json, taken_s: float | None) -> Json
     }
 
 
-def _batches(record: CellRecord, repeat: int) -> list[list[GeneratedSequence]]:
+def _batches(measured: Measurements, repeat: int) -> list[list[GeneratedSequence]]:
     """The sequences of each of a repeat's batches."""
     found: dict[int, list[GeneratedSequence]] = defaultdict(list)
-    for task in record.tasks:
+    for task in measured.tasks:
         if task["repeat"] == repeat:
             sequence = GeneratedSequence(task["prompt_tokens"], task["new_tokens"])
             found[task["batch"]].append(sequence)

@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from codewatt.analysis.cell_results import CellRecord, Json
+from codewatt.analysis.cell_results import CellResults, Json, Measurements, Row, TaskTimes
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.analysis.pooled_ratios import JOULES_PER_KWH
@@ -14,7 +14,7 @@ from codewatt.energy.boundaries import PARTS
 from codewatt.evaluate.pass_at_k import is_solved
 
 
-def id_columns(record: CellRecord) -> Json:
+def id_columns(record: CellResults) -> Row:
     """A cell's ids under the names that the tables use."""
     ids = {key: value for key, value in record.identity.items() if key not in ("id", "variant")}
     return {
@@ -25,10 +25,8 @@ def id_columns(record: CellRecord) -> Json:
     }
 
 
-def status_columns(energy: Json | None) -> Json:
-    """The study's boundary and how each part came about; empty for a cell without energy."""
-    if energy is None:
-        return {}
+def status_columns(energy: Json) -> Row:
+    """The study's boundary, and the status (measured, modelled, unavailable) of each part."""
     found = {part: energy["components"].get(part, {}).get("status") for part in PARTS}
     return {
         "energy_boundary": energy["boundary"],
@@ -37,19 +35,22 @@ def status_columns(energy: Json | None) -> Json:
     }
 
 
-def figures(joules: Json | None, boundary: str) -> Json:
-    """FIGURES -> joules or None: every part, and "energy", the part that the study chose."""
+def figures(joules: Mapping[str, float | None] | None, boundary: str) -> Row:
+    """Joules of every part, and of "energy", the part that the study chose."""
     known = joules or {}
     return {**{part: known.get(part) for part in PARTS}, "energy": known.get(boundary)}
 
 
-def task_rows(record: CellRecord) -> list[Json]:
+def task_rows(record: CellResults) -> list[Row]:
     """One row for each completion: (repeat, sample, task). Empty for an infeasible cell."""
-    ids, verdicts, joules = id_columns(record), record.verdicts(), record.task_energy()
+    measured = record.measured
+    if measured is None:
+        return []
+    ids, verdicts, joules = id_columns(record), measured.verdicts(), measured.task_energy()
     rows = []
-    for task in sorted(record.tasks, key=lambda row: (row["repeat"], row["sample"])):
+    for task in sorted(measured.tasks, key=lambda row: (row["repeat"], row["sample"])):
         key = task["repeat"], task["sample"], task["task_id"]
-        statuses = verdicts[key].get("base"), verdicts[key].get("plus")
+        statuses = verdicts[key]["base"], verdicts[key]["plus"]
         rows.append(
             {
                 **ids,
@@ -62,50 +63,50 @@ def task_rows(record: CellRecord) -> list[Json]:
                 "ttft_s": _difference(task["first_token_s"], task["start_s"]),
                 "tpot_s": _tpot(task),
                 "stop_reason": task["stop_reason"],
-                **vars(record.repetitions.get(key, Repetition())),
+                **vars(measured.repetitions.get(key, Repetition())),
                 "base_status": statuses[0],
                 "plus_status": statuses[1],
                 **{f"solved_{tests}": is_solved(tests, *statuses) for tests in TESTS},
-                "valid": None if record.energy is None else _valid(record.energy, key[0]),
-                **_task_joules(joules.get(key), record),
+                "valid": _valid(measured.energy, key[0]),
+                **_task_joules(joules.get(key), measured.energy["boundary"]),
             }
         )
     return rows
 
 
-def _task_joules(row: Json | None, record: CellRecord) -> Json:
+def _task_joules(row: Row | None, boundary: str) -> Row:
     """A task's energy and its uncertainty, by part and for the study's boundary."""
-    if row is None or record.energy is None:
+    if row is None:
         return {}
-    boundary = record.energy["boundary"]
-    found: Json = {"energy_note": row["energy_note"]}
+    found: Row = {"energy_note": row["energy_note"]}
     for kind in ("_j", "_uncertainty_j"):
         by_part = {part: row[f"{part}{kind}"] for part in PARTS}
         found |= {f"{name}{kind}": value for name, value in figures(by_part, boundary).items()}
     return found
 
 
-def run_rows(record: CellRecord, tasks: list[Json], meaningful: bool) -> list[Json]:
+def run_rows(record: CellResults, tasks: list[Row], meaningful: bool) -> list[Row]:
     """One row for each repeat. Empty for an infeasible cell.
 
     Args:
         tasks: the cell's rows of the task table.
         meaningful: False when the weights are random; figures of accuracy are then absent.
     """
-    if record.energy is None:
+    measured = record.measured
+    if measured is None:
         return []
-    by_repeat: dict[int, list[Json]] = defaultdict(list)
+    by_repeat: dict[int, list[Row]] = defaultdict(list)
     for row in tasks:
         by_repeat[row["repeat"]].append(row)
     return [
-        _run_row(record, record.energy, run, by_repeat[run["repeat"]], meaningful)
-        for run in sorted(record.energy["runs"], key=lambda run: int(run["repeat"]))
+        id_columns(record) | _run_row(measured, run, by_repeat[run["repeat"]], meaningful)
+        for run in sorted(measured.energy["runs"], key=lambda run: int(run["repeat"]))
     ]
 
 
-def check_rows(record: CellRecord) -> list[Json]:
+def check_rows(record: CellResults) -> list[Row]:
     """One row for each check on the cell and on each repeat, whether it passed or not."""
-    if record.energy is None:
+    if record.measured is None:
         return []
     return [
         {
@@ -114,7 +115,7 @@ def check_rows(record: CellRecord) -> list[Json]:
             "observed": None if e["observed"] is None else brief(e["observed"]),
             "limit": None if e["limit"] is None else brief(e["limit"]),
         }
-        for e in record.energy["checks"]
+        for e in record.measured.energy["checks"]
     ]
 
 
@@ -123,7 +124,7 @@ def brief(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def pass_at_1(rows: Iterable[Json], tests: str) -> float | None:
+def pass_at_1(rows: Iterable[Row], tests: str) -> float | None:
     """Mean over tasks of the share of a task's samples that solve it (`pass_at_k.is_solved`).
 
     It is the unbiased pass@k at k = 1 (Chen et al. 2021, arXiv:2107.03374, section 2.1: c/n).
@@ -155,14 +156,12 @@ def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None
     return ratio(accuracy, None if energy_j is None else energy_j / JOULES_PER_KWH)
 
 
-def _run_row(
-    record: CellRecord, energy: Json, run: Json, tasks: list[Json], meaningful: bool
-) -> Json:
-    """A run's figures: its energy, and what that comes to per token, task and correct task.
+def _run_row(measured: Measurements, run: Json, tasks: list[Row], meaningful: bool) -> Row:
+    """A run's energy, in total and per token, task and correct task, its accuracy and its times.
 
     Where a task has several samples, each of them counts as one task in `j_per_*task*`.
     """
-    boundary = energy["boundary"]
+    energy, boundary = measured.energy, measured.energy["boundary"]
     joules = _joules(run, boundary)
     energy_j = joules["energy_j"]
     correct = {tests: _correct(tasks, tests) if meaningful else None for tests in TESTS}
@@ -170,7 +169,6 @@ def _run_row(
     new_tokens = _total(row["new_tokens"] for row in tasks)
     grams = (energy.get("carbon") or {}).get("g_per_kwh")
     return {
-        **id_columns(record),
         "repeat": run["repeat"],
         "valid": _valid(energy, run["repeat"]),
         "tasks": len({row["task_id"] for row in tasks}),
@@ -200,12 +198,12 @@ def _run_row(
         "co2e_kg": None
         if energy_j is None or grams is None
         else energy_j / JOULES_PER_KWH * grams / 1000,
-        **roofline_columns(record, run),
+        **roofline_columns(measured, run),
         **status_columns(energy),
     }
 
 
-def _joules(run: Json, boundary: str) -> Json:
+def _joules(run: Json, boundary: str) -> Row:
     kinds = {"": "energy_j", "net_": "net_energy_j"} | {
         f"{phase}_": f"{phase}_energy_j" for phase in ("prefill", "decode")
     }
@@ -216,7 +214,7 @@ def _joules(run: Json, boundary: str) -> Json:
     }
 
 
-def _net_bounds(run: Json, boundary: str) -> Json:
+def _net_bounds(run: Json, boundary: str) -> Row:
     found = figures(run.get("net_uncertainty_j"), boundary)
     return {f"net_{name}_uncertainty_j": value for name, value in found.items()}
 
@@ -229,13 +227,13 @@ def _valid(energy: Json, repeat: int) -> bool:
     )
 
 
-def _correct(tasks: list[Json], tests: str) -> int | None:
+def _correct(tasks: list[Row], tests: str) -> int | None:
     """Completions that solve their task; with one sample a task the number of solved tasks."""
     solved = [row[f"solved_{tests}"] for row in tasks]
     return None if None in solved else solved.count(True)
 
 
-def _samples(tasks: list[Json]) -> int | None:
+def _samples(tasks: list[Row]) -> int | None:
     """Samples a task, when every task has as many."""
     counts = set(Counter(row["task_id"] for row in tasks).values())
     return counts.pop() if len(counts) == 1 else None
@@ -245,9 +243,9 @@ def _difference(end: float | None, start: float | None) -> float | None:
     return None if end is None or start is None else end - start
 
 
-def _tpot(task: Json) -> float | None:
+def _tpot(task: TaskTimes) -> float | None:
     """Seconds per output token after the first; None where there is no second one."""
-    if task["new_tokens"] is None or task["new_tokens"] < 2:
+    if task["new_tokens"] < 2:
         return None
     return ratio(_difference(task["end_s"], task["first_token_s"]), task["new_tokens"] - 1)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import CellRecord, Json
+from codewatt.analysis.cell_results import CellResults, Row
 from codewatt.analysis.completion_statistics import Tokens
 
 REFERENCE = "transformers"
 
 
-def compare_engines(rows: Sequence[Json], records: Sequence[CellRecord]) -> None:
-    """Add to each cell of another engine, in place, how far its tokens are the reference's.
+def compare_engines(rows: Sequence[Row], records: Sequence[CellResults]) -> None:
+    """Add to each cell of another engine, in place, the share of tasks with the same tokens.
 
     `engine_reference_cell_id` is the cell that is the same but for the engine `transformers`, and
     `tokens_identical_share` the share of tasks (of their samples, where there are several), in the
@@ -20,15 +20,15 @@ def compare_engines(rows: Sequence[Json], records: Sequence[CellRecord]) -> None
     Args:
         rows: rows of the cell table; records: the records that they were made of.
     """
-    by_ground = {_ground(record): record for record in records}
+    by_setting = {_setting(record): record for record in records}
     by_id = {record.identity["id"]: record for record in records}
     for row in rows:
         record = by_id[row["cell_id"]]
-        other = by_ground.get((*_ground(record)[:-1], REFERENCE))
+        other = by_setting.get((*_setting(record)[:-1], REFERENCE))
         if row["engine"] == REFERENCE or other is None:
             continue
         row["engine_reference_cell_id"] = other.identity["id"]
-        row["tokens_identical_share"] = identical_share(record.first_tokens, other.first_tokens)
+        row["tokens_identical_share"] = identical_share(_tokens(record), _tokens(other))
 
 
 def identical_share(ours: Tokens, theirs: Tokens) -> float | None:
@@ -38,8 +38,12 @@ def identical_share(ours: Tokens, theirs: Tokens) -> float | None:
     return sum(ours[key] == theirs[key] for key in ours) / len(ours)
 
 
-def _ground(record: CellRecord) -> tuple[object, ...]:
-    """All that makes the cell what it is; the engine last."""
+def _tokens(record: CellResults) -> Tokens:
+    return {} if record.measured is None else record.measured.first_tokens
+
+
+def _setting(record: CellResults) -> tuple[object, ...]:
+    """The values that make the cell; the engine last."""
     identity: Mapping[str, object] = record.identity
     keys = (
         "model", "prune", "precision", "benchmark", "prompt", "token_limit", "batch_size",

@@ -1,8 +1,8 @@
-"""The tasks of a benchmark, in HumanEval+'s own row format, and the base class of benchmarks."""
+"""The base class of benchmarks, and their tasks in the row format of HumanEval+."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from codewatt.files import numbered_rows, write_jsonl
 from codewatt.untrusted_files import shown
 
 SUITES = ("base", "plus")
-"""The two test suites of a task: the original inputs, and those that EvalPlus added."""
+"""The test suites of a task: base tests (original inputs) and plus tests (added by EvalPlus)."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Task:
 
     Attributes:
         task_id: unique within the benchmark, such as "HumanEval/0".
-        prompt: what the model continues: imports, signature and docstring.
-        entry_point: the function that is called.
-        canonical_solution: what follows the prompt in the reference program.
-        base_input: one list of positional arguments a test.
-        plus_input: the same, for the further tests. One of the two may be empty; as in EvalPlus, a
-            program that loads and defines the entry point passes an empty suite.
-        atol: absolute tolerance on floating-point outputs; 0 means exact, but see
-            `codewatt.evaluate.outputs.output_check`.
+        prompt: text that the model completes: imports, signature and docstring.
+        entry_point: name of the function that is called.
+        canonical_solution: text after the prompt in the reference program.
+        base_input: one list of positional arguments for each base test.
+        plus_input: one list of positional arguments for each plus test. One of the two suites may
+            be empty; as in EvalPlus, a program that loads and defines the entry point passes it.
+        atol: absolute tolerance on floating-point outputs; 0 for exact equality, but see
+            `codewatt.evaluate.outputs.output_check.OutputChecker.tolerance`.
     """
 
     task_id: str
@@ -41,27 +41,28 @@ class Task:
 
     @classmethod
     def from_row(cls, row: dict[str, Any], where: str) -> "Task":
-        """Make a task of a HumanEval+ row; fields that judging does not need are ignored.
+        """Make a task from a row in HumanEval+'s format; unused fields are ignored.
 
         Args:
+            row: the row.
             where: file and line, for the message.
 
         Raises:
-            CodewattError: a field is missing or of another type (file:line and field are named), or
-                the task has no test.
+            CodewattError: a field is missing or has another type (the message names file, line and
+                field), or the task has no test.
         """
         for field in ("task_id", "prompt", "entry_point", "canonical_solution"):
             _require(isinstance(row.get(field), str), where, field, "a string", row)
-        _require(row["task_id"] != "", where, "task_id", "a string that is not empty", row)
-        _require(row["entry_point"].isidentifier(), where, "entry_point", "a function's name", row)
+        _require(row["task_id"] != "", where, "task_id", "a nonempty string", row)
+        _require(row["entry_point"].isidentifier(), where, "entry_point", "a function name", row)
         for field in ("base_input", "plus_input"):
             tests = row.get(field)
             right = isinstance(tests, list) and all(isinstance(test, list) for test in tests)
             _require(right, where, field, "a list of argument lists", row)
         if not row["base_input"] and not row["plus_input"]:
             raise CodewattError(
-                f"{where}: {row['task_id']}: base_input and plus_input: no test in either; "
-                "a task needs at least one, as any program would pass"
+                f"{where}: {row['task_id']}: base_input and plus_input are both empty; a task "
+                "needs at least one test"
             )
         atol = row.get("atol", 0)
         right = isinstance(atol, (int, float)) and not isinstance(atol, bool)
@@ -77,11 +78,11 @@ class Task:
         )
 
     def to_row(self) -> dict[str, Any]:
-        """The row that `from_row` reads; field by field, without copying the inputs."""
+        """The task as a row that `from_row` reads; inputs are not copied."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def inputs(self, suite: str) -> list[list[Any]]:
-        """The argument lists of a suite, "base" or "plus"."""
+        """Argument lists of a suite: "base" or "plus"."""
         return self.base_input if suite == "base" else self.plus_input
 
 
@@ -98,8 +99,9 @@ def read_tasks(
     """Read tasks from JSON lines (gzip by suffix), in the order of the file.
 
     Args:
-        check: called with each row and its file:line before the row is made a task; raises
-            CodewattError if the row is not of the benchmark.
+        path: the file.
+        check: called with each row and its "file:line" before the row becomes a task; raises
+            CodewattError if the row does not belong to the benchmark.
 
     Raises:
         CodewattError: the file is missing, empty or not JSON lines, a row is not a task, or two
@@ -112,10 +114,10 @@ def read_tasks(
             check(row, where)
         task = Task.from_row(row, where)
         if task.task_id in tasks:
-            raise CodewattError(f"{where}: task_id: {task.task_id!r} is there twice")
+            raise CodewattError(f"{where}: duplicate task_id {task.task_id!r}; each must be unique")
         tasks[task.task_id] = task
     if not tasks:
-        raise CodewattError(f"{shown(path)}: no task in it")
+        raise CodewattError(f"{shown(path)}: contains no tasks; at least one is needed")
     return list(tasks.values())
 
 
@@ -124,22 +126,44 @@ def write_tasks(path: str | Path, tasks: Iterable[Task]) -> None:
     write_jsonl(path, (task.to_row() for task in tasks))
 
 
+def check_settings(benchmark: str, settings: Iterable[str], allowed: Sequence[str]) -> None:
+    """Check the names of a benchmark's settings.
+
+    Raises:
+        CodewattError: a setting is unknown.
+    """
+    if unknown := sorted(set(settings) - set(allowed)):
+        raise CodewattError(
+            f"benchmark {benchmark}: unknown setting {unknown[0]!r}; allowed: {', '.join(allowed)}"
+        )
+
+
 class Benchmark(ABC):
-    """A set of tasks, and how a base model is asked to solve them."""
+    """A set of tasks, and how a base model completes them.
+
+    Places to change for a new benchmark, besides its module in this package:
+    `codewatt.config.benchmark_settings` and the list in `codewatt.config.schema` (its settings in a
+    study file), `codewatt.sizing.workload.BENCHMARKS` (its size, for estimates), and for a dataset
+    that users keep locally `codewatt.config.site` (benchmark_files). `task_ids` recognises its
+    tasks in files of another benchmark.
+    """
 
     name: ClassVar[str]
-    """The name that a study and the command line use."""
+    """Name in study files (`kind`) and on the command line."""
+
+    judges_files: ClassVar[bool] = False
+    """Whether `codewatt evaluate` judges completions for a dataset file of this benchmark."""
 
     stop_strings: ClassVar[tuple[str, ...]] = ()
-    """Generation ends before the first of these; none of them is part of the completion."""
+    """Generation ends before the first of these strings; the completion contains none of them."""
 
     @abstractmethod
     def tasks(self, settings: dict[str, Any]) -> list[Task]:
-        """The benchmark's tasks, in its own order.
+        """The benchmark's tasks, in its own order; the same tasks for the same settings.
 
         Args:
-            settings: what the study says of this benchmark; each benchmark documents its keys.
+            settings: settings of this benchmark in the study; each benchmark documents its keys.
 
         Raises:
-            CodewattError: a setting is unknown or wrong, or the tasks cannot be had.
+            CodewattError: a setting is unknown or wrong, or the tasks cannot be read.
         """

@@ -1,8 +1,8 @@
-"""Nano: simple functions, held out from what the nano models were trained on."""
+"""The nano benchmark: simple functions that were held out from the training of nano models."""
 
 from typing import Any, ClassVar
 
-from codewatt.benchmarks.benchmark import Benchmark, Task
+from codewatt.benchmarks.benchmark import Benchmark, Task, check_settings
 from codewatt.errors import CodewattError
 from codewatt.nano.task_sampling import held_out_problems
 
@@ -10,16 +10,16 @@ _DEFAULTS = {"tasks": 100, "seed": 0}
 
 
 class NanoBenchmark(Benchmark):
-    """Generated tasks with three base inputs and sixteen edgier plus inputs each.
+    """Generated tasks, each with three base inputs and sixteen plus inputs of edge cases.
 
     Settings:
-        tasks: how many; 100 unless given. The grammar holds out some thousands.
-        seed: of the draw; 0 unless given. No seed reaches a task that training may see.
+        tasks: number of tasks, 100 by default; the grammar holds out more than 8000.
+        seed: seed of the selection, 0 by default. No seed selects a task that training may see.
     """
 
     name: ClassVar[str] = "nano"
 
-    # EvalPlus's for base models on HumanEval: where a function is over and other code begins.
+    # Those of EvalPlus for base models on HumanEval that can follow a finished function.
     stop_strings: ClassVar[tuple[str, ...]] = (
         "<|endoftext|>",
         "\nif __name__",
@@ -32,16 +32,12 @@ class NanoBenchmark(Benchmark):
     )
 
     def tasks(self, settings: dict[str, Any]) -> list[Task]:
-        """The tasks, "Nano/0" and so on; the same for the same settings."""
+        """See `Benchmark.tasks`; task ids are "Nano/0", "Nano/1" and so on."""
+        check_settings(self.name, settings, tuple(_DEFAULTS))
         for key, value in settings.items():
-            if key not in _DEFAULTS:
-                raise CodewattError(
-                    f"benchmark {self.name}: unknown setting {key!r}; "
-                    f"allowed: {', '.join(_DEFAULTS)}"
-                )
             if isinstance(value, bool) or not isinstance(value, int):
                 raise CodewattError(
-                    f"benchmark {self.name}: {key} is {value!r}, an integer is needed"
+                    f"benchmark {self.name}: {key}: expected an integer, found {value!r}"
                 )
         chosen = {**_DEFAULTS, **settings}
         return [

@@ -1,36 +1,55 @@
-"""Preparing a benchmark: its tasks as one file, and what generation must know of it."""
+"""Finds a benchmark by name, and writes its tasks and its manifest."""
 
 import importlib
+import pkgutil
 from pathlib import Path
 from typing import Any
 
+import codewatt.benchmarks
 from codewatt.benchmarks.benchmark import Benchmark, write_tasks
+from codewatt.benchmarks.benchmark_record import BenchmarkRecord
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
 
+_SUFFIX = "_benchmark"
+
+
+def benchmark_names() -> list[str]:
+    """Names of all benchmarks: those with a module NAME_benchmark in this package."""
+    modules = {module.name for module in pkgutil.iter_modules(codewatt.benchmarks.__path__)}
+    modules.discard(Path(__file__).stem)  # named after its rule; it only looks like a benchmark
+    return sorted(name.removesuffix(_SUFFIX) for name in modules if name.endswith(_SUFFIX))
+
 
 def open_benchmark(kind: str) -> Benchmark:
-    """The benchmark of that name: the module of that name in this package."""
-    try:
-        module = importlib.import_module(f"codewatt.benchmarks.{kind}_benchmark")
-    except ModuleNotFoundError:
-        raise CodewattError(f"benchmark {kind!r}: there is no such benchmark") from None
-    benchmark: Benchmark = module.BENCHMARK
+    """The benchmark of a name.
+
+    Raises:
+        CodewattError: there is no such benchmark.
+    """
+    if kind not in benchmark_names():
+        raise CodewattError(
+            f"benchmark {kind!r}: unknown benchmark; allowed: {', '.join(benchmark_names())}"
+        )
+    benchmark: Benchmark = importlib.import_module(f"codewatt.benchmarks.{kind}{_SUFFIX}").BENCHMARK
     return benchmark
 
 
 def prepare_benchmark(
     settings: dict[str, Any], local_file: str | None, tasks_path: Path
-) -> dict[str, Any]:
-    """Write a benchmark's tasks and describe them.
+) -> BenchmarkRecord:
+    """Write the tasks of a benchmark.
 
     Args:
         settings: a study's benchmark without id and label.
-        local_file: a copy at hand, checked against the pinned digest; None to fetch or make it.
-        tasks_path: where the tasks are written.
+        local_file: a local copy of the dataset; None to download or generate it.
+        tasks_path: file to write.
 
     Returns:
         The benchmark's manifest: kind, number of tasks, digest, stop strings.
+
+    Raises:
+        CodewattError: see `Benchmark.tasks`.
     """
     chosen = {key: value for key, value in settings.items() if key != "kind"}
     benchmark = open_benchmark(settings["kind"])

@@ -14,8 +14,8 @@ class NanoTasks(Entry):
     """Held-out tasks of the kind that the nano models were trained on."""
 
     kind: Literal["nano"]
-    tasks: Annotated[int, Field(gt=0, le=NANO_TASKS)] = 100
-    seed: Seed = 0
+    tasks: Annotated[int, Field(gt=0, le=NANO_TASKS)] = Field(100, description="Number of tasks.")
+    seed: Seed = Field(0, description="Seed by which the tasks are drawn.")
 
 
 class HumanEvalPlusTasks(Entry):

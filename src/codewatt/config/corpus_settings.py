@@ -24,7 +24,7 @@ class _Sampled(Entry):
     tokens: Annotated[int, Field(ge=2)] = Field(
         512, description="Of one sequence; for source 'nano' at most so many."
     )
-    seed: Seed = 0
+    seed: Seed = Field(0, description="Seed by which the sequences are drawn.")
 
     joined: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Where a study's models come from."""
+"""The settings of models: where each comes from."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -7,12 +7,12 @@ from pydantic import Field, model_validator
 from codewatt.config.strict_model import (
     Dtype,
     Entry,
-    PositiveFloat,
     PositiveInt,
     Seed,
     Strict,
     UserPath,
 )
+from codewatt.nano_settings import NanoSettings
 
 
 class HubModel(Entry):
@@ -21,20 +21,21 @@ class HubModel(Entry):
     source: Literal["hub"]
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
     revision: str = Field(
-        pattern=r"^[0-9a-f]{40}$", description="The commit, 40 hex digits: a branch would drift."
+        pattern=r"^[0-9a-f]{40}$", description="The commit, 40 hex digits; a branch could change."
     )
     layers: PositiveInt | None = Field(
-        None, description="Decoder layers, if known: prune depths are then checked beforehand."
+        None,
+        description="Number of decoder layers, if known: prune depths are then checked in advance.",
     )
 
     @property
     def model_type(self) -> str | None:
-        """Of its config.json, which is not here yet."""
+        """Model type from config.json; unknown until the checkpoint is downloaded."""
         return None
 
     @property
     def max_tokens(self) -> int | None:
-        """The model's context, which its config.json says."""
+        """Context length from config.json; unknown until the checkpoint is downloaded."""
         return None
 
 
@@ -49,70 +50,42 @@ class PathModel(Entry):
 
     @property
     def model_type(self) -> str | None:
-        """Of its config.json, which is not read yet."""
+        """Model type from config.json; unknown until a job reads it."""
         return None
 
     @property
     def max_tokens(self) -> int | None:
-        """As for a hub model."""
+        """Context length from config.json; unknown until a job reads it."""
         return None
 
 
-class NanoModel(Entry):
-    """A model small enough to be trained where it is needed, on generated Python functions."""
+class _NanoEntry(Entry):
+    """The keys of a nano model before its settings."""
 
     source: Literal["nano"]
-    architecture: Literal["starcoder2", "qwen2"]
-    hidden_size: PositiveInt = 128
-    intermediate_size: PositiveInt = 256
-    layers: PositiveInt = 4
-    heads: PositiveInt = 4
-    kv_heads: PositiveInt = 2
-    vocab_size: Annotated[int, Field(ge=258, le=4096)] = 640
-    max_tokens: PositiveInt = Field(256, description="The model's context.")
-    initializer_range: PositiveFloat = 0.04
-    steps: PositiveInt = 1400
-    batch_size: PositiveInt = 6
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 100
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
-    seed: Seed = 0
+
+
+class NanoModel(NanoSettings, _NanoEntry):
+    """A model small enough to be trained where it is needed, on generated Python functions."""
 
     @property
     def model_type(self) -> str | None:
-        """Of its config.json."""
+        """The model type of its config.json."""
         return self.architecture
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if self.hidden_size % self.heads or self.heads % self.kv_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} must be a multiple of heads {self.heads}, "
-                f"and heads of kv_heads {self.kv_heads}"
-            )
-        if self.hidden_size // self.heads % 2:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} and heads {self.heads} make heads of "
-                f"{self.hidden_size // self.heads} values; allowed: an even number, as rotary "
-                "position embeddings turn them in pairs"
-            )
-        if self.warmup_steps >= self.steps:
-            raise ValueError(f"warmup_steps {self.warmup_steps} must be below steps {self.steps}")
-        return self
 
 
 class TokenizerFromStdlib(Strict):
     """A byte-level BPE trained on Python's own standard library: real code, always at hand."""
 
     source: Literal["stdlib"] = "stdlib"
-    vocab_size: Annotated[int, Field(ge=300, le=65536)] = 8192
+    vocab_size: Annotated[int, Field(ge=300, le=65536)] = Field(8192, description="Tokens.")
 
 
 class TokenizerFromPath(Strict):
     """A tokenizer saved by save_pretrained."""
 
     source: Literal["path"]
-    path: UserPath
+    path: UserPath = Field(description="Directory of the tokenizer.")
 
 
 #: Keys of a config.json that count something, under the names of most architectures and of GPT-2.
@@ -131,11 +104,11 @@ class ArchitectureModel(Entry):
     config: dict[str, Any] = Field(
         description="The model's config.json as transformers reads it; model_type is required."
     )
-    dtype: Dtype = Field("bfloat16", description="Of the random weights on disk.")
+    dtype: Dtype = Field("bfloat16", description="The dtype of the random weights on disk.")
     tokenizer: Annotated[TokenizerFromStdlib | TokenizerFromPath, Field(discriminator="source")] = (
-        TokenizerFromStdlib()
+        Field(TokenizerFromStdlib(), description="Where the tokenizer comes from.")
     )
-    seed: Seed = 0
+    seed: Seed = Field(0, description="Seed of the random weights.")
 
     @model_validator(mode="after")
     def _config_has_sizes(self) -> Self:
@@ -147,19 +120,19 @@ class ArchitectureModel(Entry):
 
     @property
     def layers(self) -> int | None:
-        """Decoder layers, where the configuration names them."""
+        """Number of decoder layers, if the configuration has it."""
         value = self.config.get("num_hidden_layers", self.config.get("n_layer"))
         return value if isinstance(value, int) else None
 
     @property
     def max_tokens(self) -> int | None:
-        """The model's context, where the configuration names it."""
+        """Context length, if the configuration has it."""
         value = self.config.get("max_position_embeddings", self.config.get("n_positions"))
         return value if isinstance(value, int) else None
 
     @property
     def model_type(self) -> str | None:
-        """Of its config.json."""
+        """Model type, if the configuration has it."""
         value = self.config.get("model_type")
         return value if isinstance(value, str) else None
 

@@ -102,7 +102,7 @@ def _table(owner: type[BaseModel]) -> list[str]:
     rows += ["| key | type | default | what it is |", "| --- | --- | --- | --- |"]
     for name, field in owner.model_fields.items():
         default = "required" if field.is_required() else _value(field.get_default())
-        described = _linked(" ".join((field.description or "").split()))
+        described = _linked(" ".join((field.description or _kind(field.annotation)).split()))
         rows.append(f"| `{name}` | {_type(field.annotation)} | {default} | {described} |")
     return rows
 
@@ -114,6 +114,13 @@ def _chosen_by(owner: type[BaseModel]) -> str:
         if typing.get_origin(field.annotation) is typing.Literal and len(values) == 1:
             return f"Chosen by `{name}: {values[0]}`."
     return ""
+
+
+def _kind(annotation: Any) -> str:
+    """The description of a key that has none, because its only value or its section says it."""
+    if typing.get_origin(annotation) is typing.Literal and len(typing.get_args(annotation)) == 1:
+        return "Selects this kind of entry."
+    return "See its section." if annotation in _ANCHORS else ""
 
 
 def _linked(text: str) -> str:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from codewatt.energy.job_energy_record import PhaseWindow
 
 
 class PhaseLog:
@@ -18,7 +19,7 @@ class PhaseLog:
 
     def __init__(self, synchronise: Callable[[], object] | None = None) -> None:
         self._synchronise = synchronise
-        self._windows: list[dict[str, Any]] = []
+        self._windows: list[PhaseWindow] = []
 
     @contextmanager
     def window(
@@ -55,6 +56,6 @@ class PhaseLog:
         )
 
     @property
-    def windows(self) -> list[dict[str, Any]]:
+    def windows(self) -> list[PhaseWindow]:
         """Copies of the windows, as manifests keep them."""
-        return [dict(window) for window in self._windows]
+        return [window.copy() for window in self._windows]

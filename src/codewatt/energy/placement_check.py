@@ -8,11 +8,12 @@ and with the name that NVML, or else torch, gives the GPU that computes.
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from codewatt.energy.meters.assigned_gpus import PhysicalGpu
 from codewatt.energy.meters.nvml import gpus_here
+from codewatt.energy.placement_record import PlacementRecord, SlurmAllocationRecord
 from codewatt.errors import CodewattError
 from codewatt.slurm.gres import gpu_counts, gpu_request, parse_indices
 from codewatt.slurm.slurm_nodes import Allocation, read_allocation
@@ -71,7 +72,7 @@ def check_placement(
     device: str,
     gpu_ids: Sequence[str],
     environment: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> PlacementRecord:
     """Refuse a job that does not run on the requested hardware, and describe where it runs.
 
     Outside of Slurm only the GPU's name can be checked. A study whose device is 'cpu' uses no GPU:
@@ -86,8 +87,7 @@ def check_placement(
         environment: the job's; None: this process's.
 
     Returns:
-        For manifests: hardware, slurm (an Allocation as a dict, or None) and gpus (index, uuid,
-        name).
+        Where the job runs, for its record.
 
     Raises:
         CodewattError: the job has another GPU, GRES or partition than requested, or no GPU.
@@ -116,8 +116,19 @@ def check_placement(
             _check_used(requested, allocation, used, here)
     return {
         "hardware": None if requested is None else requested.hardware,
-        "slurm": None if allocation is None else asdict(allocation),
-        "gpus": [asdict(gpu) for gpu in used],
+        "slurm": None if allocation is None else _slurm_record(allocation),
+        "gpus": [{"index": gpu.index, "uuid": gpu.uuid, "name": gpu.name} for gpu in used],
+    }
+
+
+def _slurm_record(allocation: Allocation) -> SlurmAllocationRecord:
+    return {
+        "job_id": allocation.job_id,
+        "node": allocation.node,
+        "partition": allocation.partition,
+        "gres": allocation.gres,
+        "gpu_indices": allocation.gpu_indices,
+        "exclusive": allocation.exclusive,
     }
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from codewatt.energy import sampler_process
+from codewatt.energy.job_energy_record import MeterRecord, SamplerRecord
 from codewatt.errors import CodewattError
 from codewatt.sampler_settings import SamplerSettings
 
@@ -32,8 +33,8 @@ class Sampler:
         with sampler: ...
 
     Args:
-        timeline_path: the Parquet file to write (see recorder.Recorder.write for its columns).
-        settings: the study's energy settings; see settings.SamplerSettings for keys and defaults.
+        timeline_path: the Parquet file to write (its columns: timeline_writer.Recorder.write).
+        settings: the study's energy settings; keys and defaults: sampler_settings.SamplerSettings.
         gpu_ids: UUIDs of the job's GPUs (str(torch.cuda.get_device_properties(i).uuid)); an empty
             list: it uses none; None: by CUDA_VISIBLE_DEVICES, until `use_gpus` says better.
 
@@ -55,8 +56,8 @@ class Sampler:
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._unread = b""
-        self.meters: list[dict[str, Any]] = []
-        self.summary: dict[str, Any] = {}
+        self.meters: list[MeterRecord] = []
+        self._summary: SamplerRecord | None = None
 
     def start(self) -> Self:
         """Start the process and return at once."""
@@ -87,6 +88,17 @@ class Sampler:
             self.meters = self._answer(_READY_TIMEOUT_S)["meters"]
 
     @property
+    def summary(self) -> SamplerRecord:
+        """How sampling went.
+
+        Raises:
+            CodewattError: the sampler was not stopped, so that it is not known yet.
+        """
+        if self._summary is None:
+            raise CodewattError(f"{self._timeline}: the energy sampler was not stopped")
+        return self._summary
+
+    @property
     def pid(self) -> int:
         """The process that samples; to stop it for a while is to stop metering."""
         return self._running().pid
@@ -105,7 +117,7 @@ class Sampler:
         self.wait_ready()
         self._send({"stop": True})
         answer = self._answer(_STOP_TIMEOUT_S)
-        self.meters, self.summary = answer["meters"], answer["summary"]
+        self.meters, self._summary = answer["meters"], answer["summary"]
         self._end()
 
     def abandon(self) -> None:

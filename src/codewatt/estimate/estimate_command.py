@@ -1,4 +1,4 @@
-"""`codewatt estimate STUDY`: what a study will take, and what it took so far."""
+"""`codewatt estimate STUDY`: estimate the time, energy, memory and disk of a study."""
 
 import argparse
 import json
@@ -18,18 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu",
         metavar="NAME",
-        help="the card, by docs/estimate.md (default: l40s); 'none' for CPUs; where the study "
-        "names hardware: of those names that are no card themselves, and of no other",
+        help="the GPU, by its name in docs/estimate.md (default: l40s); 'none' for a CPU; in a "
+        "study that names hardware: the GPU of each id that is not such a name",
     )
     parser.add_argument(
         "--gpus",
         type=int,
         default=1,
         metavar="N",
-        help="cards at a time, whichever they are (default: 1)",
+        help="number of GPUs that are used at a time (default: 1)",
     )
     parser.add_argument(
-        "--cores", type=int, metavar="N", help="cores of a job that judges completions"
+        "--cores", type=int, metavar="N", help="number of cores of a job that judges completions"
     )
     parser.add_argument(
         "--host-w", type=float, metavar="W", help="power of a machine's CPU and memory"
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("results"),
         metavar="DIR",
-        help="what is finished there is shown beside (default: results)",
+        help="compare with the finished jobs in this directory (default: results)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -47,22 +47,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command with parsed options; the exit code."""
     from codewatt.estimate.estimate_report import make_report
-    from codewatt.estimate.estimate_text import as_text, as_values
-    from codewatt.estimate.gpu_selection import cards_of, said_of
+    from codewatt.estimate.estimate_text import report_text, report_values
+    from codewatt.estimate.gpu_selection import select_gpus, selection_notes
     from codewatt.preflight import load_grid
 
     for name in ("gpus", "cores"):
         if (given := getattr(options, name)) is not None and given < 1:
-            raise CodewattError(f"--{name} {given}: at least 1 is needed")
+            raise CodewattError(f"--{name} {given}: not allowed; allowed: 1 or more")
     if (watts := options.host_w) is not None and not 0 <= watts < math.inf:
-        raise CodewattError(f"--host-w {watts:g}: a finite number of W, 0 or more, is needed")
+        raise CodewattError(f"--host-w {watts:g}: not allowed; allowed: a finite number, 0 or more")
     grid = load_grid(options.file)
-    cards = cards_of(grid, options.gpu)
+    cards = select_gpus(grid, options.gpu)
     cores = options.cores or (_CLUSTER_CORES if any(cards.values()) else os.cpu_count() or 1)
-    said = said_of(cards, options.gpu)
+    said = selection_notes(cards, options.gpu)
     report = make_report(grid, options.results, cards, options.gpus, cores, options.host_w, said)
     if options.json:
-        print(json.dumps(as_values(report), indent=2, ensure_ascii=False))
+        print(json.dumps(report_values(report), indent=2, ensure_ascii=False))
     else:
-        show(as_text(report))
+        show(report_text(report))
     return 0

@@ -1,4 +1,4 @@
-"""Everything that an estimate says, put together: sums per model, wall time, comparisons."""
+"""The estimate of a study: sums, wall time, comparison with finished jobs, assumptions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,22 @@ from typing import Any
 
 from codewatt.cells import Grid
 from codewatt.config.carbon_intensity import carbon_intensity
-from codewatt.estimate.finished_jobs import Ratio, compare, node_energy, read_measured
-from codewatt.estimate.job_plan import Cards, Plan
-from codewatt.estimate.job_sums import Totals, totals_of, wall_h
+from codewatt.estimate.finished_jobs import (
+    Ratio,
+    compare_with_finished,
+    node_energy,
+    read_finished_jobs,
+)
+from codewatt.estimate.job_plan import GpuByHardware, Plan
+from codewatt.estimate.job_sums import Totals, sum_jobs, wall_h
 from codewatt.paths import Paths
-from codewatt.sizing.decode_rates import idle_w, kind_of
+from codewatt.sizing.decode_rates import idle_w, measured_kind
 from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, value
 from codewatt.sizing.workload import BENCHMARKS
 from codewatt.units import BYTES_PER_GB
 
 _SHARED = "shared"
-#: Assumptions that matter only on a GPU, only on a CPU, and only with these methods or engines.
+#: Assumptions that are used on a CPU only, and on a GPU only.
 _ON_CPU = ("graph_call_s", "cpu_bytes_per_s", "cpu_flops_per_s", "cpu_host_w")
 _ON_GPU = (
     *("bandwidth_share", "prefill_share", "prefill_share_transformers", "prefill_share_int4"),
@@ -32,9 +37,15 @@ class Report:
     """An estimate.
 
     Attributes:
-        per_model: model id, or "shared" → its jobs' sums.
-        peaks: the same, and "total" → the largest need of (GPU memory, host memory) of one job.
-        comparisons: (model id or "total", estimate and measurement).
+        plan: the jobs.
+        gpus: how many GPUs are used at a time.
+        carbon: the carbon intensity of the study's country.
+        per_model: model id, or "shared" → the sums of its jobs.
+        total: the sums of all jobs.
+        wall_h: hours from the start of the first job to the end of the last.
+        peaks: model id, "shared" or "total" → the most GPU memory and the most host memory of one
+            job, in bytes.
+        comparisons: (model id or "total", estimate beside measurement).
         assumptions: sentences, each with its source.
     """
 
@@ -52,23 +63,24 @@ class Report:
 def make_report(
     grid: Grid,
     results: Path,
-    cards: Cards,
+    cards: GpuByHardware,
     gpus: int,
     cores: int,
     host_w: float | None,
     said: Sequence[str] = (),
 ) -> Report:
-    """Estimate a study, beside what is finished of it under `results`.
+    """Estimate a study, and compare with its finished jobs under `results`.
 
     Args:
-        cards: of each hardware.
-        gpus: cards at a time.
-        cores: of a job that judges.
-        host_w: of a machine's CPU and memory; None: as assumed.
-        said: how the cards were chosen, to stand before the other assumptions.
+        cards: the GPU of each hardware.
+        gpus: how many GPUs are used at a time.
+        cores: cores of a job that judges.
+        host_w: power of a machine's CPU and memory in W; None: the assumed one.
+        said: how the GPUs were chosen; printed before the other assumptions.
 
     Raises:
-        CodewattError: the country has no carbon intensity, a method or manifest is not known.
+        CodewattError: the country has no carbon intensity, or a method is unknown, or a manifest
+            is not readable.
     """
     paths = Paths.of(results, grid.study)
     plan = Plan(grid, paths, cards, cores)
@@ -77,10 +89,10 @@ def make_report(
     g_per_kwh = carbon["g_per_kwh"]
     groups = {model: [j for j in plan.jobs if j.model == model] for model in grid.model_ids}
     groups[_SHARED] = [j for j in plan.jobs if j.model is None]
-    measured = read_measured(plan, paths)
+    measured = read_finished_jobs(plan, paths)
     comparisons = []
     for name, jobs in [*groups.items(), ("total", list(plan.jobs))]:
-        ratios = [*compare(jobs, measured)]
+        ratios = [*compare_with_finished(jobs, measured)]
         if (node := node_energy(jobs, measured, watts)) is not None:
             ratios.append(node)
         if name != "total" or len(grid.model_ids) > 1:
@@ -89,8 +101,8 @@ def make_report(
         plan=plan,
         gpus=gpus,
         carbon=carbon,
-        per_model={n: totals_of(jobs, plan, watts, g_per_kwh) for n, jobs in groups.items()},
-        total=totals_of(plan.jobs, plan, watts, g_per_kwh),
+        per_model={n: sum_jobs(jobs, plan, watts, g_per_kwh) for n, jobs in groups.items()},
+        total=sum_jobs(plan.jobs, plan, watts, g_per_kwh),
         wall_h=wall_h(plan.jobs, plan, gpus),
         peaks={n: _peaks(jobs) for n, jobs in [*groups.items(), ("total", list(plan.jobs))]},
         comparisons=comparisons,
@@ -107,7 +119,7 @@ def _peaks(jobs: Any) -> tuple[int, int]:
 
 
 def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
-    """What this estimate took for granted, each with its source."""
+    """The assumptions of this estimate, each with its source."""
     study = plan.grid.study
     said = [f"model {f.id}: {f.source}." for f in plan.models.values() if f.config is not None]
     for benchmark in plan.grid.benchmark_ids:
@@ -118,33 +130,37 @@ def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
         said.append(
             f"{gpu.name}: {gpu.memory_bytes / BYTES_PER_GB:.0f} GB, "
             f"{gpu.bandwidth_bytes_per_s / BYTES_PER_GB:,.0f} GB/s, TDP {gpu.tdp_w:.0f} W, "
-            f"at rest {idle_w(gpu):.0f} W ({gpu.source})."
+            f"idle power {idle_w(gpu):.0f} W ({gpu.source})."
         )
     if plan.gpus:
         said.append(
-            "steps of decoding and their power: rates.csv, StarCoder2-3B on an H200 "
-            "(docs/measurements.md), scaled as docs/estimate.md tells."
+            "Decode step times and power: measured with StarCoder2-3B on an H200 "
+            "(docs/measurements.md), scaled to other models and GPUs (docs/estimate.md)."
         )
         if "vllm" in study.engines:
-            said.append("engine vllm was not measured: as graph.")
+            said.append("Engine vllm: not measured; estimated like engine graph.")
     for precision in study.precisions:
-        why = kind_of(precision.model_dump(mode="json"))[1]
+        why = measured_kind(precision.model_dump(mode="json"))[1]
         if why is not None:
             said.append(f"precision {precision.id}: {why}.")
     if study.series:
-        said.append("series of depths (until_zero) are taken to go to their last one.")
+        said.append(
+            "Prune settings until_zero: all depths are counted, although a series may end earlier."
+        )
     if study.energy.boundary == "job":
-        said.append("boundary 'job' is taken as the whole node: the share held is not known.")
+        said.append(
+            "Boundary 'job': the energy of the whole node is counted, as the CPU share is unknown."
+        )
     for name, item in ASSUMPTIONS.items():
         if _matters(name, plan, gpus) and not (host_w is not None and name.endswith("host_w")):
             said.append(f"{name} = {_readable(item)}: {item.what} [{item.source}]")
     if host_w is not None:
-        said.append(f"host_w = {host_w:g} W: a machine's CPU and memory [--host-w]")
+        said.append(f"host_w = {host_w:g} W: power of a machine's CPU and memory [--host-w]")
     return said
 
 
 def _readable(item: Assumption) -> str:
-    """Value and unit; of large and small ones in units that can be read."""
+    """Value and unit; large and small values in readable units."""
     for unit, scale, larger in (
         ("B", BYTES_PER_GB, "GB"),
         ("B/s", BYTES_PER_GB, "GB/s"),
@@ -156,7 +172,7 @@ def _readable(item: Assumption) -> str:
 
 
 def _matters(name: str, plan: Plan, gpus: int) -> bool:
-    """Whether an assumption went into this plan."""
+    """Whether an assumption was used for this plan."""
     study, on_gpu = plan.grid.study, bool(plan.gpus)
     methods = {p.method for p in study.precisions}
     calibrated = {p.method for p in study.precisions if getattr(p, "calibration", None)}

@@ -15,30 +15,30 @@ from codewatt.units import BYTES_PER_GB, S_PER_H
 _WIDTH = 100
 _HEADER = (
     *("model", "jobs", "job h", "GPU h", "GPU kWh", "node kWh", "kg CO2e", "disk GB"),
-    *("most GPU GB", "most host GB"),
+    *("peak GPU GB", "peak host GB"),
 )
 
 
-def as_text(report: Report) -> str:
-    """Tables per model and per stage, what does not fit, and what it all rests on."""
+def report_text(report: Report) -> str:
+    """A report for the terminal: sums per model and per stage, misfits, and assumptions."""
     plan = report.plan
     *others, last = [gpu.name for gpu in plan.gpus] or ["CPUs"]
     where = f"{', '.join(others)} and {last}" if others else last
     lines = [f"{plan.grid.study.study} on {where}: estimate", ""]
     rows = [_row(name, totals, report) for name, totals in report.per_model.items()]
     lines += [_table([_HEADER, *rows, _row("total", report.total, report)]), ""]
-    lines += _said(report)
+    lines += _summary(report)
     lines += ["", _stages(report)]
     if report.comparisons:
-        lines += ["", "Estimated and measured, over the jobs that have finished", ""]
+        lines += ["", "Estimated and measured, for the finished jobs", ""]
         lines.append(_table([_RATIO_HEADER, *(_ratio(*pair) for pair in report.comparisons)]))
-    lines += ["", "What it rests on", ""]
+    lines += ["", "Assumptions", ""]
     lines += [line for text in report.assumptions for line in _item(text)]
     return "\n".join(lines)
 
 
-def as_values(report: Report) -> dict[str, Any]:
-    """The same for `--json`."""
+def report_values(report: Report) -> dict[str, Any]:
+    """A report as plain values, for `--json`."""
     plan = report.plan
     return {
         "study": plan.grid.study.study,
@@ -62,7 +62,7 @@ def as_values(report: Report) -> dict[str, Any]:
 
 
 def _cards(plan: Plan) -> dict[str, Any]:
-    """The card, or that of each hardware where the study names some; null for CPUs."""
+    """The GPU, or the GPU of each hardware if the study names any; null for a CPU."""
     cards = {name: None if gpu is None else asdict(gpu) for name, gpu in plan.cards.items()}
     return {"gpu": cards[None]} if None in cards else {"hardware": cards}
 
@@ -84,21 +84,21 @@ def _row(name: str, totals: Totals, report: Report) -> tuple[str, ...]:
     )
 
 
-def _said(report: Report) -> list[str]:
-    """Wall time, CO2's boundary, how wrong it can be, what is not known, what does not fit."""
+def _summary(report: Report) -> list[str]:
+    """Sentences: wall time, CO2, uncertainty, unknown models, cells that do not fit."""
     plan = report.plan
     cards = f"{report.gpus} GPU{'s' if report.gpus > 1 else ''}" if plan.gpus else "one machine"
     said = [
         f"Wall time with {cards}: {_number(report.wall_h)} h.",
-        f"kg CO2e: of boundary {plan.grid.study.energy.boundary!r}, "
+        f"kg CO2e: for boundary {plan.grid.study.energy.boundary!r}, "
         f"{report.carbon['g_per_kwh']:.0f} g/kWh in {report.carbon['country']} "
         f"({report.carbon['source']}).",
     ]
     if not plan.gpus:
-        said.append("Times are those of a machine that does nothing else.")
+        said.append("Times hold for a machine that runs nothing else.")
     else:
         said.append(
-            "Expect time and GPU energy of a cell to be off by up to a factor of two, more for "
+            "Time and GPU energy of a cell can be wrong by up to a factor of two, more for "
             "LLM.int8() (docs/estimate.md, 'How wrong it is')."
         )
     for name, why in plan.notes.items():
@@ -108,7 +108,7 @@ def _said(report: Report) -> list[str]:
         count = len(plan.infeasible)
         said.append(f"DOES NOT FIT: {count} of {plan.per_rule['generate']} cells:")
         said += [f"  {cell}: {why}" for cell, why in list(plan.infeasible.items())[:5]]
-        said += [f"  and {count - 5} more (--json has all)"] if count > 5 else []
+        said += [f"  and {count - 5} more (--json lists all)"] if count > 5 else []
     return [textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in said]
 
 
@@ -117,10 +117,10 @@ def _parts(name: str) -> list[str]:
 
 
 def _stages(report: Report) -> str:
-    """Jobs and hours of each rule."""
+    """A table of jobs and hours per rule."""
     rows = [("stage", "jobs", "job h")]
     for rule, count in report.plan.per_rule.items():
-        sizes = [job.counted for job in report.plan.jobs if job.rule == rule]
+        sizes = [job.expected_size for job in report.plan.jobs if job.rule == rule]
         hours = sum(size.job_s for size in sizes if size is not None) / S_PER_H
         rows.append((rule, f"{count:,}", _number(hours)))
     return _table(rows)

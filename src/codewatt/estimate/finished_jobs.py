@@ -7,7 +7,9 @@ from typing import Any
 
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.files import read_json
+from codewatt.generate.generate_record import GENERATE
 from codewatt.paths import Paths
+from codewatt.quantise.variant_record import VARIANT
 from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
 from codewatt.untrusted_files import record_of
 
@@ -16,7 +18,7 @@ _INNER = ("prefill", "decode")
 
 
 @dataclass(frozen=True)
-class Took:
+class FinishedJob:
     """One finished job.
 
     Attributes:
@@ -53,7 +55,7 @@ class Ratio:
         return self.estimated / self.measured if self.measured else None
 
 
-def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
+def read_finished_jobs(plan: Plan, paths: Paths) -> dict[tuple[str, str], FinishedJob]:
     """(rule, id) → what it took, for each finished quantise and generate job; what failed is none.
 
     Raises:
@@ -63,17 +65,17 @@ def read_measured(plan: Plan, paths: Paths) -> dict[tuple[str, str], Took]:
     for job in plan.jobs:
         took = None
         if job.rule == "generate":
-            with record_of(paths.cell("generate.json", job.id)):
-                took = _cell(job.id, paths)
+            took = _cell(job.id, paths)
         elif job.rule == "quantise":
-            with record_of(paths.variant("manifest.json", job.id)):
-                took = _variant(job.id, paths)
+            took = _variant(job.id, paths)
         if took is not None:
             found[job.rule, job.id] = took
     return found
 
 
-def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[Ratio]:
+def compare_with_finished(
+    jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob]
+) -> list[Ratio]:
     """Estimates beside measurements, summed over the jobs that have both.
 
     Durations and energies are those of generate; disk is of quantise and generate; peaks are the
@@ -112,7 +114,7 @@ def compare(jobs: Iterable[Job], measured: dict[tuple[str, str], Took]) -> list[
 
 
 def node_energy(
-    jobs: Iterable[Job], measured: dict[tuple[str, str], Took], host_w: float
+    jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob], host_w: float
 ) -> Ratio | None:
     """The node's energy of the cells that have it; estimated with the machine's assumed power."""
     pairs, statuses = [], set()
@@ -133,12 +135,12 @@ def _summed(what: str, unit: str, pairs: Sequence[tuple[float, Any]], scale: flo
     return Ratio(what, unit, len(pairs), estimated / scale, seen / scale)
 
 
-def _cell(cell: str, paths: Paths) -> Took | None:
+def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.cell("generate.json", cell))
     if not path.is_file():
         return None
-    manifest = read_json(path)
-    if manifest.get("status") != "ok" or not manifest["windows"]:
+    manifest = GENERATE.read(path)
+    if manifest["status"] == "infeasible" or not manifest["windows"]:
         return None
     windows = manifest["windows"]
     seconds = max(w["end_s"] for w in windows) - min(w["start_s"] for w in windows)
@@ -147,10 +149,12 @@ def _cell(cell: str, paths: Paths) -> Took | None:
     joules: dict[str, float | None] = {}
     status = None
     if energy.is_file():
-        record = read_json(energy)
-        joules, status = _joules(record), record["components"]["node"]["status"]
-    peak = manifest.get("peak_memory") or {}
-    return Took("generate", cell, seconds, joules, left, status, peak)
+        with record_of(energy):
+            record = read_json(energy)
+            joules, status = _joules(record), record["components"]["node"]["status"]
+    held = manifest["peak_memory"]
+    peak = {"device_bytes": held["device_bytes"], "host_bytes": held["host_bytes"]}
+    return FinishedJob("generate", cell, seconds, joules, left, status, peak)
 
 
 def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
@@ -164,12 +168,11 @@ def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
     return found
 
 
-def _variant(variant: str, paths: Paths) -> Took | None:
+def _variant(variant: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.variant("manifest.json", variant))
     if not path.is_file():
         return None
-    manifest = read_json(path)
-    seconds = float(manifest.get("duration_s") or 0.0)
-    made = seconds > 0
+    manifest = VARIANT.read(path)
+    seconds, made = manifest["duration_s"], bool(manifest["windows"])
     left = sum(d["bytes"] for d in manifest["weights"]["files"].values()) if made else 0
-    return Took("quantise", variant, seconds, {}, left)
+    return FinishedJob("quantise", variant, seconds, {}, left)

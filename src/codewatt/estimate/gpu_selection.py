@@ -1,35 +1,37 @@
-"""Which card stands for each hardware of a study, and what `--gpu` has to do with it."""
+"""Which GPU of the table each hardware of a study is estimated as, and the option `--gpu`."""
 
 from codewatt.cells import Grid
 from codewatt.errors import CodewattError
-from codewatt.estimate.job_plan import Cards
+from codewatt.estimate.job_plan import GpuByHardware
 from codewatt.sizing.gpu_datasheets import Gpu, gpu_named, gpus, known_gpu
 
 _DEFAULT_GPU = "l40s"
 _NONE = "none"
 
 
-def cards_of(grid: Grid, given: str | None) -> Cards:
-    """Hardware of the grid → its card; a study that names no hardware has one, under None.
+def select_gpus(grid: Grid, given: str | None) -> GpuByHardware:
+    """Hardware → its GPU; a study that names no hardware has one entry, under None.
 
     Args:
-        given: a card's name, or 'none' for CPUs; None where nothing is said. Where the study names
-            hardware, it stands for the names that are no card.
+        given: the value of --gpu: a GPU's name, 'none' for a CPU, None if not given. In a study
+            that names hardware it is used for the ids that are not in the table of GPUs.
 
     Raises:
-        CodewattError: a card is not in the table, is needed and not given, or clashes with the
+        CodewattError: a GPU is not in the table, is needed and not given, or contradicts the
             study's device.
     """
     study, named = grid.study, grid.hardware_ids
     if study.device == "cpu":
         if given not in (None, _NONE):
-            raise CodewattError(f"--gpu {given!r}: the study's device is 'cpu'; allowed: none")
+            raise CodewattError(
+                f"--gpu {given!r}: the device of this study is 'cpu'; allowed: none"
+            )
         return dict.fromkeys(named, None)
     if given == _NONE:
         if study.device == "cuda":
-            raise CodewattError("--gpu none: the study's device is 'cuda'; name a card")
+            raise CodewattError("--gpu none: the study's device is 'cuda'; allowed: a GPU's name")
         if study.hardware:
-            raise CodewattError("--gpu none: the study names hardware, which is GPUs; name a card")
+            raise CodewattError("--gpu none: the study names hardware; allowed: a GPU's name")
         return {None: None}
     card = None if given is None else gpu_named(given)
     if not study.hardware:
@@ -38,17 +40,17 @@ def cards_of(grid: Grid, given: str | None) -> Cards:
     for name, gpu in found.items():
         if gpu is None:
             raise CodewattError(
-                f"{grid.where}: hardware: {name!r} is no card of the table; --gpu must say which "
-                f"one to take it as; allowed: {', '.join(gpus())}"
+                f"{grid.where}: hardware: {name!r} is not in the table of GPUs; name a similar GPU "
+                f"with --gpu; allowed: {', '.join(gpus())}"
             )
     return found
 
 
-def said_of(cards: Cards, given: str | None) -> list[str]:
-    """What `--gpu` did in a study that names hardware, in sentences; nothing in another one."""
+def selection_notes(cards: GpuByHardware, given: str | None) -> list[str]:
+    """Sentences: the effect of `--gpu` in a study that names hardware."""
     if given is None or None in cards or not any(cards.values()):
         return []
     taken = {name: gpu for name, gpu in cards.items() if name and gpu and not known_gpu(name)}
     if not taken:
-        return [f"--gpu {given} is not used: each hardware that the study names is a card."]
-    return [f"hardware {name}: taken as {gpu.name} (--gpu)." for name, gpu in taken.items()]
+        return [f"--gpu {given} has no effect: all hardware of the study is in the table of GPUs."]
+    return [f"Hardware {name}: estimated as {gpu.name} (--gpu)." for name, gpu in taken.items()]

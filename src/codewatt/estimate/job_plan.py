@@ -10,15 +10,15 @@ from typing import Any
 
 from codewatt.cells import Cell, Grid, Variant
 from codewatt.config.prune_depths import layers_removed
-from codewatt.estimate.unfetched_models import ModelFacts, facts_of
+from codewatt.estimate.unfetched_models import ModelFacts, read_model_facts
 from codewatt.paths import Paths
-from codewatt.prune_chains import chains_of
+from codewatt.prune_chains import build_chains
 from codewatt.sizing.estimate_assumptions import value
 from codewatt.sizing.gpu_datasheets import Gpu
 from codewatt.sizing.job_costs import (
     JobSize,
-    fits,
     generate_job,
+    misfit,
     pass_job,
     quantise_job,
     resources,
@@ -28,7 +28,7 @@ from codewatt.sizing.weight_bytes import weight_bytes
 from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
 
 #: Hardware of the study (None where it names none) → the card of its GPU jobs; None: CPUs.
-Cards = Mapping[str | None, Gpu | None]
+GpuByHardware = Mapping[str | None, Gpu | None]
 #: Rule and id of a job.
 Key = tuple[str, str]
 
@@ -61,7 +61,7 @@ class Job:
     needs_one: tuple[Key, ...] = ()
 
     @property
-    def counted(self) -> JobSize | None:
+    def expected_size(self) -> JobSize | None:
         """What it counts in sums: of a cell that does not fit, loading and a record of that."""
         if self.size is None or self.infeasible is None:
             return self.size
@@ -72,7 +72,7 @@ class Job:
 class Plan:
     """The jobs of a study, each on the card of its hardware."""
 
-    def __init__(self, grid: Grid, paths: Paths, cards: Cards, cores: int) -> None:
+    def __init__(self, grid: Grid, paths: Paths, cards: GpuByHardware, cores: int) -> None:
         """Count and size every job.
 
         Args:
@@ -83,7 +83,7 @@ class Plan:
             CodewattError: a precision's method is not known.
         """
         self.grid, self.cards, self.cores = grid, cards, cores
-        self.models = facts_of(grid, paths)
+        self.models = read_model_facts(grid, paths)
         self.notes: dict[str, str] = {}  # model or benchmark → why nothing is known of it
         self._decoding = grid.study.decoding.model_dump(mode="json")
         self._energy = grid.study.energy.model_dump(mode="json")
@@ -183,7 +183,7 @@ class Plan:
     @cached_property
     def _shallower(self) -> dict[Cell, Cell]:
         """Cell of a series of depths → the one that is judged before it, if it goes to its end."""
-        pairs = itertools.chain.from_iterable(map(itertools.pairwise, chains_of(self.grid)))
+        pairs = itertools.chain.from_iterable(map(itertools.pairwise, build_chains(self.grid)))
         return {deeper: cell for cell, deeper in pairs}
 
     @cached_property
@@ -304,7 +304,7 @@ class Plan:
             precision = self.grid.settings("precision", cell.precision)
             stored = self._stored_bytes(cell.variant, precision, pruned, gpu)
             size = generate_job(pruned, precision, work, gpu, stored)
-            reason = None if gpu is None else fits(size.vram_bytes, gpu)
+            reason = None if gpu is None else misfit(size.vram_bytes, gpu)
             kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
             seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
             judged = _plain(seconds, metered_s=seconds)

@@ -36,7 +36,7 @@ class Totals:
     disk_gb: float
 
 
-def totals_of(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) -> Totals:
+def sum_jobs(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) -> Totals:
     """Sum jobs.
 
     Args:
@@ -44,7 +44,7 @@ def totals_of(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) 
         g_per_kwh: of its grid.
     """
     chosen = list(jobs)
-    sized = [(job, size) for job in chosen if (size := job.counted) is not None]
+    sized = [(job, size) for job in chosen if (size := job.expected_size) is not None]
     held = [size for job, size in sized if plan.gpus and job.computes]
     gpu_j = sum(size.gpu_j for _, size in sized)
     metered_s = sum(size.metered_s for job, size in sized if job.metered)
@@ -77,6 +77,6 @@ def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
 
 def _job_s(job: Job, more_s: float) -> float:
     """A job that is not known takes no time; more_s: Slurm's, of each job that it runs."""
-    if (size := job.counted) is None:
+    if (size := job.expected_size) is None:
         return 0.0
     return size.job_s + (0.0 if job.rule in _LOCAL else more_s)

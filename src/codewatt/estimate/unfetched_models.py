@@ -1,4 +1,4 @@
-"""What is known of a study's models before they run: configuration and size of their files."""
+"""Configuration and file sizes of a study's models before anything runs."""
 
 import os
 from collections.abc import Mapping
@@ -10,23 +10,23 @@ from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.model_files import weight_files
+from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.parameter_counts import Architecture, architecture_of
 from codewatt.sizing.weight_bytes import DTYPE_BYTES
-from codewatt.untrusted_files import record_of
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model as far as it is known.
+    """What is known about a model.
 
     Attributes:
-        id: the study's.
-        config: what config.json says; None if it is not known.
-        stored_bytes: of its weight files; 0 if the model is not known.
-        source: where that is from, or why it is not known.
-        downloads: whether files have to be fetched first.
+        id: the model's id in the study.
+        config: the content of config.json; None if it is unknown.
+        stored_bytes: size of its weight files; 0 if it is unknown.
+        source: where the configuration is from, or why it is unknown.
+        downloads: whether its files must be downloaded first.
     """
 
     id: str
@@ -36,18 +36,18 @@ class ModelFacts:
     downloads: bool = False
 
     def architecture(self, layers_removed: int = 0) -> Architecture:
-        """Counted, without its last layers.
+        """The architecture without the last layers.
 
         Raises:
-            CodewattError: nothing is left, or the model type is not known.
+            CodewattError: no layer is left, or the model type is unknown.
         """
         assert self.config is not None
         kept = int(self.config.get("num_hidden_layers") or 0) - layers_removed
         return architecture_of({**self.config, "num_hidden_layers": kept})
 
 
-def facts_of(grid: Grid, paths: Paths) -> dict[str, ModelFacts]:
-    """Model id → what is known of it, for every model that some cell needs."""
+def read_model_facts(grid: Grid, paths: Paths) -> dict[str, ModelFacts]:
+    """Model id → facts, for every model that a cell needs."""
     return {model: _facts(model, grid.settings("model", model), paths) for model in grid.model_ids}
 
 
@@ -67,8 +67,8 @@ def _unknown(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFact
         model,
         None,
         0,
-        f"{settings['repo']} is in no table here and not fetched yet: "
-        f"`snakemake {paths.model(model)}` fetches it",
+        f"the configuration of {settings['repo']} is unknown before it is downloaded; "
+        f"`snakemake {paths.model(model)}` downloads it",
     )
 
 
@@ -77,14 +77,13 @@ def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> Mod
     path = Path(paths.model(model))
     if not path.is_file():
         return None
-    with record_of(path):
-        weights = read_json(path)["weights"]
-        config = Path(weights["directory"]) / "config.json"
-        sizes = {name: d["bytes"] for name, d in weights["files"].items()}
+    weights = MODEL.read(path)["weights"]
+    config = Path(weights["directory"]) / "config.json"
+    sizes = {name: file["bytes"] for name, file in weights["files"].items()}
     if not config.is_file():
         return None
     stored = sum(size for name, size in sizes.items() if name.endswith("safetensors"))
-    return ModelFacts(model, read_json(config), stored, f"its files ({path})")
+    return ModelFacts(model, read_json(config), stored, f"its downloaded files ({path})")
 
 
 def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
@@ -102,7 +101,7 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
         return ModelFacts(model, None, 0, "")
     parameters = known.parameters or architecture_of(known.config).parameters
     dtype = known.checkpoint_dtype or "float32"
-    said = "" if known.checkpoint_dtype else "; its files' dtype is taken as float32"
+    said = "" if known.checkpoint_dtype else "; dtype of its files unknown, float32 assumed"
     return ModelFacts(
         model, known.config, parameters * DTYPE_BYTES[dtype], known.source + said, downloads=True
     )
@@ -113,7 +112,7 @@ def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:
         found = _from_folder(model, Path(settings["path"]))
     except CodewattError as error:
         return ModelFacts(model, None, 0, str(error))
-    return found or ModelFacts(model, None, 0, f"{settings['path']}: no config.json there")
+    return found or ModelFacts(model, None, 0, f"{settings['path']}: it has no config.json")
 
 
 def _from_folder(model: str, folder: Path) -> ModelFacts | None:
@@ -132,7 +131,7 @@ def _from_config(model: str, settings: Mapping[str, Any]) -> ModelFacts:
     except CodewattError as error:
         return ModelFacts(model, None, 0, str(error))
     stored = parameters * DTYPE_BYTES[settings["dtype"]]
-    return ModelFacts(model, config, stored, "the study's own configuration")
+    return ModelFacts(model, config, stored, "the configuration in the study file")
 
 
 def _from_nano(model: str, settings: Mapping[str, Any]) -> ModelFacts:
@@ -148,7 +147,7 @@ def _from_nano(model: str, settings: Mapping[str, Any]) -> ModelFacts:
         "tie_word_embeddings": True,
     }
     stored = architecture_of(config).parameters * DTYPE_BYTES["float32"]
-    return ModelFacts(model, config, stored, "the study's own settings")
+    return ModelFacts(model, config, stored, "the settings in the study file")
 
 
 _FINDERS = {

@@ -1,31 +1,35 @@
-"""Whether a cell solved anything: what decides if its model is pruned any deeper."""
-
-from typing import Any
+"""Whether a cell solved any task, which decides whether its model is pruned any deeper."""
 
 from codewatt.errors import CodewattError
+from codewatt.evaluate.depth_record import DepthRecord
+from codewatt.evaluate.evaluate_record import EvaluateRecord
 from codewatt.evaluate.verdicts import PASS
 
 
-def judge_depth(cell: str, evaluate: dict[str, Any]) -> dict[str, Any]:
-    """The tasks that a cell solved, from the verdicts on its completions.
+def count_solved_tasks(cell: str, evaluate: EvaluateRecord) -> DepthRecord:
+    """Count the tasks of which some completion of some repeat passed the base tests.
 
     Args:
         cell: its id.
-        evaluate: its evaluate.json; of a cell that could not run, the record that says so.
+        evaluate: its evaluate.json.
 
     Returns:
-        depth.json. correct: tasks of which some completion of some repeat passed the base tests;
-        None for a cell that could not run. zero: pass@1 is 0. The same verdicts give the same
-        text, so that a cell which is judged again makes nothing after it stale.
+        depth.json.
 
     Raises:
         CodewattError: there are no verdicts.
     """
-    if evaluate.get("status") == "infeasible":
-        return {"cell": cell, "tasks": None, "correct": None, "zero": False}
-    verdicts = evaluate.get("verdicts")
+    if evaluate["status"] == "infeasible":
+        return {"schema": 1, "cell": cell, "tasks": None, "correct": None, "zero": False}
+    verdicts = evaluate["verdicts"]
     if not verdicts:
         raise CodewattError(f"{cell}: evaluate.json holds no verdicts: evaluate this cell again")
     solved = {verdict["task_id"] for verdict in verdicts if verdict["base"] == PASS}
     tasks = {verdict["task_id"] for verdict in verdicts}
-    return {"cell": cell, "tasks": len(tasks), "correct": len(solved), "zero": not solved}
+    return {
+        "schema": 1,
+        "cell": cell,
+        "tasks": len(tasks),
+        "correct": len(solved),
+        "zero": not solved,
+    }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.benchmarks.benchmark import Task
+from codewatt.evaluate.evaluate_record import PassAtK, PassAtKTable
 from codewatt.evaluate.pass_at_k import is_solved, mean_pass_at_k
 from codewatt.evaluate.verdicts import PASS, Program, SuiteVerdict, Verdict
 from codewatt.files import write_json
@@ -52,7 +53,7 @@ def write_eval_results(path: str | Path, results: dict[str, Any]) -> None:
     write_json(path, results)
 
 
-def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str, Any]:
+def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> PassAtKTable:
     """pass@k for the base tests and for base and plus tests together.
 
     Args:
@@ -70,13 +71,14 @@ def pass_at_k_table(verdicts: Iterable[Verdict], ks: Sequence[int]) -> dict[str,
         count[0] += 1
         count[1] += bool(is_solved("base", *statuses))
         count[2] += bool(is_solved("plus", *statuses))
-    return {
-        name: {
-            str(k): mean_pass_at_k(((count[0], count[which]) for count in counts.values()), k)
+
+    def table(passed: int) -> PassAtK:
+        return {
+            str(k): mean_pass_at_k(((count[0], count[passed]) for count in counts.values()), k)
             for k in ks
         }
-        for which, name in ((1, "base"), (2, "plus"))
-    }
+
+    return {"base": table(1), "plus": table(2)}
 
 
 def _failed_tests(suite: SuiteVerdict, inputs: list[list[Any]]) -> list[list[Any]]:

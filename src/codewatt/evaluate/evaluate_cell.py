@@ -1,13 +1,16 @@
-"""The evaluate stage: completions of one cell in, verdicts and pass@k out."""
+"""The evaluate stage: the verdicts on a cell's completions, and pass@k.
+
+How a program is run and compared is `judge`'s matter; metering is the calling script's.
+"""
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from codewatt.benchmarks.benchmark import Task, read_tasks
-from codewatt.benchmarks.humaneval_plus_benchmark import unpacked_digests
+from codewatt.benchmarks.dataset_files import unpacked_digests
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
+from codewatt.evaluate.evaluate_record import Evaluation, RepeatPassAtK
 from codewatt.evaluate.judge import count_unique, judge
 from codewatt.evaluate.outputs.expected_outputs import read_expected
 from codewatt.evaluate.sample_files import Sample, read_samples
@@ -18,10 +21,10 @@ from codewatt.evaluate.verdicts import Program, Verdict
 from codewatt.files import write_json
 
 
-def programs_of(
+def programs_to_judge(
     samples: Sequence[Sample], tasks: Sequence[Task], *, sanitize: bool, jobs: int
 ) -> list[Program]:
-    """The programs to judge, one a sample, sanitised if asked for."""
+    """The programs to judge, one for each sample, sanitised if `sanitize` is true."""
     if not sanitize:
         return [Program(sample.task_id, sample.solution) for sample in samples]
     entry_points = {task.task_id: task.entry_point for task in tasks}
@@ -44,21 +47,24 @@ def evaluate_cell(
     benchmark: str | None = None,
     limits: Limits | None = None,
     on_done: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Judge the completions of a cell and write EvalPlus's result file.
 
     Args:
         tasks_path: the benchmark's tasks (`write_tasks`).
-        expected_path: what the reference programs answer (`write_expected`).
+        expected_path: outputs of the reference solutions (`write_expected`).
         completions_path: rows {task_id, solution, repeat, sample}.
         out_results: eval_results.json.gz to write.
         out_evaluate: also write the returned record there; None leaves that to the caller.
-        ks: for which k pass@k is estimated, within a repeat.
-        on_done: called with the number of samples that have a verdict by now.
+        jobs: programs that run at the same time.
+        sanitize: whether completions are sanitised as EvalPlus does it.
+        ks: the k for which pass@k is estimated, within a repeat.
+        benchmark: its id in the study; None for completions from elsewhere.
+        limits: time and memory of a program; None for the defaults.
+        on_done: called with the number of samples that have a verdict so far.
 
     Returns:
-        evaluate.json, without what the caller knows (meters, provenance, code). Times are
-        CLOCK_MONOTONIC seconds.
+        The record before meters and provenance are added. Times are CLOCK_MONOTONIC seconds.
 
     Raises:
         CodewattError: an input is missing or wrong, or the sandbox cannot be set up.
@@ -71,15 +77,16 @@ def evaluate_cell(
         read_samples(completions_path, tasks), key=lambda sample: (sample.repeat, sample.sample)
     )
     start_s = time.monotonic()
-    programs = programs_of(samples, tasks, sanitize=sanitize, jobs=jobs)
+    programs = programs_to_judge(samples, tasks, sanitize=sanitize, jobs=jobs)
     verdicts = judge(tasks, expected, programs, jobs=jobs, limits=used, on_done=on_done)
     end_s = time.monotonic()
     digests = unpacked_digests(tasks_path)
     write_eval_results(out_results, eval_results(tasks, programs, verdicts, digests["md5"]))
     by_repeat = _by_repeat(samples, verdicts, ks)
     first = by_repeat[0]
-    record = {
-        "schema": 1,
+    record: Evaluation = {
+        "schema": 2,
+        "status": "ok",
         "benchmark": benchmark,
         "dataset_sha256": digests["sha256"],
         "pass_at_k": {"base": first["base"], "plus": first["plus"]},
@@ -111,7 +118,7 @@ def evaluate_cell(
 
 def _by_repeat(
     samples: Sequence[Sample], verdicts: Sequence[Verdict], ks: Sequence[int]
-) -> list[dict[str, Any]]:
+) -> list[RepeatPassAtK]:
     """pass@k of each repeat, in order."""
     repeats: dict[int, list[Verdict]] = {}
     for sample, verdict in zip(samples, verdicts, strict=True):

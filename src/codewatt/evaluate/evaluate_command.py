@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.benchmark import Benchmark, Task
-from codewatt.benchmarks.humaneval_plus_benchmark import (
-    HumanEvalPlus,
-    cache_directory,
-    unpacked_digests,
-)
+from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.dataset_files import cache_directory, unpacked_digests
+from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
-from codewatt.evaluate.evaluate_cell import programs_of
+from codewatt.evaluate.evaluate_cell import programs_to_judge
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
 from codewatt.evaluate.parallel_jobs import default_jobs
@@ -30,13 +27,11 @@ from codewatt.untrusted_files import expand_home
 #: Upper bound of the size of a file of expected outputs.
 _CACHE_BYTES = 16 << 20
 
-BENCHMARKS: dict[str, type[Benchmark]] = {HumanEvalPlus.name: HumanEvalPlus}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `codewatt evaluate` to a parser."""
     parser.description = "Judge completions by EvalPlus's rules, each in a sandbox."
-    parser.add_argument("--benchmark", required=True, choices=sorted(BENCHMARKS))
+    parser.add_argument("--benchmark", required=True, choices=_judged_benchmarks())
     parser.add_argument(
         "--dataset",
         required=True,
@@ -102,16 +97,16 @@ def evaluate_file(
         CodewattError: an input is missing or wrong, the result file cannot be written, or the
             sandbox cannot be started.
     """
-    if benchmark not in BENCHMARKS:
-        allowed = ", ".join(sorted(BENCHMARKS))
+    if benchmark not in _judged_benchmarks():
+        allowed = ", ".join(_judged_benchmarks())
         raise CodewattError(f"--benchmark {benchmark!r}: unknown benchmark; allowed: {allowed}")
     md5 = unpacked_digests(dataset)["md5"]
-    tasks = BENCHMARKS[benchmark]().tasks({"path": str(dataset), "pinned": False})
+    tasks = open_benchmark(benchmark).tasks({"path": str(dataset), "pinned": False})
     rows = read_samples(samples, tasks)
     require_room(out, _size_bytes(rows, tasks))
     require_sandbox()
     expected = _expected(tasks, jobs)
-    programs = programs_of(rows, tasks, sanitize=sanitize, jobs=jobs)
+    programs = programs_to_judge(rows, tasks, sanitize=sanitize, jobs=jobs)
     with _Progress("judging", len(programs)) as progress:
         verdicts = judge(tasks, expected, programs, jobs=jobs, on_done=progress.set_done)
     results = eval_results(tasks, programs, verdicts, md5)
@@ -121,6 +116,11 @@ def evaluate_file(
     finally:  # print the result even if the file could not be written
         print(f"pass@1: base {table['base']['1']:.3f}, plus {table['plus']['1']:.3f}")
     return 0
+
+
+def _judged_benchmarks() -> list[str]:
+    """Names of the benchmarks whose dataset files this command reads."""
+    return [name for name in benchmark_names() if open_benchmark(name).judges_files]
 
 
 def _size_bytes(samples: Sequence[Sample], tasks: Sequence[Task]) -> int:

@@ -4,12 +4,12 @@ A position is a token that is predicted from those before it in its sequence: ea
 and of nano's functions only those of the body, as nano models learn nothing else. With z and z' the
 logits (vocabulary) of baseline and variant for a position, p and p' their softmax, and x the token:
 
-- cosine: z·z' / (|z| |z'|);
+- logit cosine: z·z' / (|z| |z'|);
 - Kullback-Leibler divergence of the variant from the baseline: Σ p log(p / p'), in nats;
 - top-1 agreement: whether z and z' are largest for the same token;
 - perplexity (Jelinek et al. 1977): exp of the mean of -log p(x) over all positions.
 
-All is computed in float64 of logits as the models gave them.
+All is computed in float64 from logits as the models gave them.
 """
 
 import math
@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.fidelity.fidelity_record import ComparisonRecord, PerplexityRecord
 
-#: Shares of the positions whose cosine is at most what the record says.
+#: Shares of positions at which the record has a quantile of the logit cosine.
 QUANTILES = (0.001, 0.01, 0.05, 0.5)
-_AT_ONCE = 2**23  # logits in float64: 67 MB, a few times over
+_LOGITS_AT_ONCE = 2**23  # in float64: 67 MB, a few times over
 _GREATEST_NATS = math.log(1e300)
 
 
@@ -46,11 +47,10 @@ class Perplexity:
         self._nats.append(nats)
         self._positions.append(len(targets))
 
-    def result(self) -> dict[str, Any]:
-        """nats_per_token, perplexity (None beyond a float's range), and each sequence's part.
+    def result(self) -> PerplexityRecord:
+        """Perplexity over all sequences, with the figures of each sequence.
 
-        The negative log-likelihood (nats) and the positions of each sequence stand beside the
-        totals, as sequences are what an interval is drawn over.
+        Those of each sequence are kept because a confidence interval is taken over sequences.
         """
         nats = math.fsum(self._nats) / self.positions
         return {
@@ -61,8 +61,15 @@ class Perplexity:
         }
 
 
-class Comparison:
-    """Of a variant with its baseline, over sequences that are added one after the other."""
+class LogitsComparison:
+    """A variant's logits beside its baseline's, over sequences added one after the other.
+
+    Args:
+        name: the variant's id, for messages.
+
+    Attributes:
+        identical: whether all logits so far are exactly the baseline's.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -72,7 +79,7 @@ class Comparison:
         self.identical = True
 
     def add(self, baseline: Any, logits: Any) -> None:
-        """Add a sequence's logits (positions, vocabulary) of both; the baseline's from the host.
+        """Add the logits (positions, vocabulary) of one sequence; the baseline's are on the host.
 
         Raises:
             CodewattError: the vocabularies differ, or all logits of a position are 0.
@@ -87,7 +94,7 @@ class Comparison:
             self._add(theirs, ours)
 
     def _add(self, theirs: Any, ours: Any) -> None:
-        # Tokens that one of the two masks (-infinity) have no share in the angle.
+        # A token that one of the two masks (-infinity) does not count in the angle.
         both = theirs.isfinite() & ours.isfinite()
         left, right = theirs.where(both, 0), ours.where(both, 0)
         squares = (left * left).sum(-1) * (right * right).sum(-1)
@@ -104,8 +111,8 @@ class Comparison:
         self._agreeing += int((theirs.argmax(-1) == ours.argmax(-1)).sum())
         self.identical = self.identical and bool((theirs == ours).all())
 
-    def result(self) -> dict[str, Any]:
-        """What docs/compression.md calls fidelity, less perplexity."""
+    def result(self) -> ComparisonRecord:
+        """Means, extremes and quantiles over all positions."""
         import torch
 
         cosines = torch.cat(self._cosines).sort().values
@@ -123,7 +130,7 @@ class Comparison:
 
 
 def _parts(logits: Any) -> Iterator[slice]:
-    """Runs of positions that are few enough to be widened at once."""
+    """Slices of positions, each few enough to be converted to float64 at once."""
     positions, vocabulary = logits.shape
-    step = max(_AT_ONCE // vocabulary, 1)
+    step = max(_LOGITS_AT_ONCE // vocabulary, 1)
     return (slice(start, start + step) for start in range(0, positions, step))

@@ -14,23 +14,20 @@ LIMIT_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True)
-class Question:
-    """A sequence of tokens, of which those from index `first` on are to be predicted.
-
-    positions: how many they are; logits of each come from the token before it.
-    """
+class ScoredSequence:
+    """A sequence of token ids, of which those from index `first` on are predicted."""
 
     ids: list[int]
     first: int
 
     @property
     def positions(self) -> int:
-        """Predicted tokens; none of a sequence that was cut before its first."""
+        """Number of predicted tokens; 0 for a sequence that was cut before its first one."""
         return max(len(self.ids) - self.first, 0)
 
 
-def questions(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[Question]:
-    """A corpus's tokenized sequences, without those that have no token to predict.
+def scored_sequences(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[ScoredSequence]:
+    """A corpus's sequences by a model's tokenizer, without those that have no token to predict.
 
     Args:
         name: the corpus's id, for messages.
@@ -44,7 +41,7 @@ def questions(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[Questio
         corpus.first_scored_tokens(loaded.tokenizer),
         strict=True,
     )
-    found = [one for ids, first in pairs if (one := Question(ids, first)).positions]
+    found = [one for ids, first in pairs if (one := ScoredSequence(ids, first)).positions]
     if not found:
         raise CodewattError(
             f"corpus {name!r}: every sequence ends before the first token that is predicted; "
@@ -54,21 +51,23 @@ def questions(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[Questio
     return found
 
 
-def answers(loaded: Loaded, asked: list[Question], name: str) -> Iterator[tuple[Any, Any]]:
+def predict(
+    loaded: Loaded, sequences: list[ScoredSequence], name: str
+) -> Iterator[tuple[Any, Any]]:
     """(logits, tokens to predict) of each sequence: (positions, vocabulary) and (positions).
 
-    Each sequence is read by itself, so that none is padded and attention is the same for every
-    model. Logits are on the model's device, in the type in which it gave them.
+    Each sequence is a batch of its own: none is padded, and attention is the same for every model.
+    Logits are on the model's device, in the type in which the model gave them.
 
     Args:
         name: of the model, for messages.
 
     Raises:
-        UnsoundLogitsError: some are no answer.
+        UnsoundLogitsError: some logits are NaN, infinite or all the same.
     """
     import torch
 
-    for one in asked:
+    for one in sequences:
         row = torch.tensor([one.ids], device=loaded.device)
         with torch.no_grad():
             logits = loaded.model(input_ids=row, use_cache=False).logits[0, one.first - 1 : -1]
@@ -76,11 +75,16 @@ def answers(loaded: Loaded, asked: list[Question], name: str) -> Iterator[tuple[
         yield logits, row[0, one.first :]
 
 
-class KeptLogits:
-    """Logits on the host, as the model gave them, in the order of the sequences."""
+class LogitsStore:
+    """Logits on the host, as the model gave them, in the order of the sequences.
+
+    Args:
+        positions: of all sequences together.
+        corpus: its id, for messages.
+        limit_bytes: the most that the store may take.
+    """
 
     def __init__(self, positions: int, corpus: str, limit_bytes: int) -> None:
-        """Keep logits of so many positions of a corpus, in at most `limit_bytes`."""
         self.positions = positions
         self._corpus, self._limit_bytes = corpus, limit_bytes
         self._kept: list[Any] = []
@@ -89,7 +93,7 @@ class KeptLogits:
         """Keep a sequence's logits (positions, vocabulary).
 
         Raises:
-            CodewattError: those of all sequences would take more than the limit.
+            CodewattError: the logits of all sequences would take more than the limit.
         """
         vocabulary = logits.shape[-1]
         needed = self.positions * vocabulary * logits.element_size()

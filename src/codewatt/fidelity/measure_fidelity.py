@@ -1,4 +1,4 @@
-"""The fidelity stage: a variant answers a held-out corpus beside the baseline of its model."""
+"""The fidelity stage: a variant's logits on a held-out corpus beside those of its baseline."""
 
 import gc
 import logging
@@ -12,9 +12,20 @@ from codewatt.corpora.corpus import read_documents
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
-from codewatt.fidelity.fidelity_metrics import Comparison, Perplexity
-from codewatt.fidelity.logits_store import LIMIT_BYTES, KeptLogits, Question, answers, questions
-from codewatt.files import read_json
+from codewatt.fidelity.fidelity_metrics import LogitsComparison, Perplexity
+from codewatt.fidelity.fidelity_record import (
+    AnsweringModel,
+    Fidelity,
+    FidelityFrame,
+    FidelityMeasurement,
+)
+from codewatt.fidelity.logits_store import (
+    LIMIT_BYTES,
+    LogitsStore,
+    ScoredSequence,
+    predict,
+    scored_sequences,
+)
 from codewatt.logs import quiet_libraries
 from codewatt.models.loading import (
     Loaded,
@@ -23,6 +34,7 @@ from codewatt.models.loading import (
     resolve_device,
     used_gpus,
 )
+from codewatt.quantise.variant_record import VARIANT, VariantRecord
 
 _LOG = logging.getLogger(__name__)
 NO_BASELINE = "the study has no baseline variant of this model"
@@ -30,10 +42,11 @@ NO_BASELINE = "the study has no baseline variant of this model"
 
 @dataclass(frozen=True)
 class FidelityFiles:
-    """What the stage reads.
+    """The files that the stage reads.
 
-    variant, baseline: manifests; baseline: None if the study has none for this model.
-    documents: of the corpus. calibration: of each corpus that the variant was calibrated on.
+    variant, baseline: records of variants; baseline: None if the study has none of this model.
+    documents: of the held-out corpus. calibration: documents of each corpus that the variant was
+    calibrated on.
     """
 
     variant: Path
@@ -46,25 +59,26 @@ def measure_fidelity(
     settings: dict[str, Any],
     files: FidelityFiles,
     threads: int,
-    asked: RequestedHardware | None = None,
-) -> dict[str, Any]:
+    requested: RequestedHardware | None = None,
+) -> Fidelity:
     """Compare a variant's logits and perplexity with the baseline's on the same tokens.
 
     Args:
         settings: the study's slice: variant, id, baseline (an id or None), corpus (with its id),
             calibrations (ids of corpora), device.
         threads: CPU threads for torch.
-        asked: the hardware that the job must find; None where nobody says.
+        requested: the hardware that the job must find; None where neither study nor site names
+            any.
 
     Returns:
-        The variant's fidelity, less provenance and code; status 'infeasible' with a reason if one
-        of the two does not fit the device, or its logits are no answer.
+        The record before provenance is added; its status is 'infeasible', with a reason, if one of
+        the two models does not fit the device or gives unsound logits.
 
     Raises:
         CodewattError: the corpus shares documents with one that the variant was calibrated on or
-            asks for too much memory; the hardware is not the one asked for; a model cannot be
-            loaded, does not answer, or reads the corpus as other tokens; or a compressed variant
-            gives exactly its baseline's logits.
+            asks for too much memory; the hardware is not the requested one; a model cannot be
+            loaded, or gives only zeros for a position; the two tokenizers make different tokens; or
+            a compressed variant gives exactly its baseline's logits.
     """
     corpus = PreparedCorpus.read(files.documents, settings["corpus"])
     for name, path in zip(settings["calibrations"], files.calibration, strict=True):
@@ -73,28 +87,31 @@ def measure_fidelity(
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
-    placement = check_placement(asked, settings["device"], device, used_gpus(device))
-    fidelity = _Fidelity(settings, files, corpus, device)
-    try:
-        found = {"status": "ok", **fidelity.measure()}
-    except (torch.cuda.OutOfMemoryError, MemoryError, UnsoundLogitsError) as error:
-        reason = f"{fidelity.running}: {' '.join(str(error).split()) or 'out of memory'}"
-        _LOG.warning("infeasible: %s", reason)
-        found = {"status": "infeasible", "reason": reason}
-    return {
-        "schema": 1,
+    placement = check_placement(requested, settings["device"], device, used_gpus(device))
+    frame: FidelityFrame = {
+        "schema": 2,
         "variant": settings["variant"],
         "corpus": corpus.describe(),
         "baseline": settings["baseline"],
         "device": device,
         "threads": threads,
         "placement": placement,
-        **found,
     }
+    run = _FidelityRun(settings, files, corpus, device)
+    try:
+        return {**frame, **run.measure()}
+    except (torch.cuda.OutOfMemoryError, MemoryError, UnsoundLogitsError) as error:
+        reason = f"{run.loaded_variant}: {' '.join(str(error).split()) or 'out of memory'}"
+    _LOG.warning("infeasible: %s", reason)
+    return {**frame, "status": "infeasible", "reason": reason}
 
 
-class _Fidelity:
-    """One variant's fidelity; one model is loaded at a time."""
+class _FidelityRun:
+    """The measurement of one variant; one model is loaded at a time.
+
+    Attributes:
+        loaded_variant: id of the variant that was loaded last, for the reason of a failure.
+    """
 
     def __init__(
         self, settings: dict[str, Any], files: FidelityFiles, corpus: PreparedCorpus, device: str
@@ -102,97 +119,113 @@ class _Fidelity:
         self.name, self.baseline_name = settings["id"], settings["baseline"]
         self.corpus_name = settings["corpus"]["id"]
         self.corpus, self.device = corpus, device
-        self.variant = read_json(files.variant)
-        self.baseline = None if files.baseline is None else read_json(files.baseline)
-        self.running = self.name  # of which of the two memory may run out
+        self.variant = VARIANT.read(files.variant)
+        self.baseline = None if files.baseline is None else VARIANT.read(files.baseline)
+        self.loaded_variant = self.name
 
-    def measure(self) -> dict[str, Any]:
-        """The baseline answers first and is freed; itself it is compared with a second time."""
+    def measure(self) -> FidelityMeasurement:
+        """Run the baseline, free it, then run the variant.
+
+        A baseline is compared with itself: it runs twice, without being loaded again.
+        """
         if self.baseline is None:
             loaded = self._load(self.name, self.variant)
-            found = self._read(loaded, self._questions(loaded), self.name, _forget)
-            return {**found, "baseline_model": None, "comparison": None, "reason": NO_BASELINE}
+            sequences = scored_sequences(self.corpus, loaded, self.corpus_name)
+            model = self._perplexity(loaded, sequences, self.name, _ignore)
+            return {
+                "status": "ok",
+                "sequences": len(sequences),
+                "positions": sum(model["sequence_positions"]),
+                "model": model,
+                "baseline_model": None,
+                "comparison": None,
+                "reason": NO_BASELINE,
+            }
         loaded = self._load(self.baseline_name, self.baseline)
-        asked = self._questions(loaded)
-        kept = KeptLogits(sum(one.positions for one in asked), self.corpus_name, LIMIT_BYTES)
-        baseline = self._read(loaded, asked, self.baseline_name, kept.add)
+        sequences = scored_sequences(self.corpus, loaded, self.corpus_name)
+        positions = sum(sequence.positions for sequence in sequences)
+        store = LogitsStore(positions, self.corpus_name, LIMIT_BYTES)
+        baseline = self._perplexity(loaded, sequences, self.baseline_name, store.add)
         if self.name != self.baseline_name:
             del loaded
-            _free(self.device)
+            _free_memory(self.device)
             loaded = self._load(self.name, self.variant)
-            if self._questions(loaded) != asked:
+            if scored_sequences(self.corpus, loaded, self.corpus_name) != sequences:
                 raise CodewattError(
                     f"variant {self.name!r}: its tokenizer makes other tokens of corpus "
                     f"{self.corpus_name!r} than that of {self.baseline_name!r}"
                 )
-        comparison, theirs = Comparison(self.name), iter(kept)
-        found = self._read(
-            loaded, asked, self.name, lambda logits: comparison.add(next(theirs), logits)
+        comparison, baseline_logits = LogitsComparison(self.name), iter(store)
+        model = self._perplexity(
+            loaded,
+            sequences,
+            self.name,
+            lambda logits: comparison.add(next(baseline_logits), logits),
         )
         self._refuse_no_op(comparison)
         return {
-            **found,
-            "baseline_model": baseline["model"],
+            "status": "ok",
+            "sequences": len(sequences),
+            "positions": positions,
+            "model": model,
+            "baseline_model": baseline,
             "comparison": comparison.result(),
             "reason": None,
         }
 
-    def _load(self, name: str, manifest: dict[str, Any]) -> Loaded:
-        self.running = name
-        weights = manifest["weights"]
+    def _load(self, name: str, variant: VariantRecord) -> Loaded:
+        self.loaded_variant = name
         return load_model(
-            weights["directory"],
-            dtype=manifest["dtype"],
+            variant["weights"]["directory"],
+            dtype=variant["dtype"],
             device=self.device,
-            files=weights["files"],
+            files=variant["weights"]["files"],
         )
 
-    def _questions(self, loaded: Loaded) -> list[Question]:
-        return questions(self.corpus, loaded, self.corpus_name)
-
-    def _read(
-        self, loaded: Loaded, asked: list[Question], name: str, each: Callable[[Any], None]
-    ) -> dict[str, Any]:
-        """A model's perplexity on the sequences; `each` gets the logits of every sequence."""
+    def _perplexity(
+        self,
+        loaded: Loaded,
+        sequences: list[ScoredSequence],
+        name: str,
+        use_logits: Callable[[Any], None],
+    ) -> AnsweringModel:
+        """A model's perplexity; `use_logits` is called with the logits of each sequence."""
         perplexity, logits_dtype = Perplexity(), None
         with quiet_libraries():
-            for logits, targets in answers(loaded, asked, f"variant {name!r}"):
-                each(logits)
+            for logits, targets in predict(loaded, sequences, f"variant {name!r}"):
+                use_logits(logits)
                 perplexity.add(logits, targets)
                 logits_dtype = str(logits.dtype).removeprefix("torch.")
         return {
-            "sequences": len(asked),
-            "positions": perplexity.positions,
-            "model": {
-                "class": type(loaded.model).__name__,
-                "layers": loaded.model.config.num_hidden_layers,
-                "dtype": loaded.dtype,
-                "logits_dtype": logits_dtype,
-                **perplexity.result(),
-            },
+            "class": type(loaded.model).__name__,
+            "layers": loaded.model.config.num_hidden_layers,
+            "dtype": loaded.dtype,
+            "logits_dtype": logits_dtype,
+            **perplexity.result(),
         }
 
-    def _refuse_no_op(self, comparison: Comparison) -> None:
-        """If one of two variants is compressed and the other is not so, some logit differs."""
+    def _refuse_no_op(self, comparison: LogitsComparison) -> None:
+        """Refuse logits that are all identical though one of the two variants is compressed."""
         if self.name == self.baseline_name or not comparison.identical:
             return
-        if any(_compressed(manifest) for manifest in (self.variant, self.baseline or {})):
+        if any(_compressed(variant) for variant in (self.variant, self.baseline) if variant):
             raise CodewattError(
                 f"variant {self.name!r}: all its logits on corpus {self.corpus_name!r} are exactly "
                 f"those of {self.baseline_name!r}: compressing changed nothing"
             )
 
 
-def _compressed(manifest: dict[str, Any]) -> bool:
+def _compressed(variant: VariantRecord) -> bool:
     """Whether a variant is pruned or quantised."""
-    return any(part["method"] != "none" for part in manifest.get("settings", {}).values())
+    settings = variant["settings"]
+    return any(part["method"] != "none" for part in (settings["prune"], settings["precision"]))
 
 
-def _forget(logits: Any) -> None:
-    """There is nothing to compare with."""
+def _ignore(logits: Any) -> None:
+    """Without a baseline the logits themselves are not needed."""
 
 
-def _free(device: str) -> None:
+def _free_memory(device: str) -> None:
     """Give a deleted model's memory back before the next one is loaded."""
     import torch
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from codewatt.errors import CodewattError
+from codewatt.files import FileRecord
+from codewatt.generate.generate_record import LoadedModelRecord
 from codewatt.models.loading import Loaded, build_kernels, load_model
 from codewatt.models.packed_kernels import kernel_counts
 from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
@@ -49,7 +51,7 @@ class Work:
     """
 
     directory: str
-    files: dict[str, dict[str, Any]]
+    files: dict[str, FileRecord]
     dtype: str
     device: str
     batches: Sequence[list[str]]
@@ -138,7 +140,7 @@ class Engine(ABC):
             readable=cls.readable,
         )
 
-    def describe_model(self) -> dict[str, Any]:
+    def describe_model(self) -> LoadedModelRecord:
         """What was really loaded, asked of the model itself.
 
         Returns:

@@ -1,35 +1,45 @@
-"""The generate stage: load once, warm up, then N measured repeats over the benchmark."""
+"""The generate stage: load once, warm up, then N measured repeats over the benchmark.
+
+It writes completions, a row for each completion and raw telemetry. What they mean in joules and in
+solved tasks is computed by later stages.
+"""
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codewatt.benchmarks.benchmark import Task, read_tasks
-from codewatt.energy.phase_windows import PhaseLog
+from codewatt.benchmarks.benchmark_record import BENCHMARK
+from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
-from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
-from codewatt.files import read_json, sha256_file
+from codewatt.files import describe_files
 from codewatt.generate.completion_files import Measured, write_completions, write_task_records
 from codewatt.generate.context_length import refuse_long_prompts
 from codewatt.generate.engine import Decoding, Engine, InfeasibleError, Work, engine_named
+from codewatt.generate.generate_record import (
+    CellFrame,
+    Generated,
+    GeneratingModel,
+    GenerationDescription,
+)
 from codewatt.generate.logit_checks import describe_logits, unsound_reason
 from codewatt.generate.roofline_inputs import describe_roofline
 from codewatt.logs import quiet_libraries
 from codewatt.models.loading import UnsoundLogitsError, gpu_memory, resolve_device, used_gpus
+from codewatt.quantise.variant_record import VARIANT, VariantRecord
 from codewatt.sizing.loaded_memory import PeakMemory
 
 _LOG = logging.getLogger(__name__)
-#: Facts about a variant on this machine: the cell says so, and the study goes on.
+#: The variant cannot run on this machine: the cell's record says so, and the study goes on.
 _INFEASIBLE = (InfeasibleError, UnsoundLogitsError)
 
 
 @dataclass(frozen=True)
 class CellFiles:
-    """Where a cell's outputs are written."""
+    """Where a cell's outputs are written; all three are in one directory."""
 
     completions: Path
     tasks: Path
@@ -43,44 +53,46 @@ def generate_cell(
     tasks_path: Path,
     out: CellFiles,
     threads: int,
-    asked: RequestedHardware | None = None,
-) -> dict[str, Any]:
+    requested: RequestedHardware | None = None,
+) -> Generated:
     """Generate a cell's completions while its energy is sampled.
 
     Args:
-        settings: the study's slice: cell, device, decoding, energy.
-        variant_manifest: of the variant to load.
-        benchmark_manifest: of the benchmark: its stop strings.
+        settings: the study's settings for this stage: cell, device, decoding, energy.
+        variant_manifest: the record of the variant to load.
+        benchmark_manifest: the record of the benchmark, with its stop strings.
         tasks_path: the benchmark's tasks.
-        out: where completions, task records and telemetry are written.
-        threads: CPU threads for torch; part of what makes results repeatable.
-        asked: the hardware that the job must find; None where nobody says.
+        out: where completions, task rows and telemetry are written.
+        threads: CPU threads for torch; results are repeatable for a fixed number of threads.
+        requested: the hardware that the job must find; None where neither study nor site names
+            any.
 
     Returns:
-        The cell's manifest, less provenance and code; status 'infeasible' with a reason if the
-        model does not fit the device, or its logits are no answer (see `describe_logits`): figures
-        of such a cell are withheld by all that follows.
+        The cell's record before provenance is added. Its status is 'infeasible', with a reason, if
+        the model does not fit the device or its logits are unsound (`describe_logits`); later
+        stages withhold all figures of such a cell.
 
     Raises:
-        CodewattError: inputs differ from their manifests, the hardware is not the cell's, the
+        CodewattError: an input differs from its manifest, the hardware is not the cell's, the
             model cannot be loaded, or the engine is not installed.
     """
-    variant = read_json(variant_manifest)
-    stop_strings = tuple(read_json(benchmark_manifest)["stop_strings"])
+    variant = VARIANT.read(variant_manifest)
+    stop_strings = tuple(BENCHMARK.read(benchmark_manifest)["stop_strings"])
     tasks = read_tasks(tasks_path)
-    sampler = Sampler(out.timeline, settings["energy"]).start()
-    import torch  # these two while the meters open, and outside the window of loading
+    job = MeteredJob(out.timeline, settings["energy"]).start()
+    import torch  # both imports run while the meters open, and outside the window of loading
     import transformers.modeling_utils  # noqa: F401
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
-    synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
-    phases = PhaseLog(synchronise)
-    with sampler:
+    completions: list[Measured] = []
+    described: GenerationDescription | None = None
+    reason: str | None = None
+    with job:
         engine_named(settings["cell"]["engine"]).check()
         gpu_ids = used_gpus(device)
-        placement = check_placement(asked, settings["device"], device, gpu_ids)
-        sampler.use_gpus(gpu_ids)
+        placement = check_placement(requested, settings["device"], device, gpu_ids)
+        job.use_gpus(gpu_ids)
         refuse_long_prompts(
             [_prompt(task, settings["cell"]["prompt"]) for task in tasks],
             [task.task_id for task in tasks],
@@ -88,57 +100,48 @@ def generate_cell(
             settings["cell"]["token_limit"],
         )
         try:
-            _require_room(variant, device)
-            run = _Run(settings, variant, tasks, stop_strings, device, phases, synchronise)
+            _refuse_oversized_weights(variant, device)
+            run = _CellRun(settings, variant, tasks, stop_strings, device, job)
             completions, described = run.measure()
-            status: dict[str, Any] = {"status": "ok"}
-            if (why := unsound_reason(described["logits"])) is not None:
-                _LOG.warning("infeasible: %s", why)
-                described, status = {"reason": why, **described}, {"status": "infeasible"}
+            reason = unsound_reason(described["logits"])
         except (torch.cuda.OutOfMemoryError, MemoryError, *_INFEASIBLE) as error:
             reason = " ".join(str(error).split()) or "out of memory"
-            _LOG.warning("infeasible: %s", reason)
-            completions, described = [], {"reason": reason}
-            status = {"status": "infeasible"}
     write_completions(out.completions, completions)
     write_task_records(out.tasks, completions)
-    outputs = (out.completions, out.tasks, out.timeline)
-    return {
-        "schema": 1,
+    names = [path.name for path in (out.completions, out.tasks, out.timeline)]
+    frame: CellFrame = {
+        "schema": 2,
         "cell": settings["cell"],
-        **status,
         "repeats": settings["decoding"]["repeats"],
         "decoding": settings["decoding"],
         "threads": threads,
         "placement": placement,
-        **described,
-        "windows": phases.windows,
-        "epoch_offset_s": time.time() - time.monotonic(),
-        "meters": sampler.meters,
-        "sampler": sampler.summary,
-        "files": {
-            path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-            for path in outputs
-        },
+        **job.record(),
+        "files": describe_files(out.timeline.parent, names),
     }
+    if reason is not None:
+        _LOG.warning("infeasible: %s", reason)
+        if described is None:
+            return {**frame, "status": "infeasible", "reason": reason}
+        return {**frame, "status": "infeasible", "reason": reason, **described}
+    assert described is not None, "a cell without a reason has run"
+    return {**frame, "status": "ok", **described}
 
 
-class _Run:
-    """One cell's model, from loading to the last repeat."""
+class _CellRun:
+    """The measured run of one cell, from loading its model to the last repeat."""
 
     def __init__(
         self,
         settings: dict[str, Any],
-        variant: dict[str, Any],
+        variant: VariantRecord,
         tasks: list[Task],
         stop_strings: tuple[str, ...],
         device: str,
-        phases: PhaseLog,
-        synchronise: Callable[[], None],
+        job: MeteredJob,
     ) -> None:
         cell, decoding = settings["cell"], settings["decoding"]
-        self.variant, self.device, self.phases = variant, device, phases
-        self.synchronise = synchronise
+        self.variant, self.device, self.job = variant, device, job
         self.idle_s = settings["energy"]["idle_s"]
         self.engine, self.batch_size = engine_named(cell["engine"]), cell["batch_size"]
         self.repeats, self.seed = decoding["repeats"], decoding["seed"]
@@ -153,24 +156,28 @@ class _Run:
             top_p=decoding["top_p"],
         )
 
-    def measure(self) -> tuple[list[Measured], dict[str, Any]]:
-        """Load, rest, probe, warm up, repeat, rest. Returns completions and what the model is."""
+    def measure(self) -> tuple[list[Measured], GenerationDescription]:
+        """Load, idle, probe the machine, warm up, run the repeats, idle.
+
+        Returns:
+            The completions, and the description of model and engine.
+        """
         peak = PeakMemory(self.device)
         self.engine.build(self._work())
-        with self.phases.window("idle_unloaded"):
+        with self.job.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
-        with self.phases.window("load"):
+        with self.job.window("load"):
             loaded = self.engine.load(self._work())
-        with self.phases.window("idle_loaded"):
+        with self.job.window("idle_loaded"):
             time.sleep(self.idle_s)
-        engine = self.engine(loaded, self.synchronise)
+        engine = self.engine(loaded, self.job.synchronise)
         if ignored := loaded.generation.ignored:
             _LOG.warning("generation_config.json: not followed: %s", ignored)
-        # What it draws is in no other window, what it holds is not the model's.
-        with self.phases.window("probe"), peak.left_out():
+        # The probe's energy is in no other window, and its memory is not the model's.
+        with self.job.window("probe"), peak.left_out():
             roofline = describe_roofline(engine)
         self._seed(0)
-        with self.phases.window("warmup"):
+        with self.job.window("warmup"):
             engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
             for _, prompts in self._batches()[: self.warmup_batches]:
                 engine.complete(prompts, self.decoding)
@@ -178,16 +185,20 @@ class _Run:
         for repeat in range(self.repeats):
             completions += self._repeat(engine, repeat)
             if any(item.completion.unsound_token is not None for item in completions):
-                break  # further repeats would cost energy and say nothing
-        with self.phases.window("idle_after"):
+                break  # further repeats would cost energy, and their figures are withheld
+        with self.job.window("idle_after"):
             time.sleep(self.idle_s)
+        held = peak.read()
         return completions, {
             "model": self._describe(engine),
             "engine": engine.describe(),
             "generation": engine.loaded.generation.describe(engine.loaded.tokenizer),
             "logits": describe_logits(completions),
             "roofline": roofline,
-            "peak_memory": peak.read(),
+            "peak_memory": {
+                "device_bytes": held["device_bytes"],
+                "host_bytes": held["host_bytes"],
+            },
         }
 
     def _work(self) -> Work:
@@ -204,14 +215,14 @@ class _Run:
         )
 
     def _repeat(self, engine: Engine, repeat: int) -> list[Measured]:
-        """One measured pass over the benchmark."""
+        """Run one measured pass over the benchmark."""
         self._seed(repeat)
         found: list[Measured] = []
-        with quiet_libraries(), self.phases.window("repeat", repeat=repeat):
+        with quiet_libraries(), self.job.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
                 batch = engine.complete(prompts, self.decoding)
-                self.phases.add("prefill", batch.start_s, batch.first_token_s, repeat, number)
-                self.phases.add("decode", batch.first_token_s, batch.end_s, repeat, number)
+                self.job.add_window("prefill", batch.start_s, batch.first_token_s, repeat, number)
+                self.job.add_window("decode", batch.first_token_s, batch.end_s, repeat, number)
                 for done in batch.completions:
                     task_id = self.task_ids[first + done.prompt_index]
                     prompt = prompts[done.prompt_index]
@@ -226,13 +237,13 @@ class _Run:
         return [(start, self.prompts[start : start + self.batch_size]) for start in starts]
 
     def _seed(self, repeat: int) -> None:
-        """Seed before each repeat: what it draws does not depend on what came before."""
+        """Seed torch before each repeat, so that its samples do not depend on earlier repeats."""
         import torch
 
         torch.manual_seed(self.seed + repeat)
 
-    def _describe(self, engine: Engine) -> dict[str, Any]:
-        """What was really loaded, and what its manifest says of it."""
+    def _describe(self, engine: Engine) -> GeneratingModel:
+        """The model that was really loaded, with two facts from its manifest."""
         return {
             **engine.describe_model(),
             "parameters": self.variant["parameters"],
@@ -240,8 +251,8 @@ class _Run:
         }
 
 
-def _require_room(variant: dict[str, Any], device: str) -> None:
-    """Refuse weights that alone exceed the GPU, before minutes go into loading them.
+def _refuse_oversized_weights(variant: VariantRecord, device: str) -> None:
+    """Refuse weights that alone exceed the GPU's memory, before minutes go into loading them.
 
     Raises:
         InfeasibleError: they do.
@@ -267,7 +278,3 @@ def _prompt(task: Task, style: str) -> str:
     if style == "as_is":
         return task.prompt
     raise CodewattError(f"prompt style {style!r}: allowed: stripped, as_is")
-
-
-def _nothing() -> None:
-    """The CPU has nothing to wait for."""

@@ -1,12 +1,12 @@
 """Whether a cell's completions were chosen from logits that are an answer, for the manifest."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from codewatt.generate.completion_files import Measured
+from codewatt.generate.generate_record import LogitsRecord, UnsoundToken
 
 
-def describe_logits(measured: Sequence[Measured]) -> dict[str, Any]:
+def describe_logits(measured: Sequence[Measured]) -> LogitsRecord:
     """How many completions have a token that was chosen from unsound logits.
 
     Unsound are logits with NaN or +infinity, without a finite number, or with the same number for
@@ -17,19 +17,24 @@ def describe_logits(measured: Sequence[Measured]) -> dict[str, Any]:
         sequences, unsound_sequences, and first_unsound: None, or the task_id, repeat, sample and
         new_token of the first; new_token 0 is the one that follows the prompt.
     """
-    wrong = [item for item in measured if item.completion.unsound_token is not None]
-    first = None
-    if wrong:
-        first = {
-            "task_id": wrong[0].task_id,
-            "repeat": wrong[0].repeat,
-            "sample": wrong[0].completion.sample,
-            "new_token": wrong[0].completion.unsound_token,
+    unsound: list[UnsoundToken] = [
+        {
+            "task_id": item.task_id,
+            "repeat": item.repeat,
+            "sample": item.completion.sample,
+            "new_token": token,
         }
-    return {"sequences": len(measured), "unsound_sequences": len(wrong), "first_unsound": first}
+        for item in measured
+        if (token := item.completion.unsound_token) is not None
+    ]
+    return {
+        "sequences": len(measured),
+        "unsound_sequences": len(unsound),
+        "first_unsound": unsound[0] if unsound else None,
+    }
 
 
-def unsound_reason(logits: dict[str, Any]) -> str | None:
+def unsound_reason(logits: LogitsRecord) -> str | None:
     """Why a cell's figures are withheld, from `describe_logits`; None if they are not."""
     first = logits["first_unsound"]
     if first is None:

@@ -1,16 +1,16 @@
 """What a loaded model asks of this machine and what the machine can give, for the manifest."""
 
 import logging
-from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.generate.engine import Engine
+from codewatt.generate.generate_record import RooflineRecord
 from codewatt.sizing.measured_machine import measure_machine
 
 _LOG = logging.getLogger(__name__)
 
 
-def describe_roofline(engine: Engine) -> dict[str, Any]:
+def describe_roofline(engine: Engine) -> RooflineRecord:
     """Measure the machine and count the model.
 
     Returns:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.files import check_files
+from codewatt.files import FileRecord, check_files
 from codewatt.models.generation_config import GenerationDefaults, generation_defaults
 from codewatt.models.model_config import (
     attention_asked,
@@ -86,7 +86,7 @@ def load_model(
     *,
     dtype: str,
     device: str,
-    files: dict[str, dict[str, Any]] | None = None,
+    files: dict[str, FileRecord] | None = None,
     quantisation: Any = None,
     readable: bool = False,
 ) -> Loaded:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import read_configuration, read_object
 from codewatt.models.model_files import INDEX, PACKING_FILES, WEIGHTS, own_file, weight_files
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.weight_headers import PACKED_TENSORS, headers_of
 
 METHODS = ("gptq", "awq")
@@ -333,7 +334,7 @@ def _check_zeros(directory: str | Path, zeros: set[int], packing: PackedFormat) 
     )
 
 
-def count_packed(directory: str | Path) -> dict[str, Any] | None:
+def count_packed(directory: str | Path) -> QuantisedCounts | None:
     """How much of a checkpoint is packed, and what was left as it was; None if it is not packed.
 
     Returns:

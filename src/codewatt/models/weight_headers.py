@@ -10,6 +10,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import layer_count, read_configuration
 from codewatt.models.model_files import refuse_pointer, weight_files
+from codewatt.models.model_record import WeightsSummary
 
 #: Of a layer that GPTQ or AWQ packed.
 PACKED_TENSORS = ("qweight", "qzeros", "scales", "g_idx")
@@ -65,7 +66,7 @@ def headers_of(directory: str | Path) -> dict[str, dict[str, Any]]:
     return headers
 
 
-def describe_weights(directory: str | Path) -> dict[str, Any]:
+def describe_weights(directory: str | Path) -> WeightsSummary:
     """Parameters (tied ones once), bytes, dtypes and decoder layers of a model directory.
 
     What GPTQ or AWQ packed counts as the weights that it stands for, without scales. Masks and

@@ -1,1 +1,1 @@
-"""Models small enough to be trained where they are needed."""
+"""Nano models: trained within a study in under a minute, on generated Python functions."""

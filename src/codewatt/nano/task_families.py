@@ -1,7 +1,7 @@
-"""The families of nano's task grammar: each draws one task (docstring, signature, body).
+"""The task families of nano's grammar: each draws one task (docstring, signature, body).
 
-A family's draw depends on its random generator alone. `Draft.key` names what the function
-computes, in whatever words: two drafts of one family with one key are the same task.
+The drawn task depends only on the random generator. `Draft.key` identifies what the function
+computes, independent of the wording: two drafts of a family with the same key are the same task.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from random import Random
 
 from codewatt.nano import task_grammar
-from codewatt.nano.task_grammar import Piece, chain
+from codewatt.nano.task_grammar import Piece, apply_steps
 
 
 @dataclass(frozen=True)
 class Draft:
     """A task without its inputs.
 
-    key: what is computed; name: the function's; parameters: names and kinds of its arguments
-    ("int", "ints", "text", "words"); docstring: one line; body: lines, not indented;
-    used: the pieces, for inputs at their edges; atol: absolute tolerance of the result.
+    Attributes:
+        key: identity of what the function computes.
+        name: name of the function.
+        parameters: names and types of its parameters ("int", "ints", "text", "words").
+        docstring: one line.
+        body: lines of the body, not indented.
+        pieces: the pieces of the task, for edge-case inputs.
+        atol: absolute tolerance on the output.
     """
 
     key: str
@@ -26,23 +31,23 @@ class Draft:
     parameters: tuple[tuple[str, str], ...]
     docstring: str
     body: tuple[str, ...]
-    used: tuple[Piece, ...]
+    pieces: tuple[Piece, ...]
     atol: float = 0.0
 
 
-def _keys(*parts: Piece | str) -> str:
+def _join_keys(*parts: Piece | str) -> str:
     return "; ".join(part.key if isinstance(part, Piece) else part for part in parts)
 
 
-def _in_order(first: Piece, second: Piece) -> list[Piece]:
-    """Two conditions in an order of their own, as `a and b` is `b and a`."""
+def _sorted_by_key(first: Piece, second: Piece) -> list[Piece]:
+    """Two conditions in a fixed order, because `a and b` is the same as `b and a`."""
     return sorted((first, second), key=lambda piece: piece.key)
 
 
-def _say(rng: Random, thing: str, steps: list[Piece]) -> str:
-    """The steps in words: "add 2 to n and square it"."""
-    said = [step.say("it" if place else thing) for place, step in enumerate(steps)]
-    return rng.choice((" and ", ", then ")).join(said)
+def _describe_steps(rng: Random, operand: str, steps: list[Piece]) -> str:
+    """The steps in English, such as "add 2 to n and square it"."""
+    described = [step.describe("it" if index else operand) for index, step in enumerate(steps)]
+    return rng.choice((" and ", ", then ")).join(described)
 
 
 def _sentence(text: str) -> str:
@@ -53,12 +58,12 @@ def number_steps(rng: Random) -> Draft:
     """Two steps on one number."""
     steps = task_grammar.number_steps(rng, 2)
     return Draft(
-        key=_keys(*steps),
+        key=_join_keys(*steps),
         name=rng.choice(("compute", "apply")),
         parameters=(("n", "int"),),
-        docstring=_sentence(_say(rng, "n", steps)),
-        body=(f"return {chain('n', steps)}",),
-        used=tuple(steps),
+        docstring=_sentence(_describe_steps(rng, "n", steps)),
+        body=(f"return {apply_steps('n', steps)}",),
+        pieces=tuple(steps),
     )
 
 
@@ -73,51 +78,53 @@ _PAIRS = (
 
 
 def pair_step(rng: Random) -> Draft:
-    """Two numbers become one, and a step follows."""
-    kind, words, code, atom = rng.choice(_PAIRS)
+    """Combine two numbers into one and apply a step."""
+    kind, words, code, is_atomic = rng.choice(_PAIRS)
     step = task_grammar.number_step(rng)
-    operand = code if atom or step.wraps else f"({code})"
+    operand = code if is_atomic or step.encloses_operand else f"({code})"
     return Draft(
-        key=_keys(kind, step),
+        key=_join_keys(kind, step),
         name=rng.choice(("combine", "merge")),
         parameters=(("a", "int"), ("b", "int")),
-        docstring=_sentence(step.say(words)),
-        body=(f"return {chain(operand, [step])}",),
-        used=(step,),
+        docstring=_sentence(step.describe(words)),
+        body=(f"return {apply_steps(operand, [step])}",),
+        pieces=(step,),
         atol=1e-6 if kind == "average" else 0.0,
     )
 
 
 def number_branch(rng: Random) -> Draft:
-    """One step or another, by a condition."""
+    """One of two steps, selected by a condition."""
     condition = task_grammar.number_condition(rng)
     yes, no = task_grammar.number_steps(rng, 2)
     return Draft(
-        key=_keys(condition, yes, no),
+        key=_join_keys(condition, yes, no),
         name=rng.choice(("choose", "branch")),
         parameters=(("n", "int"),),
-        docstring=_sentence(f"if n is {condition.words}, {yes.say('n')}, else {no.say('n')}"),
-        body=(
-            f"if {condition.apply('n')}:",
-            f"    return {chain('n', [yes])}",
-            f"return {chain('n', [no])}",
+        docstring=_sentence(
+            f"if n is {condition.wording}, {yes.describe('n')}, else {no.describe('n')}"
         ),
-        used=(condition, yes, no),
+        body=(
+            f"if {condition.code_for('n')}:",
+            f"    return {apply_steps('n', [yes])}",
+            f"return {apply_steps('n', [no])}",
+        ),
+        pieces=(condition, yes, no),
     )
 
 
 def number_test(rng: Random) -> Draft:
-    """Whether a number meets two conditions, or one of them."""
+    """Whether a number meets both of two conditions, or at least one."""
     first, second = task_grammar.number_conditions(rng)
     joint = rng.choice(("and", "or"))
     start = rng.choice(("tell whether", "check that"))
     return Draft(
-        key=_keys(joint, *_in_order(first, second)),
+        key=_join_keys(joint, *_sorted_by_key(first, second)),
         name=rng.choice(("check", "matches")),
         parameters=(("n", "int"),),
-        docstring=_sentence(f"{start} n is {first.words} {joint} {second.words}"),
-        body=(f"return {first.apply('n')} {joint} {second.apply('n')}",),
-        used=(first, second),
+        docstring=_sentence(f"{start} n is {first.wording} {joint} {second.wording}"),
+        body=(f"return {first.code_for('n')} {joint} {second.code_for('n')}",),
+        pieces=(first, second),
     )
 
 
@@ -125,12 +132,12 @@ def list_map(rng: Random) -> Draft:
     """A step on each number that meets a condition."""
     condition, step = task_grammar.number_condition(rng), task_grammar.number_step(rng)
     return Draft(
-        key=_keys(condition, step),
+        key=_join_keys(condition, step),
         name=rng.choice(("convert", "update")),
         parameters=(("nums", "ints"),),
-        docstring=_sentence(step.say(f"each number in nums that is {condition.words}")),
-        body=(f"return [{chain('i', [step])} for i in nums if {condition.apply('i')}]",),
-        used=(condition, step),
+        docstring=_sentence(step.describe(f"each number in nums that is {condition.wording}")),
+        body=(f"return [{apply_steps('i', [step])} for i in nums if {condition.code_for('i')}]",),
+        pieces=(condition, step),
     )
 
 
@@ -138,37 +145,37 @@ def list_fold(rng: Random) -> Draft:
     """Sum, largest or smallest of the numbers that meet a condition, after one step."""
     condition, step = task_grammar.number_condition(rng), task_grammar.number_step(rng)
     fold = task_grammar.number_fold(rng)
-    inner = f"{chain('i', [step])} for i in nums if {condition.apply('i')}"
+    inner = f"{apply_steps('i', [step])} for i in nums if {condition.code_for('i')}"
     if "," in fold.code:
         inner = f"({inner})"
-    each = step.say(f"each number in nums that is {condition.words}")
+    each = step.describe(f"each number in nums that is {condition.wording}")
     return Draft(
-        key=_keys(fold, condition, step),
+        key=_join_keys(fold, condition, step),
         name=rng.choice(("fold", "collect")),
         parameters=(("nums", "ints"),),
-        docstring=_sentence(f"find the {fold.words}: {each}"),
-        body=(f"return {fold.apply(inner)}",),
-        used=(condition, step),
+        docstring=_sentence(f"find the {fold.wording}: {each}"),
+        body=(f"return {fold.code_for(inner)}",),
+        pieces=(condition, step),
     )
 
 
 def list_loop(rng: Random) -> Draft:
-    """A loop that adds up what a step makes of the numbers that meet a condition."""
+    """A loop that sums the results of a step on the numbers that meet a condition."""
     condition, step = task_grammar.number_condition(rng), task_grammar.number_step(rng)
-    each = f"for each number in nums that is {condition.words}"
+    each = f"for each number in nums that is {condition.wording}"
     return Draft(
-        key=_keys(condition, step),
+        key=_join_keys(condition, step),
         name=rng.choice(("total", "gather")),
         parameters=(("nums", "ints"),),
-        docstring=_sentence(f"{each}, {step.say('it')} and add it to a total"),
+        docstring=_sentence(f"{each}, {step.describe('it')} and add it to a total"),
         body=(
             "total = 0",
             "for i in nums:",
-            f"    if {condition.apply('i')}:",
-            f"        total += {chain('i', [step])}",
+            f"    if {condition.code_for('i')}:",
+            f"        total += {apply_steps('i', [step])}",
             "return total",
         ),
-        used=(condition, step),
+        pieces=(condition, step),
     )
 
 
@@ -176,12 +183,12 @@ def list_slice(rng: Random) -> Draft:
     """Two steps on a whole list."""
     steps = task_grammar.list_steps(rng, 2)
     return Draft(
-        key=_keys(*steps),
+        key=_join_keys(*steps),
         name=rng.choice(("select", "arrange")),
         parameters=(("nums", "ints"),),
-        docstring=_sentence(_say(rng, "nums", steps)),
-        body=(f"return {chain('nums', steps)}",),
-        used=tuple(steps),
+        docstring=_sentence(_describe_steps(rng, "nums", steps)),
+        body=(f"return {apply_steps('nums', steps)}",),
+        pieces=tuple(steps),
     )
 
 
@@ -189,12 +196,12 @@ def text_steps(rng: Random) -> Draft:
     """Two steps on a string."""
     steps = task_grammar.text_steps(rng, 2)
     return Draft(
-        key=_keys(*steps),
+        key=_join_keys(*steps),
         name=rng.choice(("edit", "rewrite")),
         parameters=(("s", "text"),),
-        docstring=_sentence(_say(rng, "s", steps)),
-        body=(f"return {chain('s', steps)}",),
-        used=tuple(steps),
+        docstring=_sentence(_describe_steps(rng, "s", steps)),
+        body=(f"return {apply_steps('s', steps)}",),
+        pieces=tuple(steps),
     )
 
 
@@ -203,12 +210,12 @@ def word_map(rng: Random) -> Draft:
     condition = task_grammar.word_condition(rng)
     (step,) = task_grammar.text_steps(rng, 1)
     return Draft(
-        key=_keys(condition, step),
+        key=_join_keys(condition, step),
         name=rng.choice(("map_words", "each_word")),
         parameters=(("words", "words"),),
-        docstring=_sentence(step.say(f"each string in words {condition.words}")),
-        body=(f"return [{chain('w', [step])} for w in words if {condition.apply('w')}]",),
-        used=(condition, step),
+        docstring=_sentence(step.describe(f"each string in words {condition.wording}")),
+        body=(f"return [{apply_steps('w', [step])} for w in words if {condition.code_for('w')}]",),
+        pieces=(condition, step),
     )
 
 
@@ -224,14 +231,14 @@ def word_fold(rng: Random) -> Draft:
     """One result from the words that meet a condition."""
     condition = task_grammar.word_condition(rng)
     kind, verb, code = rng.choice(_WORD_FOLDS)
-    source = f"words if {condition.apply('w')}"
+    source = f"words if {condition.code_for('w')}"
     return Draft(
-        key=_keys(kind, condition),
+        key=_join_keys(kind, condition),
         name=rng.choice(("digest", "survey")),
         parameters=(("words", "words"),),
-        docstring=_sentence(f"{verb} the strings in words {condition.words}"),
+        docstring=_sentence(f"{verb} the strings in words {condition.wording}"),
         body=(f"return {code.format(g=source)}",),
-        used=(condition,),
+        pieces=(condition,),
     )
 
 

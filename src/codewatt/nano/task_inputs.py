@@ -1,4 +1,4 @@
-"""Inputs for nano's tasks: a few ordinary ones (base), more and edgier ones (plus)."""
+"""Inputs of nano's tasks: a few ordinary ones (base tests), and more edge cases (plus tests)."""
 
 from collections.abc import Callable
 from random import Random
@@ -13,15 +13,15 @@ _WORDS = (
     "apple", "banana", "cherry", "dog", "elephant", "fig", "grape", "house", "igloo", "lemon",
     "moon", "night", "orange", "pear", "river", "stone", "table", "umbrella", "sun", "tree",
 )  # fmt: skip
-_EDGY_WORDS = ("", "a", "A", "Bob", "aeiou", "x1y2", "noon", "ABBA", "tomato", "blueberry pie")
-_EDGY_TEXTS = ("", " ", "a", "Z", "007", "  padded  ", "aaaa", "MiXeD CaSe 42", "tab\tend", "é")
+_EDGE_WORDS = ("", "a", "A", "Bob", "aeiou", "x1y2", "noon", "ABBA", "tomato", "blueberry pie")
+_EDGE_TEXTS = ("", " ", "a", "Z", "007", "  padded  ", "aaaa", "MiXeD CaSe 42", "tab\tend", "é")
 
 
 def make_inputs(draft: Draft, rng: Random) -> tuple[list[list[Any]], list[list[Any]]]:
-    """Base and plus argument lists for a task; no list occurs twice."""
+    """Argument lists of a task's base and plus tests; all are different."""
     seen: set[str] = set()
     base = _collect(draft, rng, BASE_INPUTS, _ORDINARY, seen)
-    plus = _collect(draft, rng, PLUS_INPUTS, _EDGY, seen)
+    plus = _collect(draft, rng, PLUS_INPUTS, _EDGE_CASES, seen)
     return base, plus
 
 
@@ -38,23 +38,25 @@ def _collect(
     return found
 
 
-def _edges(draft: Draft) -> list[int]:
-    """The integers at which a piece changes its mind, and their neighbours."""
-    around = {edge + d for piece in draft.used for edge in piece.edges for d in (-1, 0, 1)}
+def _boundary_values(draft: Draft) -> list[int]:
+    """Boundary values of the pieces, and the integers next to them."""
+    around = {
+        edge + d for piece in draft.pieces for edge in piece.boundary_values for d in (-1, 0, 1)
+    }
     return sorted(around | {-1, 0, 1})
 
 
 def _letters(draft: Draft) -> str:
-    return "".join(piece.letters for piece in draft.used) or "a"
+    return "".join(piece.letters for piece in draft.pieces) or "a"
 
 
 def _int(draft: Draft, rng: Random) -> int:
     return rng.randint(1, 40)
 
 
-def _edgy_int(draft: Draft, rng: Random) -> int:
+def _edge_int(draft: Draft, rng: Random) -> int:
     if rng.random() < 0.6:
-        edge = rng.choice(_edges(draft))
+        edge = rng.choice(_boundary_values(draft))
         return edge if rng.random() < 0.8 else -edge
     return rng.choice((rng.randint(-60, -1), rng.randint(41, 120), 1000, -999))
 
@@ -63,10 +65,10 @@ def _ints(draft: Draft, rng: Random) -> list[int]:
     return [rng.randint(1, 40) for _ in range(rng.randint(5, 8))]
 
 
-def _edgy_ints(draft: Draft, rng: Random) -> list[int]:
+def _edge_ints(draft: Draft, rng: Random) -> list[int]:
     size = rng.choice((0, 1, 2, 3, 6, 12))
     return [
-        _edgy_int(draft, rng) if rng.random() < 0.6 else rng.randint(-20, 40) for _ in range(size)
+        _edge_int(draft, rng) if rng.random() < 0.6 else rng.randint(-20, 40) for _ in range(size)
     ]
 
 
@@ -75,9 +77,9 @@ def _text(draft: Draft, rng: Random) -> str:
     return " ".join(words).capitalize()
 
 
-def _edgy_text(draft: Draft, rng: Random) -> str:
+def _edge_text(draft: Draft, rng: Random) -> str:
     if rng.random() < 0.4:
-        return rng.choice(_EDGY_TEXTS)
+        return rng.choice(_EDGE_TEXTS)
     alphabet = _letters(draft) * 3 + "abcXYZ 19 aeiouAEI"
     return "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 16)))
 
@@ -86,18 +88,18 @@ def _words(draft: Draft, rng: Random) -> list[str]:
     return rng.sample(_WORDS, rng.randint(5, 7))
 
 
-def _edgy_words(draft: Draft, rng: Random) -> list[str]:
-    return [_edgy_word(draft, rng) for _ in range(rng.choice((0, 1, 3, 5, 9)))]
+def _edge_words(draft: Draft, rng: Random) -> list[str]:
+    return [_edge_word(draft, rng) for _ in range(rng.choice((0, 1, 3, 5, 9)))]
 
 
-def _edgy_word(draft: Draft, rng: Random) -> str:
+def _edge_word(draft: Draft, rng: Random) -> str:
     choice = rng.random()
     if choice < 0.2:
-        return rng.choice(_EDGY_WORDS)
+        return rng.choice(_EDGE_WORDS)
     if choice < 0.4:
         return rng.choice(_WORDS)
     alphabet = _letters(draft) * 2 + "bcdknrst"
-    size = max(0, rng.choice([edge for edge in _edges(draft) if edge <= 12]))
+    size = max(0, rng.choice([edge for edge in _boundary_values(draft) if edge <= 12]))
     if rng.random() < 0.5:
         size = rng.randint(1, 8)
     return "".join(rng.choice(alphabet) for _ in range(size))
@@ -105,6 +107,6 @@ def _edgy_word(draft: Draft, rng: Random) -> str:
 
 _Maker = Callable[[Draft, Random], Any]
 _ORDINARY: dict[str, _Maker] = {"int": _int, "ints": _ints, "text": _text, "words": _words}
-_EDGY: dict[str, _Maker] = {
-    "int": _edgy_int, "ints": _edgy_ints, "text": _edgy_text, "words": _edgy_words,
+_EDGE_CASES: dict[str, _Maker] = {
+    "int": _edge_int, "ints": _edge_ints, "text": _edge_text, "words": _edge_words,
 }  # fmt: skip

@@ -1,8 +1,8 @@
-"""Nano's tasks: simple Python functions with docstrings, for training and held out from it.
+"""Draws nano's tasks: simple Python functions with docstrings, for training or held out from it.
 
-The grammar's tasks are parted once and for all by a digest of what they compute (family and
-parameters, whatever the name and the wording): one in ten is held out. Training draws from the
-one part and tests from the other, so that no seed can bring a test task into training.
+A digest of what a task computes (family and constants, not name and wording) decides whether it is
+held out: one in ten is. Training draws from the other tasks, the benchmark from those held out, so
+no seed can bring a benchmark task into training.
 """
 
 import hashlib
@@ -23,11 +23,16 @@ _DRAWS_PER_TASK = 2000
 
 @dataclass(frozen=True)
 class Problem:
-    """One task in HumanEval's terms.
+    """One task with HumanEval's fields.
 
-    family and key: what is computed; prompt: signature and docstring with a trailing newline;
-    canonical_solution: the body, indented by four spaces; entry_point: the function's name;
-    base_input, plus_input: argument lists (empty for training); atol: absolute tolerance.
+    Attributes:
+        family: name of the task family.
+        key: identity of what the function computes within the family.
+        prompt: signature and docstring with a trailing newline.
+        canonical_solution: the body, indented by four spaces.
+        entry_point: name of the function.
+        base_input, plus_input: argument lists; empty for training.
+        atol: absolute tolerance on the output.
     """
 
     family: str
@@ -41,7 +46,7 @@ class Problem:
 
 
 def training_problems(count: int, seed: int) -> Iterator[Problem]:
-    """Yield `count` problems for training, without inputs; none of them computes a held-out one."""
+    """Yield `count` problems for training, without inputs; none is a held-out task."""
     rng = Random(f"nano training {seed}")
     names = list(FAMILIES)
     for _ in range(count):
@@ -53,13 +58,13 @@ def training_problems(count: int, seed: int) -> Iterator[Problem]:
 
 
 def held_out_problems(count: int, seed: int) -> list[Problem]:
-    """`count` different held-out problems with inputs, the families taking turns.
+    """`count` different held-out problems with inputs, from all families in turn.
 
     Raises:
-        CodewattError: `count` is not positive, or the grammar holds out fewer.
+        CodewattError: `count` is below 1, or the grammar holds out fewer tasks.
     """
     if count < 1:
-        raise CodewattError(f"nano tasks: {count} asked for, at least 1 is needed")
+        raise CodewattError(f"nano: tasks: expected at least 1, found {count}")
     rng = Random(f"nano held out {seed}")
     families = deque(FAMILIES)
     problems: list[Problem] = []
@@ -71,18 +76,18 @@ def held_out_problems(count: int, seed: int) -> list[Problem]:
             families.append(family)
             problems.append(_problem(family, draft, *make_inputs(draft, rng)))
     if len(problems) < count:
-        raise CodewattError(f"nano tasks: {count} asked for, at most {len(problems)} can be had")
+        raise CodewattError(f"nano: tasks: expected at most {len(problems)}, found {count}")
     return problems
 
 
 def is_held_out(family: str, key: str) -> bool:
-    """Whether a task belongs to the tests: one in ten does, by its sha256."""
+    """Whether a task is held out for the benchmark: one in ten is, by its sha256."""
     total = hashlib.sha256(f"{family}: {key}".encode()).digest()
     return int.from_bytes(total[:8], "big") % _HELD_OUT_ONE_IN == 0
 
 
 def _draw_held_out(family: str, rng: Random, seen: set[tuple[str, str]]) -> Draft | None:
-    """A held-out draft that is not among `seen`, which it joins; None if none turns up."""
+    """Draw a held-out task that is not in `seen`, and add it there; None if none was found."""
     for _ in range(_DRAWS_PER_TASK):
         draft = FAMILIES[family](rng)
         if is_held_out(family, draft.key) and (family, draft.key) not in seen:

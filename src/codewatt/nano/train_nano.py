@@ -1,20 +1,21 @@
-"""The stage that trains a nano model."""
+"""The stage train_nano: trains a nano model and returns its manifest."""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
 from codewatt.models.fetch import model_manifest
+from codewatt.models.model_record import TrainedModel
 from codewatt.nano.training import train_nano
 
 
-def make_nano(settings: dict[str, Any], weights: Path, threads: int) -> dict[str, Any]:
-    """Train a nano model into a directory that is wiped first.
+def train_nano_model(settings: dict[str, Any], weights: Path, threads: int) -> TrainedModel:
+    """Train a nano model into a directory, which is deleted first.
 
     Args:
         settings: a study's nano model without id and label.
-        weights: the model's directory.
-        threads: CPU threads of the training; with the seed they decide the weights.
+        weights: directory of the model.
+        threads: CPU threads; the weights depend on the seed and on this number.
 
     Returns:
         The model's manifest, with a record of the training.

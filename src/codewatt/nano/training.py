@@ -1,6 +1,6 @@
-"""Training a nano model: a decoder of under a million parameters, in under a minute.
+"""Trains a nano model: a decoder with less than a million parameters, in under a minute.
 
-The same settings give the same weights, bit for bit, on one machine with one number of threads.
+The same settings and number of threads give bit-identical weights on one machine.
 """
 
 import logging
@@ -14,32 +14,32 @@ from typing import Any
 
 from codewatt.nano.nano_tokenizer import save_tokenizer, train_tokenizer
 from codewatt.nano.task_sampling import Problem, training_problems
-from codewatt.nano.training_settings import NanoSettings
+from codewatt.nano_settings import NanoSettings
 
 log = logging.getLogger(__name__)
 
-_TOKENIZER_FUNCTIONS = 2000  # the tokenizer is trained on the first functions only
-_SORTED_BATCHES = 16  # functions of this many batches are sorted by length together
+_TOKENIZER_FUNCTIONS = 2000  # number of functions that the tokenizer is trained on
+_SORTED_BATCHES = 16  # number of batches whose functions are sorted by length together
 _IGNORED = -100  # transformers' label for positions without a loss
 _REPORTS = 10
 
 
 def train_nano(settings: dict[str, Any], directory: Path, threads: int) -> dict[str, Any]:
-    """Train a model and save it, with its tokenizer, as transformers saves them.
+    """Train a model and save it with its tokenizer in the format of transformers.
 
     Args:
-        settings: NanoSettings' fields.
-        directory: receives config.json, model.safetensors (float32), tokenizer.json and so on.
-        threads: torch's threads; part of what decides the bits of the weights.
+        settings: the fields of `NanoSettings`.
+        directory: directory for config.json, model.safetensors (float32), tokenizer.json etc.
+        threads: number of threads of torch; the weights depend on it.
 
     Returns:
-        A record: settings, threads, parameters, functions, tokens, loss curve (mean over each
-        tenth of the steps, in nats per body token), duration_s and cpu_s.
+        Settings, threads, number of parameters, functions and tokens, loss curve (mean over each
+        tenth of the steps, in nats for each token of a body), duration_s and cpu_s.
 
     Raises:
         CodewattError: a setting is unknown or out of range.
     """
-    checked = NanoSettings.from_dict(settings)
+    checked = NanoSettings(**settings)
     start_s, start_cpu_s = time.monotonic(), time.process_time()
     with _torch_state(threads):
         functions = list(training_problems(checked.steps * checked.batch_size, checked.seed))
@@ -51,7 +51,7 @@ def train_nano(settings: dict[str, Any], directory: Path, threads: int) -> dict[
         model.save_pretrained(directory)
         save_tokenizer(tokenizer, directory, model.config.model_type)
     return {
-        "settings": checked.to_dict(),
+        "settings": checked.model_dump(),
         "threads": threads,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "functions": len(functions),
@@ -63,9 +63,9 @@ def train_nano(settings: dict[str, Any], directory: Path, threads: int) -> dict[
 
 
 def build_model(settings: NanoSettings, tokenizer: Any) -> Any:
-    """An untrained float32 model; its weights follow from torch's seed.
+    """An untrained float32 model, initialised with the seed of the settings.
 
-    Dropout is off: each function is seen once, so there is nothing to overfit.
+    No dropout: each function is seen once, so the model cannot overfit.
     """
     import torch
     from transformers import AutoModelForCausalLM, Qwen2Config, Starcoder2Config
@@ -95,7 +95,7 @@ def build_model(settings: NanoSettings, tokenizer: Any) -> Any:
 
 
 def _text(function: Problem) -> tuple[str, str]:
-    """Prompt and body, parted where a stripped prompt ends: the body starts with a newline."""
+    """Prompt without trailing newline, and body with a leading newline."""
     prompt = function.prompt.rstrip()
     return prompt, "\n" + function.canonical_solution.rstrip()
 
@@ -105,7 +105,7 @@ def _batches(
 ) -> list[tuple[Any, Any]]:
     """Batches of (input ids, labels), each [batch, length] int64, padded on the right.
 
-    Functions of like length share a batch. The loss is taken on the body and the end of text.
+    Functions of similar length share a batch. The loss covers the body and the end-of-text token.
     """
     prompts, bodies = zip(*map(_text, functions), strict=True)
     prompt_ids = tokenizer(list(prompts)).input_ids
@@ -143,7 +143,7 @@ def _tensors(rows: list[tuple[list[int], int]], pad: int) -> tuple[Any, Any]:
 def _fit(
     model: Any, batches: list[tuple[Any, Any]], settings: NanoSettings
 ) -> tuple[list[float], int]:
-    """Train on each batch once; returns the loss curve and the number of tokens, pads included."""
+    """Train on each batch once; the loss curve and the number of tokens, including padding."""
     import torch
 
     optimiser = torch.optim.AdamW(
@@ -159,7 +159,7 @@ def _fit(
     for step, (inputs, labels) in enumerate(batches):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _schedule(step, settings)
-        # Pads stand on the right, where no token looks: a causal mask alone is right and fast.
+        # Padding is on the right, so the causal mask hides it and no padding mask is needed.
         loss = model(input_ids=inputs, labels=labels, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -174,7 +174,7 @@ def _fit(
 
 
 def _schedule(step: int, settings: NanoSettings) -> float:
-    """Share of the learning rate: linear warm-up, then a cosine down to 0."""
+    """Factor of the learning rate: linear warm-up, then cosine decay to 0."""
     if step < settings.warmup_steps:
         return (step + 1) / settings.warmup_steps
     done = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
@@ -187,7 +187,7 @@ def _mean(values: list[float]) -> float:
 
 @contextmanager
 def _torch_state(threads: int) -> Iterator[None]:
-    """Set torch's threads and deterministic algorithms, and set them back."""
+    """Set torch's number of threads and deterministic algorithms, and restore both afterwards."""
     import torch
 
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()

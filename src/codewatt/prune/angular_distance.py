@@ -6,16 +6,15 @@ angular distance d(x_l, x_{l+n}) = arccos(cos(x_l, x_{l+n})) / pi (equation 7), 
 last token, averaged over sequences; x_l is the input of layer l.
 """
 
-from typing import Any
-
 from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.layer_scores_record import MethodScores
 from codewatt.prune.scored_pruner import ScoredPruner, directions, finite
 
 
 class AngularDistance(ScoredPruner):
     """Blocks may end with the last layer, whose output is taken before the final norm."""
 
-    def score(self, model: LayeredModel) -> dict[str, Any]:
+    def score(self, model: LayeredModel) -> MethodScores:
         """See `ScoredPruner.score`; "distance"[l][n-1]: of layers l ... l+n-1, 0 to 1."""
         import torch
 

@@ -5,9 +5,9 @@ Men et al. 2024, "ShortGPT: Layers in Large Language Models are More Redundant T
 """
 
 from itertools import pairwise
-from typing import Any
 
 from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.layer_scores_record import MethodScores
 from codewatt.prune.scored_pruner import ScoredPruner, directions, finite
 
 
@@ -17,7 +17,7 @@ class BlockInfluence(ScoredPruner):
     The last layer's output is taken before the final norm, which is no part of that layer.
     """
 
-    def score(self, model: LayeredModel) -> dict[str, Any]:
+    def score(self, model: LayeredModel) -> MethodScores:
         """See `ScoredPruner.score`; "block_influence": of each layer, 0 (no turn) to 2."""
         import torch
 

@@ -6,6 +6,7 @@ The simple heuristic of Gromov et al. 2024, "The Unreasonable Ineffectiveness of
 
 from typing import Any
 
+from codewatt.prune.layer_scores_record import MethodScores
 from codewatt.prune.pruner import Pruner, refuse_depth
 
 
@@ -13,7 +14,7 @@ class KeepLast(Pruner):
     """Keeps layers 0 ... L-n-2 and L-1 of L."""
 
     def kept(
-        self, layers: int, settings: dict[str, Any], scores: dict[str, Any] | None = None
+        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
     ) -> list[int]:
         """See `Pruner.kept`."""
         refuse_depth(settings, layers, most=layers - 1)

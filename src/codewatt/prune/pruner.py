@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.prune.layer_scores_record import MethodScores
 
 
 class Pruner(ABC):
@@ -12,7 +13,7 @@ class Pruner(ABC):
 
     @abstractmethod
     def kept(
-        self, layers: int, settings: dict[str, Any], scores: dict[str, Any] | None = None
+        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
     ) -> list[int]:
         """Indices (from 0, ascending) of the layers that stay, out of `layers`.
 

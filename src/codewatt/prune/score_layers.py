@@ -1,18 +1,17 @@
 """Scoring a model's layers: once a model, method and corpus, for all depths."""
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
-from codewatt.energy.job_energy_record import describe_making
+from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
-from codewatt.energy.sampler import Sampler
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
 from codewatt.models.decoder_layers import LayeredModel
 from codewatt.models.loading import load_model, resolve_device, used_gpus
+from codewatt.models.model_record import MODEL
+from codewatt.prune.layer_scores_record import LayerScores
 from codewatt.prune.pruner import open_pruner
 from codewatt.prune.scored_pruner import ScoredPruner
 
@@ -25,8 +24,8 @@ def score_layers(
     model_manifest: Path,
     documents: Path,
     timeline: Path,
-    asked: RequestedHardware | None = None,
-) -> dict[str, Any]:
+    requested: RequestedHardware | None = None,
+) -> LayerScores:
     """Score a model's decoder layers while its energy is sampled.
 
     Args:
@@ -34,7 +33,8 @@ def score_layers(
         model_manifest: of the model.
         documents: of the corpus.
         timeline: where the telemetry is written (parquet).
-        asked: the hardware that the job must find; None where nobody says.
+        requested: the hardware that the job must find; None where neither study nor site names
+            any.
 
     Returns:
         What `quantise_variant` prunes by: the scores, "removed" for each depth, on what and how
@@ -42,34 +42,33 @@ def score_layers(
 
     Raises:
         CodewattError: the model's files are not those of its manifest, the corpus is too short, the
-            hardware is not the one asked for, or the layers cannot be scored.
+            hardware is not the requested one, or the layers cannot be scored.
     """
-    model, corpus = read_json(model_manifest), PreparedCorpus.read(documents, settings["corpus"])
+    model, corpus = MODEL.read(model_manifest), PreparedCorpus.read(documents, settings["corpus"])
     pruner = open_pruner(settings["method"])
     if not isinstance(pruner, ScoredPruner):
         raise CodewattError(f"prune method {settings['method']!r}: it scores no layers")
-    sampler = Sampler(timeline, settings["energy"]).start()
+    job = MeteredJob(timeline, settings["energy"]).start()
     import transformers.modeling_utils  # noqa: F401 - while the meters open
 
     device = resolve_device(settings["device"])
     dtype = scoring_dtype(model["dtypes"], device)
-    with sampler:
+    with job:
         gpu_ids = used_gpus(device)
-        placement = check_placement(asked, settings["device"], device, gpu_ids)
-        sampler.use_gpus(gpu_ids)
-        start_s = time.monotonic()
-        weights = model["weights"]
-        loaded = load_model(
-            weights["directory"], dtype=dtype, device=device, files=weights["files"]
-        )
-        sequences = corpus.sequences(loaded.tokenizer)
-        judged_from = corpus.first_scored_tokens(loaded.tokenizer)
-        layered = LayeredModel(loaded.model, sequences, device, judged_from)
-        scores = pruner.score(layered)
-        end_s = time.monotonic()
+        placement = check_placement(requested, settings["device"], device, gpu_ids)
+        job.use_gpus(gpu_ids)
+        with job.window("score_layers"):
+            weights = model["weights"]
+            loaded = load_model(
+                weights["directory"], dtype=dtype, device=device, files=weights["files"]
+            )
+            sequences = corpus.sequences(loaded.tokenizer)
+            judged_from = corpus.first_scored_tokens(loaded.tokenizer)
+            layered = LayeredModel(loaded.model, sequences, device, judged_from)
+            scores = pruner.score(layered)
     _LOG.info("%s: removed in turn %s", settings["method"], scores["removed"])
     return {
-        "schema": 1,
+        "schema": 2,
         "model": settings["model"],
         "method": settings["method"],
         "layers": len(layered.layers),
@@ -80,10 +79,9 @@ def score_layers(
         "judged_tokens": sum(
             max(len(ids) - first, 0) for ids, first in zip(sequences, judged_from, strict=True)
         ),
-        "device": device,
         "dtype": dtype,
         "placement": placement,
-        **describe_making("score_layers", start_s, end_s, timeline, sampler),
+        **job.energy_record(device),
     }
 
 

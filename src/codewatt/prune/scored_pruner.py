@@ -7,6 +7,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.layer_scores_record import MethodScores
 from codewatt.prune.pruner import Pruner, refuse_depth
 
 
@@ -14,7 +15,7 @@ class ScoredPruner(Pruner):
     """A method that scores a model's layers on a corpus: once, for all depths."""
 
     @abstractmethod
-    def score(self, model: LayeredModel) -> dict[str, Any]:
+    def score(self, model: LayeredModel) -> MethodScores:
         """Score the decoder layers.
 
         Returns:
@@ -24,7 +25,7 @@ class ScoredPruner(Pruner):
         """
 
     def kept(
-        self, layers: int, settings: dict[str, Any], scores: dict[str, Any] | None = None
+        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
     ) -> list[int]:
         """See `Pruner.kept`."""
         if scores is None:

@@ -7,9 +7,9 @@ the last layer are no candidates (its early and latter barrier are 1).
 """
 
 import logging
-from typing import Any
 
 from codewatt.models.decoder_layers import LayeredModel
+from codewatt.prune.layer_scores_record import MethodScores, SlebStep
 from codewatt.prune.scored_pruner import ScoredPruner
 
 _LOG = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 class Sleb(ScoredPruner):
     """(L-2)(L-1)/2 passes over the corpus for L layers, of which fewer and fewer are computed."""
 
-    def score(self, model: LayeredModel) -> dict[str, Any]:
+    def score(self, model: LayeredModel) -> MethodScores:
         """See `ScoredPruner.score`.
 
         "perplexity": of the whole model; "steps": of each removal, "perplexity" without each
@@ -26,7 +26,7 @@ class Sleb(ScoredPruner):
         that was.
         """
         removed: list[int] = []
-        steps: list[dict[str, Any]] = []
+        steps: list[SlebStep] = []
         whole = model.perplexity()
         while candidates := [n for n in range(1, len(model.layers) - 1) if n not in removed]:
             found = {n: model.perplexity(without=[*removed, n]) for n in candidates}

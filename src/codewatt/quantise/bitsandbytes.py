@@ -7,6 +7,7 @@ from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.loading import load_model
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.quantise.linear_selection import linear_layers
 from codewatt.quantise.quantiser import Quantiser
 
@@ -34,7 +35,7 @@ class BitsAndBytes(Quantiser):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any]:
+    ) -> QuantisedCounts:
         """See `Quantiser.quantise`.
 
         Raises:
@@ -80,7 +81,7 @@ def _configuration(settings: dict[str, Any], skipped: list[str] | None) -> Any:
 
 def count_quantised(
     model: Any, layers: dict[str, tuple[int, int]], settings: dict[str, Any]
-) -> dict[str, Any]:
+) -> QuantisedCounts:
     """How much of a model is quantised, as its packed tensors say, and what was left as it was.
 
     Fused expert weights are parameters of no linear layer and stay unquantised: they count as

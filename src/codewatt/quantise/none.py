@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.quantise.quantiser import Quantiser
 
 
@@ -24,7 +25,7 @@ class Unquantised(Quantiser):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any] | None:
+    ) -> QuantisedCounts | None:
         """See `Quantiser.quantise`: nothing is written."""
         return None
 

@@ -6,6 +6,7 @@ from typing import Any
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import refuse_long_sequences, resolved_configuration
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.packed_checkpoints import (
     PackedFormat,
     count_packed,
@@ -34,7 +35,7 @@ class PackedQuantiser(Quantiser):
         """See `Quantiser.import_libraries`."""
         open_backend(settings["backend"]).import_libraries()
 
-    def held(self, source: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    def held(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
         """See `Quantiser.held`: a published checkpoint of this method is used as it is."""
         packing = packed_format_of(source)
         if packing is None or packing.method != self._method:
@@ -49,7 +50,7 @@ class PackedQuantiser(Quantiser):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any]:
+    ) -> QuantisedCounts:
         """See `Quantiser.quantise`.
 
         Raises:
@@ -137,7 +138,7 @@ def check_packing(directory: Path, packing: PackedFormat, settings: dict[str, An
 
 def check_written(
     target: Path, matrices: dict[str, tuple[int, int]], settings: dict[str, Any]
-) -> dict[str, Any]:
+) -> QuantisedCounts:
     """Count what a library wrote, layer by layer.
 
     Args:

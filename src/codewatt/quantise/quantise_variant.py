@@ -1,27 +1,31 @@
-"""The quantise stage: a model becomes a variant, pruned first and then quantised."""
+"""The quantise stage: a model becomes a variant, pruned first and then quantised.
+
+How layers are chosen is the pruner's matter, how weights are packed the quantiser's.
+"""
 
 import logging
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
-from codewatt.energy.job_energy_record import describe_making
+from codewatt.energy.metered_job import MeteredJob, unmetered
 from codewatt.energy.placement_check import RequestedHardware, check_placement
-from codewatt.energy.sampler import Sampler
 from codewatt.energy.timeline_writer import write_empty_timeline
 from codewatt.errors import CodewattError
-from codewatt.files import check_files, describe_files, read_json, sha256_file
+from codewatt.files import check_files, describe_files, sha256_file
 from codewatt.models.loading import resolve_device, used_gpus
 from codewatt.models.model_config import LAYER_KEYS, layer_count, read_configuration
 from codewatt.models.model_files import own_files
+from codewatt.models.model_record import MODEL, ModelRecord, QuantisedCounts, WeightsSummary
 from codewatt.models.packed_checkpoints import METHODS, packed_format_of
 from codewatt.models.weight_headers import describe_weights
 from codewatt.prune import remove_layers
+from codewatt.prune.layer_scores_record import LAYER_SCORES
 from codewatt.prune.pruner import open_pruner
 from codewatt.quantise.quantiser import Quantiser, open_quantiser
+from codewatt.quantise.variant_record import PackingRecord, VariantDescription
 
 _LOG = logging.getLogger(__name__)
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -34,8 +38,8 @@ def quantise_variant(
     scores_path: Path | None,
     weights: Path,
     timeline: Path,
-    asked: RequestedHardware | None = None,
-) -> dict[str, Any]:
+    requested: RequestedHardware | None = None,
+) -> VariantDescription:
     """Make a variant's weights while its energy is sampled.
 
     Args:
@@ -45,16 +49,17 @@ def quantise_variant(
         scores_path: what `score_layers` wrote, if layers are chosen by scores.
         weights: a directory of the variant's own; wiped first.
         timeline: where the telemetry is written (parquet); empty if nothing is made.
-        asked: the hardware that a GPU's work must find; None where nobody says.
+        requested: the hardware that a GPU's work must find; None where neither study nor site names
+            any.
 
     Returns:
-        The variant's manifest, less energy, provenance and code.
+        The variant's record before provenance is added.
 
     Raises:
         CodewattError: the model's files are not those of its manifest, the hardware is not the
-            one asked for, or a method refuses.
+            requested one, or a method refuses.
     """
-    model = read_json(model_manifest)
+    model = MODEL.read(model_manifest)
     source = Path(model["weights"]["directory"])
     check_files(source, model["weights"]["files"])
     precision, prune = settings["precision"], settings["prune"]
@@ -66,45 +71,67 @@ def quantise_variant(
     kept = _kept_layers(source, prune, scores_path)
     shutil.rmtree(weights, ignore_errors=True)
     write_empty_timeline(timeline)  # the rule's output, also where nothing is metered
-    described: dict[str, Any] = {"counts": None, "cost": {"windows": [], "duration_s": 0.0}}
     held = quantiser.held(source, precision)
-    described["counts"] = held
     made = prune["method"] != "none" or (precision["method"] != "none" and held is None)
-    device = "cpu"
+    counts, energy, placement = held, unmetered("cpu"), None
     if made:
-        sampler = Sampler(timeline, settings["energy"]).start()
+        job = MeteredJob(timeline, settings["energy"]).start()
         quantiser.import_libraries(precision)  # while the meters open
         if kept is not None:
             remove_layers.import_libraries()
         device = _device(settings["device"], precision["method"])
         gpu_ids = [] if device == "cpu" else used_gpus(device)
-        with sampler:
-            asked = None if precision["method"] == "none" else asked  # copies and cuts on a CPU
-            placement = check_placement(asked, settings["device"], device, gpu_ids)
-            sampler.use_gpus(gpu_ids)
-            start_s = time.monotonic()
+        with job:
+            # Copying files and removing layers run on any node's CPU.
+            requested = None if precision["method"] == "none" else requested
+            placement = check_placement(requested, settings["device"], device, gpu_ids)
+            job.use_gpus(gpu_ids)
             calibration = corpora.get(precision.get("calibration"))
-            counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
-            end_s = time.monotonic()
-        cost = {
-            **describe_making("quantise", start_s, end_s, timeline, sampler),
-            "placement": placement,
-        }
-        described = {"counts": counts, "cost": cost}
-    manifest = _manifest(settings, model, weights if made else source, made, device, **described)
+            with job.window("quantise"):
+                counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
+        energy = job.energy_record(device)
+    directory = weights if made else source
+    summary = describe_weights(directory)
+    dtype = quantiser.load_dtype(precision)
     # A checkpoint that was packed before is not calibrated again, whatever corpus the study names.
     used = {prune.get("calibration"), precision.get("calibration") if held is None else None}
     return {
-        **manifest,
-        "packing": _packing(Path(manifest["weights"]["directory"]), made_here=held is None),
+        "schema": 2,
+        "variant": settings["variant"],
+        "method": precision["method"],
+        "settings": {"prune": prune, "precision": precision},
+        "base": {
+            "source": model["source"],
+            "layers": model["layers"],
+            "parameters": model["parameters"],
+            "dtypes": model["dtypes"],
+        },
+        "weights": {
+            "directory": str(directory),
+            "files": describe_files(directory, own_files(directory))
+            if made
+            else model["weights"]["files"],
+        },
+        "size_bytes": summary["size_bytes"] if counts else _cast_bytes(summary, dtype),
+        "dtype": dtype,
+        "layers": summary["layers"],
+        "parameters": _parameters(model, summary, counts, precision["method"]),
+        "model_type": summary["model_type"],
+        "quantised": counts,
+        "meaningful_accuracy": model["meaningful_accuracy"],
+        **energy,
+        "placement": placement,
+        "packing": _packing(directory, made_here=held is None),
         "corpora": [corpus.describe() for name, corpus in corpora.items() if name in used],
         "kept_layers": kept,
-        "scores": scores_path and {"path": str(scores_path), "sha256": sha256_file(scores_path)},
+        "scores": None
+        if scores_path is None
+        else {"path": str(scores_path), "sha256": sha256_file(scores_path)},
     }
 
 
 def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) -> list[int] | None:
-    """The layers that stay, None if all do.
+    """Indices of the layers that stay; None if all do.
 
     Raises:
         CodewattError: there are too few layers, how many is not known, or the scores are another
@@ -118,7 +145,7 @@ def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) 
             f"{source / 'config.json'}: it does not say how many decoder layers there are, so none "
             f"can be removed; allowed: a model whose configuration has {' or '.join(LAYER_KEYS)}"
         )
-    scores = read_json(scores_path) if scores_path else None
+    scores = LAYER_SCORES.read(scores_path) if scores_path else None
     if scores is not None and scores["layers"] != layers:
         raise CodewattError(f"{scores_path}: of {scores['layers']} layers, the model has {layers}")
     kept = open_pruner(prune["method"]).kept(layers, prune, scores)
@@ -126,45 +153,7 @@ def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) 
     return kept
 
 
-def _manifest(
-    settings: dict[str, Any],
-    model: dict[str, Any],
-    directory: Path,
-    made: bool,
-    device: str,
-    counts: dict[str, Any] | None,
-    cost: dict[str, Any],
-) -> dict[str, Any]:
-    """What was made, from what."""
-    precision = settings["precision"]
-    described = describe_weights(directory)
-    files = model["weights"]["files"]
-    if made:
-        files = describe_files(directory, own_files(directory))
-    dtype = open_quantiser(precision["method"]).load_dtype(precision)
-    return {
-        "schema": 1,
-        "variant": settings["variant"],
-        "method": precision["method"],
-        "settings": {"prune": settings["prune"], "precision": precision},
-        "base": {key: model[key] for key in ("source", "layers", "parameters", "dtypes")},
-        "weights": {
-            "directory": str(directory),
-            "files": files,
-        },
-        "size_bytes": described["size_bytes"] if counts else _cast_bytes(described, dtype),
-        "dtype": dtype,
-        "layers": described["layers"],
-        "parameters": _parameters(model, described, counts, precision["method"]),
-        "model_type": described["model_type"],
-        "quantised": counts,
-        "meaningful_accuracy": model["meaningful_accuracy"],
-        "device": device,
-        **cost,
-    }
-
-
-def _packing(directory: Path, *, made_here: bool) -> dict[str, Any] | None:
+def _packing(directory: Path, *, made_here: bool) -> PackingRecord | None:
     """How GPTQ or AWQ packed the variant, and whether here or before; None if neither did."""
     packing = packed_format_of(directory)
     if packing is None:
@@ -176,9 +165,9 @@ def _packing(directory: Path, *, made_here: bool) -> dict[str, Any] | None:
     }
 
 
-def _device(asked: str, method: str) -> str:
+def _device(study_device: str, method: str) -> str:
     """Where the method runs; copying files needs no device, and so no torch."""
-    return "cpu" if method == "none" else resolve_device(asked)
+    return "cpu" if method == "none" else resolve_device(study_device)
 
 
 def _compress(
@@ -189,7 +178,7 @@ def _compress(
     precision: dict[str, Any],
     device: str,
     calibration: PreparedCorpus | None,
-) -> dict[str, Any] | None:
+) -> QuantisedCounts | None:
     """Keep these layers, then quantise into `weights`. Returns the quantiser's counts."""
     weights.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".making.") as scratch:
@@ -203,17 +192,17 @@ def _compress(
         return counts
 
 
-def _cast_bytes(described: dict[str, Any], dtype: str) -> int:
+def _cast_bytes(summary: WeightsSummary, dtype: str) -> int:
     """Bytes of the weights once they are cast to the dtype they run in."""
-    return int(described["parameters"]) * _DTYPE_BYTES[dtype]
+    return summary["parameters"] * _DTYPE_BYTES[dtype]
 
 
 def _parameters(
-    model: dict[str, Any], described: dict[str, Any], counts: dict[str, Any] | None, method: str
+    model: ModelRecord, summary: WeightsSummary, counts: QuantisedCounts | None, method: str
 ) -> int | None:
-    """Weights before packing: a quantised file's tensors hold several to the byte."""
+    """Weights before packing; None for a pruned variant of a method whose tensors do not tell."""
     if counts is None or method in METHODS:
-        return int(described["parameters"])
-    if described["layers"] == model["layers"]:
-        return int(model["parameters"])
+        return summary["parameters"]
+    if summary["layers"] == model["layers"]:
+        return model["parameters"]
     return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.packed_checkpoints import quantisation_of
 
 
@@ -17,7 +18,7 @@ class Quantiser(ABC):
     def load_dtype(self, settings: dict[str, Any]) -> str:
         """The dtype of all that is not quantised, for loading the result."""
 
-    def held(self, source: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    def held(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
         """The counts of a checkpoint that is already what the settings ask for; None if it is not.
 
         Raises:
@@ -44,7 +45,7 @@ class Quantiser(ABC):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any] | None:
+    ) -> QuantisedCounts | None:
         """Write the quantised model to `target`.
 
         Args:

@@ -12,6 +12,7 @@ from typing import Any
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
+from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.torchao_layouts import (
     CPU_CAPABILITY,
     Layout,
@@ -55,7 +56,7 @@ class TorchAo(Quantiser):
         settings: dict[str, Any],
         device: str,
         calibration: PreparedCorpus | None = None,
-    ) -> dict[str, Any]:
+    ) -> QuantisedCounts:
         """See `Quantiser.quantise`.
 
         Raises:
@@ -182,7 +183,7 @@ def _fp8(layout: Layout) -> Any:
 
 def count_quantised(
     model: Any, layers: dict[str, tuple[int, int]], settings: dict[str, Any], layout: Layout
-) -> dict[str, Any]:
+) -> QuantisedCounts:
     """How much of a model is quantised, as its packed tensors say, and what was left as it was.
 
     Fused expert weights are parameters of no linear layer and stay unquantised: they count as

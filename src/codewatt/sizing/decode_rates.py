@@ -1,4 +1,4 @@
-"""How long a step of decoding takes and what power the GPU draws, from measured steps.
+"""Duration and GPU power of a decode step, from measured steps.
 
 `rates.csv` holds docs/measurements.md's table: StarCoder2-3B's architecture on an H200. Each row is
 turned into what carries over to other models and cards:
@@ -67,8 +67,8 @@ class _Point:
     gpu_w: float
 
 
-def kind_of(precision: Precision) -> tuple[str, str | None]:
-    """(the measured kind that stands for a precision, why it only stands for it, or None)."""
+def measured_kind(precision: Precision) -> tuple[str, str | None]:
+    """(the measured precision that a precision is estimated as, a note if they differ or None)."""
     method = precision["method"]
     if method == "none":
         dtype = precision["dtype"]
@@ -78,11 +78,11 @@ def kind_of(precision: Precision) -> tuple[str, str | None]:
     if method == "torchao" and precision["quant_type"] in ("int8", "int4"):
         return str(precision["quant_type"]), None
     if method == "torchao":
-        return "int8", "fp8 is not in the table of rates: as torchao's int8"
+        return "int8", "fp8 was not measured; estimated like torchao's int8"
     bits = precision["bits"]
     return (
         "int4" if bits == 4 else "int8"
-    ), f"{method} is not in the table of rates: as torchao's int{bits}"
+    ), f"{method} was not measured; estimated like torchao's int{bits}"
 
 
 def gpu_step(

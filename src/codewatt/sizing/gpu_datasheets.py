@@ -42,7 +42,9 @@ def gpu_named(name: str) -> Gpu:
         CodewattError: it is not in the table.
     """
     if (found := known_gpu(name)) is None:
-        raise CodewattError(f"GPU {name!r} is not in the table; allowed: {', '.join(gpus())}")
+        raise CodewattError(
+            f"GPU {name!r} is not in the table of GPUs; allowed: {', '.join(gpus())}"
+        )
     return found
 
 

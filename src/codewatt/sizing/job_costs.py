@@ -1,18 +1,16 @@
 """Memory, time, energy and disk of a job, from its model's architecture and its work.
 
-Pure functions of plain values: rules can ask for a cell's resources before anything is fetched.
-What is taken for granted stands in `assumptions`, rates of steps in `rates`.
+Nothing is loaded or downloaded. The assumptions are in `estimate_assumptions`, measured rates of
+decode steps in `decode_rates`.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from codewatt.sizing.decode_rates import cpu_step, gpu_step, idle_w, kind_of, power_w
+from codewatt.sizing.decode_rates import cpu_step, gpu_step, idle_w, measured_kind, power_w
 from codewatt.sizing.estimate_assumptions import value
-from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
-from codewatt.sizing.parameter_counts import Architecture, architecture_of
+from codewatt.sizing.gpu_datasheets import Gpu
+from codewatt.sizing.parameter_counts import Architecture
 from codewatt.sizing.roofline import Demand, GeneratedSequence, prefill_work
 from codewatt.sizing.weight_bytes import (
     DTYPE_BYTES,
@@ -21,7 +19,7 @@ from codewatt.sizing.weight_bytes import (
     rest_dtype,
     weight_bytes,
 )
-from codewatt.sizing.workload import Workload, workload_of
+from codewatt.sizing.workload import Workload
 from codewatt.units import BYTES_PER_GB, BYTES_PER_MB, S_PER_MIN
 
 _DEFAULT_INTERVAL_S = 0.02  # of which telemetry_bytes_per_s tells
@@ -68,7 +66,7 @@ def generate_job(
     dtype = rest_dtype(precision)
     weights = weight_bytes(architecture, precision, device)
     demand = Demand.of(architecture, weights.step, DTYPE_BYTES[dtype])
-    kind, _ = kind_of(precision)
+    kind, _ = measured_kind(precision)
     prefill_s = _prefill_s(demand, work, precision, gpu, dtype)
     context = work.prompt_tokens + work.new_tokens // 2
     if gpu is None:
@@ -176,7 +174,7 @@ def pass_job(
     )
 
 
-def fits(vram_bytes: float, gpu: Gpu) -> str | None:
+def misfit(vram_bytes: float, gpu: Gpu) -> str | None:
     """Why a job does not fit a card; None if it does.
 
     Args:
@@ -185,61 +183,24 @@ def fits(vram_bytes: float, gpu: Gpu) -> str | None:
     if vram_bytes <= gpu.memory_bytes:
         return None
     return (
-        f"needs {vram_bytes / BYTES_PER_GB:.1f} GB of GPU memory, the {gpu.name} has "
+        f"it needs {vram_bytes / BYTES_PER_GB:.1f} GB of GPU memory, the {gpu.name} has "
         f"{gpu.memory_bytes / BYTES_PER_GB:.0f} GB"
     )
 
 
-def resources(size: JobSize, *, cluster: bool = False) -> dict[str, int]:
-    """What to ask a scheduler for, with margins.
+def resources(size: JobSize) -> dict[str, int]:
+    """The resources to request of a scheduler, with margins.
 
     Returns:
         mem_mb (of the host), runtime_min, disk_mb and vram_bytes.
     """
     runtime_s = value("runtime_floor_s") + value("runtime_margin") * size.job_s
-    if cluster:
-        runtime_s += value("cluster_job_s")
     return {
         "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / BYTES_PER_MB),
         "runtime_min": math.ceil(runtime_s / S_PER_MIN),
         "disk_mb": math.ceil(size.disk_bytes / BYTES_PER_MB),
         "vram_bytes": size.vram_bytes,
     }
-
-
-def generate_resources(
-    settings: Mapping[str, Any], cell: Mapping[str, Any], gpu: str | None
-) -> dict[str, Any]:
-    """`resources` of a cell's generate job, from plain values.
-
-    Args:
-        settings: "config" (the model's config.json), "layers_removed", "precision", "benchmark",
-            "decoding" and "energy" (the study's), and "stored_bytes" of the weights it loads
-            (null: their size in the precision).
-        cell: token_limit, batch_size, engine.
-        gpu: a card's name, null for a CPU.
-
-    Returns:
-        mem_mb, runtime_min, disk_mb, vram_bytes, and "infeasible": why it does not fit, or None.
-
-    Raises:
-        CodewattError: the GPU, the model type, the method or the benchmark is not known.
-    """
-    architecture = pruned_architecture(settings["config"], settings["layers_removed"])
-    card = None if gpu is None else gpu_named(gpu)
-    work = workload_of(cell, settings["benchmark"], settings["decoding"], settings["energy"])
-    stored_bytes = settings.get("stored_bytes")
-    if stored_bytes is None:
-        stored_bytes = weight_bytes(architecture, settings["precision"]).total
-    size = generate_job(architecture, settings["precision"], work, card, stored_bytes)
-    reason = None if card is None else fits(size.vram_bytes, card)
-    return {**resources(size), "infeasible": reason}
-
-
-def pruned_architecture(config: Mapping[str, Any], layers_removed: int) -> Architecture:
-    """Of a model without its last layers."""
-    kept = config["num_hidden_layers"] - layers_removed
-    return architecture_of({**config, "num_hidden_layers": kept})
 
 
 def _prefill_s(
@@ -253,7 +214,7 @@ def _prefill_s(
     share = value(
         "prefill_share_transformers" if work.engine == "transformers" else "prefill_share"
     )
-    if kind_of(precision)[0] == "int4":
+    if measured_kind(precision)[0] == "int4":
         share = value("prefill_share_int4")
     rate = gpu.flops_per_s.get(dtype, gpu.flops_per_s["float32"])
     return flops / (rate * share)

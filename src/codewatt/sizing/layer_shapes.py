@@ -89,7 +89,10 @@ def size(config: Config, key: str) -> int:
     """
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CodewattError(f"config of {config.get('model_type')}: {key} is {value!r}, not a size")
+        raise CodewattError(
+            f"config.json of model type {config.get('model_type')}: {key} is {value!r}; allowed: a "
+            "positive integer"
+        )
     return value
 
 

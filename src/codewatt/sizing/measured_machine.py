@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from codewatt.errors import CodewattError
 
 _MIB = 2**20
 #: Copied at a time on a GPU: many times the 50 MB of an H100's cache.
@@ -49,6 +51,18 @@ class MachineRates:
     matrix_dtype: str
     copied_bytes: int | None
     matrix_edge: int | None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """What `to_dict` gave.
+
+        Raises:
+            CodewattError: a key is absent or none of these.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise CodewattError(f"a manifest's machine: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as manifests keep them."""

@@ -97,7 +97,7 @@ def architecture_of(config: Config) -> Architecture:
     model_type = config.get("model_type")
     if model_type not in FAMILIES:
         allowed = ", ".join(MODEL_TYPES)
-        raise CodewattError(f"model type {model_type!r}: its size is not known; known: {allowed}")
+        raise CodewattError(f"model type {model_type!r}: its size is unknown; allowed: {allowed}")
     family = FAMILIES[model_type]
     layers = family.layers(config)
     hidden, vocabulary = size(config, "hidden_size"), size(config, "vocab_size")

@@ -98,7 +98,7 @@ def _packed(matrix: Matrix, precision: Precision, device: str) -> int:
     if method in ("gptq", "awq"):
         return _grouped(matrix, precision)
     raise CodewattError(
-        f"precision method {method!r}: its size is not known; known: {', '.join(METHODS)}"
+        f"precision method {method!r}: its size is unknown; allowed: {', '.join(METHODS)}"
     )
 
 

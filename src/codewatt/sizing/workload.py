@@ -93,7 +93,7 @@ def workload_of(
     kind = benchmark["kind"]
     if kind not in BENCHMARKS:
         raise CodewattError(
-            f"benchmark kind {kind!r}: its size is not known; known: {', '.join(BENCHMARKS)}"
+            f"benchmark kind {kind!r}: its size is unknown; allowed: {', '.join(BENCHMARKS)}"
         )
     size = BENCHMARKS[kind]
     tasks, samples = benchmark.get("tasks") or size.tasks, decoding["samples"]

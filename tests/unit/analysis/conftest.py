@@ -10,6 +10,13 @@ import pyarrow.parquet
 import pytest
 
 from codewatt.files import describe_files, write_json, write_jsonl
+from tests.support.records import (
+    evaluate_record,
+    generate_record,
+    infeasible_generate_record,
+    variant_record,
+    window,
+)
 
 CODE = ["stage.py aaaa", "codewatt.files bbbb"]
 COMPONENTS = {
@@ -56,18 +63,13 @@ class Study:
         """
         ids = {"model": model, "prune": "none", "precision": precision}
         path = self.folder / f"{model}-{precision}-manifest.json"
-        manifest = {
-            "schema": 1,
-            "variant": ids,
-            "method": "none",
-            "dtype": "float32",
-            "layers": 4,
-            "parameters": 760_000,
-            "size_bytes": 3_040_000 if precision == "fp32" else 1_000_000,
-            "duration_s": 0.5,
-            "meaningful_accuracy": True,
-            "code": CODE,
-        }
+        manifest = variant_record(
+            variant=ids,
+            parameters=760_000,
+            size_bytes=3_040_000 if precision == "fp32" else 1_000_000,
+            windows=[],
+            code=CODE,
+        )
         write_json(path, manifest | changes)
         made = self.making if changes.get("windows", [{}]) else NOTHING
         making = {
@@ -85,10 +87,8 @@ class Study:
     def infeasible(self, precision: str, reason: str) -> None:
         """Add a cell that cannot run."""
         entry = self._entry(precision, "nano")
-        write_json(
-            entry["generate"],
-            {"schema": 1, "status": "infeasible", "reason": reason, "code": CODE},
-        )
+        record = infeasible_generate_record(cell=entry["cell"], reason=reason, code=CODE)
+        write_json(entry["generate"], record)
         self.cells.append(entry)
 
     def cell(
@@ -183,29 +183,24 @@ class Study:
 
     def _generate(self, entry: Json, repeats: int) -> Json:
         described = describe_files(entry["tasks"].parent)
-        return {
-            "schema": 1,
-            "cell": entry["cell"],
-            "status": "ok",
-            "repeats": repeats,
-            "windows": [],
-            "provenance": {"host": "node1"},
-            "files": {"tasks.parquet": described["tasks.parquet"]},
-            "code": CODE,
-        }
+        return generate_record(
+            cell=entry["cell"],
+            repeats=repeats,
+            files={"tasks.parquet": described["tasks.parquet"]},
+            code=CODE,
+        )
 
     def _evaluate(
         self, keys: list[tuple[int, int, str]], solved: tuple[str, ...], tasks: int, repeats: int
     ) -> Json:
         also = (*solved, f"t{tasks - 1}")
         share = {"base": len(set(also)) / tasks, "plus": len(solved) / tasks}
-        return {
-            "schema": 1,
-            "by_repeat": [
+        return evaluate_record(
+            by_repeat=[
                 {"repeat": r, **{k: {"1": v, "5": v, "10": v} for k, v in share.items()}}
                 for r in range(repeats)
             ],
-            "verdicts": [
+            verdicts=[
                 {
                     "repeat": r,
                     "sample": s,
@@ -216,9 +211,9 @@ class Study:
                 }
                 for r, s, t in keys
             ],
-            "windows": [{"phase": "evaluate", "start_s": 200.0, "end_s": 203.5}],
-            "code": CODE,
-        }
+            windows=[window("evaluate", 200.0, 203.5)],
+            code=CODE,
+        )
 
     def _energy(self, entry: Json, joules_per_run: tuple[float, ...]) -> Json:
         return {

@@ -13,12 +13,14 @@ import pytest
 from scipy.stats import ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.changes import ComparisonSettings, board_allowance, same_board
 from codewatt.analysis.columns import CELL, TABLES
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.tables import to_rows
 from codewatt.energy.boundaries import PARTS
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
+from tests.support.records import METER, PROVENANCE
 from tests.unit.analysis.conftest import joules
 
 BASELINE = {"precision": "fp32", "prune": "none"}
@@ -151,7 +153,7 @@ def test_an_invalid_cell_is_compared_with_nothing(study: Any) -> None:
 
 def test_other_cards_and_other_boundaries_are_not_compared(study: Any) -> None:
     def on(name: str) -> Any:
-        meter = {"name": "nvml", "devices": [{"name": name}]}
+        meter = {**METER, "devices": [{"name": name}]}
         return lambda contents: contents["generate"].update(meters=[meter])
 
     study.cell("fp32", edit=on("H100"))
@@ -175,9 +177,7 @@ def test_other_cards_and_other_boundaries_are_not_compared(study: Any) -> None:
 def test_the_order_in_which_cards_are_listed_is_no_other_hardware(study: Any) -> None:
     def on(*names: str) -> Any:
         cards = [{"name": name, "device": f"GPU-{name}"} for name in names]
-        return lambda contents: contents["generate"].update(
-            meters=[{"name": "nvml", "devices": cards}]
-        )
+        return lambda contents: contents["generate"].update(meters=[{**METER, "devices": cards}])
 
     study.cell("fp32", edit=on("H100", "L40S"))
     study.cell("int8", edit=on("L40S", "H100"))
@@ -187,7 +187,9 @@ def test_the_order_in_which_cards_are_listed_is_no_other_hardware(study: Any) ->
 
 def test_times_of_other_processors_are_not_compared(study: Any) -> None:
     def on(cpu: str) -> Any:
-        return lambda contents: contents["generate"].update(provenance={"host": cpu, "cpu": cpu})
+        return lambda contents: contents["generate"].update(
+            provenance={**PROVENANCE, "host": cpu, "cpu": cpu}
+        )
 
     study.cell("fp32", edit=on("EPYC 9654"))
     study.cell("int8", edit=on("Xeon 8480"))
@@ -388,8 +390,8 @@ def test_net_energy_has_a_difference_and_no_relative_change(study: Any) -> None:
 
 def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any) -> None:
     def on(host: str, uuid: str) -> Any:
-        meter = {"name": "nvml", "devices": [{"name": "H100", "device": uuid}]}
-        found = {"meters": [meter], "provenance": {"host": host}}
+        meter = {**METER, "devices": [{"name": "H100", "device": uuid}]}
+        found = {"meters": [meter], "provenance": {**PROVENANCE, "host": host}}
         return lambda contents: contents["generate"].update(found)
 
     study.cell("fp32", edit=on("n1", "GPU-a"))
@@ -409,17 +411,23 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
 
 
 def test_boards_that_are_not_known_are_not_the_same(study: Any) -> None:
-    unknown = {"provenance": {}}
-    study.cell("fp32", edit=lambda contents: contents["generate"].update(unknown))
-    study.cell("int8", edit=lambda contents: contents["generate"].update(unknown))
-    cell = tables(study)["cell"][1]
-    assert (cell["same_board"], cell["board_spread"]) == (False, 0.05)
+    """A record without host is refused; a row without one is never on the same board."""
+    unknown: dict[str, Any] = {"host": None, "gpu_uuids": None}
+    assert not same_board(unknown, unknown)
+    row = {**unknown, "same_board": False}
+    assert board_allowance(row, ComparisonSettings(board_spread=0.05)) == pytest.approx(
+        math.log(1.05)
+    )
+    assert row["board_spread"] == 0.05
+    study.cell("fp32", edit=lambda contents: contents["generate"].update(provenance={}))
+    with pytest.raises(CodewattError, match=r"generate\.json: provenance\.\w+: field is missing"):
+        tables(study)
 
 
 def test_another_board_widens_a_net_difference_by_a_share_of_the_whole_energy(study: Any) -> None:
     def on(host: str) -> Any:
         def edit(contents: dict[str, Any]) -> None:
-            contents["generate"]["provenance"] = {"host": host}
+            contents["generate"]["provenance"] = {**PROVENANCE, "host": host}
             for run in contents["energy"]["runs"]:
                 run["net_uncertainty_j"] = joules(1.0, 0.0)
 
@@ -528,7 +536,7 @@ def test_results_of_different_library_versions_are_refused_by_name(study: Any) -
     os.utime(old["evaluate"], (1, 1))
     with pytest.raises(CodewattError) as error:
         tables(study)
-    assert str(error.value).startswith("evaluate: results of different versions of the library")
+    assert str(error.value).startswith("evaluate: results of different versions of the code")
     assert "codewatt.files changed" in str(error.value)
     assert old["cell"]["id"] in str(error.value)
     assert new["cell"]["id"] not in str(error.value)

@@ -15,6 +15,7 @@ from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
+from tests.support.records import fidelity_record
 
 CODE = ["stage.py aaaa", "codewatt.files bbbb"]
 BASELINE = {"precision": "fp32", "prune": "none"}
@@ -36,7 +37,7 @@ THEIRS = [50 * math.log(1.6) + noise for noise in (1, -1, 1, -1, 1, -1, 2, -2)]
 
 def _model(perplexity: float, nats: list[float]) -> dict[str, Any]:
     return {
-        "dtype": "float32",
+        **fidelity_record()["model"],
         "nats_per_token": math.log(perplexity),
         "perplexity": perplexity,
         "sequence_nats": nats,
@@ -45,21 +46,16 @@ def _model(perplexity: float, nats: list[float]) -> dict[str, Any]:
 
 
 def _record(precision: str, **changes: Any) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "variant": {"model": "nano", "prune": "none", "precision": precision},
-        "corpus": {"id": "held", "source": "nano", "sha256": "0" * 64},
-        "baseline": "nano--none--fp32",
-        "status": "ok",
-        "sequences": 8,
-        "positions": 400,
-        "model": _model(2.0, OURS),
-        "baseline_model": _model(1.6, THEIRS),
-        "comparison": COMPARED,
-        "reason": None,
-        "code": CODE,
-        **changes,
-    }
+    record = fidelity_record(
+        variant={"model": "nano", "prune": "none", "precision": precision},
+        sequences=8,
+        positions=400,
+        model=_model(2.0, OURS),
+        baseline_model=_model(1.6, THEIRS),
+        comparison=COMPARED,
+        code=CODE,
+    )
+    return record | changes
 
 
 def _variant(study: Any, precision: str, record: dict[str, Any], **manifest: Any) -> Path:

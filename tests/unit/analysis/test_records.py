@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.analysis.cell_results import CellRecord, VariantRecord
+from codewatt.analysis.cell_results import CellResults, VariantResults
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
 
@@ -16,22 +16,22 @@ def change(path: Path, **parts: Any) -> None:
 
 def refused(entry: dict[str, Any], pattern: str) -> None:
     with pytest.raises(CodewattError, match=pattern) as error:
-        CellRecord.read(entry)
+        CellResults.read(entry)
     assert "\n" not in str(error.value)
 
 
 def test_a_sound_cell_is_read(study: Any) -> None:
-    record = CellRecord.read(study.cell())
+    record = CellResults.read(study.cell())
     assert record.reason is None
-    assert record.repeats == [0, 1, 2]
-    assert record.verdicts()[2, 0, "t3"]["plus"] == "fail"
-    assert record.completions_identical is True
+    assert record.measured.repeats == [0, 1, 2]
+    assert record.measured.verdicts()[2, 0, "t3"]["plus"] == "fail"
+    assert record.measured.completions_identical is True
 
 
 def test_completions_need_not_be_given(study: Any) -> None:
     entry = study.cell()
     del entry["completions"]
-    assert CellRecord.read(entry).completions_identical is None
+    assert CellResults.read(entry).measured.completions_identical is None
 
 
 def test_a_cell_needs_all_its_ids(study: Any) -> None:
@@ -48,8 +48,8 @@ def test_another_cells_file_is_refused(study: Any) -> None:
 
 def test_another_schema_is_refused(study: Any) -> None:
     entry = study.cell()
-    change(entry["evaluate"], schema=2)
-    refused(entry, r"evaluate\.json: schema 2, this version reads 1")
+    change(entry["evaluate"], schema=1)
+    refused(entry, r"evaluate\.json: schema: record version 1, this version of codewatt reads 2")
 
 
 def test_a_missing_part_is_refused(study: Any) -> None:
@@ -87,7 +87,7 @@ def test_repeats_that_are_missing_are_refused(study: Any) -> None:
 
 def test_an_infeasible_cell_needs_no_other_file(study: Any) -> None:
     study.infeasible("int8", "does not fit")
-    record = CellRecord.read(study.cells[0])
+    record = CellResults.read(study.cells[0])
     assert record.reason == "does not fit"
     assert record.tasks == ()
 
@@ -95,4 +95,4 @@ def test_an_infeasible_cell_needs_no_other_file(study: Any) -> None:
 def test_another_variants_manifest_is_refused(study: Any) -> None:
     study.variant("int8", variant={"model": "nano", "prune": "none", "precision": "nf4"})
     with pytest.raises(CodewattError, match="of another variant: precision nf4, not int8"):
-        VariantRecord.read(study.variants[0])
+        VariantResults.read(study.variants[0])

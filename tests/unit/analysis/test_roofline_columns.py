@@ -85,7 +85,7 @@ def test_sequences_of_one_batch_read_the_weights_together(study: Any) -> None:
 
 @pytest.mark.parametrize(
     "edit",
-    [None, with_roofline(demand=None, reason="model type 'x': its size is not known")],
+    [None, with_roofline(demand=None, reason="model type 'x': its size is unknown")],
 )
 def test_without_a_demand_there_is_no_roofline(study: Any, edit: Any) -> None:
     study.cell(edit=edit)
@@ -96,7 +96,7 @@ def test_without_a_demand_there_is_no_roofline(study: Any, edit: Any) -> None:
     assert run["decode_roofline_share"] is run["decode_roofline_tokens_per_s"] is None
     assert run["decode_tokens_per_s"] == 12.0
     assert cell["decode_roofline_share_mean"] is cell["step_weight_bytes"] is None
-    assert cell["bandwidth_bytes_per_s"] == (None if edit is None else 1e6)
+    assert cell["bandwidth_bytes_per_s"] == (2e10 if edit is None else 1e6)
 
 
 def test_an_unknown_rate_leaves_what_is_counted(study: Any) -> None:

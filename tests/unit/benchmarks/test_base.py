@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
+from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
 from codewatt.errors import CodewattError
 from codewatt.files import write_jsonl
 
@@ -54,18 +55,27 @@ def test_missing_fields_twins_and_empty_files_are_refused(tmp_path: Path) -> Non
     with pytest.raises(CodewattError, match=r"base_input: expected .* found nothing"):
         read_tasks(path)
     write_jsonl(path, [ROW, ROW])
-    with pytest.raises(CodewattError, match=r"tasks.jsonl:2: task_id: 'T/0' is there twice"):
+    with pytest.raises(CodewattError, match=r"tasks.jsonl:2: duplicate task_id 'T/0'"):
         read_tasks(path)
     write_jsonl(path, [])
-    with pytest.raises(CodewattError, match="no task in it"):
+    with pytest.raises(CodewattError, match="contains no tasks"):
         read_tasks(path)
 
 
 def test_a_task_without_any_test_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
     write_jsonl(path, [ROW, {**ROW, "task_id": "T/1", "base_input": []}])
-    with pytest.raises(CodewattError, match=r"tasks.jsonl:2: T/1: .*no test in either") as error:
+    with pytest.raises(
+        CodewattError, match=r"tasks.jsonl:2: T/1: .*needs at least one test"
+    ) as error:
         read_tasks(path)
     assert "\n" not in str(error.value)
     write_jsonl(path, [{**ROW, "base_input": [], "plus_input": [[1]]}])
     assert read_tasks(path)[0].base_input == []
+
+
+def test_benchmarks_are_found_by_the_names_of_their_modules() -> None:
+    assert benchmark_names() == ["humaneval_plus", "nano"]
+    assert [open_benchmark(name).name for name in benchmark_names()] == benchmark_names()
+    with pytest.raises(CodewattError, match="'none': unknown benchmark; allowed: humaneval_plus, "):
+        open_benchmark("none")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.benchmarks import humaneval_plus_benchmark
-from codewatt.benchmarks.humaneval_plus_benchmark import HumanEvalPlus, unpacked_digests
+from codewatt.benchmarks import dataset_files, humaneval_plus_benchmark
+from codewatt.benchmarks.dataset_files import unpacked_digests
+from codewatt.benchmarks.humaneval_plus_benchmark import HumanEvalPlus
 from codewatt.errors import CodewattError
 
 ROW = {
@@ -52,7 +53,7 @@ def test_a_download_is_kept_and_checked(cache: Path, monkeypatch: pytest.MonkeyP
         asked.append(url)
         return CONTENT
 
-    monkeypatch.setattr(humaneval_plus_benchmark, "_download", download)
+    monkeypatch.setattr(dataset_files, "download", download)
     monkeypatch.setitem(humaneval_plus_benchmark._SHA256, "HumanEvalPlus", SHA256)
     for _ in range(2):
         assert len(HumanEvalPlus().tasks({})) == 1
@@ -67,7 +68,7 @@ def test_a_download_is_kept_and_checked(cache: Path, monkeypatch: pytest.MonkeyP
 def test_a_download_of_another_version_is_refused(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(humaneval_plus_benchmark, "_download", lambda url: CONTENT)
+    monkeypatch.setattr(dataset_files, "download", lambda url: CONTENT)
     for _ in range(2):
         with pytest.raises(
             CodewattError, match=humaneval_plus_benchmark._SHA256["HumanEvalPlus-Mini"]

@@ -46,15 +46,15 @@ def test_rows_of_its_form_are_taken_whatever_their_version(tmp_path: Path, task_
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (MBPP, r"x\.jsonl:2: task_id 'Mbpp/2' is of MBPP\+; allowed: rows of HumanEval\+"),
+        (MBPP, r"x\.jsonl:2: task_id 'Mbpp/2' belongs to MBPP\+; allowed: rows of HumanEval\+"),
         (
             {**MBPP, "task_id": "HumanEval/2"},
             r"x\.jsonl:2: prompt: does not begin the function 'f'",
         ),
         ({**MBPP, "task_id": "renamed"}, r"x\.jsonl:2: prompt: does not begin the function 'f'"),
-        ({**ROW, "task_id": "Nano/0"}, r"x\.jsonl:2: task_id 'Nano/0' is of nano"),
-        ({"task_id": "BigCodeBench/13", "complete_prompt": ""}, r"is of BigCodeBench"),
-        ({"task_id": "mbpp_11"}, r"is of MBPP\+"),
+        ({**ROW, "task_id": "Nano/0"}, r"x\.jsonl:2: task_id 'Nano/0' belongs to nano"),
+        ({"task_id": "BigCodeBench/13", "complete_prompt": ""}, r"belongs to BigCodeBench"),
+        ({"task_id": "mbpp_11"}, r"belongs to MBPP\+"),
         ({**ROW, "prompt": "# def f(x):\n"}, "prompt: does not begin the function"),
         ({**ROW, "prompt": "def ff(x):\n"}, "prompt: does not begin the function"),
     ],
@@ -88,7 +88,7 @@ def test_published_files_of_other_benchmarks_are_refused(
     paths = sorted(test_data.glob(pattern))
     assert paths
     for path in paths:
-        with pytest.raises(CodewattError, match=f"is of {named}"):
+        with pytest.raises(CodewattError, match=f"belongs to {named}"):
             HumanEvalPlus().tasks({"path": str(path), "pinned": False})
 
 

@@ -18,6 +18,7 @@ from codewatt.prune.score_layers import score_layers, scoring_dtype
 from codewatt.quantise.quantise_variant import quantise_variant
 from tests.support.architectures import ARCHITECTURES, VOCABULARY
 from tests.support.models import save_tiny_model
+from tests.support.records import MADE
 
 METHODS = ("block_influence", "angular_distance", "sleb")
 #: What writes into the residual stream, by parts of the parameters' names.
@@ -301,7 +302,7 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
     """The two stages: a file of scores, and a variant of the layers that it leaves."""
     source = tiny_model("starcoder2")
     manifest = model_manifest({"source": "path"}, source, meaningful_accuracy=True)
-    write_json(tmp_path / "model.json", manifest)
+    write_json(tmp_path / "model.json", {**manifest, **MADE})
     documents = tmp_path / "documents.jsonl.gz"
     prepare_corpus(TEXT, documents)
     settings = {"model": "m", "method": "block_influence", "corpus": TEXT, "device": "cpu"}
@@ -314,7 +315,7 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
     assert scores["corpus"]["sha256"]
     assert scores["duration_s"] > 0
     assert (tmp_path / "t.parquet").is_file()
-    write_json(tmp_path / "scores.json", scores)
+    write_json(tmp_path / "scores.json", {**scores, **MADE})
     prune = {"method": "block_influence", "layers": 2, "calibration": "t"}
     study = {
         "variant": {"model": "m", "prune": "p", "precision": "fp32"},
@@ -335,7 +336,7 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
     assert made["layers"] == 2
     with pytest.raises(CodewattError, match="influence 4: the model has 4 layers; allowed: 1 to 3"):
         quantised({**study, "prune": {**prune, "layers": 4}})
-    write_json(tmp_path / "scores.json", {**scores, "layers": 5})
+    write_json(tmp_path / "scores.json", {**scores, **MADE, "layers": 5})
     with pytest.raises(CodewattError, match=r"scores\.json: of 5 layers, the model has 4"):
         quantised(study)
 

@@ -13,6 +13,7 @@ from codewatt.models.loading import load_model
 from codewatt.models.packed_checkpoints import count_packed
 from codewatt.quantise.quantise_variant import quantise_variant
 from tests.support.packed import PACKINGS, save_packed
+from tests.support.records import MADE, layer_scores_record
 
 GPTQ = {"method": "gptq", "bits": 4, "group_size": 32, "act_order": False, "calibration": None}
 GPTQ |= {"compute_dtype": "float32", "backend": "gptqmodel"}
@@ -26,7 +27,7 @@ def published(tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     save_packed(tiny_model("llama"), folder / "model", PACKINGS["gptq4"])
     manifest = fetch_model({"source": "path", "path": str(folder / "model")}, folder / "unused")
-    write_json(folder / "manifest.json", manifest)
+    write_json(folder / "manifest.json", {**manifest, **MADE})
     return folder / "manifest.json"
 
 
@@ -63,7 +64,7 @@ def test_texts_that_were_not_used_are_not_named(published, tmp_path):
     made = _variant(published, tmp_path, precision, code=documents)
     assert made["corpora"] == []
     assert made["packing"] == {"format": "gptq", "symmetric": True, "made_here": False}
-    write_json(tmp_path / "scores.json", {"layers": 4, "removed": {"1": [2]}})
+    write_json(tmp_path / "scores.json", layer_scores_record(layers=4, removed={"1": [2]}))
     prune = {"method": "sleb", "layers": 1, "calibration": "scored"}
     read = {"scored": documents, "code": documents}
     pruned = _variant(published, tmp_path, precision, prune, **read)
@@ -74,7 +75,7 @@ def test_texts_that_were_not_used_are_not_named(published, tmp_path):
 @pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")
 def test_texts_that_were_used_are_named(tiny_model, tmp_path):
     fetched = fetch_model({"source": "path", "path": str(tiny_model("llama"))}, tmp_path / "unused")
-    write_json(tmp_path / "manifest.json", fetched)
+    write_json(tmp_path / "manifest.json", {**fetched, **MADE})
     documents = tmp_path / "documents.jsonl.gz"
     prepare_corpus(TEXT, documents)
     precision = {**GPTQ, "calibration": "code"}

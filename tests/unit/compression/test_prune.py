@@ -16,6 +16,7 @@ from codewatt.prune.pruner import open_pruner
 from codewatt.prune.remove_layers import remove_layers
 from codewatt.quantise.quantise_variant import quantise_variant
 from tests.support.models import save_tiny_model
+from tests.support.records import MADE
 
 ARCHITECTURES = ["starcoder2", "phi", "qwen2", "llama", "gpt_neox", "deepseek_v2"]
 _SETTINGS = {
@@ -102,7 +103,8 @@ def test_the_number_of_layers_under_its_other_name(tmp_path, architecture):
     config = read_json(source / "config.json")
     assert config["n_layer"] == 4
     assert "num_hidden_layers" not in config
-    write_json(manifest, model_manifest({"source": "path"}, source, meaningful_accuracy=True))
+    model = model_manifest({"source": "path"}, source, meaningful_accuracy=True)
+    write_json(manifest, {**model, **MADE})
     assert read_json(manifest)["layers"] == 4
     made = quantise_variant(_SETTINGS, manifest, [], None, tmp_path / "w", tmp_path / "t.parquet")
     assert made["kept_layers"] == [0, 1, 2]
@@ -116,7 +118,8 @@ def test_without_the_number_of_layers_none_is_removed(tiny_model, tmp_path):
     config = read_json(source / "config.json")
     del config["num_hidden_layers"]
     write_json(source / "config.json", config)
-    write_json(manifest, model_manifest({"source": "path"}, source, meaningful_accuracy=True))
+    model = model_manifest({"source": "path"}, source, meaningful_accuracy=True)
+    write_json(manifest, {**model, **MADE})
     with pytest.raises(
         CodewattError, match=r"config\.json: .* allowed: .*num_hidden_layers or n_l"
     ):

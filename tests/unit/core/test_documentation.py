@@ -78,3 +78,23 @@ def test_links_of_the_pages_outside_docs_lead_to_files(repository):
         for target in re.findall(r"\]\(([^)#\s]+)", text):
             if not target.startswith("http"):
                 assert ((repository / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_code_that_the_documentation_names_exists(repository):
+    """Modules, rules and packages in backticks; the archive describes older code."""
+    files = [
+        path.relative_to(repository).as_posix()
+        for folder in ("src", "workflow", "tests", "tools", "benchmarks")
+        for path in (repository / folder).rglob("*.*")
+    ]
+    pages = [*(repository / "docs").rglob("*.md"), repository / "README.md"]
+    for page in pages:
+        if "archive" in page.parts or "_build" in page.parts:
+            continue
+        for name in re.findall(r"`([\w/.-]+\.(?:py|smk))`", page.read_text()):
+            assert any(f"/{file}".endswith(f"/{name}") for file in files), f"{page}: {name}"
+        for name in re.findall(r"`(codewatt(?:\.\w+)+)`", page.read_text()):
+            parts = name.replace(".", "/")
+            owner = parts.rpartition("/")[0]
+            places = (f"src/{parts}.py", f"src/{parts}/__init__.py", f"src/{owner}.py")
+            assert any(place in files for place in places), f"{page}: {name}"

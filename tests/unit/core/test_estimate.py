@@ -16,14 +16,15 @@ from codewatt.config.study import Study
 from codewatt.energy.cell_energy import measure_cell
 from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import Plan
-from codewatt.estimate.job_sums import totals_of, wall_h
-from codewatt.files import read_json, write_json
+from codewatt.estimate.job_sums import sum_jobs, wall_h
+from codewatt.files import describe_files, read_json, write_json
 from codewatt.paths import Paths
-from codewatt.prune_chains import chains_of
+from codewatt.prune_chains import build_chains
 from codewatt.sizing.gpu_datasheets import gpu_named
 from codewatt.sizing.weight_bytes import weight_bytes
 from tests.dag.test_inspect import GRID
 from tests.support.estimates import HUB, ON_A_GPU, planned, study
+from tests.support.records import generate_record, model_record
 from tests.support.workbench import SMALL
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -76,7 +77,7 @@ def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
     grid = Grid(load_study(REPOSITORY / "config/studies/nano-until-zero.yaml"))
     counted = Plan(grid, Paths.of(tmp_path, grid.study), {None: None}, 2).per_rule
     assert counted["generate"] == len(grid.cells)
-    ends = len(chains_of(grid))
+    ends = len(build_chains(grid))
     assert counted["judge_depth"] == counted["generate"] - ends
 
 
@@ -117,7 +118,7 @@ def test_gpu_hours_are_of_jobs_that_compute(tmp_path):
     others = {job.rule for job in plan.jobs if job.computes} - {"quantise"}
     assert others == {"generate"}
     held_s = sum(job.size.job_s for job in plan.jobs if job.computes)
-    found = totals_of(plan.jobs, plan, 100.0, 268.0)
+    found = sum_jobs(plan.jobs, plan, 100.0, 268.0)
     assert found.gpu_h == pytest.approx(held_s / 3600)
     assert 0 < found.gpu_h < found.job_h
 
@@ -137,13 +138,14 @@ def test_a_model_that_nobody_knows_is_said_and_not_counted(tmp_path, capsys):
     found = estimated(capsys, file, "--results", str(tmp_path))
     fetch = f"snakemake {tmp_path}/small/models/new/manifest.json"
     assert found["unknown"] == {
-        "new": f"someone/new-model is in no table here and not fetched yet: `{fetch}` fetches it"
+        "new": "the configuration of someone/new-model is unknown before it is downloaded; "
+        f"`{fetch}` downloads it"
     }
     assert found["models"]["new"]["unknown"] == found["models"]["new"]["jobs"] == 21
     assert found["models"]["new"]["gpu_h"] == 0
     assert main(["estimate", str(file), "--results", str(tmp_path)]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "NOT COUNTED: new (21 jobs): someone/new-model is in no table here" in text
+    assert "NOT COUNTED: new (21 jobs): the configuration of someone/new-model is unknown" in text
 
 
 def test_a_fetched_model_is_read_from_its_files(tmp_path, tiny_model):
@@ -151,9 +153,9 @@ def test_a_fetched_model_is_read_from_its_files(tmp_path, tiny_model):
     weights = tiny_model("qwen2")
     stored = sum(path.stat().st_size for path in weights.glob("*.safetensors"))
     values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "someone/new-model"}]})
-    files = {p.name: {"bytes": p.stat().st_size} for p in weights.iterdir()}
-    manifest = {"weights": {"directory": str(weights), "files": files}}
-    write_json(tmp_path / "small/models/m/manifest.json", manifest)
+    described = {"directory": str(weights), "files": describe_files(weights)}
+    record = model_record(weights=described)
+    write_json(tmp_path / "small/models/m/manifest.json", record)
     facts = planned(values, tmp_path).models["m"]
     assert (facts.stored_bytes, facts.config["model_type"]) == (stored, "qwen2")
     assert not facts.downloads
@@ -171,7 +173,7 @@ def test_the_hubs_cache_is_looked_into(tmp_path, tiny_model, monkeypatch):
 def test_a_model_type_and_a_benchmark_of_unknown_size_are_said(tmp_path):
     bert = {"id": "b", "source": "architecture", "config": {"model_type": "bert"}}
     plan = planned(study(**{**ON_A_GPU, "models": [bert]}), tmp_path)
-    assert plan.notes["b"].startswith("model type 'bert': its size is not known; known: starcoder2")
+    assert plan.notes["b"].startswith("model type 'bert': its size is unknown; allowed: starcoder2")
 
 
 def test_what_does_not_fit_is_named_and_takes_no_gpu_time(tmp_path, capsys):
@@ -197,11 +199,11 @@ def test_what_may_not_fit_is_asked_for_in_full(tmp_path):
         job = next(j for j in small.jobs if (j.rule, j.id) == ("generate", cell))
         asked = small.resources("generate", cell)
         assert asked["runtime_min"] >= 10 + 2 * job.size.job_s / 60
-        assert job.size.job_s > 3600 > 60 > job.counted.job_s
+        assert job.size.job_s > 3600 > 60 > job.expected_size.job_s
         on_another = large.resources("generate", cell)
         assert {asked[key] - on_another[key] for key in ("mem_mb", "vram_bytes")} == {0}
-    sums = totals_of(small.jobs, small, 100.0, 268.0)
-    assert sums.job_h == pytest.approx(sum(job.counted.job_s for job in small.jobs) / 3600)
+    sums = sum_jobs(small.jobs, small, 100.0, 268.0)
+    assert sums.job_h == pytest.approx(sum(job.expected_size.job_s for job in small.jobs) / 3600)
 
 
 def test_each_hardware_is_a_card_of_its_own(tmp_path, capsys):
@@ -243,17 +245,17 @@ def test_gpu_stands_for_hardware_that_is_no_card(tmp_path, capsys):
 
     found = notes(["odd", "a100"], "--gpu", "h100")
     assert [gpu["id"] for gpu in found["hardware"].values()] == ["h100", "a100-40"]
-    assert found["notes"][0] == "hardware odd: taken as NVIDIA H100 SXM5 80 GB (--gpu)."
+    assert found["notes"][0] == "Hardware odd: estimated as NVIDIA H100 SXM5 80 GB (--gpu)."
     found = notes(["l40s", "a100"], "--gpu", "h100")
     assert [gpu["id"] for gpu in found["hardware"].values()] == ["l40s", "a100-40"]
     assert found["notes"][0] == (
-        "--gpu h100 is not used: each hardware that the study names is a card."
+        "--gpu h100 has no effect: all hardware of the study is in the table of GPUs."
     )
     file = written(tmp_path, **ON_A_GPU, hardware=["l40s", "odd"])
     assert main(["estimate", str(file)]) == 1
     assert capsys.readouterr().err.startswith(
-        f"codewatt: {file}: hardware: 'odd' is no card of the table; --gpu must say which one to "
-        "take it as; allowed: t4, v100-16"
+        f"codewatt: {file}: hardware: 'odd' is not in the table of GPUs; name a similar GPU with "
+        "--gpu; allowed: t4, v100-16"
     )
 
 
@@ -261,7 +263,7 @@ def test_hardware_is_no_cpu(tmp_path, capsys):
     file = written(tmp_path, **{**ON_A_GPU, "device": "auto"}, hardware=["l40s"])
     assert main(["estimate", str(file), "--gpu", "none"]) == 1
     error = capsys.readouterr().err
-    assert error == "codewatt: --gpu none: the study names hardware, which is GPUs; name a card\n"
+    assert error == "codewatt: --gpu none: the study names hardware; allowed: a GPU's name\n"
 
 
 def test_hardware_whose_cells_are_excluded_needs_no_card(tmp_path, capsys):
@@ -312,6 +314,14 @@ def test_rules_can_ask_for_the_resources_of_a_job(tmp_path):
 RECORDINGS = {"bf16": "h100_decode_bf16", "nf4": "h100_decode_nf4"}
 
 
+def whole_record(manifest):
+    """A recording of before records had all fields, with the fields that it lacks."""
+    base = generate_record()
+    parts = {k: {**base[k], **manifest[k]} for k in ("model", "provenance", "sampler", "cell")}
+    peak = {"device_bytes": None, "host_bytes": None}
+    return {**base, **manifest, **parts, "peak_memory": peak}
+
+
 @pytest.fixture
 def recorded(tmp_path):
     """Results of two cells of starcoder2-3b-metering, as they were recorded on an H100."""
@@ -319,7 +329,7 @@ def recorded(tmp_path):
         manifest = read_json(RECORDED / f"{name}.json")
         folder = tmp_path / "starcoder2-3b-metering/cells" / manifest["cell"]["id"]
         energy = measure_cell(manifest, RECORDED / f"{name}.parquet", None, None, {}).record
-        write_json(folder / "generate.json", {**manifest, "status": "ok"})
+        write_json(folder / "generate.json", whole_record(manifest))
         write_json(folder / "energy.json", energy)
         (folder / "timeline.parquet").write_bytes((RECORDED / f"{name}.parquet").read_bytes())
         assert manifest["cell"]["precision"] == precision
@@ -344,12 +354,12 @@ def test_what_was_measured_stands_beside_the_estimate(recorded, capsys):
     assert 1 / 1.4 < hours["ratio"] < 1.4
     assert 1 / 1.4 < joules["ratio"] < 1.4
     assert main(["estimate", str(file), "--gpu", "h100", "--results", str(recorded)]) == 0
-    assert "Estimated and measured, over the jobs that have finished" in capsys.readouterr().out
+    assert "Estimated and measured, for the finished jobs" in capsys.readouterr().out
 
 
 def test_a_cell_that_did_not_run_is_not_compared(recorded, capsys):
     for path in recorded.glob("*/cells/*nf4*/generate.json"):
-        write_json(path, {**read_json(path), "status": "infeasible"})
+        write_json(path, {**read_json(path), "status": "infeasible", "reason": "no memory"})
     file = REPOSITORY / "config/studies/starcoder2-3b-metering.yaml"
     found = estimated(capsys, file, "--gpu", "h100", "--results", str(recorded))
     assert {ratio["jobs"] for ratio in found["measured"]} == {1}
@@ -361,19 +371,19 @@ def test_every_study_here_can_be_estimated(path, capsys, tmp_path):
     text = capsys.readouterr().out
     assert f"{load_study(path).study} on " in text
     assert "NOT COUNTED" not in text
-    assert "What it rests on" in text
+    assert "Assumptions" in text
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--gpu", "b999"], "GPU 'b999' is not in the table; allowed: t4"),
-        (["--gpus", "0"], "--gpus 0: at least 1 is needed"),
-        (["--gpu", "none"], "--gpu none: the study's device is 'cuda'; name a card"),
-        (["--host-w", "-500"], "--host-w -500: a finite number of W, 0 or more, is needed"),
-        (["--host-w", "nan"], "--host-w nan: a finite number of W, 0 or more, is needed"),
-        (["--host-w", "inf"], "--host-w inf: a finite number of W, 0 or more, is needed"),
-        (["--gpu", ""], "GPU '' is not in the table; allowed: t4"),
+        (["--gpu", "b999"], "GPU 'b999' is not in the table of GPUs; allowed: t4"),
+        (["--gpus", "0"], "--gpus 0: not allowed; allowed: 1 or more"),
+        (["--gpu", "none"], "--gpu none: the study's device is 'cuda'; allowed: a GPU's name"),
+        (["--host-w", "-500"], "--host-w -500: not allowed; allowed: a finite number, 0 or more"),
+        (["--host-w", "nan"], "--host-w nan: not allowed; allowed: a finite number, 0 or more"),
+        (["--host-w", "inf"], "--host-w inf: not allowed; allowed: a finite number, 0 or more"),
+        (["--gpu", ""], "GPU '' is not in the table of GPUs; allowed: t4"),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, capsys, options, message):
@@ -401,7 +411,7 @@ def test_a_card_for_a_study_on_cpus_is_refused(tmp_path, capsys):
 
 def test_an_unknown_method_is_one_line(tmp_path, monkeypatch):
     plan = planned(study(**ON_A_GPU), tmp_path)
-    with pytest.raises(CodewattError, match="precision method 'qat': its size is not known"):
+    with pytest.raises(CodewattError, match="precision method 'qat': its size is unknown"):
         weight_bytes(plan.models["m"].architecture(), {"method": "qat", "compute_dtype": "float16"})
 
 

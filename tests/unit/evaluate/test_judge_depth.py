@@ -3,12 +3,12 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate.depth_verdict import judge_depth
+from codewatt.evaluate.depth_verdict import count_solved_tasks
 
 
 def _evaluate(*verdicts):
     rows = [dict(zip(("task_id", "repeat", "base", "plus"), v, strict=True)) for v in verdicts]
-    return {"schema": 1, "verdicts": [{**row, "sample": 0} for row in rows]}
+    return {"schema": 2, "status": "ok", "verdicts": [{**row, "sample": 0} for row in rows]}
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,17 @@ def _evaluate(*verdicts):
     ],
 )
 def test_the_base_tests_of_any_repeat_decide(verdicts, tasks, correct):
-    depth = judge_depth("cell", _evaluate(*verdicts))
-    assert depth == {"cell": "cell", "tasks": tasks, "correct": correct, "zero": correct == 0}
+    depth = count_solved_tasks("cell", _evaluate(*verdicts))
+    counted = {"tasks": tasks, "correct": correct, "zero": correct == 0}
+    assert depth == {"schema": 1, "cell": "cell", **counted}
 
 
 def test_a_cell_that_could_not_run_solved_nothing_but_is_not_zero():
-    record = {"schema": 1, "cell": {"id": "cell"}, "status": "infeasible", "reason": "no memory"}
-    depth = judge_depth("cell", record)
-    assert depth == {"cell": "cell", "tasks": None, "correct": None, "zero": False}
+    record = {"schema": 2, "cell": {"id": "cell"}, "status": "infeasible", "reason": "no memory"}
+    depth = count_solved_tasks("cell", record)
+    assert depth == {"schema": 1, "cell": "cell", "tasks": None, "correct": None, "zero": False}
 
 
 def test_no_verdicts_are_an_error():
     with pytest.raises(CodewattError, match=r"cell: evaluate\.json holds no verdicts"):
-        judge_depth("cell", _evaluate())
+        count_solved_tasks("cell", _evaluate())

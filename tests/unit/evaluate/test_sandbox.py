@@ -4,10 +4,12 @@ import platform
 import struct
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codewatt.code_digests import stage_code
 from codewatt.errors import CodewattError
 from codewatt.evaluate.sandbox import bubblewrap, sandbox, sandbox_probe
 from codewatt.evaluate.sandbox.resource_limits import Limits
@@ -89,15 +91,12 @@ def test_what_python_offers_is_there(look_inside: Look) -> None:
 
 
 def test_the_machine_is_ready_or_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sandbox_probe.probe_sandbox() is None
+    sandbox_probe.require_sandbox()
     sandbox_probe._probe.cache_clear()
     bubblewrap.find_bubblewrap.cache_clear()
     bubblewrap.bubblewrap_arguments.cache_clear()
     monkeypatch.setattr("shutil.which", lambda name: None)
-    missing = sandbox_probe.probe_sandbox()
-    assert missing is not None
-    assert "apt install bubblewrap" in missing
-    with pytest.raises(CodewattError, match="bubblewrap is not installed"):
+    with pytest.raises(CodewattError, match=r"is not installed; .*: apt install bubblewrap"):
         sandbox_probe.require_sandbox()
 
 
@@ -112,10 +111,9 @@ def test_a_sandbox_that_does_not_start_is_an_error(
     refusing.chmod(0o755)
     monkeypatch.setattr(sandbox, "bubblewrap_arguments", lambda tmpfs_bytes: (str(refusing),))
     sandbox_probe._probe.cache_clear()
-    missing = sandbox_probe.probe_sandbox(Limits(start_s=5))
-    assert missing is not None
-    assert missing.startswith("sandbox: did not start: bwrap: No permissions")
-    assert "\n" not in missing
+    message = r"^sandbox: did not start: bwrap: No permissions[^\n]*$"
+    with pytest.raises(CodewattError, match=message):
+        sandbox_probe.require_sandbox(Limits(start_s=5))
     sandbox_probe._probe.cache_clear()
 
 
@@ -192,3 +190,13 @@ def test_memory_is_shared_out() -> None:
     assert limits.total_memory_limit(1) <= limits.memory_bytes
     assert limits.total_memory_limit(64) * 64 <= limits.total_memory_limit(1) * 64
     assert Limits(total_memory_bytes=5).total_memory_limit(9) == 5
+
+
+def test_verdicts_go_stale_when_code_inside_the_sandbox_changes(repository: Path) -> None:
+    """Files of the sandbox are read, not imported; digests of the stages name them all the same."""
+    for stage in ("evaluate", "compute_expected"):
+        script = repository / "workflow" / "scripts" / f"{stage}.py"
+        modules = {line.split()[0] for line in stage_code(script)}
+        for name in sandbox.RUNNER_FILES:
+            assert f"codewatt.evaluate.sandbox.inside.{name}" in modules
+        assert "codewatt.evaluate.sandbox.launcher_process" in modules

@@ -7,8 +7,8 @@ import pytest
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.fidelity import fidelity_metrics
-from codewatt.fidelity.fidelity_metrics import Comparison, Perplexity
-from codewatt.fidelity.logits_store import KeptLogits, Question, answers, questions
+from codewatt.fidelity.fidelity_metrics import LogitsComparison, Perplexity
+from codewatt.fidelity.logits_store import LogitsStore, ScoredSequence, predict, scored_sequences
 from codewatt.models.loading import load_model
 
 LONG = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
@@ -35,9 +35,9 @@ def _by_hand(theirs: list[list[float]], ours: list[list[float]]):
 @pytest.mark.parametrize("at_once", [1, 25, 2**23])
 def test_a_comparison_equals_its_definition(monkeypatch, at_once):
     """However many positions are widened at once, and over several sequences."""
-    monkeypatch.setattr(fidelity_metrics, "_AT_ONCE", at_once)
+    monkeypatch.setattr(fidelity_metrics, "_LOGITS_AT_ONCE", at_once)
     pairs = [(_logits(0), _logits(1)), (_logits(2, 3), _logits(3, 3))]
-    comparison, expected = Comparison("v"), []
+    comparison, expected = LogitsComparison("v"), []
     for theirs, ours in pairs:
         comparison.add(theirs, ours)
         expected += _by_hand(theirs.tolist(), ours.tolist())
@@ -54,10 +54,10 @@ def test_a_comparison_equals_its_definition(monkeypatch, at_once):
 def test_one_differing_logit_is_not_identical():
     other = _logits(0)
     other[4, 5] += 1e-6
-    comparison = Comparison("v")
+    comparison = LogitsComparison("v")
     comparison.add(_logits(0), other)
     assert comparison.identical is False
-    same = Comparison("v")
+    same = LogitsComparison("v")
     same.add(_logits(0), _logits(0))
     assert same.result()["logits_cosine_min"] == 1.0
     assert same.result()["kl_nats_per_token"] == 0.0
@@ -66,11 +66,11 @@ def test_one_differing_logit_is_not_identical():
 
 def test_logits_that_cannot_be_compared_are_refused():
     with pytest.raises(CodewattError, match=r"variant 'v': .*\(7, 12\), its baseline's \(7, 11\)"):
-        Comparison("v").add(_logits(0), _logits(0, vocabulary=12))
+        LogitsComparison("v").add(_logits(0), _logits(0, vocabulary=12))
     silent = _logits(0)
     silent[3] = 0.0
     with pytest.raises(CodewattError, match="all logits of a position are 0"):
-        Comparison("v").add(_logits(0), silent)
+        LogitsComparison("v").add(_logits(0), silent)
 
 
 @pytest.mark.parametrize("architecture", ["starcoder2", "gpt_neox"])
@@ -80,7 +80,7 @@ def test_perplexity_equals_transformers_own_loss(tiny_model, architecture):
     loaded = load_model(tiny_model(architecture), dtype="float32", device="cpu")
     ids = loaded.tokenizer(LONG).input_ids
     perplexity = Perplexity()
-    for logits, targets in answers(loaded, [Question(ids, 1)], "m"):
+    for logits, targets in predict(loaded, [ScoredSequence(ids, 1)], "m"):
         perplexity.add(logits, targets)
     row = torch.tensor([ids])
     with torch.inference_mode():
@@ -95,10 +95,10 @@ def test_each_position_counts_once_whatever_its_sequence(tiny_model):
     loaded = load_model(tiny_model("llama"), dtype="float32", device="cpu")
     ids = loaded.tokenizer(LONG).input_ids
     nats = []
-    few_ids, many_ids = Question(ids[:3], 1), Question(ids[3:], 1)
+    few_ids, many_ids = ScoredSequence(ids[:3], 1), ScoredSequence(ids[3:], 1)
     for asked in ([few_ids], [many_ids], [few_ids, many_ids]):
         perplexity = Perplexity()
-        for logits, targets in answers(loaded, asked, "m"):
+        for logits, targets in predict(loaded, asked, "m"):
             perplexity.add(logits, targets)
         nats.append((perplexity.positions, perplexity.result()["nats_per_token"]))
     (few, first), (many, second), (all_, together) = nats
@@ -120,11 +120,11 @@ def test_a_perplexity_beyond_a_floats_range_is_absent():
 
 
 def test_logits_that_would_take_too_much_memory_are_refused():
-    kept = KeptLogits(11, "held", limit_bytes=11 * 11 * 4)
+    kept = LogitsStore(11, "held", limit_bytes=11 * 11 * 4)
     kept.add(_logits(0))
     kept.add(_logits(1, 4))
     assert [len(logits) for logits in kept] == [7, 4]
-    small = KeptLogits(11, "held", limit_bytes=11 * 11 * 4 - 1)
+    small = LogitsStore(11, "held", limit_bytes=11 * 11 * 4 - 1)
     with pytest.raises(CodewattError, match=r"corpus 'held': 11 positions x 11 logits take .* GB"):
         small.add(_logits(0))
 
@@ -137,22 +137,24 @@ def _text(*documents: str, source: str = "file", **settings) -> PreparedCorpus:
 def test_sequences_that_a_model_cannot_read_are_refused(tiny_model):
     loaded = load_model(tiny_model("starcoder2"), dtype="float32", device="cpu")
     long = LONG * 20
-    assert [len(one.ids) for one in questions(_text(long, tokens=256), loaded, "held")] == [256]
+    assert [len(one.ids) for one in scored_sequences(_text(long, tokens=256), loaded, "held")] == [
+        256
+    ]
     with pytest.raises(CodewattError, match=r"corpus 'held': .* 257 tokens; allowed: the 256"):
-        questions(_text(long, tokens=257), loaded, "held")
+        scored_sequences(_text(long, tokens=257), loaded, "held")
 
 
 def test_what_is_predicted_is_each_token_but_the_first_or_a_nano_functions_body(tiny_model):
     loaded = load_model(tiny_model("llama"), dtype="float32", device="cpu")
-    (whole,) = questions(_text(LONG), loaded, "held")
+    (whole,) = scored_sequences(_text(LONG), loaded, "held")
     assert (whole.first, whole.positions) == (1, 29)
     prompt, body = 'def f(a):\n    """Add 1 to a."""', "\n    return a + 1"
-    (function,) = questions(_text(prompt + body, source="nano", tokens=99), loaded, "held")
+    (function,) = scored_sequences(_text(prompt + body, source="nano", tokens=99), loaded, "held")
     assert loaded.tokenizer.decode(function.ids[function.first :]) == body
-    asked = [Question(function.ids, 1), function]
-    (every, _), (last, targets) = answers(loaded, asked, "m")
+    asked = [ScoredSequence(function.ids, 1), function]
+    (every, _), (last, targets) = predict(loaded, asked, "m")
     assert len(last) == len(targets) == function.positions
     assert every[-len(last) :].equal(last)
     cut = len(loaded.tokenizer(prompt).input_ids)
     with pytest.raises(CodewattError, match="ends before the first token that is predicted"):
-        questions(_text(prompt + body, source="nano", tokens=cut), loaded, "held")
+        scored_sequences(_text(prompt + body, source="nano", tokens=cut), loaded, "held")

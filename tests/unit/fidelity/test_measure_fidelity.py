@@ -19,6 +19,7 @@ from codewatt.models.loading import load_tokenizer
 from codewatt.prune.remove_layers import remove_layers
 from codewatt.quantise.quantiser import open_quantiser
 from tests.support.packed import PACKINGS, save_packed
+from tests.support.records import variant_record
 
 HELD = {"source": "nano", "part": "held_out", "samples": 6, "tokens": 128, "seed": 0}
 FOUR_BIT = {"quant_type": "nf4", "compute_dtype": "float32", "double_quantisation": False}
@@ -47,11 +48,11 @@ class Bench:
         path = self.folder / name / "manifest.json"
         write_json(
             path,
-            {
-                "weights": {"directory": str(weights), "files": describe_files(weights)},
-                "dtype": dtype,
-                "settings": {"prune": {"method": prune}, "precision": {"method": method}},
-            },
+            variant_record(
+                weights={"directory": str(weights), "files": describe_files(weights)},
+                dtype=dtype,
+                settings={"prune": {"method": prune}, "precision": {"method": method}},
+            ),
         )
         return path
 

@@ -82,5 +82,5 @@ def test_a_model_of_unknown_size_has_a_machine_and_the_reason(tiny_model, monkey
     monkeypatch.setattr(type(loaded.model.config), "model_type", "novel")
     described = roofline_inputs.describe_roofline(open_engine("transformers", loaded, lambda: None))
     assert described["demand"] is None
-    assert described["reason"].startswith("model type 'novel': its size is not known")
+    assert described["reason"].startswith("model type 'novel': its size is unknown")
     assert described["machine"]["matmul_flops_per_s"] > 0

@@ -8,8 +8,8 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.generate.completion_assembly import first_unsound
 from codewatt.generate.engine import Decoding, open_engine
+from codewatt.generate.generate_record import skipped_stage
 from codewatt.models.loading import check_sound, load_model, unsound
-from codewatt.rule_io import infeasible
 from tests.support.cells import run_cell
 from tests.support.chains import save_chain
 from tests.support.overflow import CHAIN, save_overflow
@@ -110,7 +110,7 @@ def test_a_cell_whose_logits_overflow_is_marked_with_the_reason(tmp_path):
     assert "after 3 of its own tokens: the model overflows" in manifest["reason"]
     assert len({w["repeat"] for w in manifest["windows"] if w["phase"] == "repeat"}) == 1
     assert pyarrow.parquet.read_table(out.tasks).num_rows == 3, "kept, to be looked at"
-    assert infeasible({**manifest})["reason"] == manifest["reason"]
+    assert skipped_stage(manifest)["reason"] == manifest["reason"]
 
 
 def test_a_cell_whose_logits_are_sound_says_so_and_where_it_ended(tmp_path):

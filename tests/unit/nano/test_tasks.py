@@ -10,7 +10,7 @@ from codewatt.benchmarks.nano_benchmark import NanoBenchmark
 from codewatt.errors import CodewattError
 from codewatt.nano.task_families import FAMILIES
 from codewatt.nano.task_sampling import Problem, held_out_problems, is_held_out, training_problems
-from codewatt.nano.training_settings import NanoSettings
+from codewatt.nano_settings import NanoSettings
 
 _DEFAULT = NanoSettings(architecture="starcoder2")
 
@@ -133,5 +133,5 @@ def test_more_tasks_than_there_are_is_an_error_that_says_how_many(
     monkeypatch.setattr(
         "codewatt.nano.task_sampling.FAMILIES", {"number_steps": FAMILIES["number_steps"]}
     )
-    with pytest.raises(CodewattError, match=r"at most \d+ can be had"):
+    with pytest.raises(CodewattError, match=r"expected at most \d+"):
         held_out_problems(1000, seed=0)

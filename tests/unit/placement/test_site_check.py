@@ -186,7 +186,10 @@ def test_a_site_that_fits():
         ({"partition": "bare", "gres": "gpu:1"}, "any node of bare: no such node"),
         ({"partition": "thin", "threads": 33}, "threads: 33 requested; allowed: at most 16 on"),
         ({"partition": "thin"}, "thin does not admit the accounts quant, guests"),
-        ({"estimated_as": "l4s"}, "l40s.estimated_as: GPU 'l4s' is not in the table; allowed: "),
+        (
+            {"estimated_as": "l4s"},
+            "l40s.estimated_as: GPU 'l4s' is not in the table of GPUs",
+        ),
         ({"nodes": ["l40s03"]}, "nodes: no node 'l40s03'; did you mean 'l40s0"),
         ({"nodes": ["cpu01"]}, "nodes: cpu01 is not in the partition; allowed: l40s01"),
     ],

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from codewatt.sizing.known_configs import known_models
-from codewatt.sizing.printed_formulas import compare
 from tests.support.architectures import COMMON
+from tests.support.printed_formulas import compare
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/explanation/estimate.md"
 

@@ -190,7 +190,7 @@ def test_every_layer_of_starcoder2_has_the_window():
 
 
 def test_an_unknown_model_type_and_an_absent_size_are_said():
-    with pytest.raises(CodewattError, match=r"'bert': its size is not known; known: starcoder2"):
+    with pytest.raises(CodewattError, match=r"'bert': its size is unknown; allowed: starcoder2"):
         architecture_of({"model_type": "bert"})
     config = small("llama")
     del config["intermediate_size"]

@@ -1,4 +1,4 @@
-"""Cards are looked up by the names that people and clusters give them."""
+"""GpuByHardware are looked up by the names that people and clusters give them."""
 
 import pytest
 
@@ -22,7 +22,9 @@ def test_a_name_finds_its_card(name, card):
 
 
 def test_an_unknown_card_is_said_with_those_that_are_known():
-    with pytest.raises(CodewattError, match=r"GPU 'b999' is not in the table; allowed: t4, .*h200"):
+    with pytest.raises(
+        CodewattError, match=r"GPU 'b999' is not in the table of GPUs; allowed: t4, .*h200"
+    ):
         gpu_named("b999")
 
 

@@ -9,13 +9,14 @@ from statistics import fmean
 import pytest
 
 from codewatt.sizing import decode_rates
-from codewatt.sizing.decode_rates import cpu_step, gpu_step, kind_of, power_w
+from codewatt.sizing.decode_rates import cpu_step, gpu_step, measured_kind, power_w
 from codewatt.sizing.gpu_datasheets import gpu_named
-from codewatt.sizing.job_costs import generate_job, pruned_architecture
+from codewatt.sizing.job_costs import generate_job
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.roofline import Demand
 from codewatt.sizing.weight_bytes import weight_bytes
 from codewatt.sizing.workload import Workload
+from tests.support.estimates import pruned_architecture
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 KINDS = {
@@ -198,19 +199,19 @@ def test_a_card_that_is_kept_busy_draws_more():
         (
             {**INT4, "quant_type": "fp8"},
             "int8",
-            "fp8 is not in the table of rates: as torchao's int8",
+            "fp8 was not measured; estimated like torchao's int8",
         ),
         (
             {"method": "awq", "bits": 4},
             "int4",
-            "awq is not in the table of rates: as torchao's int4",
+            "awq was not measured; estimated like torchao's int4",
         ),
         (
             {"method": "gptq", "bits": 8},
             "int8",
-            "gptq is not in the table of rates: as torchao's int8",
+            "gptq was not measured; estimated like torchao's int8",
         ),
     ],
 )
 def test_a_precision_that_was_not_measured_says_what_stands_for_it(precision, kind, why):
-    assert kind_of(precision) == (kind, why)
+    assert measured_kind(precision) == (kind, why)

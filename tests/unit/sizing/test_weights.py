@@ -105,5 +105,5 @@ def test_torchao_on_a_gpu_holds_what_the_quantiser_asks_for(kind, layout):
 
 
 def test_an_unknown_method_is_said():
-    with pytest.raises(CodewattError, match="precision method 'qat': its size is not known; known"):
+    with pytest.raises(CodewattError, match="precision method 'qat': its size is unknown; allowed"):
         weight_bytes(one_layer(), {"method": "qat", "compute_dtype": "float16"})

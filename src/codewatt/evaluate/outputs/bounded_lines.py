@@ -99,8 +99,8 @@ class LineReader:
             raise LineTooLong
         if self._on_disk is None and size > MAX_BYTES_IN_MEMORY:
             self._on_disk = LineOnDisk()
-            for held in self._pieces:
-                self._on_disk.write(held)
+            for kept in self._pieces:
+                self._on_disk.write(kept)
             self._pieces, self._piece_bytes = [], 0
         if self._on_disk is not None:
             self._on_disk.write(piece)

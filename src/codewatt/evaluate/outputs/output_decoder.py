@@ -81,12 +81,12 @@ def contains_opaque(line: bytes) -> bool:
         return False
     found = False
 
-    def look(tagged: dict[str, Any]) -> Any:
+    def find(tagged: dict[str, Any]) -> Any:
         nonlocal found
         found = found or "opaque" in tagged
         return tuple(tagged)
 
-    json.loads(line.decode("utf-8", "surrogatepass"), object_hook=look)
+    json.loads(line.decode("utf-8", "surrogatepass"), object_hook=find)
     return found
 
 

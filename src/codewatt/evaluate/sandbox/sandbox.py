@@ -181,8 +181,8 @@ class Sandbox:
         self._process.wait(self.limits.start_s)
         os.set_blocking(self._errors, False)
         with contextlib.suppress(BlockingIOError):
-            said = os.read(self._errors, 4000).decode(errors="replace").strip().splitlines()
-            return said[-1] if said else "no message"
+            lines = os.read(self._errors, 4000).decode(errors="replace").strip().splitlines()
+            return lines[-1] if lines else "no message"
         return "no message"
 
     def _start(self) -> None:

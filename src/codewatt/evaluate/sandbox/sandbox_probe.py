@@ -38,20 +38,8 @@ def check(packages):
 """
 
 
-def probe_sandbox(limits: Limits | None = None) -> str | None:
-    """Why the sandbox does not work, in one line, with a command that helps; None if it works.
-
-    Starts a sandbox and checks its isolation, in about 0.1 s.
-    """
-    try:
-        _probe(limits or Limits())
-    except CodewattError as error:
-        return str(error)
-    return None
-
-
 def require_sandbox(limits: Limits | None = None) -> None:
-    """Raise an error if the sandbox does not work on this machine.
+    """Check that the sandbox works on this machine, by starting one (0.1 s, once per process).
 
     Raises:
         CodewattError: the sandbox cannot be started, or does not isolate programs.
@@ -65,16 +53,16 @@ def _probe(limits: Limits) -> None:
     request = SandboxRequest(
         _PROGRAM, "check", [SuiteInputs([[packages]])], preload=tuple(packages)
     )
-    said = b""
+    report = b""
     with Sandbox(request, limits) as sandbox:
         while chunk := sandbox.read(0, limits.start_s):
-            said += chunk
-        if not said:
+            report += chunk
+        if not report:
             raise CodewattError(
                 f"sandbox: did not start: {sandbox.startup_error()}{_user_namespace_hint()}"
             )
-    if said != b'^\n"isolated"\n.\n':
-        found = said.decode(errors="replace").split("\n")[1:2]
+    if report != b'^\n"isolated"\n.\n':
+        found = report.decode(errors="replace").split("\n")[1:2]
         raise CodewattError(f"sandbox: does not isolate programs: {''.join(found):.200}")
 
 

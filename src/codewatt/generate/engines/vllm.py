@@ -21,6 +21,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import check_files
 from codewatt.generate.completion_assembly import Generated, completions_of
 from codewatt.generate.engine import Batch, Completion, Decoding, Engine, InfeasibleError, Work
+from codewatt.generate.generate_record import LoadedModelRecord
 from codewatt.generate.prompt_batches import token_ids
 from codewatt.models.generation_config import generation_defaults
 from codewatt.models.loading import Loaded
@@ -128,7 +129,7 @@ class VllmEngine(Engine):
             "preemptions": self._preemptions,
         }
 
-    def describe_model(self) -> dict[str, Any]:
+    def describe_model(self) -> LoadedModelRecord:
         """See `Engine.describe_model`; the class is vLLM's, the bytes are without its KV cache."""
         config = self.loaded.model.model_config
         [(name, memory_bytes)] = self.loaded.model.apply_model(_class_and_bytes)

@@ -7,7 +7,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 from codewatt.models.tokenizers import load_tokenizer
-from codewatt.quantise.backends.backend import Backend, not_installed
+from codewatt.quantise.backends.backend import Backend, LibraryNotes, not_installed
 from codewatt.quantise.backends.checkpoint_files import write_description
 from codewatt.quantise.backends.transformers4 import readable_by_transformers_4
 
@@ -35,7 +35,7 @@ class AutoGptq(Backend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryNotes:
         """See `Backend.quantise`."""
         library = _import_auto_gptq()
         configuration = library.BaseQuantizeConfig(

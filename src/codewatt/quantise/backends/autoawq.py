@@ -11,7 +11,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
 from codewatt.models.weight_headers import headers_of
-from codewatt.quantise.backends.backend import Backend, not_installed
+from codewatt.quantise.backends.backend import Backend, LibraryNotes, not_installed
 from codewatt.quantise.backends.checkpoint_files import write_description
 from codewatt.quantise.linear_selection import decoder_matrices
 
@@ -32,7 +32,7 @@ class AutoAwq(Backend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryNotes:
         """See `Backend.quantise`. The sequences are of one length."""
         library = _import_autoawq()
         _check_shapes(source)

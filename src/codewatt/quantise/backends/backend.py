@@ -3,12 +3,21 @@
 import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from codewatt.config.gptq_awq_libraries import ALTERNATIVE, BACKENDS, device_refusal, model_refusal
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.tokenizers import load_tokenizer
+
+
+class LibraryNotes(TypedDict):
+    """Layers that a library left out of calibration; see `QuantisedCounts` for who tells which."""
+
+    unscaled_modules: NotRequired[int]
+    rounded_modules: NotRequired[int]
 
 
 class Backend(ABC):
@@ -30,7 +39,7 @@ class Backend(ABC):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryNotes:
         """Write the quantised checkpoint: config, safetensors, tokenizer.
 
         What was written is counted and checked by the caller, tensor by tensor.

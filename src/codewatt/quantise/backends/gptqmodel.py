@@ -15,7 +15,7 @@ from codewatt.models.model_config import (
 )
 from codewatt.models.model_files import own_files_only
 from codewatt.models.weight_headers import headers_of
-from codewatt.quantise.backends.backend import Backend
+from codewatt.quantise.backends.backend import Backend, LibraryNotes
 from codewatt.quantise.backends.tensor_names import restore_names
 from codewatt.quantise.linear_selection import decoder_matrices
 
@@ -41,7 +41,7 @@ class GptqModel(Backend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> dict[str, Any]:
+    ) -> LibraryNotes:
         """See `Backend.quantise`.
 
         Returns:
@@ -129,7 +129,7 @@ def _check_awq(source: Path) -> None:
             )
 
 
-def _notes(method: str, log: list[dict[str, Any]]) -> dict[str, Any]:
+def _notes(method: str, log: list[dict[str, Any]]) -> LibraryNotes:
     """What the library's log says of how each module was quantised.
 
     Raises:
@@ -138,15 +138,17 @@ def _notes(method: str, log: list[dict[str, Any]]) -> dict[str, Any]:
     if method == "awq":
         if any(row["activation_raw_tokens"] != row["activation_retained_tokens"] for row in log):
             raise CodewattError("gptqmodel left out part of the corpus that AWQ is calibrated on")
-        key, marked = "unscaled_modules", [row["loss"] == "not applicable" for row in log]
+        marked = [row["loss"] == "not applicable" for row in log]
     else:
-        key, marked = "rounded_modules", [row["loss"].startswith("fallback") for row in log]
+        marked = [row["loss"].startswith("fallback") for row in log]
     if all(marked):
         raise CodewattError(
             f"gptqmodel: {method} was not calibrated on any of {len(log)} modules; allowed: a "
             "corpus with more samples or tokens"
         )
-    return {key: sum(marked)}
+    if method == "awq":
+        return {"unscaled_modules": sum(marked)}
+    return {"rounded_modules": sum(marked)}
 
 
 BACKEND = GptqModel()

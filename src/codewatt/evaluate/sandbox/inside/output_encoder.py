@@ -318,15 +318,15 @@ def _has_attributes(kind: type, *names: str) -> bool:
     return all(hasattr(kind, name) for name in names)
 
 
-def _integer(value: Any, kind: Any, most: int) -> Any:
+def _integer(value: Any, kind: Any, max_items: int) -> Any:
     return int(kind.__index__(value)) if _has_attributes(kind, "__index__") else None
 
 
-def _float(value: Any, kind: Any, most: int) -> Any:
+def _float(value: Any, kind: Any, max_items: int) -> Any:
     return float(kind.__float__(value)) if _has_attributes(kind, "__float__") else None
 
 
-def _rational(value: Any, kind: type, most: int) -> Any:
+def _rational(value: Any, kind: type, max_items: int) -> Any:
     from fractions import Fraction
 
     if not _has_attributes(kind, "numerator", "denominator"):
@@ -334,7 +334,7 @@ def _rational(value: Any, kind: type, most: int) -> Any:
     return Fraction(int(value.numerator), int(value.denominator))
 
 
-def _ratio(value: Any, kind: type, most: int) -> Any:
+def _ratio(value: Any, kind: type, max_items: int) -> Any:
     """A number more precise than a float, as an exact fraction (mpmath, sympy)."""
     from fractions import Fraction
 
@@ -346,38 +346,38 @@ def _ratio(value: Any, kind: type, most: int) -> Any:
     return (-1) ** int(sign) * int(mantissa) * Fraction(2) ** int(exponent)
 
 
-def _complex_value(value: Any, kind: Any, most: int) -> Any:
+def _complex_value(value: Any, kind: Any, max_items: int) -> Any:
     return complex(kind.__complex__(value)) if _has_attributes(kind, "__complex__") else None
 
 
-def _mapping(value: Any, kind: type, most: int) -> Any:
-    if not _has_attributes(kind, "keys", "__getitem__", "__len__") or len(value) > most:
+def _mapping(value: Any, kind: type, max_items: int) -> Any:
+    if not _has_attributes(kind, "keys", "__getitem__", "__len__") or len(value) > max_items:
         return None
     return {key: value[key] for key in value}
 
 
-def _set(value: Any, kind: type, most: int) -> Any:
+def _set(value: Any, kind: type, max_items: int) -> Any:
     right = _has_attributes(kind, "__contains__", "__iter__", "__len__") and not _has_attributes(
         kind, "__getitem__"
     )
-    return set(value) if right and len(value) <= most else None
+    return set(value) if right and len(value) <= max_items else None
 
 
-def _list(value: Any, kind: type, most: int) -> Any:
+def _list(value: Any, kind: type, max_items: int) -> Any:
     right = _has_attributes(kind, "__getitem__", "__iter__", "__len__")
-    return list(value) if right and len(value) <= most else None
+    return list(value) if right and len(value) <= max_items else None
 
 
-def _tuple(value: Any, kind: type, most: int) -> Any:
-    items = _list(value, kind, most)
+def _tuple(value: Any, kind: type, max_items: int) -> Any:
+    items = _list(value, kind, max_items)
     return None if items is None else tuple(items)
 
 
-def _bytes(value: Any, kind: type, most: int) -> Any:
+def _bytes(value: Any, kind: type, max_items: int) -> Any:
     return bytes(value) if kind is memoryview else None
 
 
-def _truth(value: Any, kind: type, most: int) -> Any:
+def _truth(value: Any, kind: type, max_items: int) -> Any:
     return bool(value) if _has_attributes(kind, "__bool__") else None
 
 

@@ -1,0 +1,109 @@
+"""Files of benchmark datasets: digests, the cache directory, and pinned downloads."""
+
+import gzip
+import hashlib
+import os
+import urllib.request
+import zlib
+from http.client import HTTPException
+from pathlib import Path
+
+from codewatt.errors import CodewattError
+from codewatt.files import atomic_path
+from codewatt.untrusted_files import read_chunks, require_file, shown
+
+_TIMEOUT_S = 60
+_MAX_BYTES = 256 << 20
+
+
+def cache_directory() -> Path:
+    """Directory of downloads and expected outputs that are kept between runs.
+
+    It is $XDG_CACHE_HOME/codewatt, or else ~/.cache/codewatt.
+
+    Raises:
+        CodewattError: neither XDG_CACHE_HOME nor a home directory is known.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given and Path(given).is_absolute():  # the XDG specification ignores relative paths
+        return Path(given) / "codewatt"
+    try:
+        return Path.home() / ".cache" / "codewatt"
+    except RuntimeError:
+        raise CodewattError(
+            "cache directory: the home directory is unknown; set XDG_CACHE_HOME to a directory"
+        ) from None
+
+
+def unpacked_digests(path: str | Path) -> dict[str, str]:
+    """MD5 (which EvalPlus stores as "hash") and SHA-256 of a file's content, unpacked if .gz.
+
+    Raises:
+        CodewattError: the file cannot be read.
+    """
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    require_file(path)  # no pipe: the file is read a second time
+    for chunk in read_chunks(path):
+        md5.update(chunk)
+        sha256.update(chunk)
+    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
+
+
+def require_digest(path: Path, sha256: str, name: str) -> None:
+    """Check a dataset file against a pinned digest.
+
+    Args:
+        path: the file; .gz is unpacked, because the bytes of a .gz differ between two uploads.
+        sha256: pinned SHA-256 of the unpacked content (hex).
+        name: name and version of the dataset, for the message.
+
+    Raises:
+        CodewattError: the file cannot be read or has another digest.
+    """
+    found = unpacked_digests(path)["sha256"]
+    if found != sha256:
+        raise CodewattError(
+            f"{shown(path)}: sha256 of the unpacked content is {found}; {name} has {sha256}"
+        )
+
+
+def cached_download(url: str, file_name: str, sha256: str, name: str) -> Path:
+    """A downloaded dataset file in the cache directory; fetched if missing, always checked.
+
+    Args:
+        url: address of a .gz file.
+        file_name: name of the unpacked file in the cache directory.
+        sha256: see `require_digest`.
+        name: see `require_digest`.
+
+    Raises:
+        CodewattError: the file cannot be downloaded or has another digest.
+    """
+    target = cache_directory() / file_name
+    if not target.is_file():
+        content = download(url)
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(content)
+            require_digest(temporary, sha256, name)
+    require_digest(target, sha256, name)
+    return target
+
+
+def download(url: str) -> bytes:
+    """The unpacked content of a .gz file at a URL.
+
+    Raises:
+        CodewattError: the file cannot be downloaded.
+    """
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer,
+            gzip.GzipFile(fileobj=answer) as unpacked,
+        ):
+            content: bytes = unpacked.read(_MAX_BYTES)
+    except (OSError, EOFError, zlib.error, HTTPException) as error:
+        raise CodewattError(
+            f"{url}: cannot be downloaded ({error}); "
+            "set benchmark_files in config/config.yaml to a local copy"
+        ) from None
+    return content

@@ -1,0 +1,137 @@
+"""Metering of one job: the sampler's process, the phases of the job, and its record.
+
+Which windows a job has and what they mean is the stage's own matter; joules are computed
+afterwards, by `cell_energy`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from codewatt.energy.job_energy_record import JobEnergyRecord, MeteredRecord
+from codewatt.energy.phase_windows import PhaseLog
+from codewatt.energy.sampler import Sampler
+
+
+class MeteredJob:
+    """Sample energy around a job and log when each of its phases began and ended.
+
+    The sampler takes about 2 s to start (mostly CodeCarbon). `start` returns at once, so that the
+    job can import its libraries meanwhile; entering the block waits until every meter was read.
+    An exception inside the block ends the sampler without a timeline.
+
+    Example:
+        job = MeteredJob(timeline, settings["energy"]).start()
+        import torch                               # while the meters open
+
+        with job:                                  # every meter was read once
+            job.use_gpus(gpu_ids)
+            with job.window("load"):               # the window begins: GPU idle, time taken
+                model = load()
+                                                   # the window ends: GPU idle, time taken
+            with job.window("repeat", repeat=0):
+                generate(model)
+        manifest = {"schema": 1, **job.record()}   # the timeline is written
+
+    Args:
+        timeline: the Parquet file to write.
+        settings: the study's energy settings (`sampler_settings.SamplerSettings`).
+        gpu_ids: UUIDs of the job's GPUs; an empty list: it uses none; None: those of
+            CUDA_VISIBLE_DEVICES, until `use_gpus` names them.
+
+    Attributes:
+        synchronise: waits until the GPUs have finished all queued work; does nothing on a CPU.
+    """
+
+    def __init__(
+        self,
+        timeline: Path,
+        settings: Mapping[str, Any],
+        gpu_ids: Sequence[str] | None = None,
+    ) -> None:
+        self.timeline = timeline
+        self._sampler = Sampler(timeline, settings, gpu_ids)
+        self._phases = PhaseLog()
+        self.synchronise: Callable[[], None] = _do_nothing
+
+    def start(self) -> Self:
+        """Start the sampler's process and return at once."""
+        self._sampler.start()
+        return self
+
+    def use_gpus(self, gpu_ids: Sequence[str]) -> None:
+        """Say which GPUs the job computes on; readings of others are left out of the timeline.
+
+        With a GPU, `synchronise` waits for it at both ends of each window.
+
+        Args:
+            gpu_ids: their UUIDs; empty for a job on the CPU.
+        """
+        self._sampler.use_gpus(gpu_ids)
+        if gpu_ids:
+            import torch
+
+            self.synchronise = torch.cuda.synchronize
+            self._phases = PhaseLog(self.synchronise)
+
+    def window(
+        self, phase: str, repeat: int | None = None, batch: int | None = None
+    ) -> AbstractContextManager[None]:
+        """Log the block as one window; a block that raises leaves none."""
+        return self._phases.window(phase, repeat, batch)
+
+    def add_window(self, phase: str, start_s: float, end_s: float, repeat: int, batch: int) -> None:
+        """Log a window whose ends (CLOCK_MONOTONIC seconds) were taken by the engine."""
+        self._phases.add(phase, start_s, end_s, repeat, batch)
+
+    def record(self) -> MeteredRecord:
+        """The metered fields of the job's record, once the block has ended."""
+        return {
+            "windows": self._phases.windows,
+            "epoch_offset_s": time.time() - time.monotonic(),
+            "meters": self._sampler.meters,
+            "sampler": self._sampler.summary,
+        }
+
+    def energy_record(self, device: str) -> JobEnergyRecord:
+        """The metered fields of a variant manifest or of layer scores, once the block has ended."""
+        record = self.record()
+        return {
+            **record,
+            "duration_s": math.fsum(w["end_s"] - w["start_s"] for w in record["windows"]),
+            "timeline": str(self.timeline),
+            "device": device,
+        }
+
+    def __enter__(self) -> Self:
+        self._sampler.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._sampler.__exit__(kind, error, trace)
+
+
+def unmetered(device: str) -> JobEnergyRecord:
+    """The metered fields of a variant for which nothing had to be made."""
+    return {
+        "windows": [],
+        "duration_s": 0.0,
+        "epoch_offset_s": None,
+        "timeline": None,
+        "meters": [],
+        "sampler": None,
+        "device": device,
+    }
+
+
+def _do_nothing() -> None:
+    """A CPU has no queue of work to wait for."""

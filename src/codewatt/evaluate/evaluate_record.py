@@ -1,0 +1,86 @@
+"""The record of a cell's verdicts: what `evaluate_cell` wrote; energy and aggregate read it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from codewatt.energy.job_energy_record import MeterRecord, PhaseWindow, SamplerRecord
+from codewatt.generate.generate_record import SkippedStage
+from codewatt.provenance import MadeRecord
+from codewatt.record_files import RecordFormat
+
+#: pass@k by k, as text; None where a task has fewer than k samples.
+PassAtK = dict[str, float | None]
+
+
+class PassAtKTable(TypedDict):
+    """pass@k on the base tests, and on base and plus tests together."""
+
+    base: PassAtK
+    plus: PassAtK
+
+
+class RepeatPassAtK(PassAtKTable):
+    """pass@k of one repeat."""
+
+    repeat: int
+
+
+class VerdictRecord(TypedDict):
+    """The verdict on one completion.
+
+    base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests.
+    why: the first test that failed, and how; None for a completion that passed.
+    """
+
+    task_id: str
+    repeat: int
+    sample: int
+    base: str | None
+    plus: str | None
+    why: str | None
+
+
+class Evaluation(TypedDict):
+    """The verdicts of a cell, before meters and provenance are added.
+
+    benchmark: the study's id; None for completions from elsewhere.
+    pass_at_k: of the first repeat. tasks: of the benchmark. judged: different programs.
+    windows: one, of phase "evaluate". sandbox: open; it depends on the machine.
+    """
+
+    schema: Literal[2]
+    status: Literal["ok"]
+    benchmark: str | None
+    dataset_sha256: str
+    pass_at_k: PassAtKTable
+    by_repeat: list[RepeatPassAtK]
+    verdicts: list[VerdictRecord]
+    tasks: int
+    judged: int
+    sanitized: bool
+    windows: list[PhaseWindow]
+    epoch_offset_s: float
+    sandbox: dict[str, Any]
+
+
+class EvaluatedCellRecord(Evaluation, MadeRecord):
+    """cells/<cell>/evaluate.json of a cell that ran."""
+
+    meters: list[MeterRecord]
+    sampler: SamplerRecord
+
+
+class SkippedEvaluationRecord(SkippedStage, MadeRecord):
+    """cells/<cell>/evaluate.json of a cell that could not run."""
+
+    schema: Literal[2]
+    meters: list[MeterRecord]
+    sampler: SamplerRecord
+
+
+EvaluateRecord = EvaluatedCellRecord | SkippedEvaluationRecord
+EVALUATE: RecordFormat[EvaluateRecord] = RecordFormat(
+    Annotated[EvaluateRecord, Field(discriminator="status")], "evaluate"
+)

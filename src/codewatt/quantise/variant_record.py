@@ -1,0 +1,89 @@
+"""The record of a variant: what `quantise_variant` wrote; all later stages read it."""
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from codewatt.energy.job_energy_record import JobEnergyRecord
+from codewatt.energy.placement_record import PlacementRecord
+from codewatt.models.model_record import QuantisedCounts, WeightsRecord
+from codewatt.provenance import MadeRecord
+from codewatt.record_files import RecordFormat
+
+
+class VariantIds(TypedDict):
+    """The study's ids of a variant."""
+
+    model: str
+    prune: str
+    precision: str
+
+
+class VariantSettings(TypedDict):
+    """The study's prune and precision without id and label; their keys depend on the method."""
+
+    prune: dict[str, Any]
+    precision: dict[str, Any]
+
+
+class BaseModel(TypedDict):
+    """The model that a variant was made of (`models.model_record`)."""
+
+    source: dict[str, Any]
+    layers: int | None
+    parameters: int
+    dtypes: list[str]
+
+
+class PackingRecord(TypedDict):
+    """How GPTQ or AWQ packed a variant. made_here: False for a checkpoint published packed."""
+
+    format: str
+    symmetric: bool
+    made_here: bool
+
+
+class ScoresFile(TypedDict):
+    """The layer scores by which layers were removed, and their digest at that time."""
+
+    path: str
+    sha256: str
+
+
+class VariantDescription(JobEnergyRecord):
+    """A variant before provenance is added.
+
+    size_bytes: of the weights as they are loaded. dtype: in which unquantised weights run.
+    layers, model_type: None where config.json does not say.
+    parameters: weights before packing; None where a packed file does not tell (a pruned one).
+    quantised: None if nothing was quantised. packing: None unless GPTQ or AWQ packed it.
+    corpora: the calibration corpora that were used.
+    kept_layers, scores: None if nothing was pruned; scores also for a method that needs none.
+    placement: None where nothing was made.
+    """
+
+    schema: Literal[2]
+    variant: VariantIds
+    method: str
+    settings: VariantSettings
+    base: BaseModel
+    weights: WeightsRecord
+    size_bytes: int
+    dtype: str
+    layers: int | None
+    parameters: int | None
+    model_type: str | None
+    quantised: QuantisedCounts | None
+    meaningful_accuracy: bool
+    placement: PlacementRecord | None
+    packing: PackingRecord | None
+    corpora: list[dict[str, Any]]
+    kept_layers: list[int] | None
+    scores: ScoresFile | None
+
+
+class VariantRecord(VariantDescription, MadeRecord):
+    """variants/<variant>/manifest.json."""
+
+
+VARIANT: RecordFormat[VariantRecord] = RecordFormat(VariantRecord, "quantise")
