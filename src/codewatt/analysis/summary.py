@@ -14,7 +14,7 @@ from codewatt.analysis.labels import Labels
 from codewatt.analysis.summary_rows import (
     boundary_view,
     cell_views,
-    expectation_views,
+    check_views,
     fidelity_views,
     variant_view,
 )
@@ -36,7 +36,7 @@ _CAPTIONS = {
 def write_summary(
     cell_table: pd.DataFrame,
     variant_table: pd.DataFrame,
-    expectation_table: pd.DataFrame,
+    check_table: pd.DataFrame,
     labels: Labels,
     figures: Mapping[str, str | Path],
     provenance: Mapping[str, Any],
@@ -51,7 +51,7 @@ def write_summary(
     Args:
         cell_table: the cell table that `aggregate` made.
         variant_table: its variant table.
-        expectation_table: its table of validity checks.
+        check_table: its table of validity checks.
         labels: kind ("model", "precision", "prune", "benchmark") → id → label.
         figures: name of a plot module → its PNG or SVG, in the order of the page.
         provenance: versions and machine behind the results; nested values are listed by path.
@@ -69,7 +69,7 @@ def write_summary(
         notice=energy_notice(rows),
         boundary=boundary_text(rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
-        expectations=expectation_views(to_rows(expectation_table)),
+        checks=check_views(to_rows(check_table)),
         sections=setting_sections(rows, labels),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],

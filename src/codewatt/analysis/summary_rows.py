@@ -44,7 +44,7 @@ def _cell_view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[st
         "member": member,
         "valid": row["valid"],
         "reason": row["status_reason"],
-        "failed": row["failed_expectations"],
+        "failed": row["failed_checks"],
         "warnings": row["warnings"],
         "score": _number(row[accuracy], ".3f"),
         "score_interval": _accuracy_interval(row, accuracy),
@@ -152,7 +152,7 @@ def boundary_view(row: Row, labels: Labels) -> dict[str, Any]:
     }
 
 
-def expectation_views(rows: list[Row]) -> list[dict[str, Any]]:
+def check_views(rows: list[Row]) -> list[dict[str, Any]]:
     """Each validity check once, with the numbers of passed, failed and skipped checks."""
     views: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:

@@ -42,7 +42,7 @@ def to_rows(table: pd.DataFrame) -> list[Row]:
 
 
 def write_parquet(table: pd.DataFrame, path: str | PathLike[str]) -> None:
-    """Write a table as parquet, atomically."""
+    """Write a table as Parquet, atomically."""
     write_frame(path, table)
 
 

@@ -40,7 +40,7 @@ class Pair:
             "boundary": "gpu",
             "components": {"gpu": status},
             "runs": runs,
-            "expectations": [],
+            "checks": [],
             "valid": True,
         }
         write_json(path, {**record, **changes})

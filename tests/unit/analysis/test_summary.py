@@ -17,6 +17,7 @@ from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
+from tests.support.records import METER, PROVENANCE, window
 
 BASELINE = {"precision": "fp32", "prune": "none"}
 LABELS = {"model": {"nano": "Nano <1>"}, "precision": {"fp32": "32-bit", "int8": "8-bit"}}
@@ -162,7 +163,7 @@ def test_variants_of_like_energy_are_told_by_their_difference(study: Any) -> Non
 
 def test_unequal_boards_are_said(study: Any) -> None:
     def on(uuid: str) -> Any:
-        meter = {"name": "nvml", "devices": [{"name": "H100", "device": uuid}]}
+        meter = {**METER, "devices": [{"name": "H100", "device": uuid}]}
         return lambda contents: contents["generate"].update(meters=[meter])
 
     study.cell("fp32", tasks=300, edit=on("GPU-a"))
@@ -237,7 +238,7 @@ def page(study: Any, tmp_path: Path, figures: dict[str, Path]) -> str:
     made = aggregate(study.cells, study.variants, BASELINE, {})
     out = tmp_path / "summary.html"
     provenance = {"versions": {"torch": "2.13.0"}, "gpu": None}
-    shown = (made["cell"], made["variant"], made["expectation"])
+    shown = (made["cell"], made["variant"], made["check"])
     write_summary(*shown, LABELS, figures, provenance, out, title="A & B")
     return out.read_text()
 
@@ -261,7 +262,8 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(study: Any, tmp_path: P
 
 def test_the_page_says_where_its_intervals_come_from(study: Any, tmp_path: Path) -> None:
     def on(host: str) -> Any:
-        return lambda contents: contents["generate"].update(provenance={"host": host})
+        made = {**PROVENANCE, "host": host}
+        return lambda contents: contents["generate"].update(provenance=made)
 
     study.cell("fp32", edit=on("n1"))
     study.cell("int8", edit=on("n1"))
@@ -279,7 +281,7 @@ def test_the_page_says_where_its_intervals_come_from(study: Any, tmp_path: Path)
 def test_the_page_names_what_failed(study: Any, tmp_path: Path) -> None:
     def fail(contents: dict[str, Any]) -> None:
         contents["energy"]["valid"] = False
-        contents["energy"]["expectations"][0] |= {"passed": False, "observed": 0.25}
+        contents["energy"]["checks"][0] |= {"passed": False, "observed": 0.25}
 
     entry = study.cell("fp32", edit=fail)
     text = page(study, tmp_path, {})
@@ -300,9 +302,13 @@ def test_tokens_per_second_stand_beside_the_share_of_the_roofline(
     demand = {
         "step_weight_bytes": 1000, "kv_bytes_per_token": 0, "flops_per_token": 0,
         "head_flops": 1, "attention_flops": 0, "layers": 1,
+        "windowed_layers": 0, "window": None,
     }  # fmt: skip
-    machine = {"bandwidth_bytes_per_s": 4e4, "matmul_flops_per_s": 1e9}
-    roofline = {"machine": machine, "demand": demand}
+    machine = {
+        "bandwidth_bytes_per_s": 4e4, "matmul_flops_per_s": 1e9, "matrix_dtype": "float32",
+        "copied_bytes": 1 << 27, "matrix_edge": 1024,
+    }  # fmt: skip
+    roofline = {"machine": machine, "demand": demand, "reason": None}
     study.cell("fp32", edit=lambda contents: contents["generate"].update(roofline=roofline))
     study.cell("int8")
     text = page(study, tmp_path, {})
@@ -310,16 +316,14 @@ def test_tokens_per_second_stand_beside_the_share_of_the_roofline(
     assert text.count("30 % of the roofline") == text.count("% of the roofline") == 1
 
 
-def made(study: Any, monkeypatch: pytest.MonkeyPatch, joules: float) -> None:
+def made(study: Any, joules: float) -> None:
     """Let int8 have been made with so many joules inside the node, and fp32 not."""
-    cost = {"energy_j": {"node": joules}, "energy_status": {}, "energy_note": None}
-    parts = ("gpu", "cpu", "dram", "job")
-    for name, value in (("energy_j", None), ("energy_status", "modelled")):
-        cost[name] |= dict.fromkeys(parts, value)  # type: ignore[operator]
-    cost["energy_status"]["node"] = "modelled"  # type: ignore[index]
-    monkeypatch.setattr("codewatt.analysis.cell_results.cost_of", lambda manifest: cost)
+    parts = ("gpu", "cpu", "dram", "job", "node")
+    energies = {**dict.fromkeys(parts), "node": joules}
+    status = dict.fromkeys(parts, "modelled")
+    study.making = {"energy_j": energies, "energy_status": status, "energy_note": None}
     study.variant("fp32", windows=[])
-    study.variant("int8", windows=[{"phase": "quantise"}])
+    study.variant("int8", windows=[window("quantise", 0.0, 1.0)])
 
 
 def row_of(text: str, variant: str) -> str:
@@ -331,7 +335,7 @@ def row_of(text: str, variant: str) -> str:
 def test_the_page_says_when_making_a_variant_has_paid(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(study, monkeypatch, 12_345.0)
+    made(study, 12_345.0)
     study.cell("fp32", joules_per_run=(79.0, 80.0, 81.0))
     study.cell("int8", joules_per_run=(39.0, 40.0, 41.0))
     text = page(study, tmp_path, {})
@@ -347,11 +351,11 @@ def test_the_page_says_when_making_a_variant_has_paid(
 def test_the_page_says_when_making_a_variant_never_pays(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(study, monkeypatch, 100.0)
+    made(study, 100.0)
     study.cell("fp32", joules_per_run=(80.0, 90.0, 100.0))
     study.cell("int8", joules_per_run=(70.0, 80.0, 90.0))
     assert re.search(r"\[\d+, never\]", row_of(page(study, tmp_path, {}), "8-bit"))
-    study.variant("nf4", windows=[{"phase": "quantise"}])
+    study.variant("nf4", windows=[window("quantise", 0.0, 1.0)])
     study.cell("nf4", joules_per_run=(100.0, 110.0, 120.0))
     assert 'title="saves no energy per task">never' in row_of(page(study, tmp_path, {}), "nf4")
 
