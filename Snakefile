@@ -98,6 +98,7 @@ rule evaluate_all:
 rule energy_all:
     input:
         each_cell("energy.json"),
+        each_variant("making_energy.json"),
 
 
 rule aggregate_all:

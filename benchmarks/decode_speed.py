@@ -32,7 +32,7 @@ import yaml
 from codewatt.analysis.log_scale_statistics import Summary, summarise
 from codewatt.corpora.prepare_corpus import prepare_corpus
 from codewatt.corpora.token_sequences import PreparedText
-from codewatt.energy.cell_energy import windows_energy
+from codewatt.energy.job_meter import windows_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
 from codewatt.generate.engine import Decoding, Engine, InfeasibleError, open_engine

@@ -71,10 +71,10 @@ def main() -> None:
     }
     write_json(out / "shared.json", manifest)
     boundary = "gpu" if device == "cuda" else "node"
-    cell = measure_cell(manifest, out / "shared.parquet", None, None, {"boundary": boundary})
+    cell = measure_cell(manifest, out / "shared.parquet", None, None, {"boundary": boundary}).record
     for run in cell["runs"]:
         print(f"repeat {run['repeat']}: {run['energy_j'][boundary]:.0f} J ({boundary})")
-    for judged in cell["expectations"]:
+    for judged in cell["checks"]:
         if judged["passed"] is False:
             where = "" if judged["repeat"] is None else f", repeat {judged['repeat']}"
             print(f"{judged['severity']}: {judged['name']}{where}: {judged['observed']}")

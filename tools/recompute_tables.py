@@ -2,7 +2,7 @@
 
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
-The tables are those of tasks, runs, cells and variants (not that of expectations). This shares no
+The tables are those of tasks, runs, cells and variants (not that of checks). This shares no
 code with codewatt, only the names and formats of files: what the tables hold is derived anew from
 docs/measuring.md, docs/statistics.md and docs/compression.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
@@ -19,7 +19,7 @@ and all settings from the study's YAML.
 
 Taken as given, and not recomputed:
 
-- energy.json: expectations (name, severity, outcome, figures), and the bounds on the error of a
+- energy.json: checks (name, severity, outcome, figures), and the bounds on the error of a
   window that its edges leave open (`uncertainty_j`, and those of prefill and decode);
 - task_energy.parquet: those bounds of a task, and the note why it has no energy;
 - generate.json: what the machine can do and the model asks for (`roofline`), host, processor,

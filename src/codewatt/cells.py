@@ -326,19 +326,9 @@ class Grid:
         return canonical_json({**evaluation, "energy": self._sampling()})
 
     def energy_slice(self) -> str:
-        """What measure_energy reads."""
-        energy = self.study.energy
-        return canonical_json(
-            {
-                "boundary": energy.boundary,
-                "country": energy.country,
-                "min_window_s": energy.min_window_s,
-                "min_readings": energy.min_readings,
-                "others_processors": energy.others_processors,
-                "others_share": energy.others_share,
-                "repeat_spread": energy.repeat_spread,
-            }
-        )
+        """What measure_energy and measure_making_energy read."""
+        read = {"boundary", "country", "validity"}
+        return canonical_json(self.study.energy.model_dump(mode="json", include=read))
 
     def aggregate_slice(self, cells: Sequence[Cell]) -> str:
         """What aggregate reads: the cells that ran, and what they are compared with."""

@@ -73,6 +73,7 @@ def command_parser() -> argparse.ArgumentParser:
     reference.add_argument("--schema", type=Path, help="write the study file's JSON schema here")
     reference.add_argument("--page", type=Path, help="write the page of the study file here")
     reference.add_argument("--commands", type=Path, help="write the page of the command line here")
+    reference.add_argument("--checks", type=Path, help="write the page of validity checks here")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -99,11 +100,13 @@ def _reference(options: argparse.Namespace) -> int:
     """Write each generated page that the options name."""
     from codewatt.cli_reference import command_line_page
     from codewatt.config.schema import reference, study_schema
+    from codewatt.energy.validity.all_checks import checks_page
     from codewatt.files import atomic_path
 
     for path, text in (
         (options.schema, study_schema),
         (options.page, reference),
+        (options.checks, checks_page),
         (options.commands, lambda: command_line_page(command_parser())),
     ):
         if path is not None:

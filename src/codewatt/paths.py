@@ -72,6 +72,12 @@ class Paths:
         """The scores of a model's layers by a prune method on a corpus."""
         return self._path("models", model, f"layers.{method}.{corpus}.json")
 
+    def layer_scores_timeline(
+        self, model: str = "{model}", method: str = "{method}", corpus: str = "{corpus}"
+    ) -> str:
+        """The raw telemetry of scoring a model's layers."""
+        return self._path("models", model, f"layers.{method}.{corpus}.parquet")
+
     def benchmark(self, name: str, benchmark: str = "{benchmark}") -> str:
         """A benchmark's tasks.jsonl.gz, expected.json.gz or manifest.json."""
         return self._path("benchmarks", benchmark, name)
@@ -85,7 +91,7 @@ class Paths:
         return self._path("corpora", corpus, f"contamination.{benchmark}.json")
 
     def variant(self, name: str, variant: str = "{variant}") -> str:
-        """A variant's manifest.json, weights, timeline.parquet or fidelity.json."""
+        """One of a variant's files."""
         return self._path("variants", variant, name)
 
     def cell(self, name: str, cell: str = "{cell}") -> str:

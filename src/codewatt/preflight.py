@@ -1,7 +1,7 @@
 """What a job would refuse, refused when the study is read: before any job, by whoever reads it.
 
-Here stands what the study file alone does not say: the table of carbon intensities, the names that
-a file system takes, the files that the study names.
+Here stands what the study file alone does not say: the names that a file system takes, and the
+files that the study names.
 """
 
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 from codewatt.cells import Grid
 from codewatt.config.load_study import load_study
 from codewatt.config.model_settings import Model
-from codewatt.energy.carbon_intensity import carbon_intensity
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.model_config import context_length
@@ -32,10 +31,6 @@ def load_grid(path: str | Path) -> Grid:
         CodewattError: the study is wrong, or a job of it would be refused.
     """
     grid = Grid(load_study(path), shown(path))
-    try:
-        carbon_intensity(grid.study.energy.country)
-    except CodewattError as error:
-        raise CodewattError(f"{grid.where}: {error}") from None
     _check_named(grid)
     _check_contexts(grid)
     check_names(grid)

@@ -35,6 +35,7 @@ def test_each_job_ran_once(jobs):
         "train_nano": 1,
         "compute_expected": 1,
         "quantise": 2,
+        "measure_making_energy": 2,
         "generate": 4,
         "evaluate": 4,
         "measure_energy": 4,

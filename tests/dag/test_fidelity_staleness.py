@@ -96,7 +96,9 @@ def test_a_module_of_fidelity_edited(bench):
 
 def test_a_variant_made_again_is_measured_again(bench):
     _with(bench, lambda study: study["precisions"][1].update(outlier_threshold=0.0))
-    again = {(rule, VARIANTS[1]) for rule in ("quantise", "measure_fidelity")}
+    again = {
+        (rule, VARIANTS[1]) for rule in ("quantise", "measure_making_energy", "measure_fidelity")
+    }
     cell = {(rule, VARIANTS[1] + CELL) for rule in ("generate", "evaluate", "measure_energy")}
     assert bench.would_run() == again | cell | TABLES
 

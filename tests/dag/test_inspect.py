@@ -17,6 +17,7 @@ GRID = {
     "prepare_benchmark": 1,
     "compute_expected": 1,
     "quantise": 4,
+    "measure_making_energy": 4,
     "generate": 4,
     "evaluate": 4,
     "measure_energy": 4,

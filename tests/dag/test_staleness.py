@@ -23,6 +23,8 @@ def jobs(*rules, of):
 
 
 CELL_RULES = ("generate", "evaluate", "measure_energy")
+VARIANT_RULES = ("quantise", "measure_making_energy")
+ENERGY = jobs("measure_energy", of=CELLS) | jobs("measure_making_energy", of=VARIANTS)
 
 
 def _with(bench, change):
@@ -74,7 +76,7 @@ def test_a_token_limit_added(bench):
 
 def test_one_precisions_setting_changed(bench):
     _with(bench, lambda study: study["precisions"][1].update(outlier_threshold=0.0))
-    stale = jobs("quantise", of=VARIANTS[1:2]) | jobs(*CELL_RULES, of=CELLS[1:2])
+    stale = jobs(*VARIANT_RULES, of=VARIANTS[1:2]) | jobs(*CELL_RULES, of=CELLS[1:2])
     assert bench.would_run() == stale | AFTER_CELLS
 
 
@@ -94,18 +96,18 @@ def test_a_model_removed(bench):
 
 def test_a_models_training_changed(bench):
     _with(bench, lambda study: study["models"][1].update(seed=2))
-    stale = {("train_nano", "two")} | jobs("quantise", of=VARIANTS[3:])
+    stale = {("train_nano", "two")} | jobs(*VARIANT_RULES, of=VARIANTS[3:])
     assert bench.would_run() == stale | jobs(*CELL_RULES, of=CELLS[3:]) | AFTER_CELLS
 
 
 def test_the_country_changed(bench):
     _with(bench, lambda study: study["energy"].update(country="FRA"))
-    assert bench.would_run() == jobs("measure_energy", of=CELLS) | AFTER_CELLS
+    assert bench.would_run() == ENERGY | AFTER_CELLS
 
 
 def test_the_boundary_changed(bench):
     _with(bench, lambda study: study["energy"].update(boundary="job"))
-    assert bench.would_run() == jobs("measure_energy", of=CELLS) | AFTER_CELLS
+    assert bench.would_run() == ENERGY | AFTER_CELLS
 
 
 def test_a_margin_of_comparisons_changed(bench):
@@ -134,13 +136,13 @@ def test_more_memory_for_jobs(bench):
 
 
 def test_a_module_of_energy_that_computes_joules_edited(bench):
-    with bench.appended("src/codewatt/energy/validity.py"):
-        assert bench.would_run() == jobs("measure_energy", of=CELLS) | AFTER_CELLS
+    with bench.appended("src/codewatt/energy/validity/phase.py"):
+        assert bench.would_run() == ENERGY | AFTER_CELLS
 
 
 def test_a_module_of_energy_that_samples_edited(bench):
     with bench.appended("src/codewatt/energy/sampler.py"):
-        stale = jobs("quantise", of=VARIANTS) | jobs(*CELL_RULES, of=CELLS)
+        stale = jobs(*VARIANT_RULES, of=VARIANTS) | jobs(*CELL_RULES, of=CELLS)
         assert bench.would_run() == stale | AFTER_CELLS
 
 
@@ -163,7 +165,7 @@ def test_a_module_of_plots_edited(bench):
 def test_one_quantiser_edited(bench):
     """The other variants were not made by it."""
     with bench.appended("src/codewatt/quantise/bitsandbytes.py"):
-        stale = jobs("quantise", of=VARIANTS[1:2]) | jobs(*CELL_RULES, of=CELLS[1:2])
+        stale = jobs(*VARIANT_RULES, of=VARIANTS[1:2]) | jobs(*CELL_RULES, of=CELLS[1:2])
         assert bench.would_run() == stale | AFTER_CELLS
 
 

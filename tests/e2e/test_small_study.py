@@ -29,7 +29,7 @@ def test_there_is_one_row_for_each_cell_run_and_completion(results):
 
 
 def test_csv_and_parquet_hold_the_same(results):
-    for level in ("task", "run", "cell", "variant", "expectation"):
+    for level in ("task", "run", "cell", "variant", "check"):
         written = pd.read_csv(results / "tables" / f"{level}.csv")
         assert list(written.columns) == list(_table(results, level).columns)
         assert len(written) == len(_table(results, level))
@@ -109,10 +109,10 @@ def test_each_compressed_cell_has_paid_or_says_why_not(results):
     assert differences[compressed].notna().all(axis=None)
 
 
-def test_every_expectation_is_a_row(results):
-    table = _table(results, "expectation")
+def test_every_check_is_a_row(results):
+    table = _table(results, "check")
     energy = [read_json(path) for path in sorted((results / "cells").glob("*/energy.json"))]
-    assert len(table) == sum(len(cell["expectations"]) for cell in energy)
+    assert len(table) == sum(len(cell["checks"]) for cell in energy)
     assert set(table["severity"]) == {"error", "warning"}
     assert not table["passed"][table["name"] == "energy_measured"].any()
 

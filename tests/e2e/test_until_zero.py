@@ -69,7 +69,7 @@ def test_exactly_the_needed_jobs_ran_and_each_once(run):
             *(("fetch_model", model) for model in RUN),
             ("prepare_benchmark", "nano"),
             ("compute_expected", "nano"),
-            *(("quantise", variant) for variant in _variants(RUN)),
+            *((r, v) for r in ("quantise", "measure_making_energy") for v in _variants(RUN)),
             *((r, c) for r in ("generate", "evaluate", "measure_energy") for c in _cells(RUN)),
             *(("judge_depth", cell) for cell in _cells(JUDGED)),
             *((rule, "") for rule in ("aggregate", "plot", "summarise")),

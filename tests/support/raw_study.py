@@ -18,7 +18,8 @@ from safetensors.numpy import save_file
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings
-from codewatt.energy.cell_energy import measure_cell, measure_tasks
+from codewatt.energy.cell_energy import measure_cell
+from codewatt.energy.making_energy import measure_making
 from codewatt.energy.task_energy import write_task_energies
 from codewatt.files import describe_files, sha256_file, write_json, write_jsonl
 from tests.support.records import (
@@ -55,7 +56,7 @@ STUDY: Json = {
     "engines": ["transformers", "graph"],
     "fidelity": {"corpus": "held-out"},
     "evaluation": {"k": [1, 5]},
-    "energy": {"min_window_s": 5.0, "country": "NLD"},
+    "energy": {"country": "NLD", "validity": {"min_window_s": 5.0}},
     "baseline": {"precision": "fp32", "prune": "full"},
     "comparisons": {"pass_at_1_margin": 0.4, "board_spread": 0.03},
 }
@@ -112,7 +113,7 @@ class RawStudy:
 
     def aggregate(self, boundary: str) -> None:
         """Make the tables."""
-        names = ("task", "run", "cell", "variant", "expectation")
+        names = ("task", "run", "cell", "variant", "check")
         out = {name: self.results / "tables" / f"{name}.parquet" for name in names}
         out |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in names}
         (self.results / "tables").mkdir(exist_ok=True)
@@ -174,10 +175,14 @@ class RawStudy:
         )
         write_json(folder / "manifest.json", manifest)
         write_json(folder / "fidelity.json", _fidelity(ids, draw))
+        settings = {**STUDY["energy"], "boundary": self.boundary}
+        paths = (folder / "quantise.parquet", scores, scores.with_name("score_layers.parquet"))
+        write_json(folder / "making_energy.json", measure_making(manifest, *paths, settings))
         self.variants.append(
             {
                 "variant": {"id": name, **ids},
                 "manifest": folder / "manifest.json",
+                "making_energy": folder / "making_energy.json",
                 "fidelity": folder / "fidelity.json",
             }
         )
@@ -223,10 +228,10 @@ class RawStudy:
         write_json(paths["evaluate"], evaluate)
         settings = {**STUDY["energy"], "boundary": self.boundary}
         judged = folder / "evaluate_timeline.parquet"
-        energy = measure_cell(generate, folder / "timeline.parquet", evaluate, judged, settings)
-        write_json(paths["energy"], {**energy, "code": CODE})
-        joules = measure_tasks(generate, folder / "timeline.parquet", paths["tasks"])
-        write_task_energies(paths["task_energy"], joules)
+        timeline = folder / "timeline.parquet"
+        energy = measure_cell(generate, timeline, evaluate, judged, settings, paths["tasks"])
+        write_json(paths["energy"], {**energy.record, "code": CODE})
+        write_task_energies(paths["task_energy"], energy.tasks)
 
 
 _ROOFLINE: Json = {

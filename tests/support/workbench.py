@@ -54,9 +54,8 @@ SMALL: dict[str, Any] = {
     "evaluation": {"sanitize": False},
     "energy": {
         "idle_s": 0.3,
-        "min_window_s": 0.05,
-        "min_readings": 1,
         "codecarbon_interval_s": 0.1,
+        "validity": {"min_window_s": 0.05, "min_readings": 1},
     },
     "baseline": {"precision": "fp32", "prune": "full"},
     "exclude": [

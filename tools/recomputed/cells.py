@@ -119,7 +119,7 @@ def _machine(cell):
 
 
 def _checks(cell):
-    checks = cell.energy["expectations"]
+    checks = cell.energy["checks"]
 
     def listed(chosen):
         return "; ".join(_in_words(e) for e in chosen) or None
@@ -128,9 +128,9 @@ def _checks(cell):
     errors = [e for e in failed if e["severity"] == "error"]
     return {
         "valid": not errors,
-        "failed_expectations": listed(errors),
+        "failed_checks": listed(errors),
         "warnings": listed(e for e in failed if e["severity"] == "warning"),
-        "unchecked_expectations": listed(e for e in checks if e["passed"] is None),
+        "skipped_checks": listed(e for e in checks if e["passed"] is None),
     }
 
 

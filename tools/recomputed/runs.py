@@ -128,7 +128,7 @@ def is_valid(cell, repeat):
     """Whether no check of severity error failed, of the repeat or of the whole cell."""
     return not any(
         e["severity"] == "error" and e["passed"] is False and e["repeat"] in (None, repeat)
-        for e in cell.energy["expectations"]
+        for e in cell.energy["checks"]
     )
 
 

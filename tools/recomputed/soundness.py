@@ -8,18 +8,20 @@ from recomputed.energy import COMPONENTS, seconds, spans, total
 
 #: Watts that a device can draw, each.
 POSSIBLE_W = {"gpu": (1.0, 1500.0), "cpu": (0.5, 1000.0), "dram": (0.05, 500.0)}
-#: Idle power may change by this share from before to after, and the machine be this busy.
-IDLE_DRIFT, IDLE_HOST_LOAD = 0.1, 0.2
 IDLE_PHASES = ("idle_loaded", "idle_after")
 
 
 class Limits:
-    """What the study's `energy` allows of others on the machine."""
+    """Limits of validity from the study's `energy`, as far as windows and net energy need them."""
 
     def __init__(self, settings):
         self.cpu_is_billed = settings.get("boundary", "node") != "gpu"
-        self.others_processors = settings.get("others_processors", 0.5)
-        self.others_share = settings.get("others_share", 0.05)
+        limits = settings.get("validity") or {}
+        self.other_cpus = limits.get("max_other_cpus", 0.5)
+        self.other_cpu_share = limits.get("max_other_cpu_share", 0.05)
+        self.gap_s = limits.get("max_gap_s", 2.0)
+        self.idle_drift = limits.get("max_idle_drift", 0.1)
+        self.idle_cpu_load = limits.get("max_idle_cpu_load", 0.2)
 
 
 def making_note(meter, window, manifest, limits):
@@ -30,7 +32,7 @@ def making_note(meter, window, manifest, limits):
     wrong = [what for what in failures if what.startswith("wrap")]
     wrong += [f"{name}: {why}" for name, why in problems(meter, edges, limits)]
     long_enough = [edges[1] - edges[0] >= 2 * one.spacing_s for one in _sources(meter).values()]
-    judged = None if any(long_enough) else "too short to be judged"
+    judged = None if any(long_enough) else "too short for two readings of a meter"
     return "; ".join(dict.fromkeys(wrong)) or judged
 
 
@@ -46,14 +48,14 @@ def problems(meter, edges, limits):
         if why is not None:
             yield name, why
         else:
-            yield from ((name, problem) for problem in _implausible(meter, name, edges))
+            yield from ((name, problem) for problem in _implausible(meter, name, edges, limits))
     inside = [
         values[(t_s >= start_s) & (t_s <= end_s)]
         for device, (t_s, values, _) in meter.readings("nvml", "gpu", "other_processes").items()
         if meter.sources["gpu"] is not None and device in meter.sources["gpu"].devices
     ]
     if inside and all(map(len, inside)) and any(values.max() > 0 for values in inside):
-        yield "gpu", "other processes on the card"
+        yield "gpu", "other processes on the GPU"
     yield from _others(meter, edges, limits)
 
 
@@ -69,10 +71,10 @@ def _no_figure(source, edges):
     return None
 
 
-def _implausible(meter, name, edges):
+def _implausible(meter, name, edges, limits):
     source, (start_s, end_s) = meter.sources[name], edges
     gaps = [np.diff(d.t_s[d.around(start_s, end_s)]).max() for d in source.devices.values()]
-    if max(gaps) > max(2.0, 10 * source.spacing_s):
+    if max(gaps) > max(limits.gap_s, 10 * source.spacing_s):
         yield f"{max(gaps):.3g} s without a reading"
     low, high = (bound * len(source.devices) for bound in POSSIBLE_W[name])
     if name == "gpu":
@@ -98,11 +100,11 @@ def _others(meter, edges, limits):
         return
     busy = max(machine - job, 0.0) + (stolen or 0.0)
     processors = meter.fact("allocation").get("processors")
-    limit = limits.others_processors
+    limit = limits.other_cpus
     if processors:
-        limit = float(min(limit, limits.others_share * processors))
+        limit = float(min(limit, limits.other_cpu_share * processors))
     if busy > limit:
-        yield "cpu", f"others keep {busy:.3g} processors busy (limit {limit:g})"
+        yield "cpu", f"others keep {busy:.3g} CPUs busy (limit {limit:g})"
 
 
 #: Seconds of processors: of the machine, of the job, and what a hypervisor took.
@@ -134,8 +136,8 @@ def idle_power(meter, windows, bounds, limits):
         lasted_s = {phase: seconds(edges) for phase, edges in at_rest.items()}
         before, after = (joules[phase] / lasted_s[phase] for phase in IDLE_PHASES)
         reference = before if before > 0 else max(before, after)
-        wrong = reference > 0 and abs(after - before) / reference > IDLE_DRIFT
-        wrong = wrong or (name != "gpu" and busy is not None and busy > IDLE_HOST_LOAD)
+        wrong = reference > 0 and abs(after - before) / reference > limits.idle_drift
+        wrong = wrong or (name != "gpu" and busy is not None and busy > limits.idle_cpu_load)
         wrong = wrong or any(
             component == name
             for edges in at_rest.values()

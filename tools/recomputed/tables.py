@@ -59,7 +59,7 @@ def _given(cell, study):
     if cell.energy["boundary"] != study.boundary:
         yield f"{cell.id}: energy.json is of the boundary {cell.energy['boundary']}"
     if cell.energy["valid"] is not valid:
-        yield f"{cell.id}: energy.json says valid: {cell.energy['valid']}, its expectations do not"
+        yield f"{cell.id}: energy.json says valid: {cell.energy['valid']}, its checks do not"
     for entry in cell.evaluate["by_repeat"]:
         (row,) = [row for row in cell.rows if row["repeat"] == entry["repeat"]]
         for tests in cell.tests if cell.meaningful else ():

@@ -36,7 +36,7 @@ class Cost:
         meter = energy.Meter(path, manifest.get("device"))
         self.joules = meter.energy(window["start_s"], window["end_s"])
         self.status = meter.status()
-        self.note = soundness.making_note(meter, window, manifest, soundness.Limits({}))
+        self.note = soundness.making_note(meter, window, manifest, study.limits)
 
 
 class Making:
@@ -51,7 +51,7 @@ class Making:
     def joules_inside(self, row, inside):
         """(joules, None) inside the boundary of a cell, or (None, why there are none)."""
         boundary, spent = row["energy_boundary"], []
-        for what, cost in (("its making", self.variant), ("its layers' scores", self.scores)):
+        for what, cost in (("quantising", self.variant), ("scoring layers", self.scores)):
             if cost is None:
                 continue
             if cost.note is not None:
@@ -61,7 +61,7 @@ class Making:
             for part in inside:
                 ways = [cost.status[part], row[f"{part}_energy_status"]]
                 if sorted(ways) == ["measured", "modelled"]:
-                    told = f"{part} {ways[0]} in {what}, {ways[1]} here"
+                    told = f"{part} is {ways[0]} in {what} and {ways[1]} in the cell"
                     return None, f"energies came about differently: {told}"
             spent.append(cost.joules[boundary])
         return math.fsum(spent), None

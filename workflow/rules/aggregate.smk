@@ -10,6 +10,7 @@ rule aggregate:
         energy=each_cell("energy.json"),
         task_energy=each_cell("task_energy.parquet"),
         variants=each_variant("manifest.json"),
+        making_energy=each_variant("making_energy.json"),
         fidelity=each_fidelity(),
         contamination=fidelity_contamination_checks(),
     output:
@@ -36,16 +37,16 @@ rule aggregate:
             labels={"table": "variants", "rows": "one a variant"},
         ),
         variant=paths.table("variant.parquet"),
-        expectation_csv=report(
-            paths.table("expectation.csv"),
-            caption="../report/table_expectation.rst",
+        check_csv=report(
+            paths.table("check.csv"),
+            caption="../report/table_check.rst",
             category="Tables",
             labels={
-                "table": "expectations",
-                "rows": "one a cell, repeat and expectation",
+                "table": "checks",
+                "rows": "one a cell, repeat and check",
             },
         ),
-        expectation=paths.table("expectation.parquet"),
+        check=paths.table("check.parquet"),
     log:
         paths.log("aggregate"),
     conda:

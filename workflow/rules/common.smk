@@ -132,6 +132,12 @@ def layer_scores(variant):
     return [] if scoring is None else [paths.layer_scores(*scoring)]
 
 
+def layer_scores_timeline(variant):
+    """The raw telemetry of the scores by which a variant is pruned, if it is."""
+    scoring = grid.scoring(variant)
+    return [] if scoring is None else [paths.layer_scores_timeline(*scoring)]
+
+
 def contamination_checks(cell):
     """A cell is run only if its variant was calibrated on nothing that judges it."""
     return [

@@ -52,7 +52,7 @@ rule summarise:
     input:
         cells=paths.table("cell.parquet"),
         variants=paths.table("variant.parquet"),
-        expectations=paths.table("expectation.parquet"),
+        checks=paths.table("check.parquet"),
         figures=rules.plot.output.png + layer_figure("png"),
         template=lambda wildcards: SUMMARY_TEMPLATE,
     output:

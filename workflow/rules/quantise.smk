@@ -7,6 +7,7 @@ rule score_layers:
         corpus=paths.corpus("documents.jsonl.gz"),
     output:
         scores=paths.layer_scores(),
+        timeline=paths.layer_scores_timeline(),
     log:
         paths.log("score_layers", "{model}.{method}.{corpus}"),
     conda:
@@ -18,7 +19,6 @@ rule score_layers:
         settings=lambda wildcards: grid.score_slice(
             wildcards.model, wildcards.method, wildcards.corpus
         ),
-        timeline=paths.layer_scores().removesuffix(".json") + ".parquet",
         code=lambda wildcards: code(
             "score_layers",
             f"codewatt.prune.{wildcards.method}",
@@ -35,6 +35,7 @@ rule quantise:
         scores=lambda wildcards: layer_scores(grid.variant(wildcards.variant)),
     output:
         manifest=paths.variant("manifest.json"),
+        timeline=paths.variant("timeline.parquet"),
     log:
         paths.log("quantise", "{variant}"),
     conda:
@@ -45,7 +46,6 @@ rule quantise:
     params:
         settings=lambda wildcards: grid.quantise_slice(grid.variant(wildcards.variant)),
         weights=paths.variant("weights"),
-        timeline=paths.variant("timeline.parquet"),
         code=lambda wildcards: code(
             "quantise", *quantise_members(grid.variant(wildcards.variant))
         ),

@@ -18,9 +18,13 @@ with rule_log(snakemake):
     ]
     fidelity = list(snakemake.input.fidelity) or [None] * len(settings["variants"])
     variants = [
-        {"variant": variant, "manifest": manifest, "fidelity": recovered}
-        for variant, manifest, recovered in zip(
-            settings["variants"], snakemake.input.variants, fidelity, strict=True
+        {"variant": variant, "manifest": manifest, "making_energy": making, "fidelity": kept}
+        for variant, manifest, making, kept in zip(
+            settings["variants"],
+            snakemake.input.variants,
+            snakemake.input.making_energy,
+            fidelity,
+            strict=True,
         )
     ]
     out = dict(snakemake.output.items())

@@ -1,6 +1,6 @@
-"""Raw telemetry becomes joules."""
+"""Compute a cell's energy from its raw telemetry."""
 
-from codewatt.energy.cell_energy import measure_cell, measure_tasks
+from codewatt.energy.cell_energy import measure_cell
 from codewatt.energy.task_energy import write_task_energies
 from codewatt.evaluate.evaluate_record import EVALUATE
 from codewatt.files import write_json
@@ -12,7 +12,7 @@ with rule_log(snakemake):
     files, out = snakemake.input, snakemake.output
     generate, tasks = GENERATE.read(files.generate), []
     if generate["status"] == "ok":
-        energy = measure_cell(
+        cell = measure_cell(
             generate,
             files.timeline,
             EVALUATE.read(files.evaluate),
@@ -20,8 +20,8 @@ with rule_log(snakemake):
             read_settings(snakemake),
             files.tasks,
         )
-        tasks = measure_tasks(generate, files.timeline, files.tasks)
+        record, tasks = cell.record, cell.tasks
     else:
-        energy = {"schema": 1, **skipped_stage(generate)}
+        record = {"schema": 1, **skipped_stage(generate)}
     write_task_energies(out.tasks, tasks)
-    write_json(out.energy, {**energy, "code": list(snakemake.params.code)})
+    write_json(out.energy, {**record, "code": list(snakemake.params.code)})

@@ -15,7 +15,7 @@ with rule_log(snakemake):
         [Path(path) for path in inputs.corpora],
         Path(inputs.scores[0]) if inputs.scores else None,
         Path(params.weights),
-        Path(params.timeline),
+        Path(snakemake.output.timeline),
         requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.manifest, manifest)

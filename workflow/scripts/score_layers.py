@@ -13,7 +13,7 @@ with rule_log(snakemake):
         settings,
         Path(inputs.model),
         Path(inputs.corpus),
-        Path(snakemake.params.timeline),
+        Path(snakemake.output.timeline),
         requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
     finish(snakemake, snakemake.output.scores, scores)

@@ -14,7 +14,7 @@ with rule_log(snakemake):
     write_summary(
         pd.read_parquet(snakemake.input.cells),
         pd.read_parquet(snakemake.input.variants),
-        pd.read_parquet(snakemake.input.expectations),
+        pd.read_parquet(snakemake.input.checks),
         settings["labels"],
         {Path(path).stem: Path(path) for path in snakemake.input.figures},
         provenance(),

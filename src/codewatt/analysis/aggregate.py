@@ -1,11 +1,11 @@
-"""All results of a study as tidy tables: task, run, cell, variant and expectation."""
+"""All results of a study as tidy tables: task, run, cell, variant and check."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
 import pandas as pd
 
-from codewatt.analysis.break_even import pay_back
+from codewatt.analysis.break_even import add_break_even
 from codewatt.analysis.cell_results import (
     CellEntry,
     CellResults,
@@ -21,7 +21,7 @@ from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.columns import TABLES
 from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
-from codewatt.analysis.run_rows import expectation_rows, run_rows, task_rows
+from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.token_agreement import compare_engines
 from codewatt.errors import CodewattError
@@ -88,14 +88,14 @@ def build_tables(
         runs = runs_of[record.identity["id"]] = run_rows(record, tasks, meaningful)
         rows["task"] += tasks
         rows["run"] += runs
-        rows["expectation"] += expectation_rows(record)
+        rows["check"] += check_rows(record)
         rows["cell"].append(cell_row(record, runs, tasks, variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     find_baselines(rows["cell"], baseline)
     compare_metrics(rows["cell"], runs_of, settings)
     compare_tasks(rows["cell"], tasks_of, settings)
     compare_pooled(rows["cell"], runs_of, settings)
-    pay_back(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
+    add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
     compare_engines(rows["cell"], cells)
     compare_variants(rows["variant"], baseline)
     return {level: to_table(rows[level], columns) for level, columns in TABLES.items()}

@@ -1,4 +1,4 @@
-"""After how many tasks a variant has saved the energy that making it cost."""
+"""Break-even: after how many tasks a variant has saved the energy that making it took."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,43 +6,40 @@ from codewatt.analysis.cell_results import Json, VariantResults
 from codewatt.analysis.efficient_frontier import inside
 from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 
-#: What `break_even_note` says beside figures, or in place of them.
+#: Values of `break_even_note`.
 NOTHING_MADE = "nothing was made"
 SAVES_NOTHING = "saves no energy per task"
 MAY_SAVE_NOTHING = "the interval of the saving holds zero: it may save nothing"
 NO_INTERVAL = "no interval: fewer than two repeats"
 
 
-def pay_back(
+def add_break_even(
     rows: Sequence[Json],
     runs: Mapping[str, Sequence[Json]],
     variants: Mapping[str, VariantResults],
 ) -> None:
-    """Add to each cell's row, in place, after how many tasks its variant has paid itself back.
+    """Add to each cell's row, in place, the number of tasks at which its variant breaks even.
 
-    break_even_tasks = joules of making / (joules per task of the baseline - of this cell), all
-    inside
-    the cell's boundary: of completions like these, at this setting. Making is all that pruning and
-    quantising took, and the scoring of the layers that it was cut by (whole, though other variants
-    were cut by the same), once, with idle power, whatever the baseline's own making took.
+    break_even_tasks = energy of making the variant (J) / (J per task of the baseline - J per task
+    of this cell), all inside the cell's boundary; it holds for completions and settings like
+    these. Making is pruning and quantising the variant, and scoring the layers that it was pruned
+    by (whole, even if other variants were pruned by the same scores), once, with idle power. The
+    energy of making the baseline is not subtracted.
 
-    `break_even_tasks_low` and `_high` come from the 95 % interval of the saving, the difference of
-    the
-    two means (Welch's, wider by `board_spread` of the larger mean where the boards differ). Where
-    it holds zero there is no high end, and the note says so. Making is measured once and has no
-    interval.
+    `break_even_tasks_low` and `_high` come from the 95 % confidence interval of the saving, the
+    difference of the two means (Welch's, wider by `board_spread` of the larger mean where the
+    boards differ). If that interval holds zero there is no high end, and the note says so. Making
+    is measured once and has no interval.
 
-    Nothing is said of baselines and of cells that are infeasible. `break_even_note` says why there
-    is
-    no figure; the two energies per task are compared where `compare_metrics` compares them, and the
-    making's must have come about like the cell's: a part of it measured in one and modelled in
-    the other withholds the figure, and so does a making whose figure is not to be trusted
-    (`quantise_energy_note`).
+    Baselines and infeasible cells have no break-even. `break_even_note` says why there is no
+    figure. Energies per task are compared where `compare_metrics` compares them. A component that
+    is measured in the cell and modelled in the making, or the reverse, withholds the figure; so
+    does a making whose energy cannot be trusted (`quantise_energy_note`).
 
     Args:
         rows: rows of the cell table after `changes.compare_metrics`.
         runs: cell id → its rows of the run table.
-        variants: id → record; those that are not there have no figure.
+        variants: id → record; a cell whose variant is absent has no figure.
     """
     by_id = {row["cell_id"]: row for row in rows}
     for row in rows:
@@ -75,28 +72,32 @@ def _columns(
 
 
 def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, str | None]:
-    """Joules of the variant's making inside the cell's boundary, or why there are none."""
+    """Energy (J) of making the variant inside the cell's boundary, or why it is not known."""
     if variant is None:
         return None, "the variant's manifest was not given"
     boundary, made_j = row["energy_boundary"], 0.0
-    for what, cost in (("its making", variant.cost), ("its layers' scores", variant.scores_cost)):
-        if cost is None:
+    for what, stage in (
+        ("quantising", variant.making["quantise"]),
+        ("scoring layers", variant.making["score_layers"]),
+    ):
+        if stage is None:
             continue
-        if cost["energy_note"] is not None:
-            return None, f"{what}: {cost['energy_note']}"
-        if cost["energy_j"][boundary] is None:
+        if stage["energy_note"] is not None:
+            return None, f"{what}: {stage['energy_note']}"
+        stage_j = stage["energy_j"][boundary]
+        if stage_j is None:
             return None, f"{what}: no energy inside the boundary {boundary}"
         for part in inside(row):
-            ways = cost["energy_status"][part], row[f"{part}_energy_status"]
+            ways = stage["energy_status"][part], row[f"{part}_energy_status"]
             if set(ways) == {"measured", "modelled"}:
-                how = f"{part} {ways[0]} in {what}, {ways[1]} here"
+                how = f"{part} is {ways[0]} in {what} and {ways[1]} in the cell"
                 return None, f"energies came about differently: {how}"
-        made_j += cost["energy_j"][boundary]
+        made_j += stage_j
     return made_j, None
 
 
 def _ends(made_j: float, saving: Difference | None) -> Json:
-    """The fewest and the most tasks that the interval of the saving (J per task) allows."""
+    """Break-even tasks at both ends of the confidence interval of the saving (J per task)."""
     if saving is None:
         return {"break_even_note": NO_INTERVAL}
     least_j, most_j = saving.interval()

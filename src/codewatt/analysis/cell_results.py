@@ -21,23 +21,22 @@ from codewatt.analysis.completion_statistics import (
     read_tokens,
 )
 from codewatt.analysis.repetition_metrics import Repetition
-from codewatt.energy.cell_energy import cost_of
+from codewatt.energy.energy_record import MakingEnergyRecord, read_making_energy
 from codewatt.errors import CodewattError
 from codewatt.evaluate.evaluate_record import EVALUATE, EvaluatedCellRecord, VerdictRecord
 from codewatt.fidelity.fidelity_record import FIDELITY, FidelityRecord
-from codewatt.files import check_files, read_json, sha256_file
+from codewatt.files import check_files, read_json
 from codewatt.generate.generate_record import (
     GENERATE,
     CellIds,
     GeneratedCellRecord,
     GenerateRecord,
 )
-from codewatt.prune.layer_scores_record import LAYER_SCORES, LayerScoresRecord
 from codewatt.quantise.variant_record import VARIANT, VariantIds, VariantRecord
 
 SCHEMA = 1
 INFEASIBLE = "infeasible"
-ENERGY_KEYS = ("boundary", "components", "runs", "expectations", "valid")
+ENERGY_KEYS = ("boundary", "components", "runs", "checks", "valid")
 
 #: A row of a table: column -> value, None where absent. Its columns are those of `columns`.
 Row = dict[str, Any]
@@ -89,6 +88,7 @@ class VariantEntry(TypedDict):
 
     variant: NamedVariant
     manifest: str
+    making_energy: str
     fidelity: NotRequired[str | None]
 
 
@@ -186,20 +186,16 @@ class VariantResults:
     Attributes:
         identity: its ids.
         manifest: the variant's record.
-        cost: what its making took (`cell_energy.cost_of`).
+        making: the energy of quantising it and of scoring the layers that it was pruned by.
         fidelity: None if the study measures none.
-        scores, scores_cost: the layer scores that it was pruned by, and what they took; None if it
-            was pruned by none.
     """
 
     identity: NamedVariant
     manifest: VariantRecord
     path: Path
-    cost: Json
+    making: MakingEnergyRecord
     fidelity: FidelityRecord | None = None
     fidelity_path: Path | None = None
-    scores: LayerScoresRecord | None = None
-    scores_cost: Json | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -221,28 +217,14 @@ class VariantResults:
             fidelity_path = Path(named)
             fidelity = FIDELITY.read(fidelity_path)
             _check_ids(fidelity_path, "variant", fidelity["variant"], identity)
-        scores = _read_scores(manifest, path)
         return cls(
             identity=identity,
             manifest=manifest,
             path=path,
-            cost=cost_of(manifest),
+            making=read_making_energy(entry["making_energy"], identity),
             fidelity=fidelity,
             fidelity_path=fidelity_path,
-            scores=scores,
-            scores_cost=None if scores is None else cost_of(scores),
         )
-
-
-def _read_scores(manifest: VariantRecord, path: Path) -> LayerScoresRecord | None:
-    """The layer scores that a variant was pruned by, as they were then."""
-    named = manifest["scores"]
-    if named is None:
-        return None
-    scores = Path(named["path"])
-    if not scores.is_file() or sha256_file(scores) != named["sha256"]:
-        raise CodewattError(f"{path}: cut by {scores}, which is gone or was written again since")
-    return LAYER_SCORES.read(scores)
 
 
 def variant_key(identity: CellIds | VariantIds) -> tuple[str, str, str]:

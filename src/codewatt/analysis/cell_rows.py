@@ -37,8 +37,8 @@ from codewatt.analysis.repetition_metrics import cell_shares
 from codewatt.analysis.roofline_columns import machine_columns
 from codewatt.analysis.run_rows import brief, figures, id_columns, status_columns
 from codewatt.energy.boundaries import PARTS
+from codewatt.energy.energy_record import StageEnergy
 from codewatt.energy.energy_sources import COMPONENTS
-from codewatt.energy.job_energy_record import JobEnergyRecord
 from codewatt.evaluate.evaluate_record import EvaluatedCellRecord
 from codewatt.generate.generate_record import GeneratedCellRecord
 
@@ -103,23 +103,21 @@ def variant_row(record: VariantResults, boundary: str) -> Row:
         "size_bytes": manifest["size_bytes"],
         "meaningful_accuracy": manifest["meaningful_accuracy"],
         **fidelity_columns(record),
-        **_cost_columns("quantise", manifest, record.cost, boundary),
-        **_cost_columns("score_layers", record.scores, record.scores_cost, boundary),
+        **_making_columns("quantise", record.making["quantise"], boundary),
+        **_making_columns("score_layers", record.making["score_layers"], boundary),
     }
 
 
-def _cost_columns(
-    phase: str, manifest: JobEnergyRecord | None, cost: Json | None, boundary: str
-) -> Row:
-    """Duration and energy of one phase of making a variant; empty where there was none."""
-    if manifest is None or cost is None:
+def _making_columns(phase: str, stage: StageEnergy | None, boundary: str) -> Row:
+    """Duration (s) and energy (J) of one stage of making a variant; empty without the stage."""
+    if stage is None:
         return {}
-    joules, status = cost["energy_j"], cost["energy_status"]
+    joules, status = stage["energy_j"], stage["energy_status"]
     return {
-        f"{phase}_s": manifest["duration_s"],
+        f"{phase}_s": stage["duration_s"],
         **{f"{phase}_{name}_j": value for name, value in figures(joules, boundary).items()},
         **{f"{phase}_{part}_energy_status": status.get(part) for part in PARTS},
-        f"{phase}_energy_note": cost["energy_note"],
+        f"{phase}_energy_note": stage["energy_note"],
     }
 
 
@@ -140,29 +138,29 @@ def _validity(energy: Json) -> Row:
     def listed(severity: str | None, passed: bool | None) -> str | None:
         found = [
             _described(e)
-            for e in energy["expectations"]
+            for e in energy["checks"]
             if e["passed"] is passed and severity in (None, e["severity"])
         ]
         return "; ".join(found) or None
 
     return {
         "valid": energy["valid"],
-        "failed_expectations": listed("error", False),
+        "failed_checks": listed("error", False),
         "warnings": listed("warning", False),
-        "unchecked_expectations": listed(None, None),
+        "skipped_checks": listed(None, None),
     }
 
 
-def _described(expectation: Json) -> str:
+def _described(check: Json) -> str:
     """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`."""
-    repeat, unit = expectation.get("repeat"), expectation.get("unit")
+    repeat, unit = check.get("repeat"), check.get("unit")
     where = f" (repeat {repeat})" if repeat is not None else ""
     figures = [
-        f"{prefix}{brief(expectation[key])}{f' {unit}' if unit else ''}"
+        f"{prefix}{brief(check[key])}{f' {unit}' if unit else ''}"
         for prefix, key in (("", "observed"), ("limit ", "limit"))
-        if expectation.get(key) is not None
+        if check.get(key) is not None
     ]
-    return f"{expectation['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
+    return f"{check['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
 
 
 def _accuracy(evaluate: EvaluatedCellRecord, runs: list[Row], meaningful: bool) -> Row:

@@ -231,9 +231,9 @@ CELL: Columns = {
     "status": STRING,
     "status_reason": STRING,
     "valid": BOOLEAN,
-    "failed_expectations": STRING,
+    "failed_checks": STRING,
     "warnings": STRING,
-    "unchecked_expectations": STRING,
+    "skipped_checks": STRING,
     "baseline_cell_id": STRING,
     "change_note": STRING,
     "host": STRING,
@@ -326,7 +326,7 @@ VARIANT: Columns = {
     **_cost("score_layers"),
 }
 
-EXPECTATION: Columns = {
+CHECK: Columns = {
     "cell_id": STRING,
     "repeat": INTEGER,
     "name": STRING,
@@ -343,5 +343,5 @@ TABLES: dict[str, Columns] = {
     "run": RUN,
     "cell": CELL,
     "variant": VARIANT,
-    "expectation": EXPECTATION,
+    "check": CHECK,
 }

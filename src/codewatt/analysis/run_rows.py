@@ -104,8 +104,8 @@ def run_rows(record: CellResults, tasks: list[Row], meaningful: bool) -> list[Ro
     ]
 
 
-def expectation_rows(record: CellResults) -> list[Row]:
-    """One row for each expectation on the cell and on each repeat, whether it passed or not."""
+def check_rows(record: CellResults) -> list[Row]:
+    """One row for each check on the cell and on each repeat, whether it passed or not."""
     if record.measured is None:
         return []
     return [
@@ -115,7 +115,7 @@ def expectation_rows(record: CellResults) -> list[Row]:
             "observed": None if e["observed"] is None else brief(e["observed"]),
             "limit": None if e["limit"] is None else brief(e["limit"]),
         }
-        for e in record.measured.energy["expectations"]
+        for e in record.measured.energy["checks"]
     ]
 
 
@@ -220,10 +220,10 @@ def _net_bounds(run: Json, boundary: str) -> Row:
 
 
 def _valid(energy: Json, repeat: int) -> bool:
-    """Whether no expectation of severity error failed for this repeat or for the whole cell."""
+    """Whether no check of severity error failed for this repeat or for the whole cell."""
     return not any(
         e["severity"] == "error" and e["passed"] is False and e.get("repeat") in (None, repeat)
-        for e in energy["expectations"]
+        for e in energy["checks"]
     )
 
 

@@ -14,7 +14,7 @@ from codewatt.analysis.labels import Labels
 from codewatt.analysis.summary_rows import (
     boundary_view,
     cell_views,
-    expectation_views,
+    check_views,
     fidelity_views,
     variant_view,
 )
@@ -36,7 +36,7 @@ _CAPTIONS = {
 def write_summary(
     cell_table: pd.DataFrame,
     variant_table: pd.DataFrame,
-    expectation_table: pd.DataFrame,
+    check_table: pd.DataFrame,
     labels: Labels,
     figures: Mapping[str, str | Path],
     provenance: Mapping[str, Any],
@@ -49,7 +49,7 @@ def write_summary(
     The page loads nothing: styles and figures are inside it.
 
     Args:
-        cell_table, variant_table, expectation_table: the tables that `aggregate` made.
+        cell_table, variant_table, check_table: the tables that `aggregate` made.
         labels: kind ("model", "precision", "prune", "benchmark") → id → label.
         figures: name of a plot module → its PNG or SVG, in the order of the page.
         provenance: what made these results; nested values are listed by their path.
@@ -66,7 +66,7 @@ def write_summary(
         notice=energy_notice(rows),
         boundary=boundary_words(rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
-        expectations=expectation_views(to_rows(expectation_table)),
+        checks=check_views(to_rows(check_table)),
         sections=sections(rows, labels),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],

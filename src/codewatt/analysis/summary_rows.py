@@ -39,7 +39,7 @@ def _view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, An
         "member": member,
         "valid": row["valid"],
         "reason": row["status_reason"],
-        "failed": row["failed_expectations"],
+        "failed": row["failed_checks"],
         "warnings": row["warnings"],
         "score": _number(row[accuracy], ".3f"),
         "score_interval": _interval(row, accuracy),
@@ -140,8 +140,8 @@ def boundary_view(row: Row, labels: Labels) -> dict[str, Any]:
     }
 
 
-def expectation_views(rows: list[Row]) -> list[dict[str, Any]]:
-    """Each expectation once: how often it passed, failed and could not be judged."""
+def check_views(rows: list[Row]) -> list[dict[str, Any]]:
+    """Each check once: how often it passed, failed and could not be judged."""
     views: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         view = views.setdefault(

@@ -1,16 +1,10 @@
-"""How completions are generated, judged and metered."""
+"""How completions are generated, judged and compared."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from codewatt.config.strict_model import PositiveFloat, PositiveInt, Seed, Strict
-from codewatt.setting_ranges import CODECARBON_INTERVAL_S, IDLE_S, INTERVAL_S, Range
-
-
-def _within(allowed: Range) -> Any:
-    """A field's constraint: a number of a range."""
-    return Field(ge=allowed.least, le=allowed.most, allow_inf_nan=False)
+from codewatt.config.strict_model import PositiveInt, Seed, Strict
 
 
 class Decoding(Strict):
@@ -54,71 +48,6 @@ class Evaluation(Strict):
         [1],
         min_length=1,
         description="pass@k for these k, none above decoding.samples: it is taken within a repeat.",
-    )
-
-
-class Energy(Strict):
-    """What is sampled, how often, what a figure takes in, and what a valid one needs."""
-
-    boundary: Literal["node", "job", "gpu"] = Field(
-        "node",
-        description=(
-            "What the study's own figures take in: 'node' is the job's GPUs with all CPU and DRAM "
-            "of the machine, 'job' with the job's share of these by processors, 'gpu' the GPUs "
-            "alone. The tables hold all three."
-        ),
-    )
-
-    country: str = Field(
-        "NLD", pattern=r"^[A-Z]{3}$", description="ISO 3166 alpha-3 code; its grid's gCO2e/kWh."
-    )
-    idle_s: Annotated[float, _within(IDLE_S)] = Field(
-        10.0,
-        description=(
-            "Idle windows with the model loaded, before and after the repeats; "
-            f"{IDLE_S.least} to {IDLE_S.most} s."
-        ),
-    )
-    nvml_interval_s: Annotated[float, _within(INTERVAL_S)] = Field(
-        0.02,
-        description=(
-            "Seconds between two readings of a GPU's power; "
-            f"{INTERVAL_S.least} to {INTERVAL_S.most}."
-        ),
-    )
-    codecarbon_interval_s: Annotated[float, _within(CODECARBON_INTERVAL_S)] = Field(
-        0.5,
-        description=(
-            "Seconds between two measurements of CodeCarbon; "
-            f"{CODECARBON_INTERVAL_S.least} to {CODECARBON_INTERVAL_S.most}."
-        ),
-    )
-    min_window_s: PositiveFloat = Field(
-        10.0, description="Repeats shorter than this fail their validity check."
-    )
-    min_readings: PositiveInt = Field(
-        10, description="Repeats with fewer readings of a meter fail their validity check."
-    )
-    others_processors: PositiveFloat = Field(
-        0.5,
-        description=(
-            "Where CPU energy is billed (boundary 'node' or 'job'): a repeat fails its validity "
-            "check when others keep more processors of the machine busy than this."
-        ),
-    )
-    others_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.05,
-        description=(
-            "The same limit as a share of the machine's processors; the lesser limit counts."
-        ),
-    )
-    repeat_spread: PositiveFloat = Field(
-        0.25,
-        description=(
-            "Where CPU energy is billed: a cell fails its validity check when the repeat that took "
-            "most energy exceeds the one that took least by more than this share of it, beyond "
-            "what their edges can be wrong by."
-        ),
     )
 
 

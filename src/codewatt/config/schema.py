@@ -12,6 +12,7 @@ from codewatt.config import (
     benchmark_settings,
     compression_settings,
     corpus_settings,
+    energy_settings,
     model_settings,
     run_settings,
 )
@@ -59,7 +60,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ),
     ("decoding", (run_settings.Decoding,)),
     ("evaluation", (run_settings.Evaluation,)),
-    ("energy", (run_settings.Energy,)),
+    ("energy", (energy_settings.EnergySettings, energy_settings.ValidityLimits)),
     ("comparisons", (run_settings.Comparisons,)),
     ("fidelity", (run_settings.Fidelity,)),
     ("baseline", (run_settings.Baseline,)),

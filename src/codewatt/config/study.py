@@ -17,13 +17,13 @@ from codewatt.config.compression_settings import (
     refusal_on_device,
 )
 from codewatt.config.corpus_settings import Corpus
+from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.model_settings import Model
 from codewatt.config.prune_depths import Series, is_series, layers_removed, spelled_out
 from codewatt.config.run_settings import (
     Baseline,
     Comparisons,
     Decoding,
-    Energy,
     Evaluation,
     Fidelity,
 )
@@ -116,7 +116,7 @@ class Study(Strict):
     )
     decoding: Decoding = Field(Decoding(), description="How tokens are chosen, and repeats.")
     evaluation: Evaluation = Field(Evaluation(), description="How completions are judged.")
-    energy: Energy = Energy()
+    energy: EnergySettings = EnergySettings()
     comparisons: Comparisons = Field(
         Comparisons(), description="Margins of the comparisons with the baseline."
     )

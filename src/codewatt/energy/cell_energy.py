@@ -1,73 +1,48 @@
-"""From raw telemetry to joules: of every window, every repeat and every task.
+"""The energy of a cell: of every window, every repeat and every task, with its validity checks.
 
-Each figure is kept by component and by boundary (boundaries.py), with idle power and without.
+Each energy is kept by component and by boundary (boundaries.py), with and without idle power.
 """
 
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-from codewatt.energy.boundaries import (
-    PARTS,
-    Boundaries,
-    Joules,
-    allocation_of,
-    boundaries_of,
-    uses_gpu,
-)
-from codewatt.energy.carbon_intensity import carbon_intensity
-from codewatt.energy.energy_sources import Sources, choose_sources
+from codewatt.config.carbon_intensity import carbon_intensity
+from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.boundaries import PARTS, Joules, allocation_of
+from codewatt.energy.energy_record import SCHEMA, EnergyRecord, RunRecord, WindowRecord
 from codewatt.energy.idle_power import IDLE_PHASES, IdlePower, idle_power
-from codewatt.energy.task_energy import read_new_tokens, read_task_times, task_energies
-from codewatt.energy.timeline_reader import Timeline, read_timeline
-from codewatt.energy.validity import Measurement, judge_cell
-from codewatt.energy.validity_phase import judge_phase
-from codewatt.energy.validity_settings import JudgingSettings
+from codewatt.energy.job_meter import JobMeter, check_timeline, sum_known
+from codewatt.energy.task_energy import read_tasks, task_energies
+from codewatt.energy.validity.check import CheckResult
+from codewatt.energy.validity.phase import check_phase
+from codewatt.energy.validity.run_checks import Measurement, check_cell
 from codewatt.errors import CodewattError
-from codewatt.files import check_files
 
 Json = dict[str, Any]
 Path = str | os.PathLike[str]
 
-_SCHEMA = 1
 _ALL_IDLE_PHASES = ("idle_unloaded", *IDLE_PHASES)
 #: Phases that run with the model loaded: idle power is part of their energy.
 _LOADED_PHASES = ("probe", "warmup", "repeat", "prefill", "decode")
+#: Largest share of a phase's time in windows shorter than the meter's resolution. Such windows
+#: are taken to draw the mean power of the others; with more of them the phase has no energy.
+_MAX_UNRESOLVED_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class _Meter:
-    """A timeline ready to be asked: its sources, and what boundaries are made of them."""
+class CellEnergy:
+    """The energy of a cell.
 
-    sources: Sources
-    boundaries: Boundaries
+    Attributes:
+        record: energy.json, less its code.
+        tasks: rows of task_energy.parquet (task_energy.py); empty if no tasks were given.
+    """
 
-    @classmethod
-    def of(cls, timeline: Timeline, device: str | None) -> Self:
-        """The meter of a job on "cuda" or "cpu"; None: on what was metered."""
-        sources = choose_sources(timeline)
-        return cls(sources, boundaries_of(timeline, uses_gpu(sources, device)))
-
-    def window(self, start_s: float, end_s: float) -> tuple[Joules, Joules]:
-        """Joules of each part between two times, and what the edges can make them wrong by.
-
-        The bounds of a sum's parts add up.
-        """
-        found = {n: source.energy(start_s, end_s) for n, source in self.sources.figures.items()}
-        return (
-            self.boundaries.add({name: part.energy_j for name, part in found.items()}),
-            self.boundaries.add({name: part.uncertainty_j for name, part in found.items()}),
-        )
-
-    def energy(self, start_s: float, end_s: float) -> Joules:
-        """Joules of each part between two times."""
-        return self.window(start_s, end_s)[0]
-
-    def status(self) -> dict[str, Json]:
-        """Status, method and detail of each part."""
-        return self.boundaries.status(self.sources.describe())
+    record: EnergyRecord
+    tasks: list[Json]
 
 
 def measure_cell(
@@ -77,40 +52,45 @@ def measure_cell(
     evaluate_timeline_path: Path | None,
     settings: Mapping[str, Any],
     tasks_path: Path | None = None,
-) -> Json:
-    """energy.json of one cell, but for "code", which the caller adds.
+) -> CellEnergy:
+    """Compute the energy of a cell and run its validity checks.
 
     Args:
         generate: generate.json; its windows are CLOCK_MONOTONIC seconds.
         timeline_path: its raw telemetry.
         evaluate, evaluate_timeline_path: the same of the evaluation, None if not metered.
-        settings: the study's energy settings; see judging.JudgingSettings for keys and defaults.
-        tasks_path: its tasks.parquet: how many tokens each repeat made. Without it repeats of
-            greedy decoding count as the same work, and those of sampled decoding as not known.
+        settings: of energy, as a study has them (codewatt.config.energy_settings).
+        tasks_path: its tasks.parquet, with times and tokens of each task. Without it repeats of
+            greedy decoding count as the same work, and those of sampled decoding are not compared.
 
     Raises:
-        CodewattError: a timeline is missing or not the manifest's, no repeat was measured, or the
-            country is unknown.
+        CodewattError: a timeline is missing or not the manifest's, no repeat was measured, or a
+            setting is wrong.
     """
-    judging = JudgingSettings.from_dict(settings)
-    _check_file(generate, timeline_path)
-    timeline = read_timeline(timeline_path, generate.get("meters"))
-    meter = _Meter.of(timeline, generate.get("model", {}).get("device"))
+    energy_settings = EnergySettings.from_dict(settings)
     windows = generate["windows"]
+    check_timeline(generate, timeline_path)
     if not any(window["phase"] == "repeat" for window in windows):
         raise CodewattError(f"{timeline_path}: its manifest has no window of phase 'repeat'")
+    device = generate.get("model", {}).get("device")
+    meter = JobMeter.read(timeline_path, device, generate.get("meters"))
+    tasks: list[Json] = []
+    if tasks_path is not None:
+        check_timeline(generate, tasks_path)
+        tasks = read_tasks(tasks_path)
     baseline = {f"{phase}_w": _idle_power(meter, windows, [phase]) for phase in _ALL_IDLE_PHASES}
     baseline["idle_w"] = _idle_power(meter, windows, IDLE_PHASES)
-    idle = idle_power(timeline, meter.sources, windows, judging)
+    idle = idle_power(meter.timeline, meter.sources, windows, energy_settings)
     measured = [_window(meter, window, idle) for window in windows]
-    repeats = [window for window in measured if window["phase"] == "repeat"]
-    runs = [_run(meter, window, measured, judging.max_unresolved_share) for window in repeats]
-    for run in runs:
-        run["net_note"] = idle.note
-    components = meter.status()
-    judged = Measurement(
+    runs = [
+        _run(meter, window, measured, idle.note)
+        for window in measured
+        if window["phase"] == "repeat"
+    ]
+    components = meter.components()
+    measurement = Measurement(
         generate,
-        timeline,
+        meter.timeline,
         meter.sources,
         meter.boundaries,
         components,
@@ -118,140 +98,58 @@ def measure_cell(
         measured,
         baseline,
         idle,
-        _work(generate, tasks_path),
+        _work(generate, tasks if tasks_path is not None else None),
     )
-    evaluated, evaluation_sound = _evaluate(evaluate, evaluate_timeline_path, judging)
-    expectations = [*judge_cell(judged, judging), *evaluation_sound]
-    return {
-        "schema": _SCHEMA,
+    evaluated, evaluation_checks = _evaluate(evaluate, evaluate_timeline_path, energy_settings)
+    checks = [*check_cell(measurement, energy_settings), *evaluation_checks]
+    record: EnergyRecord = {
+        "schema": SCHEMA,
         "cell": generate["cell"],
-        "boundary": judging.boundary,
+        "boundary": energy_settings.boundary,
         "components": components,
-        "allocation": allocation_of(timeline),
+        "allocation": allocation_of(meter.timeline),
         "baseline": baseline,
         "windows": measured,
         "runs": runs,
         "evaluate": evaluated,
-        "load": _phase_total(meter, windows, "load"),
-        "warmup": _phase_total(meter, windows, "warmup"),
-        "sampler": _own_cost(generate),
-        "carbon": carbon_intensity(judging.country),
-        "expectations": expectations,
-        "valid": all(e["passed"] is not False for e in expectations if e["severity"] == "error"),
+        "load": meter.phase_total(windows, "load"),
+        "warmup": meter.phase_total(windows, "warmup"),
+        "sampler": _sampler_cost(generate),
+        "carbon": carbon_intensity(energy_settings.country),
+        "checks": checks,
+        "valid": all(c["passed"] is not False for c in checks if c["severity"] == "error"),
     }
+    return CellEnergy(record, task_energies(meter.sources, meter.boundaries, tasks))
 
 
-def measure_tasks(generate: Json, timeline_path: Path, tasks_path: Path) -> list[Json]:
-    """The energy of each task of a cell; see tasks.task_energies for the rows.
+def _idle_power(meter: JobMeter, windows: Sequence[Json], phases: Iterable[str]) -> Joules:
+    """Mean power (W) by part over the windows of idle phases, weighted by duration.
 
-    Args:
-        generate, timeline_path: as of `measure_cell`.
-        tasks_path: the cell's tasks.parquet.
-
-    Raises:
-        CodewattError: the timeline is missing or unreadable.
-    """
-    _check_file(generate, tasks_path)
-    timeline = read_timeline(timeline_path, generate.get("meters"))
-    meter = _Meter.of(timeline, generate.get("model", {}).get("device"))
-    return task_energies(meter.sources, meter.boundaries, read_task_times(tasks_path))
-
-
-def window_energy(
-    timeline_path: Path, start_s: float, end_s: float, device: str | None = None
-) -> Json:
-    """{"energy_j": {part: joules or None}, "status": {part: status}}.
-
-    Args:
-        start_s, end_s: CLOCK_MONOTONIC seconds, within the timeline.
-        device: "cuda" or "cpu", what the job computed on; None: by what was metered.
-
-    Raises:
-        CodewattError: the timeline is missing or unreadable.
-    """
-    return windows_energy(timeline_path, [(start_s, end_s)], device)[0]
-
-
-def windows_energy(
-    timeline_path: Path, windows: Iterable[tuple[float, float]], device: str | None = None
-) -> list[Json]:
-    """`window_energy` of several windows (start_s, end_s); the timeline is read once."""
-    meter = _Meter.of(read_timeline(timeline_path), device)
-    status = _statuses(meter)
-    return [{"energy_j": meter.energy(*window), "status": status} for window in windows]
-
-
-def cost_of(manifest: Mapping[str, Any]) -> Json:
-    """{"energy_j", "energy_status", "energy_note"} of a variant's making, or of layer scores'.
-
-    Each is null per part where nothing was made or nothing is known; the note says what is wrong
-    with the figure, or why there is none.
-
-    Args:
-        manifest: of a job with one window; the window's name is its phase.
-    """
-    absent: Json = dict.fromkeys(PARTS)
-    windows = manifest.get("windows")
-    if not windows:
-        return {"energy_j": absent, "energy_status": absent, "energy_note": None}
-    path, window = manifest["timeline"], {**windows[0], "repeat": None, "batch": None}
-    if not os.path.isfile(path):
-        return {"energy_j": absent, "energy_status": absent, "energy_note": f"{path} is gone"}
-    timeline = read_timeline(path)
-    meter = _Meter.of(timeline, manifest.get("device"))
-    sound = judge_phase(
-        window["phase"], timeline, meter.sources, [window], manifest, JudgingSettings()
-    )
-    notes = {True: None, False: sound["observed"], None: "too short to be judged"}
-    return {
-        "energy_j": meter.energy(window["start_s"], window["end_s"]),
-        "energy_status": _statuses(meter),
-        "energy_note": notes[sound["passed"]],
-    }
-
-
-def _check_file(manifest: Json, path: Path) -> None:
-    """Refuse a file that is not the one its manifest tells of."""
-    name = os.path.basename(path)
-    described = {n: d for n, d in manifest.get("files", {}).items() if n == name}
-    check_files(os.path.dirname(path), described)
-
-
-def _statuses(meter: _Meter) -> dict[str, str]:
-    return {part: str(described["status"]) for part, described in meter.status().items()}
-
-
-def _idle_power(meter: _Meter, windows: Sequence[Json], phases: Iterable[str]) -> Joules:
-    """Mean power (W) of each component over the windows of idle phases, each as long as it is.
-
-    A phase that has no window does not count; a component without a figure in one of the windows
-    has none.
+    A phase without a window does not count; a part without a figure in one of the windows has no
+    idle power.
     """
     edges = [(w["start_s"], w["end_s"]) for w in windows if w["phase"] in set(phases)]
     duration_s = math.fsum(end_s - start_s for start_s, end_s in edges)
     each = [meter.energy(*edge) for edge in edges]
-    joules = {name: _sum(energy[name] for energy in each) for name in PARTS}
+    joules = {name: sum_known(energy[name] for energy in each) for name in PARTS}
     return {
         name: value / duration_s if value is not None and duration_s > 0 else None
         for name, value in joules.items()
     }
 
 
-def _sum(values: Iterable[float | None]) -> float | None:
-    """The sum; None if there is nothing to add or any part is absent."""
-    known = list(values)
-    present = [value for value in known if value is not None]
-    return math.fsum(present) if present and len(present) == len(known) else None
-
-
-def _window(meter: _Meter, window: Json, idle: IdlePower) -> Json:
-    """One entry of energy.json's "windows"."""
+def _window(meter: JobMeter, window: Json, idle: IdlePower) -> WindowRecord:
+    """The record of one window."""
     duration_s = window["end_s"] - window["start_s"]
     energy_j, uncertainty_j = meter.window(window["start_s"], window["end_s"])
     loaded = window["phase"] in _LOADED_PHASES
     net_j, net_uncertainty_j = _net(meter, energy_j, uncertainty_j, idle, duration_s)
     return {
-        **{key: window[key] for key in ("phase", "repeat", "batch", "start_s", "end_s")},
+        "phase": window["phase"],
+        "repeat": window["repeat"],
+        "batch": window["batch"],
+        "start_s": window["start_s"],
+        "end_s": window["end_s"],
         "duration_s": duration_s,
         "energy_j": energy_j,
         "uncertainty_j": uncertainty_j,
@@ -261,12 +159,12 @@ def _window(meter: _Meter, window: Json, idle: IdlePower) -> Json:
 
 
 def _net(
-    meter: _Meter, energy_j: Joules, uncertainty_j: Joules, idle: IdlePower, duration_s: float
+    meter: JobMeter, energy_j: Joules, uncertainty_j: Joules, idle: IdlePower, duration_s: float
 ) -> tuple[Joules, Joules]:
-    """Energy above that of the machine idling with the model loaded, and what it can be wrong by.
+    """Energy above idle power with the model loaded, and the bound on its error, in joules.
 
-    The bound adds that of the window's edges and that of idle power over the window. A part whose
-    idle windows failed a check has neither.
+    The bound is that of the window's edges plus that of idle power times the duration. A part
+    whose idle windows failed a check has neither.
     """
     net_j: Joules = {}
     bound_j: Joules = {}
@@ -278,41 +176,58 @@ def _net(
     return meter.boundaries.add(net_j), meter.boundaries.add(bound_j)
 
 
-def _work(generate: Json, tasks_path: Path | None) -> dict[int, float] | None:
-    """New tokens of each repeat; the same number for all where they decoded greedily.
+def _work(generate: Json, tasks: Sequence[Json] | None) -> dict[int, float] | None:
+    """New tokens by repeat; the same number for each with greedy decoding and unknown tasks.
 
-    None where what the repeats did cannot be compared.
+    None where the repeats may have done different work.
     """
-    if tasks_path is not None:
-        return read_new_tokens(tasks_path)
+    if tasks is not None:
+        tokens: dict[int, float] = {}
+        for task in tasks:
+            tokens[task["repeat"]] = tokens.get(task["repeat"], 0.0) + (task["new_tokens"] or 0)
+        return tokens
     if generate.get("decoding", {}).get("strategy", "greedy") != "greedy":
         return None
     return {w["repeat"]: 1.0 for w in generate["windows"] if w["phase"] == "repeat"}
 
 
-def _run(meter: _Meter, window: Json, measured: Sequence[Json], max_unresolved: float) -> Json:
-    """One entry of energy.json's "runs": a repeat and its phases."""
+def _run(
+    meter: JobMeter, window: WindowRecord, measured: Sequence[WindowRecord], net_note: str | None
+) -> RunRecord:
+    """The record of one repeat and its phases."""
     repeat, start_s, end_s = window["repeat"], window["start_s"], window["end_s"]
-    run = {
+    if repeat is None:
+        raise CodewattError("a window of phase 'repeat' has no number; generate the cell again")
+    prefill, decode = (
+        [w for w in measured if w["phase"] == phase and w["repeat"] == repeat]
+        for phase in ("prefill", "decode")
+    )
+    return {
         "repeat": repeat,
         "duration_s": window["duration_s"],
         "energy_j": window["energy_j"],
         "uncertainty_j": window["uncertainty_j"],
         "net_energy_j": window["net_energy_j"],
         "net_uncertainty_j": window["net_uncertainty_j"],
+        "prefill_energy_j": _phase_energy(meter, prefill),
+        "prefill_uncertainty_j": _phase_uncertainty(meter, prefill),
+        "prefill_s": _duration_s(prefill),
+        "decode_energy_j": _phase_energy(meter, decode),
+        "decode_uncertainty_j": _phase_uncertainty(meter, decode),
+        "decode_s": _duration_s(decode),
+        "alternatives": {
+            source.name: source.energy(start_s, end_s).energy_j
+            for source in meter.sources.alternatives
+        },
+        "net_note": net_note,
     }
-    for phase in ("prefill", "decode"):
-        parts = [w for w in measured if w["phase"] == phase and w["repeat"] == repeat]
-        run[f"{phase}_energy_j"] = _phase_energy(meter, parts, max_unresolved)
-        run[f"{phase}_uncertainty_j"] = _phase_uncertainty(meter, parts)
-        run[f"{phase}_s"] = math.fsum(w["duration_s"] for w in parts) if parts else None
-    run["alternatives"] = {
-        source.name: source.energy(start_s, end_s).energy_j for source in meter.sources.alternatives
-    }
-    return run
 
 
-def _phase_energy(meter: _Meter, windows: Sequence[Json], max_unresolved: float) -> Joules:
+def _duration_s(windows: Sequence[WindowRecord]) -> float | None:
+    return math.fsum(w["duration_s"] for w in windows) if windows else None
+
+
+def _phase_energy(meter: JobMeter, windows: Sequence[WindowRecord]) -> Joules:
     """Energy of a repeat's windows of one phase.
 
     A window shorter than the meter's resolution has no figure of its own. As long as such windows
@@ -324,54 +239,43 @@ def _phase_energy(meter: _Meter, windows: Sequence[Json], max_unresolved: float)
         total_s = math.fsum(w["duration_s"] for w in windows)
         known = [w for w in windows if w["energy_j"][name] is not None]
         known_s = math.fsum(w["duration_s"] for w in known)
-        if not known or total_s - known_s > max_unresolved * total_s:
+        if total_s - known_s > _MAX_UNRESOLVED_SHARE * total_s:
             return None
-        return math.fsum(w["energy_j"][name] for w in known) * total_s / known_s
+        known_j = sum_known(w["energy_j"][name] for w in known)
+        return None if known_j is None else known_j * total_s / known_s
 
     return meter.boundaries.add({name: joules(name) for name in meter.sources.figures})
 
 
-def _phase_uncertainty(meter: _Meter, windows: Sequence[Json]) -> Joules:
-    """What the edges of a repeat's windows of one phase can be wrong by, all of them added up."""
+def _phase_uncertainty(meter: JobMeter, windows: Sequence[WindowRecord]) -> Joules:
+    """Sum of the bounds from the edges of a repeat's windows of one phase, joules by part."""
 
     def bound(name: str) -> float | None:
-        return _sum(w["uncertainty_j"][name] for w in windows if w["energy_j"][name] is not None)
+        known = [w for w in windows if w["energy_j"][name] is not None]
+        return sum_known(w["uncertainty_j"][name] for w in known)
 
     return meter.boundaries.add({name: bound(name) for name in meter.sources.figures})
 
 
-def _phase_total(meter: _Meter, windows: Sequence[Json], phase: str) -> Json | None:
-    """Duration and energy of all windows of a phase that happens outside the repeats."""
-    chosen = [w for w in windows if w["phase"] == phase]
-    if not chosen:
-        return None
-    each = [meter.energy(w["start_s"], w["end_s"]) for w in chosen]
-    return {
-        "duration_s": math.fsum(w["end_s"] - w["start_s"] for w in chosen),
-        "energy_j": {name: _sum(energy[name] for energy in each) for name in PARTS},
-    }
-
-
 def _evaluate(
-    evaluate: Json | None, timeline_path: Path | None, judging: JudgingSettings
-) -> tuple[Json | None, list[Json]]:
-    """Duration, energy and status of judging, which uses no GPU, and whether they are sound.
+    evaluate: Json | None, timeline_path: Path | None, settings: EnergySettings
+) -> tuple[Json | None, list[CheckResult]]:
+    """Duration, energy and status of judging completions, which uses no GPU, and its check.
 
-    None and no expectation if it was not metered.
+    None and no check if judging was not metered.
     """
     if evaluate is None or timeline_path is None:
         return None, []
-    timeline = read_timeline(timeline_path, evaluate.get("meters"))
-    meter = _Meter.of(timeline, "cpu")
-    total = _phase_total(meter, evaluate["windows"], "evaluate")
+    meter = JobMeter.read(timeline_path, "cpu", evaluate.get("meters"))
+    total = meter.phase_total(evaluate["windows"], "evaluate")
     if total is None:
         return None, []
     windows = [w for w in evaluate["windows"] if w["phase"] == "evaluate"]
-    sound = judge_phase("evaluate", timeline, meter.sources, windows, evaluate, judging)
-    return {**total, "status": _statuses(meter)}, [sound]
+    sound = check_phase("evaluate", meter.timeline, meter.sources, windows, evaluate, settings)
+    return {**total, "status": meter.statuses()}, [sound]
 
 
-def _own_cost(generate: Json) -> Json:
-    """What the sampler itself cost: the share of one processor that it kept busy."""
+def _sampler_cost(generate: Json) -> Json:
+    """CPU use (share of one CPU) and memory (bytes) of the sampler itself."""
     summary = generate.get("sampler") or {}
     return {"cpu_share": summary.get("cpu_share"), "max_rss_bytes": summary.get("max_rss_bytes")}

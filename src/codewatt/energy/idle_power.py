@@ -1,7 +1,7 @@
-"""Idle power with the model loaded: what net energy takes off, and when it cannot.
+"""Idle power with the model loaded, which net energy subtracts.
 
-Net energy is a repeat's energy less idle power times its duration. It is not given for a component
-whose idle windows failed a check: a difference of two figures is worth no more than the worse one.
+Net energy is the energy of a repeat minus idle power times its duration. A component whose idle
+windows failed a check has no net energy.
 """
 
 import math
@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.timeline_reader import Timeline
-from codewatt.energy.validity_phase import phase_problems
-from codewatt.energy.validity_settings import JudgingSettings
+from codewatt.energy.validity.phase import window_problems
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
-#: The windows that idle power is the mean of; each of them must be there.
+#: Idle power is the mean over the windows of these phases; both must be present.
 IDLE_PHASES = ("idle_loaded", "idle_after")
 _HOST = ("cpu", "dram")
 
@@ -26,10 +26,10 @@ class IdlePower:
     """Idle power of each component that has one.
 
     Attributes:
-        watts: component -> mean power over both idle windows, each as long as it is.
-        uncertainty_w: component -> by how much that can be wrong: what the edges of the windows
-            leave open, and how far either window's power is from the mean.
-        notes: component -> why it has none.
+        watts: component -> mean power (W) over both idle windows, weighted by duration.
+        uncertainty_w: component -> bound on the error of that (W): the uncertainty from the edges
+            of the windows, plus the larger distance of a window's power from the mean.
+        notes: component -> why its idle power is not known.
     """
 
     watts: Mapping[str, float]
@@ -38,18 +38,18 @@ class IdlePower:
 
     @property
     def note(self) -> str | None:
-        """Why some component has no net energy; None if each has."""
+        """Why components have no net energy; None if all of them have it."""
         return "; ".join(f"{name}: {why}" for name, why in self.notes.items()) or None
 
-    def below(self, component: str) -> float | None:
-        """The least that the idle power can be, in watts; None without one."""
+    def lower_bound_w(self, component: str) -> float | None:
+        """Lower bound of idle power in watts; None if idle power is not known."""
         if component not in self.watts:
             return None
         return max(self.watts[component] - self.uncertainty_w[component], 0.0)
 
 
 def idle_power(
-    timeline: Timeline, sources: Sources, windows: Sequence[Json], settings: JudgingSettings
+    timeline: Timeline, sources: Sources, windows: Sequence[Json], settings: EnergySettings
 ) -> IdlePower:
     """Idle power of each component whose idle windows passed their checks.
 
@@ -60,15 +60,15 @@ def idle_power(
     watts: dict[str, float] = {}
     uncertainty_w: dict[str, float] = {}
     notes: dict[str, str] = {}
-    load = idle_load(timeline, windows)
+    load = idle_cpu_load(timeline, windows)
     for name, source in sources.figures.items():
         found = _mean_power(source, idle)
         if isinstance(found, str):
             notes[name] = found
             continue
         wrong = _wrong(name, timeline, sources, idle, found[2], settings)
-        if name in _HOST and load is not None and load > settings.idle_host_load:
-            limit = settings.idle_host_load
+        if name in _HOST and load is not None and load > settings.validity.max_idle_cpu_load:
+            limit = settings.validity.max_idle_cpu_load
             wrong.append(f"the machine's mean CPU load was {load:.3g} (limit {limit:g})")
         if wrong:
             notes[name] = f"idle windows failed a check: {', '.join(dict.fromkeys(wrong))}"
@@ -77,17 +77,17 @@ def idle_power(
     return IdlePower(watts, uncertainty_w, notes)
 
 
-def drift(before_w: float, after_w: float) -> float:
-    """|after - before| / before; of the larger one where nothing was drawn before."""
+def relative_drift(before_w: float, after_w: float) -> float:
+    """|after - before| / before, or / the larger one where the power before was 0 W."""
     reference_w = before_w if before_w > 0 else max(before_w, after_w)
     return abs(after_w - before_w) / reference_w if reference_w > 0 else 0.0
 
 
-def idle_load(timeline: Timeline, windows: Sequence[Json]) -> float | None:
-    """Mean CPU load of the machine in its busier idle window; None where it was not recorded.
+def idle_cpu_load(timeline: Timeline, windows: Sequence[Json]) -> float | None:
+    """Mean CPU load (0 to 1) of the machine in the busier idle window; None if not recorded.
 
-    A load is that since the reading before. One that began before the window takes in what was
-    done there, and does not count; each other weighs as long as it lasted.
+    Each reading is the load since the reading before, weighted by the time between them. The
+    first one in a window also covers time before the window and is left out.
     """
     load = timeline.find("host", "host", "cpu_load").get("machine")
     found: list[float] = []
@@ -103,7 +103,7 @@ def idle_load(timeline: Timeline, windows: Sequence[Json]) -> float | None:
 
 
 def _mean_power(source: Source, idle: Sequence[Json]) -> tuple[float, float, float] | str:
-    """(watts, their uncertainty, drift from before to after) of one component, or why not."""
+    """(power in W, its uncertainty in W, relative drift) of one component, or why it is unknown."""
     joules, bounds, durations = [], [], []
     for phase in IDLE_PHASES:
         chosen = [window for window in idle if window["phase"] == phase]
@@ -120,7 +120,7 @@ def _mean_power(source: Source, idle: Sequence[Json]) -> tuple[float, float, flo
     powers_w = [energy_j / lasted_s for energy_j, lasted_s in zip(joules, durations, strict=True)]
     edges_w = math.fsum(bounds) / math.fsum(durations)
     apart_w = max(abs(power_w - mean_w) for power_w in powers_w)
-    return mean_w, edges_w + apart_w, drift(powers_w[0], powers_w[1])
+    return mean_w, edges_w + apart_w, relative_drift(powers_w[0], powers_w[1])
 
 
 def _wrong(
@@ -129,17 +129,17 @@ def _wrong(
     sources: Sources,
     idle: Sequence[Json],
     drifted: float,
-    settings: JudgingSettings,
+    settings: EnergySettings,
 ) -> list[str]:
-    """What is wrong with a component's idle windows: those of its expectations that fail."""
+    """The problems of a component's idle windows."""
     wrong = []
-    if drifted > settings.idle_drift:
+    if drifted > settings.validity.max_idle_drift:
         wrong.append(
             f"its power changed by {100 * drifted:.3g} % from before to after "
-            f"(limit {100 * settings.idle_drift:g} %)"
+            f"(limit {100 * settings.validity.max_idle_drift:g} %)"
         )
     for window in idle:
-        for component, problem in phase_problems(timeline, sources, window, settings):
+        for component, problem in window_problems(timeline, sources, window, settings):
             if component == name:
                 wrong.append(f"{window['phase']}: {problem}")
     return wrong

@@ -15,8 +15,8 @@ from typing import IO, Any, Self
 
 from codewatt.energy import sampler_process
 from codewatt.energy.job_energy_record import MeterRecord, SamplerRecord
-from codewatt.energy.sampler_settings import SamplerSettings
 from codewatt.errors import CodewattError
+from codewatt.sampler_settings import SamplerSettings
 
 _READY_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 120.0

@@ -91,7 +91,7 @@ class Sampling:
     def open(self) -> None:
         """Open the meters and poll each from then on; returns when all have been read."""
         from codewatt.energy.meters.open_meters import open_meters
-        from codewatt.energy.sampler_settings import SamplerSettings
+        from codewatt.sampler_settings import SamplerSettings
 
         settings = SamplerSettings.from_dict(self._request["settings"])
         gpu_ids, job_pid = self._request["gpu_ids"], self._request["job_pid"]

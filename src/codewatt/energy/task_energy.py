@@ -95,17 +95,10 @@ def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> N
     write_rows(path, rows, fields)
 
 
-def read_task_times(path: str | os.PathLike[str]) -> list[Json]:
-    """Rows of tasks.parquet, as far as energy needs them."""
-    return read_rows(path, ("repeat", "batch", "sample", "task_id", "start_s", "end_s"))
-
-
-def read_new_tokens(path: str | os.PathLike[str]) -> dict[int, float]:
-    """Repeat -> tokens that were generated in it, of all its completions."""
-    found: dict[int, float] = {}
-    for row in read_rows(path, ("repeat", "new_tokens")):
-        found[row["repeat"]] = found.get(row["repeat"], 0.0) + (row["new_tokens"] or 0)
-    return found
+def read_tasks(path: str | os.PathLike[str]) -> list[Json]:
+    """Rows of tasks.parquet: the columns that energy needs (times in CLOCK_MONOTONIC seconds)."""
+    columns = ("repeat", "batch", "sample", "task_id", "start_s", "end_s", "new_tokens")
+    return read_rows(path, columns)
 
 
 def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:

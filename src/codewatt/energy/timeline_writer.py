@@ -15,6 +15,11 @@ METERS_KEY = b"codewatt.meters"
 _Key = tuple[str, str, str, str]
 
 
+def write_empty_timeline(path: str | os.PathLike[str]) -> None:
+    """Write a timeline without readings, of a job that metered nothing."""
+    Recorder().write(path, [])
+
+
 class Recorder:
     """Series of (t_s, value), 16 bytes a reading: an hour of one GPU at 50 Hz is 6 MB.
 

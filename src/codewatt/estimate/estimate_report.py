@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.cells import Grid
-from codewatt.energy.carbon_intensity import carbon_intensity
+from codewatt.config.carbon_intensity import carbon_intensity
 from codewatt.estimate.finished_jobs import (
     Ratio,
     compare_with_finished,

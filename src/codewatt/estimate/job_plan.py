@@ -141,6 +141,7 @@ class Plan:
             yield self._score(model, method, corpus)
         for variant in grid.variants:
             yield self._quantise(variant)
+            yield self._making_energy(variant)
             if grid.study.fidelity is not None:
                 yield self._fidelity(variant, grid.study.fidelity.corpus)
         for cell in grid.cells:
@@ -154,6 +155,7 @@ class Plan:
         """Tables, figures and the page of all."""
         grid, fidelity = self.grid, self.grid.study.fidelity
         needed = [("measure_energy", cell.id) for cell in grid.cells]
+        needed += [("measure_making_energy", variant.id) for variant in grid.variants]
         if fidelity is not None:
             needed += [("measure_fidelity", variant.id) for variant in grid.variants]
             needed += [
@@ -284,6 +286,14 @@ class Plan:
             ),
             needs_one=self._depth_judged.get(variant, ()),
         )  # fmt: skip
+
+    def _making_energy(self, variant: Variant) -> Job:
+        """The energy of making a variant, from the telemetry of quantising and scoring layers."""
+        scoring = self.grid.scoring(variant)
+        needs = (("quantise", variant.id), *([] if scoring is None else [_scores(*scoring)]))
+        name, model = variant.id, variant.model
+        size = None if self.models[model].config is None else _plain()
+        return Job("measure_making_energy", name, model, name, size, needs=needs)
 
     def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
         work = self._work(cell)

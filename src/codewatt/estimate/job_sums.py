@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from codewatt.energy.carbon_intensity import emissions_kg
+from codewatt.config.carbon_intensity import emissions_kg
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.estimate.list_schedule import makespan_s
 from codewatt.sizing.estimate_assumptions import value

@@ -25,7 +25,7 @@ from codewatt.plots.figure_cells import (
 )
 
 _BAR_INCHES = 0.2
-_FAILED = "failed a validity expectation"
+_FAILED = "failed a validity check"
 
 
 def plot(

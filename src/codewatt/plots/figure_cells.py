@@ -113,7 +113,7 @@ def stack(row: Row) -> list[tuple[str, float]]:
 
 
 def validity_words(rows: Sequence[Row]) -> str | None:
-    """How many of the cells shown failed a validity expectation, or raised a warning."""
+    """How many of the cells shown failed a validity check, or raised a warning."""
     failed = sum(row["valid"] is False for row in rows)
     warned = sum(row["valid"] is True and row["warnings"] is not None for row in rows)
     said = []

@@ -196,7 +196,7 @@ def open_marker() -> Line2D:
 
 def failed_marker() -> Line2D:
     """The legend entry for cells whose energy is not to be trusted."""
-    return marker_handle("cross: failed a validity expectation", marker="x", color=INK)
+    return marker_handle("cross: failed a validity check", marker="x", color=INK)
 
 
 def pale_marker(text: str) -> Line2D:

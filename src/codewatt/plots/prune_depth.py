@@ -117,7 +117,7 @@ def _energy_panel(axes: Any, facet: Facet, lines: depth_axes.Lines) -> None:
 
 
 def _energy_point(axes: Any, row: Row, depth: float, divisor: float, look: dict[str, Any]) -> None:
-    """A cell: open when modelled, a cross when it failed an expectation."""
+    """A cell: open when modelled, a cross when it failed a check."""
     whisker = spread(row, "energy_j") if row["valid"] else None
     axes.errorbar(
         depth,

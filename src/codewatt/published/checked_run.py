@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from codewatt.energy.validity.check import CheckResult
 from codewatt.published.counter_wraps import Wraps
 
 if TYPE_CHECKING:
     from codewatt.published.published_study import PublishedRun
 
-Json = dict[str, Any]
 R = TypeVar("R", bound="PublishedRun")
 
 
@@ -26,7 +26,7 @@ class CheckedRun(Generic[R]):
     """
 
     run: R
-    checks: list[Json]
+    checks: list[CheckResult]
     wraps: Wraps | None
 
     @property

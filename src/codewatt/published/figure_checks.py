@@ -7,8 +7,8 @@ of codewatt's own measurements are used, so that both are judged by the same rul
 from collections.abc import Collection
 from statistics import fmean
 
-from codewatt.energy.expectation import at_most
-from codewatt.energy.plausibility import Json, meters_agree, power_varies, total_adds_up
+from codewatt.energy.validity.check import CheckResult, at_most
+from codewatt.energy.validity.plausibility import meters_agree, power_varies, total_adds_up
 from codewatt.published.published_study import JOULES_PER_WH, PublishedRun
 
 #: Largest difference of two meters of one device, as a share of the second meter's figure.
@@ -21,7 +21,9 @@ CO2_LIMIT = 0.01
 CONSTANT_LIMIT = 0.01
 
 
-def reference_checks(run: PublishedRun, meter: str, warnings: Collection[str] = ()) -> list[Json]:
+def reference_checks(
+    run: PublishedRun, meter: str, warnings: Collection[str] = ()
+) -> list[CheckResult]:
     """Compare the published energy of each part with that of a second meter.
 
     Args:
@@ -43,13 +45,13 @@ def reference_checks(run: PublishedRun, meter: str, warnings: Collection[str] = 
     ]
 
 
-def sum_check(run: PublishedRun) -> Json:
+def sum_check(run: PublishedRun) -> CheckResult:
     """Compare the published total with the sum of its parts."""
     parts_j = [part_wh * JOULES_PER_WH for part_wh in run.parts_wh.values()]
     return total_adds_up(parts_j, run.total_wh * JOULES_PER_WH, TOTAL_LIMIT, run.run)
 
 
-def co2_check(run: PublishedRun, median_g_per_wh: float) -> Json:
+def co2_check(run: PublishedRun, median_g_per_wh: float) -> CheckResult:
     """Compare CO2 per energy with the median of all runs.
 
     Args:
@@ -70,7 +72,7 @@ def co2_check(run: PublishedRun, median_g_per_wh: float) -> Json:
     )
 
 
-def measured_check(part: str, powers_w: list[float]) -> Json:
+def measured_check(part: str, powers_w: list[float]) -> CheckResult:
     """Check that the power of a part varies over runs; a constant power is modelled.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob, unmetered
 from codewatt.energy.placement_check import RequestedHardware, check_placement
+from codewatt.energy.timeline_writer import write_empty_timeline
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, sha256_file
 from codewatt.models.loading import resolve_device, used_gpus
@@ -47,7 +48,7 @@ def quantise_variant(
         corpus_paths: the documents of each of settings["corpora"].
         scores_path: what `score_layers` wrote, if layers are chosen by scores.
         weights: a directory of the variant's own; wiped first.
-        timeline: where the telemetry is written (parquet), if anything is made.
+        timeline: where the telemetry is written (parquet); empty if nothing is made.
         requested: the hardware that a GPU's work must find; None where neither study nor site names
             any.
 
@@ -69,7 +70,7 @@ def quantise_variant(
     }
     kept = _kept_layers(source, prune, scores_path)
     shutil.rmtree(weights, ignore_errors=True)
-    timeline.unlink(missing_ok=True)
+    write_empty_timeline(timeline)  # the rule's output, also where nothing is metered
     held = quantiser.held(source, precision)
     made = prune["method"] != "none" or (precision["method"] != "none" and held is None)
     counts, energy, placement = held, unmetered("cpu"), None

@@ -34,6 +34,15 @@ def joules(cpu: float, dram: float) -> Json:
     return {"gpu": None, "cpu": cpu, "dram": dram, "node": cpu + dram, "job": (cpu + dram) / 2}
 
 
+#: The energy of a stage that had nothing to do.
+PARTS = ("gpu", "cpu", "dram", "node", "job")
+NOTHING: Json = {
+    "energy_j": dict.fromkeys(PARTS),
+    "energy_status": dict.fromkeys(PARTS),
+    "energy_note": None,
+}
+
+
 class Study:
     """Builds cells and variants below a folder; `cells` and `variants` are aggregate's input."""
 
@@ -41,9 +50,17 @@ class Study:
         self.folder = folder
         self.cells: list[Json] = []
         self.variants: list[Json] = []
+        #: The energy of quantising each variant that has windows, and of scoring its layers.
+        self.making: Json = NOTHING
 
-    def variant(self, precision: str = "fp32", model: str = "nano", **changes: Any) -> Path:
-        """Add a variant's manifest; `changes` replaces parts of it."""
+    def variant(
+        self, precision: str = "fp32", model: str = "nano", scored: bool = False, **changes: Any
+    ) -> Path:
+        """Add a variant's manifest and making_energy.json; `changes` replaces parts of the former.
+
+        Args:
+            scored: the variant was pruned by layer scores, which took 2.5 s.
+        """
         ids = {"model": model, "prune": "none", "precision": precision}
         path = self.folder / f"{model}-{precision}-manifest.json"
         manifest = variant_record(
@@ -54,9 +71,17 @@ class Study:
             code=CODE,
         )
         write_json(path, manifest | changes)
-        self.variants.append(
-            {"variant": {"id": f"{model}--none--{precision}", **ids}, "manifest": path}
-        )
+        made = self.making if changes.get("windows", [{}]) else NOTHING
+        making = {
+            "schema": 1,
+            "variant": ids,
+            "quantise": {"duration_s": manifest["duration_s"], **made},
+            "score_layers": {"duration_s": 2.5, **self.making} if scored else None,
+        }
+        making_path = path.with_name(f"{model}-{precision}-making_energy.json")
+        write_json(making_path, making)
+        named = {"id": f"{model}--none--{precision}", **ids}
+        self.variants.append({"variant": named, "manifest": path, "making_energy": making_path})
         return path
 
     def infeasible(self, precision: str, reason: str) -> None:
@@ -223,7 +248,7 @@ class Study:
             "load": {"duration_s": 1.0, "energy_j": joules(4.0, 1.0)},
             "warmup": {"duration_s": 0.5, "energy_j": joules(2.0, 1.0)},
             "carbon": {"country": "NLD", "g_per_kwh": 360.0, "source": "test"},
-            "expectations": [
+            "checks": [
                 {
                     "name": "window_long_enough",
                     "severity": "error",

@@ -39,7 +39,7 @@ class Pair:
             "boundary": "gpu",
             "components": {"gpu": status},
             "runs": runs,
-            "expectations": [],
+            "checks": [],
             "valid": True,
         }
         write_json(path, {**record, **changes})

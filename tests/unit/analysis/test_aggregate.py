@@ -47,7 +47,7 @@ def test_every_level_has_its_rows(study: Any) -> None:
         "run": 2 * 3,
         "cell": 2,
         "variant": 2,
-        "expectation": 2,
+        "check": 2,
     }
 
 
@@ -134,13 +134,10 @@ def test_a_variants_size_is_compared_with_its_models_baseline(study: Any) -> Non
     assert rows[1]["size_bytes_change"] == pytest.approx((1_000_000 - 3_040_000) / 3_040_000)
 
 
-def test_a_variants_making_costs_what_its_telemetry_tells_today(
-    study: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Joules in a manifest would be those of the code that made the weights."""
+def test_a_variants_making_costs_what_its_energy_record_tells(study: Any) -> None:
     status = dict.fromkeys(PARTS, "modelled")
     cost = {"energy_j": dict.fromkeys(PARTS, 1.5), "energy_status": status, "energy_note": "late"}
-    monkeypatch.setattr("codewatt.analysis.cell_results.cost_of", lambda manifest: cost)
+    study.making = cost
     row = two_cells(study)["variant"][1]
     assert (row["quantise_energy_j"], row["quantise_cpu_energy_status"]) == (1.5, "modelled")
     assert row["quantise_energy_note"] == "late"
@@ -233,14 +230,12 @@ def test_nothing_metered_is_compared_with_an_invalid_baseline(study: Any) -> Non
     assert other["change_note"] == "baseline cell failed a validity check"
     assert other["energy_j_change"] is other["duration_s_change"] is None
     assert other["pass_at_1_plus_change"] == 0
-    assert (
-        base["failed_expectations"] == "gpu_not_shared (repeat 1): 2 processes, limit 1 processes"
-    )
+    assert base["failed_checks"] == "gpu_not_shared (repeat 1): 2 processes, limit 1 processes"
 
 
 def fail_repeat_1(contents: dict[str, Any]) -> None:
     contents["energy"]["valid"] = False
-    contents["energy"]["expectations"].append(
+    contents["energy"]["checks"].append(
         {
             "name": "gpu_not_shared",
             "severity": "error",
@@ -254,22 +249,22 @@ def fail_repeat_1(contents: dict[str, Any]) -> None:
     )
 
 
-def test_a_failed_expectation_marks_its_run_and_its_cell(study: Any) -> None:
+def test_a_failed_check_marks_its_run_and_its_cell(study: Any) -> None:
     study.cell("fp32", edit=fail_repeat_1)
     made = tables(study)
     assert [run["valid"] for run in made["run"]] == [True, False, True]
     assert made["cell"][0]["valid"] is False
 
 
-def test_an_expectation_that_could_not_be_checked_is_no_failure(study: Any) -> None:
+def test_a_check_that_could_not_be_checked_is_no_failure(study: Any) -> None:
     def unchecked(contents: dict[str, Any]) -> None:
-        contents["energy"]["expectations"][0] |= {"passed": None, "observed": None}
+        contents["energy"]["checks"][0] |= {"passed": None, "observed": None}
 
     study.cell("fp32", edit=unchecked)
     cell = tables(study)["cell"][0]
     assert cell["valid"] is True
-    assert cell["failed_expectations"] is None
-    assert cell["unchecked_expectations"] == "window_long_enough (repeat 0): limit 1 s"
+    assert cell["failed_checks"] is None
+    assert cell["skipped_checks"] == "window_long_enough (repeat 0): limit 1 s"
 
 
 def test_an_infeasible_cell_keeps_its_row_with_the_reason(study: Any) -> None:

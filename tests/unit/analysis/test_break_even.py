@@ -7,35 +7,21 @@ from scipy.stats import ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.tables import to_rows
-from codewatt.energy.boundaries import PARTS
-from codewatt.errors import CodewattError
-from codewatt.files import sha256_file, write_json
-from tests.support.records import layer_scores_record, window
 
 BASELINE = {"precision": "fp32", "prune": "none"}
-MADE = [window("quantise", 0.0, 9.0)]
+MADE = [{"phase": "quantise", "start_s": 0.0, "end_s": 9.0}]
+Making = dict[str, Any]
 FIGURES = ("break_even_tasks", "break_even_tasks_low", "break_even_tasks_high")
 
 
-class Making:
-    """What cost_of tells of every variant that was made."""
-
-    def __init__(self) -> None:
-        status = {"gpu": "unavailable", "cpu": "modelled", "dram": "modelled", "node": "modelled"}
-        joules = {"gpu": None, "cpu": 700.0, "dram": 300.0, "node": 1000.0, "job": 300.0}
-        self.cost = {"energy_j": joules, "energy_status": status, "energy_note": None}
-
-    def __call__(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        absent: dict[str, None] = dict.fromkeys(PARTS)
-        nothing = {"energy_j": absent, "energy_status": absent, "energy_note": None}
-        return self.cost if manifest.get("windows") else nothing
-
-
 @pytest.fixture
-def making(monkeypatch: pytest.MonkeyPatch) -> Making:
-    """Making a variant costs 1000 J inside the node."""
-    made = Making()
-    monkeypatch.setattr("codewatt.analysis.cell_results.cost_of", made)
+def making(study: Any) -> dict[str, Any]:
+    """Making a variant takes 1000 J inside the node; changes hold for variants added later."""
+    status = {"gpu": "unavailable", "cpu": "modelled", "dram": "modelled", "node": "modelled"}
+    joules = {"gpu": None, "cpu": 700.0, "dram": 300.0, "node": 1000.0, "job": 300.0}
+    study.making = {"energy_j": joules, "energy_status": status, "energy_note": None}
+    status["job"] = "modelled"
+    made: dict[str, Any] = study.making
     return made
 
 
@@ -127,22 +113,14 @@ def test_an_invalid_cell_pays_nothing_back(study: Any, making: Making) -> None:
     withheld(row, "this cell failed a validity check")
 
 
-def test_scores_that_a_variant_was_cut_by_are_part_of_its_making(
-    study: Any, making: Making
-) -> None:
+def test_scoring_layers_is_part_of_the_making(study: Any, making: Making) -> None:
     row = compared(study)
-    scores = study.folder / "layers.json"
-    write_json(scores, layer_scores_record(windows=MADE, duration_s=2.5))
     study.variants.clear()
     study.variant("fp32", windows=[])
-    named = {"path": str(scores), "sha256": sha256_file(scores)}
-    study.variant("int8", windows=MADE, scores=named)
+    study.variant("int8", windows=MADE, scored=True)
     assert cells(study)[1]["break_even_tasks"] == pytest.approx(2 * row["break_even_tasks"])
     variant = to_rows(aggregate(study.cells, study.variants, BASELINE, {})["variant"])[1]
     assert (variant["score_layers_s"], variant["score_layers_energy_j"]) == (2.5, 1000)
-    write_json(scores, layer_scores_record(windows=[], duration_s=2.5))
-    with pytest.raises(CodewattError, match=r"cut by .*layers\.json, which is gone or was written"):
-        cells(study)
 
 
 def test_a_cell_without_baseline_pays_nothing_back(study: Any, making: Making) -> None:
@@ -152,21 +130,21 @@ def test_a_cell_without_baseline_pays_nothing_back(study: Any, making: Making) -
 
 
 def test_a_making_that_is_not_to_be_trusted_is_not_counted(study: Any, making: Making) -> None:
-    making.cost["energy_note"] = "cpu: 0.9 s without a reading"
-    withheld(compared(study), "its making: cpu: 0.9 s without a reading")
+    making["energy_note"] = "cpu: 0.9 s without a reading"
+    withheld(compared(study), "quantising: cpu: 0.9 s without a reading")
 
 
 def test_a_making_measured_otherwise_than_the_cell_is_not_counted(
     study: Any, making: Making
 ) -> None:
-    making.cost["energy_status"]["cpu"] = "measured"
-    note = "energies came about differently: cpu measured in its making, modelled here"
+    making["energy_status"]["cpu"] = "measured"
+    note = "energies came about differently: cpu is measured in quantising and modelled in the cell"
     withheld(compared(study), note)
 
 
 def test_a_making_without_a_figure_is_not_counted_as_free(study: Any, making: Making) -> None:
-    making.cost["energy_j"]["node"] = None
-    withheld(compared(study), "its making: no energy inside the boundary node")
+    making["energy_j"]["node"] = None
+    withheld(compared(study), "quantising: no energy inside the boundary node")
 
 
 def test_a_making_without_manifest_is_not_counted_as_free(study: Any, making: Making) -> None:

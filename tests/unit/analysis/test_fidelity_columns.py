@@ -158,7 +158,7 @@ def test_the_page_shows_fidelity_only_where_there_is_some(study: Any, tmp_path: 
 
     def page() -> str:
         tables = _tables(study)
-        frames = (tables["cell"], tables["variant"], tables["expectation"])
+        frames = (tables["cell"], tables["variant"], tables["check"])
         write_summary(*frames, {"precision": {"int8": "8 <bits>"}}, {}, {}, tmp_path / "s.html")
         return (tmp_path / "s.html").read_text()
 

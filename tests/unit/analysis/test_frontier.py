@@ -65,7 +65,7 @@ def row(cell_id: str, energy: float | None, score: float | None, **changes: Any)
     }
 
 
-def test_cells_that_failed_an_expectation_are_left_out_of_the_frontier() -> None:
+def test_cells_that_failed_a_check_are_left_out_of_the_frontier() -> None:
     rows = [row("a", 1, 0.9, valid=False), row("b", 2, 0.5), row("c", 1, 0.9, valid=None)]
     assert frontier_cells(rows, "pass_at_1_plus") == {"b"}
 

@@ -118,7 +118,7 @@ EMPTY = {
     "task": {"hardware", "energy_note"},
     "run": {"hardware"},
     "cell": {
-        "hardware", "failed_expectations", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
+        "hardware", "failed_checks", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
         "pass_at_100_base", "pass_at_100_plus", "change_note", "break_even_note",
     },
     "variant": {

@@ -212,7 +212,7 @@ def page(study: Any, tmp_path: Path, figures: dict[str, Path]) -> str:
     made = aggregate(study.cells, study.variants, BASELINE, {})
     out = tmp_path / "summary.html"
     provenance = {"versions": {"torch": "2.13.0"}, "gpu": None}
-    shown = (made["cell"], made["variant"], made["expectation"])
+    shown = (made["cell"], made["variant"], made["check"])
     write_summary(*shown, LABELS, figures, provenance, out, title="A & B")
     return out.read_text()
 
@@ -254,7 +254,7 @@ def test_the_page_says_where_its_intervals_come_from(study: Any, tmp_path: Path)
 def test_the_page_names_what_failed(study: Any, tmp_path: Path) -> None:
     def fail(contents: dict[str, Any]) -> None:
         contents["energy"]["valid"] = False
-        contents["energy"]["expectations"][0] |= {"passed": False, "observed": 0.25}
+        contents["energy"]["checks"][0] |= {"passed": False, "observed": 0.25}
 
     entry = study.cell("fp32", edit=fail)
     text = page(study, tmp_path, {})
@@ -285,14 +285,12 @@ def test_tokens_per_second_stand_beside_the_share_of_the_roofline(
     assert text.count("30 % of roofline") == text.count("of roofline") == 1
 
 
-def made(study: Any, monkeypatch: pytest.MonkeyPatch, joules: float) -> None:
+def made(study: Any, joules: float) -> None:
     """Let int8 have been made with so many joules inside the node, and fp32 not."""
-    cost = {"energy_j": {"node": joules}, "energy_status": {}, "energy_note": None}
-    parts = ("gpu", "cpu", "dram", "job")
-    for name, value in (("energy_j", None), ("energy_status", "modelled")):
-        cost[name] |= dict.fromkeys(parts, value)  # type: ignore[operator]
-    cost["energy_status"]["node"] = "modelled"  # type: ignore[index]
-    monkeypatch.setattr("codewatt.analysis.cell_results.cost_of", lambda manifest: cost)
+    parts = ("gpu", "cpu", "dram", "job", "node")
+    energies = {**dict.fromkeys(parts), "node": joules}
+    status = dict.fromkeys(parts, "modelled")
+    study.making = {"energy_j": energies, "energy_status": status, "energy_note": None}
     study.variant("fp32", windows=[])
     study.variant("int8", windows=[{"phase": "quantise"}])
 
@@ -306,7 +304,7 @@ def row_of(text: str, variant: str) -> str:
 def test_the_page_says_when_making_a_variant_has_paid(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(study, monkeypatch, 12_345.0)
+    made(study, 12_345.0)
     study.cell("fp32", joules_per_run=(79.0, 80.0, 81.0))
     study.cell("int8", joules_per_run=(39.0, 40.0, 41.0))
     text = page(study, tmp_path, {})
@@ -322,7 +320,7 @@ def test_the_page_says_when_making_a_variant_has_paid(
 def test_the_page_says_when_making_a_variant_never_pays(
     study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made(study, monkeypatch, 100.0)
+    made(study, 100.0)
     study.cell("fp32", joules_per_run=(80.0, 90.0, 100.0))
     study.cell("int8", joules_per_run=(70.0, 80.0, 90.0))
     assert re.search(r"\[\d+, never\]", row_of(page(study, tmp_path, {}), "8-bit"))

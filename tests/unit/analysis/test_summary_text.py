@@ -42,7 +42,7 @@ def page(study: Any, out: Path, text: str) -> _Page:
     made = aggregate(study.cells, study.variants, {"precision": "fp32", "prune": "none"}, {})
     kinds = {"model": "nano", "precision": "fp32", "prune": "none", "benchmark": "b"}
     labels = {kind: {name: f"{kind} {text}"} for kind, name in kinds.items()}
-    shown = (made["cell"], made["variant"], made["expectation"])
+    shown = (made["cell"], made["variant"], made["check"])
     write_summary(*shown, labels, {}, {"made": {text: text}}, out, title=f"Title {text}")
     return _Page(out.read_text(encoding="utf-8"))
 

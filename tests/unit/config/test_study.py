@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from codewatt.cells import Grid
+from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.load_study import load_config, load_study, validate
 from codewatt.config.schema import reference, study_schema
 from codewatt.config.study import Study
-from codewatt.energy.sampler_settings import SamplerSettings
-from codewatt.energy.validity_settings import JudgingSettings
 from codewatt.errors import CodewattError
+from codewatt.sampler_settings import SamplerSettings
 
 GOOD = {
     "study": "small",
@@ -444,10 +444,10 @@ def test_what_the_study_may_say_the_sampler_takes(settings):
     """The ends of each range, and the defaults: both sides read the same ranges."""
     energy = validate(Study, {**GOOD, "energy": settings}, "study.yaml").energy
     assert SamplerSettings.from_dict(energy.model_dump()).nvml_interval_s == energy.nvml_interval_s
-    JudgingSettings.from_dict(energy.model_dump())
+    assert EnergySettings.from_dict(energy.model_dump()) == energy
     if not settings:
         assert SamplerSettings() == SamplerSettings.from_dict(energy.model_dump())
-        assert JudgingSettings() == JudgingSettings.from_dict(energy.model_dump())
+        assert EnergySettings() == energy
 
 
 @pytest.mark.parametrize("name", ["nvml_interval_s", "codecarbon_interval_s"])
@@ -463,6 +463,26 @@ def test_what_the_sampler_refuses_the_study_refuses(name, value):
         except CodewattError as error:
             refused.append(str(error))
     assert len(refused) in (0, 2), refused
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"country": "XYZ"},
+        {"country": "nld"},
+        {"boundary": "rack"},
+        {"validity": {"max_gap_s": -1.0}},
+        {"validity": {"max_gap": 1.0}},
+        {"min_window_s": 5.0},
+    ],
+)
+def test_the_study_file_and_the_energy_job_refuse_alike(settings):
+    with pytest.raises(CodewattError) as job:
+        EnergySettings.from_dict(settings)
+    with pytest.raises(CodewattError) as study:
+        validate(Study, {**GOOD, "energy": settings}, "study.yaml")
+    key = str(job.value).split(": ")[0]
+    assert str(study.value).startswith(f"study.yaml: {key}: ")
 
 
 def test_labels_are_one_line_and_paths_know_the_home(monkeypatch):

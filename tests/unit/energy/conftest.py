@@ -174,6 +174,6 @@ def measured(bench: Bench, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
     def measure(**settings: Any) -> dict[str, Any]:
         path = bench.write(tmp_path / "timeline.parquet")
-        return measure_cell(bench.manifest, path, None, None, settings)
+        return measure_cell(bench.manifest, path, None, None, settings).record
 
     return measure

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewatt.config.run_settings import Energy
+from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.boundaries import BOUNDARIES, PARTS, Boundaries
 from codewatt.energy.cpu_share import job_cpu_share
 
@@ -66,7 +66,7 @@ def test_a_sum_is_worth_as_much_as_its_worst_part(gpu: str, cpu: str, expected: 
 
 def test_a_study_may_choose_every_boundary_that_there_is() -> None:
     """The study's file is read by a room that may not ask this one."""
-    allowed = get_args(Energy.model_fields["boundary"].annotation)
+    allowed = get_args(EnergySettings.model_fields["boundary"].annotation)
     assert allowed == BOUNDARIES
 
 
@@ -76,7 +76,7 @@ def test_a_studys_boundary_decides_what_is_known(bench: Any, measured: Any) -> N
     assert cell["runs"][0]["energy_j"]["node"] is None
     assert cell["valid"] is False
     assert "without cpu, dram there is no figure" in str(
-        [e["detail"] for e in cell["expectations"] if e["name"] == "energy_known"]
+        [e["detail"] for e in cell["checks"] if e["name"] == "energy_known"]
     )
     assert measured(boundary="gpu")["valid"] is True
 

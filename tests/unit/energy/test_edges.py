@@ -20,9 +20,9 @@ from codewatt.energy.meters.codecarbon import CodeCarbonMeter
 from codewatt.energy.meters.meter import Meter
 from codewatt.energy.meters.nvml import NvmlMeter, open_nvml
 from codewatt.energy.meters.rapl import open_rapl
-from codewatt.energy.sampler_settings import SamplerSettings
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.energy.timeline_writer import Recorder
+from codewatt.sampler_settings import SamplerSettings
 from tests.support.nvml import Clock, FakeNvml
 
 WATTS = 20.0

@@ -21,9 +21,9 @@ from codewatt.energy.cell_energy import measure_cell
 from codewatt.energy.meters import nvml, rapl
 from codewatt.energy.meters.nvml import open_nvml
 from codewatt.energy.meters.rapl import open_rapl
-from codewatt.energy.sampler_settings import SamplerSettings
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.energy.timeline_writer import Recorder
+from codewatt.sampler_settings import SamplerSettings
 from tests.support.nvml import NOT_SUPPORTED, Clock, FakeNvml
 
 DATA = Path(__file__).resolve().parents[2] / "fixtures" / "energy"
@@ -128,13 +128,14 @@ def metered(
             for phase, start_s, end_s, repeat in PHASES
         ],
     }
-    return measure_cell(manifest, folder / "timeline.parquet", None, None, {"boundary": "gpu"})
+    path = folder / "timeline.parquet"
+    return measure_cell(manifest, path, None, None, {"boundary": "gpu"}).record
 
 
 def failed(cell: Cell, severity: str | None = None) -> set[str]:
     return {
         e["name"]
-        for e in cell["expectations"]
+        for e in cell["checks"]
         if e["passed"] is False and severity in (None, e["severity"])
     }
 
@@ -206,7 +207,7 @@ def drifting(m: Machine) -> None:
     m.from_fault("ClockInfo", lambda *_: int(1980 - 60 * (m.now_s - FAULT_S)))
 
 
-#: Fault -> an expectation that it fails, its severity, and whether the joules are still right.
+#: Fault -> a check that it fails, its severity, and whether the joules are still right.
 FAULTS: dict[str, tuple[Callable[[Machine], None], str, str, bool]] = {
     "counter reset": (restart_counter, "energy_known", "error", False),
     "counter absent": (no_counter, "gpu_counter_used", "warning", True),
@@ -304,8 +305,8 @@ def test_wraps_are_undone_or_the_cell_is_marked(
         "sampler": {"meters": {"rapl": {"failures": dict(meter.failures)}}},
         "windows": [{**window, "start_s": start_s, "end_s": start_s + float(times[-1])}],
     }
-    settings = {"min_readings": 1, "max_gap_s": 1e6}
-    cell = measure_cell(manifest, tmp_path / "timeline.parquet", None, None, settings)
+    settings = {"validity": {"min_readings": 1, "max_gap_s": 1e6}}
+    cell = measure_cell(manifest, tmp_path / "timeline.parquet", None, None, settings).record
     told = cell["runs"][0]["energy_j"]["cpu"]
     true_j = 2 * packages.watts * float(times[-1])
     if "no_wrap_unseen" not in failed(cell, "error"):
@@ -333,7 +334,7 @@ def recording(tmp_path: Path) -> Callable[..., Cell]:
             )
         recorder.write(tmp_path / "timeline.parquet", timeline.meters)
         path = tmp_path / "timeline.parquet"
-        return measure_cell(manifest, path, None, None, {"boundary": "gpu"})
+        return measure_cell(manifest, path, None, None, {"boundary": "gpu"}).record
 
     return replay
 
@@ -363,7 +364,7 @@ def back(t_s: Any, joules: Any) -> tuple[Any, Any]:
     return np.where(abs(t_s) < 0.2, t_s - 9, t_s), joules
 
 
-#: Fault -> the quantity that it changes, how, and the expectation that must fail. Times count
+#: Fault -> the quantity that it changes, how, and the check that must fail. Times count
 #: from a moment within the recording's last repeats.
 RECORDED: dict[str, tuple[str, Any, str]] = {
     "counter reset": ("energy_j", reset, "energy_known"),

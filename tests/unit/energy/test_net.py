@@ -49,7 +49,7 @@ def test_the_truth_lies_within_the_bound_wherever_the_windows_begin(
         for window, whole in zip(bench.windows, outside, strict=True):
             late_s, early_s = draw.uniform(0, 0.5, 2)
             window |= {"start_s": whole["start_s"] + late_s, "end_s": whole["end_s"] - early_s}
-        for run in measured(min_window_s=5)["runs"]:
+        for run in measured(validity={"min_window_s": 5})["runs"]:
             for name, busy_w, idle_w in (("gpu", 300, 100), ("cpu", 60, 20), ("dram", 3, 1)):
                 true_j = (busy_w - idle_w) * run["duration_s"]
                 error_j = abs(run["net_energy_j"][name] - true_j)
@@ -99,11 +99,11 @@ def cpu_uncovered(bench: Any) -> None:
     ("change", "without", "reason"),
     [
         (gpu_drifts, {"gpu"}, "gpu: .*changed by 33 % from before to after .limit 10 %"),
-        (stranger, {"gpu"}, "gpu: .*idle_loaded: other processes on the card"),
+        (stranger, {"gpu"}, "gpu: .*idle_loaded: other processes on the GPU"),
         (gap, {"gpu"}, "gpu: .*idle_after: 4.1 s without a reading"),
         (no_second_window, {"gpu", "cpu", "dram"}, "cpu: there is no window idle_after"),
         (busy_machine, {"cpu", "dram"}, r"cpu: .*mean CPU load was 0.4.* .limit 0.2"),
-        (others_compute, {"cpu"}, "cpu: .*idle_after: others keep 0.8.* processors busy"),
+        (others_compute, {"cpu"}, "cpu: .*idle_after: others keep 0.8.* CPUs busy"),
         (cpu_uncovered, {"cpu"}, "cpu: idle_after has no figure: .*do not cover"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_failed_idle_window_gives_no_net_figure_and_says_why(
         note = re.search(reason, run["net_note"])
         assert note, run["net_note"]
         assert {part.split(":")[0] for part in run["net_note"].split("; ")} >= without
-    failed = {e["name"] for e in cell["expectations"] if e["passed"] is False}
+    failed = {e["name"] for e in cell["checks"] if e["passed"] is False}
     idle_checks = {"idle_known", "idle_steady", "host_idle", "idle_loaded_sound"}
     assert failed & {*idle_checks, "idle_after_sound"}, "its own check says so too"
 
@@ -133,7 +133,7 @@ def test_a_load_that_began_before_the_idle_window_is_not_its_own(
     bench.series[LOAD] = (t_s, np.where(t_s == 1010.0, 1.0, load))
     bench.windows[2] |= {"end_s": 1011.2}
     cell = measured()
-    found = next(e for e in cell["expectations"] if e["name"] == "host_idle")
+    found = next(e for e in cell["checks"] if e["name"] == "host_idle")
     assert (found["passed"], found["observed"]) == (True, pytest.approx(0.02))
 
 
@@ -146,6 +146,6 @@ def test_a_repeat_of_no_energy_lies_below_idle_power(bench: Any, measured: Measu
     bench.series[GPU] = (t_s, np.where(t_s > 1070.05, joules - lost, inside))
     cell = measured()
     name = "gpu_not_below_idle"
-    found = next(e for e in cell["expectations"] if (e["name"], e["repeat"]) == (name, 1))
+    found = next(e for e in cell["checks"] if (e["name"], e["repeat"]) == (name, 1))
     assert cell["runs"][1]["energy_j"]["gpu"] == pytest.approx(0, abs=1e-6)
     assert (found["passed"], found["observed"]) == (False, pytest.approx(1.0, abs=0.05))

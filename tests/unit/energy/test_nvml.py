@@ -12,7 +12,7 @@ import pytest
 from codewatt.energy.meters import nvml
 from codewatt.energy.meters.meter import Meter
 from codewatt.energy.meters.nvml import open_nvml, strangers
-from codewatt.energy.sampler_settings import SamplerSettings
+from codewatt.sampler_settings import SamplerSettings
 from tests.support.nvml import NOT_SUPPORTED, UUID, Clock, FakeNvml
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.energy.cell_energy import measure_cell, measure_tasks
+from codewatt.energy.cell_energy import measure_cell
 
 DATA = Path(__file__).resolve().parents[2] / "fixtures" / "energy"
 
@@ -24,7 +24,8 @@ def manifest(name: str) -> dict[str, Any]:
 
 def replayed(name: str, **settings: Any) -> dict[str, Any]:
     settings = {"boundary": "gpu", **settings}
-    return measure_cell(manifest(name), DATA / f"{name}.parquet", None, None, settings)
+    timeline = DATA / f"{name}.parquet"
+    return measure_cell(manifest(name), timeline, None, None, settings).record
 
 
 def gpu_joules(cell: dict[str, Any]) -> list[float]:
@@ -32,7 +33,7 @@ def gpu_joules(cell: dict[str, Any]) -> list[float]:
 
 
 def failed(cell: dict[str, Any]) -> set[tuple[str, int | None]]:
-    return {(e["name"], e["repeat"]) for e in cell["expectations"] if e["passed"] is False}
+    return {(e["name"], e["repeat"]) for e in cell["checks"] if e["passed"] is False}
 
 
 def test_matrix_products_replay_to_their_joules() -> None:
@@ -86,9 +87,8 @@ def test_codecarbon_beside_the_counter_is_the_same_counter_read_less_often() -> 
 
 def test_tasks_add_up_to_their_phases() -> None:
     path = DATA / "h100_decode_bf16.parquet"
-    rows = measure_tasks(
-        manifest("h100_decode_bf16"), path, DATA / "h100_decode_bf16_tasks.parquet"
-    )
+    tasks = DATA / "h100_decode_bf16_tasks.parquet"
+    rows = measure_cell(manifest("h100_decode_bf16"), path, None, None, {}, tasks).tasks
     runs = replayed("h100_decode_bf16")["runs"]
     assert len(rows) == 25
     for run in runs:

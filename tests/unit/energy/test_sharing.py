@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codewatt.energy.cell_energy import cost_of, measure_cell
-from codewatt.energy.validity_settings import JudgingSettings
-from codewatt.energy.validity_sharing import judge_spread
+from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.cell_energy import measure_cell
+from codewatt.energy.validity.sharing import check_repeat_spread
 from codewatt.parquet import write_rows
 
 Measured = Callable[..., dict[str, Any]]
@@ -18,7 +18,7 @@ HOST = ("host", "host", "machine")
 
 
 def told(cell: dict[str, Any], name: str, repeat: int | None) -> dict[str, Any]:
-    return next(e for e in cell["expectations"] if (e["name"], e["repeat"]) == (name, repeat))
+    return next(e for e in cell["checks"] if (e["name"], e["repeat"]) == (name, repeat))
 
 
 def busier(bench: Any, quantity: str, processors: float, start_s: float, end_s: float) -> None:
@@ -77,16 +77,8 @@ def test_the_limit_is_the_lesser_of_a_number_and_a_share(
         assert found["observed"] == pytest.approx(others)
         assert found["passed"] is passes
     assert cell["valid"] is passes
-    assert measured(others_share=0.5, others_processors=5)["valid"] is (others < 1)
-
-
-def test_others_while_a_variant_is_made_are_noted(bench: Any, tmp_path: Path) -> None:
-    busier(bench, "busy_s", 3.0, 1030, 1040)
-    path = bench.write(tmp_path / "timeline.parquet")
-    window = {"phase": "quantise", "start_s": 1031.0, "end_s": 1036.0}
-    manifest = {"timeline": str(path), "windows": [window], "device": "cuda", "sampler": {}}
-    note = cost_of(manifest)["energy_note"]
-    assert note == "cpu: others keep 3.1 processors busy (limit 0.4)"
+    wide = {"max_other_cpu_share": 0.5, "max_other_cpus": 5}
+    assert measured(validity=wide)["valid"] is (others < 1)
 
 
 def runs_of(*joules: float | None, bound_j: float = 0.0, boundary: str = "node") -> list[Any]:
@@ -97,9 +89,9 @@ def runs_of(*joules: float | None, bound_j: float = 0.0, boundary: str = "node")
 
 
 def spread(*joules: float | None, bound_j: float = 0.0, **settings: Any) -> dict[str, Any]:
-    judging = JudgingSettings.from_dict(settings)
+    judging = EnergySettings.from_dict(settings)
     runs = runs_of(*joules, bound_j=bound_j, boundary=judging.boundary)
-    return judge_spread(runs, dict.fromkeys(range(len(joules)), 100.0), judging)
+    return check_repeat_spread(runs, dict.fromkeys(range(len(joules)), 100.0), judging)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +149,7 @@ def test_a_spread_fails_a_cell_whose_cpu_is_billed(bench: Any, measured: Measure
     assert (found["passed"], found["severity"]) == (False, "error")
     assert "repeats 0: 1050 J, 1: 2100 J" in found["detail"]
     assert cell["valid"] is False
-    assert measured(repeat_spread=1.5)["valid"] is True
+    assert measured(validity={"max_repeat_spread": 1.5})["valid"] is True
 
 
 def test_repeats_that_drew_other_completions_are_compared_by_token(
@@ -170,10 +162,16 @@ def test_repeats_that_drew_other_completions_are_compared_by_token(
         tasks = None
         if tokens is not None:
             tasks = tmp_path / "tasks.parquet"
-            rows = [{"repeat": n, "new_tokens": count} for n, count in enumerate(tokens)]
-            fields = [("repeat", "int32"), ("new_tokens", "int32")]
+            window = {"task_id": "t", "sample": 0, "batch": 0, "start_s": 1031.0, "end_s": 1032.0}
+            rows = [{"repeat": n, "new_tokens": k, **window} for n, k in enumerate(tokens)]
+            fields = [
+                *((name, "int32") for name in ("repeat", "new_tokens", "sample", "batch")),
+                *((name, "float64") for name in ("start_s", "end_s")),
+                ("task_id", "string"),
+            ]
             write_rows(tasks, [*rows, *rows], fields)
-        return told(measure_cell(manifest, path, None, None, {}, tasks), "repeats_agree", None)
+        cell = measure_cell(manifest, path, None, None, {}, tasks).record
+        return told(cell, "repeats_agree", None)
 
     unknown = spread_of(None)
     assert unknown["passed"] is None

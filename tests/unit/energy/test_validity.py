@@ -1,11 +1,17 @@
-"""Each thing that makes a joule wrong fails its own expectation; nothing passes silently."""
+"""Each thing that makes a joule wrong fails its own check; nothing passes silently."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from codewatt.cli import main
+from codewatt.config.energy_settings import ValidityLimits
+from codewatt.energy.validity.all_checks import ALL_CHECKS, checks_page
+from codewatt.energy.validity.power import POWER_PLAUSIBLE
 
 GPU = ("nvml", "gpu", "GPU-0", "energy_j")
 POWER = ("nvml", "gpu", "GPU-0", "power_w")
@@ -253,13 +259,11 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str, int | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_fault_fails_its_expectation_in_its_repeat(
-    bench: Any, measured: Measured, case: str
-) -> None:
+def test_a_fault_fails_its_check_in_its_repeat(bench: Any, measured: Measured, case: str) -> None:
     change, name, severity, repeat = CASES[case]
     change(bench)
-    cell = measured(**({"min_window_s": 30} if name == "window_long_enough" else {}))
-    told = next(e for e in cell["expectations"] if (e["name"], e["repeat"]) == (name, repeat))
+    cell = measured(**({"validity": {"min_window_s": 30}} if name == "window_long_enough" else {}))
+    told = next(e for e in cell["checks"] if (e["name"], e["repeat"]) == (name, repeat))
     assert told["passed"] is False
     assert told["severity"] == severity
     assert told["limit"] is not None
@@ -268,14 +272,14 @@ def test_a_fault_fails_its_expectation_in_its_repeat(
 
 
 def test_a_sound_cell_passes_them_all(measured: Measured) -> None:
-    told = measured()["expectations"]
+    told = measured()["checks"]
     assert {e["name"] for e in told if e["passed"] is not True} == set()
     assert {e["repeat"] for e in told} == {None, 0, 1}
 
 
 def test_a_fault_in_one_repeat_leaves_the_other(bench: Any, measured: Measured) -> None:
     set_during(bench, "other_processes", 1055, 1058, 1)
-    told = [e for e in measured()["expectations"] if e["name"] == "gpu_not_shared"]
+    told = [e for e in measured()["checks"] if e["name"] == "gpu_not_shared"]
     assert [e["passed"] for e in told] == [True, False]
 
 
@@ -283,20 +287,20 @@ def test_what_was_not_recorded_is_not_judged(bench: Any, measured: Measured) -> 
     unread = ("other_processes", "throttle_reasons", "sm_clock_mhz", "power_w", "power_average_w")
     for quantity in unread:
         del bench.series["nvml", "gpu", "GPU-0", quantity]
-    judged = {e["name"]: e["passed"] for e in measured()["expectations"]}
+    judged = {e["name"]: e["passed"] for e in measured()["checks"]}
     for name in ("gpu_not_shared", "no_slowdown", "clocks_steady", "counter_agrees"):
         assert judged[name] is None
     assert judged["all_checked"] is False
 
 
-def test_a_job_without_gpu_has_no_expectations_on_one(bench: Any, measured: Measured) -> None:
+def test_a_job_without_gpu_has_no_checks_on_one(bench: Any, measured: Measured) -> None:
     bench.drop("nvml")
-    names = {e["name"] for e in measured()["expectations"]}
+    names = {e["name"] for e in measured()["checks"]}
     assert not names & {"no_mig", "gpu_selected", "gpu_not_shared", "counter_agrees"}
 
 
 def told(cell: dict[str, Any], name: str, repeat: int | None = 1) -> dict[str, Any]:
-    return next(e for e in cell["expectations"] if (e["name"], e["repeat"]) == (name, repeat))
+    return next(e for e in cell["checks"] if (e["name"], e["repeat"]) == (name, repeat))
 
 
 def test_what_is_observed_is_what_was_seen(bench: Any, measured: Measured) -> None:
@@ -326,3 +330,56 @@ def test_a_phase_too_short_for_every_meter_is_not_called_sound(
     load = next(w for w in bench.windows if w["phase"] == "load")
     load["end_s"] = load["start_s"] + 0.15
     assert told(measured(), "load_sound", None)["passed"] is None
+
+
+def test_every_declared_check_has_its_own_name_and_says_what_it_is_for() -> None:
+    names = [name for check in ALL_CHECKS for name in check.names]
+    assert len(names) == len(set(names))
+    for check in ALL_CHECKS:
+        for sentence in (check.purpose, check.remedy):
+            assert sentence.endswith(".")
+            assert sentence[0].isupper()
+        assert check.limit
+        assert check.applies
+
+
+def test_every_limit_of_the_study_belongs_to_a_check() -> None:
+    used = {key for check in ALL_CHECKS for key in check.settings}
+    assert used == set(ValidityLimits.model_fields)
+
+
+def test_every_check_that_is_emitted_is_declared_and_the_reverse(
+    bench: Any, measured: Measured
+) -> None:
+    declared = {name: check for check in ALL_CHECKS for name in check.names}
+    told = measured()["checks"]
+    for boundary in ("job", "gpu"):
+        told += measured(boundary=boundary)["checks"]
+    for result in told:
+        check = declared[result["name"]]
+        assert result["unit"] == check.unit
+        assert check.severity in (result["severity"], "by_boundary")
+        assert (check.per == "repeat") is (result["repeat"] is not None)
+    # Emitted where they apply: CodeCarbon reads RAPL, judging and making are metered.
+    elsewhere = {"codecarbon_agrees", "evaluate_sound", "quantise_sound", "score_layers_sound"}
+    assert {result["name"] for result in told} == set(declared) - elsewhere
+
+
+def test_a_subject_that_is_not_declared_is_refused() -> None:
+    with pytest.raises(ValueError, match="no subject 'disk'"):
+        POWER_PLAUSIBLE.result(True, 1.0, 2.0, "", 0, subject="disk")
+
+
+def test_the_reference_page_names_every_check_with_the_defaults_of_its_limits(
+    repository: Path, tmp_path: Path
+) -> None:
+    page = checks_page()
+    for check in ALL_CHECKS:
+        assert all(f"`{name}`" in page for name in check.names)
+    assert "at least `min_window_s` (10) s" in page
+    assert "{" not in page
+    assert main(["reference", "--checks", str(tmp_path / "page.md")]) == 0
+    assert (tmp_path / "page.md").read_text() == page
+    written = repository / "docs" / "reference" / "validity-checks.md"
+    if written.is_file():
+        assert written.read_text() == page, "run make reference"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import codewatt.published
 from codewatt.cli import main
 from codewatt.energy.meters.rapl import unwrapped_uj
-from codewatt.energy.plausibility import power_varies
+from codewatt.energy.validity.plausibility import power_varies
 from codewatt.errors import CodewattError
 from codewatt.published.checked_run import CheckedRun, Configuration, group_by_table
 from codewatt.published.counter_wraps import Wraps

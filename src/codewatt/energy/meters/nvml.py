@@ -24,7 +24,7 @@ from codewatt.energy.meters.assigned_gpus import (
 )
 from codewatt.energy.meters.counter_updates import Staircase
 from codewatt.energy.meters.meter import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
-from codewatt.energy.sampler_settings import SamplerSettings
+from codewatt.sampler_settings import SamplerSettings
 
 _MILLI = 1e-3
 #: Reading the energy counter takes the driver up to this long.

@@ -7,7 +7,7 @@ from codewatt.energy.meters.host_load import open_host
 from codewatt.energy.meters.meter import Meter
 from codewatt.energy.meters.nvml import NvmlMeter, open_nvml
 from codewatt.energy.meters.rapl import open_rapl
-from codewatt.energy.sampler_settings import SamplerSettings
+from codewatt.sampler_settings import SamplerSettings
 
 
 def open_meters(

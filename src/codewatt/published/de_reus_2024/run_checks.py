@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from codewatt.energy.plausibility import Json, no_wrap_unseen, power_plausible
+from codewatt.energy.validity.check import CheckResult
+from codewatt.energy.validity.plausibility import no_wrap_unseen, power_plausible
 from codewatt.published.checked_run import CheckedRun
 from codewatt.published.counter_wraps import RaplCounters, Wraps
 from codewatt.published.de_reus_2024.run_data import GROUP_MEAN, Run
@@ -38,7 +39,7 @@ class _AllRuns:
 
     min_w: float
     max_w: float
-    dram: Json
+    dram: CheckResult
     co2_g_per_wh: float
 
 
@@ -67,7 +68,7 @@ def _check_run(run: Run, all_runs: _AllRuns) -> CheckedRun[Run]:
     return CheckedRun(run, checks, _wraps(run, wrapped=wrap_check["passed"] is False))
 
 
-def _wrap_check(run: Run, all_runs: _AllRuns) -> Json:
+def _wrap_check(run: Run, all_runs: _AllRuns) -> CheckResult:
     known = run.packages_w
     return no_wrap_unseen(
         None if known is None else run.runtime_s,
@@ -78,7 +79,7 @@ def _wrap_check(run: Run, all_runs: _AllRuns) -> Json:
     )
 
 
-def _cpu_power_check(run: Run, all_runs: _AllRuns) -> Json:
+def _cpu_power_check(run: Run, all_runs: _AllRuns) -> CheckResult:
     """Compare with EAR's power of the run, or else with the range of all runs."""
     own = run.own_packages_w
     low_w, high_w = (all_runs.min_w, all_runs.max_w) if own is None else (own, own)

@@ -1,15 +1,16 @@
-"""Expectations that any measurement can be put to, whoever made it.
+"""Checks of energy and power figures alone, without a timeline.
 
-They need figures only, no timeline, so that a published study's numbers are judged by the same
-rules as our own.
+They apply to the figures of published studies as well as to a study of this pipeline.
 """
 
-from typing import Any, Literal
+from codewatt.energy.validity.check import CheckResult, Severity, at_most, check_result
 
-from codewatt.energy.expectation import at_most, expectation
 
-Json = dict[str, Any]
-Severity = Literal["error", "warning"]
+def relative_difference(figure_j: float | None, other_j: float | None) -> float | None:
+    """|figure - other| / |other|; None without both figures or with a reference of 0 J."""
+    if figure_j is None or not other_j:
+        return None
+    return abs(figure_j - other_j) / abs(other_j)
 
 
 def power_plausible(
@@ -21,15 +22,15 @@ def power_plausible(
     *,
     name: str = "power_plausible",
     severity: Severity = "error",
-) -> Json:
-    """A device draws neither less than it can nor more; not judged without a figure.
+) -> CheckResult:
+    """Whether mean power lies in the range that a device can draw; not decided without a figure.
 
     Args:
         observed_w: mean power over a window, watts.
-        low_w, high_w: the range that is possible, both ends included.
-        what: whose power, and where the range is from.
+        low_w, high_w: the possible range in watts, both ends included.
+        what: the device, and the source of the range.
     """
-    return expectation(
+    return check_result(
         name,
         severity,
         None if observed_w is None else low_w <= observed_w <= high_w,
@@ -50,18 +51,16 @@ def meters_agree(
     repeat: int | None = None,
     *,
     severity: Severity = "error",
-) -> Json:
-    """Two meters of one thing tell the same joules: |figure - other| / other; None: not judged."""
-    difference = None
-    if figure_j is not None and other_j:
-        difference = abs(figure_j - other_j) / abs(other_j)
+) -> CheckResult:
+    """Whether two meters of one device agree: |figure - other| / |other| is at most `limit`."""
+    difference = relative_difference(figure_j, other_j)
     return at_most(name, severity, difference, limit, "share", detail, repeat)
 
 
 def no_wrap_unseen(
     longest_s: float | None, wrap_s: float, detail: str, repeat: int | None = None
-) -> Json:
-    """A counter that is read seldomer than it can wrap may have wrapped unseen.
+) -> CheckResult:
+    """Whether a counter was read often enough that it cannot have wrapped unseen.
 
     Args:
         longest_s: the longest time between two readings, seconds.
@@ -72,8 +71,8 @@ def no_wrap_unseen(
 
 def total_adds_up(
     parts_j: list[float], total_j: float, limit: float, repeat: int | None = None
-) -> Json:
-    """A total is the sum of its parts, but for rounding: |sum - total| / total."""
+) -> CheckResult:
+    """Whether a total is the sum of its parts, but for rounding: |sum - total| / total."""
     difference = abs(sum(parts_j) - total_j) / total_j if total_j else None
     detail = "|sum of the components - total| / total"
     return at_most("total_adds_up", "error", difference, limit, "share", detail, repeat)
@@ -86,15 +85,15 @@ def power_varies(
     *,
     name: str = "power_varies",
     severity: Severity = "warning",
-) -> Json:
-    """A measured power differs from run to run; the same one in all of them is a model's constant.
+) -> CheckResult:
+    """Whether power differs from run to run; a power that never does is a constant of a model.
 
     Args:
-        powers_w: mean power of each run, watts; of fewer than two nothing can be said.
-        least: the least (highest - lowest) / highest that a measurement would show.
+        powers_w: mean power of each run, watts; with fewer than two the check is not decided.
+        least: the smallest (highest - lowest) / highest that a measurement shows.
     """
     spread = None
     if len(powers_w) > 1 and max(powers_w) > 0:
         spread = (max(powers_w) - min(powers_w)) / max(powers_w)
     passed = None if spread is None else spread >= least
-    return expectation(name, severity, passed, spread, least, "share", detail)
+    return check_result(name, severity, passed, spread, least, "share", detail)

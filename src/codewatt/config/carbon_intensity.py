@@ -1,4 +1,7 @@
-"""Grams of CO2 equivalent a kWh, from the table that comes with CodeCarbon. No network."""
+"""Carbon intensity of electricity by country, from the table in the CodeCarbon package.
+
+It needs no network. The table's source is CodeCarbon's documentation, "Methodology".
+"""
 
 import importlib.metadata
 import importlib.util
@@ -13,15 +16,16 @@ _JOULES_PER_KWH = 3.6e6
 
 
 def carbon_intensity(country: str) -> dict[str, Any]:
-    """{"country", "g_per_kwh", "source"} of a country's electricity.
-
-    The figure is the mean of a year; the source names the table, its version and the year.
+    """Carbon intensity of a country's electricity, averaged over a year, in gCO2e/kWh.
 
     Args:
         country: ISO 3166 alpha-3 code.
 
+    Returns:
+        {"country", "g_per_kwh", "source"}; the source names the table, its version and its year.
+
     Raises:
-        CodewattError: the table has no such country.
+        CodewattError: CodeCarbon is not installed, or the table has no such country.
     """
     # find_spec does not import CodeCarbon, which would take half a second.
     spec = importlib.util.find_spec("codecarbon")
@@ -30,8 +34,7 @@ def carbon_intensity(country: str) -> dict[str, Any]:
     table = read_json(Path(spec.origin).parent / _TABLE)
     if country not in table:
         raise CodewattError(
-            f"energy.country: no carbon intensity for {country!r}; allowed: "
-            f"{', '.join(sorted(table))}"
+            f"no carbon intensity for {country!r}; allowed: {', '.join(sorted(table))}"
         )
     entry = table[country]
     version = importlib.metadata.version("codecarbon")

@@ -1,0 +1,164 @@
+"""The energy settings of a study: what is sampled, what a figure includes, when it is valid.
+
+The study file and the jobs validate them by these models, so that both refuse the same values.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator
+
+from codewatt.config.carbon_intensity import carbon_intensity
+from codewatt.config.strict_model import PositiveFloat, PositiveInt, Strict
+from codewatt.errors import CodewattError
+from codewatt.sampler_settings import SamplerSettings, in_seconds
+
+#: Allowed duration of an idle window, in seconds.
+_LEAST_IDLE_S, _MOST_IDLE_S = 0.01, 3600.0
+
+
+_Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class ValidityLimits(Strict):
+    """Limits of the validity checks (docs/reference/validity-checks.md)."""
+
+    min_window_s: _Limit = Field(10.0, description="Shortest valid repeat, in seconds.")
+    min_readings: PositiveInt = Field(
+        10, description="Fewest readings of each meter within a valid repeat."
+    )
+    max_gap_s: _Limit = Field(
+        2.0,
+        description=(
+            "Longest time without a reading, in seconds. A meter that is read less often may be "
+            "silent for ten of its intervals."
+        ),
+    )
+    max_edge_share: _Limit = Field(
+        0.05,
+        description=(
+            "Largest uncertainty from the edges of a repeat's window, as a share of its energy."
+        ),
+    )
+    max_phase_edge_share: _Limit = Field(
+        0.1,
+        description=(
+            "Largest unknown part of prefill or decode: uncertainty from the edges as a share of "
+            "the energy, plus the share of the time without a figure."
+        ),
+    )
+    max_outside_phases: _Limit = Field(
+        0.05, description="Largest share of a repeat's time outside prefill and decode."
+    )
+    max_counter_difference: _Limit = Field(
+        0.02,
+        description=(
+            "Largest relative difference between the GPU's energy counter and its one-second "
+            "power averages, integrated."
+        ),
+    )
+    max_samples_difference: _Limit = Field(
+        0.03, description="The same with instantaneous power samples, which are less accurate."
+    )
+    max_codecarbon_difference: _Limit = Field(
+        0.05,
+        description="Largest relative difference between RAPL and CodeCarbon's readings of RAPL.",
+    )
+    max_below_idle: _Limit = Field(
+        0.05,
+        description=(
+            "How far the energy of a repeat may lie below that of idling as long, as a share of "
+            "the latter."
+        ),
+    )
+    max_clock_spread: _Limit = Field(
+        0.1,
+        description="Largest (95th - 5th percentile) / median of the GPU's SM clock in a repeat.",
+    )
+    max_idle_drift: _Limit = Field(
+        0.1,
+        description=(
+            "Largest relative change of idle power from before the repeats to after them. Above "
+            "it there is no net energy."
+        ),
+    )
+    max_idle_cpu_load: _Limit = Field(
+        0.2,
+        description=(
+            "Largest mean CPU load (0 to 1) of the machine in an idle window. Above it there is "
+            "no net energy of CPU and DRAM."
+        ),
+    )
+    max_other_cpus: PositiveFloat = Field(
+        0.5,
+        description=(
+            "Most CPUs that others than the job may keep busy during a repeat, on average. "
+            "A hypervisor's share counts as theirs. Exceeding it is an error with boundary "
+            "'node' or 'job', a warning with 'gpu'."
+        ),
+    )
+    max_other_cpu_share: _Fraction = Field(
+        0.05,
+        description="The same as a share of the machine's CPUs; the smaller limit counts.",
+    )
+    max_stolen_share: _Limit = Field(
+        0.01, description="Largest share of the machine's CPU time that a hypervisor may take."
+    )
+    max_repeat_spread: PositiveFloat = Field(
+        0.25,
+        description=(
+            "Largest energy of a repeat over the smallest, less 1, beyond what the edges of their "
+            "windows leave open. Exceeding it is an error with boundary 'node' or 'job', a "
+            "warning with 'gpu'."
+        ),
+    )
+
+
+class EnergySettings(SamplerSettings):
+    """How energy is measured, what a figure includes, and when it is valid."""
+
+    boundary: Literal["node", "job", "gpu"] = Field(
+        "node",
+        description=(
+            "What the study's own figures include. 'node': the job's GPUs and all CPU and DRAM of "
+            "the machine. 'job': the job's GPUs and its share of CPU and DRAM, by CPUs held. "
+            "'gpu': the job's GPUs alone. The tables hold all three."
+        ),
+    )
+    country: str = Field(
+        "NLD",
+        pattern=r"^[A-Z]{3}$",
+        description="ISO 3166 alpha-3 code of the country whose electricity is used (gCO2e/kWh).",
+    )
+    idle_s: Annotated[float, in_seconds(_LEAST_IDLE_S, _MOST_IDLE_S)] = Field(
+        10.0,
+        description=(
+            "Duration of each idle window, before and after the repeats, with the model loaded; "
+            f"{_LEAST_IDLE_S:g} to {_MOST_IDLE_S:g} s."
+        ),
+    )
+    validity: ValidityLimits = Field(ValidityLimits(), description="Limits of the validity checks.")
+
+    @field_validator("country")
+    @classmethod
+    def _has_a_carbon_intensity(cls, country: str) -> str:
+        try:
+            carbon_intensity(country)
+        except CodewattError as error:
+            raise ValueError(str(error)) from None
+        return country
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """The energy settings of a stage, or of a study; defaults for absent keys.
+
+        Raises:
+            CodewattError: a key is unknown, or a value is not allowed.
+        """
+        return cls.validated(settings)
+
+    @property
+    def includes_cpu(self) -> bool:
+        """Whether the study's own figures include CPU and DRAM energy."""
+        return self.boundary != "gpu"

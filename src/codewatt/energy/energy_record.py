@@ -1,0 +1,148 @@
+"""The records of the energy stage: of a cell (energy.json) and of making a variant.
+
+Energies are joules by part: "gpu", "cpu", "dram", and the boundaries "node" and "job"
+(boundaries.py); None where a part has no figure.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+from codewatt.energy.boundaries import Joules
+from codewatt.energy.validity.check import CheckResult
+from codewatt.errors import CodewattError
+from codewatt.files import read_json
+
+SCHEMA = 1
+
+
+class WindowRecord(TypedDict):
+    """One window of a cell's job.
+
+    Attributes:
+        phase, repeat, batch: what ran in it; repeat and batch are None outside repeats.
+        start_s, end_s: CLOCK_MONOTONIC seconds.
+        energy_j, uncertainty_j: joules by part, and the bound from the window's edges.
+        net_energy_j, net_uncertainty_j: the same above idle power with the model loaded.
+    """
+
+    phase: str
+    repeat: int | None
+    batch: int | None
+    start_s: float
+    end_s: float
+    duration_s: float
+    energy_j: Joules
+    uncertainty_j: Joules
+    net_energy_j: Joules
+    net_uncertainty_j: Joules
+
+
+class RunRecord(TypedDict):
+    """One repeat and its phases.
+
+    Attributes:
+        alternatives: energy (J) by sources that are not the chosen one.
+        net_note: why a component has no net energy; None if all of them have it.
+    """
+
+    repeat: int
+    duration_s: float
+    energy_j: Joules
+    uncertainty_j: Joules
+    net_energy_j: Joules
+    net_uncertainty_j: Joules
+    prefill_energy_j: Joules
+    prefill_uncertainty_j: Joules
+    prefill_s: float | None
+    decode_energy_j: Joules
+    decode_uncertainty_j: Joules
+    decode_s: float | None
+    alternatives: dict[str, float | None]
+    net_note: str | None
+
+
+class EnergyRecord(TypedDict):
+    """energy.json of a cell, less its code.
+
+    Attributes:
+        boundary: what the study's own figures include.
+        components: status, method and detail by part.
+        allocation: CPUs of the machine and those that the job held.
+        baseline: mean idle power (W) by phase and part.
+        evaluate: duration, energy and status of judging; None if it was not metered.
+        load, warmup: duration and energy; None without such a window.
+        sampler: CPU and memory use of the sampler itself.
+        carbon: carbon intensity of the country's electricity.
+        valid: whether no check of severity "error" failed.
+    """
+
+    schema: int
+    cell: dict[str, Any]
+    boundary: str
+    components: dict[str, Any]
+    allocation: dict[str, Any]
+    baseline: dict[str, Joules]
+    windows: list[WindowRecord]
+    runs: list[RunRecord]
+    evaluate: dict[str, Any] | None
+    load: dict[str, Any] | None
+    warmup: dict[str, Any] | None
+    sampler: dict[str, Any]
+    carbon: dict[str, Any]
+    checks: list[CheckResult]
+    valid: bool
+
+
+class StageEnergy(TypedDict):
+    """What one stage of making a variant took.
+
+    Attributes:
+        duration_s: seconds; 0 if the stage had nothing to do.
+        energy_j: joules by part; None if nothing was made, or a part has no figure.
+        energy_status: "measured", "modelled" or "unavailable" by part; None if nothing was made.
+        energy_note: why the energy cannot be trusted; None if it can.
+    """
+
+    duration_s: float | None
+    energy_j: Joules
+    energy_status: dict[str, str | None]
+    energy_note: str | None
+
+
+class MakingEnergyRecord(TypedDict):
+    """making_energy.json of a variant, less its code.
+
+    Attributes:
+        variant: its ids.
+        quantise: pruning and quantising.
+        score_layers: scoring the layers that it was pruned by, whole, even if other variants were
+            pruned by the same scores; None if it was not pruned by scores.
+    """
+
+    schema: int
+    variant: dict[str, Any]
+    quantise: StageEnergy
+    score_layers: StageEnergy | None
+
+
+def read_making_energy(path: str | Path, variant: Mapping[str, Any]) -> MakingEnergyRecord:
+    """Read the energy of making a variant.
+
+    Args:
+        variant: its ids.
+
+    Raises:
+        CodewattError: the file is missing, unreadable, of another variant or of another schema.
+    """
+    record: MakingEnergyRecord = read_json(path)
+    if record.get("schema") != SCHEMA:
+        raise CodewattError(
+            f"{path}: schema {record.get('schema')}; this version reads schema {SCHEMA}"
+        )
+    for key, value in record["variant"].items():
+        if key in variant and variant[key] != value:
+            raise CodewattError(
+                f"{path}: it is of variant {key} {value!r}; expected {variant[key]!r}"
+            )
+    return record

@@ -1,0 +1,192 @@
+"""Validity checks of a cell as a whole: its readings, its meters and its idle power."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.energy_sources import Sources
+from codewatt.energy.idle_power import idle_cpu_load, relative_drift
+from codewatt.energy.timeline_reader import Timeline
+from codewatt.energy.validity.check import Check, CheckResult
+
+Json = Mapping[str, Any]
+#: Phase (as in energy.json's "baseline") -> component -> mean power in watts.
+PowerByPhase = Mapping[str, Mapping[str, float | None]]
+
+READINGS_SOUND = Check(
+    "readings_sound",
+    "error",
+    purpose="Every reading is a finite number, taken later than the one before it.",
+    remedy="Do not use the cell: its timeline is damaged.",
+    limit="0 other readings",
+    applies="always",
+    per="cell",
+    unit="readings",
+)
+READS_SUCCEED = Check(
+    "reads_succeed",
+    "warning",
+    purpose="No read of a meter failed; each failure leaves a gap, which no_gaps judges.",
+    remedy="Look up the meter's error in the detail; nothing to do if no_gaps passed.",
+    limit="0 failed reads",
+    applies="always",
+    per="cell",
+    unit="reads",
+)
+NO_WRAP_UNSEEN = Check(
+    "no_wrap_unseen",
+    "error",
+    purpose="No RAPL counter can have wrapped around twice between two reads, or been reset.",
+    remedy="Leave a CPU for the sampler, and measure the cell again.",
+    limit="0 reads that came too late, or with a step that no package can draw",
+    applies="always",
+    per="cell",
+    unit="reads",
+)
+ENERGY_MEASURED = Check(
+    "energy_measured",
+    "warning",
+    purpose="The energy of every component comes from a hardware meter, not from a model.",
+    remedy="Make RAPL readable (chmod o+r on its energy_uj files), or use boundary 'gpu'.",
+    limit="no modelled component",
+    applies="always",
+    per="cell",
+)
+IDLE_KNOWN = Check(
+    "idle_known",
+    "warning",
+    purpose="Idle power of every component is known before and after the repeats.",
+    remedy="Raise energy.idle_s above the interval of the slowest meter.",
+    limit="idle power of every component",
+    applies="always",
+    per="cell",
+)
+IDLE_STEADY = Check(
+    "idle_steady",
+    "warning",
+    purpose="Idle power is the same before and after the repeats; net energy subtracts its mean.",
+    remedy="Compare total energy, not net energy; look for a program that started meanwhile.",
+    limit="relative change at most {max_idle_drift}",
+    applies="idle power of a component is known before and after",
+    per="cell",
+    unit="share",
+)
+HOST_IDLE = Check(
+    "host_idle",
+    "warning",
+    purpose="Nobody computes on the machine while idle power is measured.",
+    remedy="Run on an exclusive node; net energy of CPU and DRAM is left out here.",
+    limit="mean CPU load at most {max_idle_cpu_load}",
+    applies="always",
+    per="cell",
+    unit="share",
+)
+ALL_CHECKED = Check(
+    "all_checked",
+    "warning",
+    purpose="Every check of severity error could be decided: one without data has not passed.",
+    remedy="Record what the named checks need, or accept that they say nothing.",
+    limit="every check of severity error",
+    applies="always",
+    per="cell",
+)
+CHECKS = (
+    READINGS_SOUND,
+    READS_SUCCEED,
+    NO_WRAP_UNSEEN,
+    ENERGY_MEASURED,
+    IDLE_KNOWN,
+    IDLE_STEADY,
+    HOST_IDLE,
+    ALL_CHECKED,
+)
+
+
+def check_meters(generate: Json, sources: Sources) -> Iterator[CheckResult]:
+    """Check the readings, the sampler's reads, and what is measured.
+
+    Args:
+        generate: the manifest of the metered job; its "sampler" counts failed reads.
+    """
+    unsound = sum(source.unsound for source in sources.figures.values())
+    detail = "readings that are not finite numbers, or whose time did not advance"
+    yield READINGS_SOUND.at_most(unsound, 0, detail)
+    failures = list(_failed_reads(generate))
+    failed = {what: count for what, count in failures if not what.startswith("wrap")}
+    detail = "; ".join(f"{what} ({count} times)" for what, count in failed.items())
+    yield READS_SUCCEED.at_most(sum(failed.values()), 0, detail or "no read failed")
+    yield NO_WRAP_UNSEEN.at_most(
+        sum(count for what, count in failures if what.startswith("wrap")),
+        0,
+        "reads of a RAPL counter so late that it may have wrapped more than once since the read "
+        "before, or with a step that no package can draw (the counter was reset)",
+    )
+    modelled = [name for name, source in sources.figures.items() if source.status == "modelled"]
+    methods = "; ".join(
+        f"{name}: {sources.figures[name].method}; instead of {sources.passed_over.get(name)}"
+        for name in modelled
+    )
+    yield ENERGY_MEASURED.result(
+        not modelled,
+        ", ".join(modelled) or None,
+        "no component modelled",
+        methods or "every component present is measured",
+    )
+
+
+def _failed_reads(generate: Json) -> Iterator[tuple[str, int]]:
+    """Yield (what failed, how often) from the sampler's summary."""
+    summary = generate.get("sampler") or {}
+    for facts in summary.get("meters", {}).values():
+        yield from facts.get("failures", {}).items()
+
+
+def check_idle(
+    timeline: Timeline,
+    sources: Sources,
+    windows: Sequence[Json],
+    baseline: PowerByPhase,
+    settings: EnergySettings,
+) -> Iterator[CheckResult]:
+    """Check idle power before and after the repeats.
+
+    Args:
+        windows: of the cell.
+        baseline: idle power by phase, as in energy.json.
+    """
+    before, after = baseline["idle_loaded_w"], baseline["idle_after_w"]
+    missing = [name for name in sources.figures if before[name] is None or after[name] is None]
+    yield IDLE_KNOWN.result(
+        not missing,
+        ", ".join(missing) or None,
+        "idle power of every component",
+        "net energy needs idle windows before and after, longer than the meter's resolution",
+    )
+    drifts: dict[str, float] = {}
+    for name, before_w in before.items():
+        after_w = after[name]
+        if before_w is not None and after_w is not None:
+            drifts[name] = relative_drift(before_w, after_w)
+    worst = max(drifts, key=lambda name: drifts[name], default=None)
+    detail = "|after - before| / before of idle power with the model loaded"
+    yield IDLE_STEADY.at_most(
+        None if worst is None else drifts[worst],
+        settings.validity.max_idle_drift,
+        detail if worst is None else f"{detail}: {worst}",
+    )
+    yield HOST_IDLE.at_most(
+        idle_cpu_load(timeline, windows),
+        settings.validity.max_idle_cpu_load,
+        "mean CPU load of the machine in the busier idle window",
+    )
+
+
+def check_all_decided(results: Sequence[CheckResult]) -> CheckResult:
+    """Name the checks of severity error that could not be decided."""
+    open_checks = {r["name"] for r in results if r["severity"] == "error" and r["passed"] is None}
+    return ALL_CHECKED.result(
+        not open_checks,
+        ", ".join(sorted(open_checks)) or None,
+        "every check of severity error",
+        "checks that lack the readings they need",
+    )

@@ -1,0 +1,275 @@
+"""Validity checks of GPUs: whose they are, who else uses them, and at which clocks they run.
+
+They need readings of NVML; a GPU whose energy comes from another meter is not checked here.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.energy_sources import Source, Sources
+from codewatt.energy.integration import Floats
+from codewatt.energy.timeline_reader import Timeline
+from codewatt.energy.validity.check import Check, CheckResult
+from codewatt.energy.validity.plausibility import relative_difference
+
+Json = Mapping[str, Any]
+
+#: Bits of nvmlDeviceGetCurrentClocksThrottleReasons (NVML API reference, nvmlClocksEventReasons).
+_POWER_CAP = 0x4
+_SLOWDOWNS = {
+    0x8: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+    0x200: "board limit",
+    0x400: "reliability limit",
+}
+
+_ON_NVML = "NVML measures the job's GPUs"
+GPU_COUNTER_USED = Check(
+    "gpu_counter_used",
+    "warning",
+    purpose="GPU energy comes from the energy counter of the GPU, which misses no power peak.",
+    remedy="Expect larger errors: the GPU has no usable counter, so power samples are integrated.",
+    limit="the source is NVML's energy counter",
+    applies=_ON_NVML,
+    per="cell",
+)
+NO_MIG = Check(
+    "no_mig",
+    "error",
+    purpose="No GPU is partitioned (MIG): its one energy counter includes every partition.",
+    remedy="Run on a GPU with MIG off.",
+    limit="MIG off on every GPU of the job",
+    applies=_ON_NVML,
+    per="cell",
+)
+GPU_SELECTED = Check(
+    "gpu_selected",
+    "error",
+    purpose="The GPUs that are metered are the GPUs of the job, all of them and no other.",
+    remedy="Set CUDA_VISIBLE_DEVICES to the job's GPUs, as Slurm does with --gres.",
+    limit="the GPUs that the job was given",
+    applies=_ON_NVML,
+    per="cell",
+)
+COUNTER_AGREES = Check(
+    "counter_agrees",
+    "error",
+    purpose="The GPU's energy counter and its integrated power give the same energy.",
+    remedy=(
+        "Repeats of a few seconds disagree: raise their length; if long ones do, do not trust "
+        "the meter of this GPU."
+    ),
+    limit=(
+        "relative difference at most {max_counter_difference} with one-second averages, "
+        "{max_samples_difference} with instantaneous samples"
+    ),
+    applies=_ON_NVML,
+    per="repeat",
+    unit="share",
+)
+SAMPLES_AGREE = Check(
+    "samples_agree",
+    "warning",
+    purpose="The GPU's energy counter and its integrated instantaneous power samples agree.",
+    remedy="None needed while counter_agrees passes: power changes faster than it is sampled.",
+    limit="relative difference at most {max_samples_difference}",
+    applies=f"{_ON_NVML}, and both averages and samples of power were recorded",
+    per="repeat",
+    unit="share",
+)
+GPU_NOT_SHARED = Check(
+    "gpu_not_shared",
+    "error",
+    purpose="No process of others runs on the job's GPUs: their energy would count as the job's.",
+    remedy="Run on an exclusive GPU.",
+    limit="0 processes",
+    applies=_ON_NVML,
+    per="repeat",
+    unit="processes",
+)
+NO_SLOWDOWN = Check(
+    "no_slowdown",
+    "error",
+    purpose="No GPU lowers its clock to protect itself from heat or from a failing power supply.",
+    remedy="Cool the machine, or take another one, and measure the cell again.",
+    limit="0 readings with a thermal, power-brake, board or reliability slowdown",
+    applies=_ON_NVML,
+    per="repeat",
+    unit="share",
+)
+NO_POWER_CAP = Check(
+    "no_power_cap",
+    "warning",
+    purpose="The power limit of the GPU does not hold its clock down.",
+    remedy="Name the power limit with the result, or compare cells under the same limit only.",
+    limit="0 readings at the power limit",
+    applies=_ON_NVML,
+    per="repeat",
+    unit="share",
+)
+CLOCKS_STEADY = Check(
+    "clocks_steady",
+    "warning",
+    purpose="The SM clock is steady within a repeat, so that repeats can be compared.",
+    remedy="Add warm-up batches, or lock the clocks (nvidia-smi --lock-gpu-clocks).",
+    limit="(95th - 5th percentile) / median at most {max_clock_spread}",
+    applies=_ON_NVML,
+    per="repeat",
+    unit="share",
+)
+CHECKS = (
+    GPU_COUNTER_USED,
+    NO_MIG,
+    GPU_SELECTED,
+    COUNTER_AGREES,
+    SAMPLES_AGREE,
+    GPU_NOT_SHARED,
+    NO_SLOWDOWN,
+    NO_POWER_CAP,
+    CLOCKS_STEADY,
+)
+
+
+def check_gpus(timeline: Timeline, sources: Sources) -> Iterator[CheckResult]:
+    """Run the checks of the GPUs as such; none without NVML."""
+    info = timeline.meter("nvml")
+    if info is None or not _measured_by_nvml(sources):
+        return
+    devices, facts = info.get("devices", []), info.get("facts", {})
+    yield GPU_COUNTER_USED.result(
+        sources.figures["gpu"].name == "gpu_counter_j",
+        sources.figures["gpu"].method,
+        "NVML's total-energy counter",
+        sources.passed_over.get("gpu") or "power samples stand beside it as an alternative",
+    )
+    mig = [device["name"] for device in devices if device.get("mig_mode")]
+    yield NO_MIG.result(
+        not mig,
+        ", ".join(mig) or None,
+        "MIG off",
+        "a partitioned GPU has one energy counter for all its partitions",
+    )
+    by, missing = facts.get("selected_by"), facts.get("not_polled", [])
+    yield GPU_SELECTED.result(
+        not missing and (len(devices) == 1 or by != "all"),
+        f"{len(devices)} GPUs, selected by {by}" + "".join(f", not {name}" for name in missing),
+        "the GPUs that the job was given",
+        "GPUs are selected by CUDA_VISIBLE_DEVICES or by the UUIDs that the job reports",
+    )
+
+
+def check_gpu_repeat(
+    timeline: Timeline,
+    sources: Sources,
+    run: Json,
+    start_s: float,
+    end_s: float,
+    settings: EnergySettings,
+) -> Iterator[CheckResult]:
+    """Run the checks of the GPUs during one repeat; none without NVML."""
+    if not _measured_by_nvml(sources):
+        return
+    repeat = run["repeat"]
+    state = {
+        quantity: gpu_readings(timeline, sources, quantity, start_s, end_s)
+        for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz")
+    }
+    yield from _check_counter(timeline, run, settings)
+    yield GPU_NOT_SHARED.at_most(
+        max((float(values.max()) for values in state["other_processes"]), default=None),
+        0,
+        "processes of others than the job on its GPUs, the largest number seen",
+        repeat,
+    )
+    bits = [int(bits) for values in state["throttle_reasons"] for bits in values]
+    slow = sorted({name for bit, name in _SLOWDOWNS.items() if any(b & bit for b in bits)})
+    yield NO_SLOWDOWN.at_most(
+        _share(bits, sum(_SLOWDOWNS)),
+        0,
+        "share of readings with a lowered clock" + (f": {', '.join(slow)}" if slow else ""),
+        repeat,
+    )
+    yield NO_POWER_CAP.at_most(
+        _share(bits, _POWER_CAP), 0, "share of readings at the power limit", repeat
+    )
+    spreads = [_spread(values) for values in state["sm_clock_mhz"]]
+    yield CLOCKS_STEADY.at_most(
+        max((spread for spread in spreads if spread is not None), default=None),
+        settings.validity.max_clock_spread,
+        "(95th - 5th percentile) / median of the SM clock",
+        repeat,
+    )
+
+
+def gpu_readings(
+    timeline: Timeline, sources: Sources, quantity: str, start_s: float, end_s: float
+) -> list[Floats]:
+    """NVML's readings of the job's GPUs within a window.
+
+    Returns:
+        One array for each GPU that was read; empty if a GPU has no reading in the window, as
+        that one could be the shared or the hot one.
+    """
+    source = _measured_by_nvml(sources)
+    found = timeline.find("nvml", "gpu", quantity)
+    inside = [
+        data.values[(data.t_s >= start_s) & (data.t_s <= end_s)]
+        for device, data in found.items()
+        if source is not None and device in source.series
+    ]
+    return inside if inside and all(len(values) for values in inside) else []
+
+
+def _check_counter(
+    timeline: Timeline, run: Json, settings: EnergySettings
+) -> Iterator[CheckResult]:
+    """Compare the energy counter with integrated power.
+
+    The one-second averages decide, as the driver makes them of more readings than it shows;
+    instantaneous samples do where there are no averages.
+    """
+    limits = settings.validity
+    figure_j, others = run["energy_j"]["gpu"], run["alternatives"]
+    devices = (timeline.meter("nvml") or {}).get("devices", [])
+    kinds = {device.get("power_reading") for device in devices}
+    average_j, samples_j = others.get("gpu_average_j"), others.get("gpu_samples_j")
+    sampled = "one-second averages" if "average" in kinds else "instantaneous samples"
+    by_average = average_j is not None
+    compared = "|figure - integrated power| / integrated power"
+    yield COUNTER_AGREES.at_most(
+        relative_difference(figure_j, average_j if by_average else samples_j),
+        limits.max_counter_difference if by_average else limits.max_samples_difference,
+        "no counter or no power was recorded, so there is nothing to compare"
+        if average_j is None and samples_j is None
+        else f"{compared}: {'one-second averages' if by_average else sampled}",
+        run["repeat"],
+    )
+    if by_average and samples_j is not None:
+        yield SAMPLES_AGREE.at_most(
+            relative_difference(figure_j, samples_j),
+            limits.max_samples_difference,
+            f"{compared}: {sampled}",
+            run["repeat"],
+        )
+
+
+def _measured_by_nvml(sources: Sources) -> Source | None:
+    """The source of GPU energy, if it is NVML."""
+    source = sources.figures.get("gpu")
+    return source if source is not None and source.meter == "nvml" else None
+
+
+def _share(bits: list[int], mask: int) -> float | None:
+    """The share of readings in which any bit of the mask is set."""
+    return sum(bool(b & mask) for b in bits) / len(bits) if bits else None
+
+
+def _spread(values: Floats) -> float | None:
+    """(95th - 5th percentile) / median; None if the median is 0."""
+    low, median, high = np.percentile(values, [5, 50, 95])
+    return float((high - low) / median) if median > 0 else None

@@ -1,0 +1,172 @@
+"""Validity checks of one repeat that apply to every component: duration, readings, gaps."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.energy_sources import Sources
+from codewatt.energy.validity.check import Check, CheckResult
+from codewatt.energy.validity.phase import longest_gap_s
+
+Json = Mapping[str, Any]
+
+WINDOW_LONG_ENOUGH = Check(
+    "window_long_enough",
+    "error",
+    purpose="A repeat lasts long enough that its energy does not hang on a few readings.",
+    remedy="Give the cell more work: more tasks, samples or tokens.",
+    limit="at least {min_window_s} s",
+    applies="always",
+    per="repeat",
+    unit="s",
+)
+ENERGY_KNOWN = Check(
+    "energy_known",
+    "error",
+    purpose="The energy of the repeat is known for every component of the study's boundary.",
+    remedy="Read the detail: it names the meter that is missing; or choose another boundary.",
+    limit="an energy of the study's boundary",
+    applies="always",
+    per="repeat",
+    unit="J",
+)
+EDGES_RESOLVED = Check(
+    "edges_resolved",
+    "warning",
+    purpose="The uncertainty from the edges of the repeat's window is a small part of its energy.",
+    remedy="Make repeats longer, or read the meters more often.",
+    limit="at most {max_edge_share} of the energy",
+    applies="always",
+    per="repeat",
+    unit="share",
+)
+ENOUGH_READINGS = Check(
+    "enough_readings",
+    "error",
+    purpose="Every meter was read often enough within the repeat.",
+    remedy="Make repeats longer, or read the meters more often.",
+    limit="at least {min_readings} readings of each component",
+    applies="always",
+    per="repeat",
+    unit="readings",
+)
+NO_GAPS = Check(
+    "no_gaps",
+    "error",
+    purpose="No meter went without a reading for long: the sampler was not starved of CPU time.",
+    remedy="Leave a CPU for the sampler, and measure the cell again.",
+    limit="at most {max_gap_s} s without a reading, or ten intervals of a slower meter",
+    applies="always",
+    per="repeat",
+    unit="s",
+)
+COUNTERS_MOVE = Check(
+    "counters_move",
+    "error",
+    purpose="No energy counter stands still, as hardware that is switched on draws power.",
+    remedy="Do not use the cell; the detail names the counter that is broken.",
+    limit="at most {max_gap_s} s without an increase, or ten intervals of a slower meter",
+    applies="a component is measured by an energy counter",
+    per="repeat",
+    unit="s",
+)
+CHECKS = (
+    WINDOW_LONG_ENOUGH,
+    ENERGY_KNOWN,
+    EDGES_RESOLVED,
+    ENOUGH_READINGS,
+    NO_GAPS,
+    COUNTERS_MOVE,
+)
+
+
+def check_repeat(
+    sources: Sources,
+    status: Mapping[str, Any],
+    run: Json,
+    start_s: float,
+    end_s: float,
+    settings: EnergySettings,
+) -> Iterator[CheckResult]:
+    """Run the checks of one repeat.
+
+    Args:
+        status: status, method and detail of the study's boundary.
+        run: of energy.json.
+        start_s, end_s: its window, CLOCK_MONOTONIC seconds.
+    """
+    repeat, limits, boundary = run["repeat"], settings.validity, settings.boundary
+    yield WINDOW_LONG_ENOUGH.result(
+        run["duration_s"] >= limits.min_window_s,
+        run["duration_s"],
+        limits.min_window_s,
+        "duration of the repeat, at least",
+        repeat,
+    )
+    parts = {name: source.energy(start_s, end_s) for name, source in sources.figures.items()}
+    reasons = [part.reason for part in parts.values() if part.reason]
+    why = [f"{name}: {reason}" for name, reason in sources.unavailable.items()]
+    figure_j = run["energy_j"][boundary]
+    yield ENERGY_KNOWN.result(
+        figure_j is not None,
+        figure_j,
+        f"an energy of boundary {boundary}",
+        f"the energy of every component of boundary {boundary} is known"
+        if figure_j is not None
+        else "; ".join(reasons or filter(None, [status["detail"], *why])),
+        repeat,
+    )
+    bound_j = run["uncertainty_j"][boundary]
+    yield EDGES_RESOLVED.at_most(
+        bound_j / figure_j if bound_j is not None and figure_j else None,
+        limits.max_edge_share,
+        "uncertainty from the edges of the window / energy of the repeat",
+        repeat,
+    )
+    fewest = min(parts, key=lambda name: parts[name].readings, default=None)
+    yield ENOUGH_READINGS.result(
+        None if fewest is None else parts[fewest].readings >= limits.min_readings,
+        None if fewest is None else parts[fewest].readings,
+        limits.min_readings,
+        "fewest readings of a component within the repeat, at least"
+        + ("" if fewest is None else f": {fewest}"),
+        repeat,
+    )
+    gaps_s = {
+        name: (part.max_gap_s, longest_gap_s(sources.figures[name], settings))
+        for name, part in parts.items()
+        if part.max_gap_s is not None
+    }
+    yield _worst(NO_GAPS, gaps_s, "longest time without a reading", repeat, settings)
+    yield _worst(
+        COUNTERS_MOVE,
+        dict(_flat_times_s(sources, start_s, end_s, settings)),
+        "longest time in which a counter stood still",
+        repeat,
+        settings,
+    )
+
+
+def _flat_times_s(
+    sources: Sources, start_s: float, end_s: float, settings: EnergySettings
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield "component device" and (longest time without an increase, its limit), seconds."""
+    for name, source in sources.figures.items():
+        for device, series in source.series.items():
+            if series.kind == "counter":
+                limit_s = max(settings.validity.max_gap_s, 10 * (series.resolution_s or 0.0))
+                yield f"{name} {device}", (series.longest_flat_s(start_s, end_s), limit_s)
+
+
+def _worst(
+    check: Check,
+    found: Mapping[str, tuple[float, float]],
+    detail: str,
+    repeat: int,
+    settings: EnergySettings,
+) -> CheckResult:
+    """The result for the (observed, limit) with the largest ratio; not decided without any."""
+    worst = max(found, key=lambda key: found[key][0] / found[key][1], default=None)
+    observed_s, limit_s = (None, settings.validity.max_gap_s) if worst is None else found[worst]
+    where = detail if worst is None else f"{detail}: {worst}"
+    return check.at_most(observed_s, limit_s, where, repeat)

@@ -1,0 +1,17 @@
+"""Compute the energy of making a variant from its raw telemetry."""
+
+from codewatt.energy.making_energy import measure_making
+from codewatt.files import read_json, write_json
+from codewatt.logs import rule_log
+from codewatt.rule_io import read_settings
+
+with rule_log(snakemake):
+    files = snakemake.input
+    record = measure_making(
+        read_json(files.manifest),
+        files.timeline,
+        files.scores[0] if files.scores else None,
+        files.scores_timeline[0] if files.scores_timeline else None,
+        read_settings(snakemake),
+    )
+    write_json(snakemake.output.energy, {**record, "code": list(snakemake.params.code)})
