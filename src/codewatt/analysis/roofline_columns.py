@@ -5,8 +5,9 @@ Source: Williams, Waterman and Patterson 2009, "Roofline: an insightful visual p
 
 from collections import defaultdict
 
-from codewatt.analysis.cell_results import Json, Measurements, Row
+from codewatt.analysis.cell_results import Measurements, Row
 from codewatt.analysis.log_scale_statistics import ratio
+from codewatt.energy.energy_record import RunRecord
 from codewatt.sizing.measured_machine import MachineRates
 from codewatt.sizing.roofline import (
     Demand,
@@ -32,7 +33,7 @@ def machine_columns(measured: Measurements) -> Row:
     }
 
 
-def roofline_columns(measured: Measurements, run: Json) -> Row:
+def roofline_columns(measured: Measurements, run: RunRecord) -> Row:
     """A repeat's roofline, by phase, and the share of it that was reached.
 
     Args:
@@ -47,7 +48,7 @@ def roofline_columns(measured: Measurements, run: Json) -> Row:
     """
     batches = _batches(measured, run["repeat"])
     decoded = sum(max(s.new_tokens - 1, 0) for batch in batches for s in batch)
-    row: Row = {"decode_tokens_per_s": ratio(decoded or None, run.get("decode_s"))}
+    row: Row = {"decode_tokens_per_s": ratio(decoded or None, run["decode_s"])}
     machine, demand = _roofline(measured)
     if demand is None:
         return row
@@ -55,8 +56,9 @@ def roofline_columns(measured: Measurements, run: Json) -> Row:
         "prefill": total(prefill_work(demand, batch) for batch in batches),
         "decode": total(decode_work(demand, batch) for batch in batches),
     }
+    seconds = {"prefill": run["prefill_s"], "decode": run["decode_s"]}
     for phase in PHASES:
-        row |= _phase(phase, works[phase], machine, run.get(f"{phase}_s"))
+        row |= _phase(phase, works[phase], machine, seconds[phase])
     row["decode_roofline_tokens_per_s"] = ratio(decoded, row["decode_roofline_s"])
     return row
 

@@ -7,9 +7,10 @@ from scipy.stats import ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.tables import to_rows
+from tests.support.records import window
 
 BASELINE = {"precision": "fp32", "prune": "none"}
-MADE = [{"phase": "quantise", "start_s": 0.0, "end_s": 9.0}]
+MADE = [window("quantise", 0.0, 9.0)]
 Making = dict[str, Any]
 FIGURES = ("break_even_tasks", "break_even_tasks_low", "break_even_tasks_high")
 
