@@ -52,7 +52,7 @@ def command_parser() -> argparse.ArgumentParser:
     command.add_arguments(evaluate)
     evaluate.set_defaults(run=command.run)
     estimate = commands.add_parser(
-        "estimate", help="what a study will take: jobs, GPU hours, energy, CO2, disk, wall time"
+        "estimate", help="estimate a study: jobs, GPU hours, energy, CO2, disk, wall time"
     )
     estimate_command.add_arguments(estimate)
     estimate.set_defaults(run=estimate_command.run)

@@ -14,7 +14,7 @@ from codewatt.paths import Paths
 from tests.support.records import model_record
 
 HUB = {"id": "m", "source": "hub", "repo": "o/n", "revision": "0" * 40}
-FOUR = "study.yaml: model 'm': layers: 3 in the study, its config.json says 4; allowed: layers: 4"
+FOUR = "study.yaml: model 'm': layers: 3, but its config.json has 4; allowed: 4"
 
 
 def _check(root, model, layers):
