@@ -1,14 +1,15 @@
 """Compute the energy of making a variant from its raw telemetry."""
 
 from codewatt.energy.making_energy import measure_making
-from codewatt.files import read_json, write_json
+from codewatt.files import write_json
 from codewatt.logs import rule_log
+from codewatt.quantise.variant_record import VARIANT
 from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
     files = snakemake.input
     record = measure_making(
-        read_json(files.manifest),
+        VARIANT.read(files.manifest),
         files.timeline,
         files.scores[0] if files.scores else None,
         files.scores_timeline[0] if files.scores_timeline else None,
