@@ -1,4 +1,4 @@
-"""Columns of the roofline model: bytes and operations of a repeat, and the time they take at least.
+"""Columns of the roofline model: bytes and FLOPs of a repeat, and their least time.
 
 Source: Williams, Waterman and Patterson 2009, "Roofline: an insightful visual performance model".
 """
@@ -41,7 +41,7 @@ def roofline_columns(measured: Measurements, run: RunRecord) -> Row:
 
     Returns:
         For each phase of PHASES: {phase}_bytes, _flops, their least times _bandwidth_s and
-        _operations_s, the larger one _roofline_s, and _roofline_share = _roofline_s over the time
+        _compute_s, the larger one _roofline_s, and _roofline_share = _roofline_s over the time
         that was taken. Of decoding also tokens/s, as measured and of the roofline; a sequence's
         first token belongs to prefill. None where the manifest has no roofline, or nothing was
         decoded.
