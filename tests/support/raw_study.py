@@ -177,7 +177,8 @@ class RawStudy:
         write_json(folder / "fidelity.json", _fidelity(ids, draw))
         settings = {**STUDY["energy"], "boundary": self.boundary}
         paths = (folder / "quantise.parquet", scores, scores.with_name("score_layers.parquet"))
-        write_json(folder / "making_energy.json", measure_making(manifest, *paths, settings))
+        making = measure_making(manifest, *paths, settings)
+        write_json(folder / "making_energy.json", {**making, "code": CODE})
         self.variants.append(
             {
                 "variant": {"id": name, **ids},

@@ -189,3 +189,28 @@ def evaluate_record(**changes: Any) -> Record:
 def depth_record(**changes: Any) -> Record:
     """cells/<cell>/depth.json."""
     return {"schema": 1, "cell": "c", "tasks": 2, "correct": 1, "zero": False} | changes
+
+
+def energy_record(**changes: Any) -> Record:
+    """cells/<cell>/energy.json, of a cell that ran, without runs and checks."""
+    record = {
+        "schema": 2, "cell": generate_record()["cell"], "boundary": "node", "components": {},
+        "allocation": {"share": 0.5}, "baseline": {"idle_w": {"cpu": 3.0}}, "windows": [],
+        "runs": [], "evaluate": None, "load": None, "warmup": None,
+        "sampler": {"cpu_share": 0.01}, "carbon": {"country": "NLD", "g_per_kwh": 360.0},
+        "checks": [], "valid": True, "code": CODE,
+    }  # fmt: skip
+    return deepcopy(record) | changes
+
+
+def making_energy_record(**changes: Any) -> Record:
+    """variants/<variant>/making_energy.json, of a variant that was not pruned by scores."""
+    record = {
+        "schema": 2, "variant": {"model": "nano", "prune": "none", "precision": "int8"},
+        "quantise": {
+            "duration_s": 0.5, "energy_j": {"cpu": 7.0, "gpu": None},
+            "energy_status": {"cpu": "modelled", "gpu": None}, "energy_note": None,
+        },
+        "score_layers": None, "code": CODE,
+    }  # fmt: skip
+    return deepcopy(record) | changes

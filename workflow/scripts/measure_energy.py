@@ -1,6 +1,7 @@
 """Compute a cell's energy from its raw telemetry."""
 
 from codewatt.energy.cell_energy import measure_cell
+from codewatt.energy.energy_record import SCHEMA
 from codewatt.energy.task_energy import write_task_energies
 from codewatt.evaluate.evaluate_record import EVALUATE
 from codewatt.files import write_json
@@ -22,6 +23,6 @@ with rule_log(snakemake):
         )
         record, tasks = cell.record, cell.tasks
     else:
-        record = {"schema": 1, **skipped_stage(generate)}
+        record = {"schema": SCHEMA, **skipped_stage(generate)}
     write_task_energies(out.tasks, tasks)
     write_json(out.energy, {**record, "code": list(snakemake.params.code)})

@@ -21,11 +21,16 @@ from codewatt.analysis.completion_statistics import (
     read_tokens,
 )
 from codewatt.analysis.repetition_metrics import Repetition
-from codewatt.energy.energy_record import MakingEnergyRecord, read_making_energy
+from codewatt.energy.energy_record import (
+    ENERGY,
+    MAKING_ENERGY,
+    EnergyFileRecord,
+    MakingEnergyFileRecord,
+)
 from codewatt.errors import CodewattError
 from codewatt.evaluate.evaluate_record import EVALUATE, EvaluatedCellRecord, VerdictRecord
 from codewatt.fidelity.fidelity_record import FIDELITY, FidelityRecord
-from codewatt.files import check_files, read_json
+from codewatt.files import check_files
 from codewatt.generate.generate_record import (
     GENERATE,
     CellIds,
@@ -35,7 +40,6 @@ from codewatt.generate.generate_record import (
 from codewatt.parquet import read_rows, read_table
 from codewatt.quantise.variant_record import VARIANT, VariantIds, VariantRecord
 
-SCHEMA = 1
 INFEASIBLE = "infeasible"
 ENERGY_KEYS = ("boundary", "components", "runs", "checks", "valid")
 
@@ -111,7 +115,7 @@ class Measurements:
     tasks: tuple[TaskTimes, ...]
     evaluate: EvaluatedCellRecord
     evaluate_path: Path
-    energy: Json
+    energy: EnergyFileRecord
     energy_path: Path
     completions_identical: bool | None = None
     task_energies: tuple[Row, ...] = ()
@@ -187,14 +191,14 @@ class VariantResults:
     Attributes:
         identity: its ids.
         manifest: the variant's record.
-        making: the energy of making the variant.
+        making: the energy of quantising it and of scoring the layers that it was pruned by.
         fidelity: None if the study measures none.
     """
 
     identity: NamedVariant
     manifest: VariantRecord
     path: Path
-    making: MakingEnergyRecord
+    making: MakingEnergyFileRecord
     fidelity: FidelityRecord | None = None
     fidelity_path: Path | None = None
 
@@ -213,6 +217,8 @@ class VariantResults:
         identity, path = entry["variant"], Path(entry["manifest"])
         manifest = VARIANT.read(path)
         _check_ids(path, "variant", manifest["variant"], identity)
+        making = MAKING_ENERGY.read(entry["making_energy"])
+        _check_ids(Path(entry["making_energy"]), "variant", making["variant"], identity)
         fidelity, fidelity_path = None, None
         if (named := entry.get("fidelity")) is not None:
             fidelity_path = Path(named)
@@ -222,7 +228,7 @@ class VariantResults:
             identity=identity,
             manifest=manifest,
             path=path,
-            making=read_making_energy(entry["making_energy"], identity),
+            making=making,
             fidelity=fidelity,
             fidelity_path=fidelity_path,
         )
@@ -240,6 +246,8 @@ def _read_measurements(
     evaluate_path, energy_path = Path(entry["evaluate"]), Path(entry["energy"])
     texts = read_texts(entry.get("completions"))
     first_tokens, repetitions = read_tokens(Path(entry["tasks"]), texts)
+    energy = ENERGY.read(energy_path)
+    _check_ids(energy_path, "cell", energy["cell"], entry["cell"])
     evaluate = EVALUATE.read(evaluate_path)
     if evaluate["status"] == "infeasible":
         raise CodewattError(
@@ -250,7 +258,7 @@ def _read_measurements(
         tasks=tuple(tasks),
         evaluate=evaluate,
         evaluate_path=evaluate_path,
-        energy=_read_energy(energy_path, entry["cell"]),
+        energy=energy,
         energy_path=energy_path,
         completions_identical=identical(texts, len({t["repeat"] for t in tasks})),
         task_energies=_read_task_energy(entry.get("task_energy")),
@@ -272,19 +280,6 @@ def _check_ids(
     for key, value in found.items():
         if value != identity[key]:
             raise CodewattError(f"{path}: of another {kind}: {key} {value}, not {identity[key]}")
-
-
-def _read_energy(path: Path, identity: CellIds) -> Json:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise CodewattError(f"{path}: expected a JSON object")
-    if content.get("schema", SCHEMA) != SCHEMA:
-        raise CodewattError(f"{path}: schema {content['schema']}, this version reads {SCHEMA}")
-    _check_ids(path, "cell", content.get("cell", {}), identity)
-    absent = [key for key in ENERGY_KEYS if key not in content]
-    if absent:
-        raise CodewattError(f"{path}: {', '.join(absent)} missing: run this stage again")
-    return content
 
 
 def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) -> list[TaskTimes]:

@@ -37,8 +37,9 @@ from codewatt.analysis.repetition_metrics import cell_shares
 from codewatt.analysis.roofline_columns import machine_columns
 from codewatt.analysis.run_rows import brief, figures, id_columns, status_columns
 from codewatt.energy.boundaries import PARTS
-from codewatt.energy.energy_record import StageEnergy
+from codewatt.energy.energy_record import EnergyRecord, StageEnergy
 from codewatt.energy.energy_sources import COMPONENTS
+from codewatt.energy.validity.check import CheckResult
 from codewatt.evaluate.evaluate_record import EvaluatedCellRecord
 from codewatt.generate.generate_record import GeneratedCellRecord
 
@@ -134,7 +135,7 @@ def compare_variants(rows: Sequence[Row], baseline: Json) -> None:
         row["size_bytes_change"] = relative_change(row["size_bytes"], base.get("size_bytes"))
 
 
-def _validity(energy: Json) -> Row:
+def _validity(energy: EnergyRecord) -> Row:
     def listed(severity: str | None, passed: bool | None) -> str | None:
         found = [
             _described(e)
@@ -151,14 +152,14 @@ def _validity(energy: Json) -> Row:
     }
 
 
-def _described(check: Json) -> str:
+def _described(check: CheckResult) -> str:
     """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`."""
-    repeat, unit = check.get("repeat"), check.get("unit")
+    repeat, unit = check["repeat"], check["unit"]
     where = f" (repeat {repeat})" if repeat is not None else ""
     figures = [
-        f"{prefix}{brief(check[key])}{f' {unit}' if unit else ''}"
-        for prefix, key in (("", "observed"), ("limit ", "limit"))
-        if check.get(key) is not None
+        f"{prefix}{brief(value)}{f' {unit}' if unit else ''}"
+        for prefix, value in (("", check["observed"]), ("limit ", check["limit"]))
+        if value is not None
     ]
     return f"{check['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
 
@@ -192,7 +193,7 @@ def _pass_at(evaluate: EvaluatedCellRecord, tests: str, k: int) -> float | None:
     return math.fsum(values) / len(values) if values and len(values) == len(found) else None
 
 
-def _methods(energy: Json) -> Row:
+def _methods(energy: EnergyRecord) -> Row:
     components = energy["components"]
     return {f"{part}_energy_method": components.get(part, {}).get("method") for part in COMPONENTS}
 
@@ -235,29 +236,30 @@ def _signed(runs: list[Row]) -> Row:
 def _background(measured: Measurements) -> Row:
     """Idle power, the energy of loading, warming up and judging, and what the job held."""
     energy = measured.energy
-    idle, boundary = energy.get("baseline") or {}, energy["boundary"]
-    phases = {
+    idle, boundary = energy["baseline"], energy["boundary"]
+    phases = {"load": energy["load"], "warmup": energy["warmup"], "evaluate": energy["evaluate"]}
+    phase_joules = {
         f"{phase}_{name}_j": value
-        for phase in ("load", "warmup", "evaluate")
-        for name, value in figures(_joules(energy.get(phase)), boundary).items()
+        for phase, total in phases.items()
+        for name, value in figures(_joules(total), boundary).items()
     }
     windows = [w for w in measured.evaluate["windows"] if w["phase"] == "evaluate"]
     return {
         **{
-            f"{phase}_{part}_w": (idle.get(f"{phase}_w") or {}).get(part)
+            f"{phase}_{part}_w": idle[f"{phase}_w"].get(part)
             for phase in IDLE
             for part in COMPONENTS
         },
-        **phases,
+        **phase_joules,
         **{
             f"evaluate_{part}_energy_status": status
-            for part, status in ((energy.get("evaluate") or {}).get("status") or {}).items()
+            for part, status in ((energy["evaluate"] or {}).get("status") or {}).items()
         },
         "gpu_names": _gpu_names(measured.generate),
-        "grid_country": (energy.get("carbon") or {}).get("country"),
-        "grid_gco2e_per_kwh": (energy.get("carbon") or {}).get("g_per_kwh"),
-        "cpu_share": (energy.get("allocation") or {}).get("share"),
-        "sampler_cpu_share": (energy.get("sampler") or {}).get("cpu_share"),
+        "grid_country": energy["carbon"]["country"],
+        "grid_gco2e_per_kwh": energy["carbon"]["g_per_kwh"],
+        "cpu_share": energy["allocation"].get("share"),
+        "sampler_cpu_share": energy["sampler"].get("cpu_share"),
         "evaluate_s": math.fsum(w["end_s"] - w["start_s"] for w in windows) if windows else None,
     }
 

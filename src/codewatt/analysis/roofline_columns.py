@@ -1,12 +1,13 @@
-"""Columns of the roofline model: bytes and operations of a repeat, and the time they take at least.
+"""Columns of the roofline model: bytes and FLOPs of a repeat, and their least time.
 
 Source: Williams, Waterman and Patterson 2009, "Roofline: an insightful visual performance model".
 """
 
 from collections import defaultdict
 
-from codewatt.analysis.cell_results import Json, Measurements, Row
+from codewatt.analysis.cell_results import Measurements, Row
 from codewatt.analysis.log_scale_statistics import ratio
+from codewatt.energy.energy_record import RunRecord
 from codewatt.sizing.measured_machine import MachineRates
 from codewatt.sizing.roofline import (
     Demand,
@@ -32,7 +33,7 @@ def machine_columns(measured: Measurements) -> Row:
     }
 
 
-def roofline_columns(measured: Measurements, run: Json) -> Row:
+def roofline_columns(measured: Measurements, run: RunRecord) -> Row:
     """A repeat's roofline, by phase, and the share of it that was reached.
 
     Args:
@@ -40,14 +41,14 @@ def roofline_columns(measured: Measurements, run: Json) -> Row:
 
     Returns:
         For each phase of PHASES: {phase}_bytes, _flops, their least times _bandwidth_s and
-        _operations_s, the larger one _roofline_s, and _roofline_share = _roofline_s over the time
+        _compute_s, the larger one _roofline_s, and _roofline_share = _roofline_s over the time
         that was taken. Of decoding also tokens/s, as measured and of the roofline; a sequence's
         first token belongs to prefill. None where the manifest has no roofline, or nothing was
         decoded.
     """
     batches = _batches(measured, run["repeat"])
     decoded = sum(max(s.new_tokens - 1, 0) for batch in batches for s in batch)
-    row: Row = {"decode_tokens_per_s": ratio(decoded or None, run.get("decode_s"))}
+    row: Row = {"decode_tokens_per_s": ratio(decoded or None, run["decode_s"])}
     machine, demand = _roofline(measured)
     if demand is None:
         return row
@@ -55,8 +56,9 @@ def roofline_columns(measured: Measurements, run: Json) -> Row:
         "prefill": total(prefill_work(demand, batch) for batch in batches),
         "decode": total(decode_work(demand, batch) for batch in batches),
     }
+    seconds = {"prefill": run["prefill_s"], "decode": run["decode_s"]}
     for phase in PHASES:
-        row |= _phase(phase, works[phase], machine, run.get(f"{phase}_s"))
+        row |= _phase(phase, works[phase], machine, seconds[phase])
     row["decode_roofline_tokens_per_s"] = ratio(decoded, row["decode_roofline_s"])
     return row
 

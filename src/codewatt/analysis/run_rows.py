@@ -4,13 +4,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from codewatt.analysis.cell_results import CellResults, Json, Measurements, Row, TaskTimes
+from codewatt.analysis.cell_results import CellResults, Measurements, Row, TaskTimes
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.analysis.pooled_ratios import JOULES_PER_KWH
 from codewatt.analysis.repetition_metrics import Repetition, run_shares
 from codewatt.analysis.roofline_columns import roofline_columns
 from codewatt.energy.boundaries import PARTS
+from codewatt.energy.energy_record import EnergyRecord, RunRecord
 from codewatt.evaluate.pass_at_k import is_solved
 
 
@@ -25,7 +26,7 @@ def id_columns(record: CellResults) -> Row:
     }
 
 
-def status_columns(energy: Json) -> Row:
+def status_columns(energy: EnergyRecord) -> Row:
     """The study's boundary, and the status (measured, modelled, unavailable) of each part."""
     found = {part: energy["components"].get(part, {}).get("status") for part in PARTS}
     return {
@@ -156,7 +157,7 @@ def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None
     return ratio(accuracy, None if energy_j is None else energy_j / JOULES_PER_KWH)
 
 
-def _run_row(measured: Measurements, run: Json, tasks: list[Row], meaningful: bool) -> Row:
+def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningful: bool) -> Row:
     """A run's energy, in total and per token, task and correct task, its accuracy and its times.
 
     Where a task has several samples, each of them counts as one task in `j_per_*task*`.
@@ -167,7 +168,7 @@ def _run_row(measured: Measurements, run: Json, tasks: list[Row], meaningful: bo
     correct = {tests: _correct(tasks, tests) if meaningful else None for tests in TESTS}
     accuracy = {tests: pass_at_1(tasks, tests) if meaningful else None for tests in TESTS}
     new_tokens = _total(row["new_tokens"] for row in tasks)
-    grams = (energy.get("carbon") or {}).get("g_per_kwh")
+    grams = energy["carbon"]["g_per_kwh"]
     return {
         "repeat": run["repeat"],
         "valid": _valid(energy, run["repeat"]),
@@ -183,13 +184,12 @@ def _run_row(measured: Measurements, run: Json, tasks: list[Row], meaningful: bo
         "latency_s": _mean(row["latency_s"] for row in tasks),
         "ttft_s": _mean(row["ttft_s"] for row in tasks),
         "tpot_s": _mean(row["tpot_s"] for row in tasks),
-        "prefill_s": run.get("prefill_s"),
-        "decode_s": run.get("decode_s"),
+        "prefill_s": run["prefill_s"],
+        "decode_s": run["decode_s"],
         **joules,
-        **{
-            f"{prefix}energy_uncertainty_j": (run.get(f"{prefix}uncertainty_j") or {}).get(boundary)
-            for prefix in ("", "prefill_", "decode_")
-        },
+        "energy_uncertainty_j": run["uncertainty_j"].get(boundary),
+        "prefill_energy_uncertainty_j": run["prefill_uncertainty_j"].get(boundary),
+        "decode_energy_uncertainty_j": run["decode_uncertainty_j"].get(boundary),
         **_net_bounds(run, boundary),
         "j_per_token": ratio(energy_j, new_tokens),
         "j_per_task": ratio(energy_j, len(tasks)),
@@ -203,23 +203,26 @@ def _run_row(measured: Measurements, run: Json, tasks: list[Row], meaningful: bo
     }
 
 
-def _joules(run: Json, boundary: str) -> Row:
-    kinds = {"": "energy_j", "net_": "net_energy_j"} | {
-        f"{phase}_": f"{phase}_energy_j" for phase in ("prefill", "decode")
+def _joules(run: RunRecord, boundary: str) -> Row:
+    kinds = {
+        "": run["energy_j"],
+        "net_": run["net_energy_j"],
+        "prefill_": run["prefill_energy_j"],
+        "decode_": run["decode_energy_j"],
     }
     return {
         f"{prefix}{name}_j": value
-        for prefix, kind in kinds.items()
-        for name, value in figures(run.get(kind), boundary).items()
+        for prefix, joules in kinds.items()
+        for name, value in figures(joules, boundary).items()
     }
 
 
-def _net_bounds(run: Json, boundary: str) -> Row:
-    found = figures(run.get("net_uncertainty_j"), boundary)
+def _net_bounds(run: RunRecord, boundary: str) -> Row:
+    found = figures(run["net_uncertainty_j"], boundary)
     return {f"net_{name}_uncertainty_j": value for name, value in found.items()}
 
 
-def _valid(energy: Json, repeat: int) -> bool:
+def _valid(energy: EnergyRecord, repeat: int) -> bool:
     """Whether no check of severity error failed for this repeat or for the whole cell."""
     return not any(
         e["severity"] == "error" and e["passed"] is False and e.get("repeat") in (None, repeat)

@@ -4,16 +4,17 @@ Energies are joules by part: "gpu", "cpu", "dram", and the boundaries "node" and
 (boundaries.py); None where a part has no figure.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from codewatt.energy.boundaries import Joules
 from codewatt.energy.validity.check import CheckResult
-from codewatt.errors import CodewattError
-from codewatt.files import read_json
+from codewatt.provenance import CodeRecord
+from codewatt.record_files import RecordFormat
 
-SCHEMA = 1
+#: Version 2: "checks" in place of "expectations".
+SCHEMA: Literal[2] = 2
 
 
 class WindowRecord(TypedDict):
@@ -77,7 +78,7 @@ class EnergyRecord(TypedDict):
         valid: whether no check of severity "error" failed.
     """
 
-    schema: int
+    schema: Literal[2]
     cell: dict[str, Any]
     boundary: str
     components: dict[str, Any]
@@ -120,29 +121,21 @@ class MakingEnergyRecord(TypedDict):
             pruned by the same scores; None if it was not pruned by scores.
     """
 
-    schema: int
+    schema: Literal[2]
     variant: dict[str, Any]
     quantise: StageEnergy
     score_layers: StageEnergy | None
 
 
-def read_making_energy(path: str | Path, variant: Mapping[str, Any]) -> MakingEnergyRecord:
-    """Read the energy of making a variant.
+class EnergyFileRecord(EnergyRecord, CodeRecord):
+    """energy.json of a cell that ran."""
 
-    Args:
-        variant: its ids.
 
-    Raises:
-        CodewattError: the file is missing, unreadable, of another variant or of another schema.
-    """
-    record: MakingEnergyRecord = read_json(path)
-    if record.get("schema") != SCHEMA:
-        raise CodewattError(
-            f"{path}: schema {record.get('schema')}; this version reads schema {SCHEMA}"
-        )
-    for key, value in record["variant"].items():
-        if key in variant and variant[key] != value:
-            raise CodewattError(
-                f"{path}: it is of variant {key} {value!r}; expected {variant[key]!r}"
-            )
-    return record
+class MakingEnergyFileRecord(MakingEnergyRecord, CodeRecord):
+    """making_energy.json of a variant."""
+
+
+ENERGY: RecordFormat[EnergyFileRecord] = RecordFormat(EnergyFileRecord, "measure_energy")
+MAKING_ENERGY: RecordFormat[MakingEnergyFileRecord] = RecordFormat(
+    MakingEnergyFileRecord, "measure_making_energy"
+)

@@ -73,10 +73,11 @@ class Study:
         write_json(path, manifest | changes)
         made = self.making if changes.get("windows", [{}]) else NOTHING
         making = {
-            "schema": 1,
+            "schema": 2,
             "variant": ids,
             "quantise": {"duration_s": manifest["duration_s"], **made},
             "score_layers": {"duration_s": 2.5, **self.making} if scored else None,
+            "code": CODE,
         }
         making_path = path.with_name(f"{model}-{precision}-making_energy.json")
         write_json(making_path, making)
@@ -217,7 +218,8 @@ class Study:
 
     def _energy(self, entry: Json, joules_per_run: tuple[float, ...]) -> Json:
         return {
-            "schema": 1,
+            "schema": 2,
+            "windows": [],
             "cell": entry["cell"],
             "components": deepcopy(COMPONENTS),
             "boundary": "node",
@@ -236,6 +238,10 @@ class Study:
                     "energy_j": joules(0.75 * total, 0.25 * total),
                     "uncertainty_j": joules(0.75, 0.25),
                     "net_energy_j": joules(0.5 * total, 0.0),
+                    "net_uncertainty_j": {},
+                    "prefill_uncertainty_j": {},
+                    "decode_uncertainty_j": {},
+                    "net_note": None,
                     "prefill_energy_j": joules(0.25 * total, 0.0),
                     "decode_energy_j": joules(0.5 * total, 0.25 * total),
                     "prefill_s": 1.0,

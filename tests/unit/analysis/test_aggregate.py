@@ -554,6 +554,7 @@ def test_methods_that_use_different_modules_are_not_different_versions(study: An
 
 def test_a_result_without_its_code_is_refused(study: Any) -> None:
     entry = study.cell("fp32")
-    change(entry["energy"], code=None)
-    with pytest.raises(CodewattError, match=r"energy\.json: no 'code'"):
-        tables(study)
+    for code, reason in ((None, "code: input should be a valid list"), ([], "no 'code'")):
+        change(entry["energy"], code=code)
+        with pytest.raises(CodewattError, match=rf"energy\.json: {reason}"):
+            tables(study)

@@ -54,7 +54,7 @@ def test_another_schema_is_refused(study: Any) -> None:
 
 def test_a_missing_part_is_refused(study: Any) -> None:
     entry = study.cell(edit=lambda contents: contents["energy"].pop("valid"))
-    refused(entry, r"energy\.json: valid missing")
+    refused(entry, r"energy\.json: valid: field is missing")
 
 
 def test_a_file_that_changed_after_generate_is_refused(study: Any) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from codewatt.benchmarks.benchmark_record import BENCHMARK
+from codewatt.energy.energy_record import ENERGY, MAKING_ENERGY
 from codewatt.errors import CodewattError
 from codewatt.evaluate.depth_record import DEPTH
 from codewatt.evaluate.evaluate_record import EVALUATE
@@ -25,6 +26,13 @@ KINDS = {
     "generate": (GENERATE, records.generate_record(), "peak_memory.host_bytes", "generate"),
     "infeasible": (GENERATE, records.infeasible_generate_record(), "reason", "generate"),
     "evaluate": (EVALUATE, records.evaluate_record(), "sampler.cpu_share", "evaluate"),
+    "energy": (ENERGY, records.energy_record(), "carbon", "measure_energy"),
+    "making energy": (
+        MAKING_ENERGY,
+        records.making_energy_record(),
+        "quantise.energy_note",
+        "measure_making_energy",
+    ),
     "depth": (DEPTH, records.depth_record(), "correct", "judge_depth"),
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from codewatt.energy.boundaries import PARTS
-from codewatt.energy.energy_record import read_making_energy
+from codewatt.energy.energy_record import MAKING_ENERGY
 from codewatt.energy.making_energy import measure_making
 from codewatt.energy.timeline_writer import write_empty_timeline
 from codewatt.errors import CodewattError
@@ -99,13 +99,12 @@ def test_a_missing_timeline_is_an_error(tmp_path: Path) -> None:
         measure_making(MADE, tmp_path / "timeline.parquet", None, None, {})
 
 
-def test_the_record_is_read_for_its_own_variant_only(timeline: Path, tmp_path: Path) -> None:
+def test_the_record_is_read_in_its_own_version_only(timeline: Path, tmp_path: Path) -> None:
     path = tmp_path / "making_energy.json"
     record = measure_making({**MADE, "variant": IDS}, timeline, None, None, {})
-    write_json(path, record)
-    assert read_making_energy(path, {"id": "m--full--int8", **IDS}) == record
-    with pytest.raises(CodewattError, match="it is of variant precision 'int8'; expected 'nf4'"):
-        read_making_energy(path, {**IDS, "precision": "nf4"})
-    write_json(path, {**record, "schema": 9})
-    with pytest.raises(CodewattError, match="schema 9; this version reads schema 1"):
-        read_making_energy(path, IDS)
+    whole = {**record, "code": ["measure_making_energy.py aaaa"]}
+    write_json(path, whole)
+    assert MAKING_ENERGY.read(path) == whole
+    write_json(path, {**whole, "schema": 9})
+    with pytest.raises(CodewattError, match="record version 9, this version of codewatt reads 2"):
+        MAKING_ENERGY.read(path)
