@@ -1,8 +1,8 @@
 """Which GPU of the table each hardware of a study is estimated as, and the option `--gpu`."""
 
-from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import GpuByHardware
+from codewatt.grid import Grid
 from codewatt.sizing.gpu_datasheets import Gpu, gpu_named, gpus, known_gpu
 
 _DEFAULT_GPU = "l40s"

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import load_config, load_study, validate
 from codewatt.config.schema import reference, study_schema
 from codewatt.config.study import Study
 from codewatt.energy.sampler_settings import SamplerSettings
 from codewatt.energy.validity_settings import JudgingSettings
 from codewatt.errors import CodewattError
+from codewatt.grid import Grid
 
 GOOD = {
     "study": "small",
