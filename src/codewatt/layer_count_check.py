@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.grid import Grid
 from codewatt.models.model_config import layer_count
 from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths

@@ -7,11 +7,11 @@ files that the study names.
 import os
 from pathlib import Path
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import load_study
 from codewatt.config.model_settings import Model
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.grid import Grid
 from codewatt.models.model_config import context_length
 from codewatt.paths import Paths
 from codewatt.untrusted_files import require_file, shown

@@ -9,7 +9,8 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from codewatt.cells import Cell, Grid
+from codewatt.cells import Cell
+from codewatt.grid import Grid
 
 Chain = tuple[Cell, ...]
 

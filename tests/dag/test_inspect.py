@@ -136,7 +136,7 @@ BAD = {
     "wrong type": (lambda s: s.update(token_limits=["24"]), "study.yaml: token_limits[0]: '24'"),
     "unknown model": (
         lambda s: s["exclude"].append({"model": "three"}),
-        "study.yaml: exclude[3].model: 'three' is not a model of this study: one, two",
+        "study.yaml: exclude[3].model: no model 'three' in this study; allowed: one, two",
     ),
     "impossible combination": (
         lambda s: s["prunes"][1].update(layers=40),
@@ -203,7 +203,9 @@ def test_on_a_cluster_each_job_asks_for_what_its_cell_takes(fresh):
         fresh.write_study(SMALL)
     told = [line for line in cut.splitlines() if line.startswith("codewatt: ")]
     assert len(told) == 1
-    assert told[0].startswith("codewatt: generate: 4 of 8 jobs need more than 8000 MB, up to ")
+    assert told[0].startswith(
+        "codewatt: generate: 4 of 8 jobs are estimated to need more than 8000 MB, up to "
+    )
     assert told[0].endswith("raise machine.hardware.a100.max_mem_mb")
     assert "codewatt: " not in said
     asked = {}

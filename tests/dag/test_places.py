@@ -118,10 +118,10 @@ def test_a_place_that_cannot_be_is_one_line(bench, name):
             {"energy": {"country": "ZZZ"}},
             "study.yaml: energy.country: no carbon intensity for 'ZZZ",
         ),
-        ({"evaluation": {"k": [2]}}, "study.yaml: evaluation.k: 2: pass@2 takes 2 completions"),
+        ({"evaluation": {"k": [2]}}, "study.yaml: evaluation.k: pass@2 needs 2 completions"),
         (
             {"token_limits": [24, 256]},
-            "study.yaml: token_limits: 256: model 'one' reads 256 tokens",
+            "study.yaml: token_limits: 256: the context of model 'one' has 256",
         ),
         (
             {"energy": {"idle_s": float("inf")}},

@@ -4,10 +4,10 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.estimate.job_plan import Plan
+from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.sizing.gpu_datasheets import gpu_named
 from codewatt.sizing.parameter_counts import Architecture, architecture_of

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.cells import Grid
 from codewatt.config.carbon_intensity import carbon_intensity
 from codewatt.estimate.finished_jobs import (
     Ratio,
@@ -15,6 +14,7 @@ from codewatt.estimate.finished_jobs import (
 )
 from codewatt.estimate.job_plan import GpuByHardware, Plan
 from codewatt.estimate.job_sums import Totals, sum_jobs, wall_h
+from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.sizing.decode_rates import idle_w, measured_kind
 from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, value

@@ -1,8 +1,8 @@
 """Which GPU of the table each hardware of a study is estimated as, and the option `--gpu`."""
 
-from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import GpuByHardware
+from codewatt.grid import Grid
 from codewatt.sizing.gpu_datasheets import Gpu, gpu_named, gpus, known_gpu
 
 _DEFAULT_GPU = "l40s"
@@ -23,9 +23,7 @@ def select_gpus(grid: Grid, given: str | None) -> GpuByHardware:
     study, named = grid.study, grid.hardware_ids
     if study.device == "cpu":
         if given not in (None, _NONE):
-            raise CodewattError(
-                f"--gpu {given!r}: the device of this study is 'cpu'; allowed: none"
-            )
+            raise CodewattError(f"--gpu {given!r}: the study's device is 'cpu'; allowed: none")
         return dict.fromkeys(named, None)
     if given == _NONE:
         if study.device == "cuda":

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from codewatt.cells import Cell, Grid, Variant
+from codewatt.cells import Cell, Variant
 from codewatt.config.prune_depths import layers_removed
 from codewatt.estimate.unfetched_models import ModelFacts, read_model_facts
+from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.prune_chains import build_chains
 from codewatt.sizing.estimate_assumptions import value

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.grid import Grid
 from codewatt.models.model_files import weight_files
 from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths

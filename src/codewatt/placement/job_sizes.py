@@ -2,10 +2,10 @@
 
 from functools import cached_property
 
-from codewatt.cells import Grid
 from codewatt.config.site import Machine
 from codewatt.energy.placement_check import choose_hardware
 from codewatt.estimate.job_plan import Plan
+from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.placement.job_requests import ModelJob, gpu_nodes
 from codewatt.sizing.gpu_datasheets import Gpu, known_gpu

@@ -4,10 +4,10 @@ import copy
 
 import pytest
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
+from codewatt.grid import Grid
 
 NANO = {"source": "nano", "architecture": "starcoder2"}
 HUB = {"source": "hub", "repo": "a/b", "revision": "0" * 40}

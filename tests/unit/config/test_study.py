@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from codewatt.cells import Grid
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.load_study import load_config, load_study, validate
 from codewatt.config.schema import reference, study_schema
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
+from codewatt.grid import Grid
 from codewatt.sampler_settings import SamplerSettings
 
 GOOD = {
@@ -304,7 +304,7 @@ def test_bad_studies_say_what_where_and_what_is_allowed(name):
     ("exclude", "message"),
     [
         ([{"model": "m"}], "exclude: it leaves no cell"),
-        ([{"precision": "fp32"}], "baseline: exclude takes out every cell"),
+        ([{"precision": "fp32"}], "exclude: it leaves no cell of the baseline"),
     ],
 )
 def test_an_empty_grid_is_refused(exclude, message):

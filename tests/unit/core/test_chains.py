@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
+from codewatt.grid import Grid
 from codewatt.prune_chains import build_chains, select_running_cells
 
 

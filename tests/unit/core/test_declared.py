@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
+from codewatt.grid import Grid
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.paths import Paths
 from tests.support.records import model_record

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from codewatt.cells import Grid
 from codewatt.cli import main
 from codewatt.config.load_study import load_study, validate
 from codewatt.config.study import Study
@@ -18,6 +17,7 @@ from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import Plan
 from codewatt.estimate.job_sums import sum_jobs, wall_h
 from codewatt.files import describe_files, read_json, write_json
+from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.prune_chains import build_chains
 from codewatt.sizing.gpu_datasheets import gpu_named

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from codewatt.cells import Grid, Variant
+from codewatt.cells import Variant
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
+from codewatt.grid import Grid
 
 FP32 = {"compute_dtype": "float32"}
 

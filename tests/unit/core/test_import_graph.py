@@ -16,7 +16,7 @@ ROOMS = (
     ("error_messages", "untrusted_files", "files", "parquet"),
     ("run_lock", "logs", "provenance", "record_files", "rule_io", "code_digests", "slurm"),
     ("config", "paths"),
-    ("cells",),
+    ("cells", "grid"),
     ("prune_chains",),
     ("models", "benchmarks", "nano", "corpora", "sizing"),
     ("layer_count_check", "energy"),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from codewatt.cells import Grid
 from codewatt.cli import main
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
+from codewatt.grid import Grid
 from codewatt.paths import Paths, in_checkout, refuse_places
 from codewatt.preflight import check_names, load_grid
 from tests.support.workbench import SMALL

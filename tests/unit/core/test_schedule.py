@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import load_study
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.estimate.job_sums import wall_h
 from codewatt.estimate.list_schedule import makespan_s
+from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.sizing.gpu_datasheets import gpu_named
 from codewatt.sizing.job_costs import JobSize

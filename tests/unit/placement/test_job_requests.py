@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from snakemake.settings.types import ResourceSettings
 
-from codewatt.cells import Grid
 from codewatt.config.load_study import load_config, validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
+from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.placement.job_requests import (
     ModelJob,

@@ -1,0 +1,342 @@
+"""The grid of a study: its cells, and the part of the study's settings that each stage reads.
+
+What a stage reads decides when its results are stale: a setting that is in no slice of a stage
+changes nothing there.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import Any
+
+from codewatt.cells import AGAIN, ID_SEPARATOR, Cell, Variant, variants_of
+from codewatt.config.compression_settings import calibration_of, lines_of
+from codewatt.config.prune_depths import layers_removed
+from codewatt.config.strict_model import Entry
+from codewatt.config.study import AXES, Study, matches
+from codewatt.errors import CodewattError
+from codewatt.files import canonical_json
+
+
+class Grid:
+    """The cells of a study in order, and the slices of the study that each stage reads.
+
+    A slice is canonical JSON text: Snakemake compares params by repr, and this text is the same
+    for the same values, whatever the order of the keys in the study file.
+    """
+
+    def __init__(self, study: Study, where: str = "study") -> None:
+        """Build the grid of a study; `where` is its file, for error messages.
+
+        Raises:
+            CodewattError: exclude leaves no cell, or none of the baseline's.
+        """
+        self.study = study
+        self.where = where
+        self.cells = tuple(self._cells())
+        if not self.cells:
+            raise CodewattError(f"{where}: exclude: it leaves no cell; allowed: at least one")
+        self._check_baseline()
+
+    def _cells(self) -> Iterable[Cell]:
+        axes: list[list[Any]] = [self.study.values(axis) or [None] for axis in AXES]
+        for values in itertools.product(*axes):
+            named: dict[str, Any] = dict(zip(AXES, values, strict=True))
+            if self.study.too_deep(named["model"], named["prune"]):
+                continue
+            if not any(matches(entry, named) for entry in self.study.exclusions):
+                yield Cell(**named)
+
+    def _check_baseline(self) -> None:
+        baseline = self.study.baseline
+        if not any(
+            (c.prune, c.precision) == (baseline.prune, baseline.precision) for c in self.cells
+        ):
+            raise CodewattError(
+                f"{self.where}: exclude: it leaves no cell of the baseline (prune "
+                f"{baseline.prune!r}, precision {baseline.precision!r}); allowed: at least one"
+            )
+
+    @cached_property
+    def twins(self) -> dict[str, Cell]:
+        """Id of each cell of the baseline -> the same cell under its second name."""
+        baseline = (self.study.baseline.prune, self.study.baseline.precision)
+        chosen = [cell for cell in self.cells if (cell.prune, cell.precision) == baseline]
+        return {cell.id: replace(cell, again=True) for cell in chosen}
+
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants that some cell needs, in order."""
+        return variants_of(self.cells)
+
+    @cached_property
+    def model_ids(self) -> tuple[str, ...]:
+        """The models that some cell needs, in order."""
+        return tuple(dict.fromkeys(cell.model for cell in self.cells))
+
+    @cached_property
+    def benchmark_ids(self) -> tuple[str, ...]:
+        """The benchmarks that some cell needs, in order."""
+        return tuple(dict.fromkeys(cell.benchmark for cell in self.cells))
+
+    @cached_property
+    def hardware_ids(self) -> tuple[str | None, ...]:
+        """The hardware that some cell runs on, in order; (None,) where the study names none."""
+        return tuple(dict.fromkeys(cell.hardware for cell in self.cells))
+
+    @cached_property
+    def _cell_by_id(self) -> dict[str, Cell]:
+        return {cell.id: cell for cell in (*self.cells, *self.twins.values())}
+
+    @cached_property
+    def _variant_by_id(self) -> dict[str, Variant]:
+        return {variant.id: variant for variant in self.variants}
+
+    def cell(self, cell_id: str) -> Cell:
+        """Look up a cell.
+
+        Raises:
+            CodewattError: no cell of this study has that id.
+        """
+        if cell_id not in self._cell_by_id:
+            raise CodewattError(f"{cell_id}: no such cell in study {self.study.study!r}")
+        return self._cell_by_id[cell_id]
+
+    def variant(self, variant_id: str) -> Variant:
+        """Look up a variant.
+
+        Raises:
+            CodewattError: no variant of this study has that id.
+        """
+        if variant_id not in self._variant_by_id:
+            raise CodewattError(f"{variant_id}: no such variant in study {self.study.study!r}")
+        return self._variant_by_id[variant_id]
+
+    @cached_property
+    def _hardware_of_variant(self) -> dict[Variant, str | None]:
+        return {cell.variant: cell.hardware for cell in reversed(self.cells)}
+
+    def quantise_hardware(self, variant: Variant) -> str | None:
+        """Where a variant is made, once for all its cells: on the hardware of the first of them."""
+        return self._hardware_of_variant[variant]
+
+    def model_hardware(self, model_id: str) -> str | None:
+        """Where a model's layers are scored: on the hardware of its first cell."""
+        return next(cell.hardware for cell in self.cells if cell.model == model_id)
+
+    def models_of(self, *sources: str) -> list[str]:
+        """Ids of the needed models that come from one of the sources."""
+        return [m.id for m in self.study.models if m.source in sources and m.id in self.model_ids]
+
+    def settings(self, kind: str, entry_id: str) -> dict[str, Any]:
+        """The settings of a model, prune, precision, benchmark or corpus, without id and label."""
+        return self._entry(kind, entry_id).settings()
+
+    def _entry(self, kind: str, entry_id: str) -> Entry:
+        entries: list[Entry] = self.study.entries(kind)
+        return next(entry for entry in entries if entry.id == entry_id)
+
+    def method(self, kind: str, entry_id: str) -> str:
+        """The module that serves a prune or precision."""
+        return str(self.settings(kind, entry_id)["method"])
+
+    def model_slice(self, model_id: str) -> str:
+        """The settings that training or fetching a model reads."""
+        settings = self.settings("model", model_id)
+        if settings["source"] in ("hub", "path"):
+            settings.pop("layers")  # known beforehand or not, the weights are the same
+        return canonical_json(settings)
+
+    def calibrations(self, variant: Variant) -> tuple[str, ...]:
+        """Ids of the corpora that making a variant reads, in order."""
+        entries = (
+            self._entry("prune", variant.prune),
+            self._entry("precision", variant.precision),
+        )
+        named = [corpus for entry in entries if (corpus := calibration_of(entry)) is not None]
+        return tuple(dict.fromkeys(named))
+
+    @cached_property
+    def corpus_ids(self) -> tuple[str, ...]:
+        """The corpora that some variant or the study's fidelity needs, in order."""
+        fidelity = [self.study.fidelity.corpus] if self.study.fidelity else []
+        named = [corpus for variant in self.variants for corpus in self.calibrations(variant)]
+        return tuple(dict.fromkeys([*named, *fidelity]))
+
+    def scoring(self, variant: Variant) -> tuple[str, str, str] | None:
+        """(model, method, corpus) of the layer scores that a variant is pruned by, if it is."""
+        corpus = calibration_of(self._entry("prune", variant.prune))
+        method = self.method("prune", variant.prune)
+        return None if corpus is None else (variant.model, method, corpus)
+
+    @cached_property
+    def scorings(self) -> tuple[tuple[str, str, str], ...]:
+        """The (model, method, corpus) of all layer scores that some variant needs, in order."""
+        needed = [one for variant in self.variants if (one := self.scoring(variant)) is not None]
+        return tuple(dict.fromkeys(needed))
+
+    def score_slice(self, model_id: str, method: str, corpus_id: str) -> str:
+        """The settings that scoring a model's layers reads: no depth, as the scores serve all."""
+        return canonical_json(
+            {
+                "model": model_id,
+                "method": method,
+                "corpus": {"id": corpus_id, **self.settings("corpus", corpus_id)},
+                "device": self.study.device,
+                "hardware": self.model_hardware(model_id),
+                "energy": self._sampling(),
+            }
+        )
+
+    def corpus_slice(self, corpus_id: str) -> str:
+        """The settings that preparing a corpus reads."""
+        return canonical_json(self.settings("corpus", corpus_id))
+
+    def contamination_slice(self, corpus_id: str, benchmark_id: str) -> str:
+        """The settings that the contamination check reads."""
+        return canonical_json({"corpus": corpus_id, "benchmark": benchmark_id})
+
+    def benchmark_slice(self, benchmark_id: str) -> str:
+        """The settings that preparing a benchmark reads."""
+        return canonical_json(self.settings("benchmark", benchmark_id))
+
+    def quantise_slice(self, variant: Variant) -> str:
+        """The settings that quantise reads."""
+        return canonical_json(
+            {
+                "variant": asdict(variant),
+                "prune": self.settings("prune", variant.prune),
+                "precision": self.settings("precision", variant.precision),
+                "corpora": [
+                    {"id": corpus, **self.settings("corpus", corpus)}
+                    for corpus in self.calibrations(variant)
+                ],
+                "device": self.study.device,
+                "hardware": self.quantise_hardware(variant),
+                "energy": self._sampling(),
+            }
+        )
+
+    def baseline_of(self, variant: Variant) -> Variant | None:
+        """The baseline of a variant's model; None where exclude takes it out."""
+        baseline = self.study.baseline
+        found = Variant(variant.model, baseline.prune, baseline.precision)
+        return found if found in self.variants else None
+
+    def fidelity_slice(self, variant: Variant) -> str:
+        """The settings that measure_fidelity reads.
+
+        Raises:
+            CodewattError: the study has no fidelity.
+        """
+        if self.study.fidelity is None:
+            raise CodewattError(f"{self.where}: fidelity: there is none in this study")
+        baseline, corpus = self.baseline_of(variant), self.study.fidelity.corpus
+        return canonical_json(
+            {
+                "id": variant.id,
+                "variant": asdict(variant),
+                "baseline": None if baseline is None else baseline.id,
+                "corpus": {"id": corpus, **self.settings("corpus", corpus)},
+                "calibrations": self.calibrations(variant),
+                "device": self.study.device,
+                "hardware": self.quantise_hardware(variant),
+            }
+        )
+
+    def generate_slice(self, cell: Cell) -> str:
+        """The settings that generate reads."""
+        energy = self.study.energy
+        return canonical_json(
+            {
+                "cell": cell.identity(),
+                "device": self.study.device,
+                "decoding": self.study.decoding.model_dump(mode="json"),
+                "energy": {**self._sampling(), "idle_s": energy.idle_s},
+            }
+        )
+
+    def evaluate_slice(self) -> str:
+        """The settings that evaluate reads."""
+        evaluation = self.study.evaluation.model_dump(mode="json")
+        return canonical_json({**evaluation, "energy": self._sampling()})
+
+    def energy_slice(self) -> str:
+        """The settings that measure_energy and measure_making_energy read."""
+        read = {"boundary", "country", "validity"}
+        return canonical_json(self.study.energy.model_dump(mode="json", include=read))
+
+    def aggregate_slice(self, cells: Sequence[Cell]) -> str:
+        """The settings that aggregate reads: the cells that ran, and their comparisons."""
+        prunes = {cell.prune for cell in cells}
+        return canonical_json(
+            {
+                "cells": [cell.identity() for cell in cells],
+                "variants": [{"id": v.id, **asdict(v)} for v in variants_of(cells)],
+                "layers_removed": {
+                    prune.id: layers_removed(prune)
+                    for prune in self.study.single_prunes
+                    if prune.id in prunes
+                },
+                "baseline": self.study.baseline.model_dump(mode="json"),
+                "boundary": self.study.energy.boundary,
+                "comparisons": {
+                    "pass_at_1_margin": self.study.comparisons.pass_at_1_margin,
+                    "board_spread": self.study.comparisons.board_spread,
+                },
+            }
+        )
+
+    def aa_slice(self, cells: Sequence[Cell]) -> str:
+        """The settings that the A/A test reads: the cells that ran, in order, and their twins."""
+        twins = [[cell_id, twin.id] for cell_id, twin in self.twins.items()]
+        margin = self.study.comparisons.aa_margin
+        return canonical_json(
+            {"cells": [cell.id for cell in cells], "twins": twins, "margin": margin}
+        )
+
+    def labels_slice(self) -> str:
+        """The labels that figures and the summary show, in the study's order."""
+        labels = {
+            kind: {entry.id: entry.label or entry.id for entry in self.study.entries(kind)}
+            for kind in ("model", "prune", "precision", "benchmark", "corpus")
+        }
+        labels["prune_line"] = lines_of(self.study.single_prunes)
+        return json.dumps({"title": self.study.title, "labels": labels}, ensure_ascii=False)
+
+    def _sampling(self) -> dict[str, Any]:
+        """The part of the energy settings that decides what is recorded."""
+        energy = self.study.energy
+        return {
+            "nvml_interval_s": energy.nvml_interval_s,
+            "codecarbon_interval_s": energy.codecarbon_interval_s,
+        }
+
+    def wildcard_constraints(self) -> dict[str, str]:
+        """Regular expressions that match ids made of this study's values, and nothing else."""
+        one_of = {axis: _any(self.study.values(axis)) for axis in AXES}
+        variant = ID_SEPARATOR.join(one_of[axis] for axis in ("model", "prune", "precision"))
+        generation = (
+            one_of["benchmark"],
+            one_of["prompt"],
+            "t" + one_of["token_limit"],
+            "b" + one_of["batch_size"],
+            one_of["engine"],
+            *([one_of["hardware"]] if self.study.hardware else []),
+        )
+        return {
+            "model": one_of["model"],
+            "benchmark": one_of["benchmark"],
+            "corpus": _any(self.study.values("corpus")),
+            "method": _any(sorted({method for _, method, _ in self.scorings})),
+            "variant": variant,
+            "cell": ID_SEPARATOR.join((variant, *generation)) + f"(?:{ID_SEPARATOR}{AGAIN})?",
+        }
+
+
+def _any(values: Iterable[Any]) -> str:
+    """A regular expression that matches one of the values; of none, nothing."""
+    return "(?:" + ("|".join(re.escape(str(value)) for value in values) or "(?!)") + ")"
