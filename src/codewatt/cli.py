@@ -52,7 +52,7 @@ def command_parser() -> argparse.ArgumentParser:
     command.add_arguments(evaluate)
     evaluate.set_defaults(run=command.run)
     estimate = commands.add_parser(
-        "estimate", help="what a study will take: jobs, GPU hours, energy, CO2, disk, wall time"
+        "estimate", help="estimate a study: jobs, GPU hours, energy, CO2, disk, wall time"
     )
     estimate_command.add_arguments(estimate)
     estimate.set_defaults(run=estimate_command.run)
@@ -80,12 +80,12 @@ def command_parser() -> argparse.ArgumentParser:
 def _study(options: argparse.Namespace) -> int:
     """Validate a study and print its cells, one a line."""
     from codewatt.preflight import load_grid
-    from codewatt.prune_chains import chains_of
+    from codewatt.prune_chains import build_chains
 
     grid = load_grid(options.file)
     for cell in grid.cells:
         print(cell.id)
-    open_ended = sum(len(chain) - 1 for chain in chains_of(grid))
+    open_ended = sum(len(chain) - 1 for chain in build_chains(grid))
     print(
         f"{grid.study.study}: {len(grid.model_ids)} models, {len(grid.variants)} variants, "
         f"{len(grid.cells)} cells"

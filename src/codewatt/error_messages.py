@@ -1,4 +1,4 @@
-"""What a user is told: errors of any kind as one line that a terminal shows as it is."""
+"""Error messages for the user: any exception as one line without control characters."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ _SYSTEM_CALL = re.compile(
 
 
 def printable(text: object) -> str:
-    """One line that does nothing to a terminal: no line ends, control characters escaped.
+    """A text as one line that cannot control a terminal: no line ends, control characters escaped.
 
     Text out of data (ids, file names, errors that quote a file) may hold escape sequences, which
     can rewrite what a terminal shows, and marks that reverse the direction of writing.
@@ -29,12 +29,12 @@ def printable(text: object) -> str:
 
 
 def show(text: str) -> None:
-    """Print a command's answer: its lines stay lines, what they quote of data does nothing else."""
+    """Print the output of a command, with control characters escaped; its lines are kept."""
     print("\n".join(escaped(line) for line in text.split("\n")))
 
 
 def escaped(text: str) -> str:
-    r"""The text with its control and format characters written out: \x1b, \u202e."""
+    r"""The text with control and format characters escaped: \x1b, \u202e."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(character) for character in text)
@@ -47,10 +47,10 @@ def _escaped(character: str) -> str:
 
 
 def describe(error: BaseException) -> str | None:
-    """What went wrong outside of the program, as one line; None for an error of the program itself.
+    """An error with a cause outside of the program as one line; None for an error of the program.
 
-    A CodewattError says it itself. Of the others these are the user's or the machine's matter: the
-    file system, the memory, packages that are not installed, and files that are not what they seem.
+    Causes outside of the program: a CodewattError, the file system, the memory, packages that are
+    not installed, and damaged files.
     """
     if isinstance(error, CodewattError):
         return str(error)
@@ -59,7 +59,7 @@ def describe(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "out of memory: the machine has too little for this input"
     if isinstance(error, RecursionError):
-        return "an input is nested too deeply to be read"
+        return "an input file is nested too deeply"
     if isinstance(error, ImportError):
         return f"a package is missing or broken: {error}; set up the environment again"
     if isinstance(error, EOFError | zlib.error):
@@ -70,7 +70,7 @@ def describe(error: BaseException) -> str | None:
 
 
 def system_error(error: OSError) -> str:
-    """The file, where the error names one, and what the system says: no errno, no quotes."""
+    """The file, if the error names one, and the reason of the operating system."""
     if not error.strerror:  # raised by a library, with a text of its own
         return str(error) or type(error).__name__
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]

@@ -1,9 +1,9 @@
-"""What a study says of its models beforehand, compared with the models as soon as they are here.
+"""Compare the number of layers that a study declares with the model, once it is downloaded.
 
-How deep `layers: until_zero` may go, and which fixed depths are refused, follows from a model's key
-`layers`. Of a hub or path model that is the user's word. It is compared when the workflow is read
-and whenever a chain goes on, and not in a job: the number is part of no job's params (the weights
-are the same whatever it says), so that correcting it runs nothing again that had finished.
+The key `layers` of a model limits the depths of `layers: until_zero` and decides which fixed depths
+are refused. For a hub or path model it is declared by the user. It is compared when the workflow is
+read and whenever a chain of depths goes on, and not in a job: it is part of no job's params, so
+that correcting it does not run finished jobs again.
 """
 
 import json
@@ -14,15 +14,15 @@ from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.model_config import layer_count
+from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
-from codewatt.untrusted_files import record_of
 
 
 def check_declared_layers(grid: Grid, paths: Paths) -> None:
-    """See that each model that is here has as many decoder layers as the study says.
+    """Check that each downloaded model has as many decoder layers as the study declares.
 
     Raises:
-        CodewattError: one has not.
+        CodewattError: a model has another number of layers.
     """
     for model in grid.models_of("hub", "path"):
         settings = grid.settings("model", model)
@@ -31,8 +31,9 @@ def check_declared_layers(grid: Grid, paths: Paths) -> None:
             found = _layers(json.loads(grid.model_slice(model)), Path(paths.model(model)))
         if found not in (None, declared):
             raise CodewattError(
-                f"{grid.where}: model {model!r}: layers: {declared} in the study, its config.json "
-                f"says {found}; allowed: layers: {found}"
+                f"{grid.where}: model {model!r}: layers: {declared}, but its config.json has "
+                f"{found}; "
+                f"allowed: {found}"
             )
 
 
@@ -43,7 +44,6 @@ def _layers(settings: dict[str, Any], manifest: Path) -> int | None:
         return layer_count(read_json(configuration)) if configuration.is_file() else None
     if not manifest.is_file():
         return None
-    fetched = read_json(manifest)
-    with record_of(manifest):
-        # One of another repository or commit is about to be replaced.
-        return fetched["layers"] if fetched["source"] == settings else None
+    fetched = MODEL.read(manifest)
+    # The record of another repository or commit is about to be replaced.
+    return fetched["layers"] if fetched["source"] == settings else None

@@ -42,6 +42,12 @@ def write_rows(
         writer.write_table(table)
 
 
+def write_frame(path: str | os.PathLike[str], frame: Any) -> None:
+    """Write a pandas DataFrame without its index, atomically."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
 @contextmanager
 def open_writer(path: str | os.PathLike[str], schema: Any) -> Iterator[Any]:
     """A pyarrow ParquetWriter; the file appears under its name when all of it is written.
@@ -64,20 +70,11 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     Raises:
         CodewattError: the file is missing, is not parquet, or lacks a column.
     """
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
-
-    if not Path(path).is_file():
-        raise CodewattError(f"{path}: no such file")
-    try:
-        with ParquetFile(path) as file:
-            absent = [name for name in columns or () if name not in file.schema_arrow.names]
-            if absent:
-                raise CodewattError(f"{path}: no column {', '.join(absent)}")
-            table = file.read(columns=None if columns is None else list(columns))
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CodewattError(f"{path}: not readable as parquet: {reason}") from None
+    with _opened(path) as file:
+        absent = [name for name in columns or () if name not in file.schema_arrow.names]
+        if absent:
+            raise CodewattError(f"{path}: no column {', '.join(absent)}")
+        table = file.read(columns=None if columns is None else list(columns))
     return table if columns is None else table.select(list(columns))
 
 
@@ -87,6 +84,32 @@ def read_rows(
     """Read rows as dicts of plain values, null as None; see `read_table`."""
     rows: list[dict[str, Any]] = read_table(path, columns).to_pylist()
     return rows
+
+
+def column_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of a file's columns.
+
+    Raises:
+        CodewattError: the file is missing or is not parquet.
+    """
+    with _opened(path) as file:
+        return list(file.schema_arrow.names)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """A pyarrow ParquetFile; what goes wrong in here is one line that names the file."""
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    if not Path(path).is_file():
+        raise CodewattError(f"{path}: no such file")
+    try:
+        with ParquetFile(path) as file:
+            yield file
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CodewattError(f"{path}: not readable as parquet: {reason}") from None
 
 
 def _arrow_type(kind: str) -> Any:

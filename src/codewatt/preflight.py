@@ -1,4 +1,4 @@
-"""What a job would refuse, refused when the study is read: before any job, by whoever reads it.
+"""Checks of a study before any job runs, of everything that a job would refuse later.
 
 Here stands what the study file alone does not say: the table of carbon intensities, the names that
 a file system takes, the files that the study names.
@@ -43,7 +43,7 @@ def load_grid(path: str | Path) -> Grid:
 
 
 def check_names(grid: Grid, paths: Paths | None = None) -> None:
-    """See that the file system takes the names and paths that the study's ids make.
+    """Check that the file system accepts the names and paths that the study's ids make.
 
     Args:
         paths: where results go, to ask the file system there; without it, what Linux takes.
@@ -62,8 +62,8 @@ def check_names(grid: Grid, paths: Paths | None = None) -> None:
             if name not in ("id", "variant") and value is not None
         )
         raise CodewattError(
-            f"{grid.where}: the ids of cell {longest.id!r} make a file name of {needed} bytes "
-            f"({parts}, and what joins them); allowed: {most}; shorten ids"
+            f"{grid.where}: cell {longest.id!r}: its ids make a file name of {needed} bytes "
+            f"({parts}, and separators); allowed: {most}; shorten ids"
         )
     if paths is None:
         return
@@ -76,8 +76,8 @@ def check_names(grid: Grid, paths: Paths | None = None) -> None:
     whole = len(os.fsencode(root)) + needed + _INSIDE_BYTES
     if whole > _PATH_BYTES:
         raise CodewattError(
-            f"results: {shown(root)}: with the ids of {grid.where} paths get {whole} bytes; "
-            f"allowed: {_PATH_BYTES}; name a directory with a shorter path"
+            f"results: {shown(root)}: with the ids of {grid.where} paths have {whole} bytes; "
+            f"allowed: {_PATH_BYTES}; choose a directory with a shorter path"
         )
 
 
@@ -92,12 +92,12 @@ def _name_bytes(directory: Path) -> int:
 
 
 def _check_named(grid: Grid) -> None:
-    """See that what the study names is there: architectures, directories, files."""
+    """Check that the architectures, directories and files of the study exist."""
     for index, model in enumerate(grid.study.models):
         if model.source == "architecture" and not model.model_type:
             raise CodewattError(
                 f"{grid.where}: models[{index}].config.model_type: required, but absent or not "
-                "text; allowed: what transformers calls the architecture, such as llama"
+                "a string; allowed: a model type of transformers, such as llama"
             )
         if model.source == "path" and model.id in grid.model_ids:
             where = f"{grid.where}: models[{index}].path"
@@ -106,7 +106,7 @@ def _check_named(grid: Grid) -> None:
             configuration = Path(model.path) / "config.json"
             if not configuration.is_file():
                 raise CodewattError(
-                    f"{where}: {shown(model.path)}: no config.json in it; allowed: a directory "
+                    f"{where}: {shown(model.path)}: it has no config.json; allowed: a directory "
                     "written by save_pretrained"
                 )
     for index, corpus in enumerate(grid.study.corpora):
@@ -118,19 +118,19 @@ def _check_named(grid: Grid) -> None:
 
 
 def _check_contexts(grid: Grid) -> None:
-    """See that each model reads more tokens than a cell lets it write.
+    """Check that the context of each model is longer than the token limits of its cells.
 
-    Of models whose context is known: how long prompts are is known once there is a tokenizer, and
-    a job refuses longer ones.
+    Only of models whose context length is known. The lengths of prompts are known when there is a
+    tokenizer; a job refuses prompts that are too long.
     """
     contexts = {model.id: _context(model) for model in grid.study.models}
     for cell in grid.cells:
         context = contexts[cell.model]
         if context is not None and cell.token_limit >= context:
             raise CodewattError(
-                f"{grid.where}: token_limits: {cell.token_limit}: model {cell.model!r} reads "
-                f"{context} tokens, which leaves none for a prompt; allowed: below {context}, or "
-                "exclude the pair"
+                f"{grid.where}: token_limits: {cell.token_limit}: the context of model "
+                f"{cell.model!r} has {context} tokens, so that none is left for a prompt; allowed: "
+                f"below {context}, or exclude the pair"
             )
 
 

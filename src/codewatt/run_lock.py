@@ -1,10 +1,11 @@
-"""A run that was killed can be started again by the same command.
+"""The lock of a run: a run that was killed can be started again by the same command.
 
-Snakemake's lock outlives a Snakemake that was killed, and so do its jobs. Here the running process
-also holds a lock of the kernel's, which ends with it, and writes into the locked file who it is:
-whoever gets the lock, on the same host, knows that Snakemake's lock is stale. Not every file system
-has locks that other hosts see, and some have none: a run of another host that did not empty its
-file may live, and is left to the user. Jobs watch the process that started them and end with it.
+Snakemake's lock stays after a Snakemake that was killed, and so do its jobs. Therefore the running
+process also holds a file lock of the kernel, which ends with the process, and writes its host and
+process id into the locked file. A process on the same host that gets the lock knows that
+Snakemake's lock is stale. Some file systems have no locks, or none that other hosts see: a run on
+another host that did not empty its file may be active, so the user decides. Jobs watch the process
+that started them and end with it.
 """
 
 import atexit
@@ -40,7 +41,7 @@ def forget_killed_run(directory: str | Path) -> None:
         if _locked(handle):
             handle.seek(0)
             owner = handle.read()
-            if owner.partition(":")[0] in ("", socket.gethostname()) and not _lives(owner):
+            if owner.partition(":")[0] in ("", socket.gethostname()) and not _is_running(owner):
                 shutil.rmtree(state / "locks", ignore_errors=True)
 
 
@@ -54,17 +55,17 @@ def hold_run(directory: str | Path, results: str | Path) -> None:
         results: the study's results, which another copy of the project may write as well.
 
     Raises:
-        CodewattError: another one is, at other files, which Snakemake itself would allow; but then
-            nobody could tell whose a job is that a killed one left behind. Or one of another host
-            was, and does not say that it ended.
+        CodewattError: another run is active in the directory or on the results (Snakemake itself
+            would allow it for other files, but then the jobs of a killed run could not be told
+            from those of the other). Or a run on another host has not recorded its end.
     """
-    owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-    atexit.register(_let_go, os.getpid())  # of what is held by then, if the second is refused too
+    owner = f"{socket.gethostname()}:{os.getpid()}:{_start_ticks(os.getpid())}"
+    atexit.register(_release, os.getpid())  # of what is held by then, if the second is refused too
     places = (Path(directory) / ".snakemake" / "codewatt.lock", Path(results) / ".codewatt.lock")
     for file in places:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle = file.open("a+")
-        _take(handle, file)
+        _acquire(handle, file)
         handle.truncate(0)
         handle.write(owner)
         handle.flush()
@@ -72,31 +73,33 @@ def hold_run(directory: str | Path, results: str | Path) -> None:
     os.environ[OWNER] = owner
 
 
-def _take(handle: IO[str], file: Path) -> None:
+def _acquire(handle: IO[str], file: Path) -> None:
     for last in (*[False] * 20, True):  # a dry run may look at the lock for a moment
         locked = _locked(handle)
         handle.seek(0)
         owner = handle.read()
         host, _, rest = owner.partition(":")
         process = rest.partition(":")[0]
-        if not locked or _lives(owner):
+        if not locked or _is_running(owner):
             if last:
                 raise CodewattError(
-                    f"{file.parent}: a run is at work here (host {host}, process {process}); wait "
-                    "for it, or run this in another copy, with other results"
+                    f"{file.parent}: another run is active here (host {host}, process "
+                    f"{process}); wait "
+                    "until it ends, or use another working directory and other results"
                 )
             time.sleep(0.1)
         elif host not in ("", socket.gethostname()):
             raise CodewattError(
-                f"{file.parent}: a run of host {host} (process {process}) did not say that it "
-                f"ended, and from here nobody can tell; if it is gone: rm {file}"
+                f"{file.parent}: a run on host {host} (process {process}) has not recorded its "
+                "end, "
+                f"and this host cannot see whether it is active; if it has ended: rm {file}"
             )
         else:
             return
 
 
 def _locked(handle: IO[str]) -> bool:
-    """Whether the kernel gave us its lock of a file; also where the file system has no locks."""
+    """Whether this process now has the kernel's lock of a file; true without file locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -104,29 +107,29 @@ def _locked(handle: IO[str]) -> bool:
     except OSError as error:
         if error.errno not in _WITHOUT_LOCKS:
             raise CodewattError(f"{handle.name}: it cannot be locked: {error.strerror}") from None
-    return True  # without locks what the file says must do
+    return True  # without locks, the content of the file decides
 
 
-def _lives(owner: str) -> bool:
-    """Whether the owner in a file is a process of this host that runs, and not this one."""
+def _is_running(owner: str) -> bool:
+    """Whether the owner in a lock file is another process of this host that is running."""
     host, _, rest = owner.partition(":")
     pid, _, started = rest.partition(":")
     if host != socket.gethostname() or not pid.isdigit() or int(pid) == os.getpid():
         return False
-    return str(_started(int(pid))) == started
+    return str(_start_ticks(int(pid))) == started
 
 
-def _let_go(pid: int) -> None:
-    """At the end of the process that holds them; its forks end as well, and hold nothing."""
+def _release(pid: int) -> None:
+    """Empty the lock files when the process that holds them ends; its forks hold none."""
     if os.getpid() == pid:
         for handle in _held:
             handle.truncate(0)
 
 
 def end_with_run() -> None:
-    """In a job: end, with all children, when the Snakemake that it belongs to is gone.
+    """In a job: end when the Snakemake that started it has ended.
 
-    A job on another host than that Snakemake (a cluster's) is its scheduler's to end.
+    A job on another host (of a cluster) is ended by its scheduler.
     """
     host, _, rest = os.environ.get(OWNER, "").partition(":")
     if host != socket.gethostname():
@@ -136,13 +139,16 @@ def end_with_run() -> None:
 
 
 def _watch(pid: int, started: int) -> None:
-    while _started(pid) == started:
+    while _start_ticks(pid) == started:
         time.sleep(_POLL_S)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _started(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None if there is no such process."""
+def _start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None if there is no such process.
+
+    From /proc (proc(5), field 22): psutil gives the time of day, which a clock adjustment moves.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:

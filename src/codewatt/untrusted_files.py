@@ -1,7 +1,8 @@
-"""Reading files that others wrote: what they really are, and no more of them than a limit.
+"""Reading files from outside the project, up to a size limit.
 
-A file may be gzip under another name, a git-LFS pointer, in another encoding, cut, damaged, or made
-to unpack to more than the machine holds. Each is one line: file, what is wrong, what to do.
+A file may be gzip under another name, a git-LFS pointer, in another encoding, truncated, damaged,
+or made to unpack to more than the machine holds. Each case is a message of one line: the file, what
+is wrong, what to do.
 """
 
 import codecs
@@ -19,18 +20,18 @@ from codewatt.errors import CodewattError
 from codewatt.units import BYTES_PER_GIB, BYTES_PER_MIB
 
 MAX_BYTES = BYTES_PER_GIB
-"""The most that a file may hold, unpacked. HumanEval+ has 8 MB, most files of samples less."""
+"""The largest allowed size of a file, unpacked. HumanEval+ has 8 MB, most sample files less."""
 
 MAX_LINE_BYTES = 64 * BYTES_PER_MIB
 MAX_LINES = 5_000_000
 
-#: gzip packs a thousandfold at most, text tenfold: what comes near the former is made to do harm.
+#: gzip packs by 1000 times at most, text by about 10: a file near the former is made to do harm.
 _MAX_RATIO, _RATIO_FROM_BYTES = 500, 64 * BYTES_PER_MIB
 
 _READ_BYTES = BYTES_PER_MIB
 _GZIP = b"\x1f\x8b"
 _LFS = b"version https://git-lfs"
-#: How files begin that are no text, and what to do with them.
+#: First bytes of files that are not text -> what to do with them.
 _BEGINNINGS = (
     (_LFS, "is a git-LFS pointer, not the file itself; fetch it: git lfs pull"),
     (b"PK\x03\x04", "is a zip archive; unpack it first"),
@@ -45,7 +46,7 @@ _BEGINNINGS = (
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path for a message: on one line, without control characters, not longer than a screen."""
+    """A path for a message: on one line, without control characters, at most 300 characters."""
     text = printable(os.fspath(path))
     return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
 
@@ -89,7 +90,7 @@ def read_chunks(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Ite
     """The bytes of a file, unpacked if its name ends in .gz, a chunk at a time.
 
     Raises:
-        CodewattError: as `read_text` says.
+        CodewattError: see `read_text`.
     """
     with in_one_line(path), _opened(path) as stream:
         budget = _Budget(path, max_bytes)
@@ -102,7 +103,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """(line number from 1, text) of each line that is not blank (UTF-8, gzip by suffix).
 
     Raises:
-        CodewattError: as `read_text` says; a line's number is named where it is to blame.
+        CodewattError: see `read_text`; the message has the number of the line that is wrong.
     """
     with in_one_line(path), _opened(path) as stream:
         budget = _Budget(path, MAX_BYTES)
@@ -112,11 +113,11 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
             budget.spend(len(line))
             if len(line) > MAX_LINE_BYTES:
                 raise CodewattError(
-                    f"{shown(path)}:{number}: longer than {MAX_LINE_BYTES >> 20} MiB; "
-                    "allowed: one record a line"
+                    f"{shown(path)}:{number}: the line is longer than "
+                    f"{MAX_LINE_BYTES // BYTES_PER_MIB} MiB; allowed: one record per line"
                 )
             if number > MAX_LINES:
-                raise CodewattError(f"{shown(path)}: more than {MAX_LINES} lines")
+                raise CodewattError(f"{shown(path)}: too many lines; allowed: {MAX_LINES}")
             if line.isspace():
                 continue
             try:
@@ -129,11 +130,11 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Iterator[None]:
-    """Turn what reading and parsing a file raises into one line that names the file.
+    """Turn exceptions of reading and parsing a file into a message of one line with its path.
 
     Args:
         path: the file, with a line number where there is one.
-        what: said before the reason.
+        what: the words before the reason.
 
     Raises:
         CodewattError: one of those errors was raised inside.
@@ -158,10 +159,10 @@ def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Ite
 
 @contextmanager
 def record_of(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn a field that a job's record (a manifest, energy.json) lacks into one line.
+    """Turn exceptions about a missing field of a record (a manifest, energy.json) into one line.
 
     Raises:
-        CodewattError: the record was changed, or written by another version.
+        CodewattError: the record lacks a field; another version of codewatt wrote it.
     """
     try:
         yield
@@ -174,10 +175,10 @@ def record_of(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def require_file(path: str | os.PathLike[str], *, pipe: bool = False) -> None:
-    """Refuse what is not a file, before it is opened: a named pipe would wait for ever.
+    """Refuse a path that is not a file, before it is opened: a named pipe would wait for ever.
 
     Args:
-        pipe: whether the shell's pipes (/dev/stdin, /dev/fd/N) are allowed, which are read once.
+        pipe: whether pipes of the shell (/dev/stdin, /dev/fd/N) are allowed; they are read once.
 
     Raises:
         CodewattError: there is no such file, or it is something else.
@@ -193,7 +194,7 @@ def require_file(path: str | os.PathLike[str], *, pipe: bool = False) -> None:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file's bytes, unpacked where name and content say gzip."""
+    """The bytes of a file, unpacked if its name and its content are gzip."""
     require_file(path, pipe=True)
     with open(path, "rb") as raw:
         head = raw.peek(32)[:32]
@@ -216,7 +217,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 class _Budget:
-    """How much of a file was read, against what may be."""
+    """Counts the bytes that were read of a file, against its limits."""
 
     def __init__(self, path: str | os.PathLike[str], most: int) -> None:
         self._path, self._most, self._read = path, most, 0
@@ -224,11 +225,15 @@ class _Budget:
         self._size = os.stat(path).st_size if packed else None
 
     def spend(self, count: int) -> None:
-        """So many bytes more."""
+        """Count bytes that were read.
+
+        Raises:
+            CodewattError: a limit is exceeded.
+        """
         self._read += count
         if self._read > self._most:
             raise CodewattError(
-                f"{shown(self._path)}: holds more than {self._most >> 20} MiB; allowed: up to that"
+                f"{shown(self._path)}: too large; allowed: {self._most // BYTES_PER_MIB} MiB"
             )
         if (
             self._size is not None

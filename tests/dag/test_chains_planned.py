@@ -90,6 +90,5 @@ def test_a_model_of_another_depth_than_declared_is_one_line_before_any_job(fresh
     study["models"][1] = {"id": "two", "source": "path", "path": "somewhere", "layers": 3}
     write_json(fresh.root / "somewhere" / "config.json", {"num_hidden_layers": 4})
     assert _refused(fresh, study) == [
-        "codewatt: study.yaml: model 'two': layers: 3 in the study, its config.json says 4; "
-        "allowed: layers: 4"
+        "codewatt: study.yaml: model 'two': layers: 3, but its config.json has 4; allowed: 4"
     ]

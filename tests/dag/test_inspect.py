@@ -144,7 +144,7 @@ BAD = {
     "negative limit": (lambda s: s.update(token_limits=[-24]), "study.yaml: token_limits[0]: -24"),
     "duplicate id": (
         lambda s: s["models"].append(s["models"][0]),
-        "study.yaml: model 'one' is there 2 times",
+        "study.yaml: models: duplicate id 'one'",
     ),
     "empty grid": (
         lambda s: s.update(exclude=[{"model": ["one", "two"]}]),

@@ -93,7 +93,7 @@ def test_users_text_is_no_wildcard(bench, planned):
 
 
 REFUSED = {
-    "results that are a wildcard": (("results=out{x}",), "results: 'out{x}' holds a brace"),
+    "results that are a wildcard": (("results=out{x}",), "results: 'out{x}' contains a brace"),
     "results below a file": (("results=study.yaml/x",), "study.yaml is a file; allowed: a direc"),
     "a study that is a directory": (("study=config",), "config: is a directory; allowed: a file"),
 }

@@ -32,6 +32,7 @@ from codewatt.generate.generate_record import (
     GeneratedCellRecord,
     GenerateRecord,
 )
+from codewatt.parquet import read_rows, read_table
 from codewatt.prune.layer_scores_record import LAYER_SCORES, LayerScoresRecord
 from codewatt.quantise.variant_record import VARIANT, VariantIds, VariantRecord
 
@@ -306,18 +307,8 @@ def _read_energy(path: Path, identity: CellIds) -> Json:
 
 def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) -> list[TaskTimes]:
     """Rows of tasks.parquet, checked against the size and sha256 in generate's record."""
-    import pyarrow.parquet as parquet
-
     check_files(path.parent, {n: d for n, d in generate["files"].items() if n == path.name})
-    try:
-        table = parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise CodewattError(f"{path}: not readable as parquet: {_first_line(error)}") from None
-    columns = list(TaskTimes.__annotations__)
-    absent = [name for name in columns if name not in table.column_names]
-    if absent:
-        raise CodewattError(f"{path}: no column {', '.join(absent)}")
-    rows: list[TaskTimes] = table.select(columns).to_pylist()
+    rows: list[TaskTimes] = read_table(path, list(TaskTimes.__annotations__)).to_pylist()
     repeats = {row["repeat"] for row in rows}
     if repeats != set(range(generate["repeats"])):
         raise CodewattError(
@@ -328,18 +319,7 @@ def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) 
 
 def _read_task_energy(path: str | None) -> tuple[Row, ...]:
     """Rows of task_energy.parquet; none if it was not given."""
-    import pyarrow.parquet as parquet
-
-    if path is None:
-        return ()
-    try:
-        return tuple(parquet.read_table(path).to_pylist())
-    except (OSError, ValueError) as error:
-        raise CodewattError(f"{path}: not readable as parquet: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return () if path is None else tuple(read_rows(path))
 
 
 def _check_verdicts(measured: Measurements) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from codewatt.analysis.repetition_metrics import Repetition, repetition_of
 from codewatt.files import read_jsonl
+from codewatt.parquet import column_names, read_table
 
 #: One completion of a cell: (repeat, sample, task_id).
 Key = tuple[int, int, str]
@@ -52,11 +53,9 @@ def read_tokens(
         path: the cell's tasks.parquet, checked before.
         texts: what `read_texts` returned.
     """
-    import pyarrow.parquet as parquet
-
-    kept = "tokens" in parquet.read_schema(path).names
+    kept = "tokens" in column_names(path)
     columns = ["repeat", "sample", "task_id", "stop_reason", *(["tokens"] if kept else [])]
-    table = parquet.read_table(path, columns=columns)
+    table = read_table(path, columns)
     rows = table.select(columns[:4]).to_pylist()
     if not kept:
         return {}, {key_of(row): repetition_of(None, texts.get(key_of(row))) for row in rows}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from codewatt.analysis.columns import Columns
 from codewatt.files import atomic_path
+from codewatt.parquet import write_frame
 
 Row = dict[str, Any]
 
@@ -38,8 +39,7 @@ def to_rows(table: pd.DataFrame) -> list[Row]:
 
 def write_parquet(table: pd.DataFrame, path: str | PathLike[str]) -> None:
     """Write a table as parquet, atomically."""
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)
+    write_frame(path, table)
 
 
 def write_csv(table: pd.DataFrame, path: str | PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""Precisions and prune settings: the two halves of a variant."""
+"""The settings of precisions and prunes, which with a model make a variant."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -33,15 +33,17 @@ class BitsAndBytes(Entry):
         False, description="Quantise the 4-bit types' block constants as well."
     )
     outlier_threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        6.0, description="int8 only: activations beyond it stay 16-bit; 0 turns that off."
+        6.0, description="int8 only: activations above it stay in 16 bits; 0: none do."
     )
 
     @model_validator(mode="after")
     def _settings_that_exist(self) -> Self:
         if self.quant_type == "int8" and self.double_quantisation:
-            raise ValueError("double_quantisation is for fp4 and nf4, not int8")
+            raise ValueError("double_quantisation is not allowed with int8; allowed with: fp4, nf4")
         if self.quant_type != "int8" and "outlier_threshold" in self.model_fields_set:
-            raise ValueError(f"outlier_threshold is for int8, not {self.quant_type}")
+            raise ValueError(
+                f"outlier_threshold is not allowed with {self.quant_type}; allowed with: int8"
+            )
         return self
 
 
@@ -51,8 +53,9 @@ class TorchAo(Entry):
     method: Literal["torchao"]
     quant_type: Literal["int8", "int4", "fp8", "fp8_dynamic"] = Field(
         description=(
-            "fp8_dynamic quantises the inputs of each product as well, with one scale a tensor; it "
-            "needs a GPU of compute capability 8.9 (L40S, H100) or later."
+            "fp8_dynamic quantises the inputs of each matrix multiplication as well, with one "
+            "scale "
+            "per tensor; it needs a GPU of compute capability 8.9 (L40S, H100) or later."
         )
     )
     compute_dtype: Dtype = Field(
@@ -65,9 +68,14 @@ class TorchAo(Entry):
     @model_validator(mode="after")
     def _settings_that_exist(self) -> Self:
         if self.quant_type != "int4" and "group_size" in self.model_fields_set:
-            raise ValueError(f"group_size is for int4, not {self.quant_type}")
+            raise ValueError(
+                f"group_size is not allowed with {self.quant_type}; allowed with: int4"
+            )
         if self.quant_type == "fp8_dynamic" and self.compute_dtype != "bfloat16":
-            raise ValueError(f"fp8_dynamic needs compute_dtype bfloat16, not {self.compute_dtype}")
+            raise ValueError(
+                f"compute_dtype {self.compute_dtype} is not allowed with fp8_dynamic; allowed: "
+                "bfloat16"
+            )
         if self.quant_type == "int8" and self.compute_dtype == "float16":
             # torchao multiplies by the codes (up to 127) and applies the scales afterwards.
             raise ValueError(
@@ -81,11 +89,14 @@ class TorchAo(Entry):
         `quantise.torchao` says the same of the device that 'auto' turned out to be.
         """
         if self.quant_type == "fp8_dynamic" and device == "cpu":
-            return "fp8_dynamic needs device 'cuda'; fp8 (weights only) runs on a CPU as well"
+            return "fp8_dynamic is not allowed on device 'cpu'; allowed: fp8 (weights only)"
         if self.quant_type == "int4" and device == "cuda" and self.compute_dtype != "bfloat16":
-            return "int4 on device 'cuda' needs compute_dtype bfloat16"
+            return (
+                f"int4 with compute_dtype {self.compute_dtype} is not allowed on device "
+                "'cuda'; allowed: bfloat16"
+            )
         if self.quant_type == "int4" and device == "cpu" and self.group_size == 256:
-            return "int4 with group_size 256 needs device 'cuda'"
+            return "int4 with group_size 256 is not allowed on device 'cpu'; allowed: 32, 64, 128"
         return None
 
 
@@ -101,7 +112,7 @@ _CALIBRATION = (
 
 
 class Gptq(Entry):
-    """GPTQ (Frantar et al. 2023): symmetric codes, errors made up for column by column."""
+    """GPTQ (Frantar et al. 2023): symmetric, with error compensation column by column."""
 
     method: Literal["gptq"]
     bits: Literal[4, 8] = Field(description="Bits of a weight.")
@@ -109,7 +120,8 @@ class Gptq(Entry):
         128, description="Inputs that share a scale; -1: one scale an output."
     )
     act_order: bool = Field(
-        False, description="Columns of greater activations first; groups follow that order."
+        False,
+        description="Quantise columns with greater activations first; groups follow that order.",
     )
     compute_dtype: Dtype = Field(
         description="Dtype of the computation and of all weights that are not quantised."
@@ -125,7 +137,7 @@ class Gptq(Entry):
 
 
 class Awq(Entry):
-    """AWQ (Lin et al. 2024): channels scaled by their activations, then 4-bit codes in groups."""
+    """AWQ (Lin et al. 2024): channels scaled by their activations, then 4 bits in groups."""
 
     method: Literal["awq"]
     bits: Literal[4] = Field(4, description="Bits of a weight.")
@@ -157,14 +169,14 @@ def refusal_on_device(precision: Precision, device: str) -> str | None:
 
 
 def refusal_of_model(precision: Precision, model_type: str) -> str | None:
-    """Why a precision cannot be made of models of a type, or None if it can be, or may be."""
+    """Why a precision cannot be made of models of a type; None if it can, or if that is unknown."""
     if isinstance(precision, Gptq | Awq):
         return model_refusal(precision.backend, model_type)
     return None
 
 
 class Unpruned(Entry):
-    """Every layer kept."""
+    """Keep every layer."""
 
     method: Literal["none"]
 
@@ -180,7 +192,7 @@ UNTIL_ZERO: Literal["until_zero"] = "until_zero"
 
 
 def _layers(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    """One sentence in place of one a member of the union."""
+    """Validate `layers`, with one message instead of one per member of the union."""
     try:
         return validated(value)
     except ValidationError:
@@ -194,18 +206,21 @@ class _Pruned(Entry):
 
     Attributes:
         always_kept: how many layers the method leaves at least.
-        line: what figures call the method.
+        line: the name of the method in figures.
     """
 
     layers: Annotated[PositiveInt | Literal["until_zero"], WrapValidator(_layers)] = Field(
         description=(
-            "How many are removed. 'until_zero': first one, then two and so on, each a setting of "
-            "its own (ID-1, ID-2, ...), until a cell's completions solve no task."
+            "How many layers are removed. 'until_zero': one, two and so on, each a prune "
+            "setting of "
+            "its own (ID-1, ID-2, ...), until the completions of a cell solve no task."
         )
     )
     max_layers: PositiveInt | None = Field(
         None,
-        description="until_zero only: no more than these; if absent, what the method can remove.",
+        description=(
+            "until_zero only: the most layers to remove; if absent, as many as the method can."
+        ),
     )
 
     always_kept: ClassVar[int] = 1
@@ -214,7 +229,9 @@ class _Pruned(Entry):
     @model_validator(mode="after")
     def _max_layers_ends_a_series(self) -> Self:
         if self.max_layers is not None and self.layers != UNTIL_ZERO:
-            raise ValueError(f"max_layers is for layers: {UNTIL_ZERO}, not {self.layers}")
+            raise ValueError(
+                f"max_layers is not allowed with layers: {self.layers}; allowed with: {UNTIL_ZERO}"
+            )
         return self
 
     def settings(self) -> dict[str, object]:
@@ -223,7 +240,7 @@ class _Pruned(Entry):
 
 
 class PruneLast(_Pruned):
-    """The last decoder layers removed (de Reus et al. 2024)."""
+    """Remove the last decoder layers (de Reus et al. 2024)."""
 
     method: Literal["last"]
 
@@ -231,7 +248,7 @@ class PruneLast(_Pruned):
 
 
 class PruneKeepLast(_Pruned):
-    """The layers before the last one removed (Gromov et al. 2024, section 4.4)."""
+    """Remove the layers before the last one (Gromov et al. 2024, section 4.4)."""
 
     method: Literal["keep_last"]
 
@@ -241,11 +258,12 @@ class PruneKeepLast(_Pruned):
 class _Scored(_Pruned):
     """Layers chosen by scores, which are computed once a model for all depths."""
 
-    calibration: str = Field(description="The corpus that layers are scored on.")
+    calibration: str = Field(description="The corpus on which layers are scored.")
 
 
 class PruneBlockInfluence(_Scored):
-    """The layers that change their input's direction least (ShortGPT, Men et al. 2024)."""
+    """Remove the layers that change the direction of their input least (ShortGPT, Men et al. "
+    "2024)."""
 
     method: Literal["block_influence"]
 
@@ -253,7 +271,7 @@ class PruneBlockInfluence(_Scored):
 
 
 class PruneAngular(_Scored):
-    """The block of layers over which the hidden state turns least (Gromov et al. 2024)."""
+    """Remove the block of layers over which the hidden state turns least (Gromov et al. 2024)."""
 
     method: Literal["angular_distance"]
 
@@ -261,7 +279,7 @@ class PruneAngular(_Scored):
 
 
 class PruneSleb(_Scored):
-    """Greedily the layer without which perplexity is least (SLEB, Song et al. 2024)."""
+    """Remove greedily the layer whose removal raises perplexity least (SLEB, Song et al. 2024)."""
 
     method: Literal["sleb"]
 

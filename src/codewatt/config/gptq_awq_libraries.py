@@ -1,4 +1,4 @@
-"""What the libraries that make GPTQ and AWQ checkpoints can do, so far as it is known beforehand.
+"""Model types and devices of the libraries that make GPTQ and AWQ checkpoints.
 
 AutoAWQ 0.2.9 and AutoGPTQ 0.7.1 are no longer maintained; the lists below will not grow.
 """
@@ -12,9 +12,9 @@ class Backend:
 
     Attributes:
         library: its name and version.
-        environment: of envs/ and of `make`, if the pipeline's has it not.
-        model_types: of config.json that it quantises here; empty if it does not say.
-        devices: where it quantises.
+        environment: its own environment (in envs/ and of `make`); None: that of the pipeline.
+        model_types: the model types that it quantises here; empty: unknown, a job finds out.
+        devices: the devices on which it quantises.
     """
 
     library: str
@@ -59,7 +59,8 @@ def model_refusal(name: str, model_type: str) -> str | None:
     backend = BACKENDS[name]
     if backend.model_types and model_type not in backend.model_types:
         return (
-            f"backend {name}: {backend.library} is not for models of type {model_type}; allowed: "
+            f"backend {name}: {backend.library} cannot quantise models of type {model_type}; "
+            "allowed: "
             f"{ALTERNATIVE}, or models of type {', '.join(backend.model_types)}"
         )
     return None

@@ -36,8 +36,9 @@ class Series:
         depths = tuple(_at(prune, layers + 1) for layers in range(max(deepest.values())))
         if depths and len(depths[-1].id) > ID_LENGTH:
             raise ValueError(
-                f"prune {prune.id!r}: the ids of its depths, {depths[-1].id!r} among them, have "
-                f"more than {ID_LENGTH} characters"
+                f"prune {prune.id!r}: the ids of its depths, such as {depths[-1].id!r}, are too "
+                "long; "
+                f"allowed: {ID_LENGTH} characters"
             )
         return cls(prune.id, deepest, depths)
 
@@ -75,8 +76,9 @@ def _deepest(prune: Prune, index: int, model: Model) -> int:
     if model.layers is None:
         inside = "config.num_hidden_layers" if isinstance(model, ArchitectureModel) else "layers"
         raise ValueError(
-            f"models[{index}].{inside}: required, but absent: how deep prune {prune.id!r} "
-            f"(layers: {UNTIL_ZERO}) may go; or exclude the pair"
+            f"models[{index}].{inside}: required, but absent: it limits the depth of prune "
+            f"{prune.id!r} "
+            f"(layers: {UNTIL_ZERO}); give it, or exclude the pair"
         )
     most = max(model.layers - prune.always_kept, 0)
     return most if prune.max_layers is None else min(most, prune.max_layers)

@@ -36,9 +36,12 @@ class Decoding(Strict):
     def _strategy_has_its_settings(self) -> Self:
         if self.strategy == "greedy":
             if self.temperature is not None or self.top_p is not None:
-                raise ValueError("temperature and top_p are for strategy 'sampled', not 'greedy'")
+                raise ValueError(
+                    "temperature and top_p are not allowed with strategy 'greedy'; allowed "
+                    "with: 'sampled'"
+                )
             if self.samples != 1:
-                raise ValueError("samples must be 1 with strategy 'greedy': all would be equal")
+                raise ValueError("samples must be 1 with strategy 'greedy', as all would be equal")
         elif self.temperature is None:
             raise ValueError("temperature is required with strategy 'sampled'")
         return self
@@ -123,15 +126,15 @@ class Energy(Strict):
 
 
 class Fidelity(Strict):
-    """How much of the unquantised model a variant keeps, beside pass@1."""
+    """How closely the output of a variant follows that of its baseline."""
 
     corpus: str = Field(
-        description="A corpus that no variant is calibrated on: part held_out, say."
+        description="A corpus that no variant is calibrated on, such as one with part: held_out."
     )
 
 
 class Baseline(Strict):
-    """What every variant of the same model is compared with."""
+    """The precision and prune that every variant of the same model is compared with."""
 
     precision: str = Field(description="Id of a precision of the study.")
     prune: str = Field(description="Id of a prune setting of the study.")

@@ -60,8 +60,7 @@ class CpuNodes(Strict):
             first, most = getattr(self, name), getattr(self, f"max_{name}")
             if first is not None and most is not None and first > most:
                 raise ValueError(
-                    f"{name} {first} is more than max_{name} {most}, which no job may ask for; "
-                    "lower the one or raise the other"
+                    f"{name} {first} is more than max_{name} {most}; allowed: at most max_{name}"
                 )
         return self
 
@@ -98,8 +97,9 @@ class GpuNodes(CpuNodes):
     def _gres_is_accepted(cls, value: str | None) -> str | None:
         if value is not None and not is_gpu_request(value):
             raise ValueError(
-                f"{value!r} is not gpu:TYPE:N with letters, digits, '_' and '.' in TYPE (for a "
-                "type with other characters, or several: gpu:N and a constraint)"
+                f"{value!r} is not allowed; allowed: gpu:TYPE:N with letters, digits, '_' and "
+                "'.' in "
+                "TYPE, or gpu:N with a constraint (for a type with other characters)"
             )
         return value
 
@@ -107,7 +107,9 @@ class GpuNodes(CpuNodes):
     @classmethod
     def _name_is_a_pattern(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
-            raise ValueError(f"{value!r} is no GPU's name; allowed: what `nvidia-smi -L` writes")
+            raise ValueError(
+                f"{value!r} is not the name of a GPU; allowed: a name as `nvidia-smi -L` writes it"
+            )
         try:
             re.compile(value or "")
         except re.error as error:
@@ -119,7 +121,9 @@ class GpuNodes(CpuNodes):
     def _nodes_are_names(cls, value: list[str]) -> list[str]:
         for name in value:
             if not _NODE.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of one node, as `sinfo -N` lists them")
+                raise ValueError(
+                    f"{name!r} is not the name of a node; allowed: one name, as `sinfo -N` lists it"
+                )
         return value
 
 
@@ -134,8 +138,8 @@ class Machine(Strict):
     default_hardware: Id | None = Field(
         None,
         description=(
-            "Where GPU stages run of a study that names no hardware. Absent: on the only entry of "
-            "`hardware`, if there is just one."
+            "Where GPU stages run if the study names no hardware. Absent: the only entry of "
+            "`hardware`, if there is only one."
         ),
     )
 
@@ -143,7 +147,10 @@ class Machine(Strict):
     def _default_is_listed(self) -> Self:
         if self.default_hardware is not None and self.default_hardware not in self.hardware:
             known = ", ".join(self.hardware) or "none, as hardware is empty"
-            raise ValueError(f"default_hardware: {self.default_hardware!r} is not one of: {known}")
+            raise ValueError(
+                f"default_hardware: no entry {self.default_hardware!r} in hardware; allowed: "
+                f"{known}"
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""What every part of a study file shares: strictness, identifiers and labels."""
+"""The base of all models of the study file: strictness, identifiers, labels and paths."""
 
 import re
 from typing import Annotated, Literal
@@ -16,8 +16,9 @@ Id = Annotated[
         pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$",
         max_length=ID_LENGTH,
         description=(
-            "Lower-case letters and digits, joined by single '.', '_' or '-'. It names directories "
-            "under results/ and rows of the tables."
+            "Lower-case letters and digits, joined by single '.', '_' or '-'; the name of "
+            "directories "
+            "under results/ and of table rows."
         ),
     ),
 ]
@@ -30,16 +31,16 @@ def _on_one_line(value: str) -> str:
     """White space, line ends included, as single spaces; other control characters are refused."""
     line = " ".join(value.split())
     if len(line) > _LINE_LENGTH:
-        raise ValueError(f"it has {len(line)} characters; allowed: up to {_LINE_LENGTH}")
+        raise ValueError(f"{len(line)} characters; allowed: up to {_LINE_LENGTH}")
     if (shown := escaped(line)) != line:
-        raise ValueError(f"{shown!r} holds a control character; allowed: text on one line")
+        raise ValueError(f"{shown!r} contains a control character; allowed: text on one line")
     return line
 
 
 def _user_path(value: str) -> str:
     """A path with ~ as the home directory."""
     if (shown := escaped(value)) != value:
-        raise ValueError(f"{shown!r} holds a control character, which no path of a study may")
+        raise ValueError(f"{shown!r} contains a control character; allowed: a path without")
     try:
         return expand_home(value)
     except CodewattError as error:
@@ -49,7 +50,7 @@ def _user_path(value: str) -> str:
 def _no_wildcard(value: str) -> str:
     """Snakemake takes {name} in a path for a wildcard, and knows no way to write a brace."""
     if re.search(r"[{}]", value):
-        raise ValueError(f"{value!r} holds a brace; allowed: a path without braces")
+        raise ValueError(f"{value!r} contains a brace; allowed: a path without braces")
     return value
 
 

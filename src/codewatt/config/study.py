@@ -1,4 +1,4 @@
-"""The study file: the axes of the grid, and all that is the same over it."""
+"""The study file: the axes of the grid, and the settings that all cells share."""
 
 import itertools
 from collections import Counter
@@ -60,10 +60,7 @@ _STUDY_KEYS = {"hardware": "hardware", "corpus": "corpora"}
 
 
 class Study(Strict):
-    """One study: models x prunes x precisions x benchmarks x prompts x limits x batches x engines.
-
-    Combinations that match an entry of `exclude` are left out.
-    """
+    """A study: the grid of all combinations of the axes, without those that `exclude` matches."""
 
     study: Id = Field(description="Name of the study; its results are in results/<study>/.")
     title: Line = Field(description="Shown above figures and on the summary page.")
@@ -79,8 +76,8 @@ class Study(Strict):
         ["stripped"],
         min_length=1,
         description=(
-            "'stripped' removes whitespace at the prompt's ends, 'as_is' leaves its last newline, "
-            "which splits the token that a model would have written next."
+            "'stripped' removes white space at both ends of the prompt. 'as_is' keeps the last "
+            "newline, which splits the token that the model would generate next."
         ),
     )
     token_limits: list[PositiveInt] = Field(
@@ -93,7 +90,7 @@ class Study(Strict):
         ["transformers"],
         min_length=1,
         description=(
-            "'transformers' is its generate(); 'graph' launches each greedy step as one CUDA "
+            "'transformers' calls generate(); 'graph' runs each greedy decode step as one CUDA "
             "graph; 'vllm' is vLLM, in an environment of its own (docs/explanation/engines.md)."
         ),
     )
@@ -105,7 +102,8 @@ class Study(Strict):
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="'auto' takes the GPU if there is one; what was taken is recorded."
+        "auto",
+        description="'auto' uses the GPU if there is one; the device that was used is recorded.",
     )
     corpora: list[Corpus] = Field(
         [],
@@ -121,21 +119,21 @@ class Study(Strict):
         Comparisons(), description="Margins of the comparisons with the baseline."
     )
     fidelity: Fidelity | None = Field(
-        None, description="Compare each variant's logits and perplexity with the baseline's."
+        None, description="Compare logits and perplexity of each variant with the baseline."
     )
     baseline: Baseline = Field(description="The variant with which others are compared.")
     exclude: list[dict[Axis, AxisValue | list[AxisValue]]] = Field(
         [],
         description=(
-            "Combinations to leave out. An entry matches a cell whose value on every axis it names "
-            "is the one given, or one of the list given. A prune setting until_zero means all its "
-            "depths."
+            "Combinations to leave out. An entry names axes, each with one value or a list of "
+            "values; it matches the cells that have these values. A prune setting until_zero "
+            "stands for all its depths."
         ),
     )
 
     @cached_property
     def series(self) -> dict[str, Series]:
-        """The prune settings that go on until zero, by id."""
+        """The prune settings with layers: until_zero, by id."""
         return {
             prune.id: Series.of(
                 prune,
@@ -152,7 +150,7 @@ class Study(Strict):
 
     @cached_property
     def single_prunes(self) -> list[Prune]:
-        """The prune settings, in place of each series those of its depths."""
+        """The prune settings, with each series replaced by the settings of its depths."""
         return [
             single
             for prune in self.prunes
@@ -161,34 +159,40 @@ class Study(Strict):
 
     @cached_property
     def exclusions(self) -> list[dict[Any, Any]]:
-        """`exclude`, in place of each series its depths."""
+        """`exclude`, with each series replaced by its depths."""
         return spelled_out(self.exclude, self.series)
 
     def too_deep(self, model: str, prune: str) -> bool:
-        """Whether a setting is a depth of a series that ends before it for this model."""
+        """Whether a prune setting is a depth that a series does not reach for this model."""
         return any(
             prune in [depth.id for depth in series.depths[series.deepest[model] :]]
             for series in self.series.values()
         )
 
     def entries(self, axis: str) -> list[Any]:
-        """What one axis (or "corpus") consists of; of a series, the settings of its depths."""
+        """The entries of one axis (or "corpus"); a series gives the settings of its depths."""
         if axis == "prune":
             return list(self.single_prunes)
-        return list(getattr(self, _STUDY_KEYS.get(axis, axis + "s")))
+        return list(getattr(self, self.key_of(axis)))
+
+    @staticmethod
+    def key_of(axis: str) -> str:
+        """The key of the study file that lists the values of an axis (or \"corpus\")."""
+        return _STUDY_KEYS.get(axis, axis + "s")
 
     def values(self, axis: str) -> list[AxisValue]:
-        """The values of one axis: ids, or the numbers and names themselves; no hardware is []."""
+        """The values of one axis: ids, numbers or names."""
         return [item.id if isinstance(item, Entry) else item for item in self.entries(axis)]
 
     @model_validator(mode="after")
     def _values_are_unique(self) -> Self:
         for axis in (*AXES, "corpus"):
-            # A series' own id is no value, but what an exclude entry may name.
+            # The id of a series is not a value, but an exclude entry may name it.
             own = [prune.id for prune in self.prunes if is_series(prune) and axis == "prune"]
             counts = Counter([*own, *self.values(axis)])
             if twice := [value for value, times in counts.items() if times > 1]:
-                raise ValueError(f"{axis} {twice[0]!r} is there {counts[twice[0]]} times; once is")
+                key, kind = self.key_of(axis), "id" if isinstance(twice[0], str) else "value"
+                raise ValueError(f"{key}: duplicate {kind} {twice[0]!r}; each must be unique")
         return self
 
     @model_validator(mode="after")
@@ -205,7 +209,10 @@ class Study(Strict):
             references.append(("fidelity.corpus", "corpus", self.fidelity.corpus))
         for index, entry in enumerate(self.exclude):
             if not entry:
-                raise ValueError(f"exclude[{index}] is empty and would exclude every cell")
+                raise ValueError(
+                    f"exclude[{index}]: an empty entry would exclude every cell; allowed: an "
+                    "axis and a value"
+                )
             for name, wanted in entry.items():
                 for value in wanted if isinstance(wanted, list) else [wanted]:
                     references.append((f"exclude[{index}].{name}", name, value))
@@ -214,8 +221,8 @@ class Study(Strict):
             if axis == "prune" and where.startswith("exclude"):
                 known += list(self.series)
             if value not in known:
-                allowed = ", ".join(map(str, known)) or "none, as it has none"
-                raise ValueError(f"{where}: {value!r} is not a {axis} of this study: {allowed}")
+                allowed = ", ".join(map(str, known)) or f"none, as {self.key_of(axis)} is empty"
+                raise ValueError(f"{where}: no {axis} {value!r} in this study; allowed: {allowed}")
         return self
 
     @model_validator(mode="after")
@@ -227,7 +234,8 @@ class Study(Strict):
                 if calibration_of(entry) == self.fidelity.corpus:
                     raise ValueError(
                         f"fidelity.corpus: {kind} {entry.id!r} is calibrated on "
-                        f"{self.fidelity.corpus!r}; allowed: a corpus that no variant has seen"
+                        f"{self.fidelity.corpus!r}; allowed: a corpus that no variant is "
+                        "calibrated on"
                     )
         return self
 
@@ -238,15 +246,19 @@ class Study(Strict):
             if chosen in [depth.id for depth in series.depths]:
                 allowed = ", ".join(prune.id for prune in self.prunes if not is_series(prune))
                 raise ValueError(
-                    f"baseline.prune: {chosen!r} is a depth of {series.id!r}, which may end before "
-                    f"it; allowed: {allowed or 'none, as all are until_zero'}"
+                    f"baseline.prune: {chosen!r} is a depth of {series.id!r}, a series that may "
+                    "end "
+                    f"before it; allowed: {allowed or 'none, as all are until_zero'}"
                 )
         return self
 
     @model_validator(mode="after")
     def _engines_can_decode_so(self) -> Self:
         if "graph" in self.engines and self.decoding.strategy != "greedy":
-            raise ValueError("engines: 'graph' decodes greedily only; strategy is 'sampled'")
+            raise ValueError(
+                "engines: 'graph' cannot sample; allowed with decoding.strategy 'sampled': "
+                "transformers, vllm"
+            )
         return self
 
     @model_validator(mode="after")
@@ -268,7 +280,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _models_read_whole_sequences(self) -> Self:
-        """Of models whose context is known beforehand; a job refuses the others'."""
+        """Check models whose context length is known in advance; a job checks the others."""
         for model in self.models:
             for what, corpus, pair in self._corpora_read(model.id):
                 limit = model.max_tokens
@@ -287,13 +299,13 @@ class Study(Strict):
         samples, most = self.decoding.samples, max(self.evaluation.k)
         if most > samples:
             raise ValueError(
-                f"evaluation.k: {most}: pass@{most} takes {most} completions of a task and repeat, "
+                f"evaluation.k: pass@{most} needs {most} completions per task and repeat, but "
                 f"decoding.samples is {samples}; allowed: k up to {samples}"
             )
         return self
 
     def _corpora_read(self, model: str) -> Iterator[tuple[str, Corpus, dict[str, str]]]:
-        """The corpora that a model reads: by which key, and what an exclude entry would name."""
+        """(key, corpus, exclude entry that would avoid it) for each corpus that a model reads."""
         corpora = {corpus.id: corpus for corpus in self.corpora}
         for kind in ("prune", "precision"):
             for entry in getattr(self, kind + "s"):
@@ -312,8 +324,8 @@ class Study(Strict):
             if removed > most and not self._excluded(model=model.id, prune=prune.id):
                 raise ValueError(
                     f"prune {prune.id!r} removes {removed} layers, model {model.id!r} has "
-                    f"{model.layers}: at most {most} by method {prune.method!r}, or exclude the "
-                    f"pair"
+                    f"{model.layers}; allowed with method {prune.method!r}: at most {most}, or "
+                    "exclude the pair"
                 )
         return self
 

@@ -1,4 +1,8 @@
-"""Reading a YAML file: one mapping of plain, finite values, and no more than a person writes."""
+"""Reading a YAML file: one mapping of plain, finite values, of limited size.
+
+PyYAML reads it, as it is YAML 1.1 that Snakemake reads its configuration by: `no` and `on` are
+booleans there, and `<<` merges. ruamel.yaml checks duplicate keys by itself, but reads YAML 1.2.
+"""
 
 import datetime
 import math
@@ -47,8 +51,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _load(text: str) -> Any:
-    """The value of a YAML text; what its aliases stand for is counted before it is built."""
-    loader = _UniqueKeys(text)
+    """The value of a YAML text; the expansion of its aliases is counted before it is built."""
+    loader = _StrictLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
@@ -78,7 +82,7 @@ def _count_values(node: yaml.Node, counts: dict[int, int], inside: set[int]) -> 
             children = list(node.value)
         total = 1 + sum(_count_values(child, counts, inside) for child in children)
         if total > _MAX_VALUES:
-            raise _invalid(node, f"its aliases stand for more than {_MAX_VALUES} values")
+            raise _invalid(node, f"its aliases expand to more than {_MAX_VALUES} values")
         inside.discard(id(node))
         counts[id(node)] = total
     return counts[id(node)]
@@ -90,7 +94,7 @@ def _problem(value: Any, key: str) -> str | None:
         for name, inner in value.items():
             if not isinstance(name, str):
                 where = f"{key}: " if key else ""
-                return f"{where}key {name!r} is not text; allowed: the key in quotes"
+                return f"{where}key {name!r} is not a string; allowed: the key in quotes"
             if problem := _problem(inner, f"{key}.{name}" if key else name):
                 return problem
         return None
@@ -114,10 +118,10 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys; here the second is an error.
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader (YAML 1.1), which refuses duplicate keys instead of keeping the last.
 
-    A key beside a merged one (`<<: *base`) is not: it is what merging is for.
+    A key that replaces a merged one (`<<: *base`) is allowed.
     """
 
     def __init__(self, text: str) -> None:
@@ -139,7 +143,7 @@ class _UniqueKeys(yaml.SafeLoader):
             if not isinstance(key, Hashable):
                 raise _invalid(key_node, "a key is a mapping or a list; allowed: plain values")
             if key in seen:
-                raise _invalid(key_node, f"key {key!r} is there twice")
+                raise _invalid(key_node, f"duplicate key {key!r}; keys must be unique")
             seen.add(key)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -148,15 +152,15 @@ class _UniqueKeys(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError):
             kind = node.tag.rpartition(":")[2]
-            raise _invalid(node, f"{node.value!r} is no {kind}") from None
+            raise _invalid(node, f"{node.value!r} is not a valid {kind}") from None
 
 
 def _invalid(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Hashable, Any]:
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

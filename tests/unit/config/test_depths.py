@@ -124,7 +124,7 @@ def test_a_configuration_says_how_many_layers_there_are():
 BAD = {
     "layers of a hub model unknown": (
         {"models": [{"id": "hub", **HUB}]},
-        "models[0].layers: required, but absent: how deep prune 'last' (layers: until_zero) may go",
+        "models[0].layers: required, but absent: it limits the depth of prune 'last'",
     ),
     "layers of a configuration unknown": (
         {"models": [{"id": "r", "source": "architecture", "config": {}}]},
@@ -138,29 +138,31 @@ BAD = {
     "a number as text": ({"prunes": _last(layers="2")}, "prunes[1].layers: '2' is not allowed"),
     "max_layers of a number": (
         {"prunes": _last(layers=1, max_layers=2)},
-        "prunes[1]: max_layers is for layers: until_zero, not 1",
+        "prunes[1]: max_layers is not allowed with layers: 1; allowed with: until_zero",
     ),
     "max_layers of none": ({"prunes": _last(max_layers=0)}, "prunes[1].max_layers: 0: input"),
     "a depth's id twice": (
         {"prunes": [*STUDY["prunes"], {"id": "last-2", "method": "last", "layers": 2}]},
-        "prune 'last-2' is there 2 times",
+        "prunes: duplicate id 'last-2'",
     ),
     "the series' id twice": (
         {"prunes": [*STUDY["prunes"], {"id": "last", "method": "last", "layers": 2}]},
-        "prune 'last' is there 2 times",
+        "prunes: duplicate id 'last'",
     ),
     "a long id": ({"prunes": _last(id="x" * 47)}, f"prune '{'x' * 47}': the ids of its depths"),
     "a depth that no model has": (
         {"exclude": [{"prune": "last-4"}]},
-        "exclude[0].prune: 'last-4' is not a prune of this study: full, last-1, last-2, last-3, l",
+        "exclude[0].prune: no prune 'last-4' in this study; allowed: full, last-1, last-2, "
+        "last-3, l",
     ),
     "a series as the baseline": (
         {"baseline": {"precision": "fp32", "prune": "last"}},
-        "baseline.prune: 'last' is not a prune of this study",
+        "baseline.prune: no prune 'last' in this study",
     ),
     "a depth as the baseline": (
         {"baseline": {"precision": "fp32", "prune": "last-2"}},
-        "baseline.prune: 'last-2' is a depth of 'last', which may end before it; allowed: full",
+        "baseline.prune: 'last-2' is a depth of 'last', a series that may end before it; "
+        "allowed: full",
     ),
 }
 

@@ -94,22 +94,23 @@ BAD = {
     "too deep": (
         ("prunes", 1, "layers"),
         4,
-        "prune 'last1' removes 4 layers, model 'm' has 4: at most 3 by method 'last', or exclude",
+        "prune 'last1' removes 4 layers, model 'm' has 4; allowed with method 'last': at most "
+        "3, or",
     ),
     "too deep before the last": (
         ("prunes", 1),
         {"id": "p", "method": "keep_last", "layers": 4},
-        "prune 'p' removes 4 layers, model 'm' has 4: at most 3 by method 'keep_last'",
+        "prune 'p' removes 4 layers, model 'm' has 4; allowed with method 'keep_last': at most 3",
     ),
     "too deep for SLEB": (
         ("prunes", 1),
         {"id": "p", "method": "sleb", "layers": 3, "calibration": "t"},
-        "prune 'p' removes 3 layers, model 'm' has 4: at most 2 by method 'sleb'",
+        "prune 'p' removes 3 layers, model 'm' has 4; allowed with method 'sleb': at most 2",
     ),
     "scores on no text": (
         ("prunes", 1),
         {"id": "p", "method": "block_influence", "layers": 1, "calibration": "x"},
-        "prune 'p': calibration: 'x' is not a corpus of this study: t",
+        "prune 'p': calibration: no corpus 'x' in this study; allowed: t",
     ),
     "scores without a text": (
         ("prunes", 1),
@@ -124,12 +125,12 @@ BAD = {
     "impossible combination": (
         ("precisions", 1, "outlier_threshold"),
         3.0,
-        "precisions[1]: outlier_threshold is for int8, not nf4",
+        "precisions[1]: outlier_threshold is not allowed with nf4; allowed with: int8",
     ),
     "torchao's groups of int8": (
         ("precisions", 1),
         {**TORCHAO, "quant_type": "int8", "compute_dtype": "float32", "group_size": 32},
-        "precisions[1]: group_size is for int4, not int8",
+        "precisions[1]: group_size is not allowed with int8; allowed with: int4",
     ),
     "torchao's int8 that overflows": (
         ("precisions", 1),
@@ -149,7 +150,7 @@ BAD = {
     "torchao's fp8 of another dtype": (
         ("precisions", 1),
         {**TORCHAO, "quant_type": "fp8_dynamic", "compute_dtype": "float16"},
-        "precisions[1]: fp8_dynamic needs compute_dtype bfloat16, not float16",
+        "precisions[1]: compute_dtype float16 is not allowed with fp8_dynamic; allowed: bfloat16",
     ),
     "gptq's bits that it has not": (
         ("precisions", 1),
@@ -179,14 +180,14 @@ BAD = {
     "a backend that does not know the model": (
         ("precisions", 1),
         {**GPTQ, "backend": "auto_gptq"},
-        "precision 'nf4', model 'm': backend auto_gptq: AutoGPTQ 0.7.1 is not for models of type "
-        "starcoder2; allowed: backend: gptqmodel, or models of type gpt_neox, llama, mistral, "
+        "precision 'nf4', model 'm': backend auto_gptq: AutoGPTQ 0.7.1 cannot quantise models of "
+        "type starcoder2; allowed: backend: gptqmodel, or models of type gpt_neox, llama, mistral, "
         "qwen2, or exclude the pair",
     ),
     "a calibration text that there is not": (
         ("precisions", 1),
         {**GPTQ, "calibration": "code"},
-        "precision 'nf4': calibration: 'code' is not a corpus of this study",
+        "precision 'nf4': calibration: no corpus 'code' in this study",
     ),
     "greedy samples": (
         ("decoding",),
@@ -196,7 +197,7 @@ BAD = {
     "unknown model in exclude": (
         ("exclude",),
         [{"model": "x"}],
-        "exclude[0].model: 'x' is not a model of this study: m",
+        "exclude[0].model: no model 'x' in this study; allowed: m",
     ),
     "unknown axis in exclude": (
         ("exclude",),
@@ -206,14 +207,18 @@ BAD = {
     "unknown baseline": (
         ("baseline", "precision"),
         "x",
-        "baseline.precision: 'x' is not a precision of this study: fp32, nf4",
+        "baseline.precision: no precision 'x' in this study; allowed: fp32, nf4",
     ),
     "duplicate id": (
         ("models",),
         GOOD["models"] * 2,
-        "model 'm' is there 2 times; once is",
+        "models: duplicate id 'm'; each must be unique",
     ),
-    "duplicate number": (("token_limits",), [48, 48], "token_limit 48 is there 2 times"),
+    "duplicate number": (
+        ("token_limits",),
+        [48, 48],
+        "token_limits: duplicate value 48; each must be unique",
+    ),
     "nan": (("energy",), {"idle_s": float("nan")}, "energy.idle_s: nan: input should be a finite"),
     "idle time that nobody waits for": (
         ("energy",),
@@ -233,7 +238,7 @@ BAD = {
     "pass@k of more than there are": (
         ("evaluation",),
         {"k": [1, 10]},
-        "evaluation.k: 10: pass@10 takes 10 completions of a task and repeat, decoding.samples is "
+        "evaluation.k: pass@10 needs 10 completions per task and repeat, but decoding.samples is "
         "1; allowed: k up to 1",
     ),
     "more tasks than there are": (
@@ -244,13 +249,17 @@ BAD = {
     "a label that moves a terminal": (
         ("models", 0, "label"),
         "a\x1b[2J",
-        "models[0].label: 'a\\\\x1b[2J' holds a control character; allowed: text on one line",
+        "models[0].label: 'a\\\\x1b[2J' contains a control character; allowed: text on one line",
     ),
-    "a title that is written backwards": (("title",), "\u202egnp", "title: '\\\\u202egnp' holds a"),
+    "a title that is written backwards": (
+        ("title",),
+        "\u202egnp",
+        "title: '\\\\u202egnp' contains a",
+    ),
     "a path that is a wildcard": (
         ("corpora", 0),
         {"id": "t", "source": "file", "path": "{text}.txt"},
-        "corpora[0].path: '{text}.txt' holds a brace; allowed: a path without braces",
+        "corpora[0].path: '{text}.txt' contains a brace; allowed: a path without braces",
     ),
     "a size that counts nothing": (
         ("models", 0),
@@ -272,7 +281,7 @@ BAD = {
         {"strategy": "sampled", "temperature": 1e-320},
         "decoding.temperature: 1e-320: input should be greater than or equal to 0.001",
     ),
-    "a title that no page holds": (("title",), "x" * 301, "title: it has 301 characters; allowed"),
+    "a title that no page holds": (("title",), "x" * 301, "title: 301 characters; allowed"),
     "no such home": (
         ("models", 0),
         {"id": "m", "source": "path", "path": "~no-such-user/x"},
@@ -306,8 +315,12 @@ def test_an_empty_grid_is_refused(exclude, message):
 @pytest.mark.parametrize(
     ("device", "settings", "message"),
     [
-        ("cuda", {"compute_dtype": "float32"}, "int4 on device 'cuda' needs compute_dtype bfloat"),
-        ("cpu", {"compute_dtype": "float32", "group_size": 256}, "group_size 256 needs device 'cu"),
+        ("cuda", {"compute_dtype": "float32"}, "compute_dtype float32 is not allowed on device"),
+        (
+            "cpu",
+            {"compute_dtype": "float32", "group_size": 256},
+            "group_size 256 is not allowed on device",
+        ),
     ],
 )
 def test_a_device_without_the_kernel_is_refused(device, settings, message):
@@ -422,7 +435,7 @@ def test_the_graph_engine_is_for_greedy_decoding():
     study = _changed(("engines",), ["transformers", "graph"])
     assert validate(Study, study, "study.yaml").engines == ["transformers", "graph"]
     study["decoding"] = {"strategy": "sampled", "temperature": 0.8}
-    with pytest.raises(CodewattError, match="'graph' decodes greedily only"):
+    with pytest.raises(CodewattError, match="'graph' cannot sample"):
         validate(Study, study, "study.yaml")
 
 
@@ -480,7 +493,7 @@ def test_labels_are_one_line_and_paths_know_the_home(monkeypatch):
     config = load_config({"results": "~/cw", "benchmark_files": {"humaneval_plus": "~/h.jsonl"}})
     assert config.results == "/home/someone/cw"
     assert config.benchmark_files.humaneval_plus == "/home/someone/h.jsonl"
-    with pytest.raises(CodewattError, match=r"results: 'out\{x\}' holds a brace"):
+    with pytest.raises(CodewattError, match=r"results: 'out\{x\}' contains a brace"):
         load_config({"results": "out{x}"})
 
 

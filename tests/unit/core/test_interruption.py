@@ -55,7 +55,7 @@ def test_two_runs_of_one_directory(tmp_path):
     process, _ = _start(HOLD, tmp_path)
     try:
         with pytest.raises(
-            CodewattError, match=rf"a run is at work here .*process {process.pid}\)"
+            CodewattError, match=rf"another run is active here .*process {process.pid}\)"
         ):
             hold_run(tmp_path, tmp_path / "results")
     finally:
@@ -84,8 +84,10 @@ def test_a_run_of_another_host_is_left_to_the_user(tmp_path):
     """It may live: its jobs, which the next start would cancel, may be its own."""
     pid, lock = _left_by_another_host(tmp_path)
     done = _held_once(tmp_path)
-    assert f"a run of host another-login-node (process {pid}) did not say" in done.stderr
-    assert f"if it is gone: rm {lock}" in done.stderr
+    assert (
+        f"a run on host another-login-node (process {pid}) has not recorded its end" in done.stderr
+    )
+    assert f"if it has ended: rm {lock}" in done.stderr
     lock.unlink()
     assert _held_once(tmp_path).stdout == "held\n"
 
@@ -108,7 +110,7 @@ def test_two_copies_that_write_the_same_results(tmp_path):
         process.kill()
         process.wait()
     assert done.stdout == ""
-    assert f"{tmp_path / 'results'}: a run is at work here" in done.stderr
+    assert f"{tmp_path / 'results'}: another run is active here" in done.stderr
     lock = tmp_path / "copy" / ".snakemake" / "codewatt.lock"
     assert lock.read_text() == "", "what was refused holds nothing, for other hosts too"
 
@@ -129,7 +131,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, lives):
         forget_killed_run(tmp_path)
         assert (tmp_path / ".snakemake" / "locks").is_dir() == lives
         if lives:
-            with pytest.raises(CodewattError, match="a run is at work here"):
+            with pytest.raises(CodewattError, match="another run is active here"):
                 hold_run(tmp_path, tmp_path / "results")
     finally:
         process.kill()

@@ -80,7 +80,7 @@ def test_ids_are_refused_just_when_the_file_system_refuses_their_names(tmp_path,
 def test_a_results_directory_is_checked_for_its_path(tmp_path):
     grid = load_grid(_file(tmp_path))
     deep = Path("/", *["d" * 200] * 20)
-    with pytest.raises(CodewattError, match=r"results: .* paths get \d+ bytes; allowed: 4095"):
+    with pytest.raises(CodewattError, match=r"results: .* paths have \d+ bytes; allowed: 4095"):
         check_names(grid, Paths(deep))
     (tmp_path / "file").write_text("")
     with pytest.raises(CodewattError, match=r"file is a file; allowed: a directory"):
@@ -98,11 +98,12 @@ def _model(**configuration):
         (None, r"models\[0\]\.path: .*m: no such directory"),
         (
             lambda folder: None,
-            r"models\[0\]\.path: .*m: no config\.json in it; allowed: a directory",
+            r"models\[0\]\.path: .*m: it has no config\.json; allowed: a directory",
         ),
         (
             _model(model_type="llama", max_position_embeddings=24),
-            "token_limits: 24: model 'one' reads 24 tokens, which leaves none for a prompt",
+            "token_limits: 24: the context of model 'one' has 24 tokens, so that none is left "
+            "for a prompt",
         ),
         (
             lambda folder: (folder / "config.json").write_text('{"n_positions": '),
@@ -167,7 +168,8 @@ def test_an_architecture_without_a_name_is_refused(tmp_path, config):
 def test_a_token_limit_leaves_room_for_a_prompt(tmp_path):
     """Of models whose context the study says; nano's is 256."""
     said = (
-        "token_limits: 256: model 'one' reads 256 tokens, which leaves none for a prompt; allowed: "
+        "token_limits: 256: the context of model 'one' has 256 tokens, so that none is left for "
+        "a prompt; allowed: "
         "below 256, or exclude the pair"
     )
     with pytest.raises(CodewattError, match=said):
@@ -177,5 +179,7 @@ def test_a_token_limit_leaves_room_for_a_prompt(tmp_path):
     assert {cell.token_limit for cell in load_grid(limits).cells} == {24, 255}
     config = {"model_type": "gpt2", "n_positions": 24, "n_layer": 3}
     random = {"id": "one", "source": "architecture", "config": config}
-    with pytest.raises(CodewattError, match="token_limits: 24: model 'one' reads 24 tokens"):
+    with pytest.raises(
+        CodewattError, match="token_limits: 24: the context of model 'one' has 24 tokens"
+    ):
         load_grid(_file(tmp_path, models=[random, SMALL["models"][1]]))

@@ -160,13 +160,19 @@ def test_a_gpu_to_be_estimated_as_one_that_is_not_in_the_table():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gres": "gpu:a100-sxm4:1"}, "'gpu:a100-sxm4:1' is not gpu:TYPE:N .*gpu:N and a constr"),
-        ({"gres": "gpu:l40s:1,lscratch:10"}, "is not gpu:TYPE:N"),
-        ({"gres": "gpu:l40s"}, "is not gpu:TYPE:N"),
-        ({"gres": "gpu:l40s:0"}, "is not gpu:TYPE:N"),
+        (
+            {"gres": "gpu:a100-sxm4:1"},
+            "'gpu:a100-sxm4:1' is not allowed; allowed: gpu:TYPE:N .*gpu:N with a constr",
+        ),
+        ({"gres": "gpu:l40s:1,lscratch:10"}, "is not allowed; allowed: gpu:TYPE:N"),
+        ({"gres": "gpu:l40s"}, "is not allowed; allowed: gpu:TYPE:N"),
+        ({"gres": "gpu:l40s:0"}, "is not allowed; allowed: gpu:TYPE:N"),
         ({"gpu_name": "NVIDIA ("}, "is not a regular expression"),
-        ({"gpu_name": ""}, "machine.hardware.l40s.gpu_name: '' is no GPU's name; allowed: what"),
-        ({"nodes": ["gpu[01-04]"]}, "is not the name of one node"),
+        (
+            {"gpu_name": ""},
+            "machine.hardware.l40s.gpu_name: '' is not the name of a GPU; allowed: a name",
+        ),
+        ({"nodes": ["gpu[01-04]"]}, "is not the name of a node"),
         (
             {"partion": "gpu"},
             "machine.hardware.l40s.partion: unknown key; did you mean 'partition'",
@@ -183,7 +189,9 @@ def test_a_mistake_in_the_site_file(changes, words):
 
 
 def test_a_default_that_is_not_listed():
-    with pytest.raises(CodewattError, match="default_hardware: 'h100' is not one of: l40s, a100"):
+    with pytest.raises(
+        CodewattError, match="default_hardware: no entry 'h100' in hardware; allowed: l40s, a100"
+    ):
         machine_of(default_hardware="h100")
 
 
