@@ -385,17 +385,6 @@ _EXACT_VALUES = (_ratio,)
 """Conversions without confirmation: these types do not compare with fractions."""
 
 _PLAIN_VALUES = (
-    *(
-        _integer,
-        _float,
-        _rational,
-        _ratio,
-        _complex_value,
-        _mapping,
-        _set,
-        _bytes,
-        _list,
-        _tuple,
-        _truth,
-    ),
+    *(_integer, _float, _rational, _ratio, _complex_value, _mapping, _set, _bytes),
+    *(_list, _tuple, _truth),
 )
