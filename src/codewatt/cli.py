@@ -80,12 +80,12 @@ def command_parser() -> argparse.ArgumentParser:
 def _study(options: argparse.Namespace) -> int:
     """Validate a study and print its cells, one a line."""
     from codewatt.preflight import load_grid
-    from codewatt.prune_chains import chains_of
+    from codewatt.prune_chains import build_chains
 
     grid = load_grid(options.file)
     for cell in grid.cells:
         print(cell.id)
-    open_ended = sum(len(chain) - 1 for chain in chains_of(grid))
+    open_ended = sum(len(chain) - 1 for chain in build_chains(grid))
     print(
         f"{grid.study.study}: {len(grid.model_ids)} models, {len(grid.variants)} variants, "
         f"{len(grid.cells)} cells"

@@ -14,8 +14,8 @@ from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.model_config import layer_count
+from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
-from codewatt.untrusted_files import record_of
 
 
 def check_declared_layers(grid: Grid, paths: Paths) -> None:
@@ -44,7 +44,6 @@ def _layers(settings: dict[str, Any], manifest: Path) -> int | None:
         return layer_count(read_json(configuration)) if configuration.is_file() else None
     if not manifest.is_file():
         return None
-    fetched = read_json(manifest)
-    with record_of(manifest):
-        # One of another repository or commit is about to be replaced.
-        return fetched["layers"] if fetched["source"] == settings else None
+    fetched = MODEL.read(manifest)
+    # The record of another repository or commit is about to be replaced.
+    return fetched["layers"] if fetched["source"] == settings else None

@@ -1,7 +1,8 @@
-"""Chains of cells: a prune setting with `layers: until_zero` goes on until a cell solves nothing.
+"""Chains of cells: prune settings with `layers: until_zero`, which end where a cell solves nothing.
 
-Which cells run is therefore known only while they run. A chain holds the cells of one series under
-one way of asking, by depth; each but the first runs only if the one before it solved a task.
+Which cells run is known only while they run. A chain holds the cells of one prune series with all
+other values the same, in ascending depth; each cell but the first runs only if the one before it
+solved a task.
 """
 
 import itertools
@@ -13,11 +14,11 @@ from codewatt.cells import Cell, Grid
 Chain = tuple[Cell, ...]
 
 
-def chains_of(grid: Grid) -> tuple[Chain, ...]:
-    """The chains of a grid; a study without `until_zero` has none.
+def build_chains(grid: Grid) -> tuple[Chain, ...]:
+    """The chains of a grid; empty for a study without `until_zero`.
 
-    A chain begins with the unpruned cell under the same way of asking, if the grid has it: nothing
-    is pruned of a model that solves nothing as it is.
+    A chain begins with the unpruned cell of the same values, if the grid has it: a model that
+    solves nothing unpruned is not pruned at all.
     """
     study = grid.study
     series_of = {depth.id: series.id for series in study.series.values() for depth in series.depths}
@@ -35,19 +36,21 @@ def chains_of(grid: Grid) -> tuple[Chain, ...]:
     return tuple(tuple(chain) for chain in chains.values())
 
 
-def reached(
-    cells: Sequence[Cell], chains: Iterable[Chain], solves: Callable[[Cell], bool]
+def select_running_cells(
+    cells: Sequence[Cell], chains: Iterable[Chain], solves_any: Callable[[Cell], bool]
 ) -> tuple[Cell, ...]:
-    """The cells that run, in order: all but those beyond the end of their chain.
+    """The cells that run, in order: all except those beyond the end of their chain.
 
     Args:
-        solves: whether a cell solved any task. It is asked only of cells that run and have a
-            deeper one; one that is not judged yet is answered as one that solved nothing.
+        cells: of the grid.
+        chains: see `build_chains`.
+        solves_any: whether a cell solved any task. It is called only for cells that run and have a
+            deeper one. For a cell that is not judged yet it must return False.
     """
     beyond: set[Cell] = set()
     for chain in chains:
         for depth, (cell, _) in enumerate(itertools.pairwise(chain), start=1):
-            if not solves(cell):
+            if not solves_any(cell):
                 beyond.update(chain[depth:])
                 break
     return tuple(cell for cell in cells if cell not in beyond)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from codewatt.benchmarks.benchmark import SUITES, Task, read_tasks
-from codewatt.evaluate.evaluate_cell import programs_of
+from codewatt.evaluate.evaluate_cell import programs_to_judge
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
 from codewatt.evaluate.reference_programs import compute_expected
@@ -78,7 +78,7 @@ def test_sanitised_completions_get_the_recorded_verdicts(
 ) -> None:
     """All 164 base and 164 plus statuses, though the record is of an older data set."""
     path = test_data / "greenllms/samples" / f"samples_{run}-sanitized.jsonl.gz"
-    programs = programs_of(read_samples(path, tasks), tasks, sanitize=False, jobs=JOBS)
+    programs = programs_to_judge(read_samples(path, tasks), tasks, sanitize=False, jobs=JOBS)
     assert statuses(tasks, expected, programs) == recorded(test_data, run)
 
 
@@ -87,7 +87,7 @@ def test_raw_completions_come_out_the_same_when_sanitised_here(
     run: str, test_data: Path, tasks: list[Task], expected: ExpectedOutputs
 ) -> None:
     path = test_data / "greenllms/samples" / f"samples_{run}.jsonl.gz"
-    programs = programs_of(read_samples(path, tasks), tasks, sanitize=True, jobs=JOBS)
+    programs = programs_to_judge(read_samples(path, tasks), tasks, sanitize=True, jobs=JOBS)
     wanted = recorded(test_data, run)
     for task_id in CUT_RIGHTLY_NOW.get(run, ()):
         assert wanted[task_id] == ("fail", "fail")

@@ -4,10 +4,10 @@
 from snakemake.exceptions import IncompleteCheckpointException
 
 from codewatt.cells import variants_of
-from codewatt.prune_chains import chains_of, reached
+from codewatt.prune_chains import build_chains, select_running_cells
 from codewatt.evaluate.depth_record import DEPTH
 
-chains = chains_of(grid)
+chains = build_chains(grid)
 
 
 def known_cells():
@@ -28,7 +28,7 @@ def known_cells():
             return False
         return bool(DEPTH.read(judged.output[0])["correct"])
 
-    return reached(grid.cells, chains, solves), awaited
+    return select_running_cells(grid.cells, chains, solves), awaited
 
 
 def each_cell(name):

@@ -142,10 +142,10 @@ class Benchmark(ABC):
     """A set of tasks, and how a base model completes them.
 
     Places to change for a new benchmark, besides its module in this package:
-    `codewatt.config.benchmark_settings` (its settings in a study file),
-    `codewatt.sizing.workload.BENCHMARKS` (its size, for estimates), and for a dataset that users
-    keep locally `codewatt.config.site` (benchmark_files). `task_ids` recognises its tasks in files
-    of another benchmark.
+    `codewatt.config.benchmark_settings` and the list in `codewatt.config.schema` (its settings in a
+    study file), `codewatt.sizing.workload.BENCHMARKS` (its size, for estimates), and for a dataset
+    that users keep locally `codewatt.config.site` (benchmark_files). `task_ids` recognises its
+    tasks in files of another benchmark.
     """
 
     name: ClassVar[str]

@@ -7,6 +7,7 @@ from typing import Any
 
 import codewatt.benchmarks
 from codewatt.benchmarks.benchmark import Benchmark, write_tasks
+from codewatt.benchmarks.benchmark_record import BenchmarkRecord
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
 
@@ -36,7 +37,7 @@ def open_benchmark(kind: str) -> Benchmark:
 
 def prepare_benchmark(
     settings: dict[str, Any], local_file: str | None, tasks_path: Path
-) -> dict[str, Any]:
+) -> BenchmarkRecord:
     """Write the tasks of a benchmark.
 
     Args:

@@ -7,7 +7,9 @@ from typing import Any
 
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.files import read_json
+from codewatt.generate.generate_record import GENERATE
 from codewatt.paths import Paths
+from codewatt.quantise.variant_record import VARIANT
 from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
 from codewatt.untrusted_files import record_of
 
@@ -63,11 +65,9 @@ def read_finished_jobs(plan: Plan, paths: Paths) -> dict[tuple[str, str], Finish
     for job in plan.jobs:
         took = None
         if job.rule == "generate":
-            with record_of(paths.cell("generate.json", job.id)):
-                took = _cell(job.id, paths)
+            took = _cell(job.id, paths)
         elif job.rule == "quantise":
-            with record_of(paths.variant("manifest.json", job.id)):
-                took = _variant(job.id, paths)
+            took = _variant(job.id, paths)
         if took is not None:
             found[job.rule, job.id] = took
     return found
@@ -139,8 +139,8 @@ def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.cell("generate.json", cell))
     if not path.is_file():
         return None
-    manifest = read_json(path)
-    if manifest.get("status") != "ok" or not manifest["windows"]:
+    manifest = GENERATE.read(path)
+    if manifest["status"] == "infeasible" or not manifest["windows"]:
         return None
     windows = manifest["windows"]
     seconds = max(w["end_s"] for w in windows) - min(w["start_s"] for w in windows)
@@ -149,9 +149,11 @@ def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     joules: dict[str, float | None] = {}
     status = None
     if energy.is_file():
-        record = read_json(energy)
-        joules, status = _joules(record), record["components"]["node"]["status"]
-    peak = manifest.get("peak_memory") or {}
+        with record_of(energy):
+            record = read_json(energy)
+            joules, status = _joules(record), record["components"]["node"]["status"]
+    held = manifest["peak_memory"]
+    peak = {"device_bytes": held["device_bytes"], "host_bytes": held["host_bytes"]}
     return FinishedJob("generate", cell, seconds, joules, left, status, peak)
 
 
@@ -170,8 +172,7 @@ def _variant(variant: str, paths: Paths) -> FinishedJob | None:
     path = Path(paths.variant("manifest.json", variant))
     if not path.is_file():
         return None
-    manifest = read_json(path)
-    seconds = float(manifest.get("duration_s") or 0.0)
-    made = seconds > 0
+    manifest = VARIANT.read(path)
+    seconds, made = manifest["duration_s"], bool(manifest["windows"])
     left = sum(d["bytes"] for d in manifest["weights"]["files"].values()) if made else 0
     return FinishedJob("quantise", variant, seconds, {}, left)

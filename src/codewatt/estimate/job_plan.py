@@ -12,7 +12,7 @@ from codewatt.cells import Cell, Grid, Variant
 from codewatt.config.prune_depths import layers_removed
 from codewatt.estimate.unfetched_models import ModelFacts, read_model_facts
 from codewatt.paths import Paths
-from codewatt.prune_chains import chains_of
+from codewatt.prune_chains import build_chains
 from codewatt.sizing.estimate_assumptions import value
 from codewatt.sizing.gpu_datasheets import Gpu
 from codewatt.sizing.job_costs import (
@@ -181,7 +181,7 @@ class Plan:
     @cached_property
     def _shallower(self) -> dict[Cell, Cell]:
         """Cell of a series of depths → the one that is judged before it, if it goes to its end."""
-        pairs = itertools.chain.from_iterable(map(itertools.pairwise, chains_of(self.grid)))
+        pairs = itertools.chain.from_iterable(map(itertools.pairwise, build_chains(self.grid)))
         return {deeper: cell for cell, deeper in pairs}
 
     @cached_property

@@ -10,11 +10,11 @@ from codewatt.cells import Grid
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.model_files import weight_files
+from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.parameter_counts import Architecture, architecture_of
 from codewatt.sizing.weight_bytes import DTYPE_BYTES
-from codewatt.untrusted_files import record_of
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,9 @@ def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> Mod
     path = Path(paths.model(model))
     if not path.is_file():
         return None
-    with record_of(path):
-        weights = read_json(path)["weights"]
-        config = Path(weights["directory"]) / "config.json"
-        sizes = {name: d["bytes"] for name, d in weights["files"].items()}
+    weights = MODEL.read(path)["weights"]
+    config = Path(weights["directory"]) / "config.json"
+    sizes = {name: file["bytes"] for name, file in weights["files"].items()}
     if not config.is_file():
         return None
     stored = sum(size for name, size in sizes.items() if name.endswith("safetensors"))

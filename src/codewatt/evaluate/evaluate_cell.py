@@ -21,7 +21,7 @@ from codewatt.evaluate.verdicts import Program, Verdict
 from codewatt.files import write_json
 
 
-def programs_of(
+def programs_to_judge(
     samples: Sequence[Sample], tasks: Sequence[Task], *, sanitize: bool, jobs: int
 ) -> list[Program]:
     """The programs to judge, one for each sample, sanitised if `sanitize` is true."""
@@ -77,7 +77,7 @@ def evaluate_cell(
         read_samples(completions_path, tasks), key=lambda sample: (sample.repeat, sample.sample)
     )
     start_s = time.monotonic()
-    programs = programs_of(samples, tasks, sanitize=sanitize, jobs=jobs)
+    programs = programs_to_judge(samples, tasks, sanitize=sanitize, jobs=jobs)
     verdicts = judge(tasks, expected, programs, jobs=jobs, limits=used, on_done=on_done)
     end_s = time.monotonic()
     digests = unpacked_digests(tasks_path)

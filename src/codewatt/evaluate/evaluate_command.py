@@ -14,7 +14,7 @@ from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmar
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
-from codewatt.evaluate.evaluate_cell import programs_of
+from codewatt.evaluate.evaluate_cell import programs_to_judge
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
 from codewatt.evaluate.parallel_jobs import default_jobs
@@ -106,7 +106,7 @@ def evaluate_file(
     require_room(out, _size_bytes(rows, tasks))
     require_sandbox()
     expected = _expected(tasks, jobs)
-    programs = programs_of(rows, tasks, sanitize=sanitize, jobs=jobs)
+    programs = programs_to_judge(rows, tasks, sanitize=sanitize, jobs=jobs)
     with _Progress("judging", len(programs)) as progress:
         verdicts = judge(tasks, expected, programs, jobs=jobs, on_done=progress.set_done)
     results = eval_results(tasks, programs, verdicts, md5)

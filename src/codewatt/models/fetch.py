@@ -22,6 +22,7 @@ from codewatt.models.model_files import (
     own_files,
     weight_names,
 )
+from codewatt.models.model_record import ModelDescription
 from codewatt.models.packed_checkpoints import count_packed
 from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.weight_headers import describe_weights
@@ -30,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 _ALL_CHARACTERS = "".join(map(chr, range(32, 127))) + "\n\t"
 
 
-def fetch_model(settings: dict[str, Any], weights: Path) -> dict[str, Any]:
+def fetch_model(settings: dict[str, Any], weights: Path) -> ModelDescription:
     """Make a model's files available and describe them.
 
     Args:
@@ -59,7 +60,7 @@ def fetch_model(settings: dict[str, Any], weights: Path) -> dict[str, Any]:
 
 def model_manifest(
     settings: dict[str, Any], directory: Path, *, meaningful_accuracy: bool
-) -> dict[str, Any]:
+) -> ModelDescription:
     """Describe a model directory: what stages after this one link to."""
     return {
         "schema": 1,

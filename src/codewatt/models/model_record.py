@@ -52,18 +52,25 @@ class ModelDescription(WeightsSummary):
 
     source: the study's model without id and label; its keys depend on the kind of source.
     meaningful_accuracy: False for random weights.
-    training: of nano models only, which are trained here.
     """
 
     schema: Literal[1]
     source: dict[str, Any]
     weights: WeightsRecord
     meaningful_accuracy: bool
-    training: NotRequired[dict[str, Any]]
+
+
+class TrainedModel(ModelDescription):
+    """A nano model before provenance is added.
+
+    training: settings, tokens and losses of the training; no stage reads them.
+    """
+
+    training: dict[str, Any]
 
 
 class ModelRecord(ModelDescription, MadeRecord):
-    """models/<model>/manifest.json."""
+    """models/<model>/manifest.json; that of a nano model has the field of `TrainedModel` too."""
 
 
 MODEL: RecordFormat[ModelRecord] = RecordFormat(ModelRecord, "fetch_model or train_nano")

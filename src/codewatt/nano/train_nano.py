@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.models.fetch import model_manifest
+from codewatt.models.model_record import TrainedModel
 from codewatt.nano.training import train_nano
 
 
-def train_nano_model(settings: dict[str, Any], weights: Path, threads: int) -> dict[str, Any]:
+def train_nano_model(settings: dict[str, Any], weights: Path, threads: int) -> TrainedModel:
     """Train a nano model into a directory, which is deleted first.
 
     Args:

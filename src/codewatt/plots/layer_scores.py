@@ -7,11 +7,12 @@ from typing import Any
 
 from codewatt.analysis.labels import Labels, label
 from codewatt.plots import figure_style
+from codewatt.prune.layer_scores_record import LayerScoresRecord
 
 _ACROSS = 3
 _PANEL_INCHES = 2.05
 _COLOURS = "cividis"
-Scores = Mapping[str, Any]
+Scores = LayerScoresRecord
 
 
 def plot(scores: Sequence[Scores], labels: Labels, out_stem: Path) -> list[Path]:

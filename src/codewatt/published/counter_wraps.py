@@ -8,10 +8,10 @@ determines that number.
 
 from dataclasses import dataclass
 
+from codewatt.units import J_PER_WH
+
 #: Whole wraps explain a run if the residual is at most this share of the second meter's energy.
 EXPLAINED_SHARE = 0.05
-
-_JOULES_PER_WH = 3600.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RaplCounters:
     @property
     def range_wh(self) -> float:
         """`range_j` in Wh."""
-        return self.range_j / _JOULES_PER_WH
+        return self.range_j / J_PER_WH
 
     def wrap_s(self, power_w: float) -> float:
         """Time after which a counter wraps (s), if all packages draw the same power.

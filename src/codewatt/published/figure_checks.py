@@ -9,7 +9,8 @@ from statistics import fmean
 
 from codewatt.energy.expectation import at_most
 from codewatt.energy.plausibility import Json, meters_agree, power_varies, total_adds_up
-from codewatt.published.published_study import JOULES_PER_WH, PublishedRun
+from codewatt.published.published_study import PublishedRun
+from codewatt.units import J_PER_WH
 
 #: Largest difference of two meters of one device, as a share of the second meter's figure.
 METERS_LIMIT = 0.1
@@ -32,7 +33,7 @@ def reference_checks(run: PublishedRun, meter: str, warnings: Collection[str] = 
     return [
         meters_agree(
             f"{part}_agrees_with_{meter.lower()}",
-            run.parts_wh[part] * JOULES_PER_WH,
+            run.parts_wh[part] * J_PER_WH,
             reference_j,
             METERS_LIMIT,
             f"|published {part.upper()} energy - energy by {meter}| / energy by {meter}",
@@ -45,8 +46,8 @@ def reference_checks(run: PublishedRun, meter: str, warnings: Collection[str] = 
 
 def sum_check(run: PublishedRun) -> Json:
     """Compare the published total with the sum of its parts."""
-    parts_j = [part_wh * JOULES_PER_WH for part_wh in run.parts_wh.values()]
-    return total_adds_up(parts_j, run.total_wh * JOULES_PER_WH, TOTAL_LIMIT, run.run)
+    parts_j = [part_wh * J_PER_WH for part_wh in run.parts_wh.values()]
+    return total_adds_up(parts_j, run.total_wh * J_PER_WH, TOTAL_LIMIT, run.run)
 
 
 def co2_check(run: PublishedRun, median_g_per_wh: float) -> Json:

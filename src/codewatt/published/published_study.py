@@ -11,8 +11,6 @@ import codewatt.published
 from codewatt.errors import CodewattError
 from codewatt.published.checked_run import CheckedRun, Configuration
 
-JOULES_PER_WH = 3600.0
-
 
 class PublishedRun(Protocol):
     """Published figures of one run, and those of a second meter for the same run.
@@ -68,7 +66,6 @@ class PublishedStudy(ABC, Generic[R]):
 
     Attributes:
         name: name of the study's subpackage and on the command line.
-        citation: authors and year.
         meter: name of the second meter, such as "EAR".
         data_file: the study's runs.
         csv_columns: attributes of a run that `codewatt published check --csv` writes.
@@ -76,7 +73,6 @@ class PublishedStudy(ABC, Generic[R]):
     """
 
     name: ClassVar[str]
-    citation: ClassVar[str]
     meter: ClassVar[str]
     data_file: ClassVar[Path]
     csv_columns: ClassVar[tuple[str, ...]]

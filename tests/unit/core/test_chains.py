@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from codewatt.cells import Grid
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
-from codewatt.prune_chains import chains_of, reached
+from codewatt.prune_chains import build_chains, select_running_cells
 
 
 def _grid(layers=(6, 4), **changes):
@@ -35,7 +35,7 @@ def _grid(layers=(6, 4), **changes):
 
 
 def test_there_is_a_chain_for_each_way_of_asking():
-    chains = chains_of(_grid())
+    chains = build_chains(_grid())
     assert len(chains) == 2 * 2 * 2
     for chain in chains:
         depths = 5 if chain[0].model == "m0" else 3
@@ -46,19 +46,19 @@ def test_there_is_a_chain_for_each_way_of_asking():
 def test_a_study_of_fixed_depths_has_no_chain():
     prunes = [{"id": "full", "method": "none"}, {"id": "last", "method": "last", "layers": 2}]
     grid = _grid(prunes=prunes)
-    assert chains_of(grid) == ()
-    assert reached(grid.cells, (), pytest.fail) == grid.cells
+    assert build_chains(grid) == ()
+    assert select_running_cells(grid.cells, (), pytest.fail) == grid.cells
 
 
 def test_without_the_unpruned_cell_a_chain_begins_at_its_first_depth():
     grid = _grid(exclude=[{"prune": "full", "precision": "bf16"}])
-    heads = {(chain[0].precision, chain[0].prune) for chain in chains_of(grid)}
+    heads = {(chain[0].precision, chain[0].prune) for chain in build_chains(grid)}
     assert heads == {("fp32", "full"), ("bf16", "last-1")}
 
 
 def test_a_depth_that_is_excluded_is_stepped_over():
     grid = _grid(layers=(4,), exclude=[{"prune": "last-2"}])
-    assert {tuple(cell.prune for cell in chain) for chain in chains_of(grid)} == {
+    assert {tuple(cell.prune for cell in chain) for chain in build_chains(grid)} == {
         ("full", "last-1", "last-3")
     }
 
@@ -66,7 +66,7 @@ def test_a_depth_that_is_excluded_is_stepped_over():
 @given(st.data())
 def test_what_runs_is_each_chain_up_to_its_first_zero(data):
     grid = _grid()
-    chains = chains_of(grid)
+    chains = build_chains(grid)
     solving = data.draw(st.sets(st.sampled_from(grid.cells)))
     asked = []
 
@@ -74,7 +74,7 @@ def test_what_runs_is_each_chain_up_to_its_first_zero(data):
         asked.append(cell)
         return cell in solving
 
-    running = reached(grid.cells, chains, solves)
+    running = select_running_cells(grid.cells, chains, solves)
     wanted = {cell for cell in grid.cells if cell.prune in ("full", "deep")}
     for chain in chains:
         for number, cell in enumerate(chain):
@@ -87,7 +87,9 @@ def test_what_runs_is_each_chain_up_to_its_first_zero(data):
 
 def test_the_tables_name_the_cells_that_ran_and_no_other():
     grid = _grid(layers=(4,))
-    running = reached(grid.cells, chains_of(grid), lambda cell: cell.prune == "full")
+    running = select_running_cells(
+        grid.cells, build_chains(grid), lambda cell: cell.prune == "full"
+    )
     slices = grid.aggregate_slice(running)
     assert '"last-1"' in slices
     assert '"last-2"' not in slices

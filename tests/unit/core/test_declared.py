@@ -11,6 +11,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import write_json
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.paths import Paths
+from tests.support.records import model_record
 
 HUB = {"id": "m", "source": "hub", "repo": "o/n", "revision": "0" * 40}
 FOUR = "study.yaml: model 'm': layers: 3, but its config.json has 4; allowed: 4"
@@ -47,7 +48,7 @@ def test_a_path_model_is_compared_before_any_job(tmp_path, key):
 
 def test_a_hub_model_is_compared_once_it_was_fetched(tmp_path):
     grid, paths = _check(tmp_path, HUB, 3)
-    fetched = {"source": json.loads(grid.model_slice("m")), "layers": 4}
+    fetched = model_record(source=json.loads(grid.model_slice("m")), layers=4)
     write_json(paths.model("m"), fetched)
     for right in (4, None):
         _check(tmp_path, HUB, right)

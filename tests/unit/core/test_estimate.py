@@ -17,13 +17,14 @@ from codewatt.energy.cell_energy import measure_cell
 from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import Plan
 from codewatt.estimate.job_sums import sum_jobs, wall_h
-from codewatt.files import read_json, write_json
+from codewatt.files import describe_files, read_json, write_json
 from codewatt.paths import Paths
-from codewatt.prune_chains import chains_of
+from codewatt.prune_chains import build_chains
 from codewatt.sizing.gpu_datasheets import gpu_named
 from codewatt.sizing.weight_bytes import weight_bytes
 from tests.dag.test_inspect import GRID
 from tests.support.estimates import HUB, ON_A_GPU, planned, study
+from tests.support.records import generate_record, model_record
 from tests.support.workbench import SMALL
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -74,7 +75,7 @@ def test_a_series_of_depths_is_counted_to_its_end(tmp_path):
     grid = Grid(load_study(REPOSITORY / "config/studies/nano-until-zero.yaml"))
     counted = Plan(grid, Paths.of(tmp_path, grid.study), {None: None}, 2).per_rule
     assert counted["generate"] == len(grid.cells)
-    ends = len(chains_of(grid))
+    ends = len(build_chains(grid))
     assert counted["judge_depth"] == counted["generate"] - ends
 
 
@@ -150,9 +151,9 @@ def test_a_fetched_model_is_read_from_its_files(tmp_path, tiny_model):
     weights = tiny_model("qwen2")
     stored = sum(path.stat().st_size for path in weights.glob("*.safetensors"))
     values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "someone/new-model"}]})
-    files = {p.name: {"bytes": p.stat().st_size} for p in weights.iterdir()}
-    manifest = {"weights": {"directory": str(weights), "files": files}}
-    write_json(tmp_path / "small/models/m/manifest.json", manifest)
+    described = {"directory": str(weights), "files": describe_files(weights)}
+    record = model_record(weights=described)
+    write_json(tmp_path / "small/models/m/manifest.json", record)
     facts = planned(values, tmp_path).models["m"]
     assert (facts.stored_bytes, facts.config["model_type"]) == (stored, "qwen2")
     assert not facts.downloads
@@ -311,6 +312,14 @@ def test_rules_can_ask_for_the_resources_of_a_job(tmp_path):
 RECORDINGS = {"bf16": "h100_decode_bf16", "nf4": "h100_decode_nf4"}
 
 
+def whole_record(manifest):
+    """A recording of before records had all fields, with the fields that it lacks."""
+    base = generate_record()
+    parts = {k: {**base[k], **manifest[k]} for k in ("model", "provenance", "sampler", "cell")}
+    peak = {"device_bytes": None, "host_bytes": None}
+    return {**base, **manifest, **parts, "peak_memory": peak}
+
+
 @pytest.fixture
 def recorded(tmp_path):
     """Results of two cells of starcoder2-3b-metering, as they were recorded on an H100."""
@@ -318,7 +327,7 @@ def recorded(tmp_path):
         manifest = read_json(RECORDED / f"{name}.json")
         folder = tmp_path / "starcoder2-3b-metering/cells" / manifest["cell"]["id"]
         energy = measure_cell(manifest, RECORDED / f"{name}.parquet", None, None, {})
-        write_json(folder / "generate.json", {**manifest, "status": "ok"})
+        write_json(folder / "generate.json", whole_record(manifest))
         write_json(folder / "energy.json", energy)
         (folder / "timeline.parquet").write_bytes((RECORDED / f"{name}.parquet").read_bytes())
         assert manifest["cell"]["precision"] == precision
@@ -348,7 +357,7 @@ def test_what_was_measured_stands_beside_the_estimate(recorded, capsys):
 
 def test_a_cell_that_did_not_run_is_not_compared(recorded, capsys):
     for path in recorded.glob("*/cells/*nf4*/generate.json"):
-        write_json(path, {**read_json(path), "status": "infeasible"})
+        write_json(path, {**read_json(path), "status": "infeasible", "reason": "no memory"})
     file = REPOSITORY / "config/studies/starcoder2-3b-metering.yaml"
     found = estimated(capsys, file, "--gpu", "h100", "--results", str(recorded))
     assert {ratio["jobs"] for ratio in found["measured"]} == {1}

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from codewatt.benchmarks.benchmark import Task
+from codewatt.errors import CodewattError
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs, ExpectedSuite
 from codewatt.evaluate.outputs.output_decoder import decode
 from codewatt.evaluate.reference_programs import modules_to_preload
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
-from codewatt.evaluate.sandbox.sandbox_probe import probe_sandbox
+from codewatt.evaluate.sandbox.sandbox_probe import require_sandbox
 from codewatt.evaluate.verdicts import Program, Verdict
 
 QUICK = Limits(min_time_s=0.3, suite_time_s=0.4, grace_s=0.3, next_s=1.0)
@@ -21,9 +22,10 @@ QUICK = Limits(min_time_s=0.3, suite_time_s=0.4, grace_s=0.3, next_s=1.0)
 
 @pytest.fixture(scope="session", autouse=True)
 def _sandbox(request: pytest.FixtureRequest) -> None:
-    missing = probe_sandbox()
-    if missing is not None:
-        pytest.fail(f"these tests judge programs, and {missing}")
+    try:
+        require_sandbox()
+    except CodewattError as error:
+        pytest.fail(f"these tests judge programs, and {error}")
 
 
 @pytest.fixture(scope="session")

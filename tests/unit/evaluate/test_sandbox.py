@@ -91,15 +91,12 @@ def test_what_python_offers_is_there(look_inside: Look) -> None:
 
 
 def test_the_machine_is_ready_or_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sandbox_probe.probe_sandbox() is None
+    sandbox_probe.require_sandbox()
     sandbox_probe._probe.cache_clear()
     bubblewrap.find_bubblewrap.cache_clear()
     bubblewrap.bubblewrap_arguments.cache_clear()
     monkeypatch.setattr("shutil.which", lambda name: None)
-    missing = sandbox_probe.probe_sandbox()
-    assert missing is not None
-    assert "apt install bubblewrap" in missing
-    with pytest.raises(CodewattError, match="bubblewrap is not installed"):
+    with pytest.raises(CodewattError, match=r"is not installed; .*: apt install bubblewrap"):
         sandbox_probe.require_sandbox()
 
 
@@ -114,10 +111,9 @@ def test_a_sandbox_that_does_not_start_is_an_error(
     refusing.chmod(0o755)
     monkeypatch.setattr(sandbox, "bubblewrap_arguments", lambda tmpfs_bytes: (str(refusing),))
     sandbox_probe._probe.cache_clear()
-    missing = sandbox_probe.probe_sandbox(Limits(start_s=5))
-    assert missing is not None
-    assert missing.startswith("sandbox: did not start: bwrap: No permissions")
-    assert "\n" not in missing
+    message = r"^sandbox: did not start: bwrap: No permissions[^\n]*$"
+    with pytest.raises(CodewattError, match=message):
+        sandbox_probe.require_sandbox(Limits(start_s=5))
     sandbox_probe._probe.cache_clear()
 
 

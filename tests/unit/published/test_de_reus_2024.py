@@ -19,7 +19,7 @@ from codewatt.published.counter_wraps import Wraps
 from codewatt.published.de_reus_2024.run_checks import COUNTERS, check_runs
 from codewatt.published.de_reus_2024.run_data import GROUP_MEAN, OWN_STEP, Run, read_runs
 from codewatt.published.de_reus_2024.study import STUDY
-from codewatt.published.published_study import JOULES_PER_WH
+from codewatt.units import J_PER_WH
 
 RANGE_UJ = 262_143_328_850
 #: The processors' rated power; nothing is drawn above it for a quarter of an hour.
@@ -46,7 +46,7 @@ def run() -> Run:
     """A sound run of 1000 s at 300 W in both packages."""
     return replace(
         read_runs(STUDY.data_file)[0],
-        cpu_wh=300 * 1000 / JOULES_PER_WH,
+        cpu_wh=300 * 1000 / J_PER_WH,
         runtime_s=1000.0,
         ear_packages_w=300.0,
         ear_match=OWN_STEP,
@@ -161,12 +161,12 @@ def test_any_energy_is_restored_if_ear_is_right_within_half_a_wrap(
     read_uj = sum(
         unwrapped_uj(start, end, RANGE_UJ) for start, end in zip(starts, ends, strict=True)
     )
-    true_wh = sum(true_uj) * 1e-6 / JOULES_PER_WH
+    true_wh = sum(true_uj) * 1e-6 / J_PER_WH
     ear_j = sum(true_uj) * 1e-6 + error * COUNTERS.range_j
     if ear_j <= 0:
         return
-    wraps = COUNTERS.infer_wraps(read_uj * 1e-6 / JOULES_PER_WH, ear_j / JOULES_PER_WH)
-    assert read_uj * 1e-6 / JOULES_PER_WH + wraps.all_wh == pytest.approx(true_wh, abs=1e-5)
+    wraps = COUNTERS.infer_wraps(read_uj * 1e-6 / J_PER_WH, ear_j / J_PER_WH)
+    assert read_uj * 1e-6 / J_PER_WH + wraps.all_wh == pytest.approx(true_wh, abs=1e-5)
     assert wraps.missed == 2 * wraps.both + wraps.one
     assert wraps.residual_wh == pytest.approx(-error * COUNTERS.range_wh, abs=1e-4)
 

@@ -34,7 +34,7 @@ class Run:
 
 
 class Study(PublishedStudy):
-    name, citation, meter, legend = "other_2025", "Other 2025", "PDU", "W: mean power."
+    name, meter, legend = "other_2025", "PDU", "W: mean power."
     data_file = Path(__file__)
     csv_columns = ("run", "total_wh")
 

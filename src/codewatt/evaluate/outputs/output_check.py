@@ -48,7 +48,7 @@ class OutputChecker:
     Args:
         task: the task; decides the tolerance and whether outputs are checked by an oracle.
         inputs: one argument list for each test.
-        answers: the expected outputs.
+        expected: its expected outputs.
         recompute: returns the whole expected output of a test that is kept as a digest.
         comparer: compares outputs in the helper process.
         while_waiting: called repeatedly while a comparison runs.
@@ -58,16 +58,16 @@ class OutputChecker:
         self,
         task: Task,
         inputs: Sequence[list[Any]],
-        answers: ExpectedSuite,
+        expected: ExpectedSuite,
         recompute: Callable[[int], bytes],
         comparer: OutputComparer,
         while_waiting: Callable[[], None],
     ) -> None:
         self._oracle = task.entry_point == "find_zero"
         self._inputs = inputs
-        self._lines = answers.lines
+        self._lines = expected.lines
         self._atol = task.atol
-        self._floats_from = answers.floats_from
+        self._floats_from = expected.floats_from
         self._recompute = recompute
         self._comparer = comparer
         self._while_waiting = while_waiting

@@ -5,8 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_GIB = 1 << 30
-_MIB = 1 << 20
+from codewatt.units import BYTES_PER_GIB, BYTES_PER_MIB
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ class Limits:
     suite_time_s: float = 60.0
     grace_s: float = 2.0
     wall_factor: float = 10.0
-    memory_bytes: int = 4 * _GIB
+    memory_bytes: int = 4 * BYTES_PER_GIB
     total_memory_bytes: int | None = None
     processes: int = 64
     files: int = 128
-    tmpfs_bytes: int = 64 * _MIB
+    tmpfs_bytes: int = 64 * BYTES_PER_MIB
     start_s: float = 60.0
     next_s: float = 5.0
 

@@ -14,7 +14,7 @@ from codewatt.published.de_reus_2024.run_data import (
     UNLOGGED,
     Run,
 )
-from codewatt.published.published_study import JOULES_PER_WH
+from codewatt.units import J_PER_WH
 
 Checked = CheckedRun[Run]
 
@@ -79,7 +79,7 @@ def _unexplained_runs(configuration: Configuration[Run]) -> Iterator[str]:
 def _with_wraps(checked: Checked, missed: int) -> str:
     """Power of the packages and total energy for a number of missed wraps."""
     run, added_wh = checked.run, missed * COUNTERS.range_wh
-    packages_w = (run.cpu_wh + added_wh) * JOULES_PER_WH / run.runtime_s
+    packages_w = (run.cpu_wh + added_wh) * J_PER_WH / run.runtime_s
     return f"{missed} wraps give {packages_w:.0f} W and a total of {run.total_wh + added_wh:.0f} Wh"
 
 

@@ -20,7 +20,7 @@ from codewatt.published.figure_checks import (
     reference_checks,
     sum_check,
 )
-from codewatt.published.published_study import JOULES_PER_WH
+from codewatt.units import J_PER_WH
 
 #: Counters of the study's nodes (two Intel Xeon Platinum 8360Y).
 COUNTERS = RaplCounters(range_j=262_143.328_850, packages=2)
@@ -96,7 +96,7 @@ def _wraps(run: Run, *, wrapped: bool) -> Wraps | None:
     """Missed wraps if the counters can have wrapped unseen, else zero wraps and the residual."""
     if run.packages_w is None:
         return None
-    reference_wh = run.packages_w * run.runtime_s / JOULES_PER_WH
+    reference_wh = run.packages_w * run.runtime_s / J_PER_WH
     if wrapped:
         return COUNTERS.infer_wraps(run.cpu_wh, reference_wh)
     if run.ear_match == GROUP_MEAN:

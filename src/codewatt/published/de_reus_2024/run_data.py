@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.published.published_study import JOULES_PER_WH
+from codewatt.units import J_PER_WH
 
 #: Values of ear_match: the run's own step in EAR's log; the same on a node whose power EAR divided
 #: between two jobs; the mean over the steps of the configuration; no log of the configuration.
@@ -121,7 +121,7 @@ class Run:
         return self.ear_match
 
     def _watts(self, energy_wh: float) -> float:
-        return energy_wh * JOULES_PER_WH / self.runtime_s
+        return energy_wh * J_PER_WH / self.runtime_s
 
 
 def read_runs(path: str | Path) -> list[Run]:

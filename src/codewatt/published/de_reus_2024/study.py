@@ -15,7 +15,6 @@ class DeReus2024(PublishedStudy[Run]):
     """StarCoder2 and Phi-2 on HumanEval+, quantised and pruned; measured with CodeCarbon."""
 
     name: ClassVar[str] = "de_reus_2024"
-    citation: ClassVar[str] = "de Reus et al. 2024"
     meter: ClassVar[str] = "EAR"
     data_file: ClassVar[Path] = Path(__file__).with_name("energy.csv")
     csv_columns: ClassVar[tuple[str, ...]] = (
