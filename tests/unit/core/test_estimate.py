@@ -403,7 +403,7 @@ def test_any_number_of_cards_is_taken(tmp_path, capsys):
 def test_a_card_for_a_study_on_cpus_is_refused(tmp_path, capsys):
     for name in ("l40s", ""):
         assert main(["estimate", str(written(tmp_path)), "--gpu", name]) == 1
-        said = f"--gpu {name!r}: the device of this study is 'cpu'; allowed: none"
+        said = f"--gpu {name!r}: the study's device is 'cpu'; allowed: none"
         assert said in capsys.readouterr().err
 
 
