@@ -73,6 +73,7 @@ def command_parser() -> argparse.ArgumentParser:
     reference.add_argument("--schema", type=Path, help="write the study file's JSON schema here")
     reference.add_argument("--page", type=Path, help="write the page of the study file here")
     reference.add_argument("--commands", type=Path, help="write the page of the command line here")
+    reference.add_argument("--tables", type=Path, help="write the page of the tables here")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -97,6 +98,7 @@ def _study(options: argparse.Namespace) -> int:
 
 def _reference(options: argparse.Namespace) -> int:
     """Write each generated page that the options name."""
+    from codewatt.analysis.column_reference import tables_page
     from codewatt.cli_reference import command_line_page
     from codewatt.config.schema import reference, study_schema
     from codewatt.files import atomic_path
@@ -105,6 +107,7 @@ def _reference(options: argparse.Namespace) -> int:
         (options.schema, study_schema),
         (options.page, reference),
         (options.commands, lambda: command_line_page(command_parser())),
+        (options.tables, tables_page),
     ):
         if path is not None:
             with atomic_path(path) as temporary:

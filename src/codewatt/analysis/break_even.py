@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from codewatt.analysis.cell_results import Json, VariantResults
-from codewatt.analysis.efficient_frontier import inside
+from codewatt.analysis.efficient_frontier import boundary_components
 from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 
 #: What `break_even_note` says beside figures, or in place of them.
@@ -86,7 +86,7 @@ def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, st
             return None, f"{what}: {cost['energy_note']}"
         if cost["energy_j"][boundary] is None:
             return None, f"{what}: no energy inside the boundary {boundary}"
-        for part in inside(row):
+        for part in boundary_components(row):
             ways = cost["energy_status"][part], row[f"{part}_energy_status"]
             if set(ways) == {"measured", "modelled"}:
                 how = f"{part} {ways[0]} in {what}, {ways[1]} here"
