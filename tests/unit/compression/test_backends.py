@@ -1,6 +1,6 @@
 """The libraries that make GPTQ and AWQ checkpoints: what they are given, and what they are refused.
 
-Where a library is installed (its own environment, docs/how-to/unmaintained-backends.md), it runs for real; elsewhere
+Where a library is installed (its own environment, docs/compression.md), it runs for real; elsewhere
 those tests are skipped. What it makes is loaded in tests/unit/models/test_foreign_checkpoints.py.
 """
 
@@ -69,7 +69,7 @@ def test_a_library_that_is_not_installed_is_one_line(backend):
     assert str(refused.value) == (
         f"backend {backend}: {BACKENDS[backend].library} is not installed here; quantise this "
         f"variant in its own environment: envs/{environment}.yaml with conda, or the one that "
-        f"`make {environment}` makes (docs/how-to/unmaintained-backends.md); or set backend: gptqmodel"
+        f"`make {environment}` makes (docs/compression.md); or set backend: gptqmodel"
     )
 
 

@@ -76,7 +76,7 @@ def not_installed(name: str) -> CodewattError:
     return CodewattError(
         f"backend {name}: {backend.library} is not installed here; quantise this variant in its "
         f"own environment: envs/{backend.environment}.yaml with conda, or the one that "
-        f"`make {backend.environment}` makes (docs/how-to/unmaintained-backends.md); or set {ALTERNATIVE}"
+        f"`make {backend.environment}` makes (docs/compression.md); or set {ALTERNATIVE}"
     )
 
 
