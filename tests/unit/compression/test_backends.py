@@ -1,6 +1,7 @@
 """The libraries that make GPTQ and AWQ checkpoints: what they are given, and what they are refused.
 
-Where a library is installed (its own environment, docs/compression.md), it runs for real; elsewhere
+Where a library is installed (its own environment, docs/how-to/unmaintained-backends.md), it runs for
+real; elsewhere
 those tests are skipped. What it makes is loaded in tests/unit/models/test_foreign_checkpoints.py.
 """
 
@@ -69,7 +70,8 @@ def test_a_library_that_is_not_installed_is_one_line(backend):
     assert str(refused.value) == (
         f"backend {backend}: {BACKENDS[backend].library} is not installed; quantise this "
         f"variant in the library's own environment: envs/{environment}.yaml with conda, or the "
-        f"one that `make {environment}` makes (docs/compression.md); or set backend: gptqmodel"
+        f"one that `make {environment}` makes (docs/how-to/unmaintained-backends.md); "
+        "or set backend: gptqmodel"
     )
 
 
