@@ -22,13 +22,13 @@ setup: ## make .venv from the pinned requirements
 dev: ## the same, with what tests and checks need
 	@PYTHON=$(PYTHON) tools/setup.sh dev
 
-vllm: setup ## make .venv-vllm, in which the engine vllm runs (docs/engines.md)
+vllm: setup ## make .venv-vllm, in which the engine vllm runs (docs/how-to/vllm.md)
 	@tools/setup_environment.sh vllm
 
-autoawq: setup ## make .venv-autoawq, for precisions with backend autoawq (docs/compression.md)
+autoawq: setup ## make .venv-autoawq, for backend autoawq (docs/how-to/unmaintained-backends.md)
 	@tools/setup_environment.sh autoawq
 
-autogptq: setup ## make .venv-autogptq, for precisions with backend auto_gptq (docs/compression.md)
+autogptq: setup ## make .venv-autogptq, for backend auto_gptq (docs/how-to/unmaintained-backends.md)
 	@tools/setup_environment.sh autogptq
 
 demo: setup ## run the default study to figures and a report

@@ -1,4 +1,4 @@
-"""Who reads whose GPTQ and AWQ checkpoints: the table of docs/compression.md, made again.
+"""Makes the table of docs/archive/checkpoint-readers.md: which library reads whose checkpoints.
 
 Little models with random weights are quantised by each library, and what each wrote is read by this
 project's loader, by plain transformers and by the libraries themselves. A figure is the cosine of
@@ -117,7 +117,7 @@ def read_one(reader: str, folder: Path, maker: str, name: str) -> None:
 
 
 def table(folder: Path) -> None:
-    """Print what was found, as it stands in docs/compression.md, and with which versions."""
+    """Print the table of docs/archive/checkpoint-readers.md, and the versions."""
     found = {r: json.loads((folder / f"{r}.json").read_text()) for r in READERS}
     print("| made by | model |", " | ".join(READERS), "|")
     print("| --- | --- |", " | ".join("---" for _ in READERS), "|")

@@ -2,9 +2,9 @@
 # Make .venv-NAME from requirements/NAME.lock.txt, for an engine or a library that the pipeline's own
 # environment cannot have: Python 3.11 on Linux (x86-64). With conda, envs/NAME.yaml has the same pins.
 # Usage: tools/setup_environment.sh NAME, after tools/setup.sh (uv comes from .venv).
-#   vllm      an NVIDIA driver for CUDA 13, many GB (docs/engines.md)
-#   autoawq   on a CPU or a GPU (docs/compression.md)
-#   autogptq  an NVIDIA GPU (docs/compression.md)
+#   vllm      an NVIDIA driver for CUDA 13, many GB (docs/how-to/vllm.md)
+#   autoawq   on a CPU or a GPU (docs/how-to/unmaintained-backends.md)
+#   autogptq  an NVIDIA GPU (docs/how-to/unmaintained-backends.md)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -64,7 +64,7 @@ class ClusterBench(Workbench):
         (self.root / "site.yaml").write_text(yaml.safe_dump(site))
 
     def command(self, *arguments: str) -> list[str]:
-        """Snakemake's command line: what docs/cluster.md says, at a test's pace."""
+        """Snakemake's command line: what docs/how-to/slurm.md says, at a test's pace."""
         first, then = self.polls
         pace = ["--slurm-init-seconds-before-status-checks", first]
         pace += ["--seconds-between-status-checks", then, "--latency-wait", "20"]

@@ -1,4 +1,4 @@
-"""What a completion repeats of itself, by the definitions of docs/measuring.md."""
+"""What a completion repeats of itself, by the definitions of docs/explanation/completions.md."""
 
 
 def repeated_4grams(tokens):

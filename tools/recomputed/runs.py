@@ -173,7 +173,7 @@ ROOFLINE = tuple(
 
 
 def roofline(cell, tasks, row):
-    """The least that a repeat had to move and compute (docs/measuring.md, "The roofline")."""
+    """The least that a repeat had to move and compute (docs/explanation/roofline.md)."""
     decoded = int((tasks["new_tokens"] - 1).clip(lower=0).sum())
     found = dict.fromkeys(
         (

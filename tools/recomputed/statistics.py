@@ -1,4 +1,4 @@
-"""The statistics of docs/statistics.md, by numpy and scipy.stats."""
+"""The statistics of docs/explanation/statistics.md, by numpy and scipy.stats."""
 
 import math
 

@@ -15,7 +15,8 @@ _INTRODUCTION = """\
 A study's tables are in `results/STUDY/tables`, each as Parquet and as CSV. An empty field means
 that the value is absent; it never means zero. Units are part of the column names: `_s` seconds,
 `_j` joules, `_w` watts, `_bytes` bytes, `_kg` kilograms. A share, a change or a pass@1 is a
-fraction, not a percentage. The statistics are defined in *How the statistics are done*.
+fraction, not a percentage. [How variants are compared](../explanation/statistics.md) defines the
+statistics.
 """
 
 

@@ -33,7 +33,7 @@ class _Candidate:
 
 
 #: An average over the last second is the power of half a second ago, and is shown up to 0.1 s
-#: late; of all lags 0.6 s agrees best with the counter (docs/measurements.md).
+#: late; of all lags 0.6 s agrees best with the counter (docs/archive/h100-metering.md).
 _AVERAGE_LAG_S = 0.6
 
 #: By how much an average's time can be wrong: an average knows nothing within its second.

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu",
         metavar="NAME",
-        help="the GPU, by its name in docs/estimate.md (default: l40s); 'none' for a CPU; in a "
+        help="the GPU, by its name in src/codewatt/sizing/gpus.csv (default: l40s); 'none' for a "
+        "CPU; in a "
         "study that names hardware: the GPU of each id that is not such a name",
     )
     parser.add_argument(

@@ -135,7 +135,8 @@ def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
     if plan.gpus:
         said.append(
             "Decode step times and power: measured with StarCoder2-3B on an H200 "
-            "(docs/measurements.md), scaled to other models and GPUs (docs/estimate.md)."
+            "(docs/archive/h200-engines.md), scaled to other models and GPUs "
+            "(docs/explanation/estimate.md)."
         )
         if "vllm" in study.engines:
             said.append("Engine vllm: not measured; estimated like engine graph.")

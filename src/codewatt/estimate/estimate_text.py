@@ -99,7 +99,7 @@ def _summary(report: Report) -> list[str]:
     else:
         said.append(
             "Time and GPU energy of a cell can be wrong by up to a factor of two, more for "
-            "LLM.int8() (docs/estimate.md, 'How wrong it is')."
+            "LLM.int8() (docs/explanation/estimate.md, 'How wrong it is')."
         )
     for name, why in plan.notes.items():
         jobs = sum(job.size is None and name in (job.model, *_parts(job.id)) for job in plan.jobs)

@@ -1,6 +1,7 @@
 """Refuse Snakemake settings that put jobs on other nodes than the rules say.
 
-Each of them was seen to misplace a job with exit code 0 (docs/cluster.md): job arrays give every
+Each of them was seen to misplace a job with exit code 0 (docs/explanation/slurm-placement.md):
+job arrays give every
 task the resources of the first; set-resources and default-resources override those of a rule; a
 group of GPU jobs shares one partition and one GRES; an expression with a typing error is taken as
 text.

@@ -1,6 +1,7 @@
 """Duration and GPU power of a decode step, from measured steps.
 
-`rates.csv` holds docs/measurements.md's table: StarCoder2-3B's architecture on an H200. Each row is
+`rates.csv` holds the table of docs/archive/h200-engines.md: StarCoder2-3B's architecture on an
+H200. Each row is
 turned into what carries over to other models and cards:
 
 - engine transformers waits for Python, so its step is a fixed part and a time a layer;
@@ -41,7 +42,7 @@ _KINDS: dict[str, dict[str, object]] = {
         "method": "torchao", "quant_type": "int4", "compute_dtype": "bfloat16", "group_size": 128,
     },
 }  # fmt: skip
-#: Seconds a layer and step on a CPU (docs/estimate.md, 'Rates of a CPU').
+#: Seconds a layer and step on a CPU (docs/archive/small-measurements.md, 'Decode steps on a CPU').
 _CPU_LAYER_S = {
     "float32": 0.30e-3,
     "bfloat16": 0.30e-3,

@@ -1,6 +1,6 @@
 """Every number that an estimate takes for granted: what it is, its unit, and where it is from.
 
-"measured" names a row of docs/measurements.md or another record of the project; "assumed" is what
+"measured" names a row of docs/archive/index.md or another record of the project; "assumed" is what
 nobody measured here. Nothing else in `sizing.jobs` and `sizing.rates` is a figure of its own.
 """
 
@@ -17,12 +17,14 @@ class Assumption:
     source: str
 
 
-_H200 = "measured: docs/measurements.md, two engines on an H200"
+_H200 = "measured: docs/archive/h200-engines.md, two engines on an H200"
 _FIXTURE = "measured: windows of tests/fixtures/energy/h100_decode_*.json"
-_CPU = "measured: docs/estimate.md, rates of a CPU"
-_JUDGING = "measured: docs/measurements.md, judging"
-_EAR = "measured by others: EAR's log in de Reus et al. 2024, docs/published.md"
-_PACKED = "measured: docs/measurements.md, GPTQ, AWQ and fp8 on a GPU"
+_CPU = "measured: docs/archive/small-measurements.md, rates of a CPU"
+_JUDGING = "measured: docs/archive/small-measurements.md, judging"
+_EAR = (
+    "measured by others: EAR's log in de Reus et al. 2024, docs/explanation/reproduced-studies.md"
+)
+_PACKED = "measured: docs/archive/gptq-awq-fp8.md, GPTQ, AWQ and fp8 on a GPU"
 
 ASSUMPTIONS: dict[str, Assumption] = {
     # A step of decoding
@@ -79,7 +81,9 @@ ASSUMPTIONS: dict[str, Assumption] = {
     ),
     "capture_s": Assumption(3.0, "s", "capturing and compiling, engine graph", _H200),
     "vllm_load_s": Assumption(60.0, "s", "loading, compiling and capturing of vLLM", "assumed"),
-    "probe_s": Assumption(0.5, "s", "measuring the machine's own rates", "docs/measuring.md"),
+    "probe_s": Assumption(
+        0.5, "s", "measuring the machine's own rates", "docs/explanation/roofline.md"
+    ),
     "gptq_s_per_weight": Assumption(
         2.4e-8, "s", "GPTQ int4 on an H100, a weight (70 s for 2.9e9)", _PACKED
     ),
@@ -124,7 +128,7 @@ ASSUMPTIONS: dict[str, Assumption] = {
     "host_bytes": Assumption(4.0e9, "B", "a process with torch, transformers and CUDA", "assumed"),
     "cpu_host_bytes": Assumption(1.0e9, "B", "the same without CUDA (0.5 GB seen)", "assumed"),
     "vllm_memory_share": Assumption(
-        0.92, "of the GPU's memory", "vLLM takes for itself", "docs/engines.md"
+        0.92, "of the GPU's memory", "vLLM takes for itself", "docs/explanation/engines.md"
     ),
     "telemetry_bytes_per_s": Assumption(
         1600.0, "B/s", "of a job's timeline, read every 0.02 s", _FIXTURE

@@ -33,7 +33,8 @@ class BenchmarkSize:
 BENCHMARKS = {
     "humaneval_plus": BenchmarkSize(
         164, 172, 538, None, value("judge_s"), value("expected_s"),
-        "prompts of 37 to 538 tokens, 172 on average (docs/measurements.md: a made-up tokenizer of "
+        "prompts of 37 to 538 tokens, 172 on average (docs/archive/h200-engines.md: a made-up "
+        "tokenizer of "
         "8,192 tokens); every completion runs to the token limit, as in de Reus et al. 2024, where "
         "twice the limit took twice the time",
     ),

@@ -53,7 +53,7 @@ def test_the_interval_of_a_change_covers_the_true_change(n: int, ours: float, ba
         low, high = welch(list(first), list(second)).interval()
         covered += low <= truth <= high
     # Welch's degrees of freedom are themselves estimated: with two or three repeats of unequal
-    # spread the interval is known to cover somewhat less (docs/statistics.md).
+    # spread the interval is known to cover somewhat less (docs/explanation/statistics.md).
     assert covered / DRAWS >= (0.95 if n > 3 or ours == base else 0.93) - ROOM
 
 

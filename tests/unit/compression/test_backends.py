@@ -1,6 +1,7 @@
 """The libraries that make GPTQ and AWQ checkpoints: what they are given, and what they are refused.
 
-Where a library is installed (its own environment, docs/compression.md), it runs for real; elsewhere
+Where a library is installed (its own environment, docs/how-to/unmaintained-backends.md), it runs
+for real; elsewhere
 those tests are skipped. What it makes is loaded in tests/unit/models/test_foreign_checkpoints.py.
 """
 
@@ -69,7 +70,8 @@ def test_a_library_that_is_not_installed_is_one_line(backend):
     assert str(refused.value) == (
         f"backend {backend}: {BACKENDS[backend].library} is not installed; quantise this "
         f"variant in the library's own environment: envs/{environment}.yaml with conda, or the "
-        f"one that `make {environment}` makes (docs/compression.md); or set backend: gptqmodel"
+        f"one that `make {environment}` makes (docs/how-to/unmaintained-backends.md); "
+        "or set backend: gptqmodel"
     )
 
 
@@ -77,9 +79,24 @@ def test_a_library_that_is_not_installed_is_one_line(backend):
     ("backend", "model_type", "device", "message"),
     [
         ("auto_gptq", "llama", "cpu", "quantises on device 'cuda' only; allowed on 'cpu': backend"),
-        ("auto_gptq", "starcoder2", "cuda", "not for models of type starcoder2; allowed: backend"),
-        ("autoawq", "phi", "cpu", "AutoAWQ 0.2.9 is not for models of type phi; allowed: backend"),
-        ("autoawq", "deepseek_v2", "cuda", "not for models of type deepseek_v2; allowed: backend"),
+        (
+            "auto_gptq",
+            "starcoder2",
+            "cuda",
+            "cannot quantise models of type starcoder2; allowed: backend",
+        ),
+        (
+            "autoawq",
+            "phi",
+            "cpu",
+            "AutoAWQ 0.2.9 cannot quantise models of type phi; allowed: backend",
+        ),
+        (
+            "autoawq",
+            "deepseek_v2",
+            "cuda",
+            "cannot quantise models of type deepseek_v2; allowed: backend",
+        ),
     ],
 )
 def test_what_a_library_cannot_do_is_refused_before_it_is_imported(

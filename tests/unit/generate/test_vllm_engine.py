@@ -175,7 +175,7 @@ def test_logits_that_are_no_answer_are_seen_in_the_log_probabilities(fake, tiny_
 
 
 def test_a_stop_string_that_begins_in_the_prompt_is_none_for_vllm(fake, tiny_model):
-    """As docs/engines.md says: vLLM looks at the new text only."""
+    """As docs/explanation/engines.md says: vLLM looks at the new text only."""
     directory = tiny_model("starcoder2")
     (_, _, text, *_), *_ = both(directory)[0]
     stop = PROMPTS[0] + text[0]  # no text of this model's holds its whole prompt

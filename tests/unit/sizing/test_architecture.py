@@ -194,5 +194,5 @@ def test_an_unknown_model_type_and_an_absent_size_are_said():
         architecture_of({"model_type": "bert"})
     config = small("llama")
     del config["intermediate_size"]
-    with pytest.raises(CodewattError, match="config of llama: intermediate_size is None"):
+    with pytest.raises(CodewattError, match="model type llama: intermediate_size is None"):
         architecture_of(config)

@@ -154,7 +154,7 @@ def test_what_is_not_made_costs_a_manifest_and_what_is_costs_its_weights():
     ("method", "measured_s", "measured_j"), [("gptq", 69.9, 14_200), ("awq", 279.7, 63_100)]
 )
 def test_quantising_takes_the_energy_that_was_measured(method, measured_s, measured_j):
-    """docs/measurements.md, H100; at rest alone AWQ would take 0.58 of it, GPTQ 0.73."""
+    """docs/archive/gptq-awq-fp8.md, H100; at rest alone AWQ would take 0.58 of it, GPTQ 0.73."""
     source = pruned_architecture(config("bigcode/starcoder2-3b"), 0)
     precision = {**GPTQ, "method": method, "calibration": "code"}
     made = quantise_job(source, source, precision, gpu_named("h100"), 2 * source.parameters)

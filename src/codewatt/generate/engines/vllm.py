@@ -67,7 +67,7 @@ class VllmEngine(Engine):
                 raise
             raise CodewattError(
                 "engine vllm: vLLM is not installed here; run this cell in its own environment: "
-                "envs/vllm.yaml with conda, or the one that `make vllm` makes (docs/engines.md)"
+                "envs/vllm.yaml with conda, or the one that `make vllm` makes (docs/how-to/vllm.md)"
             ) from None
 
     @classmethod

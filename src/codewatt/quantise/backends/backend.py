@@ -85,7 +85,8 @@ def not_installed_error(name: str) -> CodewattError:
     return CodewattError(
         f"backend {name}: {backend.library} is not installed; quantise this variant in the "
         f"library's own environment: envs/{backend.environment}.yaml with conda, or the one that "
-        f"`make {backend.environment}` makes (docs/compression.md); or set {ALTERNATIVE}"
+        f"`make {backend.environment}` makes (docs/how-to/unmaintained-backends.md); "
+        f"or set {ALTERNATIVE}"
     )
 
 
