@@ -62,7 +62,7 @@ format: dev ## format the code
 reference: setup ## write the pages of docs/reference that are generated, and the schema
 	@$(RUN) codewatt reference --schema config/study.schema.json \
 		--page docs/reference/study-file.md --commands docs/reference/command-line.md \
-		--checks docs/reference/validity-checks.md
+		--checks docs/reference/validity-checks.md --tables docs/reference/tables.md
 
 docs: dev ## build the documentation into docs/_build/html; a dead link is an error
 	@$(RUN) sphinx-build --quiet --fail-on-warning --keep-going --nitpicky \

@@ -1,8 +1,9 @@
-"""Where a decoding step's time goes, kernel by kernel, beside the bytes that each must read.
+"""Time of each kernel of a decode step of the engine `graph`.
 
-Captures the step of a study's first model (random weights) at one batch size and profiles some
-replays of it. Kernels are told apart by name and number of blocks. Where a kernel starts before the
-one ahead has ended, its time holds its waiting: the sum then exceeds that of a step.
+Captures the decode step of a study's first model (random weights) at one batch size and profiles
+some replays. Kernels are grouped by name and number of blocks. If a kernel starts before the
+previous one has ended (dependent launch), its time includes the wait: the sum of kernel times then
+exceeds the time of the step.
 
     python benchmarks/decode_profile.py --study STUDY.yaml --batch-size 1 --out profile.json
 """
@@ -20,7 +21,7 @@ import decode_speed  # also puts src on the path
 import torch
 
 from codewatt.files import write_json
-from codewatt.generate.engine import Decoding, open_engine
+from codewatt.generate.engine import DecodingParams, open_engine
 
 _REPLAYS = 10
 
@@ -36,16 +37,16 @@ def main() -> None:
     loaded = decode_speed.random_model(options.study, options.precision, "cuda")
     engine = open_engine("graph", loaded, torch.cuda.synchronize)
     prompts = decode_speed.prompts_of(options.batch_size)
-    decoding = Decoding(token_limit=128 + _REPLAYS, stop_strings=())
+    decoding = DecodingParams(token_limit=128 + _REPLAYS, stop_strings=())
     engine.prepare([prompts], decoding)
-    engine.complete(prompts, Decoding(token_limit=128 + _REPLAYS, stop_strings=()))
+    engine.complete(prompts, DecodingParams(token_limit=128 + _REPLAYS, stop_strings=()))
     with torch.inference_mode():
         engine._decoder.prefill(*_encoded(loaded, prompts))
-    advance = engine._advance
+    decode_one_token = engine._decode_one_token
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(_REPLAYS):
-            advance()
+            decode_one_token()
         torch.cuda.synchronize()
     with tempfile.TemporaryDirectory() as folder:
         profile.export_chrome_trace(f"{folder}/trace.json")
@@ -58,22 +59,22 @@ def main() -> None:
         {
             "kernel": name,
             "blocks": grid,
-            "a_step": len(times) / _REPLAYS,
+            "per_step": len(times) / _REPLAYS,
             "us_each": sum(times) / len(times),
-            "us_a_step": sum(times) / _REPLAYS,
+            "us_per_step": sum(times) / _REPLAYS,
         }
         for (name, grid), times in rows.items()
     ]
-    table.sort(key=lambda row: -row["us_a_step"])
+    table.sort(key=lambda row: -row["us_per_step"])
     span = max(e["ts"] + e["dur"] for e in kernels) - min(e["ts"] for e in kernels)
     weights = loaded.model.get_memory_footprint()
-    print(f"{span / _REPLAYS:.0f} us a step, {weights / 1e9:.2f} GB of weights")
+    print(f"{span / _REPLAYS:.0f} us per step, {weights / 1e9:.2f} GB of weights")
     for row in table[:20]:
         print(
-            f"{row['us_a_step']:8.1f} us {row['a_step']:5.1f} x {row['us_each']:6.1f} us  "
+            f"{row['us_per_step']:8.1f} us {row['per_step']:5.1f} x {row['us_each']:6.1f} us  "
             f"{row['kernel']} {row['blocks']}"
         )
-    write_json(options.out, {"us_a_step": span / _REPLAYS, "kernels": table})
+    write_json(options.out, {"us_per_step": span / _REPLAYS, "kernels": table})
 
 
 def _encoded(loaded, prompts):

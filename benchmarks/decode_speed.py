@@ -31,13 +31,13 @@ import yaml
 
 from codewatt.analysis.log_scale_statistics import Summary, summarise
 from codewatt.corpora.prepare_corpus import prepare_corpus
-from codewatt.corpora.token_sequences import PreparedText
+from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.job_meter import windows_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
-from codewatt.generate.engine import Decoding, Engine, InfeasibleError, open_engine
+from codewatt.generate.engine import DecodingParams, Engine, InfeasibleError, open_engine
 from codewatt.models.generation_config import GenerationDefaults
-from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpus
+from codewatt.models.loading import Loaded, load_model, resolve_device, used_gpu_uuids
 from codewatt.models.tokenizers import make_tokenizer
 from codewatt.provenance import provenance
 from codewatt.quantise.quantiser import open_quantiser
@@ -83,7 +83,7 @@ def main() -> None:
 
     device = resolve_device("auto")
     synchronise = torch.cuda.synchronize if device == "cuda" else _nothing
-    decoding = Decoding(token_limit=options.token_limit, stop_strings=())
+    decoding = DecodingParams(token_limit=options.token_limit, stop_strings=())
     base = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     try:
         models = _models(options.study, options.precisions, options.engines, device, base)
@@ -93,7 +93,7 @@ def main() -> None:
     print(f"{_name(device)}: {machine}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         timeline = Path(scratch) / "timeline.parquet"
-        with Sampler(timeline, gpu_ids=used_gpus(device)) as sampler:
+        with Sampler(timeline, gpu_ids=used_gpu_uuids(device)) as sampler:
             runs, described = _rounds(models, decoding, synchronise, options)
         for part in ("batch", "decode"):
             parts = [run.pop(f"{part}_windows") for run in runs]
@@ -129,7 +129,7 @@ def _models(
     made.tokenizer.save_pretrained(source)
     del made
     prepare_corpus(_CALIBRATION, folder / "documents.jsonl")
-    calibration = PreparedText.read(folder / "documents.jsonl", _CALIBRATION)
+    calibration = PreparedCorpus.read(folder / "documents.jsonl", _CALIBRATION)
     models = {}
     for name in precisions:
         settings, start_s = PRECISIONS[name], time.monotonic()
@@ -141,44 +141,44 @@ def _models(
         packed = settings["method"] in ("gptq", "awq")
         loaded: dict[bool, Loaded] = {}
         for engine in engines:
-            readable = packed and engine == "graph"
-            if readable not in loaded:
+            own_kernels = packed and engine == "graph"
+            if own_kernels not in loaded:
                 start_s = time.monotonic()
-                loaded[readable] = load_model(
+                loaded[own_kernels] = load_model(
                     source if written is None else target,
                     dtype=quantiser.load_dtype(settings),
                     device=device,
-                    readable=readable,
+                    keep_packed_layout=own_kernels,
                 )
                 print(f"{name}: loaded in {time.monotonic() - start_s:.1f} s", flush=True)
-            models[name, engine] = loaded[readable]
+            models[name, engine] = loaded[own_kernels]
         shutil.rmtree(target)
     return models
 
 
 def _rounds(
-    models: dict[tuple[str, str], Loaded], decoding: Decoding, synchronise: Any, options: Any
+    models: dict[tuple[str, str], Loaded], decoding: DecodingParams, synchronise: Any, options: Any
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every model, engine and batch size, round by round; warmed up before."""
     engines: dict[tuple[str, str, int], Engine] = {}
     described, texts, runs = [], {}, []
-    planned: dict[tuple[str, str], Engine] = {}
+    prepared: dict[tuple[str, str], Engine] = {}
     prompts = {size: _prompts(options.tasks, size) for size in options.batch_sizes}
     started_s = time.monotonic()
     for (precision, name), loaded in models.items():
         for size in options.batch_sizes:
             cell = {"precision": precision, "engine": name, "batch_size": size}
             engine = open_engine(name, loaded, synchronise)
-            if name == "graph" and (precision, name) in planned:
-                engine.share(planned[precision, name])
-            planned[precision, name] = engine
+            if name == "graph" and (precision, name) in prepared:
+                engine.share_weights(prepared[precision, name])
+            prepared[precision, name] = engine
             try:
                 engine.prepare([prompts[size]], decoding)
             except InfeasibleError as error:
                 described.append({**cell, "infeasible": str(error)})
                 print(f"{precision}, {name}, batch {size}: infeasible: {error}", flush=True)
                 continue
-            # A captured step is of its own limit; generate() needs no more than a few tokens.
+            # A captured step is for one token limit; generate() needs a few tokens only.
             few = replace(decoding, token_limit=min(8, decoding.token_limit))
             engine.complete(prompts[size], decoding if name == "graph" else few)
             engines[precision, name, size] = engine
@@ -198,7 +198,7 @@ def _rounds(
 
 
 def _run(
-    engine: Engine, prompts: list[str], decoding: Decoding
+    engine: Engine, prompts: list[str], decoding: DecodingParams
 ) -> tuple[dict[str, Any], list[list[int]]]:
     """The same batch for a second and a half; and the tokens of the first."""
     batches, start_s = [], time.monotonic()

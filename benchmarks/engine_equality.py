@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import torch
 
-from codewatt.generate.engine import Decoding, InfeasibleError, open_engine
+from codewatt.generate.engine import DecodingParams, InfeasibleError, open_engine
 from codewatt.models.loading import load_model, resolve_device
 from tests.support.models import ARCHITECTURES, save_tiny_model
 from tests.support.overflow import save_overflow
@@ -50,7 +50,7 @@ def main() -> int:
 def _overflows_missed(device):
     """In how many cases an engine does not name the first token after the overflow."""
     prompts, missed = ["xx d", "a", "a long prompt, 1"], 0
-    decoding = Decoding(token_limit=24, stop_strings=())
+    decoding = DecodingParams(token_limit=24, stop_strings=())
     with tempfile.TemporaryDirectory() as folder:
         save_overflow(Path(folder), "d", "overflow")
         for dtype, expected in (("float16", [0, 3, None]), ("bfloat16", [None] * 3)):
@@ -58,8 +58,10 @@ def _overflows_missed(device):
             for name in ("transformers", "graph"):
                 engine = open_engine(name, loaded, _synchronise)
                 engine.prepare([prompts], decoding)
-                found = [c.unsound_token for c in engine.complete(prompts, decoding).completions]
-                print(f"overflow, {dtype}, {name}: first token from unsound logits {found}")
+                found = [
+                    c.invalid_logits_token for c in engine.complete(prompts, decoding).completions
+                ]
+                print(f"overflow, {dtype}, {name}: first token from invalid logits {found}")
                 missed += found != expected
     return missed
 
@@ -71,7 +73,7 @@ def _synchronise():
 
 def _texts(loaded, name, batches):
     engine = open_engine(name, loaded, _synchronise)
-    decoding = Decoding(token_limit=24, stop_strings=("))",))
+    decoding = DecodingParams(token_limit=24, stop_strings=("))",))
     try:
         engine.prepare(batches, decoding)
     except InfeasibleError as error:
@@ -79,7 +81,13 @@ def _texts(loaded, name, batches):
         return None
     if name == "graph":
         described = engine.describe()
-        print("  ", {k: described[k] for k in ("step", "step_reason", "captured", "capture_s")})
+        print(
+            "  ",
+            {
+                k: described[k]
+                for k in ("decode_step", "decode_step_reason", "captured", "capture_s")
+            },
+        )
     return [(c.text, c.new_tokens, c.stop_reason) for batch in batches
             for c in engine.complete(batch, decoding).completions]  # fmt: skip
 

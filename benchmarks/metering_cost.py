@@ -32,7 +32,7 @@ from codewatt.analysis.log_scale_statistics import summarise
 from codewatt.benchmarks.benchmark import read_tasks
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
-from codewatt.models.loading import load_model, resolve_device, used_gpus
+from codewatt.models.loading import load_model, resolve_device, used_gpu_uuids
 from codewatt.provenance import provenance
 
 
@@ -92,7 +92,7 @@ def main() -> None:
     _complete(loaded, prompts[0], 2 * options.segment, [])
     with (
         tempfile.TemporaryDirectory() as scratch,
-        Sampler(Path(scratch) / "timeline.parquet", gpu_ids=used_gpus(device)) as sampler,
+        Sampler(Path(scratch) / "timeline.parquet", gpu_ids=used_gpu_uuids(device)) as sampler,
     ):
         switch = Switch(sampler.pid, options.segment, options.seed, synchronise)
         end_s, number = time.monotonic() + options.seconds, 0

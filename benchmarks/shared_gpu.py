@@ -22,7 +22,7 @@ from codewatt.energy.cell_energy import measure_cell
 from codewatt.energy.phase_windows import PhaseLog
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
-from codewatt.models.loading import resolve_device, used_gpus
+from codewatt.models.loading import resolve_device, used_gpu_uuids
 
 _REPEAT_S = 11.0
 _STRANGER = """
@@ -49,7 +49,7 @@ def main() -> None:
     phases = PhaseLog(synchronise)
     product = torch.randn(size, size, device=device, dtype=torch.bfloat16)
     with Sampler(out / "shared.parquet") as sampler:
-        sampler.use_gpus(used_gpus(device))
+        sampler.use_gpus(used_gpu_uuids(device))
         with phases.window("idle_loaded"):
             time.sleep(3)
         with phases.window("repeat", repeat=0):

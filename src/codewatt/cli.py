@@ -74,6 +74,7 @@ def command_parser() -> argparse.ArgumentParser:
     reference.add_argument("--page", type=Path, help="write the page of the study file here")
     reference.add_argument("--commands", type=Path, help="write the page of the command line here")
     reference.add_argument("--checks", type=Path, help="write the page of validity checks here")
+    reference.add_argument("--tables", type=Path, help="write the page of the tables here")
     reference.set_defaults(run=_reference)
     return parser
 
@@ -98,6 +99,7 @@ def _study(options: argparse.Namespace) -> int:
 
 def _reference(options: argparse.Namespace) -> int:
     """Write each generated page that the options name."""
+    from codewatt.analysis.column_reference import tables_page
     from codewatt.cli_reference import command_line_page
     from codewatt.config.schema import reference, study_schema
     from codewatt.energy.validity.all_checks import checks_page
@@ -108,6 +110,7 @@ def _reference(options: argparse.Namespace) -> int:
         (options.page, reference),
         (options.checks, checks_page),
         (options.commands, lambda: command_line_page(command_parser())),
+        (options.tables, tables_page),
     ):
         if path is not None:
             with atomic_path(path) as temporary:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.models.weight_headers import headers_of
+from codewatt.models.weight_headers import read_weight_headers
 from codewatt.quantise.linear_selection import decoder_matrices
 
 #: The nibble of an AWQ word that holds each of eight neighbouring outputs (AutoAWQ, gemm.py).
@@ -70,7 +70,7 @@ def save_packed(
 
     tensors = load_file(source / "model.safetensors")
     unpacked = dict(tensors)
-    for number, name in enumerate(decoder_matrices(headers_of(source))):
+    for number, name in enumerate(decoder_matrices(read_weight_headers(source))):
         weight = tensors.pop(f"{name}.weight")
         parts, meant = round_matrix(weight, packing, seed=number)
         tensors |= {f"{name}.{part}": tensor.contiguous() for part, tensor in parts.items()}

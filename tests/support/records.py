@@ -146,7 +146,7 @@ def generate_record(**changes: Any) -> Record:
             "parameters": 100, "meaningful_accuracy": True,
         },
         "engine": {"name": "transformers"}, "generation": {"end_token_ids": [0]},
-        "logits": {"sequences": 12, "unsound_sequences": 0, "first_unsound": None},
+        "logits": {"sequences": 12, "invalid_sequences": 0, "first_invalid_token": None},
         "roofline": {
             "machine": {
                 "bandwidth_bytes_per_s": 2e10, "matmul_flops_per_s": 3e11,

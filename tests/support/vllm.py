@@ -216,9 +216,9 @@ class _Request:
         self.logprobs: list[dict[int, SimpleNamespace]] = []
         self.reason: str | None = None
         self.times_s: list[float] = []
-        self.ends = set(parameters.stop_token_ids or [])
+        self.stop_token_ids = set(parameters.stop_token_ids or [])
         if not parameters.ignore_eos:
-            self.ends |= {llm._tokenizer.eos_token_id, *llm._checkpoints_ends}
+            self.stop_token_ids |= {llm._tokenizer.eos_token_id, *llm._checkpoints_ends}
         self.generator = torch.Generator()
         self.generator.manual_seed(self.number if parameters.seed is None else parameters.seed)
 
@@ -241,7 +241,7 @@ class _Request:
         chosen = float(scores.log_softmax(dim=-1)[token])
         self.logprobs.append({token: SimpleNamespace(logprob=chosen)})
         length = len(self.prompt) + len(self.tokens)
-        if token in self.ends or self._stop_string():
+        if token in self.stop_token_ids or self._stop_string():
             self.reason = "stop"
         elif len(self.tokens) >= self.parameters.max_tokens or length >= self.llm._max_model_len:
             self.reason = "length"

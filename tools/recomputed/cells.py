@@ -194,7 +194,7 @@ def _positive(values, name):
         f"{name}_n": len(values),
         f"{name}_geomean": None if logs is None else math.exp(logs.mean()),
         **ends(f"{name}_ci95", exps(statistics.t_ends(logs)) if several else None),
-        **ends(f"{name}_sd196", exps(band)),
+        **ends(f"{name}_sd_band", exps(band)),
     }
 
 

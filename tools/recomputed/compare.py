@@ -23,29 +23,29 @@ def compare(cells, rows, study, making):
     Args:
         rows: cell id -> row. making: variant id -> what its making took (variants.Making).
     """
-    by_ground = {_ground(c): c for c in cells if _is_baseline(c, study)}
+    baselines = {_comparison_key(c): c for c in cells if _is_baseline(c, study)}
     pairs = []
     for cell in cells:
-        base = by_ground.get(_ground(cell))
+        base = baselines.get(_comparison_key(cell))
         row = rows[cell.id]
         row["baseline_cell_id"] = base and base.id
-        row["change_note"] = _why_not(row, base and rows[base.id], cell, base)
-        row["same_board"] = row["board_spread"] = row["pass_at_1_margin"] = None
+        row["change_note"] = _change_note(row, base and rows[base.id], cell, base)
+        row["same_host_and_gpus"] = row["board_spread"] = row["pass_at_1_margin"] = None
         if base is not None and cell.ran and base.ran:
             pairs.append((cell, base))
             of = [(rows[c.id]["host"], rows[c.id]["gpu_uuids"]) for c in (cell, base)]
-            row["same_board"] = of[0] == of[1] and of[0][0] is not None
+            row["same_host_and_gpus"] = of[0] == of[1] and of[0][0] is not None
     _metrics(cells, pairs, rows, study)
     for tests in TESTS:
         _accuracy(cells, pairs, rows, study, tests)
         for cell in cells:
-            _pooled(rows, cell, by_ground.get(_ground(cell)), tests)
+            _pooled(rows, cell, baselines.get(_comparison_key(cell)), tests)
     for cell in cells:
-        _break_even(rows, cell, by_ground.get(_ground(cell)), making[cell.variant])
+        _break_even(rows, cell, baselines.get(_comparison_key(cell)), making[cell.variant])
     _engines(cells, rows)
 
 
-def _ground(cell):
+def _comparison_key(cell):
     return tuple(cell.ids[axis] for axis in ("model", *SETTING))
 
 
@@ -57,23 +57,23 @@ def _inside(row):
     return ("gpu",) if row["energy_boundary"] == "gpu" else COMPONENTS
 
 
-def _came_about(row):
-    """How an energy came about: of modelled parts the status alone counts."""
-    told = [row["energy_boundary"]]
-    if told[0] == "job" and row["cpu_share"] is not None:
-        told.append(f"{row['cpu_share']:.3g} of the processors")
-    told += [row["gpu_names"]] if row["gpu_names"] else []
+def _energy_origin(row):
+    """The origin of an energy; for modelled parts only the status counts."""
+    origin = [row["energy_boundary"]]
+    if origin[0] == "job" and row["cpu_share"] is not None:
+        origin.append(f"CPU share {row['cpu_share']:.3g}")
+    origin += [row["gpu_names"]] if row["gpu_names"] else []
     for part in _inside(row):
         status, method = row[f"{part}_energy_status"], row[f"{part}_energy_method"]
-        told.append(f"{part} {status}" + (f" ({method})" if status == "measured" else ""))
-    return ", ".join(told)
+        origin.append(f"{part} {status}" + (f" ({method})" if status == "measured" else ""))
+    return ", ".join(origin)
 
 
 def _hardware(row):
     return row["gpu_names"], row["cpu_name"]
 
 
-def _why_not(row, base_row, cell, base):
+def _change_note(row, base_row, cell, base):
     if base is None:
         return "no baseline cell in the study"
     if not base.ran:
@@ -85,11 +85,11 @@ def _why_not(row, base_row, cell, base):
     if not row["valid"]:
         return "this cell failed a validity check"
     if _hardware(row) != _hardware(base_row):
-        told = [", ".join(str(x) for x in _hardware(r) if x) for r in (row, base_row)]
-        return f"measured on other hardware: {' against '.join(told)}"
-    if _came_about(row) != _came_about(base_row):
-        told = f"{_came_about(row)} against {_came_about(base_row)}"
-        return f"energy came about differently: {told}"
+        pair = [", ".join(str(x) for x in _hardware(r) if x) for r in (row, base_row)]
+        return f"measured on different hardware: {pair[0]}; baseline: {pair[1]}"
+    if _energy_origin(row) != _energy_origin(base_row):
+        pair = _energy_origin(row), _energy_origin(base_row)
+        return f"energy of different origin: {pair[0]}; baseline: {pair[1]}"
     return None
 
 
@@ -109,20 +109,20 @@ def _metrics(cells, pairs, rows, study):
             row |= dict.fromkeys(
                 f"{metric}_{end}" for end in ("change_p", "change_p_holm", "comparisons")
             )
-            row |= ends(f"{metric}_change_family95", None)
+            row |= ends(f"{metric}_change_simultaneous95", None)
     family = {metric: [] for metric in CLAIMED}
     for cell, base in pairs:
         row, base_row = rows[cell.id], rows[base.id]
         if not _timed(row, base_row):
             continue
-        row["board_spread"] = 0.0 if row["same_board"] else study.board_spread
-        alike = _came_about(row) == _came_about(base_row)
+        row["board_spread"] = 0.0 if row["same_host_and_gpus"] else study.board_spread
+        same_origin = _energy_origin(row) == _energy_origin(base_row)
         for metric in POSITIVE:
-            if alike or not is_energy(metric):
+            if same_origin or not is_energy(metric):
                 apart = _change(row, metric, cell, base)
                 if metric in CLAIMED and apart is not None and cell is not base:
                     family[metric].append((row, apart))
-        for metric in NET if alike else ():
+        for metric in NET if same_origin else ():
             _difference(row, base_row, metric, cell, base)
     for metric, compared in family.items():
         adjusted = statistics.holm([apart.p() for _, apart in compared])
@@ -130,8 +130,8 @@ def _metrics(cells, pairs, rows, study):
             m = len(compared)
             row[f"{metric}_change_p"], row[f"{metric}_change_p_holm"] = apart.p(), p_holm
             row[f"{metric}_comparisons"] = m
-            family95 = tuple(map(math.expm1, apart.ends(1 - 0.05 / m)))
-            row |= ends(f"{metric}_change_family95", family95)
+            simultaneous = tuple(map(math.expm1, apart.ends(1 - 0.05 / m)))
+            row |= ends(f"{metric}_change_simultaneous95", simultaneous)
 
 
 def log_difference(metric, row, cell, base):

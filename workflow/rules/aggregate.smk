@@ -1,4 +1,4 @@
-# Every cell's files become one tidy table a level.
+# The results of all cells and variants become the tables of the study.
 
 
 rule aggregate:
@@ -20,21 +20,21 @@ rule aggregate:
             paths.table("run.csv"),
             caption="../report/table_run.rst",
             category="Tables",
-            labels={"table": "runs", "rows": "one a repeat"},
+            labels={"table": "runs", "rows": "one for each run"},
         ),
         run=paths.table("run.parquet"),
         cell_csv=report(
             paths.table("cell.csv"),
             caption="../report/table_cell.rst",
             category="Tables",
-            labels={"table": "cells", "rows": "one a cell"},
+            labels={"table": "cells", "rows": "one for each cell"},
         ),
         cell=paths.table("cell.parquet"),
         variant_csv=report(
             paths.table("variant.csv"),
             caption="../report/table_variant.rst",
             category="Tables",
-            labels={"table": "variants", "rows": "one a variant"},
+            labels={"table": "variants", "rows": "one for each variant"},
         ),
         variant=paths.table("variant.parquet"),
         check_csv=report(
@@ -43,7 +43,7 @@ rule aggregate:
             category="Tables",
             labels={
                 "table": "checks",
-                "rows": "one a cell, repeat and check",
+                "rows": "one for each cell, repeat and check",
             },
         ),
         check=paths.table("check.parquet"),
@@ -61,7 +61,7 @@ rule aggregate:
         "../scripts/aggregate.py"
 
 
-# Not part of the default target: it runs the baseline's cells a second time.
+# Not part of the default target: the baseline cells are run a second time.
 rule aa_test:
     input:
         energy=each_cell("energy.json"),
@@ -71,7 +71,7 @@ rule aa_test:
             paths.table("aa_test.csv"),
             caption="../report/table_aa_test.rst",
             category="Tables",
-            labels={"table": "A/A test", "rows": "one a comparison"},
+            labels={"table": "A/A test", "rows": "one for each comparison"},
         ),
     log:
         paths.log("aa_test"),

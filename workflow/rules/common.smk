@@ -16,6 +16,7 @@ from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, refuse_places
 from codewatt.preflight import check_names, load_grid
+from codewatt.quantise.quantiser import quantiser_module
 
 try:
     refuse_places(sys.executable, workflow.basedir)
@@ -74,7 +75,7 @@ def quantise_members(variant):
     """The modules that make this variant: pruner, quantiser, backend, the sources of its corpora."""
     prune = grid.method("prune", variant.prune)
     members = [] if prune == "none" else [f"codewatt.prune.{prune}"]
-    members.append(f"codewatt.quantise.{grid.method('precision', variant.precision)}")
+    members.append(quantiser_module(grid.method("precision", variant.precision)))
     if backend := backend_of(variant):
         members.append(f"codewatt.quantise.backends.{backend}")
     corpora = grid.calibrations(variant)

@@ -1,8 +1,8 @@
-# The tables become figures, and one page that answers at a glance.
+# Figures and the summary page.
 
 
-# Of functions, as what they return is taken as it is: in a plain text {name} is a wildcard.
-# Relative, so that a checkout elsewhere makes nothing stale.
+# Returned by a function: Snakemake would read {name} in a plain string as a wildcard.
+# A relative path, so that results are not stale in a checkout at another place.
 SUMMARY_TEMPLATE = os.path.relpath(
     os.path.join(workflow.basedir, "src/codewatt/analysis/templates/summary.html.j2")
 )
@@ -60,7 +60,7 @@ rule summarise:
             paths.summary(),
             caption="../report/summary.rst",
             category="Summary",
-            labels={"page": "what costs least for which accuracy"},
+            labels={"page": "energy and accuracy against the baseline"},
         ),
     log:
         paths.log("summarise"),

@@ -1,4 +1,4 @@
-"""The same must measure the same: halves of the repeats, and the baseline's cells run twice."""
+"""Run the A/A test: halves of the repeats, and baseline cells that ran twice."""
 
 from codewatt.analysis.aa_test import aa_test
 from codewatt.logs import rule_log

@@ -1,4 +1,4 @@
-"""The cell table becomes figures."""
+"""Draw the figures from the cell table."""
 
 from pathlib import Path
 

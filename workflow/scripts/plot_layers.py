@@ -1,4 +1,4 @@
-"""Layer scores become a figure."""
+"""Draw the figure of layer scores."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One page that answers at a glance."""
+"""Write the summary page."""
 
 from pathlib import Path
 

@@ -1,10 +1,10 @@
-"""The A/A test: two measurements of the same thing must be shown to be equivalent.
+"""The A/A test: an equivalence test of two measurements of the same cell.
 
-Two comparisons, of energy and of time: the first half of a cell's repeats with the second half,
-which shows drift within a job; and a cell with the same cell run again under another name, which
-shows the difference between two jobs. Each is an equivalence test of the log ratio against a
-margin (two one-sided tests): a row passes only where the difference is shown to be smaller than the
-margin. docs/statistics.md has the definitions.
+Energy and time are compared in two ways: the first half of a cell's repeats with the second half
+(drift within a job), and a cell with a second run of the same cell (difference between two jobs).
+Each comparison is an equivalence test of the log ratio against a margin (two one-sided tests). A
+row passes only if the difference is shown to be smaller than the margin. docs, "How the statistics
+are done", has the definitions.
 """
 
 import logging
@@ -14,41 +14,18 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 
 from codewatt.analysis.cell_results import ENERGY_KEYS, INFEASIBLE, Json
-from codewatt.analysis.columns import BOOLEAN, INTEGER, REAL, STRING, Columns
-from codewatt.analysis.log_scale_statistics import Difference, logarithms, pooled, welch
+from codewatt.analysis.columns import AA_TEST
+from codewatt.analysis.log_scale_statistics import Difference, logarithms, pooled_variance, welch
 from codewatt.analysis.tables import to_table, write_csv
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 
 _LOG = logging.getLogger(__name__)
 
-AA: Columns = {
-    "comparison": STRING,
-    "cell_id": STRING,
-    "other_cell_id": STRING,
-    "metric": STRING,
-    "valid": BOOLEAN,
-    "n": INTEGER,
-    "other_n": INTEGER,
-    "mean": REAL,
-    "other_mean": REAL,
-    "change": REAL,
-    "change_ci90_low": REAL,
-    "change_ci90_high": REAL,
-    "change_ci95_low": REAL,
-    "change_ci95_high": REAL,
-    "margin": REAL,
-    "p_equivalence": REAL,
-    "p_difference": REAL,
-    "minimum_detectable_change": REAL,
-    "outcome": STRING,
-    "passed": BOOLEAN,
-    "note": STRING,
-}
 EQUIVALENT, DIFFERENT, UNDECIDED = "equivalent", "different", "undecided"
-#: Level of each one-sided test: the 90 % interval lies within the margin where both reject.
+#: Level of each one-sided test: both reject if and only if the 90 % interval is within the margin.
 _EQUIVALENCE_LEVEL = 0.05
-_TOO_FEW = "too few repeats: halves need three, a twin two on each side"
+_TOO_FEW = "too few repeats: the two sides need at least 3 values together, and 1 each"
 
 
 def aa_test(
@@ -58,27 +35,27 @@ def aa_test(
     margin: float,
     out: str | PathLike[str],
 ) -> list[Json]:
-    """Compare halves and twins and write the table of AA, as CSV.
+    """Compare halves and twins, and write the table (columns AA_TEST) as CSV.
 
     Args:
         cells: ids of the study's cells.
         twins: id of a cell -> id of its second run.
         energies: id of a cell or twin -> its energy.json.
-        margin: the largest difference that counts as the same, as a fraction.
+        margin: equivalence margin, a fraction.
+        out: path of the CSV file.
 
     Returns:
-        The rows. `change` is the ratio of geometric means, other to first, less 1; `outcome` is
-        EQUIVALENT, DIFFERENT or UNDECIDED, and `passed` whether it is EQUIVALENT; both are absent
-        where the repeats are too few.
+        The rows. `outcome` is EQUIVALENT, DIFFERENT or UNDECIDED, and `passed` whether it is
+        EQUIVALENT; both are absent if there are too few repeats.
 
     Raises:
-        CodewattError: an energy.json is missing, not whole, or of another cell.
+        CodewattError: an energy.json is missing, incomplete, or of another cell.
     """
     records = {cell_id: _read(cell_id, path) for cell_id, path in energies.items()}
     rows = [row for cell_id in cells for row in _halves(cell_id, records[cell_id], margin)]
     for cell_id, twin_id in twins.items():
         rows += _twin(cell_id, twin_id, records[cell_id], records[twin_id], margin)
-    write_csv(to_table(rows, AA), out)
+    write_csv(to_table(rows, AA_TEST), out)
     _log_outcome(rows, margin)
     return rows
 
@@ -87,16 +64,16 @@ def _read(cell_id: str, path: str | PathLike[str]) -> Json:
     content: Json = read_json(path)
     named = content.get("cell", {}).get("id", cell_id)
     if named != cell_id:
-        raise CodewattError(f"{path}: of another cell: {named}, not {cell_id}")
+        raise CodewattError(f"{path}: cell {named!r}; expected {cell_id!r}")
     absent = [key for key in ENERGY_KEYS if key not in content]
     if absent and content.get("status") != INFEASIBLE:
-        raise CodewattError(f"{path}: {', '.join(absent)} missing: run this stage again")
+        raise CodewattError(f"{path}: no {', '.join(absent)}; run this stage again")
     return content
 
 
 def _halves(cell_id: str, energy: Json, margin: float) -> list[Json]:
     if "runs" not in energy:
-        return []  # infeasible, as the tables say
+        return []  # infeasible
     runs = sorted(energy.get("runs", []), key=lambda run: int(run["repeat"]))
     middle = len(runs) // 2
     valid = energy.get("valid")
@@ -110,9 +87,15 @@ def _twin(cell_id: str, twin_id: str, energy: Json, twin: Json, margin: float) -
     if "runs" not in energy and "runs" not in twin:
         return []
     if "runs" not in energy or "runs" not in twin:
-        return [_unlike(cell_id, twin_id, "one of the two is infeasible")]
+        return [_incomparable(cell_id, twin_id, "one of the two is infeasible")]
     if _basis(energy) != _basis(twin):
-        return [_unlike(cell_id, twin_id, f"{_basis(energy)} against {_basis(twin)}")]
+        return [
+            _incomparable(
+                cell_id,
+                twin_id,
+                f"energy of different origin: {_basis(energy)}; twin: {_basis(twin)}",
+            )
+        ]
     valid = bool(energy.get("valid")) and bool(twin.get("valid"))
     return [
         _compare("twin", cell_id, twin_id, metric, valid, first, second, margin)
@@ -123,13 +106,13 @@ def _twin(cell_id: str, twin_id: str, energy: Json, twin: Json, margin: float) -
 
 
 def _basis(energy: Json) -> str:
-    """How the energy came about: a modelled figure is not compared with a measured one."""
+    """Status of each component: modelled energy is not compared with measured energy."""
     parts = energy["components"]
     return ", ".join(f"{part} {parts[part]['status']}" for part in sorted(parts))
 
 
-def _unlike(cell_id: str, twin_id: str, why: str) -> Json:
-    """The row of a cell and a twin that cannot be compared: the test does not pass."""
+def _incomparable(cell_id: str, twin_id: str, why: str) -> Json:
+    """The row of a cell and a twin that cannot be compared; it does not pass."""
     ids = {"comparison": "twin", "cell_id": cell_id, "other_cell_id": twin_id}
     return {**ids, "metric": "energy", "outcome": DIFFERENT, "passed": False, "note": why}
 
@@ -137,7 +120,7 @@ def _unlike(cell_id: str, twin_id: str, why: str) -> Json:
 def _metrics(
     energy: Json, runs: Sequence[Json], other: Json, others: Sequence[Json]
 ) -> list[tuple[str, list[float | None], list[float | None]]]:
-    """(metric, values, the other side's values): energy of the study's boundary and of the GPU."""
+    """(metric, values, other side's values) of energy (boundary and GPU) and duration."""
     parts = dict.fromkeys([energy["boundary"], "gpu"])
     return [
         *(
@@ -184,23 +167,23 @@ def _compare(
     }
     logs = logarithms(known[0]), logarithms(known[1])
     if known[0] and known[1] and (logs[0] is None or logs[1] is None):
-        return {**row, "note": "a value that is not positive"}
+        return {**row, "note": "a value is not positive"}
     if logs[0] is None or logs[1] is None or (found := _difference(logs[0], logs[1])) is None:
         return {**row, "note": _TOO_FEW}
     return {
         **row,
-        **_judged(found, margin),
+        **_test_columns(found, margin),
         "note": None if valid else "the cell failed a validity check",
     }
 
 
 def _difference(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """Welch's difference; with a single value on one side, one variance for both."""
-    return welch(first, second) or pooled(first, second)
+    """Welch's difference; Student's with pooled variance if one side has a single value."""
+    return welch(first, second) or pooled_variance(first, second)
 
 
-def _judged(found: Difference, margin: float) -> Json:
-    """The columns that the test of one difference of logarithms gives."""
+def _test_columns(found: Difference, margin: float) -> Json:
+    """The columns of the tests of one difference of logarithms."""
     narrow, wide = found.interval(1 - 2 * _EQUIVALENCE_LEVEL), found.interval()
     p = found.equivalence_p(math.log1p(-margin), math.log1p(margin))
     if p < _EQUIVALENCE_LEVEL:
@@ -215,18 +198,18 @@ def _judged(found: Difference, margin: float) -> Json:
         "change_ci95_high": math.expm1(wide[1]),
         "p_equivalence": p,
         "p_difference": found.p,
-        "minimum_detectable_change": math.expm1(found.detectable()),
+        "minimum_detectable_change": math.expm1(found.minimum_detectable()),
         "outcome": outcome,
         "passed": outcome == EQUIVALENT,
     }
 
 
 def _log_outcome(rows: Sequence[Json], margin: float) -> None:
-    """Say in the log how many comparisons passed, and name those that did not."""
+    """Log how many comparisons passed, and name those that did not."""
     counts = Counter(row.get("outcome") for row in rows)
     _LOG.info(
-        "A/A test: %d of %d comparisons are equivalent within %.3g %%, %d differ, %d are "
-        "undecided, %d have too few repeats",
+        "A/A test: %d of %d comparisons are equivalent (margin %.3g %%), %d are different, %d are "
+        "undecided, %d cannot be tested",
         counts[EQUIVALENT],
         len(rows),
         100 * margin,
@@ -242,8 +225,8 @@ def _log_outcome(rows: Sequence[Json], margin: float) -> None:
             _LOG.warning("A/A test: %s cannot be compared: %s", where, row["note"])
             continue
         _LOG.warning(
-            "A/A test: %s: %s: change %+.2f %% [%.2f, %.2f]; the smallest change that would be "
-            "detected is %.2f %%",
+            "A/A test: %s: %s: change %+.2f %%, 95 %% confidence interval [%.2f, %.2f] %%; minimum "
+            "detectable change: %.2f %%",
             where,
             row["outcome"],
             *(100 * row[name] for name in ("change", "change_ci95_low", "change_ci95_high")),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from codewatt.analysis.cell_results import Json, VariantResults
-from codewatt.analysis.efficient_frontier import inside
+from codewatt.analysis.efficient_frontier import boundary_components
 from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 
 #: Values of `break_even_note`.
@@ -87,7 +87,7 @@ def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, st
         stage_j = stage["energy_j"][boundary]
         if stage_j is None:
             return None, f"{what}: no energy inside the boundary {boundary}"
-        for part in inside(row):
+        for part in boundary_components(row):
             ways = stage["energy_status"][part], row[f"{part}_energy_status"]
             if set(ways) == {"measured", "modelled"}:
                 how = f"{part} is {ways[0]} in {what} and {ways[1]} in the cell"

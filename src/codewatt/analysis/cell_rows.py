@@ -11,7 +11,7 @@ from codewatt.analysis.cell_results import (
     Row,
     VariantResults,
 )
-from codewatt.analysis.changes import WITHIN_ONE_JOB, put_ends
+from codewatt.analysis.changes import WITHIN_ONE_JOB, set_interval
 from codewatt.analysis.columns import (
     BOUNDS,
     IDLE,
@@ -208,8 +208,8 @@ def _positive(runs: list[Row]) -> Row:
             f"{metric}_n": summary.n,
             f"{metric}_geomean": summary.geomean,
         }
-        put_ends(row, f"{metric}_ci95", summary.ci95)
-        put_ends(row, f"{metric}_sd196", summary.sd196)
+        set_interval(row, f"{metric}_ci95", summary.ci95)
+        set_interval(row, f"{metric}_sd_band", summary.sd_band)
     for metric in BOUNDS:
         values = finite(run.get(metric) for run in runs)
         row[f"{metric}_mean"] = mean_of(values) if values else None
@@ -228,7 +228,7 @@ def _signed(runs: list[Row]) -> Row:
         row[f"{bound}_mean"] = widest = mean_of(bounds) if bounds else None
         interval = t_interval(values)
         if interval is not None and widest is not None:
-            put_ends(row, f"{metric}_ci95", (interval[0] - widest, interval[1] + widest))
+            set_interval(row, f"{metric}_ci95", (interval[0] - widest, interval[1] + widest))
     return row
 
 

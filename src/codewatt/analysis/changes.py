@@ -1,7 +1,7 @@
-"""Each cell's energy, time and rates against its baseline's: changes, intervals and p values.
+"""Changes of each cell's energy, times and rates against its baseline, with tests and intervals.
 
-docs/statistics.md defines them. Accuracy is compared in `paired`, ratios of energy and accuracy
-in `pooled_ratios`.
+docs, "How the statistics are done", defines them. `paired_tasks` compares accuracy, and
+`pooled_ratios` compares ratios of energy and accuracy.
 """
 
 import math
@@ -14,20 +14,21 @@ from codewatt.analysis.efficient_frontier import SETTING, energy_basis
 from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 
-#: Written into every row: what the repeats behind its intervals are.
+#: Value of `interval_scope`: the intervals of energy and time describe repeats of one job.
 WITHIN_ONE_JOB = "within one job"
 
-#: Marks in the name of a metric that is an energy, or follows from one.
+#: A metric whose name contains one of these is an energy or is derived from one.
 _ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
 
 
 @dataclass(frozen=True)
 class ComparisonSettings:
-    """What comparisons with the baseline allow for and ask for; the study's `comparisons`.
+    """Settings of comparisons with the baseline: the study's `comparisons`.
 
     Attributes:
-        pass_at_1_margin: the largest acceptable loss in pass@1, a fraction of the tasks.
-        board_spread: the largest difference between two boards of one model, as a fraction.
+        pass_at_1_margin: non-inferiority margin of pass@1, a fraction of the tasks.
+        board_spread: largest relative difference in energy and time between two GPUs of one
+            model.
     """
 
     pass_at_1_margin: float = 0.02
@@ -35,79 +36,84 @@ class ComparisonSettings:
 
 
 def find_baselines(rows: Sequence[Json], baseline: Json) -> None:
-    """Add to each cell's row, in place, its baseline and whether both ran on the same boards.
+    """Add each cell's baseline and whether both ran on the same host and GPUs, in place.
 
-    The baseline of a cell is the cell of the same model and setting (frontier.SETTING) whose
-    variant is the study's baseline {"precision", "prune"}.
+    The baseline of a cell is the cell of the same model and setting
+    (efficient_frontier.SETTING) with the baseline's precision and prune.
+
+    Args:
+        rows: rows of the cell table.
+        baseline: {"precision", "prune"} of the study's baseline.
     """
     baselines = {
-        _ground(row): row
+        _comparison_key(row): row
         for row in rows
         if (row["precision"], row["prune"]) == (baseline["precision"], baseline["prune"])
     }
     for row in rows:
-        base = baselines.get(_ground(row))
+        base = baselines.get(_comparison_key(row))
         row["baseline_cell_id"] = None if base is None else base["cell_id"]
-        row["change_note"] = _why_not(row, base)
+        row["change_note"] = _change_note(row, base)
         if base is not None and row["status"] == base["status"] == "ok":
-            row["same_board"] = same_board(row, base)
+            row["same_host_and_gpus"] = same_host_and_gpus(row, base)
 
 
 def compare_metrics(
     rows: Sequence[Json], runs: Mapping[str, Sequence[Json]], settings: ComparisonSettings
 ) -> None:
-    """Add to each cell's row, in place, the changes of its metrics against its baseline.
+    """Add the changes of each cell's metrics against its baseline, in place.
 
-    Changes of positive metrics are ratios of geometric means, less 1; net energies have
-    differences. Energy is not compared, and `change_note` says so, where the two figures came
-    about in different ways. Nothing that was timed or metered is compared where one of the two
-    cells failed a validity check, or where they ran on other models of GPU or processor.
+    The change of a positive metric is the ratio of geometric means - 1; a net energy has a
+    difference of means. Energies of different origin (energy_basis) are not compared. No metric
+    is compared where one of the two cells failed a validity check or where they ran on different
+    models of GPU or CPU. `change_note` gives the reason.
 
     Args:
         rows: rows of the cell table, after `find_baselines`.
         runs: cell id → its rows of the run table.
+        settings: the study's `comparisons`.
     """
     by_id = {row["cell_id"]: row for row in rows}
-    found: dict[str, list[tuple[Json, Difference]]] = {metric: [] for metric in CLAIMED}
+    tested: dict[str, list[tuple[Json, Difference]]] = {metric: [] for metric in CLAIMED}
     for row in rows:
         base = by_id.get(row["baseline_cell_id"])
         if base is None or not _both_valid(row, base) or _hardware(row) != _hardware(base):
             continue
-        same_way = energy_basis(row) == energy_basis(base)
+        same_basis = energy_basis(row) == energy_basis(base)
         allowance = board_allowance(row, settings)
         for metric in (*POSITIVE, *SIGNED):
-            if not same_way and is_energy(metric):
+            if not same_basis and is_energy(metric):
                 continue
             pair = [
                 finite(run.get(metric) for run in runs[cell["cell_id"]]) for cell in (base, row)
             ]
             if metric in SIGNED:
-                row |= _difference(metric, pair[0], pair[1], row, base)
+                row |= _net_difference(metric, pair[0], pair[1], row, base)
                 continue
-            row[f"{metric}_change"], difference = _change(pair[0], pair[1], allowance)
+            row[f"{metric}_change"], difference = _relative_change(pair[0], pair[1], allowance)
             if difference is None or row is base:
-                continue  # a cell against itself has no error to tell of
-            put_ends(row, f"{metric}_change_ci95", _as_change(difference.interval()))
+                continue  # a cell compared with itself has no interval
+            set_interval(row, f"{metric}_change_ci95", _to_change(difference.interval()))
             if metric in CLAIMED:
-                found[metric].append((row, difference))
-    for metric, pairs in found.items():
-        _adjust(metric, pairs)
+                tested[metric].append((row, difference))
+    for metric, pairs in tested.items():
+        _add_adjusted_tests(metric, pairs)
 
 
 def board_allowance(row: Json, settings: ComparisonSettings) -> float:
-    """How far apart (ln) two boards may be for this comparison; sets `board_spread` in the row."""
-    spread = 0.0 if row["same_board"] else settings.board_spread
+    """Allowance (in ln) for a difference between GPUs; also sets the row's `board_spread`."""
+    spread = 0.0 if row["same_host_and_gpus"] else settings.board_spread
     row["board_spread"] = spread
     return math.log1p(spread)
 
 
 def is_energy(metric: str) -> bool:
-    """Whether a metric is an energy or follows from one."""
+    """Whether a metric is an energy or is derived from one."""
     return any(mark in metric for mark in _ENERGY_MARKS)
 
 
-def put_ends(row: Json, name: str, interval: Interval | None) -> None:
-    """Set an interval's two columns, where there is one."""
+def set_interval(row: Json, name: str, interval: Interval | None) -> None:
+    """Set an interval's columns `<name>_low` and `<name>_high`; nothing without an interval."""
     if interval is not None:
         row[f"{name}_low"], row[f"{name}_high"] = interval
 
@@ -115,7 +121,7 @@ def put_ends(row: Json, name: str, interval: Interval | None) -> None:
 def energy_difference(
     row: Json, base: Json, runs: Mapping[str, Sequence[Json]], settings: ComparisonSettings
 ) -> Difference | None:
-    """ln of this cell's energy less ln of its baseline's, where the two can be compared."""
+    """Difference ln(energy) - ln(baseline's energy); None where they cannot be compared."""
     if row["change_note"] is not None or row["status"] != "ok":
         return None
     sides = [
@@ -126,18 +132,18 @@ def energy_difference(
     return welch(sides[0], sides[1], board_allowance(row, settings))
 
 
-def _ground(row: Json) -> tuple[object, ...]:
+def _comparison_key(row: Json) -> tuple[object, ...]:
     return (row["model"], *(row[axis] for axis in SETTING))
 
 
-def same_board(row: Json, other: Json) -> bool:
-    """Whether two cells are known to have run on the same host and the same GPU boards."""
+def same_host_and_gpus(row: Json, other: Json) -> bool:
+    """Whether two cells are known to have run on the same host and the same GPUs (by UUID)."""
     ran_on = [(cell["host"], cell["gpu_uuids"]) for cell in (row, other)]
     return ran_on[0] == ran_on[1] and row["host"] is not None
 
 
 def _hardware(row: Json) -> tuple[object, object]:
-    """The models of GPU and processor: figures of different ones are not compared at all."""
+    """The models of GPU and CPU; cells on different models are not compared."""
     return row["gpu_names"], row["cpu_name"]
 
 
@@ -147,8 +153,8 @@ def _both_valid(row: Json, base: Json) -> bool:
     )
 
 
-def _why_not(row: Json, base: Json | None) -> str | None:
-    """Why changes of energy, or of all metrics, are withheld."""
+def _change_note(row: Json, base: Json | None) -> str | None:
+    """Reason why changes of energy, or of all metrics, are withheld; None if none are."""
     if base is None:
         return "no baseline cell in the study"
     if base["status"] != "ok":
@@ -160,18 +166,18 @@ def _why_not(row: Json, base: Json | None) -> str | None:
     if not row["valid"]:
         return "this cell failed a validity check"
     if _hardware(row) != _hardware(base):
-        ways = " against ".join(", ".join(str(p) for p in _hardware(r) if p) for r in (row, base))
-        return f"measured on other hardware: {ways}"
+        pair = [", ".join(str(p) for p in _hardware(r) if p) for r in (row, base)]
+        return f"measured on different hardware: {pair[0]}; baseline: {pair[1]}"
     if energy_basis(row) != energy_basis(base):
-        ways = " against ".join(", ".join(energy_basis(r)) for r in (row, base))
-        return f"energy came about differently: {ways}"
+        pair = [", ".join(energy_basis(r)) for r in (row, base)]
+        return f"energy of different origin: {pair[0]}; baseline: {pair[1]}"
     return None
 
 
-def _change(
+def _relative_change(
     base: Sequence[float], ours: Sequence[float], allowance: float
 ) -> tuple[float | None, Difference | None]:
-    """The relative change of geometric means and, with two repeats each, its difference of logs."""
+    """Relative change of geometric means; with two repeats each, also the difference of logs."""
     sides = logarithms(base), logarithms(ours)
     if sides[0] is None or sides[1] is None:
         return None, None
@@ -179,17 +185,18 @@ def _change(
     return math.expm1(point), welch(sides[0], sides[1], allowance)
 
 
-def _as_change(interval: Interval) -> Interval:
+def _to_change(interval: Interval) -> Interval:
     return math.expm1(interval[0]), math.expm1(interval[1])
 
 
-def _difference(
+def _net_difference(
     metric: str, base: Sequence[float], ours: Sequence[float], row: Json, base_row: Json
 ) -> Json:
-    """The difference of a net energy; its interval adds the meters' bounds and the boards' spread.
+    """The difference of a net energy and its interval.
 
-    Boards differ in the energy that they draw, so the spread is a share of the larger energy
-    before idle power is taken off. A cell against itself has no interval.
+    The interval is widened by both bounds on the meters' error and by `board_spread` times the
+    larger mean energy before idle power is subtracted, because GPUs of one model differ in the
+    energy that they draw. A cell compared with itself has no interval.
     """
     if not base or not ours:
         return {}
@@ -204,16 +211,19 @@ def _difference(
         low, high = apart.interval()
         total = f"{metric.removeprefix('net_')}_mean"
         bound = bounds[0] + bounds[1] + row["board_spread"] * max(row[total], base_row[total])
-        put_ends(found, f"{metric}_difference_ci95", (low - bound, high + bound))
+        set_interval(found, f"{metric}_difference_ci95", (low - bound, high + bound))
     return found
 
 
-def _adjust(metric: str, pairs: Sequence[tuple[Json, Difference]]) -> None:
-    """p values of one metric's changes, adjusted over all comparisons of the study."""
+def _add_adjusted_tests(metric: str, pairs: Sequence[tuple[Json, Difference]]) -> None:
+    """Add p values (also Holm-adjusted) and simultaneous intervals of one metric, in place.
+
+    The simultaneous intervals are Bonferroni's: level 1 - 0.05/m for m comparisons.
+    """
     ps = [difference.p for _, difference in pairs]
     level = 1 - (1 - CONFIDENCE) / max(len(pairs), 1)
     for (row, difference), p, adjusted in zip(pairs, ps, holm(ps), strict=True):
         row[f"{metric}_change_p"] = p
         row[f"{metric}_change_p_holm"] = adjusted
         row[f"{metric}_comparisons"] = len(pairs)
-        put_ends(row, f"{metric}_change_family95", _as_change(difference.interval(level)))
+        set_interval(row, f"{metric}_change_simultaneous95", _to_change(difference.interval(level)))

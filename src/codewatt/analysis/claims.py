@@ -1,131 +1,141 @@
-"""What may be claimed of a model's variants against its baseline, in sentences.
+"""Sentences about one model: which variant saves energy at the baseline's accuracy.
 
-docs/statistics.md, "Choosing the cheapest".
+The tests behind each sentence are defined in docs, "How the statistics are done", section
+"Choosing the cheapest".
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codewatt.analysis.changes import same_board
+from codewatt.analysis.changes import same_host_and_gpus
 from codewatt.analysis.descriptions import (
     accuracy_interval,
-    difference_words,
     energy_interval,
-    joules,
-    p_words,
-    percent,
-    percent_interval,
-    points,
-    variant_words,
+    format_joules,
+    format_p,
+    format_percent,
+    format_percent_interval,
+    format_points,
+    paired_difference_text,
+    variant_text,
 )
 from codewatt.analysis.labels import Labels
-from codewatt.analysis.log_scale_statistics import SD_BAND, Difference, holm, welch_of_moments
+from codewatt.analysis.log_scale_statistics import (
+    SD_BAND,
+    Difference,
+    holm,
+    welch_from_moments,
+)
 from codewatt.analysis.proportions import fewest_tasks
 from codewatt.analysis.tables import Row
 
-#: A difference is claimed below this adjusted p.
+#: A difference in energy is claimed where the Holm-adjusted p is below this level.
 LEVEL = 0.05
-#: How many variants a sentence lists before it only counts the rest.
+#: Number of variants that a sentence names before it only counts the rest.
 _MOST_LISTED = 3
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The main sentence about a model.
+    """The main statement about a model.
 
-    sentence: what it says. cheapest_j: energy (J) of the cheapest variant that is accurate enough.
-    named: the variant that the sentence compares with the baseline; None if there is none.
-    level_with: a sentence on variants whose energy is not shown to be higher; may be empty.
+    Attributes:
+        sentences: the statement.
+        lowest_energy_j: energy (J) of the cheapest cell that is the baseline or shown to be
+            non-inferior to it.
+        variant: the variant that is compared with the baseline; None if there is none.
+        indistinguishable: sentence on non-inferior variants whose energy is not shown to be
+            higher than that of `variant`; may be empty.
     """
 
-    sentence: str
-    cheapest_j: float
-    named: Row | None
-    level_with: str
+    sentences: str
+    lowest_energy_j: float
+    variant: Row | None
+    indistinguishable: str
 
 
-def against_baseline(base: Row, others: Sequence[Row], labels: Labels, accuracy: str) -> Claim:
-    """The cheapest variant among those shown to be about as accurate as the baseline.
+def claim_cheapest(base: Row, others: Sequence[Row], labels: Labels, accuracy: str) -> Claim:
+    """The statement on the variant with the lowest energy among the non-inferior ones.
 
     Args:
-        base: the baseline's row. others: rows that can be compared with it.
+        base: the baseline's row of the cell table.
+        others: rows that can be compared with it.
         accuracy: the column of pass@1.
     """
     tests = accuracy.rpartition("_")[2]
-    name, own = variant_words(base, labels), _figures(base, accuracy)
-    base_j = float(base["energy_j_geomean"])
+    baseline_part = f"Baseline {variant_text(base, labels)}: {_energy_and_accuracy(base, accuracy)}"
+    base_j = _energy_j(base)
     if not others:
-        return Claim(f"only the baseline {name} can be used: {own}.", base_j, None, "")
-    margin = points(others[0]["pass_at_1_margin"])
+        sentences = f"No variant can be compared with the baseline. {baseline_part}."
+        return Claim(sentences, base_j, None, "")
     near = sorted((r for r in others if r[f"noninferior_{tests}"]), key=_energy_j)
+    counted = (
+        f"{len(near)} of {_count(others, 'variant')} {'is' if len(near) == 1 else 'are'} shown to "
+        "be non-inferior to the baseline in pass@1 (margin: "
+        f"{format_points(others[0]['pass_at_1_margin'])})."
+    )
     if not near:
-        sentence = (
-            f"none of {_count(others, 'variant')} is shown to lose less than {margin} of the "
-            f"baseline's pass@1; the baseline {name}: {own}."
-        )
-        return Claim(sentence, base_j, None, "")
+        return Claim(f"{counted} {baseline_part}.", base_j, None, "")
     best = near[0]
-    cheaper = best["energy_j_change"] < 0 and _significant(best)
-    change = (
-        f"{percent(best['energy_j_change'])}{_family_words(best)}, {_figures(best, accuracy)}, "
-        f"against the baseline {name}: {own}"
+    name = variant_text(best, labels)
+    lowest = name if len(near) == 1 else f"Lowest energy estimate among these: {name}"
+    sentences = " ".join(
+        [
+            counted,
+            f"{lowest}: {_energy_change(best)}.",
+            _savings(near, labels),
+            f"{name}: {_energy_and_accuracy(best, accuracy)}. {baseline_part}.",
+        ]
     )
-    shown = (
-        f"of {_count(others, 'variant')}, {len(near)} {'is' if len(near) == 1 else 'are'} shown to "
-        f"lose less than {margin} of the baseline's pass@1"
-    )
-    if cheaper:
-        sentence = f"{shown}; {variant_words(best, labels)} has the lowest energy: {change}."
-    else:
-        sentence = (
-            f"{shown}, and none of these is shown to save energy; the lowest energy has "
-            f"{variant_words(best, labels)}: {change}."
-        )
-    cheapest_j = min(base_j, _energy_j(best))
-    return Claim(sentence, cheapest_j, best, _level_with(best, near[1:], labels))
+    lowest_j = min(base_j, _energy_j(best))
+    return Claim(sentences, lowest_j, best, _indistinguishable(best, near[1:], labels))
 
 
-def tasks_lost_words(row: Row, accuracy: str) -> str:
-    """Which of the same tasks a variant loses and gains against the baseline."""
+def paired_difference_sentence(row: Row, labels: Labels, accuracy: str) -> str:
+    """Difference of a variant's pass@1 from the baseline's, with tasks lost and gained."""
     tests = accuracy.rpartition("_")[2]
     lost, gained = row[f"tasks_lost_{tests}"], row[f"tasks_gained_{tests}"]
-    difference = difference_words(row, accuracy)
+    difference = paired_difference_text(row, accuracy)
+    if difference is None:
+        return ""
+    start = f"Paired difference of pass@1, {variant_text(row, labels)} - baseline: {difference}"
     if lost is None:
-        return (
-            "" if difference is None else f"Its pass@1 differs from the baseline's by {difference}."
-        )
+        return f"{start}."
     if lost == gained == 0:
-        return f"It solves the same tasks as the baseline; pass@1 differs by {difference}."
+        return f"{start}; both solve the same tasks."
     return (
-        f"On the same tasks it loses {lost} and gains {gained} against the baseline "
-        f"(exact McNemar test, {p_words(row[f'mcnemar_p_holm_{tests}'])} after Holm over "
-        f"{row[f'{accuracy}_comparisons']} comparisons); pass@1 differs by {difference}."
+        f"{start}; tasks lost: {lost}, tasks gained: {gained} (exact McNemar test, "
+        f"{_holm_text(row[f'mcnemar_p_holm_{tests}'], row[f'{accuracy}_comparisons'])})."
     )
 
 
-def cheaper_but_less_accurate(
+def cheaper_without_noninferiority(
     claim: Claim, others: Sequence[Row], labels: Labels, accuracy: str
 ) -> str:
-    """Variants whose energy estimate is below the cheapest accurate one's, and their loss."""
+    """Variants with a lower energy estimate than the claim's that are not shown non-inferior."""
     tests = accuracy.rpartition("_")[2]
     found = sorted(
-        (r for r in others if not r[f"noninferior_{tests}"] and _energy_j(r) < claim.cheapest_j),
+        (
+            row
+            for row in others
+            if not row[f"noninferior_{tests}"] and _energy_j(row) < claim.lowest_energy_j
+        ),
         key=_energy_j,
     )
     if not found:
         return ""
-    said = [_loss_words(row, labels, accuracy) for row in found[:_MOST_LISTED]]
-    rest = len(found) - len(said)
+    named = [_energy_and_loss(row, labels, accuracy) for row in found[:_MOST_LISTED]]
+    rest = len(found) - len(named)
     more = f"; and {rest} more" if rest else ""
     return (
-        "Lower estimate of the energy, but not shown to keep the accuracy: "
-        f"{'; '.join(said)}{more}."
+        "Lower energy estimate, but not shown to be non-inferior in pass@1: "
+        f"{'; '.join(named)}{more}."
     )
 
 
-def too_few_tasks(base: Row, others: Sequence[Row], accuracy: str) -> str:
-    """That the benchmark is too small for the margin, where it is."""
+def too_few_tasks_sentence(base: Row, others: Sequence[Row], accuracy: str) -> str:
+    """A warning that the benchmark is too small for the margin; empty if it is large enough."""
     if not others or base["tasks"] is None:
         return ""
     comparisons = others[0][f"{accuracy}_comparisons"] or 1
@@ -134,28 +144,29 @@ def too_few_tasks(base: Row, others: Sequence[Row], accuracy: str) -> str:
     if base["tasks"] >= needed:
         return ""
     return (
-        f"{base['tasks']} tasks are too few to show that a variant loses less than "
-        f"{points(margin)}, even if it solves the same tasks: {needed} are needed for "
-        f"{comparisons} comparison{'' if comparisons == 1 else 's'}."
+        f"{base['tasks']} tasks are too few to show non-inferiority with a margin of "
+        f"{format_points(margin)}, even for a variant that solves the same tasks as the baseline: "
+        f"{needed} tasks are needed for {comparisons} "
+        f"comparison{'' if comparisons == 1 else 's'}."
     )
 
 
-def energy_words(row: Row) -> str:
-    """A cell's energy with its interval and whether it is modelled."""
+def energy_text(row: Row) -> str:
+    """A cell's energy per run with its interval, and whether it is modelled."""
     interval = energy_interval(row)
-    mark = "modelled " if row["energy_status"] == "modelled" else ""
-    ends = f" [{joules(interval[0])}, {joules(interval[1])}]" if interval else ""
-    return f"{mark}{joules(row['energy_j_geomean'])}{ends}"
+    ends = f" [{format_joules(interval[0])}, {format_joules(interval[1])}]" if interval else ""
+    mark = " (modelled)" if row["energy_status"] == "modelled" else ""
+    return f"{format_joules(row['energy_j_geomean'])}{ends} per run{mark}"
 
 
-def score_words(row: Row, accuracy: str) -> str:
+def accuracy_text(row: Row, accuracy: str) -> str:
     """A cell's pass@1 with its Wilson interval."""
     low, high = accuracy_interval(row, accuracy)
     return f"pass@1 {row[accuracy]:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _figures(row: Row, accuracy: str) -> str:
-    return f"{energy_words(row)} per run, {score_words(row, accuracy)}"
+def _energy_and_accuracy(row: Row, accuracy: str) -> str:
+    return f"{energy_text(row)}, {accuracy_text(row, accuracy)}"
 
 
 def _energy_j(row: Row) -> float:
@@ -171,60 +182,93 @@ def _significant(row: Row) -> bool:
     return p is not None and p < LEVEL
 
 
-def _family_words(row: Row) -> str:
-    """The interval that holds together with all others of the study, p, and unequal boards."""
-    low, high = row["energy_j_change_family95_low"], row["energy_j_change_family95_high"]
-    p = row["energy_j_change_p_holm"]
-    interval = percent_interval(low, high)
-    if interval is None or p is None:
-        return " (no interval: fewer than two repeats)"
-    several = row["energy_j_comparisons"]
-    over = f" over {several} comparisons" if several > 1 else ""
-    boards = (
-        "" if row["same_board"] else f"; other boards, {percent(row['board_spread'])} allowed for"
+def _saves_energy(row: Row) -> bool:
+    """Whether a saving of energy against the baseline is shown."""
+    return bool(row["energy_j_change"] < 0 and _significant(row))
+
+
+def _savings(near: Sequence[Row], labels: Labels) -> str:
+    """For which non-inferior variants a saving is shown; `near` is sorted by energy."""
+    shown = [row for row in near if _saves_energy(row)]
+    if not shown:
+        which = "this variant" if len(near) == 1 else "any of these variants"
+        return f"An energy saving is not shown for {which}."
+    if shown[0] is near[0]:
+        return "This energy saving is statistically significant."
+    named = [f"{variant_text(row, labels)} ({_energy_change(row)})" for row in shown]
+    return f"This energy saving is not shown; one is shown for: {'; '.join(named)}."
+
+
+def _holm_text(p: float, comparisons: int) -> str:
+    over = f", {comparisons} comparisons" if comparisons > 1 else ""
+    return f"Holm-adjusted {format_p(p)}{over}"
+
+
+def _energy_change(row: Row) -> str:
+    """The change of energy against the baseline, its simultaneous interval and adjusted p."""
+    change = f"{format_percent(row['energy_j_change'])} against the baseline"
+    interval = format_percent_interval(
+        row["energy_j_change_simultaneous95_low"], row["energy_j_change_simultaneous95_high"]
     )
-    return f" {interval} ({p_words(p)}{over}{boards})"
+    p = row["energy_j_change_p_holm"]
+    if interval is None or p is None:
+        return f"{change} (no confidence interval: fewer than two repeats)"
+    return (
+        f"{change} (simultaneous 95 % confidence interval {interval}; "
+        f"{_holm_text(p, row['energy_j_comparisons'])}{_allowance(row)})"
+    )
 
 
-def _level_with(best: Row, others: Sequence[Row], labels: Labels) -> str:
-    """The other accurate variants whose energy is not shown to be higher than the best one's."""
-    tested = [(row, _apart(best, row)) for row in others]
+def _allowance(row: Row) -> str:
+    """That interval and p allow for a difference between GPUs; empty on the same devices."""
+    if row["same_host_and_gpus"]:
+        return ""
+    spread = f"{100 * row['board_spread']:.3g} %"
+    return f"; not known to be the baseline's host and GPUs, so {spread} difference is allowed for"
+
+
+def _indistinguishable(best: Row, others: Sequence[Row], labels: Labels) -> str:
+    """The other non-inferior variants whose energy is not shown to be higher than the best's."""
+    tested = [(row, _log_energy_difference(best, row)) for row in others]
     known = [(row, apart.p) for row, apart in tested if apart is not None]
     adjusted = holm([p for _, p in known])
     level = [row for (row, _), p in zip(known, adjusted, strict=True) if p >= LEVEL]
     level += [row for row, apart in tested if apart is None]
     if not level:
         return ""
-    names = "; ".join(variant_words(row, labels) for row in level)
-    return f"Its energy is not shown to be lower than that of: {names}."
+    names = "; ".join(variant_text(row, labels) for row in level)
+    return (
+        f"The energy of {variant_text(best, labels)} is not shown to be lower than that of: "
+        f"{names}."
+    )
 
 
-def _apart(first: Row, second: Row) -> Difference | None:
-    """The difference of ln energy of two cells, from their summaries."""
+def _log_energy_difference(first: Row, second: Row) -> Difference | None:
+    """The difference of ln energy of two cells, from their rows; None without two repeats."""
     sides = []
     for row in (first, second):
-        high, count = row["energy_j_sd196_high"], row["energy_j_n"]
+        high, count = row["energy_j_sd_band_high"], row["energy_j_n"]
         if high is None:
             return None
         centre = math.log(row["energy_j_geomean"])
         sides.append((centre, (math.log(high) - centre) / SD_BAND, count))
-    spread = (
-        0.0 if same_board(first, second) else max(first["board_spread"], second["board_spread"])
-    )
-    return welch_of_moments(sides[0], sides[1], math.log1p(spread))
+    same = same_host_and_gpus(first, second)
+    spread = 0.0 if same else max(first["board_spread"], second["board_spread"])
+    return welch_from_moments(sides[0], sides[1], math.log1p(spread))
 
 
-def _loss_words(row: Row, labels: Labels, accuracy: str) -> str:
-    margin = row["pass_at_1_margin"]
+def _energy_and_loss(row: Row, labels: Labels, accuracy: str) -> str:
+    """A cheaper variant that is not shown non-inferior: its energy, and what its loss shows."""
+    margin = format_points(row["pass_at_1_margin"])
     high = row[f"{accuracy}_difference_ci95_high"]
-    if high < -margin:
-        known = f"shown to lose more than {points(margin)}"
+    if high < -row["pass_at_1_margin"]:
+        shown = f"a loss of more than {margin} is shown"
     elif high < 0:
-        known = "shown to lose"
+        shown = f"a loss is shown, a loss of more than {margin} is neither shown nor excluded"
     else:
-        known = f"not shown to lose more than {points(margin)}, nor to lose less"
-    saving = "" if _significant(row) else ", not shown to be a saving"
+        shown = f"a loss of more than {margin} is neither shown nor excluded"
+    saving = "" if _significant(row) else ", saving not shown"
     return (
-        f"{variant_words(row, labels)} (energy {percent(row['energy_j_change'])}{saving}; pass@1 "
-        f"{difference_words(row, accuracy)}: {known})"
+        f"{variant_text(row, labels)} (energy {format_percent(row['energy_j_change'])}{saving}; "
+        f"paired difference of pass@1 {paired_difference_text(row, accuracy)}: {shown})"
     )

@@ -1,61 +1,24 @@
-"""The columns of the tables, in order, with their types; units stand in the names.
+"""Names and types of the columns of all tables, in their order.
 
-| in a name | unit |
-|---|---|
-| `_s`, `_j`, `_w`, `_bytes`, `_kg` | seconds, joules, watts, bytes, kilograms |
-| `energy_j` | the energy inside `energy_boundary`: node, job or gpu, as the study says |
-| `node_j`, `job_j`, `gpu_j` | the energy inside each boundary; `cpu_j`, `dram_j` are the node's |
-| `_uncertainty_j` | a bound on the error from the edges of the window |
-| `solved_base`, `solved_plus` | the completion passes the base tests; base and plus tests |
-| `j_per_token` | `energy_j` per generated token; all figures per unit use `energy_j` |
-| `j_per_correct_task_plus` | joules per solved task; in the cell table pooled over repeats |
-| `pass_at_1_plus_per_kwh` | pass@kWh: pass@1 (a fraction) per kilowatt-hour of the run |
-| `tasks_lost_`, `tasks_gained_` | tasks that only the baseline solves; that only this cell solves |
-| `host`, `gpu_uuids` | the machine, and the GPU boards, that the cell ran on |
-| `cpu_name`, `gpu_names` | the models of processor and GPU |
-| `same_board` | whether the baseline ran on the same machine and boards |
-| `board_spread` | the difference between boards of one model that comparisons allow for |
-| `interval_scope` | what the intervals of energy and time describe: repeats within one job |
-| `ttft_s`, `tpot_s` | time to the first token; per token after it: (end - first) / (tokens - 1) |
-| `bandwidth_bytes_per_s` | of this machine, as the cell measured it: bytes read and written |
-| `matmul_flops_per_s` | of a square matrix multiplication, as the cell measured it |
-| `step_weight_bytes` | bytes of weights that a decoding step must read |
-| `kv_bytes_per_token` | bytes that a token adds to the key/value cache |
-| `decode_bytes`, `_flops` | what a repeat's decoding must move and do at least; so prefill's |
-| `_bandwidth_s`, `_compute_s` | the least time of those bytes, of those FLOPs |
-| `_roofline_s` | the larger of the two; `_roofline_share`: of the time taken |
-| `decode_tokens_per_s` | tokens after each sequence's first, per second of decoding |
-| `decode_roofline_tokens_per_s` | the same tokens over `decode_roofline_s` |
-| `tokens_identical_share` | tasks whose tokens are those of `engine_reference_cell_id` |
-| `repeated_4grams_share`, `_lines_share` | n-grams of tokens, lines, that a completion had before |
-| `loops_share` | completions that end in a loop (codewatt.analysis.repetition_metrics) |
-| `_mean`, `_sd`, `_n` | over repeats: arithmetic mean, standard deviation, number of values |
-| `_geomean`, `_ci95_low`, `_ci95_high` | geometric mean and its interval, on a log scale |
-| `_sd196_low`, `_sd196_high` | the band of single repeats, ±1.96 SD on a log scale |
-| `_change` | fraction of the baseline: x / baseline - 1, with its 95 % interval |
-| `_change_p`, `_change_p_holm` | two-sided p of the change; adjusted over the study |
-| `_comparisons` | how many comparisons with a baseline the study makes of this metric |
-| `_change_family95_low`, `_high` | interval of the change; all comparisons hold together |
-| `_difference` | x - baseline, with its 95 % interval |
-| `noninferior_` | pass@1 is shown to be less than `pass_at_1_margin` below the baseline's |
-| `break_even_tasks` | tasks after which a variant has saved the energy that making it cost |
-
-docs/statistics.md defines the statistics.
+Units are part of the names: `_s` seconds, `_j` joules, `_w` watts, `_bytes` bytes, `_kg`
+kilograms. codewatt.analysis.column_descriptions says what each column means; a test fails when a
+column has no description.
 """
 
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_sources import COMPONENTS
 
 STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
-#: Column name → pandas dtype; every dtype can be absent (NA), so that absent is never 0.
+#: Column name → pandas dtype. Each dtype has NA, so that an absent value is never 0.
 Columns = dict[str, str]
 
-#: PARTS and "energy", which is the boundary that the study chose (`energy_boundary`).
+#: PARTS, and "energy": the part that the study chose (`energy_boundary`).
 FIGURES = (*PARTS, "energy")
 TESTS = ("base", "plus")
-#: Idle power: before loading, loaded before the warm-up and after the last repeat, the last two.
+#: Times of idle power: before loading, loaded before the warm-up, after the last repeat, and the
+#: mean of the last two.
 IDLE = ("idle_unloaded", "idle_loaded", "idle_after", "idle")
-#: The k of pass@k beside 1; a column is empty where a task has fewer samples.
+#: The k of pass@k besides 1; a column is empty if a task has fewer samples.
 PASS_AT = (5, 10, 100)
 
 _VARIANT_IDS: Columns = {
@@ -103,14 +66,14 @@ TASK: Columns = {
     "energy_note": STRING,
 }
 
-#: Means over tasks of what completions repeat -> the interval over tasks that a cell has of it.
+#: Repetition metric (a mean over tasks) -> kind of its interval over tasks in the cell table.
 REPETITION = {
     "repeated_4grams_share": "ci95",
     "repeated_lines_share": "ci95",
     "loops_share": "wilson95",
 }
 
-#: Positive metrics of a run: a cell has their mean, SD, geometric mean, intervals and changes.
+#: Positive metrics of a run: the cell table has their mean, SD, geometric mean, intervals, changes.
 POSITIVE: tuple[str, ...] = (
     "duration_s",
     "tokens_per_s",
@@ -129,23 +92,23 @@ POSITIVE: tuple[str, ...] = (
     "j_per_task",
     "co2e_kg",
 )
-#: Metrics of a run that can be near or below zero: a cell has differences, no relative changes.
+#: Net energies can be zero or negative: the cell table has differences, not relative changes.
 SIGNED: tuple[str, ...] = tuple(f"net_{part}_j" for part in FIGURES)
-#: Bounds on the error of a run's energy: a cell has their mean and largest value.
+#: Bounds on the error of a run's energy: the cell table has their mean and largest value.
 BOUNDS: tuple[str, ...] = tuple(
     f"{phase}energy_uncertainty_j" for phase in ("", "prefill_", "decode_")
 )
-#: Bounds on the error of net energies: a cell has their mean.
+#: Bounds on the error of net energies: the cell table has their mean.
 NET_BOUNDS: tuple[str, ...] = tuple(f"net_{part}_uncertainty_j" for part in FIGURES)
-#: Ratios of a run's energy and its solved tasks: a cell pools them over its repeats.
+#: Ratios of energy and solved tasks: the cell table pools them over the repeats.
 POOLED: tuple[str, ...] = (
     *(f"j_per_correct_task_{tests}" for tests in TESTS),
     *(f"pass_at_1_{tests}_per_kwh" for tests in TESTS),
 )
-#: Metrics whose changes the pages make claims about: their p values are adjusted over the study.
+#: Metrics whose changes are tested: their p values are Holm-adjusted over the study.
 CLAIMED: tuple[str, ...] = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 
-#: What the roofline rests on, beside METRICS; a cell has the mean, as it is counted, not measured.
+#: Quantities behind the roofline: counted, not measured, so the cell table has only their mean.
 ROOFLINE: Columns = {
     f"{phase}_{kind}": dtype
     for phase in ("prefill", "decode")
@@ -180,9 +143,15 @@ def _ends(name: str) -> tuple[str, str]:
 
 _SAMPLE = ("mean", "sd", "n")
 _OF_POSITIVE = (
-    *_SAMPLE, "geomean", *_ends("ci95"), *_ends("sd196"), "change", *_ends("change_ci95"),
+    *_SAMPLE, "geomean", *_ends("ci95"), *_ends("sd_band"), "change", *_ends("change_ci95"),
 )  # fmt: skip
-_OF_CLAIMED = (*_OF_POSITIVE, "change_p", "comparisons", "change_p_holm", *_ends("change_family95"))
+_OF_CLAIMED = (
+    *_OF_POSITIVE,
+    "change_p",
+    "comparisons",
+    "change_p_holm",
+    *_ends("change_simultaneous95"),
+)
 _OF_SIGNED = (*_SAMPLE, *_ends("ci95"), "difference", *_ends("difference_ci95"))
 _COUNTS = ("n", "comparisons")
 
@@ -239,7 +208,7 @@ CELL: Columns = {
     "host": STRING,
     "cpu_name": STRING,
     "gpu_uuids": STRING,
-    "same_board": BOOLEAN,
+    "same_host_and_gpus": BOOLEAN,
     "board_spread": REAL,
     "interval_scope": STRING,
     "repeats": INTEGER,
@@ -285,7 +254,7 @@ CELL: Columns = {
     "parameters": INTEGER,
 }
 
-#: docs/compression.md defines these; empty if the study has no fidelity.
+#: Empty if the study measures no fidelity.
 FIDELITY: Columns = {
     "fidelity_corpus": STRING,
     "fidelity_positions": INTEGER,
@@ -300,7 +269,7 @@ FIDELITY: Columns = {
 
 
 def _cost(phase: str) -> Columns:
-    """What making a variant took."""
+    """Columns of duration and energy of one phase of making a variant."""
     return {
         f"{phase}_s": REAL,
         **{f"{phase}_{part}_j": REAL for part in FIGURES},
@@ -336,6 +305,31 @@ CHECK: Columns = {
     "limit": STRING,
     "unit": STRING,
     "detail": STRING,
+}
+
+#: Not among TABLES, as only `snakemake aa_test` writes it.
+AA_TEST: Columns = {
+    "comparison": STRING,
+    "cell_id": STRING,
+    "other_cell_id": STRING,
+    "metric": STRING,
+    "valid": BOOLEAN,
+    "n": INTEGER,
+    "other_n": INTEGER,
+    "mean": REAL,
+    "other_mean": REAL,
+    "change": REAL,
+    "change_ci90_low": REAL,
+    "change_ci90_high": REAL,
+    "change_ci95_low": REAL,
+    "change_ci95_high": REAL,
+    "margin": REAL,
+    "p_equivalence": REAL,
+    "p_difference": REAL,
+    "minimum_detectable_change": REAL,
+    "outcome": STRING,
+    "passed": BOOLEAN,
+    "note": STRING,
 }
 
 TABLES: dict[str, Columns] = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from codewatt.analysis.repetition_metrics import Repetition, repetition_of
+from codewatt.analysis.repetition_metrics import Repetition, measure_repetition
 from codewatt.files import read_jsonl
 from codewatt.parquet import column_names, read_table
 
@@ -58,7 +58,7 @@ def read_tokens(
     table = read_table(path, columns)
     rows = table.select(columns[:4]).to_pylist()
     if not kept:
-        return {}, {key_of(row): repetition_of(None, texts.get(key_of(row))) for row in rows}
+        return {}, {key_of(row): measure_repetition(None, texts.get(key_of(row))) for row in rows}
     digests: Tokens = {}
     found: dict[Key, Repetition] = {}
     known: dict[tuple[str, bool, str | None], Repetition] = {}
@@ -70,6 +70,6 @@ def read_tokens(
             digests[key[1:]] = digest
         same = (digest, ended, texts.get(key))
         if same not in known:  # repeats of greedy decoding are the same over and over
-            known[same] = repetition_of(ids[: len(ids) - ended].tolist(), texts.get(key))
+            known[same] = measure_repetition(ids[: len(ids) - ended].tolist(), texts.get(key))
         found[key] = known[same]
     return digests, found

@@ -1,4 +1,4 @@
-"""The efficient frontier: variants that no other variant beats in both energy and accuracy."""
+"""The efficient frontier (Pareto set) of energy and accuracy, and which cells can be compared."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,23 +6,29 @@ from typing import Any
 
 from codewatt.energy.energy_sources import COMPONENTS
 
-#: What must be equal for two cells' energy and accuracy to be set against each other.
+#: The axes of a setting: cells are compared only where these are equal.
 SETTING = ("benchmark", "prompt", "token_limit", "batch_size", "engine", "hardware")
 
 Row = dict[str, Any]
 
 
-def efficient(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
-    """Which (cost, score) points are efficient: low cost is good, high score is good.
+def efficient_mask(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
+    """Whether each point is efficient; low cost and high score are good.
 
-    A point is dominated when another costs no more and scores no less, and is better in one of
-    the two (Pareto 1906). Equal points are both efficient or both dominated. A point with an
-    absent coordinate is never efficient and dominates nothing.
+    A point is dominated if another point costs no more, scores no less, and is better in one of
+    the two (Pareto 1906). Equal points are both efficient or both dominated.
+
+    Args:
+        points: (cost, score). A point with an absent coordinate is never efficient and dominates
+            no other point.
+
+    Returns:
+        For each point, whether no other point dominates it.
     """
     known = {(cost, score) for cost, score in points if cost is not None and score is not None}
     members: set[tuple[float, float]] = set()
     best: float | None = None
-    # Cheapest first; of equal cost the highest score, so that what follows is dominated.
+    # Sorted by cost, then by descending score: an efficient point has the highest score so far.
     for cost, score in sorted(known, key=lambda point: (point[0], -point[1])):
         if best is None or score > best:
             members.add((cost, score))
@@ -31,17 +37,18 @@ def efficient(points: Sequence[tuple[float | None, float | None]]) -> list[bool]
 
 
 def energy_basis(row: Row) -> tuple[str, ...]:
-    """How a cell's energy came about: its boundary, and status and method of each part inside.
+    """The origin of a cell's energy: boundary, GPUs, and status and method of each component.
 
-    Figures of different bases are sums over different components, come from other cards, or mix
-    measured with modelled ones: they are not compared. Of modelled parts the status alone counts,
-    as their methods hold figures that each machine guesses for itself.
+    Energies with different bases are not compared: they are sums over different components, come
+    from different GPU models, or mix measured with modelled components. For a modelled component
+    only the status counts, because its method contains values that are specific to the machine.
     """
     boundary = str(row.get("energy_boundary"))
     share = row.get("cpu_share")
-    held = [f"{share:.3g} of the processors"] if boundary == "job" and share is not None else []
-    cards = [str(name)] if (name := row.get("gpu_names")) is not None else []
-    return boundary, *held, *cards, *(_origin(row, part) for part in inside(row))
+    cpus = [f"CPU share {share:.3g}"] if boundary == "job" and share is not None else []
+    gpus = [str(name)] if (name := row.get("gpu_names")) is not None else []
+    components = (_origin(row, part) for part in boundary_components(row))
+    return boundary, *cpus, *gpus, *components
 
 
 def _origin(row: Row, part: str) -> str:
@@ -49,13 +56,13 @@ def _origin(row: Row, part: str) -> str:
     return f"{part} {status}" + (f" ({method})" if status == "measured" and method else "")
 
 
-def inside(row: Row) -> tuple[str, ...]:
-    """The components inside a cell's boundary."""
+def boundary_components(row: Row) -> tuple[str, ...]:
+    """The components inside a cell's energy boundary."""
     return ("gpu",) if row.get("energy_boundary") == "gpu" else COMPONENTS
 
 
 def accuracy_column(rows: Sequence[Row]) -> str:
-    """`pass_at_1_plus` where some row has it, else `pass_at_1_base`."""
+    """The column of pass@1: `pass_at_1_plus` if some row has it, else `pass_at_1_base`."""
     plus = any(row["pass_at_1_plus"] is not None for row in rows)
     return "pass_at_1_plus" if plus else "pass_at_1_base"
 
@@ -71,9 +78,9 @@ def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
 def frontier_cells(rows: Sequence[Row], accuracy: str) -> set[str]:
     """Ids of the cells on the efficient frontier of energy (J, geometric mean) and `accuracy`.
 
-    The frontier is drawn over all models, separately for each setting and each energy basis.
-    It goes through point estimates. Cells that failed a validity check or have no figure are left
-    out.
+    There is one frontier over all models for each setting and each energy basis. It is computed
+    from point estimates. Cells that failed a validity check, or lack energy or accuracy, are
+    excluded.
 
     Args:
         rows: rows of the cell table.
@@ -83,6 +90,6 @@ def frontier_cells(rows: Sequence[Row], accuracy: str) -> set[str]:
     for group in comparable_groups([row for row in rows if row["valid"]]):
         points = [(row["energy_j_geomean"], row[accuracy]) for row in group]
         members.update(
-            row["cell_id"] for row, kept in zip(group, efficient(points), strict=True) if kept
+            row["cell_id"] for row, kept in zip(group, efficient_mask(points), strict=True) if kept
         )
     return members

@@ -4,7 +4,7 @@ import math
 from typing import Literal, get_args
 
 from codewatt.analysis.cell_results import Row, VariantResults
-from codewatt.analysis.changes import put_ends
+from codewatt.analysis.changes import set_interval
 from codewatt.analysis.log_scale_statistics import relative_change, t_quantile
 from codewatt.analysis.proportions import Interval
 from codewatt.fidelity.fidelity_record import PerplexityRecord
@@ -41,7 +41,7 @@ def fidelity_columns(record: VariantResults) -> Row:
     if baseline is not None:
         row["perplexity_change"] = relative_change(perplexity, baseline["perplexity"])
     if baseline is not None and row.get("perplexity_change") is not None:
-        put_ends(row, "perplexity_change_ci95", perplexity_interval(found["model"], baseline))
+        set_interval(row, "perplexity_change_ci95", perplexity_interval(found["model"], baseline))
     return row
 
 

@@ -1,8 +1,8 @@
-"""Sentences that a table of cells supports: which variant costs least at the baseline's accuracy.
+"""The statements of the summary page, one for each model in each setting.
 
-A saving is claimed only where the change of energy is significant after Holm's adjustment over the
-study, and a variant counts as accurate enough only where the non-inferiority test shows it
-(docs/statistics.md).
+An energy saving is claimed only where the change is significant after Holm's adjustment over the
+study. A variant counts as accurate only where the non-inferiority test shows it. The sentences on
+variants and their baseline are in `claims`.
 """
 
 from collections import Counter
@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.analysis.claims import (
-    against_baseline,
-    cheaper_but_less_accurate,
-    energy_words,
-    score_words,
-    tasks_lost_words,
-    too_few_tasks,
+    accuracy_text,
+    cheaper_without_noninferiority,
+    claim_cheapest,
+    energy_text,
+    paired_difference_sentence,
+    too_few_tasks_sentence,
 )
-from codewatt.analysis.descriptions import setting_words, variant_words
-from codewatt.analysis.efficient_frontier import SETTING, accuracy_column, frontier_cells, inside
+from codewatt.analysis.descriptions import setting_text, variant_text
+from codewatt.analysis.efficient_frontier import (
+    SETTING,
+    accuracy_column,
+    boundary_components,
+    frontier_cells,
+)
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.energy.energy_sources import COMPONENTS
@@ -27,7 +32,13 @@ from codewatt.energy.energy_sources import COMPONENTS
 
 @dataclass(frozen=True)
 class Headline:
-    """What is said of one model in one setting. main: one sentence; more: further ones."""
+    """The statements on one model in one setting.
+
+    Attributes:
+        model: the model's label.
+        main: the main statement.
+        more: further sentences.
+    """
 
     model: str
     main: str
@@ -36,13 +47,13 @@ class Headline:
 
 @dataclass(frozen=True)
 class Section:
-    """One setting: its words and a headline for each model."""
+    """One setting, described in words, and a headline for each model."""
 
     setting: str
     headlines: tuple[Headline, ...]
 
 
-def sections(rows: Sequence[Row], labels: Labels) -> list[Section]:
+def setting_sections(rows: Sequence[Row], labels: Labels) -> list[Section]:
     """A section for each setting, in the order of the table.
 
     Args:
@@ -59,7 +70,7 @@ def sections(rows: Sequence[Row], labels: Labels) -> list[Section]:
         models = dict.fromkeys(row["model"] for row in group)
         result.append(
             Section(
-                setting_words(group[0], labels),
+                setting_text(group[0], labels),
                 tuple(
                     headline([r for r in group if r["model"] == m], labels, accuracy, members)
                     for m in models
@@ -70,112 +81,134 @@ def sections(rows: Sequence[Row], labels: Labels) -> list[Section]:
 
 
 def headline(rows: Sequence[Row], labels: Labels, accuracy: str, members: set[str]) -> Headline:
-    """What the cells of one model in one setting show.
+    """The statements on the cells of one model in one setting.
 
     Args:
-        accuracy: the column of pass@1. members: ids of the cells on the efficient frontier.
+        rows: rows of the cell table.
+        labels: kind → id → label.
+        accuracy: the column of pass@1.
+        members: ids of the cells on the efficient frontier.
     """
     model = label(labels, "model", rows[0]["model"])
     base = next((r for r in rows if r["cell_id"] == r["baseline_cell_id"]), None)
     usable = [r for r in rows if r["valid"] and r["energy_j_geomean"] is not None]
-    more = [_frontier(rows, labels, members), _left_out(rows, labels)]
+    more = [_frontier_sentence(rows, labels, members), _excluded_sentence(rows, labels)]
     if not usable:
-        main = "no cell has a valid energy figure, so nothing is said about cost."
+        main = "No cell has a valid energy value, so energies are not compared."
     elif base is None or base not in usable:
         main = _without_baseline(base, usable, labels, accuracy)
     elif base[accuracy] is None:
-        note = base["accuracy_note"] or "no pass@1"
-        main = f"{_cheapest_words(usable, labels)} ({note})."
+        main = f"{_lowest_estimate(usable, labels)}. {_capitalised(base['accuracy_note'])}."
     else:
         others = [
             row
             for row in usable
             if row is not base and row[accuracy] is not None and row["change_note"] is None
         ]
-        claim = against_baseline(base, others, labels, accuracy)
-        main = claim.sentence
+        claim = claim_cheapest(base, others, labels, accuracy)
+        main = claim.sentences
         more[:0] = [
-            tasks_lost_words(claim.named, accuracy) if claim.named is not None else "",
-            claim.level_with,
-            cheaper_but_less_accurate(claim, others, labels, accuracy),
-            too_few_tasks(base, others, accuracy),
+            ""
+            if claim.variant is None
+            else paired_difference_sentence(claim.variant, labels, accuracy),
+            claim.indistinguishable,
+            cheaper_without_noninferiority(claim, others, labels, accuracy),
+            too_few_tasks_sentence(base, others, accuracy),
         ]
     return Headline(model, main, tuple(sentence for sentence in more if sentence))
 
 
 def energy_notice(rows: Sequence[Row]) -> str | None:
-    """A plain statement on where energy is modelled or missing; None when all is measured."""
+    """A statement on modelled and unavailable energy; None when all energy is measured."""
     counts = {
         state: Counter(
-            part for row in rows for part in inside(row) if row[f"{part}_energy_status"] == state
+            part
+            for row in rows
+            for part in boundary_components(row)
+            if row[f"{part}_energy_status"] == state
         )
         for state in ("measured", "modelled", "unavailable")
     }
     if not counts["measured"] and not counts["modelled"]:
         return "No energy was measured or modelled: the energy columns are empty."
     metered = sum(row["gpu_energy_status"] is not None for row in rows)
-    said = []
+    sentences = []
     if counts["modelled"]:
-        said.append(
-            f"Energy of {_parts(counts['modelled'], metered)} is modelled, not measured: an "
-            "estimate from load and time, whose intervals show how repeatable it is, not how right."
+        sentences.append(
+            f"Energy of {_component_list(counts['modelled'], metered)} is modelled, not measured: "
+            "it is estimated from load and time. Its confidence intervals describe repeatability, "
+            "not accuracy."
         )
     if counts["unavailable"]:
-        said.append(
-            f"Energy of {_parts(counts['unavailable'], metered)} is unavailable and not part of "
-            "the figures."
+        sentences.append(
+            f"Energy of {_component_list(counts['unavailable'], metered)} is unavailable and not "
+            "included."
         )
-    return " ".join(said) or None
+    return " ".join(sentences) or None
 
 
 def _without_baseline(
     base: Row | None, usable: Sequence[Row], labels: Labels, accuracy: str
 ) -> str:
     if base is None:
-        why = "the study has no baseline cell here"
+        why = "the study has no baseline cell in this setting"
     elif base["status"] != "ok":
         why = f"the baseline is {base['status']}"
     elif not base["valid"]:
         why = "the baseline failed a validity check"
     else:
-        why = "the baseline has no energy figure"
-    cheapest = min(usable, key=lambda row: float(row["energy_j_geomean"]))
-    score = f" at {score_words(cheapest, accuracy)}" if cheapest[accuracy] is not None else ""
-    return f"{_cheapest_words(usable, labels)}{score}; {why}, so nothing is compared with it."
-
-
-def _cheapest_words(usable: Sequence[Row], labels: Labels) -> str:
-    cheapest = min(usable, key=lambda row: float(row["energy_j_geomean"]))
+        why = "the baseline has no energy value"
+    cheapest = _cheapest(usable)
+    known = cheapest[accuracy] is not None
+    score = f", {accuracy_text(cheapest, accuracy)}" if known else ""
     return (
-        f"of {len(usable)} variants {variant_words(cheapest, labels)} has the lowest energy, "
-        f"{energy_words(cheapest)} per run"
+        f"{_lowest_estimate(usable, labels)}{score}. No variant is compared with the baseline: "
+        f"{why}."
     )
 
 
-def _frontier(rows: Sequence[Row], labels: Labels, members: set[str]) -> str:
-    """Which of a model's variants are on the frontier over all models of the setting."""
+def _cheapest(usable: Sequence[Row]) -> Row:
+    return min(usable, key=lambda row: float(row["energy_j_geomean"]))
+
+
+def _lowest_estimate(usable: Sequence[Row], labels: Labels) -> str:
+    """The variant with the lowest energy estimate, which is not shown to be the lowest energy."""
+    cheapest = _cheapest(usable)
+    return (
+        f"Lowest energy estimate of {len(usable)} variant{'' if len(usable) == 1 else 's'}: "
+        f"{variant_text(cheapest, labels)}, {energy_text(cheapest)}"
+    )
+
+
+def _capitalised(note: str | None) -> str:
+    text = note or "pass@1 is not available"
+    return text[:1].upper() + text[1:]
+
+
+def _frontier_sentence(rows: Sequence[Row], labels: Labels, members: set[str]) -> str:
+    """A model's variants on the efficient frontier over all models of the setting."""
     if not members:
         return ""
-    names = [variant_words(row, labels) for row in rows if row["cell_id"] in members]
+    names = [variant_text(row, labels) for row in rows if row["cell_id"] in members]
     if not names:
-        return "None of its variants is on the efficient frontier of all models."
-    return f"On the efficient frontier of all models: {'; '.join(names)}."
+        return "No variant of this model is on the efficient frontier over all models."
+    return f"On the efficient frontier over all models: {'; '.join(names)}."
 
 
-def _left_out(rows: Sequence[Row], labels: Labels) -> str:
-    """The cells that the headline leaves out, and why."""
-    said = []
-    failed = [variant_words(row, labels) for row in rows if row["valid"] is False]
-    infeasible = [variant_words(row, labels) for row in rows if row["status"] != "ok"]
+def _excluded_sentence(rows: Sequence[Row], labels: Labels) -> str:
+    """The cells that the comparison excludes, and why."""
+    sentences = []
+    failed = [variant_text(row, labels) for row in rows if row["valid"] is False]
+    infeasible = [variant_text(row, labels) for row in rows if row["status"] != "ok"]
     if failed:
-        said.append(f"Left out because a validity check failed: {'; '.join(failed)}.")
+        sentences.append(f"Excluded because a validity check failed: {'; '.join(failed)}.")
     if infeasible:
-        said.append(f"Infeasible here: {'; '.join(infeasible)}.")
-    return " ".join(said)
+        sentences.append(f"Infeasible on this machine: {'; '.join(infeasible)}.")
+    return " ".join(sentences)
 
 
-def _parts(counts: Mapping[str, int], cells: int) -> str:
-    """Components in words, with a remark on those for which not all cells are meant."""
+def _component_list(counts: Mapping[str, int], cells: int) -> str:
+    """Names of components; "(in some cells)" marks those that not all cells are counted for."""
     names = [
         COMPONENT_NAMES[part] + ("" if counts[part] == cells else " (in some cells)")
         for part in COMPONENTS

@@ -1,7 +1,7 @@
-"""Statistics of positive metrics over repeats: log-scale summaries, changes, and their tests.
+"""Statistics of positive metrics over repeats: summaries on a log scale, t tests, Holm's method.
 
-docs/statistics.md defines them all. Quantiles come from scipy.special, whose import costs a tenth
-of scipy.stats'.
+docs, "How the statistics are done", defines them. Quantiles come from scipy.special, which is
+imported ten times faster than scipy.stats.
 """
 
 import math
@@ -12,7 +12,7 @@ from scipy.special import stdtr, stdtrit
 
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 
-#: The multiple of the SD that the published studies drew as error bars.
+#: Half width, in SD, of the band of single repeats that published studies draw as error bars.
 SD_BAND = 1.96
 
 
@@ -20,10 +20,14 @@ SD_BAND = 1.96
 class Summary:
     """A metric over a cell's repeats, in the metric's own unit.
 
-    n: repeats with a value. mean: arithmetic, None when n = 0. sd: sample standard deviation
-    (n - 1), None when n < 2. geomean: geometric mean. ci95: interval of the geometric mean by
-    Student's t on the logarithms. sd196: exp(mean of ln x ± 1.96 SD of ln x). geomean, ci95 and
-    sd196 are None where a value is not positive, the last two also when n < 2.
+    Attributes:
+        n: number of repeats with a value.
+        mean: arithmetic mean; None if n = 0.
+        sd: sample standard deviation (n - 1); None if n < 2.
+        geomean: geometric mean; None if a value is not positive.
+        ci95: 95 % interval of the geometric mean, Student's t on the logarithms; None if n < 2 or
+            a value is not positive.
+        sd_band: exp(mean of ln x ± 1.96 SD of ln x); None where ci95 is None.
     """
 
     n: int
@@ -31,11 +35,11 @@ class Summary:
     sd: float | None
     geomean: float | None
     ci95: Interval | None
-    sd196: Interval | None
+    sd_band: Interval | None
 
 
 def summarise(values: Iterable[float | None]) -> Summary:
-    """Summarise a positive metric over repeats; absent values (None) are left out, not counted.
+    """Summarise a positive metric over repeats; absent values (None) are not counted.
 
     Raises:
         ValueError: a value is NaN or infinite.
@@ -55,7 +59,7 @@ def summarise(values: Iterable[float | None]) -> Summary:
 
 
 def finite(values: Iterable[float | None]) -> list[float]:
-    """The values that are there.
+    """The values that are not None.
 
     Raises:
         ValueError: one of them is NaN or infinite.
@@ -67,14 +71,14 @@ def finite(values: Iterable[float | None]) -> list[float]:
 
 
 def logarithms(values: Sequence[float]) -> list[float] | None:
-    """Natural logarithms; None where there is no value, or one that is not positive."""
+    """Natural logarithms; None if there is no value or if a value is not positive."""
     if not values or min(values) <= 0:
         return None
     return [math.log(value) for value in values]
 
 
 def exponentials(interval: Interval | None) -> Interval | None:
-    """An interval of logarithms, back in the metric's unit."""
+    """An interval of logarithms in the metric's unit."""
     return None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
 
 
@@ -95,7 +99,7 @@ def sample_sd(values: Sequence[float]) -> float | None:
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
     """Confidence interval of the mean, x̄ ± t(n-1; 1-alpha/2) · s/√n, after Student (1908).
 
-    It assumes repeats that are independent and roughly normal. None for fewer than two values.
+    It assumes independent, approximately normal values. None for fewer than two values.
     """
     sd = sample_sd(values)
     if sd is None:
@@ -118,7 +122,7 @@ def ratio(value: float | None, by: float | None) -> float | None:
 def relative_change(value: float | None, baseline: float | None) -> float | None:
     """(value - baseline) / baseline, a fraction: -0.25 is a quarter less than the baseline.
 
-    For what has no repeats (bytes, pass@1). None when either is absent or the baseline is not
+    For values without repeats (bytes, pass@1). None if either is absent or the baseline is not
     positive.
     """
     if value is None or baseline is None or baseline <= 0:
@@ -128,10 +132,14 @@ def relative_change(value: float | None, baseline: float | None) -> float | None
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference of two means, second - first, with what tests and intervals of it need.
+    """The difference of two means, second - first, with its tests and intervals.
 
-    value: the difference. error: its standard error. freedom: degrees of freedom of t.
-    allowance: how far apart the two may be for a reason that the repeats do not show (two boards).
+    Attributes:
+        value: the difference.
+        error: its standard error.
+        freedom: degrees of freedom of Student's t.
+        allowance: absolute difference that may have another cause than the compared variants and
+            that the repeats do not show (two GPUs of one model).
     """
 
     value: float
@@ -140,7 +148,7 @@ class Difference:
     allowance: float = 0.0
 
     def interval(self, confidence: float = CONFIDENCE) -> Interval:
-        """value ± (t · error + allowance)."""
+        """Confidence interval: value ± (t · error + allowance)."""
         half = self.allowance
         if self.error:
             half += t_quantile(0.5 + confidence / 2, self.freedom) * self.error
@@ -148,7 +156,7 @@ class Difference:
 
     @property
     def p(self) -> float:
-        """Two-sided p of "they differ by no more than the allowance"; dual to `interval`."""
+        """Two-sided p of the hypothesis that |difference| ≤ allowance; dual to `interval`."""
         beyond = abs(self.value) - self.allowance
         if beyond <= 0:
             return 1.0
@@ -157,10 +165,10 @@ class Difference:
         return min(1.0, 2 * float(stdtr(self.freedom, -beyond / self.error)))
 
     def equivalence_p(self, low: float, high: float) -> float:
-        """p of the two one-sided tests that the difference is within (low, high).
+        """p of the equivalence test: two one-sided tests of the difference against low and high.
 
-        Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15(6):657-680: the larger
-        of the two one-sided p values.
+        The larger of the two one-sided p values (Schuirmann 1987, Journal of Pharmacokinetics and
+        Biopharmaceutics 15(6):657-680).
         """
         if not self.error:
             return 0.0 if low < self.value < high else 1.0
@@ -168,10 +176,11 @@ class Difference:
         below = float(stdtr(self.freedom, (self.value - high) / self.error))
         return max(above, below)
 
-    def detectable(self, power: float = 0.8) -> float:
-        """The smallest true difference that the two-sided test at 5 % finds with this power.
+    def minimum_detectable(self, power: float = 0.8) -> float:
+        """Minimum detectable difference of the two-sided test at level 5 % with this power.
 
-        (t(1 - alpha/2) + t(power)) · error + allowance, the usual approximation by central t.
+        (t(1 - alpha/2) + t(power)) · error + allowance: the usual approximation by the central t
+        distribution.
         """
         if not self.error:
             return self.allowance
@@ -193,15 +202,15 @@ def welch(
     sds = sample_sd(first), sample_sd(second)
     if sds[0] is None or sds[1] is None:
         return None
-    return welch_of_moments(
+    return welch_from_moments(
         (mean_of(first), sds[0], len(first)), (mean_of(second), sds[1], len(second)), allowance
     )
 
 
-def welch_of_moments(
+def welch_from_moments(
     first: tuple[float, float, int], second: tuple[float, float, int], allowance: float = 0.0
 ) -> Difference:
-    """The same from (mean, sample SD, number of values) of each side, of two values or more."""
+    """As `welch`, from (mean, sample SD, number of values) of each side; at least two values."""
     value = second[0] - first[0]
     parts = [(sd * sd / n, n) for _, sd, n in (first, second)]
     variance = sum(part for part, _ in parts)
@@ -211,13 +220,13 @@ def welch_of_moments(
     return Difference(value, math.sqrt(variance), freedom, allowance)
 
 
-def pooled(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """The difference of two means with one variance for both (Student's two-sample t).
+def pooled_variance(first: Sequence[float], second: Sequence[float]) -> Difference | None:
+    """The difference of two means with a common variance (Student's two-sample t).
 
-    One side may have a single value, whose variance is then taken to be the other side's.
+    One side may have a single value; the other side's variance then holds for both.
 
     Returns:
-        None when a side is empty, or both have a single value.
+        None if a side is empty or both have a single value.
     """
     freedom = len(first) + len(second) - 2
     if not first or not second or freedom < 1:
@@ -228,9 +237,9 @@ def pooled(first: Sequence[float], second: Sequence[float]) -> Difference | None
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """p values adjusted for their number (Holm 1979, Scand. J. Statist. 6(2):65-70).
+    """Holm-adjusted p values (Holm 1979, Scandinavian Journal of Statistics 6(2):65-70).
 
-    The k-th smallest of m becomes the largest of (m - j + 1) p_j over j ≤ k, at most 1.
+    The k-th smallest of m p values becomes max over j ≤ k of (m - j + 1) p_j, at most 1.
     """
     order = sorted(range(len(ps)), key=lambda i: ps[i])
     adjusted, highest = [0.0] * len(ps), 0.0

@@ -1,13 +1,13 @@
-"""The same tasks under two variants: the difference of pass@1, and whether the loss is acceptable.
+"""Paired comparison of pass@1 with the baseline on the same tasks, and the non-inferiority test.
 
-docs/statistics.md defines the statistics.
+docs, "How the statistics are done", defines the statistics; `proportions` computes them.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from codewatt.analysis.cell_results import Json
-from codewatt.analysis.changes import ComparisonSettings, put_ends
+from codewatt.analysis.changes import ComparisonSettings, set_interval
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import holm, relative_change
 from codewatt.analysis.proportions import (
@@ -19,7 +19,7 @@ from codewatt.analysis.proportions import (
     tango_interval,
 )
 
-#: One-sided level of the non-inferiority test: that of a two-sided 95 % interval.
+#: One-sided level of the non-inferiority test; it corresponds to a two-sided 95 % interval.
 NONINFERIORITY_LEVEL = 0.025
 
 Shares = Mapping[str, float]
@@ -28,14 +28,14 @@ Shares = Mapping[str, float]
 def compare_tasks(
     rows: Sequence[Json], tasks: Mapping[str, Sequence[Json]], settings: ComparisonSettings
 ) -> None:
-    """Add to each cell's row, in place, how its verdicts differ from its baseline's.
+    """Add each cell's paired comparison with its baseline, in place.
 
-    Cells whose pass@1 is absent are left without; a baseline is compared with itself only in
-    `pass_at_1_*_change`, which is then 0.
+    Cells without pass@1 are skipped. For a baseline itself only `pass_at_1_*_change` is set (0).
 
     Args:
         rows: rows of the cell table with their `baseline_cell_id`.
         tasks: cell id → its rows of the task table.
+        settings: the study's `comparisons`.
     """
     by_id = {row["cell_id"]: row for row in rows}
     for tests in TESTS:
@@ -51,13 +51,13 @@ def compare_tasks(
             theirs = solved_shares(tasks[base["cell_id"]], tests)
             if base is row or ours.keys() != theirs.keys():
                 continue
-            row |= _compared(ours, theirs, tests, settings.pass_at_1_margin)
+            row |= _paired_columns(ours, theirs, tests, settings.pass_at_1_margin)
             compared.append(row)
-        _adjust(compared, tests)
+        _add_adjusted_tests(compared, tests)
 
 
 def solved_shares(tasks: Sequence[Json], tests: str) -> dict[str, float]:
-    """Task → the share of its completions, over all repeats and samples, that solve it."""
+    """Task id → share of its completions, over all repeats and samples, that solve the task."""
     solved: dict[str, list[bool]] = defaultdict(list)
     for task in tasks:
         solved[task["task_id"]].append(bool(task[f"solved_{tests}"]))
@@ -65,7 +65,7 @@ def solved_shares(tasks: Sequence[Json], tests: str) -> dict[str, float]:
 
 
 def paired_counts(ours: Shares, theirs: Shares) -> PairedCounts | None:
-    """The tasks by verdict; None where a task was solved in some of its samples only."""
+    """Numbers of tasks by verdict; None if some task was solved in only a part of its samples."""
     if not {*ours.values(), *theirs.values()} <= {0.0, 1.0}:
         return None
     both = sum(bool(ours[task] and theirs[task]) for task in ours)
@@ -73,8 +73,8 @@ def paired_counts(ours: Shares, theirs: Shares) -> PairedCounts | None:
     return PairedCounts(both, gained, lost, len(ours) - both - gained - lost)
 
 
-def _compared(ours: Shares, theirs: Shares, tests: str, margin: float) -> Json:
-    """The columns of one pair of cells, but for p values adjusted over the study."""
+def _paired_columns(ours: Shares, theirs: Shares, tests: str, margin: float) -> Json:
+    """The columns of one comparison, without those that are adjusted over the study."""
     name = f"pass_at_1_{tests}"
     counts = paired_counts(ours, theirs)
     if counts is None:
@@ -83,7 +83,7 @@ def _compared(ours: Shares, theirs: Shares, tests: str, margin: float) -> Json:
             f"{name}_difference": apart.difference,
             f"noninferior_p_{tests}": apart.noninferiority_p(margin),
         }
-        put_ends(found, f"{name}_difference_ci95", apart.ci95)
+        set_interval(found, f"{name}_difference_ci95", apart.ci95)
         return found
     found = {
         f"{name}_difference": counts.difference,
@@ -92,14 +92,14 @@ def _compared(ours: Shares, theirs: Shares, tests: str, margin: float) -> Json:
         f"mcnemar_p_{tests}": mcnemar_p(counts.lost, counts.gained),
         f"noninferior_p_{tests}": noninferiority_p(counts, margin),
     }
-    put_ends(found, f"{name}_difference_ci95", tango_interval(counts))
+    set_interval(found, f"{name}_difference_ci95", tango_interval(counts))
     if (ends := paired_ratio_interval(counts)) is not None:
-        put_ends(found, f"{name}_change_ci95", (ends[0] - 1, ends[1] - 1))
+        set_interval(found, f"{name}_change_ci95", (ends[0] - 1, ends[1] - 1))
     return found
 
 
-def _adjust(rows: Sequence[Json], tests: str) -> None:
-    """p values adjusted over the study's comparisons of this pass@1 (Holm)."""
+def _add_adjusted_tests(rows: Sequence[Json], tests: str) -> None:
+    """Add Holm-adjusted p values and the outcome of the non-inferiority test, in place."""
     for name in (f"mcnemar_p_{tests}", f"noninferior_p_{tests}"):
         having = [row for row in rows if row.get(name) is not None]
         for row, p in zip(having, holm([row[name] for row in having]), strict=True):

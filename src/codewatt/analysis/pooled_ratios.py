@@ -1,15 +1,15 @@
-"""Joules per correct task and pass@kWh of a cell: pooled over repeats, with intervals.
+"""Joules per correct task and pass@kWh of a cell, pooled over repeats, with intervals.
 
-Both join the uncertainty of the energy (repeats) with that of the accuracy (tasks). The method is
-MOVER, the method of variance estimates fidelity (Zou and Donner 2008, Statistics in Medicine
-27(10):1693-1702), on a log scale. docs/statistics.md has the formulas.
+The intervals combine the uncertainty of energy (over repeats) with that of accuracy (over tasks)
+by MOVER, the method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine
+27(10):1693-1702), on a log scale. docs, "How the statistics are done", has the formulas.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 
 from codewatt.analysis.cell_results import Json
-from codewatt.analysis.changes import ComparisonSettings, energy_difference, put_ends
+from codewatt.analysis.changes import ComparisonSettings, energy_difference, set_interval
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
 from codewatt.analysis.proportions import Interval
@@ -18,15 +18,15 @@ JOULES_PER_KWH = 3.6e6
 
 
 def pooled_columns(row: Json, runs: Sequence[Json]) -> Json:
-    """A cell's pooled ratios with their intervals.
+    """A cell's pooled ratios with their 95 % intervals.
 
     Args:
         row: the cell's row with pass@1 and `energy_j_*`.
         runs: its rows of the run table.
 
     Returns:
-        `j_per_correct_task_*`: all joules over all correct completions; absent where nothing was
-        solved. `pass_at_1_*_per_kwh`: pass@1 over the mean energy of a run.
+        `j_per_correct_task_*` (J): energy of all runs / number of correct completions; absent if
+        there are none. `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run.
     """
     found: Json = {}
     for tests in TESTS:
@@ -40,23 +40,24 @@ def pooled_columns(row: Json, runs: Sequence[Json]) -> Json:
         per_kwh = f"pass_at_1_{tests}_per_kwh"
         found[joules] = ratio(math.fsum(energies), correct)
         found[per_kwh] = ratio(accuracy, mean_of(energies) / JOULES_PER_KWH)
-        distances = _distances(row, tests)
+        distances = _cell_distances(row, tests)
         if distances is None:
             continue
-        lower, upper = _joined(*distances)
-        put_ends(found, f"{joules}_ci95", _spread(found[joules], lower, upper))
-        put_ends(found, f"{per_kwh}_ci95", _spread(found[per_kwh], upper, lower))
+        lower, upper = _mover_distances(*distances)
+        set_interval(found, f"{joules}_ci95", _interval(found[joules], lower, upper))
+        set_interval(found, f"{per_kwh}_ci95", _interval(found[per_kwh], upper, lower))
     return found
 
 
 def compare_pooled(
     rows: Sequence[Json], runs: Mapping[str, Sequence[Json]], settings: ComparisonSettings
 ) -> None:
-    """Add to each cell's row, in place, the changes of its pooled ratios against its baseline.
+    """Add the changes of each cell's pooled ratios against its baseline, in place.
 
     Args:
-        rows: rows of the cell table, after `paired.compare_tasks`.
+        rows: rows of the cell table, after `paired_tasks.compare_tasks`.
         runs: cell id → its rows of the run table.
+        settings: the study's `comparisons`.
     """
     by_id = {row["cell_id"]: row for row in rows}
     for row in rows:
@@ -65,32 +66,35 @@ def compare_pooled(
             continue
         apart = energy_difference(row, base, runs, settings)
         for tests in TESTS:
-            accuracy = _accuracy_distances(row, tests)
+            accuracy = _accuracy_change_distances(row, tests)
             for metric in (f"j_per_correct_task_{tests}", f"pass_at_1_{tests}_per_kwh"):
                 change = relative_change(row.get(metric), base.get(metric))
                 row[f"{metric}_change"] = change
                 if change is None or apart is None or accuracy is None:
                     continue
                 low, high = apart.interval()
-                lower, upper = _joined((high - low) / 2, *accuracy)
+                lower, upper = _mover_distances((high - low) / 2, *accuracy)
                 if metric.endswith("_per_kwh"):
                     lower, upper = upper, lower
-                low, high = _spread(1 + change, lower, upper)
-                put_ends(row, f"{metric}_change_ci95", (low - 1, high - 1))
+                low, high = _interval(1 + change, lower, upper)
+                set_interval(row, f"{metric}_change_ci95", (low - 1, high - 1))
 
 
-def _joined(energy: float, below: float, above: float) -> tuple[float, float]:
-    """Distances (ln) from joules per correct task down and up to the ends of its interval.
+def _mover_distances(energy: float, below: float, above: float) -> tuple[float, float]:
+    """Distances (in ln) from joules per correct task to the lower and upper end of its interval.
+
+    A higher pass@1 means fewer joules per correct task, so the ends of pass@1 change places.
 
     Args:
-        energy: half the width of the energy's interval. below, above: from pass@1 down and up to
-            the ends of its interval. More solved tasks make joules per correct task smaller.
+        energy: half the width of the energy's interval (in ln).
+        below: distance (in ln) from pass@1 to the lower end of its interval.
+        above: distance (in ln) from pass@1 to the upper end of its interval.
     """
     return math.hypot(energy, above), math.hypot(energy, below)
 
 
-def _accuracy_distances(row: Json, tests: str) -> tuple[float, float] | None:
-    """Distances (ln) from the ratio of pass@1 to the baseline's down and up to its interval."""
+def _accuracy_change_distances(row: Json, tests: str) -> tuple[float, float] | None:
+    """Distances (in ln) from pass@1 / baseline's pass@1 to the ends of its interval."""
     name = f"pass_at_1_{tests}_change"
     change, low, high = row.get(name), row.get(f"{name}_ci95_low"), row.get(f"{name}_ci95_high")
     if change is None or low is None or high is None or change <= -1:
@@ -98,8 +102,8 @@ def _accuracy_distances(row: Json, tests: str) -> tuple[float, float] | None:
     return math.log1p(change) - math.log1p(low), math.log1p(high) - math.log1p(change)
 
 
-def _distances(row: Json, tests: str) -> tuple[float, float, float] | None:
-    """On a log scale: half the energy's interval, and from pass@1 down and up to Wilson's ends."""
+def _cell_distances(row: Json, tests: str) -> tuple[float, float, float] | None:
+    """In ln: half width of the energy's interval, distances from pass@1 to its interval's ends."""
     name = f"pass_at_1_{tests}"
     ends = row.get("energy_j_ci95_low"), row.get("energy_j_ci95_high")
     if ends[0] is None or ends[1] is None or not row[name]:
@@ -109,5 +113,5 @@ def _distances(row: Json, tests: str) -> tuple[float, float, float] | None:
     return math.log(ends[1] / ends[0]) / 2, share - low, high - share
 
 
-def _spread(value: float, lower: float, upper: float) -> Interval:
+def _interval(value: float, lower: float, upper: float) -> Interval:
     return value * math.exp(-lower), value * math.exp(upper)

@@ -1,4 +1,4 @@
-"""Intervals and tests of proportions: one sample of tasks, and two variants on the same tasks."""
+"""Confidence intervals and tests of proportions: of one variant, and of two on the same tasks."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,20 +10,20 @@ CONFIDENCE = 0.95
 
 Interval = tuple[float, float]
 
-#: Halvings of the search for a score limit: 2^-60 of the interval is left.
+#: Bisection steps of the search for an interval's end: its error is 2^-60 of the start interval.
 _BISECTIONS = 60
 
 
 def wilson_interval(
     successes: float, trials: float, confidence: float = CONFIDENCE, z: float | None = None
 ) -> Interval:
-    """Score interval of a proportion (Wilson 1927, JASA 22(158):209-212), a part of [0, 1].
+    """Score interval of a proportion (Wilson 1927, JASA 22(158):209-212), within [0, 1].
 
     With p = successes/trials and z = Φ⁻¹(1-alpha/2):
     (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n).
 
     Args:
-        successes: 0 ≤ successes ≤ trials; a fraction when a task was solved in some of its samples.
+        successes: 0 ≤ successes ≤ trials; not an integer if tasks are solved in some samples only.
         trials: the number of tasks, at least 1.
         z: the quantile to use instead of the one of `confidence`.
 
@@ -31,13 +31,16 @@ def wilson_interval(
         ValueError: trials < 1, or successes outside [0, trials].
     """
     if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes in {trials} trials is not a proportion")
+        raise ValueError(
+            f"{successes} successes in {trials} trials: need at least 1 trial and "
+            "0 to as many successes as trials"
+        )
     z = float(ndtri(0.5 + confidence / 2)) if z is None else z
     share = successes / trials
     centre = share + z * z / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    # Rounding may leave 1e-17 outside; the interval lies within [0, 1] and holds the share.
+    # Rounding errors of 1e-17 are cut: the interval is within [0, 1] and contains the share.
     low = min(max((centre - half) / scale, 0.0), share)
     high = max(min((centre + half) / scale, 1.0), share)
     return low, high
@@ -45,10 +48,13 @@ def wilson_interval(
 
 @dataclass(frozen=True)
 class PairedCounts:
-    """Verdicts of two variants on the same tasks, in numbers of tasks.
+    """Numbers of tasks by the verdicts of a variant and its baseline.
 
-    both: solved by both variants. gained: by this variant only. lost: by the baseline only.
-    neither: by none of the two.
+    Attributes:
+        both: tasks solved by both.
+        gained: tasks solved by the variant only.
+        lost: tasks solved by the baseline only.
+        neither: tasks solved by none of the two.
     """
 
     both: int
@@ -59,39 +65,39 @@ class PairedCounts:
     def __post_init__(self) -> None:
         counts = (self.both, self.gained, self.lost, self.neither)
         if min(counts) < 0 or sum(counts) < 1:
-            raise ValueError(f"{counts}: expected four counts of tasks, not all of them 0")
+            raise ValueError(f"{counts}: counts of tasks must be 0 or more, and not all 0")
 
     @property
     def tasks(self) -> int:
-        """All tasks."""
+        """Number of all tasks."""
         return self.both + self.gained + self.lost + self.neither
 
     @property
     def difference(self) -> float:
-        """Share of tasks that this variant solves minus the baseline's share."""
+        """Paired difference: the variant's share of solved tasks minus the baseline's."""
         return (self.gained - self.lost) / self.tasks
 
 
 def mcnemar_p(lost: int, gained: int) -> float:
-    """Exact two-sided p of McNemar's test (1947, Psychometrika 12(2):153-157).
+    """Exact two-sided p value of McNemar's test (1947, Psychometrika 12(2):153-157).
 
-    Under the null hypothesis each of the n = lost + gained tasks whose verdict differs is as
-    likely lost as gained: p = min(1, 2 * P(X <= min(lost, gained))) with X ~ Binomial(n, 1/2).
-    1.0 when no verdict differs.
+    Under the null hypothesis, a task with different verdicts is lost or gained with probability
+    1/2: p = min(1, 2 * P(X <= min(lost, gained))) with X ~ Binomial(lost + gained, 1/2). It is 1
+    if no verdict differs.
     """
     differing = lost + gained
     tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1))
-    # Integers: their quotient is right where 2**n is far beyond a float.
+    # Division of integers: 2**n may exceed the range of a float.
     return min(1.0, float((2 * tail) / (2**differing)))
 
 
 def tango_statistic(counts: PairedCounts, difference: float) -> float:
-    """Score statistic of "the paired difference is `difference`" (Tango 1998, eq. 4 to 7).
+    """Score statistic of the hypothesis that the paired difference is `difference`.
 
-    Tango 1998, Statistics in Medicine 17(8):891-908. Standard normal under that hypothesis for
-    many tasks; positive when the observed difference is larger. With b = gained, c = lost:
-    (b - c - n·d) / sqrt(n·(2q + d(1 - d))), where q is the maximum likelihood estimate of the
-    probability of losing a task when the difference is d.
+    Tango 1998, Statistics in Medicine 17(8):891-908, eq. 4 to 7. It is asymptotically standard
+    normal under the hypothesis and positive if the observed difference is larger. With
+    b = gained and c = lost: (b - c - n·d) / sqrt(n·(2q + d(1 - d))), where q is the maximum
+    likelihood estimate of the probability of losing a task if the difference is d.
 
     Args:
         difference: the hypothesis, in [-1, 1].
@@ -109,20 +115,20 @@ def tango_statistic(counts: PairedCounts, difference: float) -> float:
 
 
 def tango_interval(counts: PairedCounts, confidence: float = CONFIDENCE) -> Interval:
-    """Score interval of the difference of two paired proportions, a part of [-1, 1].
+    """Score interval of the difference of two paired proportions (Tango 1998), within [-1, 1].
 
-    All differences whose `tango_statistic` is within the normal quantiles (Tango 1998). It has a
-    width where no verdict differs, as few tasks cannot show that two variants are the same.
+    It contains the differences whose `tango_statistic` lies between the normal quantiles. Its
+    width is positive even if no verdict differs.
     """
     z = float(ndtri(0.5 + confidence / 2))
     observed = counts.difference
-    low = _border(lambda d: tango_statistic(counts, d) > z, -1.0, observed)
-    high = _border(lambda d: tango_statistic(counts, d) < -z, 1.0, observed)
+    low = _acceptance_limit(lambda d: tango_statistic(counts, d) > z, -1.0, observed)
+    high = _acceptance_limit(lambda d: tango_statistic(counts, d) < -z, 1.0, observed)
     return low, high
 
 
-def _border(rejected: Callable[[float], bool], outside: float, inside: float) -> float:
-    """Where a hypothesis between `outside` and `inside` stops being rejected, by bisection."""
+def _acceptance_limit(rejected: Callable[[float], bool], outside: float, inside: float) -> float:
+    """The hypothesis between `outside` and `inside` at which rejection ends, by bisection."""
     if not rejected(outside):
         return outside
     for _ in range(_BISECTIONS):
@@ -135,33 +141,33 @@ def _border(rejected: Callable[[float], bool], outside: float, inside: float) ->
 
 
 def noninferiority_p(counts: PairedCounts, margin: float) -> float:
-    """One-sided p of the hypothesis that the loss in pass@1 is `margin` or more (Tango 1998).
+    """One-sided p of the hypothesis that the loss of pass@1 is at least `margin` (Tango 1998).
 
     Args:
-        margin: the largest loss that is still acceptable, a positive fraction of the tasks.
+        margin: the non-inferiority margin, a positive fraction of the tasks.
     """
     return float(ndtr(-tango_statistic(counts, -margin)))
 
 
 def paired_ratio_interval(counts: PairedCounts, confidence: float = CONFIDENCE) -> Interval | None:
-    """Interval of the ratio of two paired proportions, this variant's over the baseline's.
+    """Interval of the ratio of two paired proportions, the variant's / the baseline's.
 
     The hybrid Wilson interval of Bonett and Price (2006, Statistics in Medicine 25(17):3039-3047),
     from the tasks that at least one of the two solves.
 
     Returns:
-        None when the baseline solves no task.
+        (low, high); None if the baseline solves no task.
     """
     ours, base = counts.both + counts.gained, counts.both + counts.lost
     if base == 0:
         return None
     solved = counts.both + counts.gained + counts.lost
 
-    def spread(successes: int) -> float:
+    def log_error(successes: int) -> float:
         return math.sqrt((1 - (successes + 1) / (solved + 2)) / (successes + 1))
 
     joint = math.sqrt((counts.gained + counts.lost + 2) / ((ours + 1) * (base + 1)))
-    z = float(ndtri(0.5 + confidence / 2)) * joint / (spread(ours) + spread(base))
+    z = float(ndtri(0.5 + confidence / 2)) * joint / (log_error(ours) + log_error(base))
     low, high = wilson_interval(ours, solved, z=z)
     base_low, base_high = wilson_interval(base, solved, z=z)
     return low / base_high, high / base_low
@@ -169,7 +175,13 @@ def paired_ratio_interval(counts: PairedCounts, confidence: float = CONFIDENCE) 
 
 @dataclass(frozen=True)
 class SharesDifference:
-    """Mean difference of tasks' shares; adjusted, error: Agresti and Min's mean and its error."""
+    """Mean difference of two variants' shares of solved samples, over the tasks.
+
+    Attributes:
+        difference: the mean difference.
+        adjusted: Agresti and Min's adjusted mean.
+        error: standard error of `adjusted`.
+    """
 
     difference: float
     adjusted: float
@@ -177,25 +189,25 @@ class SharesDifference:
 
     @property
     def ci95(self) -> Interval:
-        """The 95 % interval, a part of [-1, 1]."""
+        """The 95 % interval, within [-1, 1]."""
         half = float(ndtri(0.5 + CONFIDENCE / 2)) * self.error
         return max(self.adjusted - half, -1.0), min(self.adjusted + half, 1.0)
 
     def noninferiority_p(self, margin: float) -> float:
-        """One-sided p of the hypothesis that the loss is `margin` or more."""
+        """One-sided p of the hypothesis that the loss is at least `margin`."""
         return float(ndtr(-(self.adjusted + margin) / self.error))
 
 
 def shares_difference(differences: Sequence[float]) -> SharesDifference:
-    """The mean of per-task differences of shares, where a task has several samples.
+    """The mean over tasks of differences of shares, for tasks with several samples.
 
     Agresti and Min's adjusted Wald interval for paired proportions (2005, Statistics in Medicine
-    24(5):729-740): two tasks are added, half of one gained and half of one lost, so that the
-    interval has a width where no task differs. It is theirs for differences of -1, 0 and 1; for
-    shares in between the variance is the sample's.
+    24(5):729-740): two tasks are added, of which half a task is gained and half a task is lost,
+    so that the width is positive even if no task differs. For shares between 0 and 1 the sample
+    variance of the differences is used.
 
     Args:
-        differences: this variant's share minus the baseline's, one for each task; at least one.
+        differences: for each task, the variant's share minus the baseline's; at least one.
     """
     n = len(differences)
     mean = math.fsum(differences) / n
@@ -205,9 +217,13 @@ def shares_difference(differences: Sequence[float]) -> SharesDifference:
 
 
 def fewest_tasks(margin: float, confidence: float = CONFIDENCE) -> int:
-    """Tasks below which no variant can be shown to stay within `margin`, even with equal verdicts.
+    """Smallest number of tasks with which non-inferiority can be shown for equal verdicts.
 
-    With no differing verdict Tango's interval ends at -z²/(n + z²).
+    If no verdict differs, the lower end of Tango's interval is -z²/(n + z²).
+
+    Args:
+        margin: the non-inferiority margin, a positive fraction of the tasks.
+        confidence: confidence level of the two-sided interval.
     """
     z = float(ndtri(0.5 + confidence / 2))
     return math.ceil(z * z * (1 / margin - 1))

@@ -1,8 +1,8 @@
-"""How much a completion repeats itself: n-grams and lines that came before, and loops at its end.
+"""Repetition in completions: repeated n-grams, repeated lines, and loops at the end.
 
-Greedy decoding falls into loops, and the more so the more of a model was taken away. What is
-counted here are facts about the completions; code repeats itself too, so a share means something
-against another variant's on the same tasks, not against zero.
+Greedy decoding tends to loops, the more so the more layers are pruned. Correct code contains
+repetition too. A share must therefore be compared with that of another variant on the same tasks,
+not with zero.
 """
 
 import math
@@ -15,13 +15,14 @@ from codewatt.analysis.columns import REPETITION
 from codewatt.analysis.log_scale_statistics import t_interval
 from codewatt.analysis.proportions import wilson_interval
 
-#: n of the n-grams: seq-rep-4 is what Welleck et al. (2020) report.
+#: n of the n-grams: Welleck et al. (2020) report seq-rep-4.
 NGRAM = 4
-#: A phrase that stands this often in a row at the end, over this many tokens, is a loop.
+#: A phrase that occurs at least LOOP_TIMES in a row at the end, over at least LOOP_TOKENS tokens,
+#: is a loop.
 LOOP_TIMES, LOOP_TOKENS = 3, 12
 
-#: Column of a run and of a cell (a mean over tasks) -> of a completion.
-_OF_COMPLETION = {
+#: Column of the run and cell tables (a mean over tasks) -> column of the task table.
+_TASK_COLUMNS = {
     "repeated_4grams_share": "repeated_4grams_share",
     "repeated_lines_share": "repeated_lines_share",
     "loops_share": "ends_in_loop",
@@ -30,19 +31,22 @@ _OF_COMPLETION = {
 
 @dataclass(frozen=True)
 class Repetition:
-    """Of one completion; None where its tokens or its text are not known, or are too short."""
+    """Repetition in one completion; None where its tokens or text are unknown or too short.
+
+    The attributes are columns of the task table.
+    """
 
     repeated_4grams_share: float | None = None
     repeated_lines_share: float | None = None
     ends_in_loop: bool | None = None
 
 
-def repetition_of(tokens: Sequence[int] | None, text: str | None) -> Repetition:
-    """What is repeated in a completion.
+def measure_repetition(tokens: Sequence[int] | None, text: str | None) -> Repetition:
+    """The repetition metrics of a completion.
 
     Args:
-        tokens: its new tokens, without the one that ended it; None if they were not kept.
-        text: what is judged, cut at the stop string; None if it was not given.
+        tokens: its new tokens, without the end-of-sequence token; None if they were not kept.
+        text: the completion that is tested, cut at the stop string; None if it was not given.
     """
     return Repetition(
         None if tokens is None else repeated_ngrams_share(tokens),
@@ -52,9 +56,10 @@ def repetition_of(tokens: Sequence[int] | None, text: str | None) -> Repetition:
 
 
 def repeated_ngrams_share(tokens: Sequence[Hashable], n: int = NGRAM) -> float | None:
-    """seq-rep-n = 1 - |distinct n-grams| / |n-grams| (Welleck et al. 2020, arXiv:1908.04319, 6.1).
+    """Share of repeated n-grams, seq-rep-n = 1 - |distinct n-grams| / |n-grams|.
 
-    A fraction: 0 when no n-gram comes twice. None for fewer than n tokens.
+    Welleck et al. 2020, arXiv:1908.04319, section 6.1. 0 if no n-gram occurs twice; None for fewer
+    than n tokens.
     """
     grams = len(tokens) - n + 1
     if grams < 1:
@@ -64,26 +69,26 @@ def repeated_ngrams_share(tokens: Sequence[Hashable], n: int = NGRAM) -> float |
 
 
 def repeated_lines_share(text: str) -> float | None:
-    """The share of lines that stood before in the same text.
+    """Share of lines that already occurred in the same text.
 
-    The duplicate line fraction of Rae et al. (2021, arXiv:2112.11446, table A1). Blank lines do
-    not count; lines are compared without trailing white space, but with their indentation, which
-    is part of what a line of Python says. None for a text without a line.
+    The duplicate line fraction of Rae et al. (2021, arXiv:2112.11446, table A1). Blank lines are
+    not counted. Lines are compared without trailing white space but with their indentation, which
+    has a meaning in Python. None for a text without a line.
     """
     lines = [stripped for line in text.splitlines() if (stripped := line.rstrip())]
     return 1 - len(set(lines)) / len(lines) if lines else None
 
 
 def ends_in_loop(tokens: Sequence[Hashable]) -> bool:
-    """Whether the tokens end in a phrase that stands there LOOP_TIMES times in a row, or more.
+    """Whether the tokens end in a phrase that occurs at least LOOP_TIMES times in a row.
 
     After Holtzman et al. (2020, arXiv:1904.09751, figure 9): a phrase is a repetition "when it
-    repeats at least three times at the end of the generation". They ask for phrases of two tokens
-    at least, so for six tokens in all; here they must take up LOOP_TOKENS, so that the zeros of a
-    number and a row of closing brackets, which many tokenisers split, are no loop, and a phrase
-    may then be a single token. Takes O(tokens).
+    repeats at least three times at the end of the generation". They require phrases of at least
+    two tokens, that is six tokens in all. Here a phrase may be a single token, but the loop must
+    have at least LOOP_TOKENS tokens: the zeros of a number and a row of closing brackets, which
+    many tokenisers split, are no loop. Complexity: linear in the number of tokens.
     """
-    matched = _matches(list(reversed(tokens)))
+    matched = _z_function(list(reversed(tokens)))
     return any(
         period + match >= max(LOOP_TIMES * period, LOOP_TOKENS)
         for period, match in enumerate(matched)
@@ -91,8 +96,8 @@ def ends_in_loop(tokens: Sequence[Hashable]) -> bool:
     )
 
 
-def _matches(items: list[Hashable]) -> list[int]:
-    """Z function: for each position, how many items from there on equal those from the first on.
+def _z_function(items: list[Hashable]) -> list[int]:
+    """Z function: for each position, the length of the longest common prefix with the whole list.
 
     Gusfield 1997, "Algorithms on Strings, Trees and Sequences", section 1.4.
     """
@@ -110,10 +115,10 @@ def _matches(items: list[Hashable]) -> list[int]:
 
 
 def run_shares(tasks: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The figures of a run: means over tasks, of a task's mean over its completions.
+    """The repetition metrics of a run: the mean over tasks of each task's mean over completions.
 
     Args:
-        tasks: rows of the task table. Completions without a value are left out.
+        tasks: rows of the task table. Completions without a value are not counted.
 
     Returns:
         repeated_4grams_share, repeated_lines_share and loops_share (fractions); None where no
@@ -124,13 +129,16 @@ def run_shares(tasks: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
 
 
 def cell_shares(tasks: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The figures of a cell, over all its repeats, with 95 % intervals over tasks.
+    """The repetition metrics of a cell over all its repeats, with 95 % intervals over tasks.
 
-    Of repeated n-grams and lines Student's t-interval of the mean (`_ci95_`), cut to [0, 1], where
-    shares are; of loops Wilson's of a proportion (`_wilson95_`), as for pass@1.
+    Repeated n-grams and lines have Student's t interval of the mean (`_ci95_`), cut to [0, 1].
+    Loops have Wilson's interval of a proportion (`_wilson95_`), as pass@1 has.
 
     Args:
         tasks: rows of the task table, of all repeats.
+
+    Returns:
+        The metrics and the ends of their intervals.
     """
     rows = list(tasks)
     found: dict[str, float | None] = {}
@@ -144,10 +152,10 @@ def cell_shares(tasks: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
 
 
 def _by_task(rows: Iterable[Mapping[str, Any]], name: str) -> list[float]:
-    """The mean of a figure over each task's completions that have a value."""
+    """For each task, the mean of a metric over its completions that have a value."""
     values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        if (value := row[_OF_COMPLETION[name]]) is not None:
+        if (value := row[_TASK_COLUMNS[name]]) is not None:
             values[row["task_id"]].append(float(value))
     return [math.fsum(found) / len(found) for found in values.values()]
 

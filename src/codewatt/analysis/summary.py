@@ -1,4 +1,4 @@
-"""One self-contained page: which variant costs least for which accuracy, and how sure that is."""
+"""The summary page: one self-contained HTML file with statements, figures and tables."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.descriptions import boards_words, boundary_words, setting_words
+from codewatt.analysis.descriptions import boundary_text, devices_notice, setting_text
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups
-from codewatt.analysis.headlines import energy_notice, sections
+from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.summary_rows import (
     boundary_view,
@@ -24,12 +24,12 @@ from codewatt.files import atomic_path
 
 _MEDIA = {".png": "image/png", ".svg": "image/svg+xml"}
 _CAPTIONS = {
-    "energy_by_precision": "Energy of a run by precision, stacked by component.",
-    "prune_depth": "pass@1 and energy of a run against the number of pruned layers.",
-    "repetition": "What completions repeat of themselves, against the number of pruned layers.",
-    "layer_scores": "What prune methods found about each layer.",
-    "frontier": "Energy of a run against pass@1, with the efficient frontier.",
-    "prompts": "pass@1 by prompt style.",
+    "energy_by_precision": "Energy per run for each precision, stacked by component.",
+    "prune_depth": "pass@1 and energy per run against the number of pruned layers.",
+    "repetition": "Repetition in completions against the number of pruned layers.",
+    "layer_scores": "Layer scores of the prune methods.",
+    "frontier": "pass@1 against energy per run, with the efficient frontier.",
+    "prompts": "pass@1 for each prompt style.",
 }
 
 
@@ -46,13 +46,16 @@ def write_summary(
 ) -> None:
     """Write the summary page, atomically.
 
-    The page loads nothing: styles and figures are inside it.
+    The page contains its styles and figures, so it needs no network.
 
     Args:
-        cell_table, variant_table, check_table: the tables that `aggregate` made.
+        cell_table: the cell table that `aggregate` made.
+        variant_table: its variant table.
+        check_table: its table of validity checks.
         labels: kind ("model", "precision", "prune", "benchmark") → id → label.
         figures: name of a plot module → its PNG or SVG, in the order of the page.
-        provenance: what made these results; nested values are listed by their path.
+        provenance: versions and machine behind the results; nested values are listed by path.
+        out: path of the page.
         title: the study's title.
 
     Raises:
@@ -64,17 +67,17 @@ def write_summary(
     page = _template().render(
         title=title,
         notice=energy_notice(rows),
-        boundary=boundary_words(rows),
+        boundary=boundary_text(rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
-        sections=sections(rows, labels),
+        sections=setting_sections(rows, labels),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],
-        recoveries=fidelity_views(variants, labels),
+        fidelity=fidelity_views(variants, labels),
         figures=[_figure(name, Path(path)) for name, path in figures.items()],
-        provenance=list(_flat(provenance)),
+        provenance=list(_flatten(provenance)),
     )
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -95,7 +98,7 @@ def _template() -> Any:
 
 def _figure(name: str, path: Path) -> dict[str, str]:
     if path.suffix not in _MEDIA:
-        raise CodewattError(f"{path}: a figure of the summary is {' or '.join(_MEDIA)}")
+        raise CodewattError(f"{path}: a figure of the summary must be {' or '.join(_MEDIA)}")
     try:
         content = base64.b64encode(path.read_bytes()).decode("ascii")
     except FileNotFoundError:
@@ -105,10 +108,10 @@ def _figure(name: str, path: Path) -> dict[str, str]:
 
 
 def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
-    """The cell table, split by setting."""
+    """The cells of each setting, with the remarks on their comparability."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(setting_words(row, labels), []).append(row)
+        groups.setdefault(setting_text(row, labels), []).append(row)
     result = []
     for setting, group in groups.items():
         accuracy = accuracy_column(group)
@@ -118,9 +121,9 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
             {
                 "setting": setting,
                 "tests": accuracy.rpartition("_")[2],
-                "tasks": _listed(tasks),
-                "repeats": _listed(repeats),
-                "boards": boards_words(group),
+                "tasks": _joined(tasks),
+                "repeats": _joined(repeats),
+                "devices": devices_notice(group),
                 "mixed": len(comparable_groups([r for r in group if r["status"] == "ok"])) > 1,
                 "rows": cell_views(group, labels),
             }
@@ -128,16 +131,16 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
     return result
 
 
-def _listed(counts: set[int]) -> str | None:
+def _joined(counts: set[int]) -> str | None:
     return " or ".join(str(count) for count in sorted(counts)) or None
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Nested values as (path, text), in their order."""
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """(path, text) of each nested value, in their order."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list | tuple):
         yield path, ", ".join(str(item) for item in value)
     else:
-        yield path, "not known" if value is None else str(value)
+        yield path, "unknown" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""What the summary page shows of each row of the tables, as text."""
+"""The rows of the summary page's tables, as text."""
 
 import math
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from codewatt.analysis.break_even import MAY_SAVE_NOTHING, SAVES_NOTHING
 from codewatt.analysis.descriptions import (
     accuracy_interval,
-    difference_words,
     energy_interval,
-    joules,
-    percent,
-    percent_interval,
-    points,
-    setting_words,
-    variant_words,
+    format_joules,
+    format_percent,
+    format_percent_interval,
+    format_points,
+    paired_difference_text,
+    setting_text,
+    variant_text,
 )
 from codewatt.analysis.efficient_frontier import accuracy_column, frontier_cells
 from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
@@ -22,19 +22,24 @@ from codewatt.energy.energy_sources import COMPONENTS
 
 
 def cell_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
-    """What the page shows of each cell, as text."""
+    """The cells of one setting, as text.
+
+    Args:
+        rows: rows of the cell table.
+        labels: kind → id → label.
+    """
     accuracy = accuracy_column(rows)
     members = frontier_cells(rows, accuracy)
-    return [_view(row, labels, accuracy, row["cell_id"] in members) for row in rows]
+    return [_cell_view(row, labels, accuracy, row["cell_id"] in members) for row in rows]
 
 
-def _view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, Any]:
+def _cell_view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, Any]:
     energy, tests = energy_interval(row), accuracy.rpartition("_")[2]
     lost, gained = row[f"tasks_lost_{tests}"], row[f"tasks_gained_{tests}"]
     return {
         "cell_id": row["cell_id"],
         "model": label(labels, "model", row["model"]),
-        "variant": variant_words(row, labels),
+        "variant": variant_text(row, labels),
         "baseline": row["cell_id"] == row["baseline_cell_id"],
         "member": member,
         "valid": row["valid"],
@@ -42,25 +47,29 @@ def _view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, An
         "failed": row["failed_checks"],
         "warnings": row["warnings"],
         "score": _number(row[accuracy], ".3f"),
-        "score_interval": _interval(row, accuracy),
+        "score_interval": _accuracy_interval(row, accuracy),
         "score_note": row["accuracy_note"],
         "score_change": _change(row[f"{accuracy}_change"]),
-        "score_difference": difference_words(row, accuracy),
+        "score_difference": paired_difference_text(row, accuracy),
         "lost": None if lost is None else f"-{lost}, +{gained}".replace("-", "\N{MINUS SIGN}"),
         "lost_p": _number(row[f"mcnemar_p_holm_{tests}"], ".3g"),
         "comparisons": row[f"{accuracy}_comparisons"],
         "noninferior": row[f"noninferior_{tests}"],
-        "margin": None if row["pass_at_1_margin"] is None else points(row["pass_at_1_margin"]),
+        "margin": None
+        if row["pass_at_1_margin"] is None
+        else format_points(row["pass_at_1_margin"]),
         "energy": _joules(row["energy_j_geomean"]),
-        "energy_interval": f"[{joules(energy[0])}, {joules(energy[1])}]" if energy else None,
+        "energy_interval": f"[{format_joules(energy[0])}, {format_joules(energy[1])}]"
+        if energy
+        else None,
         "energy_change": _change(row["energy_j_change"]),
-        "energy_change_interval": percent_interval(
+        "energy_change_interval": format_percent_interval(
             row["energy_j_change_ci95_low"], row["energy_j_change_ci95_high"]
         ),
         "energy_change_p": _number(row["energy_j_change_p_holm"], ".3g"),
         "change_note": _change_note(row),
         **_break_even(row),
-        "chips": _chips(row),
+        "energy_sources": _energy_sources(row),
         "net_energy": _joules(row["net_energy_j_mean"]),
         "net_interval": _joules_interval(row, "net_energy_j_ci95"),
         "j_per_correct": _joules(row[f"j_per_correct_task_{tests}"]),
@@ -71,22 +80,25 @@ def _view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[str, An
 
 
 def _change_note(row: Row) -> str | None:
-    """Why there is no change, or what its interval allows for."""
+    """Why there is no change, or which difference between GPUs its interval allows for."""
     if row["change_note"] is not None:
         return str(row["change_note"])
-    if row["same_board"] is not False:
+    if row["same_host_and_gpus"] is not False:
         return None
-    spread = percent(row["board_spread"] or 0.0)
-    return f"not known to be measured on the baseline's boards: the interval allows for {spread}"
+    spread = f"{100 * (row['board_spread'] or 0.0):.3g} %"
+    return (
+        "not known to be measured on the baseline's host and GPUs: the interval allows for a "
+        f"difference of {spread} between GPUs"
+    )
 
 
 def _joules_interval(row: Row, name: str) -> str | None:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return None if low is None or high is None else f"[{joules(low)}, {joules(high)}]"
+    return None if low is None or high is None else f"[{format_joules(low)}, {format_joules(high)}]"
 
 
 def _break_even(row: Row) -> dict[str, str | None]:
-    """After how many tasks a cell's variant has paid back its making, and the interval's ends."""
+    """The break-even point (tasks) with its interval; "never" where no energy is saved."""
     tasks, note = row["break_even_tasks"], row["break_even_note"]
     low, high = row["break_even_tasks_low"], row["break_even_tasks_high"]
     never = "never" if note == SAVES_NOTHING else None
@@ -99,28 +111,28 @@ def _break_even(row: Row) -> dict[str, str | None]:
 
 
 def _tasks(count: float | None) -> str | None:
-    """A number of tasks, as those that are begun must be ended."""
+    """A number of tasks, rounded up to whole tasks."""
     return None if count is None else f"{math.ceil(count):,d}"
 
 
 def _roofline(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.2g} % of roofline"
+    return None if share is None else f"{100 * share:.2g} % of the roofline"
 
 
-def _chips(row: Row) -> list[tuple[str, str, str]]:
-    """(status, its components, their methods) for each status that a component of the cell has."""
-    chips = []
+def _energy_sources(row: Row) -> list[tuple[str, str, str]]:
+    """(status, components, methods) for each energy status that occurs in the cell."""
+    sources = []
     for status in ("measured", "modelled", "unavailable"):
         parts = [part for part in COMPONENTS if row[f"{part}_energy_status"] == status]
         methods = [str(row[f"{part}_energy_method"] or "") for part in parts]
         if parts:
             names = ", ".join(COMPONENT_NAMES[part] for part in parts)
-            chips.append((status, names, "; ".join(filter(None, methods))))
-    return chips
+            sources.append((status, names, "; ".join(filter(None, methods))))
+    return sources
 
 
 def boundary_view(row: Row, labels: Labels) -> dict[str, Any]:
-    """Energy of a run inside each boundary, with its interval and how it came about."""
+    """Energy of a run inside each boundary, with its interval and status."""
     cells = []
     for name in BOUNDARY_NAMES:
         cells.append(
@@ -133,23 +145,23 @@ def boundary_view(row: Row, labels: Labels) -> dict[str, Any]:
     share = row["cpu_share"]
     return {
         "model": label(labels, "model", row["model"]),
-        "variant": variant_words(row, labels),
-        "setting": setting_words(row, labels),
+        "variant": variant_text(row, labels),
+        "setting": setting_text(row, labels),
         "share": None if share is None else f"{share:.0%}",
         "cells": cells,
     }
 
 
 def check_views(rows: list[Row]) -> list[dict[str, Any]]:
-    """Each check once: how often it passed, failed and could not be judged."""
+    """Each validity check once, with the numbers of passed, failed and skipped checks."""
     views: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         view = views.setdefault(
             (row["name"], row["severity"]),
             {"name": row["name"], "severity": row["severity"], "detail": row["detail"]}
-            | {"passed": 0, "failed": 0, "unjudged": 0, "first": None},
+            | {"passed": 0, "failed": 0, "skipped": 0, "first": None},
         )
-        key = {True: "passed", False: "failed", None: "unjudged"}[row["passed"]]
+        key = {True: "passed", False: "failed", None: "skipped"}[row["passed"]]
         view[key] += 1
         if row["passed"] is False and view["first"] is None:
             unit = f" {row['unit']}" if row["unit"] else ""
@@ -158,6 +170,7 @@ def check_views(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def variant_view(row: Row, labels: Labels) -> dict[str, Any]:
+    """A row of the variant table, as text."""
     return {
         "model": label(labels, "model", row["model"]),
         "precision": label(labels, "precision", row["precision"]),
@@ -175,7 +188,7 @@ def variant_view(row: Row, labels: Labels) -> dict[str, Any]:
 
 
 def fidelity_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
-    """What each variant keeps of its baseline; nothing if the study asked for no fidelity."""
+    """The fidelity of each variant; empty if the study measures no fidelity."""
     return [
         {
             **{kind: label(labels, kind, row[kind]) for kind in ("model", "precision", "prune")},
@@ -183,12 +196,12 @@ def fidelity_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
             "corpus": row["fidelity_corpus"],
             "positions": _number(row["fidelity_positions"], ",d"),
             "cosine": _number(row["logits_cosine_mean"], ".5f"),
-            "least": _number(row["logits_cosine_min"], ".5f"),
+            "smallest_cosine": _number(row["logits_cosine_min"], ".5f"),
             "divergence": _number(row["kl_nats_per_token"], ".3g"),
             "agreement": _number(row["top1_agreement_share"], ".1%"),
             "perplexity": _number(row["perplexity"], ".4g"),
             "change": _change(row["perplexity_change"]),
-            "change_interval": percent_interval(
+            "change_interval": format_percent_interval(
                 row["perplexity_change_ci95_low"], row["perplexity_change_ci95_high"]
             ),
             "note": row["fidelity_note"],
@@ -203,18 +216,18 @@ def _number(value: Any, form: str) -> str | None:
 
 
 def _joules(value: float | None) -> str | None:
-    return None if value is None else joules(value)
+    return None if value is None else format_joules(value)
 
 
 def _change(value: float | None) -> str | None:
-    return None if value is None else percent(value)
+    return None if value is None else format_percent(value)
 
 
 def _megabytes(value: int | None) -> str | None:
     return None if value is None else f"{value / 1e6:,.2f} MB"
 
 
-def _interval(row: Row, accuracy: str) -> str | None:
+def _accuracy_interval(row: Row, accuracy: str) -> str | None:
     if row[accuracy] is None:
         return None
     low, high = accuracy_interval(row, accuracy)

@@ -6,8 +6,8 @@ from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
-from codewatt.models.loading import Loaded, check_sound
-from codewatt.models.model_config import refuse_long_sequences
+from codewatt.models.loading import Loaded, check_logits
+from codewatt.models.model_config import check_sequence_lengths
 
 #: Host memory that a baseline's logits may take.
 LIMIT_BYTES = 8 * 2**30
@@ -47,7 +47,7 @@ def scored_sequences(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[
             f"corpus {name!r}: every sequence ends before the first token that is predicted; "
             "allowed: more tokens"
         )
-    refuse_long_sequences([one.ids for one in found], loaded.model.config, f"corpus {name!r}")
+    check_sequence_lengths([one.ids for one in found], loaded.model.config, f"corpus {name!r}")
     return found
 
 
@@ -63,7 +63,7 @@ def predict(
         name: of the model, for messages.
 
     Raises:
-        UnsoundLogitsError: some logits are NaN, infinite or all the same.
+        InvalidLogitsError: some logits are NaN, infinite or all the same.
     """
     import torch
 
@@ -71,7 +71,7 @@ def predict(
         row = torch.tensor([one.ids], device=loaded.device)
         with torch.no_grad():
             logits = loaded.model(input_ids=row, use_cache=False).logits[0, one.first - 1 : -1]
-        check_sound(logits, name)
+        check_logits(logits, name)
         yield logits, row[0, one.first :]
 
 

@@ -28,11 +28,11 @@ from codewatt.fidelity.logits_store import (
 )
 from codewatt.logs import quiet_libraries
 from codewatt.models.loading import (
+    InvalidLogitsError,
     Loaded,
-    UnsoundLogitsError,
     load_model,
     resolve_device,
-    used_gpus,
+    used_gpu_uuids,
 )
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 
@@ -72,7 +72,7 @@ def measure_fidelity(
 
     Returns:
         The record before provenance is added; its status is 'infeasible', with a reason, if one of
-        the two models does not fit the device or gives unsound logits.
+        the two models does not fit the device or gives invalid logits.
 
     Raises:
         CodewattError: the corpus shares documents with one that the variant was calibrated on or
@@ -87,7 +87,7 @@ def measure_fidelity(
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
-    placement = check_placement(requested, settings["device"], device, used_gpus(device))
+    placement = check_placement(requested, settings["device"], device, used_gpu_uuids(device))
     frame: FidelityFrame = {
         "schema": 2,
         "variant": settings["variant"],
@@ -100,7 +100,7 @@ def measure_fidelity(
     run = _FidelityRun(settings, files, corpus, device)
     try:
         return {**frame, **run.measure()}
-    except (torch.cuda.OutOfMemoryError, MemoryError, UnsoundLogitsError) as error:
+    except (torch.cuda.OutOfMemoryError, MemoryError, InvalidLogitsError) as error:
         reason = f"{run.loaded_variant}: {' '.join(str(error).split()) or 'out of memory'}"
     _LOG.warning("infeasible: %s", reason)
     return {**frame, "status": "infeasible", "reason": reason}

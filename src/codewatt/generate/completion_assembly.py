@@ -1,71 +1,83 @@
-"""From the tokens of a batch to completions: the same whatever engine made them."""
+"""Builds completions (text, stop reason, times) from the tokens of a batch, for all engines."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codewatt.generate.engine import Completion, Decoding, StopReason, cut_at_stop, straddles
-from codewatt.models.loading import unsound
+from codewatt.generate.engine import (
+    Completion,
+    DecodingParams,
+    StopReason,
+    stop_string_spans_prompt,
+    truncate_at_stop_string,
+)
+from codewatt.models.loading import invalid_logits
 
 
 @dataclass(frozen=True)
-class Generated:
-    """What a batch came to.
+class GeneratedBatch:
+    """The tokens of a batch, one row per prompt and sample.
 
     Attributes:
-        new_tokens: token ids of each prompt and sample, up to where the engine ended it: the token
-            that ended it is the last, and nothing stands behind it.
-        prompt_tokens: tokens of each row's prompt.
-        start_s, steps_s: CLOCK_MONOTONIC seconds of the start and of each token.
-        unsound: of each row the index of the first new token that was chosen from unsound logits
-            (see `codewatt.models.loading.unsound`); None where there is none.
+        new_tokens: token ids of each row up to and including the token that ended it.
+        prompt_tokens: number of tokens of each row's prompt.
+        start_s: CLOCK_MONOTONIC seconds of the start.
+        token_times_s: CLOCK_MONOTONIC seconds of each token, and of the end.
+        invalid_tokens: for each row the index of the first new token that was chosen from invalid
+            logits (see `codewatt.models.loading.invalid_logits`); None without one.
     """
 
     new_tokens: Sequence[list[int]]
     prompt_tokens: Sequence[int]
     start_s: float
-    steps_s: Sequence[float]
-    unsound: Sequence[int | None]
+    token_times_s: Sequence[float]
+    invalid_tokens: Sequence[int | None]
 
 
-def completions_of(
-    generated: Generated,
+def build_completions(
+    generated: GeneratedBatch,
     tokenizer: Any,
-    ends: Collection[int],
+    stop_token_ids: Collection[int],
     prompts: Sequence[str],
-    decoding: Decoding,
+    decoding: DecodingParams,
 ) -> list[Completion]:
-    """Text, length, end and times of every row.
+    """The completion of every row.
 
-    A sequence's end is read when the host, or the step, next looks at the batch after its last
-    token, so it is late by at most one decoding step.
+    The end of a sequence is the time of the batch's next token after the sequence's last, so it is
+    late by at most one decode step.
 
     Args:
-        ends: ids of the tokens at which the engine ended sequences.
+        generated: rows of each prompt's samples, one after the other.
+        tokenizer: decodes token ids.
+        stop_token_ids: token ids at which the engine ended sequences.
+        prompts: texts, one per `decoding.samples` rows.
+        decoding: stop strings, token limit and samples.
     """
     return [
-        _completion(row, generated, tokenizer, ends, prompts, decoding)
+        _completion(row, generated, tokenizer, stop_token_ids, prompts, decoding)
         for row in range(len(generated.new_tokens))
     ]
 
 
 def _completion(
     row: int,
-    generated: Generated,
+    generated: GeneratedBatch,
     tokenizer: Any,
-    ends: Collection[int],
+    stop_token_ids: Collection[int],
     prompts: Sequence[str],
-    decoding: Decoding,
+    decoding: DecodingParams,
 ) -> Completion:
-    ids, steps_s = generated.new_tokens[row], generated.steps_s
+    ids, times_s = generated.new_tokens[row], generated.token_times_s
     prompt_index, sample = divmod(row, decoding.samples)
-    ended = bool(ids) and ids[-1] in ends
+    ended = bool(ids) and ids[-1] in stop_token_ids
     own = ids[:-1] if ended else ids
     text = tokenizer.decode(own, skip_special_tokens=True)
-    text, stopped = cut_at_stop(text, decoding.stop_strings)
-    # The criterion also sees a stop string that begins in the prompt, or is a special token:
-    # nothing is cut for it.
-    stopped = stopped or straddles(prompts[prompt_index], text, decoding.stop_strings)
+    text, stopped = truncate_at_stop_string(text, decoding.stop_strings)
+    # StopStringCriteria also finds stop strings that begin in the prompt or are special tokens; the
+    # text holds none of their characters to remove.
+    stopped = stopped or stop_string_spans_prompt(
+        prompts[prompt_index], text, decoding.stop_strings
+    )
     if not ended and not stopped:
         stopped = len(ids) < decoding.token_limit or _special_stop(own, tokenizer, decoding)
     reason: StopReason = "stop_string" if stopped else "eos" if ended else "length"
@@ -76,42 +88,43 @@ def _completion(
         prompt_tokens=generated.prompt_tokens[row],
         new_tokens=len(ids),
         start_s=generated.start_s,
-        first_token_s=steps_s[0],
-        end_s=steps_s[min(len(ids), len(steps_s) - 1)],
+        first_token_s=times_s[0],
+        end_s=times_s[min(len(ids), len(times_s) - 1)],
         stop_reason=reason,
         tokens=ids,
-        unsound_token=generated.unsound[row],
+        invalid_logits_token=generated.invalid_tokens[row],
     )
 
 
-def _special_stop(ids: list[int], tokenizer: Any, decoding: Decoding) -> bool:
-    """Whether a stop string is, or holds, a special token, which the text is decoded without."""
+def _special_stop(ids: list[int], tokenizer: Any, decoding: DecodingParams) -> bool:
+    """Whether a stop string contains a special token, which the decoded text leaves out."""
     if not decoding.stop_strings:
         return False
     whole = tokenizer.decode(ids, skip_special_tokens=False)
-    return cut_at_stop(whole, decoding.stop_strings)[1]
+    return truncate_at_stop_string(whole, decoding.stop_strings)[1]
 
 
-def until_end(ids: list[int], ends: Collection[int]) -> list[int]:
-    """Token ids up to the first that is an end, which is kept."""
+def truncate_at_stop_token(ids: list[int], stop_token_ids: Collection[int]) -> list[int]:
+    """Token ids up to and including the first stop token."""
     for index, token in enumerate(ids):
-        if token in ends:
+        if token in stop_token_ids:
             return ids[: index + 1]
     return ids
 
 
-def first_unsound(least: Any, greatest: Any, lengths: Sequence[int]) -> list[int | None]:
-    """The first new token of each row that was chosen from unsound logits.
+def first_invalid_token(minima: Any, maxima: Any, lengths: Sequence[int]) -> list[int | None]:
+    """The first new token of each row that was chosen from invalid logits.
 
     Args:
-        least, greatest: of the logits that each new token was chosen from, (rows, tokens).
-        lengths: tokens of each row; later ones belong to nobody.
+        minima, maxima: minimum and maximum of the logits that each new token was chosen from,
+            (rows, tokens).
+        lengths: tokens of each row; later columns are ignored.
 
     Returns:
-        Its index, 0 for the one after the prompt; None where there is none.
+        Index of the token, 0 for the one after the prompt; None without one.
     """
-    found = unsound(least, greatest).tolist()
+    invalid = invalid_logits(minima, maxima).tolist()
     return [
-        next((index for index, wrong in enumerate(row[:length]) if wrong), None)
-        for row, length in zip(found, lengths, strict=True)
+        next((index for index, bad in enumerate(row[:length]) if bad), None)
+        for row, length in zip(invalid, lengths, strict=True)
     ]

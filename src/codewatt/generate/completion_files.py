@@ -1,4 +1,4 @@
-"""What a cell's generation leaves behind: completions for EvalPlus, and a row of times for each."""
+"""Files that a cell's generation writes: completions for EvalPlus, and a table of their times."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ _FIELDS = (
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A completion, and which repeat, batch, task and prompt it belongs to."""
+class MeasuredCompletion:
+    """A completion, with the repeat, batch, task and prompt that it belongs to."""
 
     repeat: int
     batch: int
@@ -34,8 +34,11 @@ class Measured:
     completion: Completion
 
 
-def write_completions(path: Path, measured: Iterable[Measured]) -> None:
-    """Write EvalPlus's jsonl: task_id and solution (prompt as given + completion), and repeat."""
+def write_completions(path: Path, measured: Iterable[MeasuredCompletion]) -> None:
+    """Write a JSON Lines file as EvalPlus reads it.
+
+    Each line has task_id, repeat, sample, solution (prompt as given + completion) and completion.
+    """
     write_jsonl(
         path,
         (
@@ -51,10 +54,11 @@ def write_completions(path: Path, measured: Iterable[Measured]) -> None:
     )
 
 
-def write_task_records(path: Path, measured: Iterable[Measured]) -> None:
-    """Write one parquet row per completion.
+def write_task_records(path: Path, measured: Iterable[MeasuredCompletion]) -> None:
+    """Write a Parquet file with one row per completion.
 
-    Counts, CLOCK_MONOTONIC seconds, why it stopped, and the ids of its new tokens.
+    Columns: repeat, sample, task_id, batch; prompt_tokens and new_tokens (counts); start_s,
+    first_token_s and end_s (CLOCK_MONOTONIC seconds); stop_reason; tokens (ids of new tokens).
     """
     rows = [
         {

@@ -1,4 +1,4 @@
-"""What an engine is: it completes batches of prompts and says when each token came."""
+"""The interface of engines: load a variant, complete batches of prompts, time their tokens."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import FileRecord
 from codewatt.generate.generate_record import LoadedModelRecord
 from codewatt.models.loading import Loaded, build_kernels, load_model
-from codewatt.models.packed_kernels import kernel_counts
+from codewatt.models.packed_kernels import count_linear_kernels
 from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
 from codewatt.sizing.parameter_counts import architecture_of
 from codewatt.sizing.roofline import Demand
@@ -19,15 +19,15 @@ StopReason = Literal["eos", "stop_string", "length"]
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How tokens are chosen.
+class DecodingParams:
+    """How tokens are chosen, and where completions end.
 
     Attributes:
-        token_limit: new tokens per completion, at most.
+        token_limit: maximum of new tokens per completion.
         stop_strings: a completion ends before the first of them.
         samples: completions per prompt.
         temperature: None for greedy decoding.
-        top_p: None for no nucleus.
+        top_p: probability mass of nucleus sampling; None for all tokens.
     """
 
     token_limit: int
@@ -38,16 +38,18 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a model is loaded for; some engines size their buffers while they load.
+class LoadRequest:
+    """Which variant to load, and for which batches: some engines size their buffers on loading.
 
     Attributes:
-        directory, files: the variant's weights, and what its manifest says of each file.
+        directory: of the variant's weights.
+        files: name -> size and digest of each file, from the variant's manifest.
         dtype: 'float32', 'bfloat16' or 'float16': of all that is not quantised.
         device: 'cpu' or 'cuda'.
         batches: the prompts of each batch.
-        batch_size: prompts in a batch, at most.
-        seed: the study's.
+        batch_size: maximum of prompts in a batch.
+        decoding: how the batches will be decoded.
+        seed: the study's seed.
     """
 
     directory: str
@@ -56,18 +58,24 @@ class Work:
     device: str
     batches: Sequence[list[str]]
     batch_size: int
-    decoding: Decoding
+    decoding: DecodingParams
     seed: int
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One completion; times are CLOCK_MONOTONIC seconds.
+    """One completion.
 
     Attributes:
-        tokens: the new tokens' ids, `new_tokens` of them, the token that ended them among them.
-        unsound_token: index of the first new token that was chosen from logits that are no answer
-            (NaN, infinite, all the same); None if there is none.
+        prompt_index: of its prompt in the batch.
+        sample: number of the sample of this prompt, from 0.
+        text: the completion, without what stopped it.
+        prompt_tokens, new_tokens: counts.
+        start_s, first_token_s, end_s: CLOCK_MONOTONIC seconds.
+        stop_reason: why it ended.
+        tokens: ids of the new tokens, including the token that ended them.
+        invalid_logits_token: index of the first new token that was chosen from invalid logits (see
+            `codewatt.models.loading.invalid_logits`); None if there is none.
     """
 
     prompt_index: int
@@ -80,15 +88,15 @@ class Completion:
     end_s: float
     stop_reason: StopReason
     tokens: list[int]
-    unsound_token: int | None = None
+    invalid_logits_token: int | None = None
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The completions of one batch, and the edges of its two phases.
+class BatchResult:
+    """The completions of one batch, and the times of its two phases (CLOCK_MONOTONIC seconds).
 
-    prefill is [start_s, first_token_s], decode is [first_token_s, end_s]; the accelerator was
-    synchronised at each of the three, or its own clock tells the one between.
+    Prefill is [start_s, first_token_s], decode is [first_token_s, end_s]. The GPU was synchronised
+    at each of the three times, or first_token_s is from the GPU's own clock.
     """
 
     completions: list[Completion]
@@ -98,54 +106,66 @@ class Batch:
 
 
 class InfeasibleError(CodewattError):
-    """This engine cannot run this model here, and the reason; a record, not a failure."""
+    """This engine cannot run this model here; the cell is recorded with the reason, not failed."""
 
 
 class Engine(ABC):
-    """One way to load a variant and to run it."""
+    """Loads a variant and completes prompts with it.
 
-    #: Whether packed layers stay as the checkpoint has them, for kernels of the engine's own.
-    readable: ClassVar[bool] = False
+    A new engine is a module codewatt/generate/engines/NAME.py with a subclass as ENGINE.
+
+    Args:
+        loaded: the model that `load` returned.
+        synchronise: waits for the device.
+    """
+
+    #: Whether GPTQ and AWQ layers keep the checkpoint's tensors, for the engine's own kernels.
+    keeps_packed_layout: ClassVar[bool] = False
 
     def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
         self.loaded = loaded
         self.synchronise = synchronise
 
     @classmethod  # noqa: B027
-    def check(cls) -> None:
-        """See that what this engine runs on is installed, and import it; before any window.
+    def check_installed(cls) -> None:
+        """Import the libraries of this engine; called before any measured window.
 
         Raises:
-            CodewattError: it is not; the message names the environment that has it.
+            CodewattError: one is not installed; the message names the environment that has it.
         """
 
     @classmethod
-    def build(cls, work: Work) -> None:
-        """Build what loading would build at its first time on a machine; before any window."""
-        build_kernels(work.directory, dtype=work.dtype, device=work.device, readable=cls.readable)
+    def build_kernels(cls, request: LoadRequest) -> None:
+        """Compile the kernels that the first `load` on a machine would; before any window."""
+        build_kernels(
+            request.directory,
+            dtype=request.dtype,
+            device=request.device,
+            keep_packed_layout=cls.keeps_packed_layout,
+        )
 
     @classmethod
-    def load(cls, work: Work) -> Loaded:
-        """Load the variant: here through transformers; in the window `load`.
+    def load(cls, request: LoadRequest) -> Loaded:
+        """Load the variant, by default through transformers; called in the window `load`.
 
         Raises:
             InfeasibleError: this engine cannot read this variant.
             CodewattError: see `load_model`.
         """
         return load_model(
-            work.directory,
-            dtype=work.dtype,
-            device=work.device,
-            files=work.files,
-            readable=cls.readable,
+            request.directory,
+            dtype=request.dtype,
+            device=request.device,
+            files=request.files,
+            keep_packed_layout=cls.keeps_packed_layout,
         )
 
     def describe_model(self) -> LoadedModelRecord:
-        """What was really loaded, asked of the model itself.
+        """Describe the loaded model, from the model itself and not from its manifest.
 
         Returns:
-            class, model_type, dtype, device, layers, memory_bytes (of weights and buffers), kernels
-            (linear layers by what computes them).
+            class, model_type, dtype, device, layers, memory_bytes (weights and buffers), kernels
+            (class that computes linear layers -> number of layers).
         """
         model = self.loaded.model
         return {
@@ -155,14 +175,14 @@ class Engine(ABC):
             "device": self.loaded.device,
             "layers": model.config.num_hidden_layers,
             "memory_bytes": memory_bytes(model),
-            "kernels": kernel_counts(model),
+            "kernels": count_linear_kernels(model),
         }
 
     def demand(self) -> Demand:
-        """What the loaded model asks of the machine; its cache is in the dtype of the rest.
+        """FLOPs and bytes of the loaded model, for the roofline; the KV cache is in its dtype.
 
         Raises:
-            CodewattError: the size of such a model is not known.
+            CodewattError: the parameter counts of this architecture are not known.
         """
         import torch
 
@@ -174,60 +194,71 @@ class Engine(ABC):
             getattr(torch, self.loaded.dtype).itemsize,
         )
 
-    def prepare(self, batches: Sequence[list[str]], decoding: Decoding) -> None:  # noqa: B027
-        """Do beforehand what is done once for all batches of a cell; outside every window.
+    def prepare(self, batches: Sequence[list[str]], decoding: DecodingParams) -> None:  # noqa: B027
+        """Do what is done once for all batches of a cell, such as graph capture; in `warmup`.
 
         Args:
             batches: the prompts of each batch.
+            decoding: of all batches.
         """
 
     @abstractmethod
-    def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
-        """Complete prompts as one batch."""
+    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
+        """Complete prompts as one batch.
+
+        Args:
+            prompts: texts.
+            decoding: how tokens are chosen.
+
+        Returns:
+            `decoding.samples` completions of each prompt, in the order of the prompts.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Settings of the engine that are not the study's, for the manifest."""
+        """Settings of the engine that the study does not set, for the manifest."""
 
     def describe_attention(self) -> dict[str, Any]:
-        """Which attention implementation of transformers is used, and which config.json asks for.
+        """The attention implementation of transformers in use, and the one config.json asks for.
 
-        They differ where the one that is asked for is not installed.
+        They differ if the requested one is not installed.
         """
         return {
             "attention": self.loaded.model.config._attn_implementation,
-            "attention_asked": self.loaded.attention_asked,
+            "attention_requested": self.loaded.attention_requested,
         }
 
 
-def engine_named(name: str) -> type[Engine]:
-    """The engine of that name: what the module codewatt.generate.engines.<name> calls ENGINE.
+def engine_class(name: str) -> type[Engine]:
+    """The class of an engine: ENGINE in the module codewatt/generate/engines/NAME.py.
 
     Raises:
-        CodewattError: there is none.
+        CodewattError: there is no such module.
     """
     try:
         module = importlib.import_module(f"codewatt.generate.engines.{name}")
     except ModuleNotFoundError as error:
         if error.name and not error.name.startswith("codewatt"):
             raise
-        raise CodewattError(f"engine {name!r}: there is no such engine") from None
+        raise CodewattError(
+            f"engine {name!r}: no such engine; allowed: a module of codewatt/generate/engines"
+        ) from None
     engine: type[Engine] = module.ENGINE
     return engine
 
 
 def open_engine(name: str, loaded: Loaded, synchronise: Callable[[], None]) -> Engine:
-    """The engine of that name on a model that it loaded."""
-    return engine_named(name)(loaded, synchronise)
+    """An engine of that name on a model that its class has loaded."""
+    return engine_class(name)(loaded, synchronise)
 
 
-def cut_at_stop(text: str, stop_strings: tuple[str, ...]) -> tuple[str, bool]:
+def truncate_at_stop_string(text: str, stop_strings: tuple[str, ...]) -> tuple[str, bool]:
     """The text before the first stop string, and whether there was one."""
-    found = [at for stop in stop_strings if (at := text.find(stop)) >= 0]
-    return (text[: min(found)], True) if found else (text, False)
+    positions = [at for stop in stop_strings if (at := text.find(stop)) >= 0]
+    return (text[: min(positions)], True) if positions else (text, False)
 
 
-def straddles(prompt: str, text: str, stop_strings: tuple[str, ...]) -> bool:
+def stop_string_spans_prompt(prompt: str, text: str, stop_strings: tuple[str, ...]) -> bool:
     """Whether a stop string begins in the prompt and ends in the text after it."""
     return any(
         stop in prompt[max(len(prompt) - len(stop) + 1, 0) :] + text[: len(stop) - 1]

@@ -16,25 +16,35 @@ from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
-from codewatt.generate.completion_files import Measured, write_completions, write_task_records
-from codewatt.generate.context_length import refuse_long_prompts
-from codewatt.generate.engine import Decoding, Engine, InfeasibleError, Work, engine_named
+from codewatt.generate.completion_files import (
+    MeasuredCompletion,
+    write_completions,
+    write_task_records,
+)
+from codewatt.generate.context_length import check_context_length
+from codewatt.generate.engine import (
+    DecodingParams,
+    Engine,
+    InfeasibleError,
+    LoadRequest,
+    engine_class,
+)
 from codewatt.generate.generate_record import (
     CellFrame,
     Generated,
     GeneratingModel,
     GenerationDescription,
 )
-from codewatt.generate.logit_checks import describe_logits, unsound_reason
+from codewatt.generate.logit_checks import invalid_logits_reason, summarise_logits
 from codewatt.generate.roofline_inputs import describe_roofline
 from codewatt.logs import quiet_libraries
-from codewatt.models.loading import UnsoundLogitsError, gpu_memory, resolve_device, used_gpus
+from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 from codewatt.sizing.loaded_memory import PeakMemory
 
 _LOG = logging.getLogger(__name__)
 #: The variant cannot run on this machine: the cell's record says so, and the study goes on.
-_INFEASIBLE = (InfeasibleError, UnsoundLogitsError)
+_INFEASIBLE = (InfeasibleError, InvalidLogitsError)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ def generate_cell(
 
     Returns:
         The cell's record before provenance is added. Its status is 'infeasible', with a reason, if
-        the model does not fit the device or its logits are unsound (`describe_logits`); later
+        the model does not fit the device or its logits are unsound (`summarise_logits`); later
         stages withhold all figures of such a cell.
 
     Raises:
@@ -85,15 +95,15 @@ def generate_cell(
 
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
-    completions: list[Measured] = []
+    completions: list[MeasuredCompletion] = []
     described: GenerationDescription | None = None
     reason: str | None = None
     with job:
-        engine_named(settings["cell"]["engine"]).check()
-        gpu_ids = used_gpus(device)
+        engine_class(settings["cell"]["engine"]).check_installed()
+        gpu_ids = used_gpu_uuids(device)
         placement = check_placement(requested, settings["device"], device, gpu_ids)
         job.use_gpus(gpu_ids)
-        refuse_long_prompts(
+        check_context_length(
             [_prompt(task, settings["cell"]["prompt"]) for task in tasks],
             [task.task_id for task in tasks],
             variant["weights"]["directory"],
@@ -103,7 +113,7 @@ def generate_cell(
             _refuse_oversized_weights(variant, device)
             run = _CellRun(settings, variant, tasks, stop_strings, device, job)
             completions, described = run.measure()
-            reason = unsound_reason(described["logits"])
+            reason = invalid_logits_reason(described["logits"])
         except (torch.cuda.OutOfMemoryError, MemoryError, *_INFEASIBLE) as error:
             reason = " ".join(str(error).split()) or "out of memory"
     write_completions(out.completions, completions)
@@ -143,12 +153,12 @@ class _CellRun:
         cell, decoding = settings["cell"], settings["decoding"]
         self.variant, self.device, self.job = variant, device, job
         self.idle_s = settings["energy"]["idle_s"]
-        self.engine, self.batch_size = engine_named(cell["engine"]), cell["batch_size"]
+        self.engine, self.batch_size = engine_class(cell["engine"]), cell["batch_size"]
         self.repeats, self.seed = decoding["repeats"], decoding["seed"]
         self.warmup_batches = decoding["warmup_batches"]
         self.prompts = [_prompt(task, cell["prompt"]) for task in tasks]
         self.task_ids = [task.task_id for task in tasks]
-        self.decoding = Decoding(
+        self.decoding = DecodingParams(
             token_limit=cell["token_limit"],
             stop_strings=stop_strings,
             samples=decoding["samples"],
@@ -156,14 +166,14 @@ class _CellRun:
             top_p=decoding["top_p"],
         )
 
-    def measure(self) -> tuple[list[Measured], GenerationDescription]:
+    def measure(self) -> tuple[list[MeasuredCompletion], GenerationDescription]:
         """Load, idle, probe the machine, warm up, run the repeats, idle.
 
         Returns:
             The completions, and the description of model and engine.
         """
         peak = PeakMemory(self.device)
-        self.engine.build(self._work())
+        self.engine.build_kernels(self._work())
         with self.job.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
         with self.job.window("load"):
@@ -181,10 +191,10 @@ class _CellRun:
             engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
             for _, prompts in self._batches()[: self.warmup_batches]:
                 engine.complete(prompts, self.decoding)
-        completions: list[Measured] = []
+        completions: list[MeasuredCompletion] = []
         for repeat in range(self.repeats):
             completions += self._repeat(engine, repeat)
-            if any(item.completion.unsound_token is not None for item in completions):
+            if any(item.completion.invalid_logits_token is not None for item in completions):
                 break  # further repeats would cost energy, and their figures are withheld
         with self.job.window("idle_after"):
             time.sleep(self.idle_s)
@@ -193,7 +203,7 @@ class _CellRun:
             "model": self._describe(engine),
             "engine": engine.describe(),
             "generation": engine.loaded.generation.describe(engine.loaded.tokenizer),
-            "logits": describe_logits(completions),
+            "logits": summarise_logits(completions),
             "roofline": roofline,
             "peak_memory": {
                 "device_bytes": held["device_bytes"],
@@ -201,9 +211,9 @@ class _CellRun:
             },
         }
 
-    def _work(self) -> Work:
+    def _work(self) -> LoadRequest:
         weights = self.variant["weights"]
-        return Work(
+        return LoadRequest(
             directory=weights["directory"],
             files=weights["files"],
             dtype=self.variant["dtype"],
@@ -214,10 +224,10 @@ class _CellRun:
             seed=self.seed,
         )
 
-    def _repeat(self, engine: Engine, repeat: int) -> list[Measured]:
+    def _repeat(self, engine: Engine, repeat: int) -> list[MeasuredCompletion]:
         """Run one measured pass over the benchmark."""
         self._seed(repeat)
-        found: list[Measured] = []
+        found: list[MeasuredCompletion] = []
         with quiet_libraries(), self.job.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
                 batch = engine.complete(prompts, self.decoding)
@@ -226,7 +236,7 @@ class _CellRun:
                 for done in batch.completions:
                     task_id = self.task_ids[first + done.prompt_index]
                     prompt = prompts[done.prompt_index]
-                    found.append(Measured(repeat, number, task_id, prompt, done))
+                    found.append(MeasuredCompletion(repeat, number, task_id, prompt, done))
         tokens = sum(item.completion.new_tokens for item in found)
         _LOG.info("repeat %d: %d completions, %d new tokens", repeat, len(found), tokens)
         return found

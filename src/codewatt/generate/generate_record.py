@@ -69,8 +69,8 @@ class GeneratingModel(LoadedModelRecord):
     meaningful_accuracy: bool
 
 
-class UnsoundToken(TypedDict):
-    """The first token that was chosen from unsound logits; new_token 0 follows the prompt."""
+class InvalidLogitsToken(TypedDict):
+    """The first token that was chosen from invalid logits; new_token 0 follows the prompt."""
 
     task_id: str
     repeat: int
@@ -79,11 +79,11 @@ class UnsoundToken(TypedDict):
 
 
 class LogitsRecord(TypedDict):
-    """How many completions have a token that was chosen from unsound logits."""
+    """How many completions have a token that was chosen from invalid logits."""
 
     sequences: int
-    unsound_sequences: int
-    first_unsound: UnsoundToken | None
+    invalid_sequences: int
+    first_invalid_token: InvalidLogitsToken | None
 
 
 class RooflineRecord(TypedDict):
@@ -151,8 +151,8 @@ class InfeasibleCell(CellFrame):
     reason: str
 
 
-class UnsoundCell(InfeasibleCell, GenerationDescription):
-    """A cell whose model was loaded but gives unsound logits, before provenance is added."""
+class InvalidLogitsCell(InfeasibleCell, GenerationDescription):
+    """A cell whose model was loaded but gives invalid logits, before provenance is added."""
 
 
 class GeneratedCellRecord(GeneratedCell, MadeRecord):
@@ -162,7 +162,7 @@ class GeneratedCellRecord(GeneratedCell, MadeRecord):
 class InfeasibleCellRecord(InfeasibleCell, MadeRecord):
     """cells/<cell>/generate.json of a cell that could not run.
 
-    With unsound logits the fields of `UnsoundCell` follow; no stage reads them.
+    With invalid logits the fields of `InvalidLogitsCell` follow; no stage reads them.
     """
 
 
@@ -179,7 +179,7 @@ def skipped_stage(generate: InfeasibleCell) -> SkippedStage:
     return {"cell": generate["cell"], "status": "infeasible", "reason": generate["reason"]}
 
 
-Generated = GeneratedCell | InfeasibleCell | UnsoundCell
+Generated = GeneratedCell | InfeasibleCell | InvalidLogitsCell
 GenerateRecord = GeneratedCellRecord | InfeasibleCellRecord
 GENERATE: RecordFormat[GenerateRecord] = RecordFormat(
     Annotated[GenerateRecord, Field(discriminator="status")], "generate"

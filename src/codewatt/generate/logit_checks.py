@@ -1,23 +1,23 @@
-"""Whether a cell's completions were chosen from logits that are an answer, for the manifest."""
+"""Counts the completions of a cell that were chosen from invalid logits, for the manifest."""
 
 from collections.abc import Sequence
 
-from codewatt.generate.completion_files import Measured
-from codewatt.generate.generate_record import LogitsRecord, UnsoundToken
+from codewatt.generate.completion_files import MeasuredCompletion
+from codewatt.generate.generate_record import InvalidLogitsToken, LogitsRecord
 
 
-def describe_logits(measured: Sequence[Measured]) -> LogitsRecord:
-    """How many completions have a token that was chosen from unsound logits.
+def summarise_logits(measured: Sequence[MeasuredCompletion]) -> LogitsRecord:
+    """Count the completions with a token that was chosen from invalid logits.
 
-    Unsound are logits with NaN or +infinity, without a finite number, or with the same number for
-    every token (see `codewatt.models.loading.unsound`). Prefill and every decode step are looked
-    at, up to the end of each completion.
+    Invalid are logits with NaN or +infinity, without a finite number, or with the same number for
+    every token (see `codewatt.models.loading.invalid_logits`). Prefill and every decode step are
+    checked, up to the end of each completion.
 
     Returns:
-        sequences, unsound_sequences, and first_unsound: None, or the task_id, repeat, sample and
-        new_token of the first; new_token 0 is the one that follows the prompt.
+        sequences and invalid_sequences (counts), and first_invalid_token: None, or the task_id,
+        repeat, sample and new_token of the first; new_token 0 is the one after the prompt.
     """
-    unsound: list[UnsoundToken] = [
+    invalid: list[InvalidLogitsToken] = [
         {
             "task_id": item.task_id,
             "repeat": item.repeat,
@@ -25,25 +25,25 @@ def describe_logits(measured: Sequence[Measured]) -> LogitsRecord:
             "new_token": token,
         }
         for item in measured
-        if (token := item.completion.unsound_token) is not None
+        if (token := item.completion.invalid_logits_token) is not None
     ]
     return {
         "sequences": len(measured),
-        "unsound_sequences": len(unsound),
-        "first_unsound": unsound[0] if unsound else None,
+        "invalid_sequences": len(invalid),
+        "first_invalid_token": invalid[0] if invalid else None,
     }
 
 
-def unsound_reason(logits: LogitsRecord) -> str | None:
-    """Why a cell's figures are withheld, from `describe_logits`; None if they are not."""
-    first = logits["first_unsound"]
+def invalid_logits_reason(logits: LogitsRecord) -> str | None:
+    """Why a cell is infeasible, from the result of `summarise_logits`; None if it is not."""
+    first = logits["first_invalid_token"]
     if first is None:
         return None
     where = "after its prompt"
     if first["new_token"]:
         where = f"after {first['new_token']} of its own tokens"
     return (
-        f"logits are not finite, or the same for every token, in {logits['unsound_sequences']} of "
+        f"logits are not finite, or the same for every token, in {logits['invalid_sequences']} of "
         f"{logits['sequences']} completions, first in {first['task_id']} {where}: the model "
         "overflows in this precision, or its weights are broken"
     )

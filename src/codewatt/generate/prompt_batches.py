@@ -1,4 +1,4 @@
-"""Prompts as token ids: the same for every engine, padded on the left where rows are to be even."""
+"""Prompts as token ids, the same for every engine; left-padded if rows need equal length."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,34 +6,38 @@ from typing import Any
 from codewatt.errors import CodewattError
 
 
-def token_ids(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
+def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
     """Token ids of each prompt.
 
     Raises:
-        CodewattError: a prompt has none; there would be nothing to go on from.
+        CodewattError: a prompt has no tokens.
     """
     ids: list[list[int]] = tokenizer(list(prompts))["input_ids"]
     for prompt, row in zip(prompts, ids, strict=True):
         if not row:
-            raise CodewattError(f"prompt {prompt!r}: it has no tokens; allowed: one at least")
+            raise CodewattError(f"prompt {prompt!r}: it has no tokens; allowed: at least one")
     return ids
 
 
-def padded(tokenizer: Any, prompts: Sequence[str], padding: int, device: str) -> dict[str, Any]:
-    """Prompts as one batch, padded on the left.
+def pad_prompts(
+    tokenizer: Any, prompts: Sequence[str], padding: int, device: str
+) -> dict[str, Any]:
+    """Prompts as one left-padded batch.
 
-    The tokenizer's own padding is not used: it needs a padding token, and has a side of its own.
+    The tokenizer's own padding is not used: it needs a padding token and may pad on the right.
 
     Args:
-        padding: the token id to fill rows with; the mask hides it from the model.
-        device: where the tensors go.
+        tokenizer: of the model.
+        prompts: texts.
+        padding: token id that fills the rows; the attention mask hides it from the model.
+        device: of the tensors.
 
     Returns:
         input_ids and attention_mask, int64 (prompts, longest prompt).
     """
     import torch
 
-    rows = token_ids(tokenizer, prompts)
+    rows = encode_prompts(tokenizer, prompts)
     width = max(map(len, rows))
     ids = [[padding] * (width - len(row)) + row for row in rows]
     mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]

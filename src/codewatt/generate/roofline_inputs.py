@@ -1,4 +1,4 @@
-"""What a loaded model asks of this machine and what the machine can give, for the manifest."""
+"""Inputs of the roofline: rates of this machine, FLOPs and bytes of the loaded model."""
 
 import logging
 
@@ -11,11 +11,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def describe_roofline(engine: Engine) -> RooflineRecord:
-    """Measure the machine and count the model.
+    """Measure the machine's rates and count the model's FLOPs and bytes.
 
     Returns:
-        "machine": see `MachineRates`; "demand": see `Demand`, None for a model whose size is not
-        known, with the "reason".
+        "machine": see `MachineRates`. "demand": see `Demand`; None for an architecture whose
+        parameter counts are not known. "reason": why "demand" is None, else None.
     """
     machine = measure_machine(engine.loaded.device, engine.loaded.dtype).to_dict()
     try:

@@ -1,1 +1,1 @@
-"""Where models come from and how they are loaded."""
+"""Model files: fetching, checking, describing and loading them."""

@@ -1,4 +1,4 @@
-"""Making a model's weights available: from the hub, from a path, or random ones."""
+"""Fetches a model: from the hub, from a path, or with random weights; checks its files."""
 
 import logging
 from pathlib import Path
@@ -6,24 +6,24 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
-from codewatt.models.generation_config import generation_defaults
+from codewatt.models.generation_config import read_generation_defaults
 from codewatt.models.model_config import (
     read_configuration,
-    refuse_code,
+    refuse_remote_code,
     resolved_configuration,
 )
 from codewatt.models.model_files import (
+    CONFIG_FILES,
     CONFIGURATION,
-    DESCRIPTION_FILES,
     INDEX,
     TOKENIZER_FILES,
     TOKENIZER_PATTERNS,
     WEIGHTS,
-    own_files,
+    list_model_files,
     weight_names,
 )
 from codewatt.models.model_record import ModelDescription
-from codewatt.models.packed_checkpoints import count_packed
+from codewatt.models.packed_checkpoints import count_packed_weights
 from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.weight_headers import describe_weights
 
@@ -36,13 +36,13 @@ def fetch_model(settings: dict[str, Any], weights: Path) -> ModelDescription:
 
     Args:
         settings: a study's model without id and label.
-        weights: where files that have to be made are put; others stay where they are.
+        weights: directory for random weights; files from the hub or a path stay where they are.
 
     Returns:
-        The model's manifest: source, directory, files with sha256, parameters, layers.
+        The model's manifest: source, directory, files with SHA-256, parameters, layers.
 
     Raises:
-        CodewattError: the files are not to be had, or are not a model.
+        CodewattError: the files cannot be fetched, or are not a model.
     """
     source = settings["source"]
     if source == "hub":
@@ -61,13 +61,19 @@ def fetch_model(settings: dict[str, Any], weights: Path) -> ModelDescription:
 def model_manifest(
     settings: dict[str, Any], directory: Path, *, meaningful_accuracy: bool
 ) -> ModelDescription:
-    """Describe a model directory: what stages after this one link to."""
+    """The manifest of a model directory.
+
+    Args:
+        settings: a study's model without id and label.
+        directory: of the model.
+        meaningful_accuracy: False for random weights.
+    """
     return {
         "schema": 1,
         "source": settings,
         "weights": {
             "directory": str(directory),
-            "files": describe_files(directory, own_files(directory)),
+            "files": describe_files(directory, list_model_files(directory)),
         },
         "meaningful_accuracy": meaningful_accuracy,
         **describe_weights(directory),
@@ -75,45 +81,47 @@ def model_manifest(
 
 
 def check_model(directory: Path) -> None:
-    """See that a model's files can be used, as far as that shows without loading its weights.
+    """Check a model's files without loading its weights.
 
     Raises:
-        CodewattError: a file is missing, cut short or a Git LFS pointer, lies elsewhere, or needs
-            code of the model's own; transformers has no such model; there is no tokenizer, or it
-            makes tokens that the model does not have; packed weights are not what labels say.
+        CodewattError: a file is missing, truncated, a Git LFS pointer, outside the directory, or
+            needs the model's own code; transformers has no such model; there is no tokenizer, or it
+            makes token ids beyond the vocabulary; packed weights differ from their config.
     """
     from transformers import AutoModelForCausalLM
 
     if not (directory / CONFIGURATION).is_file():
-        raise CodewattError(f"{directory}: no config.json; a save_pretrained directory has one")
+        raise CodewattError(
+            f"{directory}: config.json is missing; allowed: a save_pretrained directory"
+        )
     configuration = resolved_configuration(directory)
     if type(configuration) not in AutoModelForCausalLM._model_mapping:
-        refuse_code(directory, read_configuration(directory), "AutoModelForCausalLM")
+        refuse_remote_code(directory, read_configuration(directory), "AutoModelForCausalLM")
         raise CodewattError(
             f"{directory}: transformers has no causal language model of type "
             f"{configuration.model_type!r}"
         )
     tokenizer = load_tokenizer(directory)
     vocabulary = getattr(configuration.get_text_config(), "vocab_size", None)
-    if vocabulary is not None and (greatest := max(tokenizer(_ALL_CHARACTERS)["input_ids"])) >= (
+    if vocabulary is not None and (largest_id := max(tokenizer(_ALL_CHARACTERS)["input_ids"])) >= (
         vocabulary
     ):
         raise CodewattError(
-            f"{directory}: its tokenizer makes token {greatest}, and the model's vocab_size is "
-            f"{vocabulary}; the tokenizer is another model's"
+            f"{directory}: the tokenizer makes token id {largest_id}, but the model's vocab_size "
+            f"is {vocabulary}; use the tokenizer that belongs to this model"
         )
-    generation_defaults(directory, tokenizer)
-    count_packed(directory)
+    read_generation_defaults(directory, tokenizer)
+    count_packed_weights(directory)
 
 
 def _from_hub(repo: str, revision: str) -> Path:
-    """Download one commit's files into the hub's cache, once: the model's own and no others."""
+    """Download the model files of one commit into the hub's cache, if they are not there."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    described = [*DESCRIPTION_FILES, *TOKENIZER_FILES, *TOKENIZER_PATTERNS, INDEX, WEIGHTS]
+    patterns = [*CONFIG_FILES, *TOKENIZER_FILES, *TOKENIZER_PATTERNS, INDEX, WEIGHTS]
     try:
-        directory = Path(snapshot_download(repo, revision=revision, allow_patterns=described))
+        directory = Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
         names = weight_names(directory)
         if not all((directory / name).is_file() for name in names):
             snapshot_download(repo, revision=revision, allow_patterns=names)
@@ -124,7 +132,7 @@ def _from_hub(repo: str, revision: str) -> Path:
 
 
 def _make_random(settings: dict[str, Any], directory: Path) -> None:
-    """Save a model with the configuration's own random initialisation, seeded."""
+    """Save a model with the architecture's random initialisation, seeded."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
@@ -134,13 +142,18 @@ def _make_random(settings: dict[str, Any], directory: Path) -> None:
     try:
         config = AutoConfig.for_model(values.pop("model_type"), **values)
     except KeyError as error:
-        raise CodewattError(f"config.model_type: {error} is absent or not known") from None
+        raise CodewattError(
+            f"config.model_type: {error} is missing or not known; allowed: a model type of "
+            "transformers"
+        ) from None
     set_seed(settings["seed"])
     dtype = getattr(torch, settings["dtype"])
     _LOG.info("random weights: %s in %s", config.model_type, dtype)
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer(settings["tokenizer"], config.vocab_size, directory)
     if "eos_token_id" not in settings["config"]:
-        config.eos_token_id = tokenizer.eos_token_id  # a type's default is another tokenizer's
+        config.eos_token_id = (
+            tokenizer.eos_token_id
+        )  # the default of the model type belongs to another tokenizer
     model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     model.save_pretrained(directory)

@@ -1,8 +1,8 @@
-"""At which tokens a model's completions end, and what else its files say of generating.
+"""Stop tokens of a model, and the settings of its generation_config.json that are ignored.
 
-Ends are those of transformers' `model.generate()`. What else generation_config.json asks for
-(penalties, suppressed or forced tokens, sampling) would change which tokens are chosen; the study
-chooses them, and it is only recorded here.
+Stop tokens are those of transformers' `model.generate()`. Other settings (penalties, suppressed or
+forced tokens, sampling) would change which tokens are chosen; the study sets how tokens are chosen,
+so these are recorded and ignored.
 """
 
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.model_files import CONFIGURATION, refuse_pointer
+from codewatt.models.model_files import CONFIGURATION, refuse_lfs_pointer
 
 GENERATION_FILE = "generation_config.json"
-#: Keys that say nothing of which tokens are chosen.
-_HARMLESS = {
+#: Keys that do not change which tokens are chosen.
+_NEUTRAL_KEYS = {
     "_from_model_config",
     "bos_token_id",
     "decoder_start_token_id",
@@ -32,68 +32,70 @@ _HARMLESS = {
 
 @dataclass(frozen=True)
 class GenerationDefaults:
-    """What a model directory says of generating.
+    """Stop tokens and ignored generation settings of a model directory.
 
     Attributes:
-        ends: ids of the tokens that end a completion; none if nothing names one.
-        source: where they are from: generation_config.json, config.json or tokenizer; None if
-            nothing names one.
-        ignored: what generation_config.json asks for and no engine does.
+        stop_token_ids: ids of the tokens that end a completion; empty if no file names one.
+        stop_tokens_from: generation_config.json, config.json or tokenizer; None if no file names a
+            stop token.
+        ignored: settings of generation_config.json that no engine uses.
     """
 
-    ends: tuple[int, ...]
-    source: str | None
+    stop_token_ids: tuple[int, ...]
+    stop_tokens_from: str | None
     ignored: dict[str, Any] = field(default_factory=dict)
 
     def describe(self, tokenizer: Any) -> dict[str, Any]:
-        """For a manifest: end_token_ids, end_tokens, end_tokens_from, ignored_settings."""
+        """For manifests: stop_token_ids, stop_tokens (text), stop_tokens_from, ignored_settings."""
         return {
-            "end_token_ids": list(self.ends),
-            "end_tokens": [tokenizer.convert_ids_to_tokens(end) for end in self.ends],
-            "end_tokens_from": self.source,
+            "stop_token_ids": list(self.stop_token_ids),
+            "stop_tokens": [
+                tokenizer.convert_ids_to_tokens(token) for token in self.stop_token_ids
+            ],
+            "stop_tokens_from": self.stop_tokens_from,
             "ignored_settings": self.ignored,
         }
 
     def padding(self, tokenizer: Any) -> int:
-        """A token to fill rows with, before their prompt and after their end: never looked at."""
+        """The token id that pads rows before their prompt and after their end; always masked."""
         if tokenizer.pad_token_id is not None:
             return int(tokenizer.pad_token_id)
-        return self.ends[0] if self.ends else 0
+        return self.stop_token_ids[0] if self.stop_token_ids else 0
 
 
-def generation_defaults(directory: str | Path, tokenizer: Any) -> GenerationDefaults:
-    """What a model directory says of generating.
+def read_generation_defaults(directory: str | Path, tokenizer: Any) -> GenerationDefaults:
+    """Read the stop tokens and the ignored generation settings of a model directory.
 
-    The ends are those of generation_config.json, as for transformers' generate(). Where it is
-    absent or names none they are those of config.json, and else the tokenizer's end of sequence:
-    generate() would then go on to its limit.
+    Stop tokens are eos_token_id of generation_config.json, as for transformers' generate(); if it
+    is absent or names none, those of config.json; else the tokenizer's end-of-sequence token, with
+    which generate() would continue to its limit.
 
     Raises:
-        CodewattError: a file is not readable, or its ends are not token ids.
+        CodewattError: a file cannot be read, or its eos_token_id is not a token id.
     """
     root = Path(directory)
     found = _read(root, GENERATION_FILE) if (root / GENERATION_FILE).is_file() else None
-    of_model = _read(root, CONFIGURATION)
-    given = of_model if found is None else found
+    from_config = _read(root, CONFIGURATION)
+    chosen = from_config if found is None else found
     ignored = {
         key: value
-        for key, value in given.to_diff_dict().items()
-        if key not in _HARMLESS and value is not None
+        for key, value in chosen.to_diff_dict().items()
+        if key not in _NEUTRAL_KEYS and value is not None
     }
-    sources = {CONFIGURATION: of_model.eos_token_id, "tokenizer": tokenizer.eos_token_id}
+    sources = {CONFIGURATION: from_config.eos_token_id, "tokenizer": tokenizer.eos_token_id}
     if found is not None:
         sources = {GENERATION_FILE: found.eos_token_id, **sources}
-    for source, said in sources.items():
-        if ends := _token_ids(root, source, said):
-            return GenerationDefaults(ends, source, ignored)
+    for source, eos_token_id in sources.items():
+        if stop_token_ids := _token_ids(root, source, eos_token_id):
+            return GenerationDefaults(stop_token_ids, source, ignored)
     return GenerationDefaults((), None, ignored)
 
 
 def _read(root: Path, name: str) -> Any:
-    """transformers' GenerationConfig of one of a directory's files."""
+    """transformers' GenerationConfig from a file of the directory."""
     from transformers import GenerationConfig
 
-    refuse_pointer(root / name)
+    refuse_lfs_pointer(root / name)
     try:
         return GenerationConfig.from_pretrained(
             root,
@@ -106,12 +108,13 @@ def _read(root: Path, name: str) -> Any:
         raise CodewattError(f"{root / name}: cannot be read: {reason}") from None
 
 
-def _token_ids(root: Path, source: str, said: Any) -> tuple[int, ...]:
-    """Ids from one id or several; ids below 0 stand for none, as nothing generates them."""
-    ids = said if isinstance(said, list | tuple) else [] if said is None else [said]
+def _token_ids(root: Path, source: str, value: Any) -> tuple[int, ...]:
+    """Token ids from one id or a list; ids below 0 are left out, as no model generates them."""
+    ids = value if isinstance(value, list | tuple) else [] if value is None else [value]
     for one in ids:
         if not isinstance(one, int) or isinstance(one, bool):
             raise CodewattError(
-                f"{root / source}: eos_token_id: {said!r}; allowed: a token's id, or a list of ids"
+                f"{root / source}: eos_token_id: {value!r}; allowed: a token id, or a list of "
+                "token ids"
             )
     return tuple(dict.fromkeys(one for one in ids if one >= 0))

@@ -1,4 +1,4 @@
-"""GPTQModel as a library among others: imported once, quietly, without changing the process."""
+"""Imports GPTQModel without its output and without its changes to the process."""
 
 import contextlib
 import io
@@ -11,16 +11,16 @@ from codewatt.errors import CodewattError
 
 _LOG = logging.getLogger(__name__)
 _SETTINGS = {
-    # With fewer than two workers it waits for itself on two cores.
+    # With fewer than two workers it deadlocks on two cores.
     "GPTQMODEL_CPU_WORKERS": "2",
-    # Packing by torch: the other way compiles a C++ extension at the first use, for 46 s.
+    # Pack with torch: its C++ extension compiles at the first use, which takes 46 s.
     "GPTQMODEL_DISABLE_PACK_EXT": "1",
     "GPTQMODEL_DISABLE_GIL_WARNING": "1",
 }
 
 
 def import_gptqmodel() -> Any:
-    """The module `gptqmodel`.
+    """Import the module `gptqmodel`.
 
     Raises:
         CodewattError: it is not installed.
@@ -28,29 +28,29 @@ def import_gptqmodel() -> Any:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
-        with silenced(), kept_environment():
+        with silence_output(), preserve_environment():
             import gptqmodel
     except ModuleNotFoundError as error:
         if error.name not in ("gptqmodel", "logbar"):
             raise
         raise CodewattError(
-            "GPTQ and AWQ need gptqmodel, which is not installed here (requirements/nodeps.txt)"
+            "GPTQ and AWQ checkpoints need the library gptqmodel, which is not installed; install "
+            "it as requirements/nodeps.txt says"
         ) from None
     from gptqmodel.utils import threadx
 
-    # A worker that meets an exception ends the whole process at once; the exception is on its way
-    # to the caller by then.
+    # After an exception a worker ends the whole process; the caller gets the exception anyway.
     threadx._DeviceWorker._abort_process = _nothing
     return gptqmodel
 
 
 def _nothing(worker: Any, error: BaseException) -> None:
-    """In place of ending the process."""
+    """Replaces the function that ends the process."""
 
 
 @contextlib.contextmanager
-def kept_environment() -> Iterator[None]:
-    """Undo what the library sets for all of torch: another allocator, another order of GPUs."""
+def preserve_environment() -> Iterator[None]:
+    """Remove environment variables that the library sets (torch's allocator, order of GPUs)."""
     before = set(os.environ)
     try:
         yield
@@ -60,12 +60,12 @@ def kept_environment() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """Keep what the library prints (tables, progress bars) off the terminal."""
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+def silence_output() -> Iterator[None]:
+    """Send what the library prints (tables, progress bars) to the debug log."""
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         from logbar import LogBar
 
         LogBar.shared().setLevel("ERROR")
         yield
-    if said.getvalue():
-        _LOG.debug("%s", said.getvalue())
+    if output.getvalue():
+        _LOG.debug("%s", output.getvalue())

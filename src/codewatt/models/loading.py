@@ -1,7 +1,7 @@
-"""Loading a model and its tokenizer: dtype always explicit, nothing missing, nothing left over.
+"""Loads a model with its tokenizer; refuses missing or unexpected weights and invalid logits.
 
-Each model that is read as it was saved also answers once: files that lack a scale load without a
-word and give NaN.
+The dtype is always explicit. Each loaded model runs once on a few tokens, because files that lack
+scales load without an error and give NaN.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import FileRecord, check_files
-from codewatt.models.generation_config import GenerationDefaults, generation_defaults
+from codewatt.models.generation_config import GenerationDefaults, read_generation_defaults
 from codewatt.models.model_config import (
-    attention_asked,
     read_configuration,
-    refuse_code,
+    refuse_remote_code,
+    requested_attention,
     resolved_configuration,
 )
-from codewatt.models.model_files import own_files_only
-from codewatt.models.packed_checkpoints import packed_format_of, quantisation_of
+from codewatt.models.model_files import only_model_files
+from codewatt.models.packed_checkpoints import read_packed_format, read_quantisation_config
 from codewatt.models.packed_loading import build_packed_kernels, packed_configuration
 from codewatt.models.tokenizers import load_tokenizer
-from codewatt.models.torchao_layouts import prepare_loading
+from codewatt.models.torchao_layouts import check_torchao_checkpoint
 
-_PROBED_TOKENS = 8
+_TEST_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,13 @@ class Loaded:
     """A model in evaluation mode on its device, with its tokenizer (left-padded).
 
     Attributes:
-        model: transformers' own, or what an engine made that loads for itself.
-        generation: what the directory says of generating: at which tokens completions end.
-        attention_asked: the attention implementation that config.json asks for, if any; which one
-            is used, the model's configuration says.
+        model: a transformers model, or the object of an engine that loads models itself.
+        tokenizer: of transformers.
+        device: 'cpu' or 'cuda'.
+        dtype: of all that is not quantised.
+        generation: stop tokens.
+        attention_requested: the attention implementation that config.json asks for, None without
+            one; model.config says which one is used.
     """
 
     model: Any
@@ -42,30 +45,33 @@ class Loaded:
     device: str
     dtype: str
     generation: GenerationDefaults
-    attention_asked: str | None = None
+    attention_requested: str | None = None
 
 
-class UnsoundLogitsError(CodewattError):
-    """A model's logits are no answer; see `unsound`."""
+class InvalidLogitsError(CodewattError):
+    """A model's logits are invalid; see `invalid_logits`."""
 
 
 def resolve_device(device: str) -> str:
-    """'auto' is the GPU if torch sees one, else the CPU.
+    """The device for 'auto', 'cpu' or 'cuda'; 'auto' is 'cuda' if torch sees a GPU, else 'cpu'.
 
     Raises:
-        CodewattError: 'cuda' was asked for and there is none.
+        CodewattError: 'cuda' was asked for and torch sees no GPU.
     """
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise CodewattError("device: 'cuda' was asked for, but torch sees no GPU here")
+        raise CodewattError(
+            "device: 'cuda' was asked for, but torch sees no GPU on this machine; allowed: cpu, "
+            "auto, or a machine with a GPU"
+        )
     return device
 
 
-def used_gpus(device: str) -> list[str]:
-    """UUIDs of the GPUs that this process computes on, as NVML names them."""
+def used_gpu_uuids(device: str) -> list[str]:
+    """UUIDs, in NVML's form, of the GPUs that this process uses."""
     import torch
 
     if device == "cpu":
@@ -74,7 +80,7 @@ def used_gpus(device: str) -> list[str]:
 
 
 def gpu_memory() -> tuple[str, int]:
-    """(name, bytes of memory) of the GPU that this process computes on; nothing is allocated."""
+    """(name, bytes of memory) of the GPU that this process uses; allocates nothing."""
     import torch
 
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
@@ -88,63 +94,64 @@ def load_model(
     device: str,
     files: dict[str, FileRecord] | None = None,
     quantisation: Any = None,
-    readable: bool = False,
+    keep_packed_layout: bool = False,
 ) -> Loaded:
     """Load a save_pretrained directory through transformers' auto classes.
 
     Args:
-        directory: config, safetensors and tokenizer.
+        directory: has config, safetensors and tokenizer.
         dtype: 'float32', 'bfloat16' or 'float16': of all that is not quantised.
         device: 'cpu' or 'cuda'.
-        files: a manifest's files; checked first, if given.
-        quantisation: a transformers quantisation configuration, to quantise while loading.
-        readable: keep what GPTQ or AWQ packed as the checkpoint has it, for kernels of our own.
+        files: a manifest's files, to check first; None for no check.
+        quantisation: a transformers quantisation config, to quantise while loading.
+        keep_packed_layout: keep the tensors of GPTQ and AWQ layers as the checkpoint has them, for
+            our own kernels.
 
     Raises:
-        CodewattError: a file differs from its manifest, weights are packed for another device or in
-            a way that is not read here, weights are missing, unexpected or of another shape
-            (transformers would fill them with random values and go on), or the model's answer is
-            not finite.
+        CodewattError: a file differs from its manifest; weights are packed for another device or in
+            an unknown layout; weights are missing, unexpected or of another shape (transformers
+            would fill them with random values); or the logits are invalid.
     """
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     if files is not None:
         check_files(directory, files)
-    said = read_configuration(directory)
-    prepare_loading(said, device)
-    packing = packed_format_of(directory)
-    # An explicit None would switch off what a quantised checkpoint says of itself.
+    config = read_configuration(directory)
+    check_torchao_checkpoint(config, device)
+    packing = read_packed_format(directory)
+    # An explicit None would switch off the quantization_config of a checkpoint.
     options = {} if quantisation is None else {"quantization_config": quantisation}
     if packing is None:
         options["config"] = resolved_configuration(directory)
     else:
-        options["config"] = packed_configuration(directory, packing, device, readable)
+        options["config"] = packed_configuration(directory, packing, device, keep_packed_layout)
     tokenizer = load_tokenizer(directory)
-    generation = generation_defaults(directory, tokenizer)
-    model, info = _from_pretrained(Path(directory), dtype, device, said, options)
+    generation = read_generation_defaults(directory, tokenizer)
+    model, info = _from_pretrained(Path(directory), dtype, device, config, options)
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-        if found := sorted(map(_said_of, info.get(what, ()))):
+        if found := sorted(map(_describe_key, info.get(what, ()))):
             raise CodewattError(
                 f"{directory}: {len(found)} {what.replace('_', ' ')} on loading, e.g. {found[0]}"
             )
     model.eval()
     if packing is not None:
-        model.config.quantization_config = quantisation_of(directory)
-    if quantisation is None:  # what is still to be saved stays as it was made: forward() repacks it
-        check_answer(model, str(directory))
-    return Loaded(model, tokenizer, device, dtype, generation, attention_asked(said))
+        model.config.quantization_config = read_quantisation_config(directory)
+    # A model that is still to be saved must not run: forward() repacks its weights.
+    if quantisation is None:
+        check_model_logits(model, str(directory))
+    return Loaded(model, tokenizer, device, dtype, generation, requested_attention(config))
 
 
 def _from_pretrained(
-    directory: Path, dtype: str, device: str, said: dict[str, Any], options: dict[str, Any]
+    directory: Path, dtype: str, device: str, config: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """transformers' model of a directory's own files, and what it says of loading it."""
+    """transformers' model from a directory's model files, and its loading info."""
     import torch
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoModelForCausalLM
 
-    with own_files_only(directory) as own:
+    with only_model_files(directory) as own:
         try:
             model, info = AutoModelForCausalLM.from_pretrained(
                 own,
@@ -155,89 +162,91 @@ def _from_pretrained(
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused by the caller, in one line
+                ignore_mismatched_sizes=True,  # the caller refuses them
             )
         except (OSError, ValueError, ImportError, KeyError, StrictDataclassError) as error:
-            refuse_code(directory, said, "AutoModelForCausalLM")
+            refuse_remote_code(directory, config, "AutoModelForCausalLM")
             reason = " ".join(str(error).split()).replace(str(own), str(directory))
             raise CodewattError(f"{directory}: cannot be loaded: {reason}") from None
     return model, info
 
 
-def _said_of(key: Any) -> str:
-    """A name or message of transformers' loading info, or (name, its shape, the model's)."""
+def _describe_key(key: Any) -> str:
+    """Text for an entry of transformers' loading info: a name, or (name, shape, model's shape)."""
     if not isinstance(key, tuple):
         return str(key)
-    name, found, wanted = key
-    return f"{name}: shape {tuple(found)}, its configuration says {tuple(wanted)}"
+    name, found, expected = key
+    return f"{name}: shape {tuple(found)}, config.json says {tuple(expected)}"
 
 
 def build_kernels(
-    directory: str | Path, *, dtype: str, device: str, readable: bool = False
+    directory: str | Path, *, dtype: str, device: str, keep_packed_layout: bool = False
 ) -> None:
-    """Build the kernels that `load_model` would build first: once on a machine, it takes minutes.
+    """Compile the kernels that the first `load_model` on a machine would; it takes minutes.
 
     Args: see `load_model`.
     """
     import torch
 
-    packing = packed_format_of(directory)
+    packing = read_packed_format(directory)
     if packing is not None and device != "cpu":
-        build_packed_kernels(directory, packing, getattr(torch, dtype), device, readable)
+        build_packed_kernels(directory, packing, getattr(torch, dtype), device, keep_packed_layout)
 
 
-def check_answer(model: Any, name: str) -> None:
-    """See that a model's logits for a few tokens are sound.
+def check_model_logits(model: Any, name: str) -> None:
+    """Run a model on a few tokens and check its logits.
 
     Args:
+        model: a causal language model of transformers.
         name: of the model, for the message.
 
     Raises:
-        UnsoundLogitsError: they are not: what it was loaded from is not what it computes.
+        InvalidLogitsError: the logits are invalid.
     """
     import torch
 
-    ids = torch.arange(1, _PROBED_TOKENS + 1, device=model.device)[None]
+    ids = torch.arange(1, _TEST_TOKENS + 1, device=model.device)[None]
     with torch.inference_mode():
         logits = model(input_ids=ids % model.config.vocab_size, use_cache=False).logits
-    check_sound(logits, name)
+    check_logits(logits, name)
 
 
-def unsound(least: Any, greatest: Any) -> Any:
-    """Whether rows of logits are no answer, from their least and greatest number.
+def invalid_logits(minima: Any, maxima: Any) -> Any:
+    """Which rows of logits are invalid, from their minimum and maximum.
 
-    A row is unsound if it holds NaN or +infinity, no finite number at all, or the same number
-    everywhere (what is left of an activation whose square overflows in a norm). -infinity at some
-    tokens is sound: models mask tokens by it.
+    A row is invalid if it has NaN or +infinity, no finite number, or the same number for all tokens
+    (the result of an activation whose square overflows in a norm). -infinity for some tokens is
+    valid: models mask tokens by it.
 
     Args:
-        least, greatest: of each row, tensors of one shape, as torch.aminmax has them: both NaN
-            where a row holds NaN.
+        minima, maxima: of each row, tensors of the same shape, as from torch.aminmax: both are NaN
+            if the row has NaN.
 
     Returns:
-        bool, of the same shape.
+        bool tensor of the same shape.
     """
-    return ~greatest.isfinite() | (least == greatest)
+    return ~maxima.isfinite() | (minima == maxima)
 
 
-def check_sound(logits: Any, name: str) -> None:
-    """See that logits are an answer at every position.
+def check_logits(logits: Any, name: str) -> None:
+    """Check the logits of every position.
 
     Args:
-        logits: (..., vocabulary). name: of the model, for the message.
+        logits: (..., vocabulary).
+        name: of the model, for the message.
 
     Raises:
-        UnsoundLogitsError: some rows are `unsound`.
+        InvalidLogitsError: some rows are invalid; see `invalid_logits`.
     """
-    least, greatest = logits.aminmax(dim=-1)
-    wrong = unsound(least, greatest)
-    if not bool(wrong.any()):
+    minima, maxima = logits.aminmax(dim=-1)
+    invalid = invalid_logits(minima, maxima)
+    if not bool(invalid.any()):
         return
-    if bool((least == greatest)[wrong].all()) and bool(greatest[wrong].isfinite().all()):
+    if bool((minima == maxima)[invalid].all()) and bool(maxima[invalid].isfinite().all()):
         what = "the same number for every token"
     else:
         what = "not finite"
-    raise UnsoundLogitsError(
-        f"{name}: the logits of {int(wrong.sum())} of {wrong.numel()} positions are {what}; it was "
-        "not loaded as it was saved, was saved broken, or overflows in this precision"
+    raise InvalidLogitsError(
+        f"{name}: the logits of {int(invalid.sum())} of {invalid.numel()} positions are {what}; "
+        "the checkpoint is damaged, was loaded wrongly, or overflows in this precision"
     )

@@ -1,8 +1,9 @@
-"""Which files of a directory are a model's own: what transformers and tokenizers read of it.
+"""Which files of a directory belong to a model: what transformers and tokenizers read.
 
-Loading, counting, copying, fetching and listing a model's files all ask here, so that all mean the
-same files. Others that may lie beside them (copies in other formats, adapters, a .git folder) are
-no part of the model. Of the files' contents only an index and the name of the weights are read.
+Loading, counting, copying, fetching and listing a model's files all use this module, so that all
+use the same files. Other files in the directory (copies in other formats, adapters, a .git folder)
+do not belong to the model. Of contents, only a safetensors index and config.json's key
+`transformers_weights` are read.
 """
 
 import json
@@ -17,10 +18,10 @@ from codewatt.errors import CodewattError
 CONFIGURATION = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-#: Files with which libraries before transformers said how they had packed a model.
-PACKING_FILES = ("quantize_config.json", "quant_config.json")
-DESCRIPTION_FILES = (CONFIGURATION, "generation_config.json", *PACKING_FILES)
-#: Vocabularies that transformers' tokenizers are read from.
+#: Files of AutoGPTQ and AutoAWQ that describe the packed format, from before config.json did.
+PACKED_FORMAT_FILES = ("quantize_config.json", "quant_config.json")
+CONFIG_FILES = (CONFIGURATION, "generation_config.json", *PACKED_FORMAT_FILES)
+#: Vocabulary files of transformers' tokenizers.
 VOCABULARIES = (
     "prophetnet.tokenizer",
     "sentencepiece.bpe.model",
@@ -33,7 +34,7 @@ VOCABULARIES = (
     "vocab.json",
     "vocab.txt",
 )
-#: What else their tokenizers read, and their chat templates.
+#: All files of transformers' tokenizers, and chat templates.
 TOKENIZER_FILES = (
     *VOCABULARIES,
     "added_tokens.json",
@@ -50,29 +51,30 @@ TOKENIZER_FILES = (
 TOKENIZER_PATTERNS = ("tokenizer.*.json", "additional_chat_templates/*.jinja")
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
-#: Kinds of files that some library loads because they lie in a model's directory.
+#: Suffixes of files that some library loads if they are in a model's directory.
 _LOADABLE = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".py", ".json", ".model"}
 
 
 def weight_files(directory: str | Path) -> list[Path]:
-    """The files that transformers loads a model's weights from, with use_safetensors=True.
+    """Paths of the weight files that transformers loads with use_safetensors=True.
 
-    These are, in this order, the file that config.json names as `transformers_weights`,
-    model.safetensors, or the shards that model.safetensors.index.json names.
+    The first of these that exists: the file that config.json names as `transformers_weights`,
+    model.safetensors, the shards that model.safetensors.index.json names. Pickled weights are never
+    loaded, because they can run code.
 
     Raises:
-        CodewattError: there are none, one is missing, is a Git LFS pointer, or lies outside of the
-            directory; or the index is not one. Pickled weights are not read, as they can run code.
+        CodewattError: there are none; one is missing, a Git LFS pointer, or outside the directory;
+            or the index is not valid.
     """
     root = Path(directory)
-    return [own_file(root, name) for name in weight_names(root)]
+    return [model_file(root, name) for name in weight_names(root)]
 
 
 def weight_names(directory: str | Path) -> list[str]:
-    """Names of `weight_files`, relative to the directory; they need not be there yet.
+    """Names of the weight files, relative to the directory; they may still be missing.
 
     Raises:
-        CodewattError: there are none, or the index is not one.
+        CodewattError: there are none, or the index is not valid.
     """
     root = Path(directory)
     named = _named_weights(root)
@@ -82,11 +84,11 @@ def weight_names(directory: str | Path) -> list[str]:
         return [WEIGHTS]
     if (root / INDEX).is_file():
         return shard_names(root / INDEX)
-    raise CodewattError(f"{root}: no {WEIGHTS} and no {INDEX}{_instead(root)}")
+    raise CodewattError(f"{root}: no {WEIGHTS} and no {INDEX}{_other_weights(root)}")
 
 
 def index_name(directory: str | Path) -> str | None:
-    """The name of the index that `weight_names` are from; None if there is one file only."""
+    """The name of the index that names the weight files; None if there is a single file."""
     root = Path(directory)
     named = _named_weights(root)
     if named is not None:
@@ -95,12 +97,12 @@ def index_name(directory: str | Path) -> str | None:
 
 
 def shard_names(index: Path) -> list[str]:
-    """The files that a safetensors index names, each once.
+    """Names of the files in a safetensors index, each once, sorted.
 
     Raises:
-        CodewattError: it is not such an index.
+        CodewattError: the file is not a safetensors index.
     """
-    refuse_pointer(index)
+    refuse_lfs_pointer(index)
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -108,49 +110,49 @@ def shard_names(index: Path) -> list[str]:
     for key in ("metadata", "weight_map"):
         if not isinstance(content, dict) or not isinstance(content.get(key), dict):
             raise CodewattError(
-                f"{index}: no {key!r}; an index of safetensors has the objects 'metadata' and "
-                "'weight_map'"
+                f"{index}: {key!r} is missing; a safetensors index has the objects 'metadata' "
+                "and 'weight_map'"
             )
     names = content["weight_map"].values()
     if not names or not all(isinstance(name, str) for name in names):
-        raise CodewattError(f"{index}: weight_map: allowed: names of tensors with those of files")
+        raise CodewattError(f"{index}: weight_map: allowed: tensor name -> file name")
     return sorted(set(names))
 
 
-def own_files(directory: str | Path) -> list[str]:
-    """Names of a model's own files that are there, relative to its directory, sorted.
+def list_model_files(directory: str | Path) -> list[str]:
+    """Names of the model's files that exist, relative to its directory, sorted.
 
     Raises:
-        CodewattError: see `weight_files`; the same is said of every other file.
+        CodewattError: see `weight_files`; the other files are checked the same way.
     """
     root = Path(directory)
-    names = {*weight_names(root), *_descriptions(root)}
+    names = {*weight_names(root), *_config_files(root)}
     index = index_name(root)
     return sorted(_checked(root, name) for name in (names if index is None else {*names, index}))
 
 
-def own_file(root: Path, name: str) -> Path:
-    """A file of a model's directory.
+def model_file(root: Path, name: str) -> Path:
+    """The path of a file in a model's directory, checked.
 
-    Links are followed inside the directory only, and into the blobs of the hub's cache.
+    Links may lead inside the directory and into the blobs of the hub's cache only.
 
     Raises:
-        CodewattError: it is not there, lies elsewhere, or is a Git LFS pointer.
+        CodewattError: the file is missing, outside the directory, or a Git LFS pointer.
     """
     return root / _checked(root, name)
 
 
-def refuse_pointer(path: Path) -> None:
-    """Refuse what git leaves in place of a large file that was not fetched.
+def refuse_lfs_pointer(path: Path) -> None:
+    """Refuse a Git LFS pointer: the text file that git leaves in place of a file not fetched.
 
     Raises:
-        CodewattError: it is a Git LFS pointer.
+        CodewattError: the file is a Git LFS pointer.
     """
     try:
         with path.open("rb") as stream:
             head = stream.read(len(_POINTER))
     except OSError:
-        return  # whoever reads it says why it cannot be read
+        return  # the code that reads the file reports the error
     if head == _POINTER:
         raise CodewattError(
             f"{path}: a Git LFS pointer, not the file itself; `git lfs pull` in its directory "
@@ -158,24 +160,25 @@ def refuse_pointer(path: Path) -> None:
         )
 
 
-def copy_descriptions(source: Path, target: Path) -> None:
-    """Copy a model's own files but its weights: configurations, tokenizer, chat templates."""
-    for name in _descriptions(source):
+def copy_config_files(source: Path, target: Path) -> None:
+    """Copy a model's files other than its weights: configs, tokenizer, chat templates."""
+    for name in _config_files(source):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(own_file(source, name), target / name)
+        shutil.copyfile(model_file(source, name), target / name)
 
 
 @contextmanager
-def own_files_only(directory: str | Path) -> Iterator[Path]:
-    """A directory with a model's own files and none that a library would also load.
+def only_model_files(directory: str | Path) -> Iterator[Path]:
+    """A directory that has a model's files and no other file that a library would load.
 
-    It is the directory itself where nothing else lies in it, or a temporary one of links.
+    Yields:
+        The directory itself if it has no such files, else a temporary directory of links.
 
     Raises:
-        CodewattError: see `own_files`.
+        CodewattError: see `list_model_files`.
     """
     root = Path(directory)
-    names = own_files(root)
+    names = list_model_files(root)
     others = {
         path.name for path in root.iterdir() if path.suffix in _LOADABLE and path.name not in names
     }
@@ -190,19 +193,19 @@ def own_files_only(directory: str | Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _descriptions(root: Path) -> list[str]:
-    """Names of the files beside the weights that are there."""
-    names = [name for name in (*DESCRIPTION_FILES, *TOKENIZER_FILES) if (root / name).is_file()]
+def _config_files(root: Path) -> list[str]:
+    """Names of the model's files other than its weights that exist."""
+    names = [name for name in (*CONFIG_FILES, *TOKENIZER_FILES) if (root / name).is_file()]
     found = (path for pattern in TOKENIZER_PATTERNS for path in root.glob(pattern))
     return [*names, *(str(path.relative_to(root)) for path in found if path.is_file())]
 
 
 def _named_weights(root: Path) -> str | None:
-    """What config.json names as the file of the weights, if it does."""
+    """The weight file that config.json names as `transformers_weights`; None without one."""
     try:
         content = json.loads((root / CONFIGURATION).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None  # whoever reads the configuration says why it cannot be read
+        return None  # the code that reads the config reports the error
     named = content.get("transformers_weights") if isinstance(content, Mapping) else None
     if named is None:
         return None
@@ -217,39 +220,41 @@ def _named_weights(root: Path) -> str | None:
 
 
 def _checked(root: Path, name: str) -> str:
-    """The name, if a file of that name is there, inside, and itself."""
+    """The name, if that file exists, is inside the directory, and is no Git LFS pointer."""
     parts = PurePosixPath(name)
     path = root / name
     if parts.is_absolute() or ".." in parts.parts or not _inside(root, path):
         raise CodewattError(
-            f"{root}: {name!r} lies outside of the model's directory; allowed: files inside it, or "
+            f"{root}: {name!r} is outside the model's directory; allowed: files inside it, or "
             "links into the blobs of the hub's cache"
         )
     if not path.is_file():
-        raise CodewattError(f"{path}: no such file, though the model's configuration names it")
-    refuse_pointer(path)
+        raise CodewattError(
+            f"{path}: file is missing, but the model's config or index names it; fetch it again"
+        )
+    refuse_lfs_pointer(path)
     return name
 
 
 def _inside(root: Path, path: Path) -> bool:
-    """Whether a file really lies in a directory, or in the blobs of the hub's cache beside it."""
+    """Whether a file, links resolved, is in a directory or in the hub cache's blobs for it."""
     try:
         home, real = root.resolve(), path.resolve()
-    except (OSError, RuntimeError):  # links that go round in circles
+    except (OSError, RuntimeError):  # circular links
         return False
     homes = [home]
     if home.parent.name == "snapshots" and home.parent.parent.name.startswith("models--"):
         homes.append(home.parent.parent / "blobs")
-    return any(real.is_relative_to(place) for place in homes)
+    return any(real.is_relative_to(directory) for directory in homes)
 
 
-def _instead(root: Path) -> str:
-    """What there is instead of weights, for the message."""
+def _other_weights(root: Path) -> str:
+    """Text for a message: weight files of other names or formats in the directory."""
     others = sorted(
         path.name
         for path in (root.iterdir() if root.is_dir() else ())
         if path.suffix in (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5")
     )
     if not others:
-        return "; a save_pretrained directory has one of them"
-    return f", but {', '.join(others[:3])}; transformers reads safetensors of those names only"
+        return "; allowed: a save_pretrained directory, which has one of them"
+    return f", but {', '.join(others[:3])}; allowed: safetensors files of these two names"

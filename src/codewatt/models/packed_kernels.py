@@ -1,9 +1,9 @@
-"""Which of GPTQModel's kernels computes a packed layer, chosen here and not by what is installed.
+"""Chooses the GPTQModel kernel of a packed layer, independently of what else is installed.
 
-On a CPU it is torch's, which dequantises a layer each time. On a GPU it is Marlin's (Frantar et al.
-2024) or else Triton's, or torch's where neither fits. `readable` layers keep their tensors as the
-checkpoint has them, for an engine that multiplies by kernels of its own; Marlin's have another
-order. Layers of which no such engine could make anything get the fastest kernel all the same.
+On a CPU it is the torch kernel, which dequantises the layer at each call. On a GPU it is Marlin
+(Frantar et al. 2024), else Triton, else torch. With `keep_packed_layout`, layers keep the
+checkpoint's tensors for the kernels of our own engine (Marlin reorders them), except layers that
+our kernels cannot read.
 """
 
 import importlib
@@ -24,19 +24,20 @@ _GPU = {
 
 
 def make_packed_linear(
-    layer: PackedLayer, packing: PackedFormat, dtype: Any, device: str, readable: bool
+    layer: PackedLayer, packing: PackedFormat, dtype: Any, device: str, keep_packed_layout: bool
 ) -> Any:
-    """A module for a packed layer, on the default device, without its content.
+    """Make the module of a packed layer, on the default device, without weights.
 
     Args:
-        layer, packing: of the checkpoint.
-        dtype: torch's, of all that is not packed.
+        layer: shape of the layer.
+        packing: format of the checkpoint.
+        dtype: torch.dtype of all that is not packed.
         device: 'cpu' or 'cuda', where the layer will run.
-        readable: keep the checkpoint's tensors as they are, if they are plain.
+        keep_packed_layout: keep the checkpoint's tensors, if our kernels read this format.
     """
     import torch
 
-    kernel = _kernel(layer, packing, dtype, device, readable)
+    kernel = _kernel(layer, packing, dtype, device, keep_packed_layout)
     module = kernel(
         bits=packing.bits,
         group_size=packing.group_size,
@@ -52,39 +53,43 @@ def make_packed_linear(
     if module.bias is not None:
         module.bias = module.bias.to(dtype)
     if dtype == torch.float32 and packing.method == "gptq":
-        module.scales = module.scales.to(dtype)  # or weights would be rounded to half precision
+        module.scales = module.scales.to(dtype)  # else weights would be rounded to half precision
     return module.requires_grad_(False)
 
 
 def _kernel(
-    layer: PackedLayer, packing: PackedFormat, dtype: Any, device: str, readable: bool
+    layer: PackedLayer, packing: PackedFormat, dtype: Any, device: str, keep_packed_layout: bool
 ) -> Any:
-    """The class of the first kernel that takes a layer."""
-    if device != "cpu" and not (readable and packing.plain):
+    """The class of the first kernel that supports a layer."""
+    if device != "cpu" and not (keep_packed_layout and packing.unpackable):
         for module, name in _GPU[packing.method]:
-            kernel = _named(module, name)
+            kernel = _kernel_class(module, name)
             if _fits(kernel, layer, packing, dtype):
                 return kernel
-    return _named(*_TORCH[packing.method])
+    return _kernel_class(*_TORCH[packing.method])
 
 
 def build_kernels(
-    layers: Iterable[PackedLayer], packing: PackedFormat, dtype: Any, device: str, readable: bool
+    layers: Iterable[PackedLayer],
+    packing: PackedFormat,
+    dtype: Any,
+    device: str,
+    keep_packed_layout: bool,
 ) -> None:
-    """Build what kernels of layers need: Marlin is compiled at its first use, for minutes.
+    """Compile the kernels of layers: Marlin compiles at its first use, which takes minutes.
 
     Args: see `make_packed_linear`.
     """
     for layer in set(layers):
-        _kernel(layer, packing, dtype, device, readable)
+        _kernel(layer, packing, dtype, device, keep_packed_layout)
 
 
-def _named(module: str, name: str) -> Any:
+def _kernel_class(module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)
 
 
 def _fits(kernel: Any, layer: PackedLayer, packing: PackedFormat, dtype: Any) -> bool:
-    """Whether a GPU's kernel takes a layer and can be had: some are compiled at their first use."""
+    """Whether a GPU kernel supports a layer and is available (Marlin compiles at first use)."""
     import torch
     from gptqmodel.models._const import DEVICE
 
@@ -105,12 +110,12 @@ def _fits(kernel: Any, layer: PackedLayer, packing: PackedFormat, dtype: Any) ->
         fits = marlin_runtime_available(dtype)
         why = None if fits else marlin_runtime_error(dtype)
     if not fits:
-        _LOG.info("%s does not take a layer: %s", kernel.__name__, " ".join(str(why).split()))
+        _LOG.info("%s does not support a layer: %s", kernel.__name__, " ".join(str(why).split()))
     return bool(fits)
 
 
-def finish(model: Any, packing: PackedFormat) -> None:
-    """Bring packed layers into the form that their kernels read, once their content is loaded."""
+def convert_for_kernels(model: Any, packing: PackedFormat) -> None:
+    """Convert the loaded tensors of packed layers into the layouts of their kernels."""
     import torch
     from gptqmodel.nn_modules.qlinear import BaseQuantLinear
     from gptqmodel.utils.model import convert_gptq_v1_to_v2_format_module
@@ -118,22 +123,22 @@ def finish(model: Any, packing: PackedFormat) -> None:
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, BaseQuantLinear):
-                if packing.zeros_less_one and module.REQUIRES_FORMAT_V2:
+                if packing.stores_zero_points_minus_one and module.REQUIRES_FORMAT_V2:
                     convert_gptq_v1_to_v2_format_module(module, packing.bits, torch.int32)
-                elif packing.method == "gptq" and not packing.zeros_less_one:
+                elif packing.method == "gptq" and not packing.stores_zero_points_minus_one:
                     module.qzero_format(format=2)
-                module.optimized = True  # it would have torch compile each layer's dequantising
+                module.optimized = True  # prevents torch.compile of each layer's dequantisation
                 module.post_init()
 
 
-def kernel_counts(model: Any) -> dict[str, int]:
-    """Name -> layers, of the classes that compute a model's linear layers.
+def count_linear_kernels(model: Any) -> dict[str, int]:
+    """Count a model's linear layers by the class that computes them: name -> number of layers.
 
-    torchao's layers are torch's own; what computes them is the class of their weights.
+    torchao keeps torch.nn.Linear; there the class of the weight counts.
     """
     names = [
         type(module.weight).__name__
-        if _of_torchao(getattr(module, "weight", None))
+        if _is_torchao(getattr(module, "weight", None))
         else type(module).__name__
         for module in model.modules()
         if hasattr(module, "in_features") and hasattr(module, "out_features")
@@ -141,5 +146,5 @@ def kernel_counts(model: Any) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
 
 
-def _of_torchao(weight: Any) -> bool:
+def _is_torchao(weight: Any) -> bool:
     return type(weight).__module__.startswith("torchao.")

@@ -1,9 +1,9 @@
-"""Loading GPTQ and AWQ checkpoints, of ours and of the hub, through transformers' from_pretrained.
+"""Loads GPTQ and AWQ checkpoints, our own and the hub's, through transformers' from_pretrained.
 
-transformers replaces layers by what config.json says and by lists of architectures, and fills what
-then has no content with random numbers: the experts of DeepSeek-V2, the activations' scales of
-StarCoder2 and GPT-NeoX. Here the checkpoint's own tensors say which layer is packed, and how;
-transformers still names, places and checks each of them.
+transformers decides by config.json and by lists of architectures which layers are packed, and fills
+layers that get no weights with random numbers (experts of DeepSeek-V2, activation scales of
+StarCoder2 and GPT-NeoX). Here the checkpoint's tensors decide which layers are packed; transformers
+still loads and checks every tensor.
 """
 
 from functools import cache
@@ -11,88 +11,89 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.gptqmodel_library import import_gptqmodel, silenced
+from codewatt.models.gptqmodel_library import import_gptqmodel, silence_output
 from codewatt.models.model_config import resolved_configuration
 from codewatt.models.packed_checkpoints import (
     PackedFormat,
     PackedLayer,
-    check_contents,
+    check_packed_tensors,
+    find_scaled_activations,
     packed_layers,
-    scaled_activations,
 )
-from codewatt.models.packed_kernels import build_kernels, finish, make_packed_linear
-from codewatt.models.weight_headers import headers_of
+from codewatt.models.packed_kernels import build_kernels, convert_for_kernels, make_packed_linear
+from codewatt.models.weight_headers import read_weight_headers
 
 _METHOD = "codewatt_packed"
 
 
 def packed_configuration(
-    directory: str | Path, packing: PackedFormat, device: str, readable: bool
+    directory: str | Path, packing: PackedFormat, device: str, keep_packed_layout: bool
 ) -> Any:
-    """The model's configuration, changed so that transformers loads it by `_quantiser`.
+    """The model's configuration, changed so that transformers loads it by the class below.
 
     Args:
-        directory: the checkpoint.
-        packing: what its config.json says.
-        device: where it will run.
-        readable: keep the packed tensors as the checkpoint has them (see `packed_kernels`).
+        directory: of the checkpoint.
+        packing: format of the checkpoint.
+        device: 'cpu' or 'cuda', where it will run.
+        keep_packed_layout: keep the packed tensors as the checkpoint has them (see
+            `packed_kernels`).
 
     Raises:
-        CodewattError: gptqmodel is not installed, or the layers are not what config.json says.
+        CodewattError: gptqmodel is not installed, or the layers differ from config.json.
     """
     import_gptqmodel()
     _register()
     configuration = resolved_configuration(directory)
-    headers = headers_of(directory)
+    headers = read_weight_headers(directory)
     layers = packed_layers(headers, packing)
-    check_contents(directory, packing, layers)
+    check_packed_tensors(directory, packing, layers)
     configuration.quantization_config = {
         "quant_method": _METHOD,
         "packing": packing,
         "layers": layers,
-        "scaled": scaled_activations(headers),
+        "scaled": find_scaled_activations(headers),
         "device": device,
-        "readable": readable,
+        "keep_packed_layout": keep_packed_layout,
     }
     return configuration
 
 
 def build_packed_kernels(
-    directory: str | Path, packing: PackedFormat, dtype: Any, device: str, readable: bool
+    directory: str | Path, packing: PackedFormat, dtype: Any, device: str, keep_packed_layout: bool
 ) -> None:
-    """Build what loading a checkpoint would build first; see `packed_configuration`."""
+    """Compile the kernels that the first loading would; see `packed_configuration`."""
     import_gptqmodel()
-    layers = packed_layers(headers_of(directory), packing)
-    with silenced():
-        build_kernels(layers.values(), packing, dtype, device, readable)
+    layers = packed_layers(read_weight_headers(directory), packing)
+    with silence_output():
+        build_kernels(layers.values(), packing, dtype, device, keep_packed_layout)
 
 
 @cache
 def _register() -> None:
-    """Make transformers know the method."""
+    """Register the quantisation method with transformers."""
     from transformers.quantizers.auto import register_quantization_config, register_quantizer
     from transformers.quantizers.base import HfQuantizer
     from transformers.utils.quantization_config import QuantizationConfigMixin
 
     class Configuration(QuantizationConfigMixin):  # type: ignore[misc]
-        """Carries `packed_configuration`'s dictionary."""
+        """Holds the dictionary of `packed_configuration`."""
 
-        def __init__(self, **said: Any) -> None:
-            self.quant_method = said.pop("quant_method")
-            self.said = said
+        def __init__(self, **settings: Any) -> None:
+            self.quant_method = settings.pop("quant_method")
+            self.settings = settings
 
     class Quantizer(HfQuantizer):  # type: ignore[misc]
-        """Replaces layers before weights are read, and finishes them afterwards."""
+        """Replaces layers before weights are loaded, and converts them afterwards."""
 
         requires_calibration = True
 
         def _process_model_before_weight_loading(self, model: Any, **options: Any) -> None:
-            with silenced():
-                _replace(model, self.quantization_config.said, model.dtype)
+            with silence_output():
+                _replace_layers(model, self.quantization_config.settings, model.dtype)
 
         def _process_model_after_weight_loading(self, model: Any, **options: Any) -> Any:
-            with silenced():
-                finish(model, self.quantization_config.said["packing"])
+            with silence_output():
+                convert_for_kernels(model, self.quantization_config.settings["packing"])
             return model
 
         def is_serializable(self) -> bool:
@@ -106,27 +107,35 @@ def _register() -> None:
     register_quantizer(_METHOD)(Quantizer)
 
 
-def _replace(model: Any, said: dict[str, Any], dtype: Any) -> None:
-    """Put packed layers and scaled activations where the checkpoint has them.
+def _replace_layers(model: Any, settings: dict[str, Any], dtype: Any) -> None:
+    """Replace a model's layers by packed layers and scaled activations, as in the checkpoint.
 
     Raises:
         CodewattError: the model has no such layer there.
     """
-    layers: dict[str, PackedLayer] = said["layers"]
+    layers: dict[str, PackedLayer] = settings["layers"]
     _split_experts(model, layers)
     for name, layer in layers.items():
         linear = _submodule(model, name)
         shape = (getattr(linear, "out_features", None), getattr(linear, "in_features", None))
         if shape != (layer.out_features, layer.in_features):
             raise CodewattError(
-                f"{name}: packed as {layer.out_features} x {layer.in_features} weights; the model "
-                f"has {'no such layer' if linear is None else f'{shape[0]} x {shape[1]}'}"
+                f"{name}: the checkpoint has a packed layer of {layer.out_features} x "
+                f"{layer.in_features} weights, the model has "
+                f"{'no such layer' if linear is None else f'{shape[0]} x {shape[1]}'}; config.json "
+                "does not belong to these weights"
             )
         model.set_submodule(
             name,
-            make_packed_linear(layer, said["packing"], dtype, said["device"], said["readable"]),
+            make_packed_linear(
+                layer,
+                settings["packing"],
+                dtype,
+                settings["device"],
+                settings["keep_packed_layout"],
+            ),
         )
-    for name, channels in said["scaled"].items():
+    for name, channels in settings["scaled"].items():
         _scale_activation(model, name, channels, dtype)
 
 
@@ -138,7 +147,7 @@ def _submodule(model: Any, name: str) -> Any:
 
 
 def _split_experts(model: Any, layers: dict[str, PackedLayer]) -> None:
-    """Experts that transformers keeps as one tensor become layers, if they are packed as layers."""
+    """Split experts that transformers keeps as one tensor, if they are packed as layers."""
     if any(".experts." in name and _submodule(model, name) is None for name in layers):
         import defuser
 
@@ -156,6 +165,9 @@ def _scale_activation(model: Any, name: str, channels: int, dtype: Any) -> None:
 
     activation = _submodule(model, name)
     if activation is None:
-        raise CodewattError(f"{name}.scales: the model has no activation of that name")
+        raise CodewattError(
+            f"{name}.scales: the model has no activation {name}; config.json does not belong to "
+            "these weights"
+        )
     scales = torch.ones(channels, dtype=dtype)
     model.set_submodule(name, ScaledActivation(activation, scales))

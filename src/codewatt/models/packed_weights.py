@@ -1,4 +1,4 @@
-"""GPTQ's and AWQ's packed layers as plain integers and scales."""
+"""Unpacking of GPTQ and AWQ layers (qweight, qzeros, scales) into plain integers and scales."""
 
 from typing import Any
 
@@ -6,90 +6,98 @@ from codewatt.errors import CodewattError
 from codewatt.models.torchao_weights import INT4_MIDPOINT, EightBitWeight, Int4Weight
 
 _INT8_MIDPOINT = 128
-# Where in an AWQ word each of eight neighbouring outputs stands, counted in codes from its end.
-_AWQ_PLACES = (0, 4, 1, 5, 2, 6, 3, 7)
-_GROUPS = (128, 64, 32)  # that one scale an output is repeated for, as kernels take groups
+#: Nibble of an AWQ int32, counted from its low bits, that holds each of eight adjacent outputs.
+_AWQ_NIBBLES = (0, 4, 1, 5, 2, 6, 3, 7)
+#: Group sizes that kernels take; where a layer has one scale per output, it is repeated for groups.
+_KERNEL_GROUP_SIZES = (128, 64, 32)
 
 
 def is_packed(linear: Any) -> bool:
-    """Whether a layer is GPTQ's or AWQ's, with its tensors as the checkpoint has them."""
+    """Whether a layer is a GPTQ or AWQ layer with its tensors as the checkpoint stores them."""
     return type(linear).__name__ in ("TorchLinear", "AwqTorchLinear")
 
 
 def unpack_layer(linear: Any) -> EightBitWeight | Int4Weight | None:
-    """The plain content of a packed layer; None if it is more than codes with scales.
-
-    That is so of groups that follow the order of activations, of 8-bit codes in groups, and of
-    8-bit codes whose zero points are not all in the middle.
+    """Unpack the weight of a GPTQ or AWQ layer.
 
     Args:
-        linear: see `is_packed`.
+        linear: a layer for which `is_packed` is true.
+
+    Returns:
+        The weight; None for layouts that no kernel here reads: groups in the order of activations
+        (act_order), 8 bits in groups, and 8 bits with zero points other than 128.
 
     Raises:
-        CodewattError: the layer is another one.
+        CodewattError: the layer is not a packed one.
     """
     if not is_packed(linear):
-        raise CodewattError(f"a layer of type {type(linear).__name__} is not packed as GPTQ or AWQ")
+        raise CodewattError(
+            f"cannot unpack a layer of class {type(linear).__name__}; allowed: TorchLinear (GPTQ), "
+            "AwqTorchLinear (AWQ)"
+        )
     if type(linear).__name__ == "AwqTorchLinear":
-        codes, zeros = _outputs_of_words(linear.qweight), _outputs_of_words(linear.qzeros)
+        quantised, zero_points = _unpack_awq(linear.qweight), _unpack_awq(linear.qzeros)
     else:
-        if not _in_order(linear.g_idx, linear.scales.shape[0]):
+        if not _groups_in_order(linear.g_idx, linear.scales.shape[0]):
             return None
-        codes = _codes(linear.qweight.T, linear.bits).T
-        zeros = _codes(linear.qzeros, linear.bits)
+        quantised = _unpack_gptq(linear.qweight.T, linear.bits).T
+        zero_points = _unpack_gptq(linear.qzeros, linear.bits)
     if linear.bits == 8:
-        return _int8(codes, zeros, linear.scales)
-    return _int4(codes, zeros, linear.scales)
+        return _eight_bit_weight(quantised, zero_points, linear.scales)
+    return _int4_weight(quantised, zero_points, linear.scales)
 
 
-def _codes(words: Any, bits: int) -> Any:
-    """(n, m) int32 words as (n, m * 32 / bits) codes, the first at the words' end."""
+def _unpack_gptq(packed: Any, bits: int) -> Any:
+    """Int32 (n, m) as int32 (n, m * 32 / bits), the low bits first."""
     import torch
 
-    shifts = torch.arange(0, 32, bits, dtype=torch.int32, device=words.device)
-    return ((words[..., None] >> shifts) & ((1 << bits) - 1)).flatten(-2)
+    shifts = torch.arange(0, 32, bits, dtype=torch.int32, device=packed.device)
+    return ((packed[..., None] >> shifts) & ((1 << bits) - 1)).flatten(-2)
 
 
-def _outputs_of_words(words: Any) -> Any:
-    """AWQ's (n, out / 8) int32 words as (n, out) codes."""
+def _unpack_awq(packed: Any) -> Any:
+    """AWQ's int32 (n, out / 8) as int32 (n, out)."""
     import torch
 
-    places = torch.tensor(_AWQ_PLACES, dtype=torch.int32, device=words.device)
-    return ((words[..., None] >> (4 * places)) & 15).flatten(-2)
+    nibbles = torch.tensor(_AWQ_NIBBLES, dtype=torch.int32, device=packed.device)
+    return ((packed[..., None] >> (4 * nibbles)) & 15).flatten(-2)
 
 
-def _in_order(groups_of_inputs: Any, groups: int) -> bool:
-    """Whether each group is a run of inputs, one after the other."""
+def _groups_in_order(g_idx: Any, groups: int) -> bool:
+    """Whether each group is a run of adjacent inputs; g_idx is (in,), the group of each input."""
     import torch
 
-    inputs = len(groups_of_inputs)
-    plain = torch.arange(inputs, device=groups_of_inputs.device) // -(-inputs // groups)
-    return bool((groups_of_inputs == plain).all())
+    inputs = len(g_idx)
+    in_order = torch.arange(inputs, device=g_idx.device) // -(-inputs // groups)
+    return bool((g_idx == in_order).all())
 
 
-def _int8(codes: Any, zeros: Any, scales: Any) -> EightBitWeight | None:
+def _eight_bit_weight(quantised: Any, zero_points: Any, scales: Any) -> EightBitWeight | None:
+    """See `unpack_layer`; quantised is (in, out), zero points and scales are (groups, out)."""
     import torch
 
-    if len(scales) > 1 or bool((zeros != _INT8_MIDPOINT).any()):
+    if len(scales) > 1 or bool((zero_points != _INT8_MIDPOINT).any()):
         return None
-    shifted = (codes - _INT8_MIDPOINT).to(torch.int8)
-    return EightBitWeight(shifted.T.contiguous(), scales[0].float())
+    signed = (quantised - _INT8_MIDPOINT).to(torch.int8)
+    return EightBitWeight(signed.T.contiguous(), scales[0].float())
 
 
-def _int4(codes: Any, zeros: Any, scales: Any) -> Int4Weight | None:
+def _int4_weight(quantised: Any, zero_points: Any, scales: Any) -> Int4Weight | None:
+    """See `unpack_layer`; quantised is (in, out), zero points and scales are (groups, out)."""
     import torch
 
-    group = len(codes) // len(scales)
-    offsets = None
-    if bool((zeros != INT4_MIDPOINT).any()):
-        offsets = (INT4_MIDPOINT - zeros).float() * scales.float()  # exact
+    group_size = len(quantised) // len(scales)
+    zeros = None
+    if bool((zero_points != INT4_MIDPOINT).any()):
+        zeros = (INT4_MIDPOINT - zero_points).float() * scales.float()  # exact
     if len(scales) == 1:
-        group = next((size for size in _GROUPS if len(codes) % size == 0), group)
-        scales = scales.expand(len(codes) // group, -1)
-        offsets = None if offsets is None else offsets.expand(len(codes) // group, -1)
+        sizes = (size for size in _KERNEL_GROUP_SIZES if len(quantised) % size == 0)
+        group_size = next(sizes, group_size)
+        scales = scales.expand(len(quantised) // group_size, -1)
+        zeros = None if zeros is None else zeros.expand(len(quantised) // group_size, -1)
     return Int4Weight(
-        codes.T.to(torch.uint8).contiguous(),
+        quantised.T.to(torch.uint8).contiguous(),
         scales.T.contiguous(),
-        None if offsets is None else offsets.T.contiguous(),
-        group,
+        None if zeros is None else zeros.T.contiguous(),
+        group_size,
     )

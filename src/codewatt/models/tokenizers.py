@@ -1,4 +1,4 @@
-"""A model directory's tokenizer, and tokenizers for configurations that come without one."""
+"""Loads a model directory's tokenizer, and makes tokenizers for models with random weights."""
 
 import sys
 import sysconfig
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.model_config import read_object, refuse_code
-from codewatt.models.model_files import VOCABULARIES, refuse_pointer
+from codewatt.models.model_config import read_json_object, refuse_remote_code
+from codewatt.models.model_files import VOCABULARIES, refuse_lfs_pointer
 
 _TRAINING_BYTES = 8_000_000
 _END = "<|endoftext|>"
-_PROBED_TEXT = "def add(a, b):\n    return a + b\n"
+_TEST_TEXT = "def add(a, b):\n    return a + b\n"
 
 
 def load_tokenizer(directory: str | Path) -> Any:
-    """The tokenizer of a save_pretrained directory, padding on the left.
+    """Load the tokenizer of a save_pretrained directory, set to left padding.
 
     Raises:
-        CodewattError: there is none, it needs code of its own, or it makes no tokens of a text.
+        CodewattError: there is none, it needs its own code, or it makes no tokens from a text.
     """
     from transformers import AutoTokenizer
 
@@ -30,20 +30,22 @@ def load_tokenizer(directory: str | Path) -> Any:
             "vocab.json or another vocabulary of transformers' tokenizers"
         )
     for name in VOCABULARIES:
-        refuse_pointer(root / name)
+        refuse_lfs_pointer(root / name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False
         )
-        ids = tokenizer(_PROBED_TEXT)["input_ids"]
+        ids = tokenizer(_TEST_TEXT)["input_ids"]
     except Exception as error:  # tokenizers' own errors are plain Exceptions
         settings = root / "tokenizer_config.json"
         if settings.is_file():
-            refuse_code(root, read_object(settings), "AutoTokenizer")
+            refuse_remote_code(root, read_json_object(settings), "AutoTokenizer")
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CodewattError(f"{root}: its tokenizer cannot be loaded: {reason}") from None
+        raise CodewattError(f"{root}: the tokenizer cannot be loaded: {reason}") from None
     if not set(ids) - set(tokenizer.all_special_ids):
-        raise CodewattError(f"{root}: its tokenizer makes no tokens of a text")
+        raise CodewattError(
+            f"{root}: the tokenizer makes no tokens from a text; its vocabulary is damaged or empty"
+        )
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -51,18 +53,18 @@ def load_tokenizer(directory: str | Path) -> Any:
 
 
 def make_tokenizer(settings: dict[str, Any], vocab_size: int, directory: Path) -> Any:
-    """Save the tokenizer that an `architecture` model asks for into its directory.
+    """Make the tokenizer of a model with random weights and save it into the model's directory.
 
     Args:
-        settings: {"source": "stdlib", "vocab_size"} or {"source": "path", "path"}.
-        vocab_size: the model's; a tokenizer with more entries cannot be used with it.
-        directory: the model's directory.
+        settings: {"source": "stdlib", "vocab_size": n}, or {"source": "path", "path": directory}.
+        vocab_size: of the model.
+        directory: of the model.
 
     Returns:
         The tokenizer.
 
     Raises:
-        CodewattError: there is no tokenizer in the path, or it has more entries than the model.
+        CodewattError: the path has no tokenizer, or it has more entries than vocab_size.
     """
     if settings["source"] == "path":
         tokenizer = load_tokenizer(settings["path"])
@@ -70,14 +72,15 @@ def make_tokenizer(settings: dict[str, Any], vocab_size: int, directory: Path) -
         tokenizer = _from_stdlib(min(settings["vocab_size"], vocab_size))
     if len(tokenizer) > vocab_size:
         raise CodewattError(
-            f"tokenizer: {len(tokenizer)} entries, the model's vocab_size is {vocab_size}"
+            f"tokenizer: {len(tokenizer)} entries, but the model's vocab_size is {vocab_size}; "
+            "allowed: a tokenizer with at most vocab_size entries"
         )
     tokenizer.save_pretrained(directory)
     return tokenizer
 
 
 def _from_stdlib(vocab_size: int) -> Any:
-    """Train a byte-level BPE on the standard library's source: prompts get realistic lengths."""
+    """Train a byte-level BPE tokenizer on the standard library, for realistic prompt lengths."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -97,7 +100,7 @@ def _from_stdlib(vocab_size: int) -> Any:
 
 
 def _stdlib_source() -> Iterator[str]:
-    """Source files of Python's standard library in order, up to a fixed number of bytes."""
+    """Source files of Python's standard library in sorted order, up to _TRAINING_BYTES."""
     root = Path(sysconfig.get_path("stdlib"))
     taken = 0
     for path in sorted(root.glob("*.py")) + sorted(root.glob("*/*.py")):

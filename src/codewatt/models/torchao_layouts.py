@@ -1,4 +1,4 @@
-"""torchao's layouts of quantised weights: which device each is for, and how one is read back."""
+"""torchao's layouts of quantised weights: for which device each is, and how it is loaded."""
 
 from typing import Any, Literal
 
@@ -6,9 +6,10 @@ from codewatt.errors import CodewattError
 
 Layout = Literal["int8_plain", "int4_cpu", "int4_tile_packed", "fp8_plain", "fp8_dynamic"]
 
-CPU_CAPABILITY = "cpu_capability"  # the key in a checkpoint's quantization_config
+#: Key in a checkpoint's quantization_config: vector instructions that int4_cpu was packed for.
+CPU_CAPABILITY = "cpu_capability"
 _DEVICES = {"int4_cpu": "cpu", "int4_tile_packed": "cuda", "fp8_dynamic": "cuda"}
-#: From this compute capability on a GPU multiplies fp8 (Ada, Hopper and later).
+#: The lowest compute capability whose GPUs multiply fp8 (Ada, Hopper and later).
 FP8_CAPABILITY = (8, 9)
 _CONFIGURATIONS: dict[str, Layout] = {
     "Int8WeightOnlyConfig": "int8_plain",
@@ -19,29 +20,33 @@ _CONFIGURATIONS: dict[str, Layout] = {
 }
 
 
-def layout_for(quant_type: str, device: str) -> Layout:
-    """The layout that a quantisation type has on a device ('cpu' or 'cuda').
+def choose_layout(quant_type: str, device: str) -> Layout:
+    """The layout of a quantisation type on a device.
 
-    int8 and fp8 have one for both. int4's are those of torch's two kernels, on the CPU
-    `_weight_int4pack_mm_for_cpu` and tinygemm's `_weight_int4pack_mm`; neither device reads the
+    int8 and fp8 have one layout for both devices. int4 has the layouts of torch's kernels
+    `_weight_int4pack_mm_for_cpu` and `_weight_int4pack_mm` (tinygemm); neither device reads the
     other's.
 
+    Args:
+        quant_type: 'int8', 'int4', 'fp8' or 'fp8_dynamic'.
+        device: 'cpu' or 'cuda'.
+
     Raises:
-        CodewattError: the device cannot multiply fp8 inputs, as fp8_dynamic does.
+        CodewattError: quant_type is fp8_dynamic and the device cannot multiply fp8 numbers.
     """
     if quant_type == "int8":
         return "int8_plain"
     if quant_type == "fp8":
         return "fp8_plain"
     if quant_type == "fp8_dynamic":
-        if why := lacks_fp8(device):
+        if why := fp8_refusal(device):
             raise CodewattError(f"torchao fp8_dynamic {why}; allowed there: quant_type fp8")
         return "fp8_dynamic"
     return "int4_cpu" if device == "cpu" else "int4_tile_packed"
 
 
-def lacks_fp8(device: str) -> str | None:
-    """Why a device cannot multiply fp8 numbers, or None if it can."""
+def fp8_refusal(device: str) -> str | None:
+    """Why a device ('cpu' or 'cuda') cannot multiply fp8 numbers; None if it can."""
     import torch
 
     needed = ".".join(map(str, FP8_CAPABILITY))
@@ -54,22 +59,22 @@ def lacks_fp8(device: str) -> str | None:
 
 
 def cpu_capability() -> str:
-    """The vector instructions that torch uses here, e.g. 'AVX512': int4_cpu depends on them."""
+    """The vector instructions that torch uses on this CPU, e.g. 'AVX512'; int4_cpu needs them."""
     import torch
 
     return str(torch.backends.cpu.get_cpu_capability())
 
 
-def prepare_loading(configuration: dict[str, Any], device: str) -> None:
-    """See that a checkpoint can be read and run here, before anything is loaded.
+def check_torchao_checkpoint(configuration: dict[str, Any], device: str) -> None:
+    """Check that a torchao checkpoint can be loaded and run on a device; before loading it.
 
     Args:
-        configuration: a checkpoint's config.json; nothing happens unless torchao quantised it.
+        configuration: a checkpoint's config.json; other checkpoints than torchao's always pass.
         device: 'cpu' or 'cuda'.
 
     Raises:
         CodewattError: the weights are packed for another device or for other vector instructions.
-            torch would not notice the latter: the model would load and answer nonsense.
+            torch does not check the latter: the model would load and compute wrong logits.
     """
     quantised = configuration.get("quantization_config") or {}
     if quantised.get("quant_method") != "torchao":
@@ -78,30 +83,30 @@ def prepare_loading(configuration: dict[str, Any], device: str) -> None:
     layout = _CONFIGURATIONS.get(name)
     if layout is None:
         raise CodewattError(
-            f"torchao's {name} is not read here; allowed: {', '.join(sorted(_CONFIGURATIONS))}"
+            f"config.json: torchao checkpoints of type {name} are not supported; allowed: "
+            f"{', '.join(sorted(_CONFIGURATIONS))}"
         )
     if layout == "fp8_dynamic":
-        layout_for("fp8_dynamic", device)
+        choose_layout("fp8_dynamic", device)
     if device != _DEVICES.get(layout, device):
         raise CodewattError(
             f"torchao's int4 weights are packed for device '{_DEVICES[layout]}', not '{device}': "
-            "quantise on the device that runs them"
+            "quantise the model on the device that runs it"
         )
     if layout == "int4_cpu":
         packed, here = quantised.get(CPU_CAPABILITY), cpu_capability()
         if packed != here:
             raise CodewattError(
                 f"torchao's int4 weights are packed for a CPU with {packed}, and torch uses {here} "
-                "here: quantise again on this machine"
+                "on this machine: quantise again on this machine"
             )
-        admit_int4_cpu()
+        register_int4_cpu_tensor()
 
 
-def admit_int4_cpu() -> None:
-    """Let torchao save and read the CPU's int4 layout as safetensors.
+def register_int4_cpu_tensor() -> None:
+    """Let torchao save and load the CPU's int4 layout as safetensors.
 
-    torchao 0.18 can write each tensor of this layout, but leaves its class out of the lists that
-    name what may be written and read.
+    torchao 0.18 can serialise this tensor class, but does not list it as allowed.
     """
     from torchao.core import config
     from torchao.prototype.quantization.int4 import Int4OpaqueTensor

@@ -1,4 +1,4 @@
-"""Quantised weights as plain integers and scales, whatever layout torchao packed them in."""
+"""Quantised weights as plain integers, scales and zeros, whatever layout torchao packs them in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,143 +6,152 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 
-INT4_MIDPOINT = 8  # tinygemm's codes 0..15 stand for -8..7
-_PROBED_ROWS = 1024  # of the identity at a time: bounds the memory that unpacking takes
+INT4_MIDPOINT = 8  # tinygemm's 0..15 stand for -8..7
+#: Rows of the identity that a kernel multiplies at a time: bounds the memory of unpacking.
+_IDENTITY_ROWS = 1024
+_WEIGHT_CLASSES = ("Int8Tensor", "Float8Tensor", "Int4OpaqueTensor", "Int4TilePackedTo4dTensor")
 
 
 @dataclass(frozen=True)
 class EightBitWeight:
-    """weight[o, i] = codes[o, i] * scales[o].
+    """weight[o, i] = quantised[o, i] * scales[o].
 
-    codes: int8 or float8_e4m3fn (out, in); scales: float32 (out,). Both on the layer's device.
+    Attributes:
+        quantised: int8 or float8_e4m3fn (out, in), on the layer's device.
+        scales: float32 (out,), on the layer's device.
     """
 
-    codes: Any
+    quantised: Any
     scales: Any
 
     def dequantise(self) -> Any:
-        """The weight, float32 (out, in)."""
-        return self.codes.float() * self.scales.float()[:, None]
+        """The weight as float32 (out, in)."""
+        return self.quantised.float() * self.scales.float()[:, None]
 
 
 @dataclass(frozen=True)
 class Int4Weight:
-    """weight[o, i] = (codes[o, i] - 8) * scales[o, g] + offsets[o, g], with g = i // group_size.
+    """weight[o, i] = (quantised[o, i] - 8) * scales[o, g] + zeros[o, g], g = i // group_size.
 
-    That is tinygemm's own form: offsets are what the kernels add, in weights' units, not in codes'.
-    Nothing is rounded on the way here. `zero_points` has the other usual form.
+    This is the form of torch's tinygemm kernels: zeros are added after scaling, in units of
+    weights. An integer zero point z as GPTQ has it is zeros = (8 - z) * scales. Nothing is rounded
+    in unpacking.
 
-    codes: uint8 (out, in), 0..15, one a byte; scales and offsets: (out, in / group_size), as the
-    layer has them (torchao's in bfloat16 on a GPU); offsets None where all are 0. All on the
-    layer's device, without padding.
+    Attributes:
+        quantised: uint8 (out, in), 0 to 15, one value per byte, without padding.
+        scales: (out, in / group_size), in the layer's dtype (torchao on a GPU: bfloat16).
+        zeros: as scales; None if all are 0.
+        group_size: inputs that share a scale.
     """
 
-    codes: Any
+    quantised: Any
     scales: Any
-    offsets: Any | None
+    zeros: Any | None
     group_size: int
 
-    @property
-    def zero_points(self) -> Any:
-        """float32 (out, groups): weight = (codes - zero_points) * scales, but for rounding.
-
-        Raises:
-            CodewattError: a group of equal weights has a scale too small for that form.
-        """
-        offsets = self.scales.new_zeros(()) if self.offsets is None else self.offsets
-        zeros = INT4_MIDPOINT - offsets.float() / self.scales.float()
-        if not bool(zeros.isfinite().all()):
-            raise CodewattError("a group of equal weights has no finite zero point: use offsets")
-        return zeros
-
     def dequantise(self) -> Any:
-        """The weight, float32 (out, in)."""
+        """The weight as float32 (out, in)."""
         scales = self.scales.float().repeat_interleave(self.group_size, dim=1)
-        weight = (self.codes.float() - INT4_MIDPOINT) * scales
-        if self.offsets is None:
+        weight = (self.quantised.float() - INT4_MIDPOINT) * scales
+        if self.zeros is None:
             return weight
-        return weight + self.offsets.float().repeat_interleave(self.group_size, dim=1)
+        return weight + self.zeros.float().repeat_interleave(self.group_size, dim=1)
 
 
 def unpack(linear: Any) -> EightBitWeight | Int4Weight:
-    """The plain content of a linear layer that torchao quantised (a bias stays where it is).
+    """Unpack the weight of a linear layer that torchao quantised; the bias stays in the layer.
 
-    Works where the layer runs: int4 is read through the device's own kernel. 8-bit tensors are the
-    layer's own memory, int4's are copies.
+    Runs on the layer's device: int4 is read through that device's kernel. 8-bit tensors share the
+    layer's memory, int4 tensors are copies.
 
     Args:
         linear: an nn.Linear with one of the weights that `codewatt.quantise.torchao` makes.
 
     Raises:
-        CodewattError: the layer is not quantised, or in a way that is not one of those.
+        CodewattError: the layer is not quantised, or its layout is not one of those.
     """
     import torch
 
     weight = linear.weight
-    kind = type(weight).__name__
-    if kind not in ("Int8Tensor", "Float8Tensor", "Int4OpaqueTensor", "Int4TilePackedTo4dTensor"):
-        raise CodewattError(f"a weight of type {kind} is not one that torchao's method makes")
+    weight_class = type(weight).__name__
+    if weight_class not in _WEIGHT_CLASSES:
+        raise CodewattError(
+            f"torchao: cannot unpack a weight of class {weight_class}; allowed: "
+            f"{', '.join(_WEIGHT_CLASSES)}"
+        )
     for name in ("act_pre_scale", "act_quant_kwargs", "act_mapping_type"):
         if getattr(weight, name, None) is not None:
-            raise CodewattError(f"a weight with {name} is not weight-only")
+            raise CodewattError(
+                f"torchao: cannot unpack a weight with {name}; allowed: weight-only quantisation"
+            )
     out_features, in_features = weight.shape
-    if kind in ("Int8Tensor", "Float8Tensor"):
+    if weight_class in ("Int8Tensor", "Float8Tensor"):
         zero_point = getattr(weight, "zero_point", None)
-        shifted = zero_point is not None and bool(zero_point.any())
-        if weight.scale.numel() != out_features or shifted:
-            raise CodewattError("8-bit weights are not symmetric per output channel")
+        asymmetric = zero_point is not None and bool(zero_point.any())
+        if weight.scale.numel() != out_features or asymmetric:
+            raise CodewattError(
+                f"torchao: cannot unpack 8-bit weights with {weight.scale.numel()} scales for "
+                f"{out_features} outputs{' and zero points' if asymmetric else ''}; allowed: one "
+                "scale per output and no zero points"
+            )
         return EightBitWeight(weight.qdata, weight.scale.flatten())
 
     group_size = weight.block_size[-1]
     packed, scale_and_zero = weight.qdata, weight.scale_and_zero
-    if kind == "Int4OpaqueTensor":
+    if weight_class == "Int4OpaqueTensor":
         kernel, dtype = torch.ops.aten._weight_int4pack_mm_for_cpu, torch.float32
     else:
         kernel, dtype = torch.ops.aten._weight_int4pack_mm, torch.bfloat16
-    # The padded shape stands in the scales': (in / group_size, out, 2).
+    # scale_and_zero is (padded in / group_size, out, 2).
     padded_in = scale_and_zero.shape[0] * group_size
     unit = torch.zeros(scale_and_zero.shape, dtype=dtype, device=packed.device)
-    unit[..., 0] = 1  # scale 1 and offset 0: the kernel then multiplies by codes - 8
+    unit[..., 0] = 1  # scale 1 and zero 0: the kernel then multiplies by quantised - 8
 
-    def product(rows: Any) -> Any:
+    def matmul(rows: Any) -> Any:
         return kernel(rows, packed, group_size, unit)
 
-    codes = codes_by_product(product, padded_in, dtype, packed.device)
+    quantised = unpack_by_matmul(matmul, padded_in, dtype, packed.device)
     groups = in_features // group_size
-    scales, offsets = scale_and_zero[:groups, :out_features].permute(2, 1, 0).contiguous()
-    return Int4Weight(codes[:out_features, :in_features].contiguous(), scales, offsets, group_size)
+    scales, zeros = scale_and_zero[:groups, :out_features].permute(2, 1, 0).contiguous()
+    return Int4Weight(
+        quantised[:out_features, :in_features].contiguous(), scales, zeros, group_size
+    )
 
 
-def codes_by_product(
-    product: Callable[[Any], Any], in_features: int, dtype: Any, device: Any
+def unpack_by_matmul(
+    matmul: Callable[[Any], Any], in_features: int, dtype: Any, device: Any
 ) -> Any:
-    """Codes 0..15 of a packed matrix of which only a product with it is to be had.
+    """Unpack 4-bit weights through a kernel that multiplies by them.
 
-    The packings are the kernels' own business and differ between processors; what they multiply by
-    is documented. Products with rows of the identity are exact in any of torch's float types.
+    torch does not document the packed layouts, and they differ between processors; it documents
+    what the kernels multiply by. Products with rows of the identity are exact in all of torch's
+    float types.
 
     Args:
-        product: maps rows (n, in) to rows @ (codes - 8).T, (n, out).
+        matmul: maps rows (n, in) to rows @ (quantised - 8).T, (n, out).
         in_features: columns of the matrix, padding included.
-        dtype: of the rows that `product` takes.
-        device: where it takes them.
+        dtype: of the rows that `matmul` takes.
+        device: of the rows that `matmul` takes.
 
     Returns:
-        uint8 (out, in).
+        uint8 (out, in), 0 to 15.
 
     Raises:
-        CodewattError: a product is none of -8..7.
+        CodewattError: a product is not an integer from -8 to 7.
     """
     import torch
 
     columns = []
-    for first in range(0, in_features, _PROBED_ROWS):
-        last = min(first + _PROBED_ROWS, in_features)
+    for first in range(0, in_features, _IDENTITY_ROWS):
+        last = min(first + _IDENTITY_ROWS, in_features)
         rows = torch.zeros(last - first, in_features, dtype=dtype, device=device)
         rows[torch.arange(last - first), torch.arange(first, last)] = 1
-        columns.append(product(rows).T + INT4_MIDPOINT)
+        columns.append(matmul(rows).T + INT4_MIDPOINT)
     values = torch.cat(columns, dim=1)
-    codes = values.to(torch.uint8)
-    if not torch.equal(codes.to(values.dtype), values) or int(codes.max()) > 15:
-        raise CodewattError("the kernel's products are not 4-bit codes: its layout is another one")
-    return codes
+    quantised = values.to(torch.uint8)
+    if not torch.equal(quantised.to(values.dtype), values) or int(quantised.max()) > 15:
+        raise CodewattError(
+            "int4 kernel: its products with the identity are not integers from -8 to 7, so its "
+            "packed layout is not the one that torch documents; use another torch version"
+        )
+    return quantised

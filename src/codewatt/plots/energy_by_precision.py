@@ -1,4 +1,4 @@
-"""Energy of a run for each precision, stacked by component, one panel a model."""
+"""Figure: energy per run for each precision, stacked by component, one panel for each model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +12,19 @@ from codewatt.analysis.labels import COMPONENT_NAMES, Labels
 from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style, panels
 from codewatt.plots.figure_cells import (
-    Slice,
+    Selection,
     baseline_value,
-    cut,
-    energy_words,
-    modelled,
-    pick,
-    repeats_words,
-    spread,
-    stack,
-    validity_words,
+    choose_value,
+    component_energies,
+    energy_note,
+    interval_distances,
+    is_modelled,
+    repeats_note,
+    select_cells,
+    validity_note,
 )
 
 _BAR_INCHES = 0.2
-_FAILED = "failed a validity check"
 
 
 def plot(
@@ -35,36 +34,41 @@ def plot(
     *,
     prompt: str = "stripped",
 ) -> list[Path]:
-    """Draw mean energy of a run by precision with the 95 % interval within one job.
+    """Draw mean energy per run for each precision, with a 95 % interval over repeats.
 
-    A panel a model, all panels of one setting on the same scale; modelled components hatched;
-    failed cells pale and named. Shown: the baseline's pruning and one prompt style.
+    One panel for each model and setting; panels of one setting share their scale. Bars are
+    arithmetic means, which add up over the components; the interval is that of the geometric
+    mean. Modelled components are hatched. Cells that failed a validity check are pale, marked and
+    without interval. Only the baseline's prune setting and one prompt style are shown.
 
     Args:
-        cell_table: the table that `aggregate` made. labels: kind → id → label.
-        out_stem: path without suffix. prompt: the style shown, if the study has it.
+        cell_table: the table that `aggregate` made.
+        labels: kind → id → label.
+        out_stem: path of the figure without suffix.
+        prompt: the prompt style that is shown, if the study has it.
 
     Returns:
-        The PNG and the PDF.
+        Paths of the PNG and the PDF.
     """
     only = {
         "prune": baseline_value(cell_table, "prune"),
-        "prompt": pick(cell_table, "prompt", prompt),
+        "prompt": choose_value(cell_table, "prompt", prompt),
     }
-    shown = cut(cell_table, labels, only)
+    shown = select_cells(cell_table, labels, only)
     with figure_style.style():
         return figure_style.save(_draw(shown, labels), out_stem)
 
 
-def _draw(shown: Slice, labels: Labels) -> Any:
+def _draw(shown: Selection, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
     with_energy = any(row["energy_j_mean"] is not None for row in rows)
     grid = panels.arrange(shown.facets, labels, _BAR_INCHES)
     sentences = [
-        "Energy of one run (every task of the benchmark once)",
-        shown.sentence,
-        energy_words(rows),
-        validity_words(rows),
+        "Bars: arithmetic mean energy of a run (every task of the benchmark once, with idle power)",
+        shown.setting,
+        energy_note(rows),
+        validity_note(rows),
+        None if _has_intervals(rows) else repeats_note(rows),
         shown.omitted,
     ]
     figure = figure_style.new_figure(
@@ -76,56 +80,64 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     if with_energy:
         panels.draw(figure, grid, labels, _paint)
     else:
-        figure_style.say(figure.subplots(), "no energy data")
+        figure_style.write_message(figure.subplots(), "no energy data")
     return figure
 
 
 def _paint(axes: Any, panel: panels.Panel) -> None:
-    """One model: a bar a precision; the scale is that of the whole setting."""
+    """Draw one model: a bar for each precision, on the scale of the whole setting."""
     highest = max(_top(row) for row in panel.facet.rows)
     divisor, unit = figure_style.energy_scale(highest)
     axes.set_xlim(0, (highest or divisor) / divisor * 1.08)
-    axes.set_xlabel(f"energy per run ({unit})")
+    axes.set_xlabel(f"Energy per run ({unit})")
     by_precision = {row["precision"]: row for row in panel.rows}
     for position, precision in enumerate(panel.precisions):
         _bar(axes, by_precision.get(precision), position, divisor)
 
 
 def _top(row: Row) -> float:
-    """The highest joules that a cell's bar and whisker reach."""
-    return max(row["energy_j_mean"] or 0.0, row["energy_j_ci95_high"] or 0.0)
+    """The energy (J) that a cell's bar or interval reaches."""
+    upper = row["energy_j_ci95_high"] if row["valid"] else None
+    return max(row["energy_j_mean"] or 0.0, upper or 0.0)
 
 
 def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
-    """A stacked bar with its whisker; or, where there is none, the reason."""
-    reason = _no_bar(row)
+    """A stacked bar with its interval, or the reason why there is no bar."""
+    reason = _missing_reason(row)
     if row is None or reason is not None:
         axes.text(0, position, f" {reason}", va="center", color=figure_style.PALE, style="italic")
         return
     left = 0.0
-    for part, joules in stack(row):
+    for part, joules in component_energies(row):
         colour = figure_style.COMPONENT_COLOURS[part]
-        is_modelled = row[f"{part}_energy_status"] == "modelled"
+        hatched = row[f"{part}_energy_status"] == "modelled"
         axes.barh(
             position,
             joules / divisor,
             left=left,
             height=0.68,
-            color=colour if row["valid"] else figure_style.pale(colour),
+            color=colour if row["valid"] else figure_style.lighten(colour),
             edgecolor="white",
             linewidth=0,
-            hatch=figure_style.MODELLED_HATCH if is_modelled else None,
+            hatch=figure_style.MODELLED_HATCH if hatched else None,
         )
         left += joules / divisor
-    whisker = spread(row, "energy_j")
+    whisker = interval_distances(row, "energy_j") if row["valid"] else None
     if whisker is not None:
         ends = [[distance / divisor] for distance in whisker]
         centre = row["energy_j_geomean"] / divisor
         axes.errorbar(
-            centre, position, xerr=ends, color=figure_style.INK, capsize=2, elinewidth=0.9
+            centre,
+            position,
+            xerr=ends,
+            color=figure_style.INK,
+            marker="o",
+            markersize=2.5,
+            capsize=2,
+            elinewidth=0.9,
         )
     if not row["valid"]:
-        # Beside a short bar, on a long one.
+        # Beside a short bar, but on a long one, beside which there is no room.
         reach = _top(row) / divisor
         start = reach if reach < 0.6 * axes.get_xlim()[1] else 0.0
         axes.text(
@@ -133,7 +145,7 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
         )
 
 
-def _no_bar(row: Row | None) -> str | None:
+def _missing_reason(row: Row | None) -> str | None:
     if row is None:
         return "not in the study"
     if row["status"] != "ok":
@@ -141,23 +153,29 @@ def _no_bar(row: Row | None) -> str | None:
     return "no energy data" if row["energy_j_mean"] is None else None
 
 
+def _has_intervals(rows: Sequence[Row]) -> bool:
+    """Whether some cell is drawn with an interval."""
+    return any(row["valid"] and interval_distances(row, "energy_j") is not None for row in rows)
+
+
 def _legend(rows: Sequence[Row]) -> list[Any]:
-    shown = {part for row in rows for part, _ in stack(row)}
+    shown = {part for row in rows for part, _ in component_energies(row)}
     parts = [part for part in COMPONENT_NAMES if part in shown]
     handles: list[Any] = [
         Patch(color=figure_style.COMPONENT_COLOURS[part], label=COMPONENT_NAMES[part])
         for part in parts
     ]
-    if any(modelled(row) for row in rows):
+    if any(is_modelled(row) for row in rows):
         handles.append(figure_style.modelled_patch())
-    runs = repeats_words(rows)
-    if any(spread(row, "energy_j") is not None for row in rows):
-        whisker = f"95 % interval, {runs}"
-        handles.append(Line2D([], [], color=figure_style.INK, marker="|", label=whisker))
-    elif runs:
-        handles.append(Line2D([], [], linestyle="none", label=runs))
+    if _has_intervals(rows):
+        whisker = f"geometric mean, 95 % confidence interval, {repeats_note(rows)}"
+        handles.append(
+            Line2D([], [], color=figure_style.INK, marker="o", markersize=2.5, label=whisker)
+        )
     if any(row["valid"] is False for row in rows):
         handles.append(
-            Patch(color=figure_style.pale(figure_style.INK), label=f"pale, invalid: {_FAILED}")
+            Patch(
+                color=figure_style.lighten(figure_style.INK), label="pale: failed a validity check"
+            )
         )
     return handles

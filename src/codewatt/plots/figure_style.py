@@ -1,4 +1,4 @@
-"""How every figure looks: colours, hatches, sizes, and files that are the same at each run."""
+"""The style of all figures: colours, hatches, sizes, legend entries, and deterministic files."""
 
 import itertools
 import textwrap
@@ -19,27 +19,27 @@ from codewatt.files import atomic_path
 
 matplotlib.use("Agg")
 
-#: Widths (inches) of one and of two columns of a two-column paper: figures are drawn at the size
-#: at which they are printed, so that 7 points stay 7 points.
+#: Widths (inches) of one and of two columns of a two-column paper. Figures are drawn at their
+#: printed size, so that a font of 7 points is printed at 7 points.
 COLUMN, TWO_COLUMNS = 3.5, 7.16
 
-#: Colours that people with any common colour blindness tell apart (Okabe and Ito 2008, "Color
-#: Universal Design"); yellow is left out, as thin lines of it vanish on white paper.
+#: Colours for readers with colour vision deficiency (Okabe and Ito 2008, "Color Universal
+#: Design"), without yellow, which is hardly visible as a thin line on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 COMPONENT_COLOURS = {"gpu": "#0072B2", "cpu": "#E69F00", "dram": "#009E73"}
 INK, PALE, ALERT = "#333333", "#999999", "#B03A00"
 MODELLED_HATCH = "/////"
-#: Inches of a panel that only says that there is nothing to draw.
+#: Height (inches) of a panel that contains only a message.
 EMPTY_PANEL = 0.8
-#: Inches: a character and a line of the words (7 points); a line of the legend, and the key and
-#: the space of an entry; the margins.
+#: Inches: mean width of a character and height of a line (7 points); height of a legend line;
+#: width of a legend entry's key and spacing; margins.
 _CHARACTER, _LINE = 0.056, 0.12
 _LEGEND_LINE, _LEGEND_KEY = 0.155, 0.5
 _FRAME = 0.2
 
 _RC: dict[Any, Any] = {
-    # Labels are the user's: a "$" in them is a "$", not the beginning of a formula.
+    # A "$" in a user's label is a "$", not the start of a formula.
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
@@ -70,7 +70,7 @@ _RC: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The settings under which figures are made and saved."""
+    """Context manager: matplotlib's settings while a figure is made and saved."""
     with matplotlib.rc_context(_RC):
         yield
 
@@ -78,18 +78,19 @@ def style() -> Iterator[None]:
 def new_figure(
     width: float,
     panels: float,
-    sentences: Sequence[str | None],
+    notes: Sequence[str | None],
     handles: Sequence[Any],
 ) -> Figure:
-    """A figure whose parts are laid out without overlap, with its words and its legend.
+    """A figure with notes above its panels and a legend below them, laid out without overlap.
 
     Args:
-        width, panels: inches; the height of the words and of the legend is added to `panels`.
-        sentences: what the figure shows and what it leaves out, written above the panels.
-        handles: entries of the legend, below the panels.
+        width: width of the figure (inches).
+        panels: height of the panels (inches); the heights of notes and legend are added.
+        notes: sentences on what the figure shows and omits; None is skipped.
+        handles: entries of the legend.
     """
-    said = [f"{sentence.rstrip('.')}." for sentence in sentences if sentence]
-    lines = textwrap.wrap(" ".join(said), width=int(width / _CHARACTER))
+    sentences = [f"{note.rstrip('.')}." for note in notes if note]
+    lines = textwrap.wrap(" ".join(sentences), width=int(width / _CHARACTER))
     columns = _legend_columns(handles, width)
     legend_lines = ceil(len(handles) / columns)
     height = panels + _LINE * len(lines) + _LEGEND_LINE * legend_lines + _FRAME
@@ -102,7 +103,7 @@ def new_figure(
 
 
 def _add_legend(figure: Figure, handles: Sequence[Any], columns: int) -> None:
-    """A legend of every handle; left to itself, matplotlib drops labels that begin with "_"."""
+    """A legend of every handle, also where a label begins with "_", which matplotlib drops."""
     labels = [str(handle.get_label()) for handle in handles]
     legend = figure.legend(
         handles=list(handles),
@@ -115,10 +116,10 @@ def _add_legend(figure: Figure, handles: Sequence[Any], columns: int) -> None:
 
 
 def _legend_columns(handles: Sequence[Any], width: float) -> int:
-    """As many columns as fit into the width; entries run down the columns."""
+    """Largest number of legend columns that fits into the width; entries run down the columns."""
     lengths = [len(handle.get_label()) for handle in handles]
     for columns in range(min(len(handles), 5), 1, -1):
-        # The first columns hold one entry more where the entries do not divide evenly.
+        # If the entries do not divide evenly, the first columns have one entry more.
         short, longer = divmod(len(lengths), columns)
         starts = [short * i + min(i, longer) for i in range(columns + 1)]
         widest = [max(lengths[a:b]) for a, b in itertools.pairwise(starts)]
@@ -128,7 +129,7 @@ def _legend_columns(handles: Sequence[Any], width: float) -> int:
 
 
 def save(figure: Figure, out_stem: Path) -> list[Path]:
-    """Write PNG and PDF, atomically; without dates, so that equal figures are equal files.
+    """Write PNG and PDF, atomically and without dates: equal figures give identical files.
 
     Returns:
         The two paths: `out_stem` with .png and .pdf.
@@ -142,39 +143,39 @@ def save(figure: Figure, out_stem: Path) -> list[Path]:
     return paths
 
 
-def say(axes: Any, text: str) -> None:
-    """Fill a panel that has nothing to draw with the reason."""
+def write_message(axes: Any, text: str) -> None:
+    """Write a message into a panel that has nothing to draw."""
     axes.set_axis_off()
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=INK, wrap=True
     )
 
 
-def model_look(position: int) -> dict[str, Any]:
-    """Colour and marker of the n-th model; 70 models pass before a pair comes again."""
+def model_style(position: int) -> dict[str, Any]:
+    """Colour and marker of the n-th model; the first 70 combinations are different."""
     return {
         "color": COLOURS[position % len(COLOURS)],
         "marker": MARKERS[position % len(MARKERS)],
     }
 
 
-def pale(colour: str) -> tuple[float, float, float]:
-    """A colour mixed with white; unlike transparency it looks the same where marks overlap."""
+def lighten(colour: str) -> tuple[float, float, float]:
+    """A colour mixed with white. Unlike transparency, it looks the same where marks overlap."""
     red, green, blue = (1 - (1 - part) * 0.35 for part in to_rgb(colour))
     return red, green, blue
 
 
 def energy_scale(highest_j: float) -> tuple[float, str]:
-    """Divisor and unit that bring joules to a readable size."""
+    """(divisor, unit) for an axis of energies up to `highest_j` (J)."""
     for divisor, unit in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J")):
         if highest_j >= divisor:
             return divisor, unit
     return 1e-3, "mJ"
 
 
-def marker_handle(label: str, **look: Any) -> Line2D:
+def marker_handle(label: str, **style: Any) -> Line2D:
     """A legend entry for a marker."""
-    return Line2D([], [], linestyle="none", label=label, **look)
+    return Line2D([], [], linestyle="none", label=label, **style)
 
 
 def modelled_patch() -> Patch:
@@ -188,20 +189,25 @@ def modelled_patch() -> Patch:
 
 
 def open_marker() -> Line2D:
-    """The legend entry for energy with a modelled part."""
+    """The legend entry for energy that is modelled, at least in part."""
     return marker_handle(
-        "open: energy modelled, at least in part", marker="o", color=INK, markerfacecolor="white"
+        "open marker: energy modelled, at least in part",
+        marker="o",
+        color=INK,
+        markerfacecolor="white",
     )
 
 
 def failed_marker() -> Line2D:
-    """The legend entry for cells whose energy is not to be trusted."""
-    return marker_handle("cross: failed a validity check", marker="x", color=INK)
+    """The legend entry for cells that failed a validity check."""
+    return marker_handle(
+        "cross: failed a validity check, no interval of energy", marker="x", color=INK
+    )
 
 
 def pale_marker(text: str) -> Line2D:
     """A legend entry for pale points."""
-    return marker_handle(text, marker="o", color=pale(INK))
+    return marker_handle(text, marker="o", color=lighten(INK))
 
 
 def ring_marker(text: str) -> Line2D:

@@ -1,4 +1,4 @@
-"""Energy against pass@1, with intervals and the efficient frontier."""
+"""Figure: pass@1 against energy per run, with intervals and the efficient frontier."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,29 +6,29 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.descriptions import boards_words
+from codewatt.analysis.descriptions import devices_notice
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import (
     Facet,
-    Slice,
-    accuracy_spread,
-    accuracy_words,
-    cut,
-    energy_words,
-    modelled,
-    ordered,
-    pick,
-    repeats_words,
-    spread,
-    validity_words,
-    without_accuracy,
+    Selection,
+    accuracy_distances,
+    accuracy_label,
+    choose_value,
+    energy_note,
+    interval_distances,
+    is_modelled,
+    no_accuracy_note,
+    ordered_ids,
+    repeats_note,
+    select_cells,
+    validity_note,
 )
-from codewatt.plots.label_placement import Named, place_labels
+from codewatt.plots.label_placement import LabelledPoint, place_labels
 
-#: Panels with more points than this are as wide as the page and name the frontier only.
+#: A panel with more points is as wide as the page, and only points on the frontier have labels.
 _NAME_ALL = 14
 _PANEL_INCHES = 3.3
 
@@ -40,21 +40,22 @@ def plot(
     *,
     prompt: str = "stripped",
 ) -> list[Path]:
-    """Draw each variant's energy per run against its pass@1; the frontier over all models.
+    """Draw each variant's pass@1 against its energy per run, and the frontier over all models.
 
-    A panel a setting; dominated variants pale. Shown: every precision and pruning, one prompt
-    style. Cells that failed a validity check are crosses and cannot be on the frontier.
+    One panel for each setting. Every precision and prune setting and one prompt style are shown.
+    Variants that are not on the frontier are pale. Cells that failed a validity check are crosses
+    and cannot be on the frontier.
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
-    shown = cut(cell_table, labels, {"prompt": pick(cell_table, "prompt", prompt)})
+    shown = select_cells(cell_table, labels, {"prompt": choose_value(cell_table, "prompt", prompt)})
     with figure_style.style():
         return figure_style.save(_draw(shown, labels), out_stem)
 
 
-def _draw(shown: Slice, labels: Labels) -> Any:
+def _draw(shown: Selection, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
-    models = ordered(labels, "model", rows)
+    models = ordered_ids(labels, "model", rows)
     crowded = any(len(facet.rows) > _NAME_ALL for facet in shown.facets)
     across = 1 if crowded or len(shown.facets) < 2 else 2
     lines = max((len(shown.facets) + across - 1) // across, 1)
@@ -65,27 +66,28 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     ]
     handles = _legend(drawn, models, labels)
     sentences = [
-        shown.sentence,
-        energy_words(rows),
-        validity_words(rows),
-        boards_words(rows),
-        repeats_words(rows),
-        "Whiskers: 95 % interval of energy within one job, Wilson interval of pass@1 over tasks",
-        without_accuracy(rows, labels),
+        shown.setting,
+        energy_note(rows),
+        validity_note(rows),
+        devices_notice(rows),
+        repeats_note(rows),
+        "Whiskers: 95 % confidence intervals of energy (geometric mean, over runs within one job) "
+        "and of pass@1 (Wilson, over tasks)",
+        no_accuracy_note(rows, labels),
         shown.omitted,
     ]
     panel = _PANEL_INCHES * (1.0 if across == 2 else 1.15) if drawn else figure_style.EMPTY_PANEL
     figure = figure_style.new_figure(figure_style.TWO_COLUMNS, panel * lines, sentences, handles)
     grid = figure.subplots(lines, across, squeeze=False)
-    named: list[tuple[Any, list[Named]]] = []
+    named: list[tuple[Any, list[LabelledPoint]]] = []
     for position, axes in enumerate(grid.flat):
         if position >= len(shown.facets):
-            figure_style.say(axes, "" if shown.facets else "no cells")
+            figure_style.write_message(axes, "" if shown.facets else "no cells")
             continue
         facet = shown.facets[position]
         axes.set_title(facet.title)
         named.append((axes, _panel(axes, facet, models, labels)))
-    # The layout must be final before labels are put where nothing else is.
+    # Labels are placed in the final layout.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes, points in named:
@@ -93,13 +95,13 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     return figure
 
 
-def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> list[Named]:
-    """Draw one setting; returns the points to be named."""
+def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> list[LabelledPoint]:
+    """Draw one setting; returns the points that get a label."""
     accuracy = accuracy_column(facet.rows)
     with_energy = [row for row in facet.rows if row["energy_j_geomean"] is not None]
     rows = [row for row in with_energy if row[accuracy] is not None]
     if not rows:
-        figure_style.say(axes, "no pass@1" if with_energy else "no energy data")
+        figure_style.write_message(axes, "no pass@1" if with_energy else "no energy data")
         return []
     divisor, unit = figure_style.energy_scale(max(row["energy_j_geomean"] for row in rows))
     members = frontier_cells(rows, accuracy)
@@ -109,16 +111,16 @@ def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> li
             place = (row["energy_j_geomean"] / divisor, row[accuracy])
             axes.plot(*place, "o", markersize=9, color=figure_style.INK, markerfacecolor="none")
     for group in comparable_groups(rows):
-        _step(axes, [row for row in group if row["cell_id"] in members], accuracy, divisor)
-    axes.set_xlabel(f"energy per run ({unit})")
-    axes.set_ylabel(accuracy_words(accuracy))
+        _frontier_line(axes, [row for row in group if row["cell_id"] in members], accuracy, divisor)
+    axes.set_xlabel(f"Energy per run ({unit})")
+    axes.set_ylabel(accuracy_label(accuracy))
     axes.grid()
     axes.margins(0.12)
     return [
-        Named(
+        LabelledPoint(
             row["energy_j_geomean"] / divisor,
             row[accuracy],
-            _name(row, labels, len(models) > 1),
+            _variant_name(row, labels, len(models) > 1),
             _ends(row, accuracy, divisor),
         )
         for row in rows
@@ -127,9 +129,9 @@ def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> li
 
 
 def _ends(row: Row, accuracy: str, divisor: float) -> tuple[float, float, float, float]:
-    """Where a point's whiskers end: left, bottom, right, top, in data units."""
-    left, right = spread(row, "energy_j") or (0.0, 0.0)
-    down, up = accuracy_spread(row, accuracy)
+    """Ends of a point's whiskers in data units: left, bottom, right, top."""
+    left, right = interval_distances(row, "energy_j") or (0.0, 0.0)
+    down, up = accuracy_distances(row, accuracy)
     energy, score = row["energy_j_geomean"], row[accuracy]
     return (energy - left) / divisor, score - down, (energy + right) / divisor, score + up
 
@@ -137,35 +139,37 @@ def _ends(row: Row, accuracy: str, divisor: float) -> tuple[float, float, float,
 def _point(
     axes: Any, row: Row, accuracy: str, divisor: float, member: bool, models: Sequence[str]
 ) -> None:
-    look = figure_style.model_look(models.index(row["model"]))
-    colour = look["color"] if member else figure_style.pale(look["color"])
-    energy = spread(row, "energy_j") if row["valid"] else None
+    style = figure_style.model_style(models.index(row["model"]))
+    colour = style["color"] if member else figure_style.lighten(style["color"])
+    energy = interval_distances(row, "energy_j") if row["valid"] else None
     axes.errorbar(
         row["energy_j_geomean"] / divisor,
         row[accuracy],
         xerr=None if energy is None else [[end / divisor] for end in energy],
-        yerr=[[end] for end in accuracy_spread(row, accuracy)],
+        yerr=[[end] for end in accuracy_distances(row, accuracy)],
         color=colour,
-        marker=look["marker"] if row["valid"] else "x",
-        markerfacecolor="white" if modelled(row) else colour,
+        marker=style["marker"] if row["valid"] else "x",
+        markerfacecolor="white" if is_modelled(row) else colour,
         elinewidth=0.7,
         zorder=3 if member else 2,
     )
 
 
-def _step(axes: Any, members: list[Row], accuracy: str, divisor: float) -> None:
-    """The frontier: the best pass@1 that was reached with no more than so much energy."""
+def _frontier_line(axes: Any, members: list[Row], accuracy: str, divisor: float) -> None:
+    """Draw the frontier: the highest pass@1 that is reached with at most this energy."""
     line = sorted((row["energy_j_geomean"] / divisor, row[accuracy]) for row in members)
     if line:
         energy, score = zip(*line, strict=True)
         axes.step(energy, score, where="post", color=figure_style.INK, linewidth=0.9, zorder=1.5)
 
 
-def _name(row: Row, labels: Labels, several_models: bool) -> str:
+def _variant_name(row: Row, labels: Labels, several_models: bool) -> str:
     words = [label(labels, "model", row["model"])] if several_models else []
     words.append(label(labels, "precision", row["precision"]))
     if row["prune_layers"]:
-        words.append(f"-{row['prune_layers']} layer{'s' if row['prune_layers'] > 1 else ''}")
+        words.append(
+            f"\N{MINUS SIGN}{row['prune_layers']} layer{'s' if row['prune_layers'] > 1 else ''}"
+        )
         ways = labels.get("prune_line", {})
         if len(set(ways.values())) > 1:
             words.append(f"({ways[row['prune']]})")
@@ -173,21 +177,21 @@ def _name(row: Row, labels: Labels, several_models: bool) -> str:
 
 
 def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[Any]:
-    """Entries for what the drawn rows show; none when nothing is drawn."""
+    """Legend entries for what is drawn."""
     if not rows:
         return []
     handles = [
         figure_style.marker_handle(
-            label(labels, "model", model), **figure_style.model_look(position)
+            label(labels, "model", model), **figure_style.model_style(position)
         )
         for position, model in enumerate(models)
     ]
-    handles += [
-        figure_style.line_handle("efficient frontier"),
-        figure_style.pale_marker("pale: dominated"),
-        figure_style.ring_marker("ring: baseline"),
-    ]
-    if any(modelled(row) for row in rows):
+    valid = [row for row in rows if row["valid"]]
+    if valid:
+        handles.append(figure_style.line_handle("efficient frontier"))
+    handles.append(figure_style.pale_marker("pale: not on the frontier"))
+    handles.append(figure_style.ring_marker("ring: baseline"))
+    if any(is_modelled(row) for row in valid):
         handles.append(figure_style.open_marker())
     if any(row["valid"] is False for row in rows):
         handles.append(figure_style.failed_marker())

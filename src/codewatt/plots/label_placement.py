@@ -1,4 +1,8 @@
-"""Put labels beside points so that none covers another label or a point."""
+"""Placement of labels beside points, so that no label covers another label or a point.
+
+adjustText is not used: with whiskers as objects to avoid, its labels cover points of the frontier
+or leave the panel in crowded figures.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +13,18 @@ from matplotlib.transforms import Bbox
 from codewatt.plots import figure_style
 
 _DISTANCES = (6, 10, 16, 24, 34, 46, 60, 76, 94)
+#: A label further away than this (points) has a line to its point.
+_LINE_FROM = 10
 _DIRECTIONS = 16
 _PADDING = 1.0
 
 
-class Named(NamedTuple):
-    """A point with its text, in data units. ends: left, bottom, right and top of its whiskers."""
+_Point = tuple[float, float]
+_Line = tuple[_Point, _Point]
+
+
+class LabelledPoint(NamedTuple):
+    """A point and its label, in data units; ends: left, bottom, right and top of its whiskers."""
 
     x: float
     y: float
@@ -22,13 +32,13 @@ class Named(NamedTuple):
     ends: tuple[float, float, float, float]
 
 
-def place_labels(axes: Any, points: Sequence[Named]) -> None:
-    """Write each text near its point, with a thin line to it when it stands further off.
+def place_labels(axes: Any, points: Sequence[LabelledPoint]) -> None:
+    """Write each label near its point, with a thin line to the point if it is further away.
 
-    Candidates lie on circles of growing radius; the first that is inside the panel and covers
-    nothing is taken, else the one that covers least. The figure's layout must be final.
-
-    The whiskers of the named points count as things that are not to be covered.
+    Candidate positions are on circles of growing radius. The first position inside the panel that
+    covers no label, point or whisker of a labelled point, and whose line crosses no other line, is
+    used; otherwise the one that covers the smallest area, then the one with fewest crossings. The
+    figure's layout must be final.
     """
     figure = axes.figure
     renderer = figure.canvas.get_renderer()
@@ -37,13 +47,17 @@ def place_labels(axes: Any, points: Sequence[Named]) -> None:
     centres = [tuple(axes.transData.transform((point.x, point.y))) for point in points]
     taken = [_around(x, y, 4 * scale) for x, y in centres]
     taken += [box for point in points for box in _whiskers(axes, point, scale)]
-    for (x, y, text, _), centre in sorted(zip(points, centres, strict=True), key=_rightmost):
+    lines: list[_Line] = []
+    for (x, y, text, _), centre in sorted(zip(points, centres, strict=True), key=_from_right):
         probe = axes.text(x, y, text, fontsize=6.5, transform=axes.transData)
         extent = probe.get_window_extent(renderer)
         probe.remove()
-        box, distance = _best(centre, (extent.width, extent.height), panel, taken, scale)
+        size = (extent.width, extent.height)
+        box, distance = _best(centre, size, panel, taken, lines, scale)
         taken.append(box)
-        middle = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+        middle = _middle(box)
+        if distance > _LINE_FROM:
+            lines.append((centre, middle))
         shift = tuple((m - c) / scale for m, c in zip(middle, centre, strict=True))
         axes.annotate(
             text,
@@ -67,12 +81,12 @@ def place_labels(axes: Any, points: Sequence[Named]) -> None:
                 "linewidth": 0.5,
                 "shrinkB": 2,
             }
-            if distance > _DISTANCES[1]
+            if distance > _LINE_FROM
             else None,
         )
 
 
-def _rightmost(entry: Any) -> tuple[float, float]:
+def _from_right(entry: Any) -> tuple[float, float]:
     _, (x, y) = entry
     return -x, y
 
@@ -81,7 +95,7 @@ def _around(x: float, y: float, radius: float) -> Bbox:
     return Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
 
 
-def _whiskers(axes: Any, point: Named, scale: float) -> list[Bbox]:
+def _whiskers(axes: Any, point: LabelledPoint, scale: float) -> list[Bbox]:
     """The boxes (pixels) of a point's two whiskers."""
     left, bottom, right, top = point.ends
     thin = 0.5 * scale
@@ -94,14 +108,15 @@ def _whiskers(axes: Any, point: Named, scale: float) -> list[Bbox]:
 
 
 def _best(
-    centre: tuple[float, ...],
+    centre: _Point,
     size: tuple[float, float],
     panel: Bbox,
     taken: Sequence[Bbox],
+    lines: Sequence[_Line],
     scale: float,
 ) -> tuple[Bbox, float]:
-    """The first candidate box that covers nothing, and its distance in points."""
-    best: tuple[float, Bbox, float] | None = None
+    """The best candidate box (pixels) and its distance from the point (points)."""
+    best: tuple[tuple[float, int], Bbox, float] | None = None
     for distance in _DISTANCES:
         for step in range(_DIRECTIONS):
             angle = math.pi / 4 + 2 * math.pi * step / _DIRECTIONS
@@ -111,24 +126,43 @@ def _best(
             if not (panel.y0 <= box.y0 and box.y1 <= panel.y1):
                 continue
             covered = sum(_shared(box, other) for other in taken)
-            if covered == 0:
+            own = (centre, _middle(box))
+            crossed = distance > _LINE_FROM and sum(_cross(own, line) for line in lines)
+            cost = (covered, int(crossed))
+            if cost == (0, 0):
                 return box, distance
-            if best is None or covered < best[0]:
-                best = (covered, box, distance)
+            if best is None or cost < best[0]:
+                best = (cost, box, distance)
     if best is None:
         return _candidate(centre, size, _DISTANCES[0] * scale, math.pi / 4), _DISTANCES[0]
     return best[1], best[2]
 
 
-def _candidate(
-    centre: tuple[float, ...], size: tuple[float, float], distance: float, angle: float
-) -> Bbox:
+def _candidate(centre: _Point, size: tuple[float, float], distance: float, angle: float) -> Bbox:
     """A box whose nearest edge lies `distance` from the centre in the direction `angle`."""
     width, height = size[0] + 2 * _PADDING, size[1] + 2 * _PADDING
     cosine, sine = math.cos(angle), math.sin(angle)
     x = centre[0] + cosine * (distance + width / 2)
     y = centre[1] + sine * (distance + height / 2)
     return Bbox.from_bounds(x - width / 2, y - height / 2, width, height)
+
+
+def _middle(box: Bbox) -> _Point:
+    return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+
+
+def _cross(first: _Line, second: _Line) -> bool:
+    """Whether two line segments cross: each has its ends on different sides of the other."""
+    return all(
+        _side(line, other[0]) * _side(line, other[1]) < 0
+        for line, other in ((first, second), (second, first))
+    )
+
+
+def _side(line: _Line, point: _Point) -> float:
+    """Positive on the left of a directed line, negative on its right, 0 on the line."""
+    (x0, y0), (x1, y1) = line
+    return (x1 - x0) * (point[1] - y0) - (y1 - y0) * (point[0] - x0)
 
 
 def _shared(first: Bbox, second: Bbox) -> float:

@@ -1,4 +1,4 @@
-"""What prune methods found about a model's layers, a panel a model and method."""
+"""Figure: layer scores of the prune methods, one panel for each model, method and corpus."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
@@ -16,11 +16,11 @@ Scores = LayerScoresRecord
 
 
 def plot(scores: Sequence[Scores], labels: Labels, out_stem: Path) -> list[Path]:
-    """Draw each of the score files of a study.
+    """Draw the layer scores of a study.
 
-    Block influence is a bar a layer. Angular distance and SLEB are a line a depth: the colour is
-    what removing a block, or one more layer, costs by the method's own measure, and the ring is
-    what it chose.
+    Block influence: one bar for each layer. Angular distance and SLEB: one row for each depth,
+    where the colour is the method's score of a layer (or of the block that begins there) and the
+    ring marks what is removed at that depth.
 
     Args:
         scores: what `score_layers` wrote, one for each model, method and corpus.
@@ -46,7 +46,7 @@ def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
     across = max((len(line) for line in lines), default=1)
     ringed = any(found["method"] in _RINGED for found in scores)
     sentences = [
-        "Scores of decoder layers, counted from 0; what scores lowest is removed first",
+        "Scores of decoder layers, numbered from 0; the lowest-scored layer or block is removed",
         f"Scored on {', '.join(label(labels, 'corpus', corpus) for corpus in corpora)}"
         if corpora
         else None,
@@ -64,7 +64,7 @@ def _draw(scores: Sequence[Scores], labels: Labels) -> Any:
         for axes in axes_line[len(line) :]:
             axes.set_axis_off()
     if not scores:
-        figure_style.say(grid[0][0], "no scores")
+        figure_style.write_message(grid[0][0], "no scores")
     return figure
 
 
@@ -82,8 +82,8 @@ def _block_influence(axes: Any, found: Scores) -> None:
     axes.bar(
         range(found["layers"]), found["block_influence"], color=figure_style.COLOURS[0], width=0.7
     )
-    axes.set_xlabel("layer")
-    axes.set_ylabel("block influence")
+    axes.set_xlabel("Layer")
+    axes.set_ylabel("Block influence")
     axes.grid(axis="y")
 
 
@@ -94,8 +94,8 @@ def _angular_distance(axes: Any, found: Scores) -> None:
         for n in range(1, count)
     ]
     chosen = {int(n): min(layers) for n, layers in found["removed"].items()}
-    _depths(axes, rows, chosen, "angular distance", logarithmic=False)
-    axes.set_xlabel("first layer of the block")
+    _depths(axes, rows, chosen, "Angular distance", logarithmic=False)
+    axes.set_xlabel("First layer of the block")
 
 
 def _sleb(axes: Any, found: Scores) -> None:
@@ -104,8 +104,10 @@ def _sleb(axes: Any, found: Scores) -> None:
         for step in found["steps"]
     ]
     chosen = {n: step["removed"] for n, step in enumerate(found["steps"], start=1)}
-    _depths(axes, rows, chosen, f"perplexity (whole: {found['perplexity']:.3g})", logarithmic=True)
-    axes.set_xlabel("layer removed next")
+    _depths(
+        axes, rows, chosen, f"Perplexity (unpruned: {found['perplexity']:.3g})", logarithmic=True
+    )
+    axes.set_xlabel("Layer removed in addition")
 
 
 def _depths(
@@ -116,10 +118,10 @@ def _depths(
     *,
     logarithmic: bool,
 ) -> None:
-    """A line a depth, from 1 at the bottom; rings at the layers chosen.
+    """Draw one row for each depth, from 1 at the bottom, with rings at the chosen layers.
 
     Args:
-        rows: of each depth the score of each layer, None where there is none.
+        rows: for each depth, the score of each layer; None without a score.
         chosen: depth -> layer.
     """
     import numpy as np
@@ -127,7 +129,7 @@ def _depths(
     from matplotlib.patheffects import Normal, withStroke
 
     if not rows:
-        figure_style.say(axes, "no layer can be removed")
+        figure_style.write_message(axes, "no layer can be removed")
         return
     values = np.array(rows, dtype=float)
     low, high = np.nanmin(values), np.nanmax(values)
@@ -152,7 +154,7 @@ def _depths(
         path_effects=[withStroke(linewidth=2.4, foreground=figure_style.INK), Normal()],
     )
     axes.set_yticks(range(1, len(rows) + 1, ceil(len(rows) / 10)))
-    axes.set_ylabel("layers removed")
+    axes.set_ylabel("Number of removed layers")
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, aspect=18)
     middle = (low * high) ** 0.5 if logarithmic else (low + high) / 2
     bar.set_ticks([low, middle, high], labels=[f"{value:.3g}" for value in (low, middle, high)])
@@ -161,7 +163,7 @@ def _depths(
     bar.outline.set_visible(False)
 
 
-#: Method -> its name, and what draws it.
+#: Method -> its name and the function that draws it.
 _PAINTERS: dict[str, tuple[str, Callable[[Any, Scores], None]]] = {
     "block_influence": ("block influence", _block_influence),
     "angular_distance": ("angular distance", _angular_distance),

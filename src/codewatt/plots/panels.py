@@ -1,4 +1,4 @@
-"""Panels by model: one panel a model and setting, one line a precision, aligned over panels."""
+"""Layout of figures with one panel for each model and setting, and one row for each precision."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style
-from codewatt.plots.figure_cells import Facet, ordered
+from codewatt.plots.figure_cells import Facet, ordered_ids
 
 _ACROSS = 3
 _FRAME_INCHES = 0.62
@@ -17,7 +17,14 @@ _FRAME_INCHES = 0.62
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows. rows: one model's; facet: its setting, which shares a scale."""
+    """One panel.
+
+    Attributes:
+        rows: rows of one model.
+        facet: the setting; its panels share a scale.
+        precisions: ids, from top to bottom.
+        title: title of the panel.
+    """
 
     rows: tuple[Row, ...]
     facet: Facet
@@ -27,7 +34,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Grid:
-    """Panels in lines from left to right; a line holds panels of one setting only."""
+    """Rows of panels; all panels of a row are of the same setting.
+
+    Attributes:
+        lines: rows of panels.
+        across: number of panels in a full row.
+        heights: height of each row (inches).
+    """
 
     lines: tuple[tuple[Panel, ...], ...]
     across: int
@@ -35,21 +48,23 @@ class Grid:
 
     @property
     def width(self) -> float:
-        """Inches: one column for a single panel a line, else two."""
+        """Width (inches): one column of a paper for single panels, otherwise two."""
         return figure_style.COLUMN if self.across == 1 else figure_style.TWO_COLUMNS
 
 
 def arrange(facets: Sequence[Facet], labels: Labels, line_inches: float) -> Grid:
-    """Lay out a panel for each model of each setting.
+    """Arrange a panel for each model of each setting.
 
     Args:
-        line_inches: the height of one precision's line.
+        facets: the settings.
+        labels: kind → id → label.
+        line_inches: height of the row of one precision.
     """
-    models = [ordered(labels, "model", facet.rows) for facet in facets]
+    models = [ordered_ids(labels, "model", facet.rows) for facet in facets]
     across = min(_ACROSS, max((len(names) for names in models), default=1))
     lines, heights = [], []
     for facet, names in zip(facets, models, strict=True):
-        precisions = tuple(ordered(labels, "precision", facet.rows))
+        precisions = tuple(ordered_ids(labels, "precision", facet.rows))
         panels = [_panel(facet, name, precisions, labels) for name in names]
         for start in range(0, len(panels), across):
             lines.append(tuple(panels[start : start + across]))
@@ -64,7 +79,7 @@ def _panel(facet: Facet, model: str, precisions: tuple[str, ...], labels: Labels
 
 
 def draw(figure: Figure, grid: Grid, labels: Labels, paint: Callable[[Any, Panel], None]) -> None:
-    """Make the panels, let `paint` fill each, and name the precisions at the left."""
+    """Create the panels, fill each with `paint`, and write the precisions at the left."""
     axes_grid = figure.subplots(
         len(grid.lines), grid.across, squeeze=False, height_ratios=grid.heights
     )

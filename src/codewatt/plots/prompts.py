@@ -1,4 +1,4 @@
-"""pass@1 of the prompt styles side by side, a panel a model."""
+"""Figure: pass@1 for each prompt style and precision, one panel for each model."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,50 +12,50 @@ from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style, panels
 from codewatt.plots.figure_cells import (
-    Slice,
-    accuracy_spread,
-    accuracy_words,
+    Selection,
+    accuracy_distances,
+    accuracy_label,
     baseline_value,
-    cut,
-    ordered,
-    validity_words,
-    without_accuracy,
+    no_accuracy_note,
+    ordered_ids,
+    select_cells,
+    validity_note,
 )
 
 _LINE_INCHES = 0.24
 
 
 def plot(cell_table: pd.DataFrame, labels: Labels, out_stem: Path) -> list[Path]:
-    """Draw pass@1 with its 95 % Wilson interval for each prompt style and variant.
+    """Draw pass@1 with its 95 % Wilson interval for each prompt style and precision.
 
-    A panel a model and setting. Shown: the baseline's pruning.
+    One panel for each model and setting. Only the baseline's prune setting is shown.
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
     only = {"prune": baseline_value(cell_table, "prune")}
     over = [axis for axis in SETTING if axis != "prompt"]
-    shown = cut(cell_table, labels, only, over)
+    shown = select_cells(cell_table, labels, only, over)
     with figure_style.style():
         return figure_style.save(_draw(shown, labels), out_stem)
 
 
-def _draw(shown: Slice, labels: Labels) -> Any:
+def _draw(shown: Selection, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
-    prompts = ordered(labels, "prompt", rows)
+    prompts = ordered_ids(labels, "prompt", rows)
     any_accuracy = any(row["pass_at_1_base"] is not None for row in rows)
     grid = panels.arrange(shown.facets, labels, _LINE_INCHES)
     handles = [
         figure_style.marker_handle(
-            label(labels, "prompt", prompt), **figure_style.model_look(position)
+            label(labels, "prompt", prompt), **figure_style.model_style(position)
         )
         for position, prompt in enumerate(prompts)
     ]
     sentences = [
-        "pass@1 by prompt style; whiskers: 95 % Wilson interval over tasks",
-        shown.sentence,
-        "The study has one prompt style only" if len(prompts) == 1 else None,
-        without_accuracy(rows, labels),
-        validity_words(rows),
+        "pass@1 for each prompt style, with 95 % Wilson confidence interval over tasks",
+        shown.setting,
+        "The study has only one prompt style" if len(prompts) == 1 else None,
+        no_accuracy_note(rows, labels),
+        validity_note(rows),
         shown.omitted,
     ]
     figure = figure_style.new_figure(
@@ -67,18 +67,18 @@ def _draw(shown: Slice, labels: Labels) -> Any:
     if any_accuracy:
         panels.draw(figure, grid, labels, partial(_paint, prompts=prompts))
     else:
-        figure_style.say(figure.subplots(), "no pass@1")
+        figure_style.write_message(figure.subplots(), "no pass@1")
     return figure
 
 
 def _paint(axes: Any, panel: panels.Panel, prompts: Sequence[str]) -> None:
-    """One model: a point a precision and prompt style."""
+    """Draw one model: a point for each precision and prompt style."""
     accuracy = accuracy_column(panel.facet.rows)
     for row in panel.rows:
         if row[accuracy] is not None:
             _point(axes, row, accuracy, panel.precisions.index(row["precision"]), prompts)
     axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel(accuracy_words(accuracy))
+    axes.set_xlabel(accuracy_label(accuracy))
 
 
 def _point(axes: Any, row: Row, accuracy: str, line: int, prompts: Sequence[str]) -> None:
@@ -87,8 +87,8 @@ def _point(axes: Any, row: Row, accuracy: str, line: int, prompts: Sequence[str]
     axes.errorbar(
         row[accuracy],
         line + shift,
-        xerr=[[end] for end in accuracy_spread(row, accuracy)],
+        xerr=[[end] for end in accuracy_distances(row, accuracy)],
         elinewidth=0.8,
         capsize=2,
-        **figure_style.model_look(position),
+        **figure_style.model_style(position),
     )

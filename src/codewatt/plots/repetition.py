@@ -1,4 +1,4 @@
-"""What completions repeat of themselves, against the number of pruned layers."""
+"""Figure: repetition in completions against the number of pruned layers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ from codewatt.analysis.columns import REPETITION
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import Row
 from codewatt.plots import depth_axes, figure_style
-from codewatt.plots.figure_cells import Facet, Slice, without_accuracy
+from codewatt.plots.figure_cells import Facet, Selection, no_accuracy_note
 
 _ROW_INCHES = 2.1
 _NAMES = {
-    "repeated_4grams_share": "repeated 4-grams",
-    "repeated_lines_share": "repeated lines",
-    "loops_share": "ending in a loop",
+    "repeated_4grams_share": "Share of repeated 4-grams",
+    "repeated_lines_share": "Share of repeated lines",
+    "loops_share": "Share of loops",
 }
-#: A panel's scale is not finer than this, so that next to nothing looks like it.
+#: Smallest upper end of a panel's axis, so that shares near 0 look small.
 _LEAST_TOP = 0.1
 
 
@@ -29,28 +29,29 @@ def plot(
     *,
     prompt: str = "stripped",
 ) -> list[Path]:
-    """Draw the shares of repeated 4-grams and lines, and of loops, against pruned layers.
+    """Draw the shares of repeated 4-grams, repeated lines and loops against pruned layers.
 
-    A line of panels a setting. Shown: the baseline's precision and one prompt style; models with
-    random weights are left out. Whiskers: 95 % intervals over tasks (analysis.repetition).
+    One row of panels for each setting. Only the baseline's precision and one prompt style are
+    shown; models with random weights are omitted. Whiskers: 95 % intervals over tasks
+    (codewatt.analysis.repetition_metrics).
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
-    shown, lines = depth_axes.cut_depths(cell_table, labels, prompt)
+    shown, lines = depth_axes.select_depths(cell_table, labels, prompt)
     with figure_style.style():
         return figure_style.save(_draw(shown, lines, labels), out_stem)
 
 
-def _draw(shown: Slice, lines: depth_axes.Lines, labels: Labels) -> Any:
+def _draw(shown: Selection, lines: depth_axes.Lines, labels: Labels) -> Any:
     rows = [row for facet in shown.facets for row in facet.rows]
     known = _known(rows)
     pruned = any(row["prune_layers"] for row in rows)
     sentences = [
-        shown.sentence,
-        "Share of a completion's 4-grams of tokens, and of its lines, that it had before, and of "
-        "completions that end in a loop; whiskers: 95 % interval over tasks",
-        None if pruned or not rows else "The study prunes nothing",
-        without_accuracy(rows, labels, "here"),
+        shown.setting,
+        "Shares of 4-grams of tokens and of lines that already occurred in the same completion, "
+        "and of completions that end in a loop, with 95 % confidence interval over tasks",
+        None if pruned or not rows else "The study has no pruned variant",
+        no_accuracy_note(rows, labels, "here"),
         shown.omitted,
     ]
     height = _ROW_INCHES * len(shown.facets) if known else figure_style.EMPTY_PANEL
@@ -58,11 +59,11 @@ def _draw(shown: Slice, lines: depth_axes.Lines, labels: Labels) -> Any:
         figure_style.TWO_COLUMNS, height, sentences, lines.handles(known)
     )
     if not known:
-        figure_style.say(figure.subplots(), "no completions to look at" if rows else "no cells")
+        figure_style.write_message(figure.subplots(), "no completions" if rows else "no cells")
         return figure
     grid = figure.subplots(len(shown.facets), len(REPETITION), squeeze=False)
     for panels, facet in zip(grid, shown.facets, strict=True):
-        # One title over the line: that of a setting is wider than a panel.
+        # One title for the row of panels: a setting's title is wider than a panel.
         panels[0].set_title(facet.title)
         for axes, name in zip(panels, REPETITION, strict=True):
             _panel(axes, facet, name, lines)
@@ -70,7 +71,7 @@ def _draw(shown: Slice, lines: depth_axes.Lines, labels: Labels) -> Any:
 
 
 def _known(rows: Sequence[Row]) -> list[Row]:
-    """Cells with a figure, and whose model was trained."""
+    """Cells with a repetition metric and without random weights."""
     found = [row for row in rows if any(row[name] is not None for name in REPETITION)]
     return [row for row in found if row["accuracy_note"] is None]
 
@@ -78,24 +79,24 @@ def _known(rows: Sequence[Row]) -> list[Row]:
 def _panel(axes: Any, facet: Facet, name: str, lines: depth_axes.Lines) -> None:
     present = [row for row in _known(facet.rows) if row[name] is not None]
     if not present:
-        figure_style.say(axes, f"{_NAMES[name]}:\nnot known")
+        figure_style.write_message(axes, f"{_NAMES[name]}:\nunknown")
         return
-    for position, line in lines.of_rows(present):
+    for position, line in lines.split(present):
         axes.errorbar(
-            lines.depths(line, position),
+            lines.x_positions(line, position),
             [row[name] for row in line],
-            yerr=list(zip(*(_spread(row, name) for row in line), strict=True)),
+            yerr=list(zip(*(_distances(row, name) for row in line), strict=True)),
             capsize=2,
             elinewidth=0.7,
-            **figure_style.model_look(position),
+            **figure_style.model_style(position),
         )
-    top = max(_LEAST_TOP, *(1.08 * (row[name] + _spread(row, name)[1]) for row in present))
-    axes.set_ylim(-0.03 * top, top)  # so that a marker at 0 is whole
+    top = max(_LEAST_TOP, *(1.08 * (row[name] + _distances(row, name)[1]) for row in present))
+    axes.set_ylim(-0.03 * top, top)  # shows the whole marker at 0
     axes.set_ylabel(_NAMES[name])
-    depth_axes.frame(axes, facet)
+    depth_axes.set_depth_axis(axes, facet)
 
 
-def _spread(row: Row, name: str) -> tuple[float, float]:
-    """Distances from a share down and up to its interval; 0 where it has none (a single task)."""
+def _distances(row: Row, name: str) -> tuple[float, float]:
+    """Distances from a share to its interval's ends; 0 without an interval (a single task)."""
     low, high = (row[f"{name}_{REPETITION[name]}_{end}"] for end in ("low", "high"))
     return (0.0, 0.0) if low is None else (row[name] - low, high - row[name])

@@ -1,38 +1,43 @@
-"""Remove the block of layers over which the hidden state turns least.
+"""Method `angular_distance`: removes the block of layers that changes the hidden state least.
 
 Gromov et al. 2024, "The Unreasonable Ineffectiveness of the Deeper Layers" (arXiv 2403.17887),
-section 3.2, without their healing: to remove n layers, take the block l* ... l*+n-1 with the least
-angular distance d(x_l, x_{l+n}) = arccos(cos(x_l, x_{l+n})) / pi (equation 7), of each sequence's
-last token, averaged over sequences; x_l is the input of layer l.
+section 3.2, without their finetuning ("healing"): to remove n layers, remove the block of layers l
+to l+n-1 with the smallest angular distance d(x_l, x_{l+n}) = arccos(cos(x_l, x_{l+n})) / pi
+(equation 7), of each sequence's last token, averaged over sequences. x_l (hidden,) is the input of
+layer l.
 """
 
 from codewatt.models.decoder_layers import LayeredModel
 from codewatt.prune.layer_scores_record import MethodScores
-from codewatt.prune.scored_pruner import ScoredPruner, directions, finite
+from codewatt.prune.scored_pruner import ScoredPruner, require_finite, unit_vectors
 
 
 class AngularDistance(ScoredPruner):
-    """Blocks may end with the last layer, whose output is taken before the final norm."""
+    """A block may include the last layer; its output is taken before the final norm."""
 
     def score(self, model: LayeredModel) -> MethodScores:
-        """See `ScoredPruner.score`; "distance"[l][n-1]: of layers l ... l+n-1, 0 to 1."""
+        """See `ScoredPruner.score`.
+
+        "distance"[l][n-1]: angular distance of the block of layers l to l+n-1, from 0 to 1.
+        """
         import torch
 
         count = len(model.layers)
         total = torch.zeros(count + 1, count + 1, dtype=torch.float64, device=model.device)
         sequences = 0
         for states in model.hidden_states(last_token_only=True):
-            units = directions(torch.cat(states, dim=1))  # [batch, layers + 1, hidden]
+            units = unit_vectors(torch.cat(states, dim=1))  # (batch, layers + 1, hidden)
             for n in range(1, count + 1):
                 before, after = units[:, :-n], units[:, n:]
-                # The angle of unit vectors by Kahan's formula: arccos loses small angles.
-                across, along = (after - before).norm(dim=-1), (after + before).norm(dim=-1)
-                angles = 2 * torch.atan2(across, along) / torch.pi
+                # Kahan's formula for the angle of unit vectors: arccos is inaccurate for small
+                # angles.
+                opposite, adjacent = (after - before).norm(dim=-1), (after + before).norm(dim=-1)
+                angles = 2 * torch.atan2(opposite, adjacent) / torch.pi
                 total[: count + 1 - n, n] += angles.sum(dim=0, dtype=torch.float64)
             sequences += len(units)
         table = (total / sequences).tolist()
         distance = [
-            finite(table[layer][1 : count + 1 - layer], "angular distance")
+            require_finite(table[layer][1 : count + 1 - layer], "angular distance")
             for layer in range(count)
         ]
         first = {

@@ -1,23 +1,24 @@
-"""Remove the n decoder layers before the last one.
+"""Method `keep_last`: removes the n decoder layers before the last one.
 
 The simple heuristic of Gromov et al. 2024, "The Unreasonable Ineffectiveness of the Deeper Layers"
-(arXiv 2403.17887), section 4.4: of layers 1 ... L, drop L-n ... L-1. Without their healing.
+(arXiv 2403.17887), section 4.4: of layers 1 to L, remove L-n to L-1. Without their finetuning
+("healing").
 """
 
 from typing import Any
 
 from codewatt.prune.layer_scores_record import MethodScores
-from codewatt.prune.pruner import Pruner, refuse_depth
+from codewatt.prune.pruner import Pruner, check_depth
 
 
 class KeepLast(Pruner):
-    """Keeps layers 0 ... L-n-2 and L-1 of L."""
+    """Of layers 0 to L-1, keeps 0 to L-n-2, and L-1."""
 
-    def kept(
+    def kept_layers(
         self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
     ) -> list[int]:
-        """See `Pruner.kept`."""
-        refuse_depth(settings, layers, most=layers - 1)
+        """See `Pruner.kept_layers`."""
+        check_depth(settings, layers, max_removed=layers - 1)
         return [*range(layers - 1 - settings["layers"]), layers - 1]
 
 

@@ -1,4 +1,4 @@
-"""What a pruning method is: it says which decoder layers stay."""
+"""The interface of pruning methods, which choose the decoder layers to remove."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -9,43 +9,61 @@ from codewatt.prune.layer_scores_record import MethodScores
 
 
 class Pruner(ABC):
-    """A method by which decoder layers are chosen for removal; settings["layers"] is how many."""
+    """Chooses the decoder layers that stay; settings["layers"] is how many are removed.
+
+    A new method is a module codewatt/prune/METHOD.py with an instance as PRUNER.
+    """
 
     @abstractmethod
-    def kept(
+    def kept_layers(
         self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
     ) -> list[int]:
-        """Indices (from 0, ascending) of the layers that stay, out of `layers`.
+        """Indices (from 0, ascending) of the layers that stay.
 
         Args:
+            layers: number of decoder layers of the model.
             settings: a study's prune without id and label.
-            scores: layer scores, for a method that reads them (`scored_pruner`).
+            scores: what `ScoredPruner.score` returned; None for methods without scores.
 
         Raises:
-            CodewattError: there are not so many layers to remove.
+            CodewattError: settings["layers"] is more than the method can remove.
         """
 
 
-def refuse_depth(settings: dict[str, Any], layers: int, most: int) -> None:
-    """Refuse to remove more layers than a method can.
+def check_depth(settings: dict[str, Any], layers: int, max_removed: int) -> None:
+    """Check how many layers are to be removed.
+
+    Args:
+        settings: a study's prune without id and label.
+        layers: number of decoder layers of the model, for the message.
+        max_removed: maximum of layers that the method can remove.
 
     Raises:
-        CodewattError: settings["layers"] is not from 1 to `most`.
+        CodewattError: settings["layers"] is not from 1 to `max_removed`.
     """
-    wanted = settings["layers"]
-    if not 0 < wanted <= most:
-        allowed = f"1 to {most}" if most > 0 else "none"
+    removed = settings["layers"]
+    if not 0 < removed <= max_removed:
+        allowed = f"layers from 1 to {max_removed}" if max_removed > 0 else "none"
         raise CodewattError(
-            f"prune {settings['method']} {wanted}: the model has {layers} layers; "
-            f"allowed: {allowed}"
+            f"prune method {settings['method']}: cannot remove {removed} layers, the model has "
+            f"{layers}; allowed: {allowed}"
         )
 
 
 def open_pruner(method: str) -> Pruner:
-    """The pruner of a method: the module of that name in this package."""
+    """The pruner of a method: PRUNER in the module of that name.
+
+    Raises:
+        CodewattError: there is no such module.
+    """
+    name = f"codewatt.prune.{method}"
     try:
-        module = importlib.import_module(f"codewatt.prune.{method}")
-    except ModuleNotFoundError:
-        raise CodewattError(f"prune method {method!r}: there is no such method") from None
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise CodewattError(
+            f"prune method {method!r}: no such method; allowed: a module of codewatt/prune"
+        ) from None
     pruner: Pruner = module.PRUNER
     return pruner

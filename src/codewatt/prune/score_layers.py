@@ -9,7 +9,7 @@ from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.models.decoder_layers import LayeredModel
-from codewatt.models.loading import load_model, resolve_device, used_gpus
+from codewatt.models.loading import load_model, resolve_device, used_gpu_uuids
 from codewatt.models.model_record import MODEL
 from codewatt.prune.layer_scores_record import LayerScores
 from codewatt.prune.pruner import open_pruner
@@ -54,7 +54,7 @@ def score_layers(
     device = resolve_device(settings["device"])
     dtype = scoring_dtype(model["dtypes"], device)
     with job:
-        gpu_ids = used_gpus(device)
+        gpu_ids = used_gpu_uuids(device)
         placement = check_placement(requested, settings["device"], device, gpu_ids)
         job.use_gpus(gpu_ids)
         with job.window("score_layers"):

@@ -1,9 +1,9 @@
-"""Remove, one after another, the layer without which perplexity is least.
+"""Method `sleb`: removes layers one by one, each time the one that raises perplexity least.
 
 Song et al. 2024, "SLEB: Streamlining LLMs through Redundancy Verification and Elimination of
-Transformer Blocks" (arXiv 2402.09025), algorithm 1: after each removal every layer left is tried
-again, on the tokens' likelihood by the model as it is then. As in the authors' code, the first and
-the last layer are no candidates (its early and latter barrier are 1).
+Transformer Blocks" (arXiv 2402.09025), algorithm 1: after each removal, the perplexity without each
+remaining layer is computed again. As in the authors' code, the first and the last layer are never
+removed (early and latter barrier are 1).
 """
 
 import logging
@@ -16,18 +16,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class Sleb(ScoredPruner):
-    """(L-2)(L-1)/2 passes over the corpus for L layers, of which fewer and fewer are computed."""
+    """Needs (L-2)(L-1)/2 passes over the corpus for L layers, each with fewer layers."""
 
     def score(self, model: LayeredModel) -> MethodScores:
         """See `ScoredPruner.score`.
 
-        "perplexity": of the whole model; "steps": of each removal, "perplexity" without each
-        layer that could have been removed (layer, as text -> perplexity) and "removed", the one
-        that was.
+        "perplexity": of the unpruned model. "steps": for each removal, "perplexity" (index of each
+        candidate layer, as text -> perplexity without it) and "removed" (index of the layer).
         """
         removed: list[int] = []
         steps: list[SlebStep] = []
-        whole = model.perplexity()
+        unpruned = model.perplexity()
         while candidates := [n for n in range(1, len(model.layers) - 1) if n not in removed]:
             found = {n: model.perplexity(without=[*removed, n]) for n in candidates}
             chosen = min(found, key=lambda n: (found[n], n))
@@ -35,7 +34,7 @@ class Sleb(ScoredPruner):
             steps.append({"perplexity": {str(n): found[n] for n in found}, "removed": chosen})
             _LOG.info("removed layer %d: perplexity %.3f", chosen, found[chosen])
         return {
-            "perplexity": whole,
+            "perplexity": unpruned,
             "steps": steps,
             "removed": {str(n): removed[:n] for n in range(1, len(removed) + 1)},
         }

@@ -1,1 +1,1 @@
-"""Precisions: one module a method."""
+"""Quantisation methods, one module each; GPTQ and AWQ share one."""

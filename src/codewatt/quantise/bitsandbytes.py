@@ -1,4 +1,4 @@
-"""bitsandbytes: LLM.int8() (Dettmers et al. 2022) and 4-bit fp4/nf4 (Dettmers et al. 2023)."""
+"""Method `bitsandbytes`: LLM.int8() (Dettmers et al. 2022), fp4 and nf4 (Dettmers et al. 2023)."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from codewatt.models.model_record import QuantisedCounts
 from codewatt.quantise.linear_selection import linear_layers
 from codewatt.quantise.quantiser import Quantiser
 
-# DeepSeek's kv_b_proj is read as a raw matrix by its attention: quantised it fails.
+# DeepSeek's attention reads the weight of kv_b_proj directly, which fails if it is quantised.
 _SKIPPED_MODULES = {"deepseek_v2": ["lm_head", "kv_b_proj"]}
-_BLOCK_WEIGHTS = 64  # that share a scale, in 4 bits
+_BLOCK_SIZE = 64  # 4-bit weights that share a scale
 
 
-class BitsAndBytes(Quantiser):
-    """Quantises each linear layer but the head while the model is loaded."""
+class BitsAndBytesQuantiser(Quantiser):
+    """Quantises each linear layer except the head while transformers loads the model."""
 
     def load_dtype(self, settings: dict[str, Any]) -> str:
         """See `Quantiser.load_dtype`."""
@@ -39,14 +39,14 @@ class BitsAndBytes(Quantiser):
         """See `Quantiser.quantise`.
 
         Raises:
-            CodewattError: a layer was not quantised as it was asked for.
+            CodewattError: a layer was not quantised as the settings say.
         """
         skipped = _SKIPPED_MODULES.get(read_json(source / "config.json").get("model_type"))
         loaded = load_model(
             source,
             dtype=self.load_dtype(settings),
             device=device,
-            quantisation=_configuration(settings, skipped),
+            quantisation=_quantisation_config(settings, skipped),
         )
         layers = {
             name: shape
@@ -59,8 +59,8 @@ class BitsAndBytes(Quantiser):
         return counts
 
 
-def _configuration(settings: dict[str, Any], skipped: list[str] | None) -> Any:
-    """transformers' configuration for a study's precision."""
+def _quantisation_config(settings: dict[str, Any], skipped: list[str] | None) -> Any:
+    """transformers' quantisation config for a study's precision."""
     import torch
     from transformers import BitsAndBytesConfig
 
@@ -82,56 +82,62 @@ def _configuration(settings: dict[str, Any], skipped: list[str] | None) -> Any:
 def count_quantised(
     model: Any, layers: dict[str, tuple[int, int]], settings: dict[str, Any]
 ) -> QuantisedCounts:
-    """How much of a model is quantised, as its packed tensors say, and what was left as it was.
+    """Count quantised and unquantised weights, from the model's tensors.
 
-    Fused expert weights are parameters of no linear layer and stay unquantised: they count as
-    left, so that a mixture of experts does not pass for quantised.
+    Fused expert weights belong to no linear layer and stay unquantised. They count as unquantised,
+    so that a mixture of experts is not reported as fully quantised.
 
     Args:
-        model: quantised.
-        layers: name -> (out, in) of the layers that have to be.
-        settings: the study's precision.
+        model: the quantised model.
+        layers: name -> (out, in) of the layers that must be quantised.
+        settings: a study's precision.
+
+    Returns:
+        quantised_modules, quantised_weights, unquantised_weights (in matrices), packed_bytes.
 
     Raises:
-        CodewattError: a layer is not quantised, or not as it was asked for.
+        CodewattError: a layer is not quantised, or not as the settings say.
     """
     weights = 0
     packed_bytes = 0
     packed = set()
     for name, (out, ins) in layers.items():
         weight = model.get_submodule(name).weight
-        wanted, found = _wanted(out, ins, settings), _packed(weight)
-        if found != wanted:
-            raise CodewattError(f"{name}: bitsandbytes made {found}, not {wanted}")
+        expected, found = _expected(out, ins, settings), _describe_weight(weight)
+        if found != expected:
+            raise CodewattError(f"{name}: bitsandbytes made {found}; expected {expected}")
         weights += out * ins
         packed_bytes += weight.nbytes
         packed.add(id(weight))
     if not packed:
-        raise CodewattError("the model has no linear layer that bitsandbytes could quantise")
-    left = sum(p.numel() for p in model.parameters() if id(p) not in packed and p.dim() > 1)
+        raise CodewattError(
+            "bitsandbytes: the model has no linear layer except its head, so nothing to quantise; "
+            "use precision method none"
+        )
+    unquantised = sum(p.numel() for p in model.parameters() if id(p) not in packed and p.dim() > 1)
     return {
         "quantised_modules": len(packed),
         "quantised_weights": weights,
-        "unquantised_weights": left,
+        "unquantised_weights": unquantised,
         "packed_bytes": packed_bytes,
     }
 
 
-def _wanted(out: int, ins: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """What a layer's packed weight has to be."""
+def _expected(out: int, ins: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Description of a layer's quantised weight as the settings say."""
     if settings["quant_type"] == "int8":
         return {"bits": 8, "kind": "int8", "bytes": out * ins, "scales": out}
     return {
         "bits": 4,
         "kind": settings["quant_type"],
         "bytes": -(-out * ins // 2),
-        "scales": -(-out * ins // _BLOCK_WEIGHTS),
+        "scales": -(-out * ins // _BLOCK_SIZE),
         "double": settings["double_quantisation"],
     }
 
 
-def _packed(weight: Any) -> dict[str, Any]:
-    """What a layer's packed weight is, by its own account."""
+def _describe_weight(weight: Any) -> dict[str, Any]:
+    """Description of a layer's quantised weight, from its tensors."""
     state, scales = getattr(weight, "quant_state", None), getattr(weight, "SCB", None)
     if state is not None:
         return {
@@ -147,4 +153,4 @@ def _packed(weight: Any) -> dict[str, Any]:
     return {"bits": 8 * weight.element_size(), "kind": "unquantised"}
 
 
-QUANTISER = BitsAndBytes()
+QUANTISER = BitsAndBytesQuantiser()

@@ -1,4 +1,4 @@
-"""Which layers of a model a quantiser has to change."""
+"""Which linear layers of a model a quantiser must quantise."""
 
 import re
 from collections.abc import Mapping
@@ -7,12 +7,13 @@ from typing import Any
 
 from codewatt.models.model_config import resolved_configuration
 
-# A matrix of a decoder layer, but for a mixture's router, which every library leaves as it is.
+# A matrix of a decoder layer, except the router of a mixture of experts, which no library
+# quantises.
 _MATRIX = re.compile(r"(^|\.)(layers|h)\.\d+\..+(?<!\.mlp\.gate)\.weight$")
 
 
 def linear_layers(source: Path) -> dict[str, tuple[int, int]]:
-    """Name -> (out, in) of each linear layer of a model but its head; no weight is read."""
+    """Name -> (out, in) of each linear layer of a model except its head; reads no weights."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -28,10 +29,10 @@ def linear_layers(source: Path) -> dict[str, tuple[int, int]]:
 
 
 def decoder_matrices(headers: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
-    """Name -> (out, in) of each matrix that is to be quantised: all of the decoder layers.
+    """Name -> (out, in) of each matrix of the decoder layers: what GPTQ and AWQ quantise.
 
     Args:
-        headers: of the unquantised checkpoint's tensors.
+        headers: name -> header of the unquantised checkpoint's tensors.
     """
     return {
         name.removesuffix(".weight"): (header["shape"][0], header["shape"][1])

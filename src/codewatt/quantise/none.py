@@ -1,4 +1,4 @@
-"""No quantisation: the weights in a floating-point type, cast when they are loaded."""
+"""Method `none`: unquantised weights in a floating-point type, cast when they are loaded."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from codewatt.models.model_record import QuantisedCounts
 from codewatt.quantise.quantiser import Quantiser
 
 
-class Unquantised(Quantiser):
-    """Uses the weights as they are."""
+class NoQuantiser(Quantiser):
+    """Uses the model's weights as they are."""
 
     def load_dtype(self, settings: dict[str, Any]) -> str:
         """See `Quantiser.load_dtype`."""
@@ -30,4 +30,4 @@ class Unquantised(Quantiser):
         return None
 
 
-QUANTISER = Unquantised()
+QUANTISER = NoQuantiser()

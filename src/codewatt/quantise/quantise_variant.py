@@ -15,11 +15,11 @@ from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.timeline_writer import write_empty_timeline
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, sha256_file
-from codewatt.models.loading import resolve_device, used_gpus
+from codewatt.models.loading import resolve_device, used_gpu_uuids
 from codewatt.models.model_config import LAYER_KEYS, layer_count, read_configuration
-from codewatt.models.model_files import own_files
+from codewatt.models.model_files import list_model_files
 from codewatt.models.model_record import MODEL, ModelRecord, QuantisedCounts, WeightsSummary
-from codewatt.models.packed_checkpoints import METHODS, packed_format_of
+from codewatt.models.packed_checkpoints import METHODS, read_packed_format
 from codewatt.models.weight_headers import describe_weights
 from codewatt.prune import remove_layers
 from codewatt.prune.layer_scores_record import LAYER_SCORES
@@ -71,7 +71,7 @@ def quantise_variant(
     kept = _kept_layers(source, prune, scores_path)
     shutil.rmtree(weights, ignore_errors=True)
     write_empty_timeline(timeline)  # the rule's output, also where nothing is metered
-    held = quantiser.held(source, precision)
+    held = quantiser.existing_counts(source, precision)
     made = prune["method"] != "none" or (precision["method"] != "none" and held is None)
     counts, energy, placement = held, unmetered("cpu"), None
     if made:
@@ -80,7 +80,7 @@ def quantise_variant(
         if kept is not None:
             remove_layers.import_libraries()
         device = _device(settings["device"], precision["method"])
-        gpu_ids = [] if device == "cpu" else used_gpus(device)
+        gpu_ids = [] if device == "cpu" else used_gpu_uuids(device)
         with job:
             # Copying files and removing layers run on any node's CPU.
             requested = None if precision["method"] == "none" else requested
@@ -108,7 +108,7 @@ def quantise_variant(
         },
         "weights": {
             "directory": str(directory),
-            "files": describe_files(directory, own_files(directory))
+            "files": describe_files(directory, list_model_files(directory))
             if made
             else model["weights"]["files"],
         },
@@ -148,14 +148,14 @@ def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) 
     scores = LAYER_SCORES.read(scores_path) if scores_path else None
     if scores is not None and scores["layers"] != layers:
         raise CodewattError(f"{scores_path}: of {scores['layers']} layers, the model has {layers}")
-    kept = open_pruner(prune["method"]).kept(layers, prune, scores)
+    kept = open_pruner(prune["method"]).kept_layers(layers, prune, scores)
     _LOG.info("kept layers %s of %d", kept, layers)
     return kept
 
 
 def _packing(directory: Path, *, made_here: bool) -> PackingRecord | None:
     """How GPTQ or AWQ packed the variant, and whether here or before; None if neither did."""
-    packing = packed_format_of(directory)
+    packing = read_packed_format(directory)
     if packing is None:
         return None
     return {

@@ -1,4 +1,4 @@
-"""What a quantisation method is: it turns a model directory into a smaller one."""
+"""The interface of quantisation methods, and how a method's module is found by its name."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -8,34 +8,48 @@ from typing import Any
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_record import QuantisedCounts
-from codewatt.models.packed_checkpoints import quantisation_of
+from codewatt.models.packed_checkpoints import read_quantisation_config
+
+#: Methods that share a module; every other method has a module of its own name.
+_SHARED_MODULES = {"gptq": "gptq_awq", "awq": "gptq_awq"}
 
 
 class Quantiser(ABC):
-    """One method; its settings are a study's precision without id and label."""
+    """Turns a model directory into a quantised one.
+
+    A new method is a module codewatt/quantise/METHOD.py with an instance as QUANTISER.
+    """
 
     @abstractmethod
     def load_dtype(self, settings: dict[str, Any]) -> str:
-        """The dtype of all that is not quantised, for loading the result."""
+        """The dtype of all that is not quantised, for loading the result.
 
-    def held(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
-        """The counts of a checkpoint that is already what the settings ask for; None if it is not.
+        Args:
+            settings: a study's precision without id and label.
+        """
+
+    def existing_counts(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
+        """Counts of a checkpoint that is already quantised with these settings; else None.
+
+        Args:
+            source: the model's directory.
+            settings: a study's precision without id and label.
 
         Raises:
             CodewattError: it is quantised already, by another method or with other settings.
         """
-        found = quantisation_of(source)
+        found = read_quantisation_config(source)
         if found is not None:
             raise CodewattError(
-                f"{source}: quantised already, by {found.get('quant_method')}; precision method "
-                f"{settings['method']!r} takes a model that is not; allowed: gptq or awq, with the "
-                "settings of the checkpoint, or another model"
+                f"{source}: already quantised by {found.get('quant_method')}, but precision method "
+                f"{settings['method']!r} needs an unquantised model; allowed: method gptq or awq "
+                "with the settings of this checkpoint, or another model"
             )
         return None
 
     @abstractmethod
     def import_libraries(self, settings: dict[str, Any]) -> None:
-        """Import what `quantise` needs, so that its cost is that of quantising alone."""
+        """Import what `quantise` needs, so that the cost of imports is not measured."""
 
     @abstractmethod
     def quantise(
@@ -50,22 +64,36 @@ class Quantiser(ABC):
 
         Args:
             source: the model's directory.
-            target: an absent directory.
-            settings: the study's precision without id and label.
+            target: a directory that does not exist yet.
+            settings: a study's precision without id and label.
             device: 'cpu' or 'cuda'.
             calibration: the corpus that settings["calibration"] names, if there is one.
 
         Returns:
-            What was done, for the manifest (counts of quantised modules and parameters), or None
-            if `source` is used as it is and nothing was written.
+            Counts for the manifest (quantised modules, weights, bytes); None if `source` is used
+            as it is and nothing was written.
         """
 
 
+def quantiser_module(method: str) -> str:
+    """The dotted name of a method's module."""
+    return f"codewatt.quantise.{_SHARED_MODULES.get(method, method)}"
+
+
 def open_quantiser(method: str) -> Quantiser:
-    """The quantiser of a method: the module of that name in this package."""
+    """The quantiser of a method: QUANTISER in the method's module.
+
+    Raises:
+        CodewattError: there is no such module.
+    """
+    name = quantiser_module(method)
     try:
-        module = importlib.import_module(f"codewatt.quantise.{method}")
-    except ModuleNotFoundError:
-        raise CodewattError(f"precision method {method!r}: there is no such method") from None
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise CodewattError(
+            f"precision method {method!r}: no such method; allowed: a module of codewatt/quantise"
+        ) from None
     quantiser: Quantiser = module.QUANTISER
     return quantiser

@@ -1,9 +1,9 @@
-"""torchao 0.18: weights in int8 or fp8 per output channel, or in int4 per group.
+"""Method `torchao` (0.18): weights in int8 or fp8 per output channel, or in int4 per group.
 
-fp8 is E4M3 of Micikevicius et al. 2022. As `fp8_dynamic` the inputs of a product are quantised as
-well, as they come, and the matrix units multiply fp8 by fp8; weights and inputs then have one scale
-a tensor, as the library's products with scales a row do not take all shapes (12288 inputs with a
-bias and few rows, on an H200).
+fp8 is E4M3 of Micikevicius et al. 2022. With `fp8_dynamic` the inputs of each linear layer are
+quantised too, at each call, and tensor cores multiply fp8 by fp8. Weights and inputs then have one
+scale per tensor, because the library's GEMM with one scale per row does not support all shapes
+(12288 inputs with a bias and few rows, on an H200).
 """
 
 from pathlib import Path
@@ -16,15 +16,15 @@ from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.torchao_layouts import (
     CPU_CAPABILITY,
     Layout,
-    admit_int4_cpu,
+    choose_layout,
     cpu_capability,
-    layout_for,
+    register_int4_cpu_tensor,
 )
 from codewatt.quantise.linear_selection import linear_layers
 from codewatt.quantise.quantiser import Quantiser
 
 _CPU_GROUP_SIZES = (32, 64, 128)
-_CPU_OUT_MULTIPLE = 16  # torch's packing for the CPU takes whole blocks of rows
+_CPU_OUT_MULTIPLE = 16  # torch packs int4 for the CPU in blocks of 16 rows
 _WEIGHT_TYPES = {
     "int8_plain": "Int8Tensor",
     "int4_cpu": "Int4OpaqueTensor",
@@ -33,12 +33,12 @@ _WEIGHT_TYPES = {
     "fp8_dynamic": "Float8Tensor",
 }
 _WITHOUT_GROUPS = ("int8_plain", "fp8_plain", "fp8_dynamic")
-# tinygemm's kernel takes whole tiles: torchao pads what it packs for a GPU to these multiples.
+# tinygemm needs whole tiles: torchao pads int4 for a GPU to these multiples.
 _TILE_IN, _TILE_OUT = 1024, 8
 
 
-class TorchAo(Quantiser):
-    """Quantises each linear layer but the head while the model is loaded."""
+class TorchAoQuantiser(Quantiser):
+    """Quantises each linear layer except the head while transformers loads the model."""
 
     def load_dtype(self, settings: dict[str, Any]) -> str:
         """See `Quantiser.load_dtype`."""
@@ -61,21 +61,24 @@ class TorchAo(Quantiser):
 
         Raises:
             CodewattError: the device has no kernel for these settings, the model has no linear
-                layer, a layer has a shape that the settings do not fit (all before any weight is
-                read), or a layer was not quantised.
+                layer, a layer's shape does not fit the settings (all before any weight is read),
+                or a layer was not quantised.
         """
-        layout = layout_for(settings["quant_type"], device)
+        layout = choose_layout(settings["quant_type"], device)
         check_settings(settings, layout)
         layers = linear_layers(source)
         if not layers:
-            raise CodewattError("the model has no linear layer that torchao could quantise")
+            raise CodewattError(
+                "torchao: the model has no linear layer except its head, so nothing to quantise; "
+                "use precision method none"
+            )
         for name, shape in layers.items():
             check_layer(name, shape, settings, layout)
         loaded = load_model(
             source,
             dtype=self.load_dtype(settings),
             device=device,
-            quantisation=configuration(settings, layout),
+            quantisation=quantisation_config(settings, layout),
         )
         counts = count_quantised(loaded.model, layers, settings, layout)
         loaded.model.save_pretrained(target)
@@ -84,10 +87,14 @@ class TorchAo(Quantiser):
 
 
 def check_settings(settings: dict[str, Any], layout: Layout) -> None:
-    """Whether the device's kernel takes the settings.
+    """Check that the device's kernel supports the settings.
+
+    Args:
+        settings: a study's precision.
+        layout: of the quantised weights.
 
     Raises:
-        CodewattError: it does not; says which device or setting it needs.
+        CodewattError: it does not; the message says which device or setting it needs.
     """
     if layout == "int4_tile_packed" and settings["compute_dtype"] != "bfloat16":
         raise CodewattError(
@@ -104,37 +111,44 @@ def check_settings(settings: dict[str, Any], layout: Layout) -> None:
 def check_layer(
     name: str, shape: tuple[int, int], settings: dict[str, Any], layout: Layout
 ) -> None:
-    """Whether a layer can be quantised; torchao itself skips one that does not fit, silently.
+    """Check that a layer can be quantised; torchao would silently skip one that cannot.
 
     Args:
         name: of the layer, for the message.
         shape: (out_features, in_features).
-        settings: the study's precision.
-        layout: where and how it is packed.
+        settings: a study's precision.
+        layout: of the quantised weights.
 
     Raises:
-        CodewattError: it cannot.
+        CodewattError: its shape does not fit the group size or the layout.
     """
     if layout in _WITHOUT_GROUPS:
         return
     out_features, in_features = shape
     if in_features % settings["group_size"]:
         raise CodewattError(
-            f"{name}: its {in_features} inputs are no multiple of group_size "
-            f"{settings['group_size']}; allowed: 32, 64, 128 or 256 that divides them"
+            f"{name}: {in_features} inputs are not a multiple of group_size "
+            f"{settings['group_size']}; allowed: one of 32, 64, 128, 256 that divides the inputs"
         )
     if layout == "int4_cpu" and out_features % _CPU_OUT_MULTIPLE:
         raise CodewattError(
-            f"{name}: its {out_features} outputs are no multiple of {_CPU_OUT_MULTIPLE}, as int4 "
-            "on device 'cpu' needs; device 'cuda' does not"
+            f"{name}: {out_features} outputs are not a multiple of {_CPU_OUT_MULTIPLE}, which int4 "
+            "on device 'cpu' needs; use device 'cuda'"
         )
 
 
-def configuration(settings: dict[str, Any], layout: Layout) -> Any:
-    """transformers' configuration for a study's precision.
+def quantisation_config(settings: dict[str, Any], layout: Layout) -> Any:
+    """transformers' quantisation config for a study's precision.
 
-    torchao's own `set_inductor_config` would change how all of torch multiplies float32 matrices
-    (`set_float32_matmul_precision`), here and wherever the checkpoint is loaded: it is off.
+    set_inductor_config is False, because True would change float32 matrix multiplication in all of
+    torch (`set_float32_matmul_precision`), now and wherever the checkpoint is loaded.
+
+    Args:
+        settings: a study's precision.
+        layout: of the quantised weights.
+
+    Returns:
+        A TorchAoConfig.
     """
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
     from transformers import TorchAoConfig
@@ -146,15 +160,15 @@ def configuration(settings: dict[str, Any], layout: Layout) -> Any:
     if layout == "int4_cpu":
         from torchao.prototype.quantization.int4 import PrototypeInt4WeightOnlyConfig
 
-        admit_int4_cpu()
-        asked = TorchAoConfig(
+        register_int4_cpu_tensor()
+        config = TorchAoConfig(
             PrototypeInt4WeightOnlyConfig(
                 group_size=settings["group_size"], set_inductor_config=False
             )
         )
-        # Written into config.json with the rest, and compared on loading.
-        setattr(asked, CPU_CAPABILITY, cpu_capability())
-        return asked
+        # Saved in config.json, and compared on loading.
+        setattr(config, CPU_CAPABILITY, cpu_capability())
+        return config
     from torchao.quantization.quantize_.workflows import Int4PackingFormat
 
     return TorchAoConfig(
@@ -184,49 +198,52 @@ def _fp8(layout: Layout) -> Any:
 def count_quantised(
     model: Any, layers: dict[str, tuple[int, int]], settings: dict[str, Any], layout: Layout
 ) -> QuantisedCounts:
-    """How much of a model is quantised, as its packed tensors say, and what was left as it was.
+    """Count quantised and unquantised weights, from the model's tensors.
 
-    Fused expert weights are parameters of no linear layer and stay unquantised: they count as
-    left, so that a mixture of experts does not pass for quantised.
+    Fused expert weights belong to no linear layer and stay unquantised. They count as unquantised,
+    so that a mixture of experts is not reported as fully quantised.
 
     Args:
-        model: quantised.
-        layers: `linear_layers` of the model that it was made from.
-        settings: the study's precision.
-        layout: where and how it is packed.
+        model: the quantised model.
+        layers: name -> (out, in) of the layers that must be quantised.
+        settings: a study's precision.
+        layout: of the quantised weights.
+
+    Returns:
+        quantised_modules, quantised_weights, unquantised_weights (in matrices), packed_bytes.
 
     Raises:
-        CodewattError: a layer is not quantised, or not to the bits and groups that were asked for.
+        CodewattError: a layer is not quantised, or not to the bits and groups of the settings.
     """
     weights = 0
     packed_bytes = 0
     packed = set()
     for name, shape in layers.items():
         weight = model.get_submodule(name).weight
-        tensors = _packed_tensors(weight)
-        wanted = packed_tensors(shape, settings, layout)
+        tensors = _weight_tensors(weight)
+        expected = expected_tensors(shape, settings, layout)
         dynamic = getattr(weight, "act_quant_kwargs", None) is not None
-        right = type(weight).__name__ == _WEIGHT_TYPES[layout] and tensors == wanted
-        if not right or dynamic != (layout == "fp8_dynamic"):
+        as_expected = type(weight).__name__ == _WEIGHT_TYPES[layout] and tensors == expected
+        if not as_expected or dynamic != (layout == "fp8_dynamic"):
             raise CodewattError(
                 f"{name}: torchao made a {type(weight).__name__} with {tensors or 'nothing packed'}"
-                f"{' and quantised inputs' if dynamic else ''}, not a {_WEIGHT_TYPES[layout]} "
-                f"with {wanted}"
+                f"{' and quantised inputs' if dynamic else ''}; expected a {_WEIGHT_TYPES[layout]} "
+                f"with {expected}"
             )
         weights += shape[0] * shape[1]
         packed_bytes += sum(getattr(weight, tensor).nbytes for tensor in tensors)
         packed.add(id(weight))
-    left = sum(p.numel() for p in model.parameters() if id(p) not in packed and p.dim() > 1)
+    unquantised = sum(p.numel() for p in model.parameters() if id(p) not in packed and p.dim() > 1)
     return {
         "quantised_modules": len(packed),
         "quantised_weights": weights,
-        "unquantised_weights": left,
+        "unquantised_weights": unquantised,
         "packed_bytes": packed_bytes,
     }
 
 
-def _packed_tensors(weight: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Attribute -> (dtype, shape) of what a quantised weight holds."""
+def _weight_tensors(weight: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Attribute -> (dtype, shape) of the tensors in a quantised weight."""
     names = [
         *getattr(weight, "tensor_data_names", ()),
         *getattr(weight, "optional_tensor_data_names", ()),
@@ -238,18 +255,18 @@ def _packed_tensors(weight: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     }
 
 
-def packed_tensors(
+def expected_tensors(
     shape: tuple[int, int], settings: dict[str, Any], layout: Layout
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Attribute -> (dtype, shape) of what a layer's quantised weight has to hold.
+    """Attribute -> (dtype, shape) of the tensors that a quantised weight must have.
 
     Source: the classes Int8Tensor, Int4OpaqueTensor, Int4TilePackedTo4dTensor and Float8Tensor of
     torchao 0.18.
 
     Args:
         shape: (out_features, in_features).
-        settings: the study's precision.
-        layout: where and how it is packed.
+        settings: a study's precision.
+        layout: of the quantised weights.
     """
     out, ins = shape
     if layout == "int8_plain":
@@ -276,4 +293,4 @@ def packed_tensors(
     }
 
 
-QUANTISER = TorchAo()
+QUANTISER = TorchAoQuantiser()

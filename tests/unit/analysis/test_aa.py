@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_ind
 
-from codewatt.analysis.aa_test import AA, DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
+from codewatt.analysis.aa_test import DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
+from codewatt.analysis.columns import AA_TEST
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 
@@ -71,7 +72,7 @@ def test_the_same_passes(pair: Pair) -> None:
     assert twin["change"] == pytest.approx(0, abs=1e-12)
     assert twin["change_ci95_low"] < 0 < twin["change_ci95_high"]
     with (pair.folder / "aa.csv").open() as stream:
-        assert next(iter(csv.DictReader(stream))).keys() == AA.keys()
+        assert next(iter(csv.DictReader(stream))).keys() == AA_TEST.keys()
 
 
 def test_the_columns_are_those_of_two_one_sided_welch_tests(pair: Pair) -> None:
@@ -142,7 +143,7 @@ def test_a_modelled_twin_is_no_twin_of_a_measured_cell(pair: Pair) -> None:
     rows = pair.test(SAME, SAME, components=modelled)
     twin = [row for row in rows if row["comparison"] == "twin"]
     assert [(row["passed"], row["note"]) for row in twin] == [
-        (False, "gpu modelled against gpu measured")
+        (False, "energy of different origin: gpu modelled; twin: gpu measured")
     ]
 
 
@@ -157,11 +158,11 @@ def test_an_infeasible_cell_has_no_rows_and_half_a_record_is_refused(pair: Pair)
     ]
     del energies["a--again"]
     write_json(pair.folder / "a.json", {"boundary": "gpu"})
-    with pytest.raises(CodewattError, match=r"a\.json: components, runs"):
+    with pytest.raises(CodewattError, match=r"a\.json: no components, runs"):
         aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv")
 
 
 def test_a_record_of_another_cell_is_refused(pair: Pair) -> None:
     energies = {"a": pair.write("b", SAME)}
-    with pytest.raises(CodewattError, match=r"b\.json: of another cell: b, not a"):
+    with pytest.raises(CodewattError, match=r"b\.json: cell 'b'; expected 'a'"):
         aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv")

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.changes import ComparisonSettings, board_allowance, same_board
+from codewatt.analysis.changes import ComparisonSettings, board_allowance, same_host_and_gpus
 from codewatt.analysis.columns import CELL, TABLES
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.tables import to_rows
@@ -88,7 +88,7 @@ def test_a_cell_has_mean_interval_and_band_over_its_repeats(study: Any) -> None:
     half = 4.302652729911275 * spread / math.sqrt(3)
     assert cell["energy_j_geomean"] == pytest.approx(statistics.geometric_mean((100, 110, 120)))
     assert cell["energy_j_ci95_low"] == pytest.approx(math.exp(centre - half))
-    assert cell["energy_j_sd196_high"] == pytest.approx(math.exp(centre + 1.96 * spread))
+    assert cell["energy_j_sd_band_high"] == pytest.approx(math.exp(centre + 1.96 * spread))
     assert cell["interval_scope"] == "within one job"
     assert cell["gpu_j_mean"] is None
     assert cell["gpu_j_n"] == 0
@@ -108,7 +108,9 @@ def test_changes_are_against_the_named_baseline_cell(study: Any) -> None:
     welch = ttest_ind(np.log([50, 55, 60]), np.log([100, 110, 120]), equal_var=False)
     low, high = np.expm1(welch.confidence_interval(0.95))
     names = [
-        f"energy_j_change_{kind}_{end}" for kind in ("ci95", "family95") for end in ("low", "high")
+        f"energy_j_change_{kind}_{end}"
+        for kind in ("ci95", "simultaneous95")
+        for end in ("low", "high")
     ]
     assert [other[name] for name in names] == pytest.approx([low, high] * 2)
     assert other["energy_j_change_p"] == pytest.approx(welch.pvalue)
@@ -168,10 +170,10 @@ def test_other_cards_and_other_boundaries_are_not_compared(study: Any) -> None:
     assert other_card["gpu_names"] == "H200"
     assert other_card["energy_j_change"] is None
     assert "H200" in other_card["change_note"]
-    assert other_card["change_note"] == "measured on other hardware: H200 against H100"
+    assert other_card["change_note"] == "measured on different hardware: H200; baseline: H100"
     assert other_card["duration_s_change"] is other_card["j_per_correct_task_plus_change"] is None
     assert other_boundary["energy_j_change"] is None
-    assert "job, 0.5 of the processors" in other_boundary["change_note"]
+    assert "job, CPU share 0.5" in other_boundary["change_note"]
 
 
 def test_the_order_in_which_cards_are_listed_is_no_other_hardware(study: Any) -> None:
@@ -182,7 +184,7 @@ def test_the_order_in_which_cards_are_listed_is_no_other_hardware(study: Any) ->
     study.cell("fp32", edit=on("H100", "L40S"))
     study.cell("int8", edit=on("L40S", "H100"))
     cell = tables(study)["cell"][1]
-    assert (cell["change_note"], cell["same_board"]) == (None, True)
+    assert (cell["change_note"], cell["same_host_and_gpus"]) == (None, True)
 
 
 def test_times_of_other_processors_are_not_compared(study: Any) -> None:
@@ -194,7 +196,7 @@ def test_times_of_other_processors_are_not_compared(study: Any) -> None:
     study.cell("fp32", edit=on("EPYC 9654"))
     study.cell("int8", edit=on("Xeon 8480"))
     cell = tables(study)["cell"][1]
-    assert cell["change_note"] == "measured on other hardware: Xeon 8480 against EPYC 9654"
+    assert cell["change_note"] == ("measured on different hardware: Xeon 8480; baseline: EPYC 9654")
     assert (
         cell["energy_j_change"] is cell["duration_s_change"] is cell["tokens_per_s_change"] is None
     )
@@ -217,7 +219,7 @@ def test_energy_that_came_about_differently_is_not_compared(study: Any) -> None:
     study.cell("fp32")
     study.cell("int8", edit=metered)
     cell = tables(study)["cell"][1]
-    assert "came about differently" in cell["change_note"]
+    assert "different origin" in cell["change_note"]
     assert cell["energy_j_change"] is cell["j_per_token_change"] is cell["co2e_kg_change"] is None
     assert cell["duration_s_change"] == 0
     assert cell["pass_at_1_plus_change"] == 0
@@ -399,7 +401,7 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
     study.cell("nf4", edit=on("n1", "GPU-b"), joules_per_run=(90.0, 100.0, 110.0))
     study.cell("fp4", edit=on("n2", "GPU-a"), joules_per_run=(90.0, 100.0, 110.0))
     _, same, other, host = tables(study)["cell"]
-    assert [row["same_board"] for row in (same, other, host)] == [True, False, False]
+    assert [row["same_host_and_gpus"] for row in (same, other, host)] == [True, False, False]
     assert [row["board_spread"] for row in (same, other, host)] == [0.0, 0.05, 0.05]
     assert (other["host"], other["gpu_uuids"]) == ("n1", "GPU-b")
     for row in (other, host):
@@ -413,8 +415,8 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
 def test_boards_that_are_not_known_are_not_the_same(study: Any) -> None:
     """A record without host is refused; a row without one is never on the same board."""
     unknown: dict[str, Any] = {"host": None, "gpu_uuids": None}
-    assert not same_board(unknown, unknown)
-    row = {**unknown, "same_board": False}
+    assert not same_host_and_gpus(unknown, unknown)
+    row = {**unknown, "same_host_and_gpus": False}
     assert board_allowance(row, ComparisonSettings(board_spread=0.05)) == pytest.approx(
         math.log(1.05)
     )
@@ -456,7 +458,7 @@ def test_p_values_are_adjusted_over_the_studys_comparisons(study: Any) -> None:
     assert {row["energy_j_comparisons"] for row in rows} == {4}
     assert {row["pass_at_1_plus_comparisons"] for row in rows} == {4}
     first = rows[0]
-    assert first["energy_j_change_family95_low"] < first["energy_j_change_ci95_low"]
+    assert first["energy_j_change_simultaneous95_low"] < first["energy_j_change_ci95_low"]
 
 
 def test_a_variant_of_many_tasks_is_shown_to_be_noninferior(study: Any) -> None:

@@ -105,7 +105,7 @@ def test_energies_that_cannot_be_compared_pay_nothing_back(study: Any, making: M
         contents["energy"]["components"] = contents["energy"]["components"] | {"cpu": status}
 
     row = compared(study, edit=metered)
-    assert row["change_note"].startswith("energy came about differently")
+    assert row["change_note"].startswith("energy of different origin")
     withheld(row, row["change_note"])
 
 

@@ -194,11 +194,11 @@ def test_the_minimum_detectable_change_is_detected_in_80_percent() -> None:
     n, spread = 5, 0.02
     error = spread * math.sqrt(2 / n)
     example = welch([0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0])
-    assert example.detectable() == 0
+    assert example.minimum_detectable() == 0
     sizes = []
     for _ in range(DRAWS):
         pair = welch(list(generator.normal(0, spread, n)), list(generator.normal(0, spread, n)))
-        sizes.append(pair.detectable())
+        sizes.append(pair.minimum_detectable())
     size = float(np.median(sizes))
     assert size > 2.5 * error
     found = 0

@@ -6,26 +6,26 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewatt.analysis.efficient_frontier import efficient, frontier_cells
+from codewatt.analysis.efficient_frontier import efficient_mask, frontier_cells
 
 figure = st.one_of(st.none(), st.integers(0, 6).map(float))
 
 
 def test_a_point_that_costs_more_and_scores_no_better_is_dominated() -> None:
-    assert efficient([(1, 0.5), (2, 0.5), (3, 0.9), (4, 0.8)]) == [True, False, True, False]
+    assert efficient_mask([(1, 0.5), (2, 0.5), (3, 0.9), (4, 0.8)]) == [True, False, True, False]
 
 
 def test_equal_points_share_their_fate() -> None:
-    assert efficient([(1, 0.5), (1, 0.5), (2, 0.4), (2, 0.4)]) == [True, True, False, False]
+    assert efficient_mask([(1, 0.5), (1, 0.5), (2, 0.4), (2, 0.4)]) == [True, True, False, False]
 
 
 def test_of_equal_cost_the_better_score_wins() -> None:
-    assert efficient([(1, 0.5), (1, 0.6)]) == [False, True]
+    assert efficient_mask([(1, 0.5), (1, 0.6)]) == [False, True]
 
 
 def test_absent_figures_are_never_efficient_and_dominate_nothing() -> None:
-    assert efficient([(None, 0.9), (1, None), (2, 0.5)]) == [False, False, True]
-    assert efficient([]) == []
+    assert efficient_mask([(None, 0.9), (1, None), (2, 0.5)]) == [False, False, True]
+    assert efficient_mask([]) == []
 
 
 @given(st.lists(st.tuples(figure, figure), max_size=12))
@@ -37,12 +37,12 @@ def test_the_frontier_is_what_its_definition_says(points: list[tuple[Any, Any]])
         )
 
     want = [None not in point and not dominated(point) for point in points]
-    assert efficient(points) == want
+    assert efficient_mask(points) == want
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1)), max_size=12))
 def test_along_the_frontier_more_energy_buys_more_accuracy(points: list[Any]) -> None:
-    kept = {p for p, member in zip(points, efficient(points), strict=True) if member}
+    kept = {p for p, member in zip(points, efficient_mask(points), strict=True) if member}
     assert all(a[1] < b[1] for a, b in pairwise(sorted(kept)))
 
 

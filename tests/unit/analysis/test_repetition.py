@@ -13,9 +13,9 @@ from codewatt.analysis.repetition_metrics import (
     LOOP_TIMES,
     LOOP_TOKENS,
     ends_in_loop,
+    measure_repetition,
     repeated_lines_share,
     repeated_ngrams_share,
-    repetition_of,
 )
 from codewatt.analysis.tables import to_rows
 
@@ -111,13 +111,13 @@ def test_a_long_completion_is_looked_at_in_linear_time() -> None:
 
 
 def test_what_is_not_known_is_absent() -> None:
-    assert vars(repetition_of(None, None)) == {
+    assert vars(measure_repetition(None, None)) == {
         "repeated_4grams_share": None,
         "repeated_lines_share": None,
         "ends_in_loop": None,
     }
-    assert repetition_of(None, "a\na").repeated_lines_share == 0.5
-    assert repetition_of([1] * 50, None).ends_in_loop is True
+    assert measure_repetition(None, "a\na").repeated_lines_share == 0.5
+    assert measure_repetition([1] * 50, None).ends_in_loop is True
 
 
 EOS = 99

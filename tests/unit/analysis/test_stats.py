@@ -10,12 +10,12 @@ from scipy import stats as scipy_stats
 
 from codewatt.analysis.log_scale_statistics import (
     holm,
-    pooled,
+    pooled_variance,
     relative_change,
     summarise,
     t_interval,
     welch,
-    welch_of_moments,
+    welch_from_moments,
 )
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)
@@ -41,7 +41,7 @@ def test_a_summary_holds_the_hand_calculated_numbers() -> None:
     # The logarithms are ln 20 - ln 2, ln 20, ln 20 + ln 2; t(2; 0.975) is 4.303 in printed tables.
     half = 4.302652729911275 * math.log(2) / math.sqrt(3)
     assert summary.ci95 == pytest.approx((20 * math.exp(-half), 20 * math.exp(half)))
-    assert summary.sd196 == pytest.approx((20 / 2**1.96, 20 * 2**1.96))
+    assert summary.sd_band == pytest.approx((20 / 2**1.96, 20 * 2**1.96))
 
 
 @given(positive)
@@ -65,7 +65,7 @@ def test_no_spread_between_repeats_gives_an_energy_below_zero() -> None:
 def test_values_that_are_not_positive_have_no_geometric_mean(sample: list[float]) -> None:
     summary = summarise(sample)
     assert summary.mean is not None
-    assert summary.geomean is summary.ci95 is summary.sd196 is None
+    assert summary.geomean is summary.ci95 is summary.sd_band is None
 
 
 def test_absent_values_are_left_out_and_not_taken_for_zero() -> None:
@@ -77,7 +77,7 @@ def test_absent_values_are_left_out_and_not_taken_for_zero() -> None:
 def test_one_run_has_a_mean_and_no_interval() -> None:
     summary = summarise([7.0])
     assert (summary.n, summary.mean, summary.geomean) == (1, 7.0, pytest.approx(7.0))
-    assert summary.sd is summary.ci95 is summary.sd196 is None
+    assert summary.sd is summary.ci95 is summary.sd_band is None
 
 
 def test_a_number_that_is_none_is_refused() -> None:
@@ -106,13 +106,13 @@ def test_welchs_test_is_scipys(first: list[float], second: list[float]) -> None:
     assert ours.p == pytest.approx(theirs.pvalue, abs=1e-9)
     assert ours.interval() == (pytest.approx(low), pytest.approx(high))
     moments = [(float(np.mean(x)), float(np.std(x, ddof=1)), len(x)) for x in (first, second)]
-    assert welch_of_moments(*moments).p == pytest.approx(ours.p, rel=1e-6)
+    assert welch_from_moments(*moments).p == pytest.approx(ours.p, rel=1e-6)
 
 
 @given(st.floats(0, 1000), samples)
 def test_a_single_value_takes_the_others_variance(alone: float, others: list[float]) -> None:
     assume(np.std(others) > 1e-3)
-    ours = pooled([alone], others)
+    ours = pooled_variance([alone], others)
     theirs = scipy_stats.ttest_ind(others, [alone], equal_var=True)
     low, high = theirs.confidence_interval(0.95)
     assert ours is not None
@@ -156,7 +156,7 @@ def test_constants_are_equal_or_they_are_not() -> None:
     assert (other.value, other.interval(), other.p) == (1.0, (1.0, 1.0), 0.0)
     assert (same.equivalence_p(-0.1, 0.1), other.equivalence_p(-0.1, 0.1)) == (0.0, 1.0)
     assert welch([1.0], [1.0, 2.0]) is None
-    assert pooled([1.0], [1.0]) is pooled([], [1.0, 2.0]) is None
+    assert pooled_variance([1.0], [1.0]) is pooled_variance([], [1.0, 2.0]) is None
 
 
 def test_holms_adjustment_is_the_published_example() -> None:

@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import norm, sem, t, ttest_ind
 
 from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.descriptions import joules, percent
-from codewatt.analysis.headlines import energy_notice, sections
+from codewatt.analysis.descriptions import format_joules, format_percent
+from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
@@ -28,7 +28,7 @@ PNG = base64.b64decode(
 
 def headline(study: Any) -> Any:
     rows = to_rows(aggregate(study.cells, study.variants, BASELINE, {})["cell"])
-    (section,) = sections(rows, LABELS)
+    (section,) = setting_sections(rows, LABELS)
     (found,) = section.headlines
     return found
 
@@ -39,31 +39,44 @@ def test_a_saving_of_an_accurate_variant_is_claimed_with_its_interval(study: Any
     said = headline(study)
     assert said.model == "Nano <1>"
     assert said.main.startswith(
-        "of 1 variant, 1 is shown to lose less than 2 points of the baseline's pass@1; 8-bit has "
-        f"the lowest energy: {MINUS}49.5 % [{MINUS}"
+        "1 of 1 variant is shown to be non-inferior to the baseline in pass@1 (margin: 2 "
+        f"percentage points). 8-bit: {MINUS}49.5 % against the baseline (simultaneous 95 % "
+        f"confidence interval [{MINUS}"
     )
     welch = ttest_ind(np.log([50, 51, 52]), np.log([100, 101, 102]), equal_var=False)
     low, high = 100 * np.expm1(welch.confidence_interval(0.95))
-    assert f"[{low:+.1f} %, {high:+.1f} %] (p < 0.001)".replace("-", MINUS) in said.main
+    interval = f"[{low:+.1f} %, {high:+.1f} %]".replace("-", MINUS)
+    assert f"{interval}; Holm-adjusted p < 0.001)" in said.main
+    assert "This energy saving is statistically significant." in said.main
     centre, half = np.log([50, 51, 52]).mean(), t.ppf(0.975, 2) * sem(np.log([50, 51, 52]))
-    ends = ", ".join(joules(value) for value in np.exp([centre - half, centre + half]))
-    assert f"modelled 51.0 J [{ends}] per run" in said.main
-    assert "against the baseline 32-bit: modelled 101 J" in said.main
-    assert any("It solves the same tasks as the baseline" in more for more in said.more)
+    ends = ", ".join(format_joules(value) for value in np.exp([centre - half, centre + half]))
+    assert f"8-bit: 51.0 J [{ends}] per run (modelled), pass@1" in said.main
+    assert "Baseline 32-bit: 101 J" in said.main
+    assert any("both solve the same tasks" in more for more in said.more)
 
 
 def test_a_change_that_is_not_significant_is_no_saving(study: Any) -> None:
     study.cell("fp32", tasks=300, joules_per_run=(90.0, 100.0, 110.0))
     study.cell("int8", tasks=300, joules_per_run=(80.0, 98.0, 110.0))
-    assert "and none of these is shown to save energy" in headline(study).main
+    assert "An energy saving is not shown for this variant." in headline(study).main
+
+
+def test_a_saving_of_another_variant_than_the_cheapest_is_named(study: Any) -> None:
+    """The cheapest estimate varies so much that only the second one is shown to save energy."""
+    study.cell("fp32", tasks=300, joules_per_run=(100.0, 100.5, 101.0))
+    study.cell("int8", tasks=300, joules_per_run=(20.0, 60.0, 150.0))
+    study.cell("nf4", tasks=300, joules_per_run=(79.5, 80.0, 80.5))
+    said = headline(study).main
+    assert "Lowest energy estimate among these: 8-bit:" in said
+    assert f"This energy saving is not shown; one is shown for: nf4 ({MINUS}20.4 % against" in said
 
 
 def test_single_runs_are_said_to_have_no_interval(study: Any) -> None:
     study.cell("fp32", tasks=300, joules_per_run=(100.0,))
     study.cell("int8", tasks=300, joules_per_run=(50.0,))
     said = headline(study).main
-    assert "none of these is shown to save energy" in said
-    assert "(no interval: fewer than two repeats)" in said
+    assert "An energy saving is not shown for this variant." in said
+    assert "(no confidence interval: fewer than two repeats)" in said
 
 
 def test_the_best_of_many_equal_variants_is_no_saving(study: Any) -> None:
@@ -74,9 +87,9 @@ def test_the_best_of_many_equal_variants_is_no_saving(study: Any) -> None:
         repeats = tuple(100 + generator.normal(0, 3, 3))
         study.cell(f"v{number}", tasks=520, joules_per_run=repeats)
     said = headline(study).main
-    assert said.startswith("of 18 variants, 18 are shown to lose less than 2 points")
-    assert "none of these is shown to save energy" in said
-    assert "over 18 comparisons" in said
+    assert said.startswith("18 of 18 variants are shown to be non-inferior")
+    assert "An energy saving is not shown for any of these variants." in said
+    assert "18 comparisons" in said
 
 
 def test_a_variant_that_is_not_shown_to_keep_its_accuracy_is_not_the_cheapest(study: Any) -> None:
@@ -86,19 +99,20 @@ def test_a_variant_that_is_not_shown_to_keep_its_accuracy_is_not_the_cheapest(st
     study.cell("nf4", solved=everything[:39], tasks=40, joules_per_run=(2.0, 2.1, 2.2))
     said = headline(study)
     assert said.main.startswith(
-        "none of 2 variants is shown to lose less than 2 points of the baseline's pass@1; the "
-        "baseline 32-bit:"
+        "0 of 2 variants are shown to be non-inferior to the baseline in pass@1 (margin: 2 "
+        "percentage points). Baseline 32-bit:"
     )
-    (cheaper,) = [more for more in said.more if more.startswith("Lower estimate of the energy")]
+    (cheaper,) = [more for more in said.more if more.startswith("Lower energy estimate")]
     assert "8-bit (energy" in cheaper
-    assert "shown to lose more than 2 points); nf4" in cheaper
-    assert "not shown to lose more than 2 points, nor to lose less)" in cheaper
+    assert ": a loss of more than 2 percentage points is shown); nf4" in cheaper
+    assert "a loss of more than 2 percentage points is neither shown nor excluded)" in cheaper
     assert any("8-bit" in sentence and "frontier" in sentence for sentence in said.more)
     # Tango's interval of no differing verdict ends at -z^2 / (n + z^2), z for 1 - 0.05/2.
     z = norm.ppf(1 - 0.05 / 4)
     needed = math.ceil(z**2 * (1 / 0.02 - 1))
     assert any(
-        sentence.startswith("40 tasks are too few") and f"{needed} are needed for 2" in sentence
+        sentence.startswith("40 tasks are too few")
+        and f"{needed} tasks are needed for 2" in sentence
         for sentence in said.more
     )
 
@@ -107,16 +121,16 @@ def test_a_lower_estimate_is_no_saving_unless_it_is_shown(study: Any) -> None:
     study.cell("fp32", joules_per_run=(99.0, 100.0, 101.0))
     study.cell("int8", joules_per_run=(98.9, 99.9, 100.9))
     study.cell("nf4", joules_per_run=(50.0, 50.5, 51.0))
-    (lower,) = [more for more in headline(study).more if more.startswith("Lower estimate")]
-    assert f"8-bit (energy {MINUS}0.1 %, not shown to be a saving; pass@1" in lower
-    assert f"nf4 (energy {MINUS}49.5 %; pass@1" in lower
+    (lower,) = [more for more in headline(study).more if more.startswith("Lower energy estimate")]
+    assert f"8-bit (energy {MINUS}0.1 %, saving not shown; paired difference of pass@1" in lower
+    assert f"nf4 (energy {MINUS}49.5 %; paired difference of pass@1" in lower
 
 
 def test_a_significantly_worse_variant_is_never_called_accurate(study: Any) -> None:
     everything = tuple(f"t{i}" for i in range(500))
     study.cell("fp32", solved=everything[:250], tasks=500)
     study.cell("int8", solved=everything[:210], tasks=500, joules_per_run=(1.0, 1.1, 1.2))
-    assert headline(study).main.startswith("none of 1 variant is shown to lose less than 2 points")
+    assert headline(study).main.startswith("0 of 1 variant are shown to be non-inferior")
 
 
 def test_tasks_lost_are_said_with_their_adjusted_p(study: Any) -> None:
@@ -128,8 +142,8 @@ def test_tasks_lost_are_said_with_their_adjusted_p(study: Any) -> None:
     interval = f"[{low:+.3f}, {high:+.3f}]".replace("-", MINUS)
     # The exact p of 3 against 0 is 2 / 2^3; Holm doubles it for the two comparisons.
     assert any(
-        "it loses 3 and gains 0 against the baseline (exact McNemar test, p = 0.500 after Holm "
-        f"over 2 comparisons); pass@1 differs by {MINUS}0.005 {interval}." in sentence
+        f"8-bit - baseline: {MINUS}0.005 {interval}; tasks lost: 3, tasks gained: 0 (exact McNemar "
+        "test, Holm-adjusted p = 0.500, 2 comparisons)." in sentence
         for sentence in headline(study).more
     )
 
@@ -140,8 +154,10 @@ def test_variants_of_like_energy_are_told_by_their_difference(study: Any) -> Non
     study.cell("int8", tasks=300, joules_per_run=(100.0, 101.0, 102.0))
     study.cell("nf4", tasks=300, joules_per_run=(104.0, 105.0, 106.0))
     study.cell("fp4", tasks=300, joules_per_run=(100.5, 101.5, 102.0))
-    (level,) = [more for more in headline(study).more if more.startswith("Its energy is not shown")]
-    assert level == "Its energy is not shown to be lower than that of: fp4."
+    (level,) = [
+        more for more in headline(study).more if more.startswith("The energy of 8-bit is not")
+    ]
+    assert level == "The energy of 8-bit is not shown to be lower than that of: fp4."
 
 
 def test_unequal_boards_are_said(study: Any) -> None:
@@ -151,7 +167,10 @@ def test_unequal_boards_are_said(study: Any) -> None:
 
     study.cell("fp32", tasks=300, edit=on("GPU-a"))
     study.cell("int8", tasks=300, edit=on("GPU-b"), joules_per_run=(10.0, 10.1, 10.2))
-    assert "; other boards, +5.0 % allowed for" in headline(study).main
+    assert (
+        "; not known to be the baseline's host and GPUs, so 5 % difference is allowed for"
+        in headline(study).main
+    )
 
 
 def test_invalid_and_infeasible_cells_are_set_aside_by_name(study: Any) -> None:
@@ -163,22 +182,28 @@ def test_invalid_and_infeasible_cells_are_set_aside_by_name(study: Any) -> None:
     )
     study.infeasible("nf4", "no kernel")
     said = headline(study)
-    assert said.main.startswith("only the baseline 32-bit can be used")
-    assert "Left out because a validity check failed: 8-bit. Infeasible here: nf4." in said.more
+    assert said.main.startswith("No variant can be compared with the baseline. Baseline 32-bit")
+    assert (
+        "Excluded because a validity check failed: 8-bit. Infeasible on this machine: nf4."
+        in said.more
+    )
 
 
 def test_without_a_usable_baseline_nothing_is_compared(study: Any) -> None:
     study.infeasible("fp32", "does not fit")
     study.cell("int8")
-    assert "the baseline is infeasible, so nothing is compared with it" in headline(study).main
+    assert (
+        "No variant is compared with the baseline: the baseline is infeasible."
+        in headline(study).main
+    )
 
 
 def test_random_weights_give_a_sentence_on_energy_only(study: Any) -> None:
     study.variant("fp32", meaningful_accuracy=False)
     study.cell("fp32")
     said = headline(study).main
-    assert "has the lowest energy" in said
-    assert "random weights" in said
+    assert "Lowest energy estimate of 1 variant" in said
+    assert "Random weights" in said
     assert "pass@1 0" not in said
 
 
@@ -200,12 +225,12 @@ def test_modelled_and_missing_energy_is_said_plainly(study: Any) -> None:
     [(0.0123, "12.3 mJ"), (5.0, "5.00 J"), (999.6, "1000 J"), (51234, "51.2 kJ"), (2e6, "2.00 MJ")],
 )
 def test_joules_are_written_readably(value: float, text: str) -> None:
-    assert joules(value) == text
+    assert format_joules(value) == text
 
 
 def test_a_change_has_its_sign() -> None:
-    assert percent(0.125) == "+12.5 %"
-    assert percent(-0.125) == "\N{MINUS SIGN}12.5 %"
+    assert format_percent(0.125) == "+12.5 %"
+    assert format_percent(-0.125) == "\N{MINUS SIGN}12.5 %"
 
 
 def page(study: Any, tmp_path: Path, figures: dict[str, Path]) -> str:
@@ -231,7 +256,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(study: Any, tmp_path: P
     assert "no &lt;GPU&gt;" in text
     assert '<span class="chip modelled" title="CodeCarbon; CodeCarbon">modelled: CPU, DRAM' in text
     assert "<dt>versions.torch</dt><dd>2.13.0</dd>" in text
-    assert "<dt>gpu</dt><dd>not known</dd>" in text
+    assert "<dt>gpu</dt><dd>unknown</dd>" in text
 
 
 def test_the_page_says_where_its_intervals_come_from(study: Any, tmp_path: Path) -> None:
@@ -241,12 +266,12 @@ def test_the_page_says_where_its_intervals_come_from(study: Any, tmp_path: Path)
     study.cell("fp32", edit=on("n1"))
     study.cell("int8", edit=on("n1"))
     text = page(study, tmp_path, {})
-    assert "3 runs each within one job" in text
-    assert "different hosts or GPU boards" not in text
+    assert "3 runs per cell within one job" in text
+    assert "different hosts or GPUs" not in text
     study.cell("nf4", edit=on("n2"))
     text = page(study, tmp_path, {})
-    assert "Cells ran on 2 different hosts or GPU boards" in text
-    note = "not known to be measured on the baseline&#39;s boards: the interval allows for +5.0 %"
+    assert "The cells ran on 2 different hosts or GPUs" in text
+    note = "baseline&#39;s host and GPUs: the interval allows for a difference of 5 % between GPUs"
     assert note in row_of(text, "nf4")
     assert note not in row_of(text, "8-bit")
 
@@ -263,7 +288,7 @@ def test_the_page_names_what_failed(study: Any, tmp_path: Path) -> None:
 
 
 def test_a_figure_must_be_an_image(study: Any, tmp_path: Path) -> None:
-    with pytest.raises(CodewattError, match=r"frontier\.pdf: a figure of the summary is"):
+    with pytest.raises(CodewattError, match=r"frontier\.pdf: a figure of the summary must be"):
         page(study, tmp_path, {"frontier": tmp_path / "frontier.pdf"})
     with pytest.raises(CodewattError, match=r"frontier\.png: no such file"):
         page(study, tmp_path, {"frontier": tmp_path / "frontier.png"})
@@ -282,7 +307,7 @@ def test_tokens_per_second_stand_beside_the_share_of_the_roofline(
     study.cell("int8")
     text = page(study, tmp_path, {})
     # 36 steps of 1000 bytes at 40 kB/s take 0.9 s of the 3 s.
-    assert text.count("30 % of roofline") == text.count("of roofline") == 1
+    assert text.count("30 % of the roofline") == text.count("% of the roofline") == 1
 
 
 def made(study: Any, joules: float) -> None:

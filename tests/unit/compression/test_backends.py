@@ -12,15 +12,15 @@ import pytest
 from codewatt.config.gptq_awq_libraries import BACKENDS
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
-from codewatt.models.packed_checkpoints import count_packed
-from codewatt.models.weight_headers import headers_of
+from codewatt.models.packed_checkpoints import count_packed_weights
+from codewatt.models.weight_headers import read_weight_headers
 from codewatt.quantise.backends.backend import open_backend
-from codewatt.quantise.backends.checkpoint_files import write_description
-from codewatt.quantise.backends.tensor_names import restore_names
+from codewatt.quantise.backends.checkpoint_files import write_checkpoint_config
+from codewatt.quantise.backends.tensor_names import restore_tensor_names
 from codewatt.quantise.backends.transformers4 import (
-    configuration_4,
-    readable_by_transformers_4,
-    tokenizer_configuration_4,
+    transformers4_config,
+    transformers4_directory,
+    transformers4_tokenizer_config,
 )
 from codewatt.quantise.quantiser import open_quantiser
 
@@ -67,9 +67,9 @@ def test_a_library_that_is_not_installed_is_one_line(backend):
         open_backend(backend).import_libraries()
     environment = BACKENDS[backend].environment
     assert str(refused.value) == (
-        f"backend {backend}: {BACKENDS[backend].library} is not installed here; quantise this "
-        f"variant in its own environment: envs/{environment}.yaml with conda, or the one that "
-        f"`make {environment}` makes (docs/compression.md); or set backend: gptqmodel"
+        f"backend {backend}: {BACKENDS[backend].library} is not installed; quantise this "
+        f"variant in the library's own environment: envs/{environment}.yaml with conda, or the "
+        f"one that `make {environment}` makes (docs/compression.md); or set backend: gptqmodel"
     )
 
 
@@ -92,7 +92,7 @@ def test_what_a_library_cannot_do_is_refused_before_it_is_imported(
 
 def test_a_configuration_of_transformers_5_becomes_one_of_4():
     llama3 = {"rope_theta": 5e5, "rope_type": "llama3", "factor": 8.0}
-    assert configuration_4(
+    assert transformers4_config(
         {"model_type": "llama", "dtype": "bfloat16", "rope_parameters": llama3, "vocab_size": 9}
     ) == {
         "model_type": "llama",
@@ -102,13 +102,13 @@ def test_a_configuration_of_transformers_5_becomes_one_of_4():
         "rope_scaling": {"rope_type": "llama3", "factor": 8.0},
     }
     neox = {"rope_theta": 1e4, "rope_type": "default", "partial_rotary_factor": 0.25}
-    assert configuration_4({"model_type": "gpt_neox", "rope_parameters": neox}) == {
+    assert transformers4_config({"model_type": "gpt_neox", "rope_parameters": neox}) == {
         "model_type": "gpt_neox",
         "rotary_emb_base": 1e4,
         "rotary_pct": 0.25,
     }
     older = {"model_type": "qwen2", "torch_dtype": "float16", "rope_theta": 1e6}
-    assert configuration_4(older) == older
+    assert transformers4_config(older) == older
 
 
 @pytest.mark.parametrize(
@@ -120,20 +120,22 @@ def test_a_configuration_of_transformers_5_becomes_one_of_4():
     ],
 )
 def test_a_rotation_that_transformers_4_has_no_name_for_is_refused(model_type, rotary):
-    with pytest.raises(CodewattError, match=f"rope_parameters of {model_type} are not translated"):
-        configuration_4({"model_type": model_type, "rope_parameters": rotary})
+    with pytest.raises(
+        CodewattError, match=f"rope_parameters .* of {model_type} cannot be translated"
+    ):
+        transformers4_config({"model_type": model_type, "rope_parameters": rotary})
 
 
 def test_a_tokenizer_of_transformers_5_becomes_one_of_4(tiny_model):
     made = {"backend": "tokenizers", "eos_token": "<e>", "tokenizer_class": "TokenizersBackend"}
-    assert tokenizer_configuration_4(made) == {
+    assert transformers4_tokenizer_config(made) == {
         "eos_token": "<e>",
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
     older = {"tokenizer_class": "LlamaTokenizerFast", "eos_token": "</s>"}
-    assert tokenizer_configuration_4(older) == older
+    assert transformers4_tokenizer_config(older) == older
     source = tiny_model("llama")
-    with readable_by_transformers_4(source) as directory:
+    with transformers4_directory(source) as directory:
         assert {path.name for path in directory.iterdir()} == {p.name for p in source.iterdir()}
         assert (directory / "model.safetensors").resolve() == source / "model.safetensors"
         found = read_json(directory / "tokenizer_config.json")["tokenizer_class"]
@@ -143,7 +145,7 @@ def test_a_tokenizer_of_transformers_5_becomes_one_of_4(tiny_model):
 
 def test_the_configuration_written_is_the_models_own(tiny_model, tmp_path):
     source = tiny_model("qwen2")
-    write_description(source, tmp_path, {"quant_method": "awq"}, "float16")
+    write_checkpoint_config(source, tmp_path, {"quant_method": "awq"}, "float16")
     before, after = (read_json(folder / "config.json") for folder in (source, tmp_path))
     key = "dtype" if "dtype" in before else "torch_dtype"  # transformers 5's, and 4's
     assert after == {**before, key: "float16", "quantization_config": {"quant_method": "awq"}}
@@ -151,7 +153,7 @@ def test_the_configuration_written_is_the_models_own(tiny_model, tmp_path):
     assert not list(tmp_path.glob("*.safetensors"))
     older = tmp_path / "older"
     write_json(older / "config.json", {"torch_dtype": "float32"})
-    write_description(older, tmp_path, {}, "bfloat16")
+    write_checkpoint_config(older, tmp_path, {}, "bfloat16")
     assert read_json(tmp_path / "config.json")["torch_dtype"] == "bfloat16"
 
 
@@ -173,24 +175,24 @@ def test_tensors_get_the_names_that_files_have(tmp_path):
         {"metadata": {"total_size": 32}, "weight_map": {n: f for f, n in parts.items()}},
     )
     untouched = (tmp_path / "model-2.safetensors").stat().st_mtime_ns
-    restore_names(tmp_path)
-    assert set(headers_of(tmp_path)) == {"embed_out.weight", "gpt_neox.embed_in.weight"}
+    restore_tensor_names(tmp_path)
+    assert set(read_weight_headers(tmp_path)) == {"embed_out.weight", "gpt_neox.embed_in.weight"}
     assert load_file(tmp_path / "model-1.safetensors")["embed_out.weight"].equal(torch.ones(2, 2))
     assert (tmp_path / "model-2.safetensors").stat().st_mtime_ns == untouched
     index = read_json(tmp_path / "model.safetensors.index.json")
     assert index["weight_map"]["embed_out.weight"] == "model-1.safetensors"
     write_json(tmp_path / "config.json", {"model_type": "llama"})
-    restore_names(tmp_path)
-    assert "embed_out.weight" in headers_of(tmp_path)
+    restore_tensor_names(tmp_path)
+    assert "embed_out.weight" in read_weight_headers(tmp_path)
 
 
 @needs_autoawq
 def test_autoawq_quantises_each_matrix(tiny_model, tmp_path):
     counts = _quantise("autoawq", tiny_model("gpt_neox", layers=2), tmp_path / "out")
     assert counts["quantised_modules"] == 8
-    names = set(headers_of(tmp_path / "out"))
+    names = set(read_weight_headers(tmp_path / "out"))
     assert {"embed_out.weight", "gpt_neox.layers.1.mlp.act.scales"} <= names
-    assert count_packed(tmp_path / "out") == counts
+    assert count_packed_weights(tmp_path / "out") == counts
 
 
 @needs_autoawq
@@ -205,7 +207,9 @@ def test_autoawq_knows_what_is_said_of_it_and_changes_nothing_else():
 
 @needs_autoawq
 def test_autoawq_refuses_a_width_that_it_cannot_clip(tiny_model, tmp_path):
-    with pytest.raises(CodewattError, match=r"k_proj: 32 outputs of 64 inputs; AutoAWQ takes mult"):
+    with pytest.raises(
+        CodewattError, match=r"k_proj: 32 outputs and 64 inputs; allowed for AutoAWQ"
+    ):
         _quantise("autoawq", tiny_model("llama"), tmp_path / "out")
 
 
@@ -225,7 +229,7 @@ def test_auto_gptqs_transformers_reads_what_the_pipelines_wrote(repository):
     source = repository / "tests" / "fixtures" / "checkpoints" / "auto_gptq-llama"
     tokenizer = open_backend("auto_gptq").load_tokenizer(source)
     assert tokenizer("def add", add_special_tokens=False).input_ids == [271, 270]
-    with readable_by_transformers_4(source) as directory:
+    with transformers4_directory(source) as directory:
         write_json(directory / "config.json", _unquantised(directory))
         with pytest.raises(CodewattError, match="packed: 7 missing keys on loading"):
             auto_gptq._load(directory, "float32", "packed")
@@ -241,4 +245,4 @@ def _unquantised(directory):
 def test_auto_gptq_quantises_each_matrix_on_a_gpu(tiny_model, tmp_path):
     counts = _quantise("auto_gptq", tiny_model("gpt_neox", layers=2), tmp_path / "out", "cuda")
     assert counts["quantised_modules"] == 8
-    assert count_packed(tmp_path / "out") == counts
+    assert count_packed_weights(tmp_path / "out") == counts

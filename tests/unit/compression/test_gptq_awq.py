@@ -9,11 +9,11 @@ import pytest
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import packed_format
-from codewatt.models.packed_kernels import kernel_counts
-from codewatt.models.weight_headers import describe_weights, headers_of
+from codewatt.models.packed_checkpoints import parse_packed_format
+from codewatt.models.packed_kernels import count_linear_kernels
+from codewatt.models.weight_headers import describe_weights, read_weight_headers
+from codewatt.quantise.gptq_awq import check_quantised_checkpoint, join_to_one_length
 from codewatt.quantise.linear_selection import decoder_matrices
-from codewatt.quantise.packed_quantiser import check_written, of_one_length
 from codewatt.quantise.quantiser import open_quantiser
 from tests.support.models import save_tiny_model
 from tests.support.packed import PACKINGS, save_packed
@@ -89,15 +89,15 @@ def test_models_are_smaller_close_but_not_equal(source, tmp_path, monkeypatch, a
     counts = _quantise(directory, tmp_path / "q", settings)
     assert [path.name for path in tmp_path.iterdir()] == ["q"], "nothing is left elsewhere"
     assert not {"PYTORCH_ALLOC_CONF", "CUDA_DEVICE_ORDER"} & (set(os.environ) - before)
-    matrices = decoder_matrices(headers_of(directory))
+    matrices = decoder_matrices(read_weight_headers(directory))
     assert counts["quantised_modules"] == len(matrices)
     assert counts["quantised_weights"] == sum(outs * ins for outs, ins in matrices.values())
-    others = [h["shape"] for h in headers_of(directory).values() if len(h["shape"]) > 1]
+    others = [h["shape"] for h in read_weight_headers(directory).values() if len(h["shape"]) > 1]
     assert counts["unquantised_weights"] == (
         sum(first * second for first, second in others) - counts["quantised_weights"]
     )
     assert counts.get("rounded_modules", 0) == 0
-    packing = packed_format(json.loads((tmp_path / "q" / "config.json").read_text()))
+    packing = parse_packed_format(json.loads((tmp_path / "q" / "config.json").read_text()))
     assert (packing.bits, packing.group_size) == (settings["bits"], settings["group_size"])
     assert packing.symmetric is (kind != "awq")
 
@@ -107,7 +107,7 @@ def test_models_are_smaller_close_but_not_equal(source, tmp_path, monkeypatch, a
     assert not torch.equal(wanted, got), "quantising changed nothing"
     assert torch.cosine_similarity(wanted, got, dim=0) > LEAST_COSINE[kind]
     kernel = "AwqTorchLinear" if kind == "awq" else "TorchLinear"
-    assert kernel_counts(quantised.model) == {"Linear": 1, kernel: len(matrices)}
+    assert count_linear_kernels(quantised.model) == {"Linear": 1, kernel: len(matrices)}
     described = describe_weights(tmp_path / "q")
     assert described["parameters"] == describe_weights(directory)["parameters"]
     assert described["size_bytes"] < 0.8 * describe_weights(directory)["size_bytes"]
@@ -130,22 +130,32 @@ def test_calibration_decides_what_gptq_writes(source, tmp_path):
 
 
 def test_awq_gets_sequences_of_one_length():
-    assert of_one_length([[1, 2], [3, 4]], 0) == [[1, 2], [3, 4]]
-    assert of_one_length([[1, 2, 3], [4], [5, 6]], 0) == [[1, 2, 3], [0, 4, 0], [5, 6, 0]]
+    assert join_to_one_length([[1, 2], [3, 4]], 0) == [[1, 2], [3, 4]]
+    assert join_to_one_length([[1, 2, 3], [4], [5, 6]], 0) == [[1, 2, 3], [0, 4, 0], [5, 6, 0]]
 
 
 def test_what_cannot_be_quantised_is_one_line_before_any_weight_is_read(source, tmp_path):
     narrow = tmp_path / "narrow"
     save_tiny_model("llama", narrow, 2)
     for directory, settings, text, said in [
-        (source("phi"), GPTQ, None, r"not quantised yet; allowed: calibration, with the id"),
-        (source("phi"), {**GPTQ, "group_size": 128}, TEXT, r"fc1: its 64 inputs are no multiple"),
-        (narrow, AWQ, TEXT, r"k_proj: 32 outputs of 64 inputs; gptqmodel's AWQ takes multiples"),
+        (
+            source("phi"),
+            GPTQ,
+            None,
+            r"not quantised yet and calibration is missing; allowed: the id",
+        ),
+        (source("phi"), {**GPTQ, "group_size": 128}, TEXT, r"fc1: 64 inputs are not a multiple"),
+        (
+            narrow,
+            AWQ,
+            TEXT,
+            r"k_proj: 32 outputs and 64 inputs; allowed for AWQ of backend gptqmodel: mult",
+        ),
         (
             source("deepseek_v2"),
             AWQ,
             TEXT,
-            r"gptqmodel's AWQ fails on deepseek_v2; allowed: .*gptq",
+            r"gptqmodel does not support model type deepseek_v2; allowed: .*gptq",
         ),
     ]:
         with pytest.raises(CodewattError, match=said):
@@ -157,7 +167,7 @@ def test_what_cannot_be_quantised_is_one_line_before_any_weight_is_read(source, 
 def test_sequences_longer_than_the_model_can_read_are_refused(tiny_model, tmp_path, kind):
     """GPTQModel would cut them: what follows would have no effect, and the manifest would lie."""
     text = PreparedCorpus(TEXT.documents, {**TEXT.settings, "samples": 1, "tokens": 257}, "")
-    with pytest.raises(CodewattError, match="a sequence has 257 tokens; allowed: the 256 that the"):
+    with pytest.raises(CodewattError, match="a sequence has 257 tokens; allowed: up to 256, the"):
         _quantise(tiny_model("llama"), tmp_path / "q", SETTINGS[kind], text)
     assert not (tmp_path / "q").exists()
 
@@ -175,21 +185,28 @@ def test_a_failing_worker_is_an_exception_and_not_the_end_of_the_process(tmp_pat
 def test_what_a_library_wrote_is_checked_layer_by_layer(tiny_model, tmp_path):
     source = tiny_model("phi", layers=2)
     save_packed(source, tmp_path / "q", PACKINGS["gptq4"])
-    matrices, target = decoder_matrices(headers_of(source)), tmp_path / "q"
-    assert check_written(target, matrices, GPTQ)["quantised_modules"] == len(matrices)
+    matrices, target = decoder_matrices(read_weight_headers(source)), tmp_path / "q"
+    assert check_quantised_checkpoint(target, matrices, GPTQ)["quantised_modules"] == len(matrices)
     left = {**matrices, "model.layers.0.mlp.fc3": (64, 64)}
     with pytest.raises(CodewattError, match=r"fc3: gptqmodel left this layer unquantised"):
-        check_written(target, left, GPTQ)
+        check_quantised_checkpoint(target, left, GPTQ)
     less = dict(list(matrices.items())[1:])
-    with pytest.raises(CodewattError, match=r"packed, but no matrix of the model's decoder layers"):
-        check_written(target, less, GPTQ)
+    with pytest.raises(
+        CodewattError,
+        match=r"packed this layer, which is not a matrix of the model's decoder layers",
+    ):
+        check_quantised_checkpoint(target, less, GPTQ)
     wrong = {**matrices, "model.layers.0.mlp.fc1": (64, 64)}
-    with pytest.raises(CodewattError, match=r"fc1: gptqmodel packed 128 x 64 weights, not 64 x 64"):
-        check_written(target, wrong, GPTQ)
-    with pytest.raises(CodewattError, match=r"with bits 4, the study asks for 8; allowed: bits: 4"):
-        check_written(target, matrices, {**GPTQ, "bits": 8})
-    with pytest.raises(CodewattError, match=r"its config\.json does not say awq"):
-        check_written(target, matrices, AWQ)
+    with pytest.raises(
+        CodewattError, match=r"fc1: gptqmodel packed 128 x 64 weights; expected 64 x 64"
+    ):
+        check_quantised_checkpoint(target, wrong, GPTQ)
+    with pytest.raises(
+        CodewattError, match=r"with bits 4, but the precision has bits: 8; allowed: bits: 4"
+    ):
+        check_quantised_checkpoint(target, matrices, {**GPTQ, "bits": 8})
+    with pytest.raises(CodewattError, match=r"config\.json: quant_method is not awq"):
+        check_quantised_checkpoint(target, matrices, AWQ)
 
 
 @pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
@@ -205,9 +222,14 @@ def test_packed_layers_on_a_gpu(source, tmp_path, kind):
     ids = base.tokenizer("def add(a, b):\n", return_tensors="pt")["input_ids"].cuda()
     with torch.inference_mode():
         wanted = base.model(ids).logits.flatten().float()
-        for readable in (False, True):
-            loaded = load_model(tmp_path / "q", dtype="float16", device="cuda", readable=readable)
+        for keep_packed_layout in (False, True):
+            loaded = load_model(
+                tmp_path / "q",
+                dtype="float16",
+                device="cuda",
+                keep_packed_layout=keep_packed_layout,
+            )
             got = loaded.model(ids).logits.flatten().float()
             assert torch.cosine_similarity(wanted, got, dim=0) > LEAST_COSINE[kind]
-            torchs = {"TorchLinear", "AwqTorchLinear"} & set(kernel_counts(loaded.model))
-            assert bool(torchs) is (readable and kind != "gptq4-order")
+            torchs = {"TorchLinear", "AwqTorchLinear"} & set(count_linear_kernels(loaded.model))
+            assert bool(torchs) is (keep_packed_layout and kind != "gptq4-order")

@@ -10,7 +10,7 @@ from codewatt.errors import CodewattError
 from codewatt.files import write_json
 from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import count_packed
+from codewatt.models.packed_checkpoints import count_packed_weights
 from codewatt.quantise.quantise_variant import quantise_variant
 from tests.support.packed import PACKINGS, save_packed
 from tests.support.records import MADE, layer_scores_record
@@ -46,7 +46,7 @@ def _variant(published, folder, precision, prune=KEPT, **corpora):
 def test_a_published_checkpoint_is_a_variant_as_it_is(published, tiny_model, tmp_path):
     made, model = _variant(published, tmp_path, GPTQ), json.loads(published.read_text())
     assert made["weights"] == model["weights"]
-    assert made["quantised"] == count_packed(made["weights"]["directory"])
+    assert made["quantised"] == count_packed_weights(made["weights"]["directory"])
     assert made["quantised"]["quantised_modules"] == 4 * 7
     assert made["windows"] == []
     assert not (tmp_path / "weights").exists()
@@ -94,17 +94,22 @@ def test_a_published_checkpoint_is_pruned(published, tmp_path):
     assert made["windows"]
     loaded = load_model(tmp_path / "weights", dtype="float32", device="cpu")
     assert len(loaded.model.model.layers) == 3
-    assert count_packed(source)["quantised_modules"] == 4 * 7, "the source stays where it is"
+    assert count_packed_weights(source)["quantised_modules"] == 4 * 7, (
+        "the source stays where it is"
+    )
 
 
 @pytest.mark.parametrize(
     ("precision", "said"),
     [
-        ({**GPTQ, "group_size": 128}, r"group_size 32, the study asks for 128; allowed: .* 32$"),
-        ({"method": "none", "dtype": "float32"}, r"quantised already, by gptq; .* 'none' takes"),
+        (
+            {**GPTQ, "group_size": 128},
+            r"group_size 32, but the precision has group_size: 128; allowed: .* 32$",
+        ),
+        ({"method": "none", "dtype": "float32"}, r"already quantised by gptq, .* 'none' needs"),
         (
             {"method": "torchao", "quant_type": "int8", "compute_dtype": "float32"},
-            r"quantised already, by gptq; precision method 'torchao' takes a model that is not",
+            r"already quantised by gptq, but precision method 'torchao' needs an unquantised",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from codewatt.models.decoder_layers import decoder_layers
 from codewatt.models.fetch import model_manifest
 from codewatt.models.loading import load_model
 from codewatt.models.model_files import INDEX
-from codewatt.models.weight_headers import tensor_headers
+from codewatt.models.weight_headers import read_tensor_headers
 from codewatt.prune.pruner import open_pruner
 from codewatt.prune.remove_layers import remove_layers
 from codewatt.quantise.quantise_variant import quantise_variant
@@ -36,7 +36,7 @@ def test_pruned_equals_the_model_without_its_last_layers(tiny_model, tmp_path, a
     from transformers import AutoConfig, AutoModelForCausalLM
 
     source = tiny_model(architecture)
-    kept = open_pruner("last").kept(4, {"layers": 2})
+    kept = open_pruner("last").kept_layers(4, {"layers": 2})
     remove_layers(source, tmp_path / "pruned", kept)
     pruned = load_model(tmp_path / "pruned", dtype="float32", device="cpu")
 
@@ -88,7 +88,7 @@ def test_a_lone_shard_keeps_its_index(tiny_model, tmp_path):
     source = shutil.copytree(tiny_model("llama"), tmp_path / "lone")
     shard = "model-00001-of-00001.safetensors"
     (source / "model.safetensors").rename(source / shard)
-    weight_map = dict.fromkeys(tensor_headers(source / shard), shard)
+    weight_map = dict.fromkeys(read_tensor_headers(source / shard), shard)
     write_json(source / INDEX, {"metadata": {}, "weight_map": weight_map})
     remove_layers(source, tmp_path / "pruned", [0, 2])
     pruned = load_model(tmp_path / "pruned", dtype="float32", device="cpu")
@@ -131,7 +131,7 @@ def test_kinds_that_no_configuration_can_say(tmp_path):
     sizes = {"num_key_value_heads": 2, "attn_layer_period": 2, "attn_layer_offset": 1}
     save_tiny_model("jamba", tmp_path / "model", **sizes, num_experts=1)
     with pytest.raises(
-        CodewattError, match=r"prune: the layers left are of the kinds .* cannot say"
+        CodewattError, match=r"prune: the remaining layers have types .* cannot express"
     ):
         remove_layers(tmp_path / "model", tmp_path / "pruned", [1, 2, 3])
     remove_layers(tmp_path / "model", tmp_path / "last", [0, 1, 2])
@@ -139,7 +139,9 @@ def test_kinds_that_no_configuration_can_say(tmp_path):
 
 @pytest.mark.parametrize(("layers", "kept"), [(1, [0, 1, 3]), (2, [0, 3]), (3, [3])])
 def test_the_last_layer_is_kept(layers, kept):
-    assert open_pruner("keep_last").kept(4, {"method": "keep_last", "layers": layers}) == kept
+    assert (
+        open_pruner("keep_last").kept_layers(4, {"method": "keep_last", "layers": layers}) == kept
+    )
 
 
 def test_first_layers_of_another_kind_are_counted_anew(tiny_model, tmp_path):
@@ -151,26 +153,29 @@ def test_first_layers_of_another_kind_are_counted_anew(tiny_model, tmp_path):
 
 @pytest.mark.parametrize("method", ["last", "keep_last"])
 def test_more_layers_than_there_are(method):
-    message = f"prune {method} 4: the model has 4 layers; allowed: 1 to 3"
+    message = f"{method}: cannot remove 4 layers, the model has 4; allowed: layers from 1 to 3"
     with pytest.raises(CodewattError, match=message):
-        open_pruner(method).kept(4, {"method": method, "layers": 4})
-    with pytest.raises(CodewattError, match="the model has 1 layers; allowed: none"):
-        open_pruner(method).kept(1, {"method": method, "layers": 1})
+        open_pruner(method).kept_layers(4, {"method": method, "layers": 4})
+    with pytest.raises(CodewattError, match="the model has 1; allowed: none"):
+        open_pruner(method).kept_layers(1, {"method": method, "layers": 1})
 
 
 def test_more_layers_than_were_scored():
     scores = {"removed": {"1": [2], "2": [2, 1]}}
     settings = {"method": "sleb", "layers": 2}
-    assert open_pruner("sleb").kept(4, settings, scores) == [0, 3]
-    with pytest.raises(CodewattError, match="sleb 3: the model has 4 layers; allowed: 1 to 2"):
-        open_pruner("sleb").kept(4, {**settings, "layers": 3}, scores)
-    with pytest.raises(CodewattError, match="prune sleb: its layers were not scored"):
-        open_pruner("sleb").kept(4, settings)
+    assert open_pruner("sleb").kept_layers(4, settings, scores) == [0, 3]
+    with pytest.raises(
+        CodewattError,
+        match="sleb: cannot remove 3 layers, the model has 4; allowed: layers from 1 to 2",
+    ):
+        open_pruner("sleb").kept_layers(4, {**settings, "layers": 3}, scores)
+    with pytest.raises(CodewattError, match="prune method sleb: layer scores are missing"):
+        open_pruner("sleb").kept_layers(4, settings)
 
 
 def test_weights_that_do_not_match_their_configuration(tiny_model, tmp_path):
     source = shutil.copytree(tiny_model("llama"), tmp_path / "wrong")
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 9}))
-    with pytest.raises(CodewattError, match=r"layers \[0, 1, 2, 3\], its configuration 9"):
+    with pytest.raises(CodewattError, match=r"layers \[0, 1, 2, 3\], but config.json says 9"):
         remove_layers(source, tmp_path / "pruned", [0])

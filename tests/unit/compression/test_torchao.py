@@ -7,16 +7,16 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.torchao_layouts import layout_for, prepare_loading
+from codewatt.models.torchao_layouts import check_torchao_checkpoint, choose_layout
 from codewatt.models.weight_headers import describe_weights
 from codewatt.quantise.linear_selection import linear_layers
 from codewatt.quantise.quantiser import open_quantiser
 from codewatt.quantise.torchao import (
     check_layer,
     check_settings,
-    configuration,
     count_quantised,
-    packed_tensors,
+    expected_tensors,
+    quantisation_config,
 )
 from tests.support.models import save_tiny_model
 
@@ -126,7 +126,7 @@ def test_torchao_leaves_fused_experts_and_counts_them(tiny_model, tmp_path, kind
 def test_a_model_without_linear_layers_is_refused(tmp_path):
     """GPT-2's matrices are Conv1D, which torchao passes by."""
     save_tiny_model("gpt2", tmp_path / "model")
-    with pytest.raises(CodewattError, match="no linear layer that torchao could quantise"):
+    with pytest.raises(CodewattError, match="torchao: the model has no linear layer"):
         _quantise(tmp_path / "model", tmp_path / "q", SETTINGS["int8"])
     assert not (tmp_path / "q").exists()
 
@@ -158,14 +158,14 @@ def test_torch_multiplies_as_before(tiny_model, tmp_path):
 
 def test_a_group_that_does_not_divide_is_one_line(tiny_model, tmp_path):
     with pytest.raises(
-        CodewattError, match=r"q_proj: its 64 inputs are no multiple of group_size 128; allowed"
+        CodewattError, match=r"q_proj: 64 inputs are not a multiple of group_size 128; allowed"
     ):
         _quantise(tiny_model("starcoder2"), tmp_path / "q", {**INT4, "group_size": 128})
     assert not (tmp_path / "q").exists()
 
 
 def test_shapes_that_only_a_gpu_takes_are_one_line():
-    with pytest.raises(CodewattError, match=r"fc: its 24 outputs are no multiple of 16.*'cuda'"):
+    with pytest.raises(CodewattError, match=r"fc: 24 outputs are not a multiple of 16.*'cuda'"):
         check_layer("fc", (24, 64), INT4, "int4_cpu")
     check_layer("fc", (24, 64), INT4, "int4_tile_packed")
     check_layer("fc", (24, 50), INT8, "int8_plain")
@@ -193,7 +193,7 @@ def test_other_groups_than_asked_for_are_refused(tiny_model, tmp_path):
     _quantise(source, tmp_path / "q", INT4)
     model = load_model(tmp_path / "q", dtype="float32", device="cpu").model
     with pytest.raises(
-        CodewattError, match=r"q_proj: torchao made a Int4OpaqueTensor with .*, not"
+        CodewattError, match=r"q_proj: torchao made a Int4OpaqueTensor with .*; expected"
     ):
         count_quantised(model, linear_layers(source), {**INT4, "group_size": 64}, "int4_cpu")
 
@@ -204,26 +204,28 @@ def test_weights_packed_for_another_processor_are_refused(tiny_model, tmp_path):
     saved = json.loads((tmp_path / "q" / "config.json").read_text())
     here = saved["quantization_config"]["cpu_capability"]
     with pytest.raises(CodewattError, match="packed for device 'cpu', not 'cuda'"):
-        prepare_loading(saved, "cuda")
+        check_torchao_checkpoint(saved, "cuda")
     saved["quantization_config"]["cpu_capability"] = "VSX"
     shutil.copytree(tmp_path / "q", tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "config.json").write_text(json.dumps(saved))
-    with pytest.raises(CodewattError, match=f"a CPU with VSX, and torch uses {here} here"):
+    with pytest.raises(CodewattError, match=f"a CPU with VSX, and torch uses {here} on"):
         load_model(tmp_path / "elsewhere", dtype="float32", device="cpu")
 
 
 def test_weights_packed_for_a_gpu_are_refused_on_a_cpu():
     tiles = {"quant_type": {"default": {"_type": "Int4WeightOnlyConfig"}}}
     saved = {"quantization_config": {"quant_method": "torchao", **tiles}}
-    prepare_loading(saved, "cuda")
+    check_torchao_checkpoint(saved, "cuda")
     with pytest.raises(CodewattError, match="packed for device 'cuda', not 'cpu'"):
-        prepare_loading(saved, "cpu")
+        check_torchao_checkpoint(saved, "cpu")
 
 
 def test_another_method_of_torchao_is_refused():
     other = {"quant_type": {"default": {"_type": "IntxWeightOnlyConfig"}}}
-    with pytest.raises(CodewattError, match="IntxWeightOnlyConfig is not read here; allowed: Fl"):
-        prepare_loading({"quantization_config": {"quant_method": "torchao", **other}}, "cpu")
+    with pytest.raises(CodewattError, match="IntxWeightOnlyConfig are not supported; allowed: Fl"):
+        check_torchao_checkpoint(
+            {"quantization_config": {"quant_method": "torchao", **other}}, "cpu"
+        )
 
 
 @pytest.mark.parametrize(
@@ -239,32 +241,34 @@ def test_what_a_checkpoint_says_of_itself_is_what_was_asked(quant_type, layout):
     """The GPU's too: its configuration goes to JSON and back without one."""
     from transformers import TorchAoConfig
 
-    wanted = configuration({**INT4, "quant_type": quant_type, "group_size": 64}, layout)
+    wanted = quantisation_config({**INT4, "quant_type": quant_type, "group_size": 64}, layout)
     written = json.loads(json.dumps(wanted.to_dict()))
     read = TorchAoConfig.from_dict(written)
     assert read.quant_type == wanted.quant_type
     assert read.quant_type.set_inductor_config is False
     if quant_type == "int4":
         assert read.quant_type.group_size == 64
-    prepare_loading({"quantization_config": written}, "cuda" if "tile" in layout else "cpu")
+    check_torchao_checkpoint(
+        {"quantization_config": written}, "cuda" if "tile" in layout else "cpu"
+    )
 
 
 def test_fp8_of_inputs_is_refused_where_nothing_multiplies_it():
     with pytest.raises(CodewattError, match=r"needs a GPU of compute capability 8\.9.*: quant_t"):
-        layout_for("fp8_dynamic", "cpu")
-    saved = json.loads(json.dumps(configuration(FP8, "fp8_dynamic").to_dict()))
+        choose_layout("fp8_dynamic", "cpu")
+    saved = json.loads(json.dumps(quantisation_config(FP8, "fp8_dynamic").to_dict()))
     with pytest.raises(CodewattError, match=r"fp8_dynamic needs a GPU of compute capability 8\.9"):
-        prepare_loading({"quantization_config": saved}, "cpu")
+        check_torchao_checkpoint({"quantization_config": saved}, "cpu")
 
 
 def test_tiles_are_padded_and_hold_four_bits():
     """What a GPU's layers must hold: StarCoder2-3B's key projection, and one that needs padding."""
     settings = {**INT4, "group_size": 128}
-    held = packed_tensors((256, 3072), settings, "int4_tile_packed")
+    held = expected_tensors((256, 3072), settings, "int4_tile_packed")
     assert held["qdata"] == ("int32", (32, 24, 32, 4))
     assert 32 * 24 * 32 * 4 * 32 == 256 * 3072 * 4  # bits
     assert held["scale_and_zero"] == ("bfloat16", (24, 256, 2))
-    padded = packed_tensors((12, 64), {**INT4, "group_size": 32}, "int4_tile_packed")
+    padded = expected_tensors((12, 64), {**INT4, "group_size": 32}, "int4_tile_packed")
     assert padded["qdata"] == ("int32", (2, 8, 32, 4))
     assert padded["scale_and_zero"] == ("bfloat16", (32, 16, 2))
 

@@ -12,7 +12,7 @@ from codewatt.energy.placement_check import (
     requested_hardware,
 )
 from codewatt.errors import CodewattError
-from codewatt.models.loading import used_gpus
+from codewatt.models.loading import used_gpu_uuids
 from codewatt.slurm import scontrol
 from codewatt.slurm.slurm_nodes import parse_allocation
 
@@ -200,7 +200,7 @@ def test_gpu_of_this_machine_by_its_real_name():
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("torch sees no GPU here")
-    ids, name = used_gpus("cuda"), torch.cuda.get_device_name(torch.cuda.current_device())
+    ids, name = used_gpu_uuids("cuda"), torch.cuda.get_device_name(torch.cuda.current_device())
     found = check_placement(
         RequestedHardware("here", True, re.escape(name)), "cuda", "cuda", ids, {}
     )

@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from codewatt.generate.completion_assembly import Generated, completions_of
-from codewatt.generate.engine import Decoding
+from codewatt.generate.completion_assembly import GeneratedBatch, build_completions
+from codewatt.generate.engine import DecodingParams
 
 EOS = 0
 TOKENIZER = SimpleNamespace(
@@ -16,9 +16,9 @@ STEPS_S = [11.0, 12.0, 13.0, 14.0, 15.0]
 
 
 def assembled(*rows):
-    generated = Generated(list(rows), [2] * len(rows), 10.0, STEPS_S, [None] * len(rows))
-    decoding = Decoding(token_limit=4, stop_strings=("b",))
-    return completions_of(generated, TOKENIZER, {EOS}, ["x"] * len(rows), decoding)
+    generated = GeneratedBatch(list(rows), [2] * len(rows), 10.0, STEPS_S, [None] * len(rows))
+    decoding = DecodingParams(token_limit=4, stop_strings=("b",))
+    return build_completions(generated, TOKENIZER, {EOS}, ["x"] * len(rows), decoding)
 
 
 def test_a_row_keeps_its_own_tokens_and_ends_one_step_after_the_last_of_them():

@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from codewatt.errors import CodewattError
-from codewatt.generate.context_length import refuse_long_prompts
+from codewatt.generate.context_length import check_context_length
 
 
 @pytest.fixture
@@ -37,17 +37,19 @@ def test_the_last_token_that_fits_is_allowed(model, key):
     tokenizer = AutoTokenizer.from_pretrained(model(64))
     longest = max(len(tokenizer(prompt).input_ids) for prompt in PROMPTS)
     directory = model(longest + 10, key)
-    refuse_long_prompts(PROMPTS, IDS, directory, 10)
+    check_context_length(PROMPTS, IDS, directory, 10)
     with pytest.raises(CodewattError) as refused:
-        refuse_long_prompts(PROMPTS, IDS, directory, 11)
+        check_context_length(PROMPTS, IDS, directory, 11)
     assert str(refused.value) == (
-        f"T/1: its prompt has {longest} tokens, and the token limit is 11; the model reads "
-        f"{longest + 10}; allowed: token limits up to 10, a model that reads more, or exclude the "
-        "cell"
+        f"task T/1: the prompt has {longest} tokens and the token limit is 11, the model's context "
+        f"has {longest + 10}; allowed: token limits up to 10; or use a model with a longer "
+        "context, or exclude the cell"
     )
-    with pytest.raises(CodewattError, match=f"prompt has {longest} tokens, the model reads 3; all"):
-        refuse_long_prompts(PROMPTS, IDS, model(3, key), 1)
+    with pytest.raises(
+        CodewattError, match=f"prompt has {longest} tokens, the model's context has 3; use"
+    ):
+        check_context_length(PROMPTS, IDS, model(3, key), 1)
 
 
 def test_a_model_that_does_not_say_sets_no_limit(model):
-    refuse_long_prompts(PROMPTS, IDS, model(None), 10**6)
+    check_context_length(PROMPTS, IDS, model(None), 10**6)

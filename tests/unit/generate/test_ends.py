@@ -7,10 +7,10 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
-from codewatt.generate.engine import Decoding, Work, engine_named, open_engine
-from codewatt.models.generation_config import generation_defaults
+from codewatt.generate.engine import DecodingParams, LoadRequest, engine_class, open_engine
+from codewatt.models.generation_config import read_generation_defaults
 from codewatt.models.loading import load_model
-from codewatt.models.model_files import own_files
+from codewatt.models.model_files import list_model_files
 from codewatt.models.tokenizers import load_tokenizer
 from tests.support import vllm as double
 from tests.support.chains import SPECIALS, save_chain
@@ -33,13 +33,13 @@ def engine_name(request, monkeypatch):
 
 
 def opened(name, directory, prompts=PROMPTS, **decoding):
-    asked = Decoding(**{"token_limit": LIMIT, "stop_strings": (), **decoding})
-    work = Work(
-        directory=str(directory), files=describe_files(directory, own_files(directory)),
+    asked = DecodingParams(**{"token_limit": LIMIT, "stop_strings": (), **decoding})
+    work = LoadRequest(
+        directory=str(directory), files=describe_files(directory, list_model_files(directory)),
         dtype="float32", device="cpu", batches=[prompts], batch_size=len(prompts),
         decoding=asked, seed=0,
     )  # fmt: skip
-    engine = open_engine(name, engine_named(name).load(work), lambda: None)
+    engine = open_engine(name, engine_class(name).load(work), lambda: None)
     engine.prepare([prompts], asked)
     return engine, asked
 
@@ -49,7 +49,7 @@ def completed(name, directory, prompts=PROMPTS, **decoding):
     found = engine.complete(prompts, asked).completions
     for done in found:
         assert done.new_tokens == len(done.tokens)
-        assert done.unsound_token is None
+        assert done.invalid_logits_token is None
     return [done.tokens for done in found], [done.stop_reason for done in found]
 
 
@@ -186,9 +186,9 @@ def test_what_else_a_generation_config_asks_for_is_followed_by_none_and_recorded
     engine, _ = opened(engine_name, other)
     found = engine.loaded.generation.describe(engine.loaded.tokenizer)
     assert set(found["ignored_settings"]) == set(SETTINGS)
-    assert found["end_token_ids"] == [END, TURN]
-    assert found["end_tokens"] == ["<|end|>", "<|turn|>"]
-    assert found["end_tokens_from"] == "generation_config.json"
+    assert found["stop_token_ids"] == [END, TURN]
+    assert found["stop_tokens"] == ["<|end|>", "<|turn|>"]
+    assert found["stop_tokens_from"] == "generation_config.json"
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,14 @@ def test_what_else_a_generation_config_asks_for_is_followed_by_none_and_recorded
 )
 def test_ends_are_the_first_files_that_names_some(tmp_path, generation, configuration, expected):
     save_chain(tmp_path, CHAIN, generation=generation, configuration=configuration)
-    found = generation_defaults(tmp_path, load_tokenizer(tmp_path))
-    assert (found.ends, found.source) == expected
+    found = read_generation_defaults(tmp_path, load_tokenizer(tmp_path))
+    assert (found.stop_token_ids, found.stop_tokens_from) == expected
     model = load_model(tmp_path, dtype="float32", device="cpu").model
     named = model.generation_config.eos_token_id
-    if found.source != "tokenizer" and (generation is None or generation):
-        assert list(dict.fromkeys(named if isinstance(named, list) else [named])) == [*found.ends]
+    if found.stop_tokens_from != "tokenizer" and (generation is None or generation):
+        assert list(dict.fromkeys(named if isinstance(named, list) else [named])) == [
+            *found.stop_token_ids
+        ]
 
 
 @pytest.mark.parametrize("ends", ["</s>", [1.5], [[1]], {"a": 1}, True])
@@ -226,7 +228,7 @@ def test_without_a_padding_token_a_row_is_filled_with_what_no_one_looks_at(tmp_p
     assert loaded.tokenizer.pad_token_id is None
     known = loaded.generation
     assert known.padding(loaded.tokenizer) == 0
-    assert replace(known, ends=(9,)).padding(loaded.tokenizer) == 9
+    assert replace(known, stop_token_ids=(9,)).padding(loaded.tokenizer) == 9
     assert known.padding(SimpleNamespace(pad_token_id=4)) == 4
 
 
@@ -249,4 +251,7 @@ def test_a_variants_ends_are_its_models(tmp_path):
     )
     for name in ("pruned", "quantised"):
         found = load_model(tmp_path / name, dtype="float32", device="cpu").generation
-        assert (found.ends, found.source) == ((END, TURN), "generation_config.json")
+        assert (found.stop_token_ids, found.stop_tokens_from) == (
+            (END, TURN),
+            "generation_config.json",
+        )

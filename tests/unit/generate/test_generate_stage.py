@@ -68,7 +68,7 @@ def test_the_most_memory_that_was_held_is_kept(cell):
 def test_weights_that_exceed_the_gpu_are_not_loaded(tiny_model, tmp_path, monkeypatch):
     """With a GPU of a thousand bytes: a typed record, and no window of loading."""
     monkeypatch.setattr(generate_cell, "resolve_device", lambda device: "cuda")
-    monkeypatch.setattr(generate_cell, "used_gpus", lambda device: [])
+    monkeypatch.setattr(generate_cell, "used_gpu_uuids", lambda device: [])
     monkeypatch.setattr(generate_cell, "gpu_memory", lambda: ("NVIDIA L40S", 1000))
     manifest, out = generated(tiny_model("starcoder2"), tmp_path)
     assert manifest["status"] == "infeasible"

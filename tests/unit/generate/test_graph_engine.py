@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.generate.engine import Decoding, InfeasibleError, open_engine
+from codewatt.generate.engine import DecodingParams, InfeasibleError, open_engine
 from codewatt.generate.engines.graph import GraphEngine
 from codewatt.models.generation_config import GenerationDefaults
 from codewatt.models.loading import load_model
@@ -25,7 +25,7 @@ def loaded(request, tiny_model):
 
 def both(loaded, prompts, **settings):
     """The completions of both engines, less their times."""
-    decoding = Decoding(**{"token_limit": 20, "stop_strings": (), **settings})
+    decoding = DecodingParams(**{"token_limit": 20, "stop_strings": (), **settings})
     found = []
     for name in ("transformers", "graph"):
         engine = open_engine(name, loaded, lambda: None)
@@ -51,7 +51,7 @@ def test_greedy_output_is_that_of_generate(loaded, batch):
 
 
 def test_prompts_that_are_read_some_at_a_time_say_the_same(loaded, monkeypatch):
-    monkeypatch.setattr("codewatt.generate.static.decode_loop.READ_ROWS", 2)
+    monkeypatch.setattr("codewatt.generate.static.decode_loop.PREFILL_ROWS", 2)
     theirs, ours = both(loaded, [*PROMPTS, "y = "])
     assert ours == theirs
 
@@ -67,7 +67,7 @@ def test_stop_strings_end_each_sequence_where_generate_ends_it(loaded):
 
 def test_an_end_of_sequence_token_ends_one_sequence_and_not_the_others(loaded):
     engine = open_engine("graph", loaded, lambda: None)
-    engine.complete(PROMPTS, Decoding(token_limit=20, stop_strings=()))
+    engine.complete(PROMPTS, DecodingParams(token_limit=20, stop_strings=()))
     [[made], _] = engine._decoder.results(1, 20)
     theirs, ours = both(
         replace(loaded, generation=GenerationDefaults((made[2],), "config.json")), PROMPTS
@@ -106,12 +106,12 @@ def test_torchao_layers_decode_alike(tiny_model, tmp_path, architecture, kind):
     theirs, ours = both(loaded, PROMPTS, token_limit=8)
     assert ours == theirs
     engine = open_engine("graph", loaded, lambda: None)
-    engine.prepare([PROMPTS], Decoding(token_limit=8, stop_strings=()))
-    assert engine.describe()["step"] == "planned"
+    engine.prepare([PROMPTS], DecodingParams(token_limit=8, stop_strings=()))
+    assert engine.describe()["decode_step"] == "dense_kernels"
 
 
 def test_without_a_gpu_nothing_asks_for_triton():
-    """Only what launches kernels imports it, and only a plan on a GPU imports that."""
+    """Only what launches kernels imports it, and only dense decoders on a GPU import that."""
     lines = (
         "import sys",
         "sys.modules['triton'] = None",
@@ -125,7 +125,7 @@ def test_without_a_gpu_nothing_asks_for_triton():
 
 def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
     engine = open_engine("graph", starcoder, lambda: None)
-    decoding = Decoding(token_limit=6, stop_strings=())
+    decoding = DecodingParams(token_limit=6, stop_strings=())
     engine.prepare([PROMPTS[:2], PROMPTS[2:], PROMPTS[:1]], decoding)
     decoder = engine._decoder
     texts = {}
@@ -137,7 +137,7 @@ def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
     reference = open_engine("transformers", starcoder, lambda: None)
     for prompt, text in texts.items():
         assert reference.complete([prompt], decoding).completions[0].text == text
-    assert engine.describe()["cache_places"] % 64 == 0
+    assert engine.describe()["cache_length"] % 64 == 0
     assert engine.describe()["captured"] is False
 
 
@@ -145,35 +145,41 @@ def test_a_sequence_that_has_ended_costs_no_further_steps_when_all_have(starcode
     from codewatt.generate.static.decode_loop import GreedyDecoder
 
     steps = []
-    step = GreedyDecoder.advance
-    monkeypatch.setattr(GreedyDecoder, "advance", lambda self: steps.append(1) or step(self))
+    step = GreedyDecoder.decode_one_token
+    monkeypatch.setattr(
+        GreedyDecoder, "decode_one_token", lambda self: steps.append(1) or step(self)
+    )
     engine = open_engine("graph", starcoder, lambda: None)
-    text = engine.complete(["x"], Decoding(token_limit=20, stop_strings=())).completions[0].text
+    text = (
+        engine.complete(["x"], DecodingParams(token_limit=20, stop_strings=())).completions[0].text
+    )
     assert len(steps) == 19
     steps.clear()
-    engine.complete(["x"], Decoding(token_limit=20, stop_strings=(text[4:6],)))
+    engine.complete(["x"], DecodingParams(token_limit=20, stop_strings=(text[4:6],)))
     assert len(steps) < 12
 
 
 def test_what_reaches_beyond_a_sliding_window_is_refused_with_the_reason(starcoder):
     """The tests' StarCoder2 has a window of 128 tokens; here all layers attend to everything."""
     engine = open_engine("graph", starcoder, lambda: None)
-    with pytest.raises(InfeasibleError, match="reach beyond the model's sliding window of 128"):
-        engine.prepare([["x"]], Decoding(token_limit=128, stop_strings=()))
-    engine.prepare([["x"]], Decoding(token_limit=127, stop_strings=()))
+    with pytest.raises(InfeasibleError, match="exceed the model's sliding window of 128"):
+        engine.prepare([["x"]], DecodingParams(token_limit=128, stop_strings=()))
+    engine.prepare([["x"]], DecodingParams(token_limit=127, stop_strings=()))
 
 
 def test_sampling_is_refused_in_one_line(starcoder):
     engine = open_engine("graph", starcoder, lambda: None)
-    with pytest.raises(CodewattError, match="greedy decoding of one sample only"):
-        engine.prepare([["x"]], Decoding(4, (), temperature=1.0))
+    with pytest.raises(CodewattError, match=r"allowed: greedy decoding \(no temperature\) of one"):
+        engine.prepare([["x"]], DecodingParams(4, (), temperature=1.0))
 
 
 def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(
     tiny_model, tmp_path, monkeypatch
 ):
     def refuse(self, batches, decoding):
-        raise InfeasibleError("engine graph: a step of X cannot be captured: it asks the host")
+        raise InfeasibleError(
+            "engine graph: the decode step of X cannot be captured: it asks the host"
+        )
 
     monkeypatch.setattr(GraphEngine, "prepare", refuse)
     manifest, _ = run_cell(
@@ -192,29 +198,29 @@ def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(
 def test_the_first_of_equal_logits_is_taken_however_they_are_searched():
     import torch
 
-    from codewatt.generate.static.decode_loop import most_likely
+    from codewatt.generate.static.decode_loop import greedy_tokens
 
     torch.manual_seed(0)
     for size in (1024, 1000):
         logits = torch.randint(0, 40, (7, size)).float()  # many are equal
         first = [row.index(max(row)) for row in logits.tolist()]
-        assert most_likely(logits)[1].tolist() == first
-        assert most_likely(logits.bfloat16())[1].tolist() == first
+        assert greedy_tokens(logits)[1].tolist() == first
+        assert greedy_tokens(logits.bfloat16())[1].tolist() == first
 
 
-def test_an_engine_can_share_the_plan_of_another_on_the_same_model(starcoder):
-    decoding = Decoding(token_limit=6, stop_strings=())
+def test_an_engine_can_share_the_weights_of_another_on_the_same_model(starcoder):
+    decoding = DecodingParams(token_limit=6, stop_strings=())
     one = open_engine("graph", starcoder, lambda: None)
     wanted = one.complete(PROMPTS, decoding).completions
     other = open_engine("graph", starcoder, lambda: None)
-    other.share(one)
+    other.share_weights(one)
     found = other.complete(PROMPTS[:2], decoding).completions
     assert [c.tokens for c in found] == [c.tokens for c in wanted[:2]]
-    assert other._plan is one._plan
+    assert other._dense_decoder is one._dense_decoder
 
 
 def test_the_reason_is_the_first_error_and_not_that_a_capture_had_failed(starcoder):
-    from codewatt.generate.engines.graph import _infeasible_if_it_fails
+    from codewatt.generate.engines.graph import _infeasible_if_capture_fails
 
     def capture():
         try:
@@ -223,7 +229,9 @@ def test_the_reason_is_the_first_error_and_not_that_a_capture_had_failed(starcod
             raise RuntimeError("operation failed due to a previous error during capture")
 
     with (
-        pytest.raises(InfeasibleError, match="cannot be captured: a layer asks the host"),
-        _infeasible_if_it_fails(starcoder.model),
+        pytest.raises(
+            InfeasibleError, match="cannot be captured as a CUDA graph: a layer asks the host"
+        ),
+        _infeasible_if_capture_fails(starcoder.model),
     ):
         capture()

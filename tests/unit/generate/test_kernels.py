@@ -14,16 +14,16 @@ with pytest.MonkeyPatch.context() as patch:
     pytest.importorskip("triton", reason="triton is not installed (make dev installs it)")
     from codewatt.generate.static import triton_ops
 
-from codewatt.generate.static.dense_decoder import Heads, Norm
+from codewatt.generate.static.dense_decoder import HeadLayout, Norm
 from codewatt.generate.static.linear_layers import (
-    Dense,
-    EightBit,
-    FourBit,
-    Projection,
-    pack_words,
-    unpack_words,
+    DenseWeight,
+    FusedLinear,
+    PackedInt4Weight,
+    pack_int4,
+    unpack_int4,
 )
-from codewatt.generate.static.torch_ops import Memory, Operations
+from codewatt.generate.static.torch_ops import CachePositions, TorchOps
+from codewatt.models.torchao_weights import EightBitWeight
 
 INPUTS, FEATURES = 96, 20
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,29 +50,29 @@ def norms():
     }
 
 
-def packed_forms(weight):
+def kernel_weights(weight):
     """The same layer in each form that has a kernel, dequantised into its module."""
-    codes = torch.randint(0, 16, weight.shape)
+    quantised = torch.randint(0, 16, weight.shape)
     scale = torch.rand(INPUTS // 32, len(weight)) / 8
-    words = pack_words(codes, 32)
+    words = pack_int4(quantised, 32)
     return {
-        "dense": Dense(weight),
-        "int8": EightBit(
+        "dense": DenseWeight(weight),
+        "int8": EightBitWeight(
             torch.randint(-128, 128, weight.shape, dtype=torch.int8), torch.rand(len(weight)) / 99
         ),
-        "fp8": EightBit(
+        "fp8": EightBitWeight(
             torch.randn(weight.shape).to(torch.float8_e4m3fn), torch.rand(len(weight)) / 9
         ),
-        "int4": FourBit(words, scale, torch.randn(scale.shape) / 9, 32),
-        "int4 symmetric": FourBit(words, scale, None, 32),
+        "int4": PackedInt4Weight(words, scale, torch.randn(scale.shape) / 9, 32),
+        "int4 symmetric": PackedInt4Weight(words, scale, None, 32),
     }
 
 
-def product(form, gated=False, bias=True):
+def fused_linear(form, gated=False, bias=True):
     layer = linear(FEATURES * (2 if gated else 1), bias=bias)
-    packed = packed_forms(layer.weight.data)[form]
-    layer.weight.data = packed.dequantised()
-    return Projection((layer,), packed, layer.bias, gated)
+    packed = kernel_weights(layer.weight.data)[form]
+    layer.weight.data = packed.dequantise()
+    return FusedLinear((layer,), packed, layer.bias, gated)
 
 
 @pytest.fixture(autouse=True)
@@ -84,19 +84,19 @@ FORMS = ("dense", "int8", "fp8", "int4", "int4 symmetric")
 
 
 def compare(form, norm, *, gated=False, activation=None, bias=True, residual=False):
-    made = product(form, gated, bias)
+    made = fused_linear(form, gated, bias)
     row = torch.randn(1, INPUTS) * 3 + 1
     settings = {
         "norm": norms()[norm],
         "activation": activation,
         "residual": torch.randn(1, FEATURES) if residual else None,
     }
-    wanted = Operations().project(Projection(made.modules, None, made.bias, gated), row, **settings)
+    wanted = TorchOps().linear(FusedLinear(made.modules, None, made.bias, gated), row, **settings)
     assert wanted.shape == (1, FEATURES)
-    found = triton_ops.Kernels().project(made, row, **settings)
-    # 4-bit codes are read with an error relative to the summands, not to their sum.
-    summands = (made.packed.dequantised().abs() @ row.abs()[0]).max()
-    atol = 2e-5 * summands if isinstance(made.packed, FourBit) else 2e-5
+    found = triton_ops.TritonOps().linear(made, row, **settings)
+    # 4-bit weights are computed with an error relative to the summands, not to their sum.
+    summands = (made.weight.dequantise().abs() @ row.abs()[0]).max()
+    atol = 2e-5 * summands if isinstance(made.weight, PackedInt4Weight) else 2e-5
     torch.testing.assert_close(found, wanted, rtol=2e-5, atol=float(atol))
 
 
@@ -105,21 +105,23 @@ def _turns(request, monkeypatch):
     """Blocks enough for all outputs, or so few that each takes several turns."""
 
     def blocks(packed, *_):
-        return triton_ops.Blocks(4, 8 if isinstance(packed, FourBit) else 64, 4, request.param)
+        return triton_ops.GemvConfig(
+            4, 8 if isinstance(packed, PackedInt4Weight) else 64, 4, request.param
+        )
 
-    monkeypatch.setattr(triton_ops, "_blocks", blocks)
+    monkeypatch.setattr(triton_ops, "gemv_config", blocks)
 
 
 @pytest.mark.usefixtures("_turns")
 @pytest.mark.parametrize("norm", list(norms()))
 @pytest.mark.parametrize("form", FORMS)
-def test_a_product_behind_a_norm(form, norm):
+def test_a_linear_layer_after_a_norm(form, norm):
     compare(form, norm)
 
 
 @pytest.mark.usefixtures("_turns")
 @pytest.mark.parametrize("form", FORMS)
-def test_a_gated_product(form):
+def test_a_gated_linear_layer(form):
     compare(form, "rms", gated=True, activation="silu", bias=False)
     compare(form, "layer", gated=True, activation="gelu")
 
@@ -138,37 +140,39 @@ def test_a_residual_is_added(form):
 @pytest.mark.parametrize("splits", [1, 3])
 @pytest.mark.parametrize("batch", [1, 3, 11])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_product_of_few_rows(form, batch, splits, monkeypatch):
-    blocks = triton_ops.RowBlocks(16, 32, splits, 4, 2)
-    monkeypatch.setattr(triton_ops, "_row_blocks", lambda *_: blocks)
-    made = product(form)
-    plain = Projection(made.modules, None, made.bias, False)
+def test_gemm_of_few_rows(form, batch, splits, monkeypatch):
+    blocks = triton_ops.GemmConfig(16, 32, splits, 4, 2)
+    monkeypatch.setattr(triton_ops, "gemm_config", lambda *_: blocks)
+    made = fused_linear(form)
+    plain = FusedLinear(made.modules, None, made.bias, False)
     rows = torch.randn(batch, INPUTS) * 2
     residual = torch.randn(batch, FEATURES)
-    operations = triton_ops.Kernels()
+    ops = triton_ops.TritonOps()
     for settings in ({}, {"activation": "gelu_tanh"}, {"residual": residual}):
-        found = operations.project(made, rows, **settings)
-        wanted = Operations().project(plain, rows, **settings)
+        found = ops.linear(made, rows, **settings)
+        wanted = TorchOps().linear(plain, rows, **settings)
         torch.testing.assert_close(found, wanted, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("norm", list(norms()))
-def test_a_product_of_few_rows_behind_a_norm(norm, monkeypatch):
-    monkeypatch.setattr(triton_ops, "_row_blocks", lambda *_: triton_ops.RowBlocks(16, 32, 1, 4, 2))
+def test_gemm_of_few_rows_after_a_norm(norm, monkeypatch):
+    monkeypatch.setattr(
+        triton_ops, "gemm_config", lambda *_: triton_ops.GemmConfig(16, 32, 1, 4, 2)
+    )
     for gated, activation in ((False, None), (True, "silu")):
-        made = product("int4", gated)
-        plain = Projection(made.modules, None, made.bias, gated)
+        made = fused_linear("int4", gated)
+        plain = FusedLinear(made.modules, None, made.bias, gated)
         rows = torch.randn(3, INPUTS) * 2 + 1
         settings = {"norm": norms()[norm], "activation": activation}
-        found = triton_ops.Kernels().project(made, rows, **settings)
-        wanted = Operations().project(plain, rows, **settings)
+        found = triton_ops.TritonOps().linear(made, rows, **settings)
+        wanted = TorchOps().linear(plain, rows, **settings)
         torch.testing.assert_close(found, wanted, rtol=2e-5, atol=2e-5)
 
 
-def test_half_precision_goes_to_the_matrix_units():
+def test_half_precision_uses_tensor_cores():
     """By float16: the interpreter has no bfloat16."""
-    packed = FourBit(
-        pack_words(torch.randint(0, 16, (FEATURES, 128)), 64),
+    packed = PackedInt4Weight(
+        pack_int4(torch.randint(0, 16, (FEATURES, 128)), 64),
         torch.rand(2, FEATURES) / 8,
         None,
         64,
@@ -177,59 +181,59 @@ def test_half_precision_goes_to_the_matrix_units():
     row = torch.randn(2, 128).half()
 
     def blocks(rows, dtype=row.dtype, kept=packed):
-        return triton_ops._row_blocks(kept, rows, 128, FEATURES, dtype)
+        return triton_ops.gemm_config(kept, rows, 128, FEATURES, dtype)
 
     assert blocks(2) is not None
     assert blocks(1) is None
     assert blocks(65) is None
     assert blocks(2, torch.float32) is None
-    # A nibble of a group of 32 is eight inputs, too few for the matrix units.
-    assert blocks(2, kept=replace(packed, group=32)) is None
-    wanted = row.float() @ packed.dequantised().T + layer.bias
+    # A nibble of a group of 32 is eight inputs, too few for tensor cores.
+    assert blocks(2, kept=replace(packed, group_size=32)) is None
+    wanted = row.float() @ packed.dequantise().T + layer.bias
     found = (
-        triton_ops.Kernels().project(Projection((layer,), packed, layer.bias, False), row).float()
+        triton_ops.TritonOps().linear(FusedLinear((layer,), packed, layer.bias, False), row).float()
     )
     assert ((found - wanted).norm() / wanted.norm()) < 1e-3
 
 
-def test_words_hold_the_codes():
-    codes = torch.randint(0, 16, (5, 128), dtype=torch.uint8)
+def test_packed_int4_is_unpacked_again():
+    quantised = torch.randint(0, 16, (5, 128), dtype=torch.uint8)
     for group in (32, 64, 128):
-        words = pack_words(codes, group)
+        words = pack_int4(quantised, group)
         assert words.dtype == torch.int16
-        assert torch.equal(unpack_words(words, group), codes)
-    # Nibble j of a group's word c is the group's element j * group / 4 + c.
-    assert (int(pack_words(codes, 32)[0, 1]) >> 4) & 15 == int(codes[0, 9])
+        assert torch.equal(unpack_int4(words, group), quantised)
+    # Nibble j of a group's int16 c is the group's element j * group / 4 + c.
+    assert (int(pack_int4(quantised, 32)[0, 1]) >> 4) & 15 == int(quantised[0, 9])
 
 
 LAYOUTS = {
-    "grouped": Heads(6, 2, 20, (0, 20), (120, 20), (160, 20), 20, 20**-0.5),
-    "one head each, partly rotated": Heads(3, 3, 16, (0, 16), (48, 16), (96, 16), 8, 0.25),
-    "by head": Heads(3, 3, 16, (0, 48), (16, 48), (32, 48), 4, 0.25),
+    "grouped": HeadLayout(6, 2, 20, (0, 20), (120, 20), (160, 20), 20, 20**-0.5),
+    "one head each, partly rotated": HeadLayout(3, 3, 16, (0, 16), (48, 16), (96, 16), 8, 0.25),
+    "by head": HeadLayout(3, 3, 16, (0, 48), (16, 48), (32, 48), 4, 0.25),
 }
 
 
-@pytest.mark.parametrize("place", [63, 64, 200])
+@pytest.mark.parametrize("input_pos", [63, 64, 200])
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 @pytest.mark.parametrize("blocks", [1, 256])
-def test_attention(layout, place, blocks, monkeypatch):
-    monkeypatch.setattr("codewatt.generate.static.triton_ops._BLOCKS", blocks)
-    heads, batch, places = LAYOUTS[layout], 2, 256
+def test_attention(layout, input_pos, blocks, monkeypatch):
+    monkeypatch.setattr("codewatt.generate.static.triton_ops._ATTENTION_BLOCKS", blocks)
+    heads, batch, cache_length = LAYOUTS[layout], 2, 256
     elements = (heads.heads + 2 * heads.kv_heads) * heads.size
-    angles = torch.randn(places, heads.rotary // 2).repeat(1, 2)
-    start = torch.tensor([5, place])  # the last one sees itself alone
-    memory = Memory(angles.cos(), angles.sin(), torch.tensor([place]), start)
-    shape = (batch, heads.kv_heads, places, heads.size)
+    angles = torch.randn(cache_length, heads.rotary // 2).repeat(1, 2)
+    start = torch.tensor([5, input_pos])  # the last one sees itself alone
+    positions = CachePositions(angles.cos(), angles.sin(), torch.tensor([input_pos]), start)
+    shape = (batch, heads.kv_heads, cache_length, heads.size)
     keys, values = torch.randn(shape), torch.randn(shape)
     qkv = torch.randn(batch, elements)
     caches = [(keys.clone(), values.clone()) for _ in range(2)]
-    operations = triton_ops.Kernels()
-    wanted = Operations().attend(qkv, heads, memory, *caches[0])
-    found = operations.attend(qkv, heads, memory, *caches[1])
+    ops = triton_ops.TritonOps()
+    wanted = TorchOps().attention(qkv, heads, positions, *caches[0])
+    found = ops.attention(qkv, heads, positions, *caches[1])
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(caches[1], caches[0])
     assert not torch.equal(caches[1][0], keys)
-    again = operations.attend(qkv, heads, memory, *caches[1])  # what joins the splits is reset
+    again = ops.attention(qkv, heads, positions, *caches[1])  # counters of the splits are reset
     torch.testing.assert_close(again, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -241,5 +245,5 @@ def test_every_kernel_compiles_for_a_gpu(capability, tmp_path):
     command = [sys.executable, "tests/support/compile_kernels.py", str(capability)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
-    # Of fp8 codes only from compute capability 8.9 on.
+    # Kernels of fp8 weights only from compute capability 8.9 on.
     assert len(done.stdout.splitlines()) == (17 if capability >= 89 else 13)

@@ -6,10 +6,10 @@ import pyarrow.parquet
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.generate.completion_assembly import first_unsound
-from codewatt.generate.engine import Decoding, open_engine
+from codewatt.generate.completion_assembly import first_invalid_token
+from codewatt.generate.engine import DecodingParams, open_engine
 from codewatt.generate.generate_record import skipped_stage
-from codewatt.models.loading import check_sound, load_model, unsound
+from codewatt.models.loading import check_logits, invalid_logits, load_model
 from tests.support.cells import run_cell
 from tests.support.chains import save_chain
 from tests.support.overflow import CHAIN, save_overflow
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def first_bad(directory, dtype, engine, prompts, **settings):
     loaded = load_model(directory, dtype=dtype, device="cpu")
-    decoding = Decoding(**{"token_limit": 5, "stop_strings": (), **settings})
+    decoding = DecodingParams(**{"token_limit": 5, "stop_strings": (), **settings})
     opened = open_engine(engine, loaded, lambda: None)
     opened.prepare([prompts], decoding)
-    return [c.unsound_token for c in opened.complete(prompts, decoding).completions]
+    return [c.invalid_logits_token for c in opened.complete(prompts, decoding).completions]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -72,18 +72,18 @@ def test_sampled_sequences_are_marked_and_do_not_end_the_process(tmp_path):
 def test_which_logits_are_no_answer(row, wrong, dtype):
     import torch
 
-    from codewatt.generate.static.decode_loop import most_likely
+    from codewatt.generate.static.decode_loop import greedy_tokens
 
     logits = torch.tensor([row, [1.0, 2.0, 3.0]], dtype=getattr(torch, dtype))
-    assert unsound(*logits.aminmax(dim=-1)).tolist() == [wrong, False]
+    assert invalid_logits(*logits.aminmax(dim=-1)).tolist() == [wrong, False]
     wide = torch.cat([logits, logits[:, :1].expand(-1, 509)], dim=1)  # searched in two parts
-    assert unsound(wide.amin(-1), most_likely(wide)[0]).tolist() == [wrong, False]
-    assert unsound(logits.amin(-1), most_likely(logits)[0]).tolist() == [wrong, False]
+    assert invalid_logits(wide.amin(-1), greedy_tokens(wide)[0]).tolist() == [wrong, False]
+    assert invalid_logits(logits.amin(-1), greedy_tokens(logits)[0]).tolist() == [wrong, False]
     if wrong:
         with pytest.raises(CodewattError, match=r"m: the logits of 1 of 2 positions are"):
-            check_sound(logits, "m")
+            check_logits(logits, "m")
     else:
-        check_sound(logits, "m")
+        check_logits(logits, "m")
 
 
 def test_the_first_is_looked_for_in_each_rows_own_tokens():
@@ -91,7 +91,7 @@ def test_the_first_is_looked_for_in_each_rows_own_tokens():
 
     least = torch.zeros(3, 4)
     greatest = torch.tensor([[1, NAN, 1, NAN], [1, 1, NAN, 1], [1, 1, 1, INF]])
-    assert first_unsound(least, greatest, [4, 2, 4]) == [1, None, 3]
+    assert first_invalid_token(least, greatest, [4, 2, 4]) == [1, None, 3]
 
 
 def test_a_cell_whose_logits_overflow_is_marked_with_the_reason(tmp_path):
@@ -103,8 +103,8 @@ def test_a_cell_whose_logits_overflow_is_marked_with_the_reason(tmp_path):
     )  # fmt: skip
     assert manifest["status"] == "infeasible"
     assert manifest["logits"]["sequences"] == 3
-    assert manifest["logits"]["unsound_sequences"] == 2
-    first = manifest["logits"]["first_unsound"]
+    assert manifest["logits"]["invalid_sequences"] == 2
+    first = manifest["logits"]["first_invalid_token"]
     assert (first["repeat"], first["new_token"]) == (0, 3)
     assert "in 2 of 3 completions, first in " in manifest["reason"]
     assert "after 3 of its own tokens: the model overflows" in manifest["reason"]
@@ -120,12 +120,12 @@ def test_a_cell_whose_logits_are_sound_says_so_and_where_it_ended(tmp_path):
         token_limit=5,
     )  # fmt: skip
     assert manifest["status"] == "ok"
-    assert manifest["logits"]["unsound_sequences"] == 0
-    assert manifest["logits"]["first_unsound"] is None
+    assert manifest["logits"]["invalid_sequences"] == 0
+    assert manifest["logits"]["first_invalid_token"] is None
     assert manifest["generation"] == {
-        "end_token_ids": [256],
-        "end_tokens": ["<|end|>"],
-        "end_tokens_from": "tokenizer",
+        "stop_token_ids": [256],
+        "stop_tokens": ["<|end|>"],
+        "stop_tokens_from": "tokenizer",
         "ignored_settings": {},
     }
 

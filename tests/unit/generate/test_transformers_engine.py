@@ -5,7 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from codewatt.generate.engine import Decoding, cut_at_stop, open_engine, straddles
+from codewatt.generate.engine import (
+    DecodingParams,
+    open_engine,
+    stop_string_spans_prompt,
+    truncate_at_stop_string,
+)
 from codewatt.models.generation_config import GenerationDefaults
 from codewatt.models.loading import load_model
 
@@ -19,7 +24,9 @@ def loaded(tiny_model):
 
 def _complete(loaded, prompts, **settings):
     engine = open_engine("transformers", loaded, lambda: None)
-    return engine.complete(prompts, Decoding(**{"token_limit": 12, "stop_strings": (), **settings}))
+    return engine.complete(
+        prompts, DecodingParams(**{"token_limit": 12, "stop_strings": (), **settings})
+    )
 
 
 def _greedy(loaded, prompt, tokens):
@@ -106,8 +113,8 @@ def test_samples_are_seeded_and_differ(loaded):
 
 
 def test_the_earliest_stop_string_wins():
-    assert cut_at_stop("a\nclass X\ndef y", ("\ndef ", "\nclass ")) == ("a", True)
-    assert cut_at_stop("nothing", ("\ndef ",)) == ("nothing", False)
+    assert truncate_at_stop_string("a\nclass X\ndef y", ("\ndef ", "\nclass ")) == ("a", True)
+    assert truncate_at_stop_string("nothing", ("\ndef ",)) == ("nothing", False)
 
 
 def test_stop_strings_are_prepared_once_and_not_in_every_batch(loaded, monkeypatch):
@@ -121,7 +128,7 @@ def test_stop_strings_are_prepared_once_and_not_in_every_batch(loaded, monkeypat
     )
     engine = open_engine("transformers", loaded, lambda: None)
     for stop_strings in [("\ndef ",), ("\ndef ",), ("\nclass ",), ("\ndef ",)]:
-        engine.complete(["x"], Decoding(token_limit=4, stop_strings=stop_strings))
+        engine.complete(["x"], DecodingParams(token_limit=4, stop_strings=stop_strings))
     assert len(made) == 2
 
 
@@ -135,4 +142,4 @@ def test_stop_strings_are_prepared_once_and_not_in_every_batch(loaded, monkeypat
     ],
 )
 def test_a_stop_string_across_the_edge_is_seen_wherever_its_token_ends(prompt, text, expected):
-    assert straddles(prompt, text, (":)",)) is expected
+    assert stop_string_spans_prompt(prompt, text, (":)",)) is expected

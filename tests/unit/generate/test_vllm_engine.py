@@ -13,12 +13,12 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files, read_json, write_json
 from codewatt.generate.engine import (
-    Decoding,
+    DecodingParams,
     InfeasibleError,
-    Work,
-    engine_named,
+    LoadRequest,
+    engine_class,
     open_engine,
-    straddles,
+    stop_string_spans_prompt,
 )
 from codewatt.generate.engines import vllm as module
 from codewatt.models.loading import load_model
@@ -45,24 +45,24 @@ def fake(monkeypatch):
     return double.install(monkeypatch)
 
 
-DECODING = Decoding(token_limit=12, stop_strings=())
+DECODING = DecodingParams(token_limit=12, stop_strings=())
 
 
 def work(directory, prompts=PROMPTS, seed=0, **settings):
-    return Work(
+    return LoadRequest(
         directory=str(directory),
         files=describe_files(directory),
         dtype="float32",
         device="cpu",
         batches=[list(prompts)],
         batch_size=len(prompts),
-        decoding=Decoding(**{"token_limit": 12, "stop_strings": (), **settings}),
+        decoding=DecodingParams(**{"token_limit": 12, "stop_strings": (), **settings}),
         seed=seed,
     )
 
 
 def opened(asked):
-    return open_engine("vllm", engine_named("vllm").load(asked), lambda: None)
+    return open_engine("vllm", engine_class("vllm").load(asked), lambda: None)
 
 
 def said(batch):
@@ -93,7 +93,11 @@ def test_stop_strings_end_each_sequence_where_generate_ends_it(fake, tiny_model)
     free, _ = both(tiny_model("starcoder2"))
     texts = [(PROMPTS[index], text) for index, _, text, *_ in free]
     found = {text[at : at + 2] for _, text in texts for at in (2, 3, 5) if len(text) > 7}
-    stops = tuple(stop for stop in found if not any(straddles(*pair, (stop,)) for pair in texts))
+    stops = tuple(
+        stop
+        for stop in found
+        if not any(stop_string_spans_prompt(*pair, (stop,)) for pair in texts)
+    )
     assert stops
     theirs, ours = both(tiny_model("starcoder2"), stop_strings=stops)
     assert ours == theirs
@@ -142,7 +146,7 @@ def test_logits_that_are_no_answer_are_seen_in_the_log_probabilities(fake, tiny_
     import torch
 
     engine = opened(work(tiny_model("starcoder2")))
-    assert [c.unsound_token for c in engine.complete(PROMPTS, DECODING).completions] == [
+    assert [c.invalid_logits_token for c in engine.complete(PROMPTS, DECODING).completions] == [
         None
     ] * len(PROMPTS)
     model = engine.loaded.model._model
@@ -162,8 +166,12 @@ def test_logits_that_are_no_answer_are_seen_in_the_log_probabilities(fake, tiny_
         handle = model.lm_head.register_forward_hook(spoil)
         found = engine.complete(PROMPTS, DECODING).completions
         handle.remove()
-    assert found[at].unsound_token == 2
-    assert all(c.unsound_token is None or c.unsound_token > 2 for c in found if c is not found[at])
+    assert found[at].invalid_logits_token == 2
+    assert all(
+        c.invalid_logits_token is None or c.invalid_logits_token > 2
+        for c in found
+        if c is not found[at]
+    )
 
 
 def test_a_stop_string_that_begins_in_the_prompt_is_none_for_vllm(fake, tiny_model):
@@ -236,7 +244,7 @@ def test_the_record_has_the_clock_and_the_environment_that_the_engine_relies_on(
         "RequestStateStats.last_token_ts": ["engine_core_timestamp"],
     }
     assert set(module._ENVIRONMENT) <= set(double.RECORD["environment"])
-    assert set(module._FINISHED) <= set(double.RECORD["finish_reasons"])
+    assert set(module._FINISH_REASONS) <= set(double.RECORD["finish_reasons"])
 
 
 def test_the_record_is_of_the_pinned_version(repository):
@@ -260,9 +268,12 @@ def test_the_double_refuses_what_vllm_does_not_have(fake, tiny_model, call, refu
 
 
 SPOILT = {
-    "aborted": (lambda r: vars(r.outputs[0]).update(finish_reason="abort"), "ended by 'abort'"),
-    "no times": (lambda r: vars(r).update(metrics=None), "without its times"),
-    "cached": (lambda r: vars(r).update(num_cached_tokens=3), "prefix cache"),
+    "aborted": (
+        lambda r: vars(r.outputs[0]).update(finish_reason="abort"),
+        "finish_reason 'abort'",
+    ),
+    "no times": (lambda r: vars(r).update(metrics=None), "has no token times"),
+    "cached": (lambda r: vars(r).update(num_cached_tokens=3), "reused a cached prefix"),
 }
 
 
@@ -290,7 +301,9 @@ def test_prompts_beyond_the_models_positions_are_infeasible(fake, tiny_model):
 
 def test_a_vllm_for_another_device_is_infeasible(monkeypatch, tiny_model):
     double.install(monkeypatch, "cuda")
-    with pytest.raises(InfeasibleError, match="this vLLM runs on cuda, the study's device is cpu"):
+    with pytest.raises(
+        InfeasibleError, match="the installed vLLM runs on cuda, the study's device is cpu"
+    ):
         opened(work(tiny_model("starcoder2")))
 
 

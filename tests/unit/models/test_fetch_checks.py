@@ -12,7 +12,7 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.models.fetch import fetch_model
 from codewatt.models.loading import load_model
-from codewatt.models.model_files import own_files
+from codewatt.models.model_files import list_model_files
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_models_own_code_is_never_run_and_never_asked_for(model, monkeypatch, 
         (model / f"{name}.py").write_text(CODE)
     change(model, **changed)
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asks on stdin"))
-    refused(model, file + ", which is never run here")
+    refused(model, file + ", which codewatt never runs")
     with pytest.raises(CodewattError):
         load_model(model, dtype="float32", device="cpu")
     assert not Path("ran").exists()
@@ -102,7 +102,7 @@ def test_code_is_refused_with_stdin_closed_and_with_an_eager_yes(model):
             input=None if stdin == subprocess.DEVNULL else "y\n",
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        assert "(configuration_new.py), which is never run here" in done.stdout
+        assert "(configuration_new.py), which codewatt never runs" in done.stdout
         assert "Do you wish to run" not in done.stdout + done.stderr
 
 
@@ -129,7 +129,7 @@ def test_a_model_without_tokenizer_is_refused(model):
 
 def test_a_tokenizer_that_is_broken_is_refused(model):
     (model / "tokenizer.json").write_text("{}")
-    refused(model, "its tokenizer cannot be loaded")
+    refused(model, "the tokenizer cannot be loaded")
 
 
 def test_a_tokenizer_of_another_model_is_refused(model):
@@ -138,7 +138,7 @@ def test_a_tokenizer_of_another_model_is_refused(model):
     config = AutoConfig.from_pretrained(model)
     config.vocab_size = 40
     AutoModelForCausalLM.from_config(config).save_pretrained(model)
-    refused(model, r"its tokenizer makes token \d+, and the model's vocab_size is 40")
+    refused(model, r"the tokenizer makes token id \d+, but the model's vocab_size is 40")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_attention_that_is_not_installed_is_replaced_and_recorded(model, name, k
     with torch.inference_mode():
         assert torch.equal(loaded.model(ids).logits, plain.model(ids).logits)
     described = open_engine("transformers", loaded, lambda: None).describe()
-    assert (described["attention"], described["attention_asked"]) == ("sdpa", name)
+    assert (described["attention"], described["attention_requested"]) == ("sdpa", name)
     assert linear_layers(model) == linear_layers(plain.model.config._name_or_path or model)
 
 
@@ -202,7 +202,7 @@ def test_the_hub_is_asked_for_a_models_own_files_only(tiny_model, tmp_path, monk
             whole.save_pretrained(repo, max_shard_size="200KB")
         manifest = fetch_model(settings, tmp_path / "unused")
         there = {p.relative_to(cache).as_posix() for p in cache.rglob("*") if p.is_file()}
-        assert set(manifest["weights"]["files"]) == there == set(own_files(repo))
+        assert set(manifest["weights"]["files"]) == there == set(list_model_files(repo))
         shards = [name for name in there if name.endswith(".safetensors")]
         assert len(shards) > 1 if sharded else shards == ["model.safetensors"]
         load_model(cache, dtype="float32", device="cpu", files=manifest["weights"]["files"])
@@ -220,4 +220,4 @@ def test_random_weights_end_where_their_tokenizer_ends(tmp_path):
     }  # fmt: skip
     fetch_model(settings, tmp_path / "m")
     loaded = load_model(tmp_path / "m", dtype="float32", device="cpu")
-    assert loaded.generation.ends == (loaded.tokenizer.eos_token_id,)
+    assert loaded.generation.stop_token_ids == (loaded.tokenizer.eos_token_id,)

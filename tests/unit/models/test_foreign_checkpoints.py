@@ -11,8 +11,8 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import count_packed
-from codewatt.models.packed_kernels import kernel_counts
+from codewatt.models.packed_checkpoints import count_packed_weights
+from codewatt.models.packed_kernels import count_linear_kernels
 
 needs_gptqmodel = pytest.mark.skipif(find_spec("gptqmodel") is None, reason="needs gptqmodel")
 #: What half precision leaves of agreement; a layer that is read wrongly leaves far less.
@@ -37,7 +37,7 @@ def _cosine(directory, expected_file):
     with torch.inference_mode():
         logits = model(expected["ids"][None]).logits[0]
     pair = logits.flatten().double(), expected["logits"].flatten().double()
-    return torch.nn.functional.cosine_similarity(*pair, dim=0).item(), kernel_counts(model)
+    return torch.nn.functional.cosine_similarity(*pair, dim=0).item(), count_linear_kernels(model)
 
 
 @needs_gptqmodel
@@ -80,7 +80,7 @@ def test_scales_that_belong_nowhere_are_refused(checkpoints, tmp_path):
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_its_layers_are_counted(checkpoints, name):
-    counts = count_packed(checkpoints / name)
+    counts = count_packed_weights(checkpoints / name)
     assert counts["quantised_modules"] == CHECKPOINTS[name][1]
     assert counts["unquantised_weights"] == 384 * 64  # the tied embedding
 
@@ -90,5 +90,5 @@ def test_a_layout_that_is_not_read_is_refused(checkpoints, tmp_path):
     config = read_json(tmp_path / "model" / "config.json")
     config["quantization_config"]["version"] = "gemv_fast"
     write_json(tmp_path / "model" / "config.json", config)
-    with pytest.raises(CodewattError, match="awq checkpoints with gemv_fast are not read here"):
-        count_packed(tmp_path / "model")
+    with pytest.raises(CodewattError, match="awq checkpoints with gemv_fast are not supported"):
+        count_packed_weights(tmp_path / "model")

@@ -88,7 +88,7 @@ def test_a_weight_of_another_shape_is_refused(tiny_model, tmp_path):
     with pytest.raises(
         CodewattError,
         match=r"copy: 12 mismatched keys on loading, e\.g\. .*layers\.0\.mlp\.down_proj\.weight: "
-        r"shape \(64, 128\), its configuration says \(64, 96\)$",
+        r"shape \(64, 128\), config.json says \(64, 96\)$",
     ):
         load_model(copy, dtype="float32", device="cpu")
 
@@ -98,7 +98,7 @@ def test_a_configuration_that_contradicts_itself_is_refused(tiny_model, tmp_path
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "num_attention_heads": 5}))
     with pytest.raises(
-        CodewattError, match=r"copy: its configuration cannot be read: .*attention heads"
+        CodewattError, match=r"copy: transformers cannot read config.json: .*attention heads"
     ):
         load_model(copy, dtype="float32", device="cpu")
 
@@ -140,12 +140,12 @@ def test_a_cut_weight_file_is_named(tiny_model, tmp_path):
     copy = _copy(tiny_model("llama"), tmp_path)
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    with pytest.raises(CodewattError, match=r"model\.safetensors: \d+ bytes, its header says"):
+    with pytest.raises(CodewattError, match=r"model\.safetensors: \d+ bytes, but its header says"):
         describe_weights(copy)
 
 
 def test_a_path_that_is_no_model_is_refused(tmp_path):
-    with pytest.raises(CodewattError, match=r"no config\.json"):
+    with pytest.raises(CodewattError, match=r"config\.json is missing"):
         fetch_model({"source": "path", "path": str(tmp_path)}, tmp_path / "unused")
 
 

@@ -12,8 +12,17 @@ from codewatt.estimate.unfetched_models import _from_path
 from codewatt.files import check_files
 from codewatt.models.fetch import model_manifest
 from codewatt.models.loading import load_model
-from codewatt.models.model_files import TOKENIZER_FILES, own_files, own_files_only, weight_files
-from codewatt.models.weight_headers import describe_weights, headers_of, tensor_headers
+from codewatt.models.model_files import (
+    TOKENIZER_FILES,
+    list_model_files,
+    only_model_files,
+    weight_files,
+)
+from codewatt.models.weight_headers import (
+    describe_weights,
+    read_tensor_headers,
+    read_weight_headers,
+)
 from codewatt.prune.remove_layers import remove_layers
 
 POINTER = (
@@ -83,12 +92,12 @@ KINDS = ["consolidated", "adapter", "half", "folders", "pickled", "code", "texts
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_lies_beside_a_model_is_no_part_of_it(model, kind):
-    before, names = describe_weights(model), own_files(model)
+    before, names = describe_weights(model), list_model_files(model)
     beside(model, kind)
     assert describe_weights(model) == before
-    assert own_files(model) == names
+    assert list_model_files(model) == names
     assert (before["parameters"], before["size_bytes"]) == loaded_by_transformers(model)
-    with own_files_only(model) as clean:
+    with only_model_files(model) as clean:
         seen = {path.relative_to(clean).as_posix() for path in clean.rglob("*") if path.is_file()}
         assert seen == set(names) or kind in ("folders", "texts")
         assert not any(name.endswith((".bin", ".py")) for name in seen)
@@ -108,7 +117,7 @@ def test_one_file_goes_before_an_index(model):
     index = {"metadata": {}, "weight_map": {"x": "model-00001-of-00002.safetensors"}}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     assert [path.name for path in weight_files(model)] == ["model.safetensors"]
-    assert "model.safetensors.index.json" not in own_files(model)
+    assert "model.safetensors.index.json" not in list_model_files(model)
     described = describe_weights(model)
     assert (described["parameters"], described["size_bytes"]) == loaded_by_transformers(model)
     load_model(model, dtype="float32", device="cpu")
@@ -141,12 +150,12 @@ def test_pickled_weights_beside_a_decoy_are_not_loaded(model):
     ("index", "said"),
     [
         ("{", "not readable as JSON"),
-        ("[]", "no 'metadata'"),
-        ('{"metadata": {}}', "no 'weight_map'"),
-        ('{"weight_map": {"a": "b.safetensors"}}', "no 'metadata'"),
-        ('{"metadata": {}, "weight_map": {}}', "weight_map: allowed: names"),
-        ('{"metadata": {}, "weight_map": ["a"]}', "no 'weight_map'"),
-        ('{"metadata": {}, "weight_map": {"a": 3}}', "weight_map: allowed: names"),
+        ("[]", "'metadata' is missing"),
+        ('{"metadata": {}}', "'weight_map' is missing"),
+        ('{"weight_map": {"a": "b.safetensors"}}', "'metadata' is missing"),
+        ('{"metadata": {}, "weight_map": {}}', "weight_map: allowed: tensor name"),
+        ('{"metadata": {}, "weight_map": ["a"]}', "'weight_map' is missing"),
+        ('{"metadata": {}, "weight_map": {"a": 3}}', "weight_map: allowed: tensor name"),
         (POINTER, "a Git LFS pointer"),
     ],
 )
@@ -173,15 +182,15 @@ def test_nothing_outside_of_the_directory_is_read(sharded, tmp_path, where):
         other = "../outside.safetensors" if where == "parent" else str(outside)
         changed = {t: other if n == name else n for t, n in content["weight_map"].items()}
         index.write_text(json.dumps({**content, "weight_map": changed}))
-    with pytest.raises(CodewattError, match="lies outside of the model's directory"):
+    with pytest.raises(CodewattError, match="is outside the model's directory"):
         describe_weights(sharded)
 
 
 def test_a_tokenizer_outside_of_the_directory_is_none_of_it(model, tmp_path):
     os.rename(model / "tokenizer.json", tmp_path / "tokenizer.json")
     (model / "tokenizer.json").symlink_to(tmp_path / "tokenizer.json")
-    with pytest.raises(CodewattError, match=r"'tokenizer\.json' lies outside"):
-        own_files(model)
+    with pytest.raises(CodewattError, match=r"'tokenizer\.json' is outside"):
+        list_model_files(model)
 
 
 def test_the_hubs_cache_is_links_into_its_blobs(model, tmp_path):
@@ -193,13 +202,13 @@ def test_the_hubs_cache_is_links_into_its_blobs(model, tmp_path):
         blob = home / "blobs" / path.name.replace(".", "")
         shutil.copyfile(path, blob)
         (snapshot / path.name).symlink_to(os.path.relpath(blob, snapshot))
-    assert own_files(snapshot) == own_files(model)
+    assert list_model_files(snapshot) == list_model_files(model)
     assert describe_weights(snapshot) == describe_weights(model)
     load_model(snapshot, dtype="float32", device="cpu")
     (snapshot / "config.json").unlink()
     (snapshot / "config.json").symlink_to(model / "config.json")
-    with pytest.raises(CodewattError, match="lies outside"):
-        own_files(snapshot)
+    with pytest.raises(CodewattError, match="is outside"):
+        list_model_files(snapshot)
 
 
 @pytest.mark.parametrize(
@@ -219,17 +228,17 @@ def test_a_shard_that_is_cut_short_missing_or_a_pointer_is_named(sharded):
     last = weight_files(sharded)[-1]
     whole = last.read_bytes()
     for content, said in (
-        (whole[:-1], "bytes, its header says"),
+        (whole[:-1], "bytes, but its header says"),
         (whole[:20], "not a safetensors file"),
         (b"", "not a safetensors file"),
         (POINTER.encode(), "a Git LFS pointer"),
     ):
         last.write_bytes(content)
         with pytest.raises(CodewattError, match=rf"{last.name}: .*{said}"):
-            headers_of(sharded)
+            read_weight_headers(sharded)
     last.unlink()
-    with pytest.raises(CodewattError, match=rf"{last.name}: no such file, though"):
-        headers_of(sharded)
+    with pytest.raises(CodewattError, match=rf"{last.name}: file is missing, but"):
+        read_weight_headers(sharded)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +249,7 @@ def test_a_header_that_describes_no_tensors_is_one_line(tmp_path, header):
     file = tmp_path / "model.safetensors"
     file.write_bytes(len(content).to_bytes(8, "little") + content)
     with pytest.raises(CodewattError, match=r"model\.safetensors: not a safetensors file"):
-        tensor_headers(file)
+        read_tensor_headers(file)
 
 
 def test_a_repository_may_change_under_a_model(model):
@@ -251,7 +260,7 @@ def test_a_repository_may_change_under_a_model(model):
     files = model_manifest({}, model, meaningful_accuracy=True)["weights"]["files"]
     subprocess.run([*git, "gc", "-q", "--prune=now"], check=True)
     check_files(model, files)
-    assert sorted(files) == own_files(model)
+    assert sorted(files) == list_model_files(model)
     assert not any(name.startswith(".") for name in files)
 
 
@@ -262,7 +271,7 @@ def test_pruning_copies_a_models_own_files_only(sharded, tmp_path):
     there = {
         p.relative_to(tmp_path / "pruned").as_posix() for p in (tmp_path / "pruned").rglob("*")
     }
-    assert there == set(own_files(tmp_path / "pruned"))
+    assert there == set(list_model_files(tmp_path / "pruned"))
     loaded = load_model(tmp_path / "pruned", dtype="float32", device="cpu")
     assert loaded.model.config.num_hidden_layers == 2
 

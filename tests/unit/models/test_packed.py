@@ -7,10 +7,10 @@ from importlib.util import find_spec
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.generate.engine import Decoding, open_engine
+from codewatt.generate.engine import DecodingParams, open_engine
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import count_packed, packed_format
-from codewatt.models.packed_kernels import kernel_counts
+from codewatt.models.packed_checkpoints import count_packed_weights, parse_packed_format
+from codewatt.models.packed_kernels import count_linear_kernels
 from codewatt.models.packed_weights import unpack_layer
 from codewatt.models.weight_headers import describe_weights
 from codewatt.quantise.quantiser import open_quantiser
@@ -68,8 +68,8 @@ def test_a_checkpoint_answers_as_the_weights_that_it_stands_for(packed, architec
     loaded, method = _load(directory), PACKINGS[kind].method
     wanted, got = _logits(_load(reference)), _logits(loaded)
     assert (wanted - got).abs().max() < GREATEST_ERROR[method] * wanted.abs().max()
-    kernels = kernel_counts(loaded.model)
-    assert kernels[KERNELS[method]] == count_packed(directory)["quantised_modules"]
+    kernels = count_linear_kernels(loaded.model)
+    assert kernels[KERNELS[method]] == count_packed_weights(directory)["quantised_modules"]
     assert set(kernels) <= {KERNELS[method], "Linear"}
 
 
@@ -109,20 +109,20 @@ def test_half_precision_weights_are_the_layers_own(packed):
 def test_engines_write_the_same_tokens(packed, architecture, kind):
     loaded = _load(packed(architecture, kind)[0])
     prompts = ["def add(a, b):", "x", "a = [1, 2]"]
-    decoding = Decoding(token_limit=8, stop_strings=())
+    decoding = DecodingParams(token_limit=8, stop_strings=())
     written = []
     for name in ("transformers", "graph"):
         engine = open_engine(name, loaded, lambda: None)
         engine.prepare([prompts], decoding)
         written.append([done.tokens for done in engine.complete(prompts, decoding).completions])
     assert written[0] == written[1]
-    assert engine.describe()["step"] == "planned"
+    assert engine.describe()["decode_step"] == "dense_kernels"
     assert engine.describe_model()["kernels"][KERNELS[PACKINGS[kind].method]] == 2 * (
         6 if architecture == "starcoder2" else 7
     )
 
 
-def test_scaled_activations_are_scaled_and_no_plan_forgets_them(tiny_model, tmp_path):
+def test_scaled_activations_are_scaled_and_the_graph_engine_keeps_them(tiny_model, tmp_path):
     """AutoAWQ's StarCoder2: the MLP's activations are divided by scales of the checkpoint."""
     import torch
     from safetensors.torch import load_file, save_file
@@ -138,14 +138,14 @@ def test_scaled_activations_are_scaled_and_no_plan_forgets_them(tiny_model, tmp_
     wanted, got = _logits(_load(reference)), _logits(loaded)
     assert (wanted - got).abs().max() < GREATEST_ERROR["awq"] * wanted.abs().max()
     engine = open_engine("graph", loaded, lambda: None)
-    engine.prepare([["x"]], Decoding(token_limit=8, stop_strings=()))
-    assert "scaled channel by channel" in engine.describe()["step_reason"]
+    engine.prepare([["x"]], DecodingParams(token_limit=8, stop_strings=()))
+    assert "scaled per channel" in engine.describe()["decode_step_reason"]
 
 
 @pytest.mark.parametrize("kind", ["gptq4", "gptq8-row", "awq"])
 def test_packed_weights_count_as_packed_with_their_scales(packed, kind):
     directory, reference = packed("llama", kind)
-    counts, method = count_packed(directory), PACKINGS[kind].method
+    counts, method = count_packed_weights(directory), PACKINGS[kind].method
     loaded = _load(directory, "float32" if method == "gptq" else "float16")
     model, counted = loaded.model, architecture_of(loaded.model.config.to_dict())
     width = 4 if method == "gptq" else 2
@@ -188,7 +188,9 @@ def test_an_expert_that_is_missing_is_refused(packed, tmp_path):
 
 def test_half_a_layer_is_refused(packed, tmp_path):
     cut = _without(packed("phi", "gptq4")[0], tmp_path / "q", drop="layers.1.mlp.fc1.scales")
-    with pytest.raises(CodewattError, match=r"layers\.1\.mlp\.fc1: packed, but without scales"):
+    with pytest.raises(
+        CodewattError, match=r"layers\.1\.mlp\.fc1: packed, but tensors are missing: scales"
+    ):
         _load(cut)
 
 
@@ -199,7 +201,9 @@ def test_layers_that_the_model_does_not_have_are_refused(packed, tmp_path):
             tensors[name.replace("fc1", "fc3")] = tensors[name].clone()
 
     added = _without(packed("phi", "gptq4")[0], tmp_path / "q", change=rename)
-    with pytest.raises(CodewattError, match=r"fc3: packed as 128 x 64.*no such layer"):
+    with pytest.raises(
+        CodewattError, match=r"fc3: the checkpoint has a packed layer of 128 x 64.*no such layer"
+    ):
         _load(added)
 
 
@@ -220,8 +224,8 @@ def test_logits_that_are_not_finite_are_refused(packed, tmp_path):
         ({"bits": 3}, r"bits: gptq checkpoints with 3 .*allowed: 4, 8$"),
         ({"bits": 8}, r"fc1\.qzeros: shape .*8 bits in groups of 32 need"),
         ({"group_size": 64}, r"fc\d\.\w+: shape .*4 bits in groups of 64 need"),
-        ({"group_size": "many"}, r"group_size: gptq checkpoints with .many. .*a whole number"),
-        ({"group_size": None}, r"group_size: gptq checkpoints with null .*a whole number"),
+        ({"group_size": "many"}, r"group_size: gptq checkpoints with .many. .*an integer"),
+        ({"group_size": None}, r"group_size: gptq checkpoints with null .*an integer"),
         ({"group_size": 0}, r"group_size: .*with 0 .*allowed: -1, multiples of 16$"),
         ({"group_size": -32}, r"group_size: .*with -32 .*allowed: -1, multiples of 16$"),
         ({"sym": False}, r"sym: .*false in format 'gptq'.*allowed: true, or format 'gptq_v2'"),
@@ -242,11 +246,13 @@ def test_formats_that_are_not_read_are_one_line(packed, tmp_path, changed, said)
 
 def test_a_format_is_found_under_every_librarys_key():
     said = Packing(act_order=True).says()
-    assert packed_format({"quantization_config": said}).zeros_less_one
-    assert packed_format({"quantization_config": {**said, "checkpoint_format": None}}).act_order
-    assert not packed_format({"quantization_config": PACKINGS["awq"].says()}).symmetric
-    assert packed_format({"quantization_config": {"quant_method": "torchao"}}) is None
-    assert packed_format({}) is None
+    assert parse_packed_format({"quantization_config": said}).stores_zero_points_minus_one
+    assert parse_packed_format(
+        {"quantization_config": {**said, "checkpoint_format": None}}
+    ).act_order
+    assert not parse_packed_format({"quantization_config": PACKINGS["awq"].says()}).symmetric
+    assert parse_packed_format({"quantization_config": {"quant_method": "torchao"}}) is None
+    assert parse_packed_format({}) is None
 
 
 def test_a_published_checkpoint_is_used_as_it_is_or_refused(packed):
@@ -255,9 +261,11 @@ def test_a_published_checkpoint_is_used_as_it_is_or_refused(packed):
         open_quantiser("gptq"),
         {"method": "gptq", "bits": 4, "group_size": 32, "act_order": True},
     )
-    assert gptq.held(directory, settings) == count_packed(directory)
-    with pytest.raises(CodewattError, match=r"act_order True, the study asks for False; allowed"):
-        gptq.held(directory, {**settings, "act_order": False})
+    assert gptq.existing_counts(directory, settings) == count_packed_weights(directory)
+    with pytest.raises(
+        CodewattError, match=r"act_order True, but the precision has act_order: False; allowed"
+    ):
+        gptq.existing_counts(directory, {**settings, "act_order": False})
     for method in ("awq", "none", "torchao"):
-        with pytest.raises(CodewattError, match=f"quantised already, by gptq; .*'{method}' takes"):
-            open_quantiser(method).held(directory, {"method": method})
+        with pytest.raises(CodewattError, match=f"already quantised by gptq, .*'{method}' needs"):
+            open_quantiser(method).existing_counts(directory, {"method": method})

@@ -6,7 +6,11 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import count_packed, packed_format, packed_format_of
+from codewatt.models.packed_checkpoints import (
+    count_packed_weights,
+    parse_packed_format,
+    read_packed_format,
+)
 from codewatt.quantise.quantiser import open_quantiser
 from tests.support.packed import PACKINGS, Packing, save_packed
 
@@ -56,7 +60,7 @@ def cosine(directory, reference):
 
 
 def refused(directory, said):
-    for refuse in (count_packed, lambda d: load_model(d, dtype="float32", device="cpu")):
+    for refuse in (count_packed_weights, lambda d: load_model(d, dtype="float32", device="cpu")):
         with pytest.raises(CodewattError, match=said) as error:
             refuse(directory)
         assert "\n" not in str(error.value)
@@ -71,27 +75,28 @@ def test_under_its_true_label_a_checkpoint_is_what_it_stands_for(packed, kind):
     ("kind", "labels", "said"),
     [
         ("gptq4", {"checkpoint_format": "gptq_v2"},
-         "labelled symmetric gptq_v2, but .* are 7; symmetric gptq has 7: the label is wrong"),
+         "config.json says symmetric gptq_v2, but .* are 7; symmetric gptq has 7, so config.json "
+         "is wrong"),
         ("gptq4", {"checkpoint_format": "-", "format": "GPTQ_V2"}, "points are 7; symmetric gptq"),
         ("gptq8", {"checkpoint_format": "gptq_v2"}, "points are 127; symmetric gptq has 127"),
         ("gptq4-v2", {"checkpoint_format": "gptq"}, "points are 8; symmetric gptq_v2 has 8"),
-        ("gptq4-v2", {"checkpoint_format": "-"}, "labelled symmetric gptq, but .* are 8"),
+        ("gptq4-v2", {"checkpoint_format": "-"}, "config.json says symmetric gptq, but .* are 8"),
         ("gptq8-v2", {"checkpoint_format": "gptq"}, "points are 128; symmetric gptq_v2 has 128"),
         ("gptq4-order", {"checkpoint_format": "gptq_v2"}, "points are 7; symmetric gptq has 7"),
-        ("gptq4-zeros", {"sym": True}, r"labelled symmetric gptq_v2, but .* are \d+ to \d+"),
+        ("gptq4-zeros", {"sym": True}, r"says symmetric gptq_v2, but .* are \d+ to \d+"),
         ("gptq4-zeros", {"sym": True, "checkpoint_format": "gptq"}, r"symmetric gptq, but .* to "),
-        ("gptq4", {"sym": False, "checkpoint_format": "gptq_v2"}, "labelled asymmetric gptq_v2"),
-        ("gptq4-order", {"desc_act": False}, "g_idx: the groups .* though desc_act is false"),
-        ("gptq4-order", {"desc_act": "False"}, "though desc_act is false"),
-        ("awq", {"zero_point": False}, r"labelled symmetric gemm, but .* are \d+ to \d+"),
-        ("awq", {"zero_point": "false"}, "labelled symmetric gemm"),
+        ("gptq4", {"sym": False, "checkpoint_format": "gptq_v2"}, "says asymmetric gptq_v2"),
+        ("gptq4-order", {"desc_act": False}, "g_idx: groups are not .* but desc_act is false"),
+        ("gptq4-order", {"desc_act": "False"}, "but desc_act is false"),
+        ("awq", {"zero_point": False}, r"config.json says symmetric gemm, but .* are \d+ to \d+"),
+        ("awq", {"zero_point": "false"}, "config.json says symmetric gemm"),
         ("awq", {"version": "gemv"}, "format: awq checkpoints with gemv"),
-        ("awq", {"quant_method": "gptq", "version": "-"}, r"packed, but without g_idx|need"),
+        ("awq", {"quant_method": "gptq", "version": "-"}, r"missing: g_idx|need"),
         ("gptq4", {"quant_method": "awq", "checkpoint_format": "gemm"}, "need"),
         ("gptq4", {"bits": 8}, "8 bits in groups of 32 need"),
         ("gptq8", {"bits": "4"}, "4 bits in groups of 32 need"),
-        ("gptq4", {"bits": 4.5}, "bits: gptq checkpoints with 4.5 .* a whole number"),
-        ("gptq4", {"bits": True}, "bits: gptq checkpoints with true .* a whole number"),
+        ("gptq4", {"bits": 4.5}, "bits: gptq checkpoints with 4.5 .* an integer"),
+        ("gptq4", {"bits": True}, "bits: gptq checkpoints with true .* an integer"),
         ("gptq4", {"group_size": None}, "group_size: gptq checkpoints with null"),
         ("gptq4", {"group_size": "-"}, "group_size: gptq checkpoints with null"),
         ("gptq4", {"group_size": 64.0}, "4 bits in groups of 64 need"),
@@ -126,15 +131,17 @@ def test_the_file_that_a_library_wrote_beside_config_json_is_read(packed, tmp_pa
     config = json.loads((moved / "config.json").read_text())
     said = config.pop("quantization_config")
     (moved / "config.json").write_text(json.dumps(config))
-    refused(moved, r"qweight is packed, but nothing says how; .*quantize_config\.json")
+    refused(moved, r"qweight is packed, but no file describes the format; .*quantize_config\.json")
     said.pop("quant_method")  # AutoGPTQ did not write it
     (moved / "quantize_config.json").write_text(json.dumps(said))
-    assert packed_format_of(moved) == packed_format_of(directory)
+    assert read_packed_format(moved) == read_packed_format(directory)
     assert cosine(moved, reference) > 0.9999
     settings = {"method": "gptq", "bits": 4, "group_size": 32, "act_order": False}
-    assert open_quantiser("gptq").held(moved, settings) == count_packed(directory)
-    with pytest.raises(CodewattError, match="quantised already, by gptq"):
-        open_quantiser("none").held(moved, {"method": "none"})
+    assert open_quantiser("gptq").existing_counts(moved, settings) == count_packed_weights(
+        directory
+    )
+    with pytest.raises(CodewattError, match="already quantised by gptq"):
+        open_quantiser("none").existing_counts(moved, {"method": "none"})
     (moved / "quantize_config.json").write_text("[]")
     refused(moved, r"quantize_config\.json: .*a JSON object")
 
@@ -147,8 +154,8 @@ def test_autoawqs_own_keys_are_read(packed, tmp_path):
     (moved / "config.json").write_text(json.dumps(config))
     said = {"zero_point": True, "q_group_size": 32, "w_bit": 4, "version": "GEMM"}
     (moved / "quant_config.json").write_text(json.dumps(said))
-    assert packed_format_of(moved) == packed_format_of(directory)
-    assert count_packed(moved) == count_packed(directory)
+    assert read_packed_format(moved) == read_packed_format(directory)
+    assert count_packed_weights(moved) == count_packed_weights(directory)
 
 
 def test_a_left_over_file_makes_no_plain_model_packed(tiny_model, tmp_path):
@@ -156,27 +163,27 @@ def test_a_left_over_file_makes_no_plain_model_packed(tiny_model, tmp_path):
 
     plain = shutil.copytree(tiny_model("llama", 2), tmp_path / "plain")
     (plain / "quantize_config.json").write_text('{"bits": 4}')
-    assert packed_format_of(plain) is None
+    assert read_packed_format(plain) is None
     load_model(plain, dtype="float32", device="cpu")
 
 
 @pytest.mark.parametrize("said", [[], "gptq", 4])
 def test_a_description_that_is_no_object_is_one_line(said):
     if not said:
-        assert packed_format({"quantization_config": said}) is None
+        assert parse_packed_format({"quantization_config": said}) is None
         return
     with pytest.raises(CodewattError, match="allowed: a JSON object"):
-        packed_format({"quantization_config": said})
+        parse_packed_format({"quantization_config": said})
 
 
 @pytest.mark.parametrize(
     ("part", "spoil", "said"),
     [
-        ("g_idx", lambda t: t + 100, r"g_idx: groups 100 to \d+; allowed: 0 to"),
-        ("g_idx", lambda t: t.long(), "g_idx: of type I64; gptq has I32"),
-        ("qzeros", lambda t: t.float(), "qzeros: of type F32; gptq has I32"),
-        ("scales", lambda t: t.int(), "scales: of type I32; gptq has F16 or BF16 or F32"),
-        ("scales", lambda t: t.flatten(), "scales.*gptq has matrices"),
+        ("g_idx", lambda t: t + 100, r"g_idx: group indices 100 to \d+; allowed: 0 to"),
+        ("g_idx", lambda t: t.long(), "g_idx: dtype I64; layout gptq needs I32"),
+        ("qzeros", lambda t: t.float(), "qzeros: dtype F32; layout gptq needs I32"),
+        ("scales", lambda t: t.int(), "scales: dtype I32; layout gptq needs F16 or BF16 or F32"),
+        ("scales", lambda t: t.flatten(), "scales.*layout gptq needs matrices"),
         ("qzeros", lambda t: t + 1, r"points are 7 to 8; allowed: 7"),
     ],
 )

@@ -1,9 +1,9 @@
-"""Packed weights come apart into the integers that torchao chose and the scales it stores."""
+"""Packed weights are unpacked into the integers and scales that torchao computed."""
 
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.models.torchao_weights import Int4Weight, codes_by_product, unpack
+from codewatt.models.torchao_weights import Int4Weight, unpack, unpack_by_matmul
 
 
 def _linear(outputs, inputs, dtype, device="cpu"):
@@ -16,7 +16,7 @@ def _linear(outputs, inputs, dtype, device="cpu"):
     return linear
 
 
-def _chosen_codes(weight, group_size):
+def _quantised_by_torchao(weight, group_size):
     """What torchao quantises a weight to, before it is packed: (out, in), 0..15."""
     import torch
     from torchao.quantization.quant_primitives import (
@@ -41,9 +41,9 @@ def test_int8_is_what_the_layer_multiplies_by(dtype):
     linear = _linear(48, 96, getattr(torch, dtype))
     quantize_(linear, Int8WeightOnlyConfig(set_inductor_config=False))
     plain = unpack(linear)
-    assert (plain.codes.dtype, plain.codes.shape) == (torch.int8, (48, 96))
+    assert (plain.quantised.dtype, plain.quantised.shape) == (torch.int8, (48, 96))
     assert (plain.scales.dtype, plain.scales.shape) == (torch.float32, (48,))
-    assert plain.codes.abs().amax(dim=1).min() == 127, "each row uses its whole range"
+    assert plain.quantised.abs().amax(dim=1).min() == 127, "each row uses its whole range"
     assert torch.equal(plain.dequantise().to(linear.weight.dtype), linear.weight.dequantize())
 
 
@@ -54,7 +54,7 @@ def test_fp8_is_what_the_layer_multiplies_by():
     linear = _linear(48, 96, torch.bfloat16)
     quantize_(linear, Float8WeightOnlyConfig(granularity=PerRow(), set_inductor_config=False))
     plain = unpack(linear)
-    assert (plain.codes.dtype, plain.codes.shape) == (torch.float8_e4m3fn, (48, 96))
+    assert (plain.quantised.dtype, plain.quantised.shape) == (torch.float8_e4m3fn, (48, 96))
     assert (plain.scales.dtype, plain.scales.shape) == (torch.float32, (48,))
     assert torch.equal(plain.dequantise().to(linear.weight.dtype), linear.weight.dequantize())
 
@@ -68,19 +68,19 @@ def test_int4_of_a_cpu_is_what_torchao_chose(outputs, dtype, group_size):
     from torchao.quantization import quantize_
 
     linear = _linear(outputs, 256, getattr(torch, dtype))
-    chosen = _chosen_codes(linear.weight.detach(), group_size)
+    expected = _quantised_by_torchao(linear.weight.detach(), group_size)
     quantize_(
         linear, PrototypeInt4WeightOnlyConfig(group_size=group_size, set_inductor_config=False)
     )
     plain = unpack(linear)
-    assert torch.equal(plain.codes, chosen)
-    assert plain.scales.shape == plain.offsets.shape == (outputs, 256 // group_size)
+    assert torch.equal(plain.quantised, expected)
+    assert plain.scales.shape == plain.zeros.shape == (outputs, 256 // group_size)
     assert plain.scales.dtype == getattr(torch, dtype)
     _equals_the_layer(plain, linear)
 
 
 def _equals_the_layer(plain, linear):
-    """The weight, from its parts and from the layer's product with the identity."""
+    """Compare the dequantised weight with the layer's product with the identity."""
     import torch
 
     weight = linear.weight
@@ -88,10 +88,6 @@ def _equals_the_layer(plain, linear):
     product = torch.nn.functional.linear(rows, weight).T.float()
     step = float(torch.finfo(weight.dtype).eps)  # each rounds to its dtype once
     torch.testing.assert_close(plain.dequantise(), product, rtol=step, atol=step / 8)
-    by_zero_points = (
-        plain.codes.float() - plain.zero_points.repeat_interleave(plain.group_size, dim=1)
-    ) * plain.scales.float().repeat_interleave(plain.group_size, dim=1)
-    torch.testing.assert_close(by_zero_points, plain.dequantise(), rtol=1e-5, atol=1e-6)
 
 
 def test_tiles_are_trimmed_of_their_padding():
@@ -124,9 +120,9 @@ def test_tiles_are_trimmed_of_their_padding():
         library.impl("_weight_int4pack_mm", kernel, "CPU")
         plain = unpack(linear)
         _equals_the_layer(plain, linear)
-    assert torch.equal(plain.codes, codes[:outputs, :inputs].to(torch.uint8))
+    assert torch.equal(plain.quantised, codes[:outputs, :inputs].to(torch.uint8))
     assert torch.equal(plain.scales, scale_and_zero[:2, :outputs, 0].T)
-    assert torch.equal(plain.offsets, scale_and_zero[:2, :outputs, 1].T)
+    assert torch.equal(plain.zeros, scale_and_zero[:2, :outputs, 1].T)
 
 
 @pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
@@ -137,7 +133,7 @@ def test_int4_of_a_gpu_is_what_torchao_chose(shape, group_size):
     from torchao.quantization import Int4WeightOnlyConfig, quantize_
 
     linear = _linear(*shape, torch.bfloat16, "cuda")
-    chosen = _chosen_codes(linear.weight.detach(), group_size)
+    expected = _quantised_by_torchao(linear.weight.detach(), group_size)
     config = Int4WeightOnlyConfig(
         group_size=group_size,
         int4_packing_format="tile_packed_to_4d",
@@ -145,40 +141,40 @@ def test_int4_of_a_gpu_is_what_torchao_chose(shape, group_size):
     )
     quantize_(linear, config)
     plain = unpack(linear)
-    assert torch.equal(plain.codes, chosen)
-    assert plain.scales.shape == plain.offsets.shape == (shape[0], shape[1] // group_size)
+    assert torch.equal(plain.quantised, expected)
+    assert plain.scales.shape == plain.zeros.shape == (shape[0], shape[1] // group_size)
     _equals_the_layer(plain, linear)
 
 
 @pytest.mark.parametrize("inputs", [7, 1024, 1030])
-def test_codes_are_read_through_products_alone(inputs):
+def test_quantised_weights_are_read_through_a_matmul(inputs):
     import torch
 
     torch.manual_seed(9)
     codes = torch.randint(0, 16, (5, inputs))
 
-    def product(rows):
+    def matmul(rows):
         return rows @ (codes - 8).to(rows.dtype).T
 
-    read = codes_by_product(product, inputs, torch.float32, "cpu")
+    read = unpack_by_matmul(matmul, inputs, torch.float32, "cpu")
     assert torch.equal(read, codes.to(torch.uint8))
 
 
 @pytest.mark.parametrize("wrong", [8.0, -9.0, 0.5, float("nan")])
-def test_products_that_are_no_codes_are_refused(wrong):
+def test_products_out_of_range_are_refused(wrong):
     import torch
 
-    def product(rows):
+    def matmul(rows):
         return torch.full((len(rows), 3), wrong)
 
-    with pytest.raises(CodewattError, match="not 4-bit codes"):
-        codes_by_product(product, 4, torch.float32, "cpu")
+    with pytest.raises(CodewattError, match="not integers from -8 to 7"):
+        unpack_by_matmul(matmul, 4, torch.float32, "cpu")
 
 
 def test_what_torchao_did_not_pack_is_refused():
     import torch
 
-    with pytest.raises(CodewattError, match="of type Parameter is not one"):
+    with pytest.raises(CodewattError, match="of class Parameter; allowed: Int8Tensor"):
         unpack(torch.nn.Linear(4, 4))
 
 
@@ -188,16 +184,14 @@ def test_activations_that_are_quantised_as_well_are_refused():
 
     linear = _linear(32, 64, torch.float32)
     quantize_(linear, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False))
-    with pytest.raises(CodewattError, match="act_quant_kwargs is not weight-only"):
+    with pytest.raises(CodewattError, match="act_quant_kwargs; allowed: weight-only"):
         unpack(linear)
 
 
-def test_a_group_of_equal_weights_has_offsets_but_no_zero_point():
+def test_a_group_of_equal_weights_is_held_by_its_zeros():
     import torch
 
     tiny = torch.full((1, 1), torch.finfo(torch.bfloat16).smallest_normal, dtype=torch.bfloat16)
     codes = torch.zeros((1, 32), dtype=torch.uint8)
     weight = Int4Weight(codes, tiny, torch.ones(1, 1, dtype=torch.bfloat16) * 12, 32)
     assert torch.equal(weight.dequantise(), torch.full((1, 32), 12.0))
-    with pytest.raises(CodewattError, match="no finite zero point"):
-        _ = weight.zero_points

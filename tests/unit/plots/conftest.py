@@ -11,7 +11,7 @@ import pytest
 
 from codewatt.analysis.columns import CELL
 from codewatt.analysis.proportions import wilson_interval
-from codewatt.analysis.repetition_metrics import cell_shares, repetition_of
+from codewatt.analysis.repetition_metrics import cell_shares, measure_repetition
 from codewatt.analysis.tables import to_table
 
 #: Energy against bf16, and pass@1 lost, for each precision.
@@ -107,7 +107,7 @@ def repeated(model: int, depth: int, tasks: int) -> dict[str, float | None]:
             body += chance.choices(body, k=2 - chance.randrange(2)) * chance.randrange(4, 20)
         split = [word for line in body for word in (*line.split(), "newline")]
         tokens = [ids.setdefault(word, len(ids)) for word in split]
-        said = repetition_of(tokens, "\n".join(body))
+        said = measure_repetition(tokens, "\n".join(body))
         rows.append({"task_id": str(task), **vars(said)})
     return cell_shares(rows)
 

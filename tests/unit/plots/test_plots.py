@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -103,6 +104,41 @@ def test_bars_stack_to_the_total_and_modelled_parts_are_hatched(
     assert "hatched: modelled, not measured" in words(drawn[0])
 
 
+def test_the_interval_is_that_of_the_geometric_mean(
+    cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    def edit(rows: list[dict[str, Any]]) -> None:
+        rows[0]["energy_j_geomean"] = 0.97 * rows[0]["energy_j_mean"]
+
+    table = cell_table(edit, models=1, precisions=("bf16",), depths=(0,))
+    energy_by_precision.plot(table, labels, Path("x"))
+    (container,) = [c for c in drawn[0].axes[0].containers if isinstance(c, ErrorbarContainer)]
+    assert container.lines[0].get_xdata() == pytest.approx(table["energy_j_geomean"] / 1000)
+    ends = container.lines[2][0].get_segments()[0][:, 0]
+    columns = table[["energy_j_ci95_low", "energy_j_ci95_high"]]
+    assert ends == pytest.approx(columns.to_numpy()[0] / 1000)
+    assert "geometric mean, 95 % confidence interval" in words(drawn[0])
+
+
+@pytest.mark.parametrize("module", [energy_by_precision, prune_depth, frontier])
+def test_invalid_cells_have_no_interval_of_energy_and_the_legend_shows_what_is_drawn(
+    module: Any, cell_table: Build, labels: Any, drawn: list[Figure]
+) -> None:
+    def edit(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["valid"] = False
+
+    module.plot(cell_table(edit, precisions=("bf16",)), labels, Path("x"))
+    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert any("failed a validity check" in text for text in legend)
+    assert not any("frontier" in text and "not on" not in text for text in legend)
+    assert not any("open marker" in text or "confidence interval" in text for text in legend)
+    panel = drawn[0].axes[1] if module is prune_depth else drawn[0].axes[0]
+    for container in panel.containers:
+        if isinstance(container, ErrorbarContainer):
+            assert not (container.has_yerr if module is prune_depth else container.has_xerr)
+
+
 def test_cells_without_a_bar_give_the_reason(
     cell_table: Build, labels: Any, drawn: list[Figure]
 ) -> None:
@@ -129,11 +165,11 @@ def test_what_is_filtered_out_is_named(cell_table: Build, labels: Any, drawn: li
     for module in MODULES:
         module.plot(table, labels, Path("x"))
     energy, prune, repeated, front, prompt = (words(figure) for figure in drawn)
-    assert "Not shown: pruning last layer, last 2 layers; prompt as_is." in energy
-    assert "Not shown: precision INT8; prompt as_is." in prune
-    assert "Not shown: precision INT8; prompt as_is." in repeated
-    assert "Not shown: prompt as_is." in front
-    assert "Not shown: pruning last layer, last 2 layers." in prompt
+    assert "Not shown: prune setting last layer, last 2 layers; prompt style as_is." in energy
+    assert "Not shown: precision INT8; prompt style as_is." in prune
+    assert "Not shown: precision INT8; prompt style as_is." in repeated
+    assert "Not shown: prompt style as_is." in front
+    assert "Not shown: prune setting last layer, last 2 layers." in prompt
 
 
 def test_token_limits_stand_in_panels_of_their_own(
@@ -144,8 +180,8 @@ def test_token_limits_stand_in_panels_of_their_own(
         module.plot(table, labels, Path("x"))
     for figure in drawn:
         titles = " ".join(axes.get_title(loc="left") for axes in figure.axes)
-        assert "at most 64 tokens" in titles
-        assert "at most 256 tokens" in titles
+        assert "token limit 64" in titles
+        assert "token limit 256" in titles
 
 
 def test_depth_lines_go_through_the_means(
@@ -179,7 +215,7 @@ def test_a_study_without_pruning_says_so(
     cell_table: Build, labels: Any, drawn: list[Figure]
 ) -> None:
     repetition.plot(cell_table(depths=(0,)), labels, Path("x"))
-    assert "The study prunes nothing." in words(drawn[0])
+    assert "The study has no pruned variant." in words(drawn[0])
     assert list(drawn[0].axes[0].get_xticks()) == [0]
 
 
@@ -192,7 +228,7 @@ def test_cells_of_before_tokens_were_kept_say_so(
 
     repetition.plot(cell_table(edit), labels, Path("x"))
     assert [axes.axison for axes in drawn[0].axes] == [False, True, False]
-    assert "repeated 4-grams: not known" in words(drawn[0])
+    assert "Share of repeated 4-grams: unknown" in words(drawn[0])
 
 
 def test_random_weights_repeat_nothing_that_says_anything(
@@ -204,13 +240,13 @@ def test_random_weights_repeat_nothing_that_says_anything(
                 row["accuracy_note"] = "random weights"
 
     repetition.plot(cell_table(edit), labels, Path("x"))
-    assert "Not shown here: StarCoder2-3B: random weights." in words(drawn[0])
+    assert "Not shown here: StarCoder2-3B (random weights)." in words(drawn[0])
     for axes in drawn[0].axes:
         assert len(axes.containers) == 1
     (legend,) = drawn[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["Phi-2"]
     colour = drawn[0].axes[0].containers[0].lines[0].get_color()
-    assert colour == figure_style.model_look(1)["color"], "the same in every figure"
+    assert colour == figure_style.model_style(1)["color"], "the same in every figure"
 
 
 @pytest.mark.parametrize("models", [2, 8])
@@ -281,7 +317,7 @@ def test_random_weights_have_no_pass_at_1_and_the_figure_says_why(
                 row |= {"pass_at_1_base": None}
 
     frontier.plot(cell_table(edit), labels, Path("x"))
-    assert "Not shown in pass@1: Phi-2: random weights." in words(drawn[0])
+    assert "Not shown in pass@1: Phi-2 (random weights)." in words(drawn[0])
 
 
 @pytest.mark.parametrize("models", [1, 8])
@@ -308,8 +344,8 @@ def test_dominated_points_are_pale_and_members_are_not(
     table = cell_table(models=1, precisions=("bf16", "int8"), depths=(0,))
     frontier.plot(table, labels, Path("x"))
     colours = [container.lines[0].get_color() for container in drawn[0].axes[0].containers]
-    strong = figure_style.model_look(0)["color"]
-    assert colours == [strong, figure_style.pale(strong)]
+    strong = figure_style.model_style(0)["color"]
+    assert colours == [strong, figure_style.lighten(strong)]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])

@@ -1,12 +1,12 @@
-"""Decoding at the hardware's speed: each step captured once as a CUDA graph, then only launched.
+"""Engine `graph`: greedy decoding over a static KV cache, each decode step one CUDA graph.
 
-transformers' generate() launches some hundred kernels from Python for each token, and at small
-batches the GPU waits for it: what is measured then is the host. Here a step is a graph over
-buffers that never move (static/); the host launches it, and looks at the batch every few steps
-only. Dense architectures run by a plan of joined products and our own kernels, others by
-transformers' forward; the manifest says which and why. Prompts are read by transformers' own
-forward. Without a GPU the same step runs as it is, by torch's functions, so that what it computes
-can be tested anywhere.
+transformers' generate() launches hundreds of kernels from Python for each token; at small batches
+the GPU waits for the host, and a measurement would measure the host. Here one decode step is
+captured as a CUDA graph over buffers of fixed address (static/). The host only replays it, and
+checks every few steps which sequences have ended. Dense architectures run with fused linear layers
+and our own kernels, other architectures by transformers' forward; the manifest says which, and why.
+Prefill is always transformers' forward. Without a GPU the same decode step runs uncaptured, by
+torch's functions, so that its results can be tested anywhere.
 """
 
 import time
@@ -19,193 +19,216 @@ import torch
 from transformers import StopStringCriteria
 
 from codewatt.errors import CodewattError
-from codewatt.generate.completion_assembly import Generated, completions_of
-from codewatt.generate.engine import Batch, Decoding, Engine, InfeasibleError
-from codewatt.generate.prompt_batches import padded
-from codewatt.generate.static.cached_forward import ForwardStep, PlannedStep, Step
-from codewatt.generate.static.decode_loop import ROOM, GreedyDecoder
-from codewatt.generate.static.dense_decoder import Plan, plan_of
-from codewatt.generate.static.torch_ops import Operations
+from codewatt.generate.completion_assembly import GeneratedBatch, build_completions
+from codewatt.generate.engine import BatchResult, DecodingParams, Engine, InfeasibleError
+from codewatt.generate.prompt_batches import pad_prompts
+from codewatt.generate.static.cached_forward import CachedForward, DenseForward, TransformersForward
+from codewatt.generate.static.decode_loop import MIN_NEW_TOKENS, GreedyDecoder
+from codewatt.generate.static.dense_decoder import DenseDecoder, read_dense_decoder
+from codewatt.generate.static.torch_ops import TorchOps
 
-#: Steps between two looks of the host at which sequences are done. The answer is waited for when
-#: the next steps have been launched, so a batch runs less than twice as many past its end.
-_LOOK_EVERY = 8
-#: Places of the cache come in multiples of this.
-_PLACES = 64
-#: Runs of a step before it is captured, as libraries set themselves up at their first calls.
-_RUNS_BEFORE = 3
+#: Decode steps between two checks for ended sequences. The host reads a check's result after it has
+#: launched the next steps, so a batch runs less than twice as many steps past its end.
+_CHECK_EVERY = 8
+#: The length of the KV cache is a multiple of this.
+_CACHE_MULTIPLE = 64
+#: Warm-up runs before a graph is captured: libraries initialise and kernels compile in them.
+_WARMUP_RUNS = 3
 
 
 class GraphEngine(Engine):
-    """Greedy decoding by one graph a batch size, over a key/value cache of fixed size."""
+    """Greedy decoding by one CUDA graph per batch size, over a static KV cache."""
 
-    readable = True
+    keeps_packed_layout = True
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._cuda = self.loaded.device == "cuda"
-        self._plan: Plan | str | None = None
-        self._operations = Operations()
+        self._dense_decoder: DenseDecoder | str | None = None
+        self._ops = TorchOps()
         self._decoder: GreedyDecoder | None = None
-        self._advance: Callable[[], None] = _nothing
-        self._look: Callable[[], None] = _nothing
-        self._decoding: Decoding | None = None
-        self._places = 0
+        self._decode_one_token: Callable[[], None] = _nothing
+        self._check_ended: Callable[[], None] = _nothing
+        self._decoding: DecodingParams | None = None
+        self._cache_length = 0
         self._captures, self._capture_s = 0, 0.0
 
     def describe(self) -> dict[str, Any]:
         """See `Engine.describe`.
 
-        step: 'planned', or 'forward' with the reason why there is no plan. capture_s: seconds of
-        all captures, the compiling of kernels among them; captures: how many.
+        decode_step: 'dense_kernels', or 'transformers_forward' with the reason. capture_s: seconds
+        of warm-up, kernel compilation and graph capture; captures: how many. cache_length: cache
+        positions, None before the first batch.
         """
-        reason = self._plan if isinstance(self._plan, str) else None
+        reason = self._dense_decoder if isinstance(self._dense_decoder, str) else None
         return {
             "name": "graph",
             **self.describe_attention(),
             "padding_side": "left",
             "torch_threads": torch.get_num_threads(),
-            "step": "forward" if reason else "planned",
-            "step_reason": reason,
+            "decode_step": "transformers_forward" if reason else "dense_kernels",
+            "decode_step_reason": reason,
             "captured": self._captures > 0,
             "captures": self._captures,
             "capture_s": self._capture_s,
-            "cache_places": self._places or None,
+            "cache_length": self._cache_length or None,
         }
 
-    def share(self, other: "GraphEngine") -> None:
-        """Take over the plan of an engine on the same model: repacked weights are kept once."""
-        self._plan, self._operations = other._plan, other._operations
+    def share_weights(self, other: "GraphEngine") -> None:
+        """Use the fused and repacked weights of another engine on the same model."""
+        self._dense_decoder, self._ops = other._dense_decoder, other._ops
 
-    def prepare(self, batches: Sequence[list[str]], decoding: Decoding) -> None:
-        """Make buffers for the longest prompt of all batches, and capture the step.
+    def prepare(self, batches: Sequence[list[str]], decoding: DecodingParams) -> None:
+        """Allocate buffers for the longest prompt of all batches, and capture the decode step.
 
         Raises:
-            InfeasibleError: the model's step cannot be captured, or its window is too short.
+            InfeasibleError: the decode step cannot be captured, or prompt and new tokens exceed the
+                model's sliding window.
             CodewattError: the decoding is not greedy.
         """
         if decoding.temperature is not None or decoding.samples != 1:
-            raise CodewattError("engine graph: greedy decoding of one sample only")
+            raise CodewattError(
+                f"engine graph: temperature {decoding.temperature}, samples {decoding.samples}; "
+                "allowed: greedy decoding (no temperature) of one sample"
+            )
         encoded = [self._encode(prompts) for prompts in batches]
         longest = max(batch["input_ids"].shape[1] for batch in encoded)
-        self._make(max(map(len, batches)), longest, decoding, encoded[0])
+        self._decoder_for(max(map(len, batches)), longest, decoding, encoded[0])
 
-    def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
-        """See `Engine.complete`. Times of tokens are the GPU's own, by events."""
+    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
+        """See `Engine.complete`. Token times are measured by CUDA events."""
         self.synchronise()
         start_s = time.monotonic()
-        clock = _Clock(self._cuda, start_s)
-        encoded, places = self._sorted(prompts)
-        decoder = self._make(len(prompts), encoded["input_ids"].shape[1], decoding, encoded)
+        clock = _TokenClock(self._cuda, start_s)
+        encoded, rows = self._encode_by_length(prompts)
+        decoder = self._decoder_for(len(prompts), encoded["input_ids"].shape[1], decoding, encoded)
         with torch.inference_mode():
             decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
-            clock.tick()
-            self._decode(decoder, clock)
+            clock.record()
+            self._decode_n_tokens(decoder, clock)
             self.synchronise()
             end_s = time.monotonic()
-            steps_s = clock.times()
-            tokens, unsound = decoder.results(len(prompts), len(steps_s))
+            tokens_s = clock.times()
+            tokens, invalid = decoder.results(len(prompts), len(tokens_s))
         prompt_tokens = encoded["attention_mask"].sum(dim=1).tolist()
-        generated = Generated(
-            [tokens[place] for place in places],
-            [prompt_tokens[place] for place in places],
+        generated = GeneratedBatch(
+            [tokens[row] for row in rows],
+            [prompt_tokens[row] for row in rows],
             start_s,
-            [*steps_s, end_s],
-            [unsound[place] for place in places],
+            [*tokens_s, end_s],
+            [invalid[row] for row in rows],
         )
-        ends = self.loaded.generation.ends
-        completions = completions_of(generated, self.loaded.tokenizer, ends, prompts, decoding)
-        return Batch(completions, start_s, steps_s[0], end_s)
+        stop_token_ids = self.loaded.generation.stop_token_ids
+        completions = build_completions(
+            generated, self.loaded.tokenizer, stop_token_ids, prompts, decoding
+        )
+        return BatchResult(completions, start_s, tokens_s[0], end_s)
 
-    def _decode(self, decoder: GreedyDecoder, clock: "_Clock") -> None:
-        """Launch steps until all sequences have ended or reached the limit."""
-        every, ahead = (_LOOK_EVERY, 1) if self._cuda else (1, 0)
-        answers = deque([self._ask(decoder)])
-        left = decoder.limit - 1
+    def _decode_n_tokens(self, decoder: GreedyDecoder, clock: "_TokenClock") -> None:
+        """Launch decode steps until all sequences have ended or reached the token limit."""
+        every, pending = (_CHECK_EVERY, 1) if self._cuda else (1, 0)
+        checks = deque([self._start_check(decoder)])
+        left = decoder.token_limit - 1
         while left > 0:
-            if len(answers) > ahead and answers.popleft()():
+            if len(checks) > pending and checks.popleft()():
                 return
             for _ in range(min(every, left)):
-                self._advance()
-                clock.tick()
+                self._decode_one_token()
+                clock.record()
             left -= every
-            answers.append(self._ask(decoder))
+            checks.append(self._start_check(decoder))
 
-    def _ask(self, decoder: GreedyDecoder) -> Callable[[], bool]:
-        """Have the batch looked at; the answer (all have ended?) waits for the GPU when called."""
-        self._look()
+    def _start_check(self, decoder: GreedyDecoder) -> Callable[[], bool]:
+        """Launch the check for ended sequences.
+
+        Returns:
+            A function that waits for the GPU and returns whether all sequences have ended.
+        """
+        self._check_ended()
         if not self._cuda:
-            return lambda: bool(decoder.all_finished)
-        answer = torch.empty(1, dtype=torch.bool, pin_memory=True)
-        answer.copy_(decoder.all_finished, non_blocking=True)
+            return lambda: bool(decoder.all_ended)
+        all_ended = torch.empty(1, dtype=torch.bool, pin_memory=True)
+        all_ended.copy_(decoder.all_ended, non_blocking=True)
         copied = torch.cuda.Event()
         copied.record()
 
         def wait() -> bool:
             copied.synchronize()
-            return bool(answer)
+            return bool(all_ended)
 
         return wait
 
-    def _make(self, batch: int, longest: int, decoding: Decoding, encoded: Any) -> GreedyDecoder:
-        """The decoder that holds such a batch; made, and its step captured, if there is none."""
-        made = self._decoder
-        places = longest + max(decoding.token_limit, ROOM)
+    def _decoder_for(
+        self, batch_size: int, longest_prompt: int, decoding: DecodingParams, encoded: Any
+    ) -> GreedyDecoder:
+        """The decoder whose buffers hold such a batch; built and captured if there is none yet.
+
+        Args:
+            longest_prompt: tokens.
+            encoded: a batch for the prefill before the capture.
+        """
+        decoder = self._decoder
+        positions = longest_prompt + max(decoding.token_limit, MIN_NEW_TOKENS)
         if (
-            made is not None
+            decoder is not None
             and self._decoding == decoding
-            and batch <= made.batch
-            and places <= self._places
+            and batch_size <= decoder.batch_size
+            and positions <= self._cache_length
         ):
-            return made
+            return decoder
         window = _sliding_window(self.loaded.model.config)
-        if window is not None and places > window:
+        if window is not None and positions > window:
             raise InfeasibleError(
-                f"engine graph: {longest} prompt and {decoding.token_limit} new tokens reach "
-                f"beyond the model's sliding window of {window}; here all layers attend to all"
+                f"engine graph: {longest_prompt} prompt and {decoding.token_limit} new tokens "
+                f"exceed the model's sliding window of {window} tokens, which this engine does not "
+                "implement; use engine transformers or vllm"
             )
-        stops = None
+        stop_strings = None
         if decoding.stop_strings:
-            stops = StopStringCriteria(self.loaded.tokenizer, list(decoding.stop_strings))
-        self._decoder = None  # the old buffers' memory is given back first
-        self._advance = self._look = _nothing
+            stop_strings = StopStringCriteria(self.loaded.tokenizer, list(decoding.stop_strings))
+        self._decoder = None  # frees the old buffers first
+        self._decode_one_token = self._check_ended = _nothing
         start_s = time.monotonic()
-        self._places = -(-places // _PLACES) * _PLACES
+        self._cache_length = -(-positions // _CACHE_MULTIPLE) * _CACHE_MULTIPLE
         with torch.inference_mode():
             decoder = GreedyDecoder(
                 self.loaded.model,
-                self.loaded.generation.ends,
-                self._step(batch, self._places),
-                batch,
+                self.loaded.generation.stop_token_ids,
+                self._forward(batch_size, self._cache_length),
+                batch_size,
                 decoding.token_limit,
-                stops,
-                _LOOK_EVERY if self._cuda else 1,
+                stop_strings,
+                _CHECK_EVERY if self._cuda else 1,
             )
-            self._advance, self._look = decoder.advance, decoder.look
+            self._decode_one_token, self._check_ended = (
+                decoder.decode_one_token,
+                decoder.check_ended,
+            )
             if self._cuda:
                 decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
-                self._advance = _captured(decoder.advance, self.loaded.model)
-                self._look = _captured(decoder.look, self.loaded.model)
+                model = self.loaded.model
+                self._decode_one_token = _capture_graph(decoder.decode_one_token, model)
+                self._check_ended = _capture_graph(decoder.check_ended, model)
                 self._captures += 1
                 self._capture_s += time.monotonic() - start_s
         self._decoder, self._decoding = decoder, decoding
         return decoder
 
-    def _step(self, batch: int, places: int) -> Step:
-        """The step of this model; its plan is made at the first call."""
+    def _forward(self, batch_size: int, cache_length: int) -> CachedForward:
+        """The forward pass of a decode step; the first call fuses and repacks the weights."""
         model = self.loaded.model
-        if self._plan is None:
-            self._plan = plan_of(model)
-            if self._cuda and isinstance(self._plan, Plan):
-                from codewatt.generate.static.triton_ops import kernels_for
+        if self._dense_decoder is None:
+            self._dense_decoder = read_dense_decoder(model)
+            if self._cuda and isinstance(self._dense_decoder, DenseDecoder):
+                from codewatt.generate.static.triton_ops import triton_ops_for
 
-                self._operations = kernels_for(model.device)
-        if isinstance(self._plan, str):
-            return ForwardStep(model, batch, places)
-        return PlannedStep(model, self._plan, self._operations, batch, places)
+                self._ops = triton_ops_for(model.device)
+        if isinstance(self._dense_decoder, str):
+            return TransformersForward(model, batch_size, cache_length)
+        return DenseForward(model, self._dense_decoder, self._ops, batch_size, cache_length)
 
-    def _sorted(self, prompts: list[str]) -> tuple[dict[str, torch.Tensor], list[int]]:
-        """Prompts encoded, shortest first, and the row of each."""
+    def _encode_by_length(self, prompts: list[str]) -> tuple[dict[str, torch.Tensor], list[int]]:
+        """Encoded prompts, shortest first; and the row of each prompt."""
         encoded = self._encode(prompts)
         order = encoded["attention_mask"].sum(dim=1).argsort(stable=True)
         sorted_rows = {name: rows[order] for name, rows in encoded.items()}
@@ -213,37 +236,40 @@ class GraphEngine(Engine):
 
     def _encode(self, prompts: list[str]) -> dict[str, torch.Tensor]:
         tokenizer = self.loaded.tokenizer
-        filled = self.loaded.generation.padding(tokenizer)
-        return padded(tokenizer, prompts, filled, self.loaded.device)
+        padding = self.loaded.generation.padding(tokenizer)
+        return pad_prompts(tokenizer, prompts, padding, self.loaded.device)
 
 
-def _captured(work: Callable[[], None], model: Any) -> Callable[[], None]:
-    """The launch of a CUDA graph that does what `work` does.
+def _capture_graph(step: Callable[[], None], model: Any) -> Callable[[], None]:
+    """Capture a function as a CUDA graph.
+
+    Returns:
+        The graph's replay.
 
     Raises:
-        InfeasibleError: it cannot be captured. That it cannot be run at all is another error.
+        InfeasibleError: it cannot be captured. If it cannot run at all, its own error is raised.
     """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(_RUNS_BEFORE):
-            work()
+        for _ in range(_WARMUP_RUNS):
+            step()
     torch.cuda.current_stream().wait_stream(stream)
-    torch.cuda.synchronize()  # what went wrong so far is no matter of capturing
+    torch.cuda.synchronize()  # raises errors of the warm-up here, not within the capture
     graph = torch.cuda.CUDAGraph()
-    with _infeasible_if_it_fails(model), torch.cuda.graph(graph):
-        work()
+    with _infeasible_if_capture_fails(model), torch.cuda.graph(graph):
+        step()
     graph.replay()
     torch.cuda.synchronize()
     return graph.replay  # type: ignore[no-any-return]
 
 
 def _nothing() -> None:
-    """Before there is a decoder."""
+    """Stands for the decode step before there is a decoder."""
 
 
-class _Clock:
-    """When each token came: by the GPU's events, or by the host's clock without one."""
+class _TokenClock:
+    """Time of each token: by CUDA events on a GPU, by the host's clock on a CPU."""
 
     def __init__(self, cuda: bool, start_s: float) -> None:
         self._start_s = start_s
@@ -251,15 +277,15 @@ class _Clock:
         self._host_s: list[float] = []
         self._first = self._event() if cuda else None
 
-    def tick(self) -> None:
-        """A token's step has been launched (GPU), or done (host)."""
+    def record(self) -> None:
+        """Record a token: its decode step has been launched (GPU) or has ended (CPU)."""
         if self._first is None:
             self._host_s.append(time.monotonic())
         else:
             self._events.append(self._event())
 
     def times(self) -> list[float]:
-        """CLOCK_MONOTONIC seconds of each tick; the GPU is idle by now."""
+        """CLOCK_MONOTONIC seconds of each token; call it when the GPU is idle."""
         if self._first is None:
             return self._host_s
         return [self._start_s + self._first.elapsed_time(event) / 1000 for event in self._events]
@@ -272,25 +298,26 @@ class _Clock:
 
 
 def _sliding_window(config: Any) -> int | None:
-    """The window of a model that attends to its last tokens only; None without one."""
+    """Tokens of the model's sliding-window attention; None without one."""
     window: int | None = getattr(config, "sliding_window", None)
     return window if getattr(config, "use_sliding_window", True) else None
 
 
 @contextmanager
-def _infeasible_if_it_fails(model: Any) -> Iterator[None]:
-    """What cannot be captured (a layer that asks the host) is a fact about it, not an accident."""
+def _infeasible_if_capture_fails(model: Any) -> Iterator[None]:
+    """Raise InfeasibleError for a failed capture: a property of the model, not an accident."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        first: BaseException = error  # later ones say only that the capture had failed already
+        first: BaseException = error  # later errors only say that the capture had already failed
         while isinstance(first.__context__, RuntimeError):
             first = first.__context__
         reason = " ".join(str(first).split())
         raise InfeasibleError(
-            f"engine graph: a step of {type(model).__name__} cannot be captured: {reason[:200]}"
+            f"engine graph: the decode step of {type(model).__name__} cannot be captured as a CUDA "
+            f"graph: {reason[:200]}; use engine transformers"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""transformers' own generate(): the way in which the studies ran their models."""
+"""Engine `transformers`: model.generate() with a dynamic KV cache, as most studies run models."""
 
 import time
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from transformers import (
 )
 
 from codewatt.generate.completion_assembly import (
-    Generated,
-    completions_of,
-    first_unsound,
-    until_end,
+    GeneratedBatch,
+    build_completions,
+    first_invalid_token,
+    truncate_at_stop_token,
 )
-from codewatt.generate.engine import Batch, Decoding, Engine
-from codewatt.generate.prompt_batches import padded
-from codewatt.models.loading import Loaded, unsound
+from codewatt.generate.engine import BatchResult, DecodingParams, Engine
+from codewatt.generate.prompt_batches import pad_prompts
+from codewatt.models.loading import Loaded, invalid_logits
 
 
 class TransformersEngine(Engine):
@@ -30,8 +30,8 @@ class TransformersEngine(Engine):
 
     def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
         super().__init__(loaded, synchronise)
-        self._stops: dict[tuple[str, ...], StopStringCriteria] = {}
-        # generate() fills in what is not set here from the model's own settings.
+        self._stop_criteria: dict[tuple[str, ...], StopStringCriteria] = {}
+        # Without this, generate() would take missing settings from generation_config.json.
         loaded.model.generation_config = GenerationConfig()
 
     def describe(self) -> dict[str, Any]:
@@ -43,127 +43,132 @@ class TransformersEngine(Engine):
             "torch_threads": torch.get_num_threads(),
         }
 
-    def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
+    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
         """See `Engine.complete`."""
         tokenizer, model, known = self.loaded.tokenizer, self.loaded.model, self.loaded.generation
-        clock, watch = _StepClock(self.synchronise), _Watch(decoding.temperature is not None)
+        clock, logit_ranges = (
+            _TokenClock(self.synchronise),
+            _LogitRangeRecorder(decoding.temperature is not None),
+        )
         criteria: list[StoppingCriteria] = [clock]
         stops = None
         if decoding.stop_strings:
-            stops = _Noted(self._stop_at(decoding.stop_strings))
+            stops = _RecordingCriterion(self._stop_string_criterion(decoding.stop_strings))
             criteria.append(stops)
         self.synchronise()
         start_s = time.monotonic()
-        encoded = padded(tokenizer, prompts, known.padding(tokenizer), self.loaded.device)
+        encoded = pad_prompts(tokenizer, prompts, known.padding(tokenizer), self.loaded.device)
         with torch.inference_mode():
             tokens = model.generate(
                 **encoded,
-                generation_config=self._configuration(decoding),
-                logits_processor=LogitsProcessorList([watch]),
+                generation_config=self._generation_config(decoding),
+                logits_processor=LogitsProcessorList([logit_ranges]),
                 stopping_criteria=StoppingCriteriaList(criteria),
             )
         self.synchronise()
         end_s = time.monotonic()
-        clock.steps_s.append(end_s)
+        clock.times_s.append(end_s)
         new_tokens = tokens[:, encoded["input_ids"].shape[1] :].tolist()
         lengths = [len(row) for row in new_tokens] if stops is None else stops.lengths()
         rows = [
-            until_end(row[:length], known.ends)
+            truncate_at_stop_token(row[:length], known.stop_token_ids)
             for row, length in zip(new_tokens, lengths, strict=True)
         ]
         prompt_tokens = encoded["attention_mask"].sum(dim=1).repeat_interleave(decoding.samples)
-        generated = Generated(
+        generated = GeneratedBatch(
             rows,
             prompt_tokens.tolist(),
             start_s,
-            clock.steps_s,
-            first_unsound(*watch.extremes(), [len(row) for row in rows]),
+            clock.times_s,
+            first_invalid_token(*logit_ranges.read(), [len(row) for row in rows]),
         )
-        completions = completions_of(generated, tokenizer, known.ends, prompts, decoding)
-        return Batch(completions, start_s, clock.steps_s[0], end_s)
+        completions = build_completions(
+            generated, tokenizer, known.stop_token_ids, prompts, decoding
+        )
+        return BatchResult(completions, start_s, clock.times_s[0], end_s)
 
-    def _stop_at(self, stop_strings: tuple[str, ...]) -> StopStringCriteria:
-        """Made once: going through the vocabulary takes half a second, in every batch."""
-        if stop_strings not in self._stops:
-            self._stops[stop_strings] = StopStringCriteria(
+    def _stop_string_criterion(self, stop_strings: tuple[str, ...]) -> StopStringCriteria:
+        """Built once for all batches: it reads the whole vocabulary, which takes half a second."""
+        if stop_strings not in self._stop_criteria:
+            self._stop_criteria[stop_strings] = StopStringCriteria(
                 self.loaded.tokenizer, list(stop_strings)
             )
-        return self._stops[stop_strings]
+        return self._stop_criteria[stop_strings]
 
-    def _configuration(self, decoding: Decoding) -> GenerationConfig:
-        """Every choice made here: of generation_config.json only the ends are followed."""
+    def _generation_config(self, decoding: DecodingParams) -> GenerationConfig:
+        """The settings of generate(); of generation_config.json only the stop tokens are used."""
         known, sampled = self.loaded.generation, decoding.temperature is not None
         chosen = {"temperature": decoding.temperature, "top_p": decoding.top_p or 1.0, "top_k": 0}
         return GenerationConfig(
             max_new_tokens=decoding.token_limit,
             do_sample=sampled,
             num_return_sequences=decoding.samples,
-            eos_token_id=list(known.ends) or None,
+            eos_token_id=list(known.stop_token_ids) or None,
             pad_token_id=known.padding(self.loaded.tokenizer),
             use_cache=True,
             **(chosen if sampled else {}),
         )
 
 
-class _StepClock(StoppingCriteria):  # type: ignore[misc]
-    """Notes when the host reaches each decoding step; stops nothing.
+class _TokenClock(StoppingCriteria):  # type: ignore[misc]
+    """Records the time at which the host reaches each decode step; stops nothing.
 
-    The first call synchronises, so that the first token's time is exact; later steps are paced by
-    generate()'s own look at which sequences are done.
+    The first call synchronises, so that the first token's time is exact. In later steps generate()
+    itself waits for the GPU, to read which sequences have ended.
     """
 
     def __init__(self, synchronise: Any) -> None:
         self.synchronise = synchronise
-        self.steps_s: list[float] = []
+        self.times_s: list[float] = []
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        if not self.steps_s:
+        if not self.times_s:
             self.synchronise()
-        self.steps_s.append(time.monotonic())
+        self.times_s.append(time.monotonic())
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
-class _Noted(StoppingCriteria):  # type: ignore[misc]
-    """A criterion that also keeps its answers, to be read when the batch is done."""
+class _RecordingCriterion(StoppingCriteria):  # type: ignore[misc]
+    """A stopping criterion that keeps its results, to be read at the end of the batch."""
 
     def __init__(self, criterion: StopStringCriteria) -> None:
         self._criterion = criterion
-        self._answers: list[Any] = []
+        self._results: list[Any] = []
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        answer = self._criterion(input_ids, scores, **kwargs)
-        self._answers.append(answer)
-        return answer
+        result = self._criterion(input_ids, scores, **kwargs)
+        self._results.append(result)
+        return result
 
     def lengths(self) -> list[int]:
-        """New tokens of each row up to the first at which the criterion was met, or all."""
-        met = torch.stack(self._answers, dim=1).tolist()
+        """Number of new tokens of each row up to the first that met the criterion, or all."""
+        met = torch.stack(self._results, dim=1).tolist()
         return [row.index(True) + 1 if True in row else len(row) for row in met]
 
 
-class _Watch(LogitsProcessor):  # type: ignore[misc]
-    """Keeps the least and greatest logit of every row and step, on the device.
+class _LogitRangeRecorder(LogitsProcessor):  # type: ignore[misc]
+    """Records minimum and maximum logit of every row and decode step, on the device.
 
-    They are read once a batch, when it is done. Greedy decoding goes on as it would; a sampled row
-    that is unsound becomes one of equal logits, as drawing from NaN would end the process.
+    They are read once, at the end of the batch. Greedy decoding is not changed. When sampling, a
+    row of invalid logits becomes a row of zeros, because drawing from NaN would end the process.
     """
 
     def __init__(self, sampled: bool) -> None:
         self._sampled = sampled
-        self._least: list[Any] = []
-        self._greatest: list[Any] = []
+        self._minima: list[Any] = []
+        self._maxima: list[Any] = []
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
-        least, greatest = scores.aminmax(dim=-1)
-        self._least.append(least)
-        self._greatest.append(greatest)
+        minima, maxima = scores.aminmax(dim=-1)
+        self._minima.append(minima)
+        self._maxima.append(maxima)
         if self._sampled:
-            return scores.masked_fill(unsound(least, greatest)[:, None], 0.0)
+            return scores.masked_fill(invalid_logits(minima, maxima)[:, None], 0.0)
         return scores
 
-    def extremes(self) -> tuple[Any, Any]:
-        """The least and the greatest logit, each (rows, steps) on the host."""
-        return torch.stack(self._least, dim=1).cpu(), torch.stack(self._greatest, dim=1).cpu()
+    def read(self) -> tuple[Any, Any]:
+        """Minimum and maximum logit, each (rows, decode steps), on the CPU."""
+        return torch.stack(self._minima, dim=1).cpu(), torch.stack(self._maxima, dim=1).cpu()
 
 
 ENGINE = TransformersEngine

@@ -1,10 +1,10 @@
-"""vLLM's offline inference: paged attention, continuous batching, its own kernels.
+"""Engine `vllm`: vLLM's offline inference (paged attention, continuous batching, own kernels).
 
-vLLM loads the variant itself and decodes a whole batch by one call. Its engine core runs inside
-this process, so that synchronising the GPU, the seed and the job's CPU time mean what they mean for
-the other engines. Its clock of tokens is time.monotonic() (vllm/v1/engine/__init__.py,
-EngineCoreOutputs), the clock of all windows here. Which parts of vLLM's interface are used stands
-in tests/fixtures/vllm; the versions are those of requirements/vllm.lock.txt.
+vLLM loads the variant itself and decodes a whole batch in one call. Its engine core runs inside
+this process, so that GPU synchronisation, the seed and the job's CPU time mean the same as for the
+other engines. Its token times are from time.monotonic() (vllm/v1/engine/__init__.py,
+EngineCoreOutputs), the clock of all windows here. tests/fixtures/vllm records the parts of vLLM's
+interface that are used; requirements/vllm.lock.txt has the versions.
 """
 
 import importlib
@@ -19,39 +19,46 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import check_files
-from codewatt.generate.completion_assembly import Generated, completions_of
-from codewatt.generate.engine import Batch, Completion, Decoding, Engine, InfeasibleError, Work
+from codewatt.generate.completion_assembly import GeneratedBatch, build_completions
+from codewatt.generate.engine import (
+    BatchResult,
+    Completion,
+    DecodingParams,
+    Engine,
+    InfeasibleError,
+    LoadRequest,
+)
 from codewatt.generate.generate_record import LoadedModelRecord
-from codewatt.generate.prompt_batches import token_ids
-from codewatt.models.generation_config import generation_defaults
+from codewatt.generate.prompt_batches import encode_prompts
+from codewatt.models.generation_config import read_generation_defaults
 from codewatt.models.loading import Loaded
 from codewatt.models.model_config import read_configuration
-from codewatt.models.model_files import own_files_only
-from codewatt.models.packed_checkpoints import scaled_activations
+from codewatt.models.model_files import only_model_files
+from codewatt.models.packed_checkpoints import find_scaled_activations
 from codewatt.models.tokenizers import load_tokenizer
-from codewatt.models.torchao_layouts import prepare_loading
-from codewatt.models.weight_headers import headers_of
+from codewatt.models.torchao_layouts import check_torchao_checkpoint
+from codewatt.models.weight_headers import read_weight_headers
 from codewatt.sizing.loaded_memory import step_parameter_bytes
 from codewatt.sizing.parameter_counts import architecture_of
 from codewatt.sizing.roofline import Demand
 
-# Read by vLLM when it starts: its core in this process, and no report of the run to its makers.
+# vLLM reads these on import: engine core in this process, no usage statistics sent.
 _ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1"}
-_FINISHED = ("stop", "length")
-_REASON_LENGTH = 300
-_ROUNDING = 1e-5  # of a log-probability in float32
+_FINISH_REASONS = ("stop", "length")
+_MESSAGE_LENGTH = 300
+_LOGPROB_TOLERANCE = 1e-5  # rounding of a log-probability in float32
 
 
 class VllmEngine(Engine):
-    """vllm.LLM, a batch of prompts at a time, each request metered by vLLM itself."""
+    """vllm.LLM, one call per batch of prompts; token times are vLLM's own."""
 
     def __init__(self, loaded: Loaded, synchronise: Callable[[], None]) -> None:
         super().__init__(loaded, synchronise)
         self._preemptions = 0
 
     @classmethod
-    def check(cls) -> None:
-        """See `Engine.check`."""
+    def check_installed(cls) -> None:
+        """See `Engine.check_installed`."""
         os.environ.update(_ENVIRONMENT)
         try:
             importlib.import_module("vllm")
@@ -64,51 +71,56 @@ class VllmEngine(Engine):
             ) from None
 
     @classmethod
-    def build(cls, work: Work) -> None:
-        """See `Engine.build`: vLLM brings its kernels with it."""
+    def build_kernels(cls, request: LoadRequest) -> None:
+        """See `Engine.build_kernels`: vLLM's kernels are already compiled."""
 
     @classmethod
-    def load(cls, work: Work) -> Loaded:
-        """See `Engine.load`. Compiling and capturing, which vLLM does here, are in the window."""
-        cls.check()
+    def load(cls, request: LoadRequest) -> Loaded:
+        """See `Engine.load`. Includes compilation and graph capture, which vLLM does on loading."""
+        cls.check_installed()
         from vllm import LLM
         from vllm.platforms import current_platform
 
         built_for = current_platform.device_type
-        if built_for != work.device:
+        if built_for != request.device:
             raise InfeasibleError(
-                f"engine vllm: this vLLM runs on {built_for or 'no device here'}, "
-                f"the study's device is {work.device}"
+                f"engine vllm: the installed vLLM runs on {built_for or 'no device here'}, the "
+                f"study's device is {request.device}; install a vLLM that is built for it"
             )
-        check_files(work.directory, work.files)
-        prepare_loading(read_configuration(work.directory), work.device)
-        if scaled_activations(headers_of(work.directory)):
-            raise InfeasibleError("engine vllm: it has no activations scaled by AWQ (act.scales)")
-        tokenizer = load_tokenizer(work.directory)
-        prompts = [prompt for batch in work.batches for prompt in batch]
-        longest = max(map(len, token_ids(tokenizer, prompts)))
-        with _infeasible_if_refused(), own_files_only(work.directory) as own:
+        check_files(request.directory, request.files)
+        check_torchao_checkpoint(read_configuration(request.directory), request.device)
+        if find_scaled_activations(read_weight_headers(request.directory)):
+            raise InfeasibleError(
+                "engine vllm: vLLM does not read AWQ's scaled activations (act.scales); use engine "
+                "transformers or graph"
+            )
+        tokenizer = load_tokenizer(request.directory)
+        prompts = [prompt for batch in request.batches for prompt in batch]
+        longest = max(map(len, encode_prompts(tokenizer, prompts)))
+        with _infeasible_if_refused(), only_model_files(request.directory) as own:
             model = LLM(
                 model=str(own),
                 trust_remote_code=False,
-                dtype=work.dtype,
-                seed=work.seed,
-                max_model_len=longest + work.decoding.token_limit,
-                max_num_seqs=work.batch_size * work.decoding.samples,
-                enable_prefix_caching=False,  # a repeat must not find what the last one left
-                disable_log_stats=False,  # or requests come back without their times
-                generation_config="vllm",  # of a checkpoint's own only the ends are followed
+                dtype=request.dtype,
+                seed=request.seed,
+                max_model_len=longest + request.decoding.token_limit,
+                max_num_seqs=request.batch_size * request.decoding.samples,
+                # a repeat must not reuse the prefix of the previous one
+                enable_prefix_caching=False,
+                disable_log_stats=False,  # otherwise requests have no token times
+                # ignore generation_config.json; stop tokens are set below
+                generation_config="vllm",
             )
         return Loaded(
             model,
             tokenizer,
-            work.device,
-            work.dtype,
-            generation_defaults(work.directory, tokenizer),
+            request.device,
+            request.dtype,
+            read_generation_defaults(request.directory, tokenizer),
         )
 
     def describe(self) -> dict[str, Any]:
-        """See `Engine.describe`. preemptions: sequences that were thrown out and done again."""
+        """See `Engine.describe`. preemptions: sequences that vLLM evicted and recomputed."""
         import torch
         import vllm
 
@@ -130,7 +142,7 @@ class VllmEngine(Engine):
         }
 
     def describe_model(self) -> LoadedModelRecord:
-        """See `Engine.describe_model`; the class is vLLM's, the bytes are without its KV cache."""
+        """See `Engine.describe_model`; memory_bytes is without the KV cache."""
         config = self.loaded.model.model_config
         [(name, memory_bytes)] = self.loaded.model.apply_model(_class_and_bytes)
         return {
@@ -151,16 +163,16 @@ class VllmEngine(Engine):
         [read_bytes] = self.loaded.model.apply_model(count)
         return Demand.of(architecture, read_bytes, size)
 
-    def complete(self, prompts: list[str], decoding: Decoding) -> Batch:
+    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
         """See `Engine.complete`.
 
         Raises:
-            CodewattError: vLLM did not finish a request, gave no times, or reused a prefix.
+            CodewattError: a request did not finish, has no token times, or reused a cached prefix.
         """
         self.synchronise()
         start_s = time.monotonic()
-        encoded = token_ids(self.loaded.tokenizer, prompts)
-        # A request for each sample: one request of n samples has the times of the last one only.
+        encoded = encode_prompts(self.loaded.tokenizer, prompts)
+        # One request per sample: a request of n samples has the times of its last sample only.
         rows = [
             (index, sample) for index in range(len(prompts)) for sample in range(decoding.samples)
         ]
@@ -175,24 +187,24 @@ class VllmEngine(Engine):
             self._completion(request, index, sample, start_s, decoding)
             for (index, sample), request in zip(rows, requests, strict=True)
         ]
-        # vLLM mixes prompts and tokens of many sequences in a step; all prompts are read when the
-        # last sequence has its first token.
+        # vLLM mixes prefill and decode of different sequences in one step; prefill has ended when
+        # every sequence has its first token.
         first_token_s = max(done.first_token_s for done in completions)
-        return Batch(completions, start_s, first_token_s, end_s)
+        return BatchResult(completions, start_s, first_token_s, end_s)
 
-    def _parameters(self, rows: int, decoding: Decoding) -> list[Any]:
-        """SamplingParams of each row; sampled rows get seeds from the repeat's own seed."""
+    def _parameters(self, rows: int, decoding: DecodingParams) -> list[Any]:
+        """vLLM's SamplingParams of each row; sampled rows get seeds from the repeat's seed."""
         import torch
         from vllm import SamplingParams
 
         chosen = {
             "max_tokens": decoding.token_limit,
             "stop": list(decoding.stop_strings),
-            # The ends of the other engines and no others: vLLM would add the tokenizer's.
+            # The stop tokens of the other engines only: vLLM would add the tokenizer's.
             "ignore_eos": True,
-            "stop_token_ids": list(self.loaded.generation.ends),
-            "logprobs": 0,  # of the chosen token alone: NaN where the logits were no answer
-            # vLLM looks for stop strings in its own text: they may be special tokens.
+            "stop_token_ids": list(self.loaded.generation.stop_token_ids),
+            "logprobs": 0,  # of the chosen token only; NaN if the logits are invalid
+            # vLLM searches stop strings in its decoded text; they may be special tokens.
             "skip_special_tokens": False,
             "spaces_between_special_tokens": False,
         }
@@ -210,47 +222,62 @@ class VllmEngine(Engine):
         ]
 
     def _completion(
-        self, request: Any, index: int, sample: int, start_s: float, decoding: Decoding
+        self, request: Any, index: int, sample: int, start_s: float, decoding: DecodingParams
     ) -> Completion:
         [output], times = request.outputs, request.metrics
-        if output.finish_reason not in _FINISHED:
-            raise CodewattError(f"engine vllm: a request ended by {output.finish_reason!r}")
+        if output.finish_reason not in _FINISH_REASONS:
+            raise CodewattError(
+                f"engine vllm: a request ended with finish_reason {output.finish_reason!r}; "
+                f"allowed: {', '.join(_FINISH_REASONS)}"
+            )
         if times is None or not times.first_token_ts:
-            raise CodewattError("engine vllm: a request came back without its times")
+            raise CodewattError(
+                "engine vllm: a request has no token times; use the vLLM version of "
+                "requirements/vllm.lock.txt"
+            )
         if request.num_cached_tokens:
-            raise CodewattError("engine vllm: a prompt was found in vLLM's prefix cache")
+            raise CodewattError(
+                "engine vllm: vLLM reused a cached prefix, though enable_prefix_caching is False"
+            )
         self._preemptions += times.num_preemptions
-        generated = Generated(
+        generated = GeneratedBatch(
             [list(output.token_ids)],
             [len(request.prompt_token_ids)],
             start_s,
             [times.first_token_ts, times.last_token_ts],
-            [self._first_unsound(output, decoding)],
+            [self._first_invalid_token(output, decoding)],
         )
-        # Without its prompt: vLLM looks for stop strings in the new text only.
-        alone = replace(decoding, samples=1)
-        [done] = completions_of(
-            generated, self.loaded.tokenizer, self.loaded.generation.ends, [""], alone
+        # No prompt: vLLM searches stop strings in the new text only.
+        one_sample = replace(decoding, samples=1)
+        [done] = build_completions(
+            generated,
+            self.loaded.tokenizer,
+            self.loaded.generation.stop_token_ids,
+            [""],
+            one_sample,
         )
         return replace(done, prompt_index=index, sample=sample)
 
-    def _first_unsound(self, output: Any, decoding: Decoding) -> int | None:
-        """The first token of a request that was chosen from unsound logits.
+    def _first_invalid_token(self, output: Any, decoding: DecodingParams) -> int | None:
+        """Index of the first token of a request that was chosen from invalid logits, or None.
 
-        vLLM shows log-probabilities, of logits before temperature. They are NaN where a logit is
-        NaN or +infinity, or none is finite. A greedy token of probability 1 / vocabulary was chosen
-        from equal logits, as it is the most likely one.
+        vLLM returns log-probabilities, of logits before temperature. They are NaN if a logit is NaN
+        or +infinity, or if none is finite. If the most likely token has probability 1 / vocabulary,
+        all logits are equal.
 
         Raises:
-            CodewattError: vLLM gave none.
+            CodewattError: the request has no log-probabilities.
         """
         if output.logprobs is None:
-            raise CodewattError("engine vllm: a request came back without its log-probabilities")
+            raise CodewattError(
+                "engine vllm: a request has no log-probabilities; use the vLLM version of "
+                "requirements/vllm.lock.txt"
+            )
         config = self.loaded.model.model_config.hf_config.get_text_config()
         least = -math.log(config.vocab_size)
         for index, (token, given) in enumerate(zip(output.token_ids, output.logprobs, strict=True)):
             value = given[token].logprob
-            equal = decoding.temperature is None and value <= least + _ROUNDING
+            equal = decoding.temperature is None and value <= least + _LOGPROB_TOLERANCE
             if not math.isfinite(value) or equal:
                 return index
         return None
@@ -264,17 +291,16 @@ def _class_and_bytes(model: Any) -> tuple[str, int]:
 
 @contextmanager
 def _infeasible_if_refused() -> Iterator[None]:
-    """What vLLM refuses (a format, an architecture, a length) is a fact about it, not an accident.
+    """Raise InfeasibleError for what vLLM refuses: a format, an architecture, a length.
 
-    Errors of the machine (CUDA's, of memory, of files) and of the code (a failed assertion, a
-    missing key) are none of these and pass through.
+    Other errors (CUDA, memory, files, a failed assertion, a missing key) pass through.
     """
     try:
         yield
     except (ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InfeasibleError(
-            f"engine vllm: cannot load this variant: {reason[:_REASON_LENGTH]}"
+            f"engine vllm: cannot load this variant: {reason[:_MESSAGE_LENGTH]}"
         ) from error
 
 

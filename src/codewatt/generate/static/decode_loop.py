@@ -1,4 +1,4 @@
-"""Greedy decoding as functions of buffers: nothing of it runs on the host but its launch."""
+"""Greedy decoding in buffers of fixed address: prefill, decode one token, find ended sequences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,172 +6,183 @@ from typing import Any
 import torch
 from transformers import StopStringCriteria
 
-from codewatt.generate.completion_assembly import first_unsound
-from codewatt.generate.static.cached_forward import Step
-from codewatt.generate.static.kv_cache import reading
+from codewatt.generate.completion_assembly import first_invalid_token
+from codewatt.generate.static.cached_forward import CachedForward
+from codewatt.generate.static.kv_cache import prefill_rows
 
-#: New tokens that there is room for at least: what is run before capturing goes somewhere.
-ROOM = 8
-#: Prompts that are read at a time.
-READ_ROWS = 32
-#: Logits are searched for their greatest in rows of so many: one row alone keeps few blocks busy.
-_SEARCHED = 256
+#: New tokens that the buffers hold at least: warm-up before graph capture decodes a few.
+MIN_NEW_TOKENS = 8
+#: Prompts of one prefill.
+PREFILL_ROWS = 32
+#: The argmax reduces logits in rows of this many: a single row keeps few GPU blocks busy.
+_ARGMAX_COLUMNS = 256
 
 
-def most_likely(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(values, indices), each (batch,), of the greatest of logits (batch, vocabulary).
+def greedy_tokens(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Maximum and argmax of each row of logits.
 
-    Of equal ones it is the first; where one is NaN, so is the value.
+    Args:
+        logits: (batch, vocabulary).
+
+    Returns:
+        Values and int64 indices, each (batch,). Of equal logits the first counts; if a row has NaN,
+        its value is NaN.
     """
-    if logits.shape[1] % _SEARCHED:
+    if logits.shape[1] % _ARGMAX_COLUMNS:
         return tuple(logits.max(dim=-1))  # type: ignore[return-value]
-    greatest, places = logits.unflatten(1, (-1, _SEARCHED)).max(dim=-1)
-    value, row = greatest.max(dim=-1, keepdim=True)
-    return value.squeeze(1), (row * _SEARCHED + places.gather(1, row)).squeeze(1)
+    row_maxima, columns = logits.unflatten(1, (-1, _ARGMAX_COLUMNS)).max(dim=-1)
+    value, row = row_maxima.max(dim=-1, keepdim=True)
+    return value.squeeze(1), (row * _ARGMAX_COLUMNS + columns.gather(1, row)).squeeze(1)
 
 
 class GreedyDecoder:
-    """Greedy decoding of a batch of fixed size, step by step, in buffers that never move.
+    """Greedy decoding of a batch of fixed size, in buffers whose addresses never change.
 
-    After `prefill`, each `advance` appends the most likely token to every sequence. `look` finds
-    which of the latest tokens ended a sequence: one of the model's ends, or one that completes a
-    stop string by transformers' own criterion. Looking is apart from stepping, as it takes as many
-    kernels as a layer and need not be done at every token: what a sequence got after its end is
-    taken off in `results`. Of the logits that each token was chosen from the least and the greatest
-    are kept: whether they were an answer at all is read from these, once a batch.
+    After `prefill`, each `decode_one_token` appends the most likely token to every sequence.
+    `check_ended` finds sequences whose recent tokens hold a stop token or complete a stop string
+    (by transformers' StopStringCriteria). It is a function of its own because it launches as many
+    kernels as a decoder layer and need not run at every token: `results` removes what a sequence
+    got after its end. The minimum and the maximum of each row of logits are kept, so that NaN and
+    infinite logits are found once a batch, at the end.
 
     Args:
         model: a causal language model of transformers.
-        ends: ids of the tokens that end a sequence.
-        step: what computes logits; its cache has room for prompt and new tokens.
-        batch: sequences; limit: new tokens at most.
-        stops: the criterion of the stop strings; None without any.
-        looked_at: new tokens that a look sees: at most so many steps may lie between two.
+        stop_token_ids: token ids that end a sequence.
+        forward: computes the logits; its cache holds prompt and new tokens.
+        batch_size: sequences.
+        token_limit: new tokens of a sequence at most.
+        stop_strings: transformers' criterion; None without stop strings.
+        check_window: recent tokens that `check_ended` reads; at most that many decode steps may lie
+            between two calls.
 
     Attributes:
-        all_finished: bool (1,), whether all sequences had ended at the last look.
+        all_ended: bool (1,), whether all sequences had ended at the last `check_ended`.
     """
 
     def __init__(
         self,
         model: Any,
-        ends: Sequence[int],
-        step: Step,
-        batch: int,
-        limit: int,
-        stops: StopStringCriteria | None,
-        looked_at: int,
+        stop_token_ids: Sequence[int],
+        forward: CachedForward,
+        batch_size: int,
+        token_limit: int,
+        stop_strings: StopStringCriteria | None,
+        check_window: int,
     ) -> None:
-        self.model, self._step, self._stops = model, step, stops
-        self.batch, self.limit = batch, limit
+        self.model, self._forward, self._stop_strings = model, forward, stop_strings
+        self.batch_size, self.token_limit = batch_size, token_limit
         device = model.device
-        self._ends = torch.tensor(list(ends), dtype=torch.int64, device=device)
+        self._stop_token_ids = torch.tensor(list(stop_token_ids), dtype=torch.int64, device=device)
 
         def zeros(*shape: int) -> torch.Tensor:
             return torch.zeros(shape, dtype=torch.int64, device=device)
 
-        # The end of the prompt and the new tokens behind it: a stop string can begin in the prompt.
-        self._width = stops.maximum_token_len if stops is not None else 1
-        self._history = zeros(batch, self._width + max(limit, ROOM))
-        self._column, self._count, self._latest = zeros(1), zeros(1), zeros(batch)
-        self._lengths = zeros(batch)
-        #: Least and greatest logit (2, batch, new tokens), in the logits' own type.
-        self._extremes: torch.Tensor | None = None
-        self.all_finished = zeros(1).bool()
-        self._back = torch.arange(-looked_at, 0, device=device)
-        self._window = torch.arange(1, self._width + 1, device=device)
+        # Last tokens of the prompt, then the new tokens: a stop string can begin in the prompt.
+        self._context = stop_strings.maximum_token_len if stop_strings is not None else 1
+        self._tokens = zeros(batch_size, self._context + max(token_limit, MIN_NEW_TOKENS))
+        self._column, self._new_tokens, self._latest = zeros(1), zeros(1), zeros(batch_size)
+        self._lengths = zeros(batch_size)
+        #: Minimum and maximum logit (2, batch, new tokens), in the logits' dtype.
+        self._logit_ranges: torch.Tensor | None = None
+        self.all_ended = zeros(1).bool()
+        self._recent = torch.arange(-check_window, 0, device=device)
+        self._window = torch.arange(1, self._context + 1, device=device)
 
     def prefill(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
-        """Read the prompts and append their first token.
+        """Run the prompts through the model and append the first token of each sequence.
 
-        Some rows at a time, each time only as far as the longest of them reaches: where rows are
-        sorted by length, little of what is read is padding.
+        Runs PREFILL_ROWS prompts at a time, each time only over the width of the longest of them:
+        if rows are sorted by length, little padding is computed.
 
         Args:
-            input_ids, attention_mask: int64 (rows, prompt length), left-padded. Where there are
-                fewer rows than the batch, the others are finished at once.
+            input_ids, attention_mask: int64 (rows, prompt length), left-padded. If there are fewer
+                rows than the batch size, the remaining sequences count as ended.
         """
-        live, prompt = input_ids.shape
+        rows, prompt_length = input_ids.shape
         lengths = attention_mask.sum(dim=-1)
-        self._lengths.fill_(self.limit)
-        self._lengths[live:] = 0
-        self._history.zero_()
-        width = min(self._width, prompt)
-        self._history[:live, self._width - width : self._width] = input_ids[:, -width:]
-        self._count.zero_()
-        self._column.fill_(self._width)
-        self._step.place.fill_(prompt - 1)
-        self._step.start.fill_(prompt)  # a row without a prompt sees its new tokens only
-        self._step.start[:live] = prompt - lengths
-        reaches = [int(part.max()) for part in lengths.split(READ_ROWS)]
+        self._lengths.fill_(self.token_limit)
+        self._lengths[rows:] = 0
+        self._tokens.zero_()
+        width = min(self._context, prompt_length)
+        self._tokens[:rows, self._context - width : self._context] = input_ids[:, -width:]
+        self._new_tokens.zero_()
+        self._column.fill_(self._context)
+        self._forward.input_pos.fill_(prompt_length - 1)
+        # A sequence without a prompt attends to its new tokens only.
+        self._forward.start_pos.fill_(prompt_length)
+        self._forward.start_pos[:rows] = prompt_length - lengths
+        widths = [int(part.max()) for part in lengths.split(PREFILL_ROWS)]
         logits = [
-            self._read(input_ids, attention_mask, slice(row, min(row + READ_ROWS, live)), reach)
-            for row, reach in zip(range(0, live, READ_ROWS), reaches, strict=True)
+            self._prefill_rows(
+                input_ids, attention_mask, slice(row, min(row + PREFILL_ROWS, rows)), width
+            )
+            for row, width in zip(range(0, rows, PREFILL_ROWS), widths, strict=True)
         ]
-        if live < self.batch:
-            logits.append(logits[0].new_zeros(self.batch - live, logits[0].shape[1]))
-        self._append(torch.cat(logits))
+        if rows < self.batch_size:
+            logits.append(logits[0].new_zeros(self.batch_size - rows, logits[0].shape[1]))
+        self._append_tokens(torch.cat(logits))
 
-    def _read(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, rows: slice, reach: int
+    def _prefill_rows(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, rows: slice, width: int
     ) -> torch.Tensor:
-        """Logits (rows, vocabulary) after the last `reach` places of some prompts."""
-        ids, mask = input_ids[rows, -reach:], attention_mask[rows, -reach:]
+        """Logits (rows, vocabulary) after the last `width` columns of some prompts."""
+        ids, mask = input_ids[rows, -width:], attention_mask[rows, -width:]
         positions = (mask.cumsum(dim=-1) - 1).masked_fill(mask == 0, 0)
-        with reading(self._step.cache, rows, input_ids.shape[1] - reach):
+        with prefill_rows(self._forward.cache, rows, input_ids.shape[1] - width):
             logits: torch.Tensor = self.model(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
-                past_key_values=self._step.cache,
+                past_key_values=self._forward.cache,
                 use_cache=True,
                 logits_to_keep=1,
             ).logits
         return logits[:, -1]
 
-    def advance(self) -> None:
-        """Append a token to every sequence; capturable."""
-        self._append(self._step(self._latest))
+    def decode_one_token(self) -> None:
+        """Append one token to every sequence; a CUDA graph can capture it."""
+        self._append_tokens(self._forward(self._latest))
 
-    def look(self) -> None:
-        """Find the ends among the latest tokens; capturable."""
-        new = (self._count + self._back).clamp_min(0)  # tokens that a look sees twice do no harm
-        windows = self._history[:, new[:, None] + self._window]  # (batch, looked at, width)
-        ended = torch.isin(windows[..., -1], self._ends)
-        if self._stops is not None:
-            ended = ended | self._stops(windows.flatten(0, 1), None).view(ended.shape)
-        ends = torch.where(ended, new + 1, self.limit).amin(dim=1)
-        torch.minimum(self._lengths, ends, out=self._lengths)
-        self.all_finished.copy_((self._lengths <= self._count).all())
+    def check_ended(self) -> None:
+        """Find the sequences that have ended; a CUDA graph can capture it."""
+        # clamp: a token may be read twice, which changes nothing
+        new = (self._new_tokens + self._recent).clamp_min(0)
+        windows = self._tokens[:, new[:, None] + self._window]  # (batch, check window, context)
+        ended = torch.isin(windows[..., -1], self._stop_token_ids)
+        if self._stop_strings is not None:
+            ended = ended | self._stop_strings(windows.flatten(0, 1), None).view(ended.shape)
+        lengths = torch.where(ended, new + 1, self.token_limit).amin(dim=1)
+        torch.minimum(self._lengths, lengths, out=self._lengths)
+        self.all_ended.copy_((self._lengths <= self._new_tokens).all())
 
-    def results(self, rows: int, count: int) -> tuple[list[list[int]], list[int | None]]:
-        """What the first sequences came to, of the first `count` new tokens.
+    def results(self, rows: int, new_tokens: int) -> tuple[list[list[int]], list[int | None]]:
+        """Token ids of the first `rows` sequences, out of their first `new_tokens` new tokens.
 
         Returns:
-            The tokens of each, up to the one that ended it; and the first of them, if any, that was
-            chosen from unsound logits.
+            The new tokens of each sequence up to and including the token that ended it; and for
+            each sequence the index of the first token chosen from invalid logits, None without one.
         """
-        assert self._extremes is not None
-        lengths = self._lengths[:rows].clamp_max(count).tolist()
-        tokens = self._history[:rows, self._width : self._width + count].tolist()
-        least, greatest = self._extremes[:, :rows, :count].cpu()
-        found = first_unsound(least, greatest, lengths)
-        return [row[:length] for row, length in zip(tokens, lengths, strict=True)], found
+        assert self._logit_ranges is not None
+        lengths = self._lengths[:rows].clamp_max(new_tokens).tolist()
+        tokens = self._tokens[:rows, self._context : self._context + new_tokens].tolist()
+        minima, maxima = self._logit_ranges[:, :rows, :new_tokens].cpu()
+        invalid = first_invalid_token(minima, maxima, lengths)
+        return [row[:length] for row, length in zip(tokens, lengths, strict=True)], invalid
 
-    def _append(self, logits: torch.Tensor) -> None:
-        """Take the most likely token of each sequence; logits (batch, vocabulary)."""
-        greatest, latest = most_likely(logits)
-        self._latest.copy_(latest)
-        self._keep(logits.amin(dim=-1), greatest)
-        self._history.index_copy_(1, self._column, self._latest[:, None])
+    def _append_tokens(self, logits: torch.Tensor) -> None:
+        """Append the most likely token of each sequence; logits (batch, vocabulary)."""
+        maxima, tokens = greedy_tokens(logits)
+        self._latest.copy_(tokens)
+        self._keep_logit_range(logits.amin(dim=-1), maxima)
+        self._tokens.index_copy_(1, self._column, self._latest[:, None])
         self._column.add_(1)
-        self._count.add_(1)
-        self._step.place.add_(1)
+        self._new_tokens.add_(1)
+        self._forward.input_pos.add_(1)
 
-    def _keep(self, least: torch.Tensor, greatest: torch.Tensor) -> None:
-        """Note the extremes (batch,) of the logits of the token that is being appended."""
-        if self._extremes is None:  # at the first prompt, which is read before anything is captured
-            width = self._history.shape[1] - self._width
-            self._extremes = least.new_zeros(2, len(least), width)
-        both = torch.stack([least, greatest])
-        self._extremes.index_copy_(2, self._count, both[:, :, None])
+    def _keep_logit_range(self, minima: torch.Tensor, maxima: torch.Tensor) -> None:
+        """Keep minimum and maximum (batch,) of the logits of the token that is being appended."""
+        if self._logit_ranges is None:  # allocated in the first prefill, before any graph capture
+            width = self._tokens.shape[1] - self._context
+            self._logit_ranges = minima.new_zeros(2, len(minima), width)
+        both = torch.stack([minima, maxima])
+        self._logit_ranges.index_copy_(2, self._new_tokens, both[:, :, None])

@@ -1,4 +1,7 @@
-"""A key/value cache of fixed size whose place of writing is a tensor, not a Python number."""
+"""Static key/value cache: buffers of fixed size, written at a cache position that is a tensor.
+
+A CUDA graph replays with the same buffers, so the cache position must not be a Python number.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,32 +11,34 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class FixedLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer's keys and values: (batch, kv heads, length, head size), allocated once.
+class StaticCacheLayer(CacheLayerMixin):  # type: ignore[misc]
+    """Keys and values of one layer, each (batch, kv heads, cache length, head size).
 
-    While `reading` some rows, their prompts are written to the places from the first one given on
-    and attend to themselves; otherwise a single token of each row is written where `place` says and
-    attends to the whole buffer, under the caller's mask. Sliding windows are the mask's business
-    too: all layers are full.
+    During prefill (see `prefill_rows`) the keys and values of a prompt are written from a given
+    cache position on, and the prompt attends to itself. In a decode step one token of each sequence
+    is written at `input_pos` and attends to the whole buffer; the caller gives the attention mask.
+    Sliding windows are left to the mask too: every layer holds the full length.
 
     Args:
-        batch: rows, allocated at the first prompt.
-        length: places, for prompt and new tokens together.
-        place: int64 tensor of shape (1,), shared by all layers: where the next token goes.
+        batch_size: sequences; the buffers are allocated at the first prefill.
+        cache_length: cache positions, for prompt and new tokens together.
+        input_pos: int64 (1,), the cache position of the next token; shared by all layers.
     """
 
     is_compileable = True
     is_sliding = False
 
-    def __init__(self, batch: int, length: int, place: torch.Tensor) -> None:
+    def __init__(self, batch_size: int, cache_length: int, input_pos: torch.Tensor) -> None:
         super().__init__()
-        self.batch, self.length, self.place = batch, length, place
-        self.reading: tuple[slice, int] | None = None  # rows, and the first place
+        self.batch_size, self.cache_length, self.input_pos = batch_size, cache_length, input_pos
+        self.prefill: tuple[slice, int] | None = None  # rows, and their first cache position
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Allocate buffers for states of this head count, head size, dtype and device."""
+        """Allocate buffers with the head count, head size, dtype and device of these states."""
         self.keys, self.values = (
-            states.new_zeros((self.batch, states.shape[1], self.length, states.shape[-1]))
+            states.new_zeros(
+                (self.batch_size, states.shape[1], self.cache_length, states.shape[-1])
+            )
             for states in (key_states, value_states)
         )
         self.is_initialized = True
@@ -41,47 +46,59 @@ class FixedLayer(CacheLayerMixin):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write states (batch, kv heads, tokens, head size) and return what to attend to."""
+        """Write states into the cache.
+
+        Args:
+            key_states, value_states: (batch, kv heads, tokens, head size).
+
+        Returns:
+            Keys and values to attend to: in prefill the states themselves, in a decode step the
+            whole buffers.
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        if self.reading is not None:
-            rows, first = self.reading
-            places = slice(first, first + key_states.shape[-2])
-            self.keys[rows, :, places].copy_(key_states)
-            self.values[rows, :, places].copy_(value_states)
+        if self.prefill is not None:
+            rows, first = self.prefill
+            positions = slice(first, first + key_states.shape[-2])
+            self.keys[rows, :, positions].copy_(key_states)
+            self.values[rows, :, positions].copy_(value_states)
             return key_states, value_states
-        self.keys.index_copy_(2, self.place, key_states)
-        self.values.index_copy_(2, self.place, value_states)
+        self.keys.index_copy_(2, self.input_pos, key_states)
+        self.values.index_copy_(2, self.input_pos, value_states)
         return self.keys, self.values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(length, offset) of the mask that transformers makes for a prompt."""
-        return (self.length if self.reading is None else query_length), 0
+        """(length, offset) of the attention mask that transformers makes for a prompt."""
+        return (self.cache_length if self.prefill is None else query_length), 0
 
     def get_seq_length(self) -> int:
-        """0: the caller gives positions and masks."""
+        """0: the caller passes position ids and attention masks itself."""
         return 0
 
     def get_max_length(self) -> int:
-        """The places there are."""
-        return self.length
+        """Number of cache positions."""
+        return self.cache_length
 
-    #: The name of the same in transformers 5.17.
+    #: transformers 5.17 calls `get_max_length` by this name.
     get_max_cache_shape = get_max_length
 
 
 @contextmanager
-def reading(cache: Cache, rows: slice, first: int) -> Iterator[None]:
-    """While the block runs, layers get the prompts of those rows, from that place on."""
+def prefill_rows(cache: Cache, rows: slice, first_position: int) -> Iterator[None]:
+    """Within the block, forward passes write the prompts of `rows` from `first_position` on."""
     for layer in cache.layers:
-        layer.reading = rows, first
+        layer.prefill = rows, first_position
     try:
         yield
     finally:
         for layer in cache.layers:
-            layer.reading = None
+            layer.prefill = None
 
 
-def fixed_cache(layers: int, batch: int, length: int, place: torch.Tensor) -> Cache:
-    """A cache of so many layers; see FixedLayer for the arguments."""
-    return Cache(layers=[FixedLayer(batch, length, place) for _ in range(layers)])
+def make_static_cache(
+    layers: int, batch_size: int, cache_length: int, input_pos: torch.Tensor
+) -> Cache:
+    """A static KV cache of `layers` layers; for the other arguments see `StaticCacheLayer`."""
+    return Cache(
+        layers=[StaticCacheLayer(batch_size, cache_length, input_pos) for _ in range(layers)]
+    )

@@ -1,8 +1,8 @@
-"""Linear layers as the products of a step: joined where they read the same input.
+"""Fused linear layers: layers that read the same input become one GEMV or GEMM.
 
-Joining copies nothing for good: the layers' parameters become views of the joined tensor, so the
-model itself goes on as before. A quantised layer whose content is known is kept in a form that a
-kernel reads in long runs; any other is asked to compute itself.
+Fusing copies no weights for good: the parameters of unquantised layers become views of the fused
+tensor, so the model itself still works. Quantised layers are repacked into a layout that kernels
+read in long runs; a layer of unknown layout computes itself.
 """
 
 from collections.abc import Sequence
@@ -13,98 +13,94 @@ import torch
 from torch.nn import functional
 
 from codewatt.models.packed_weights import is_packed, unpack_layer
-from codewatt.models.torchao_layouts import lacks_fp8
-from codewatt.models.torchao_weights import EightBitWeight, Int4Weight, unpack
+from codewatt.models.torchao_layouts import fp8_refusal
+from codewatt.models.torchao_weights import INT4_MIDPOINT, EightBitWeight, Int4Weight, unpack
 
 
 @dataclass(frozen=True)
-class Dense:
-    """Weights as they are: (out, in)."""
+class DenseWeight:
+    """Unquantised weights (out, in)."""
 
     weight: torch.Tensor
 
-    def dequantised(self) -> torch.Tensor:
-        """Float32 (out, in)."""
+    def dequantise(self) -> torch.Tensor:
+        """The weights as float32 (out, in)."""
         return self.weight.float()
 
 
 @dataclass(frozen=True)
-class EightBit:
-    """weight = codes * scale: codes int8 or float8_e4m3fn (out, in), scale float32 (out,)."""
-
-    codes: torch.Tensor
-    scale: torch.Tensor
-
-    def dequantised(self) -> torch.Tensor:
-        """Float32 (out, in)."""
-        return self.codes.float() * self.scale[:, None]
-
-
-@dataclass(frozen=True)
-class FourBit:
-    """Groups of 4-bit codes: weight = (code - 8) * scale + zero.
+class PackedInt4Weight:
+    """4-bit weights in groups: weight = (q - 8) * scale + zero, with q from 0 to 15.
 
     Attributes:
-        words: int16 (out, in / 4), see `pack_words`.
-        scale, zero: (in / group, out); zero None without one.
-        group: inputs that share a scale.
+        qweight: packed q, int16 (out, in / 4); for the layout see `pack_int4`.
+        scales, zeros: (in / group size, out); zeros are in units of weights, as tinygemm's; None if
+            all are 0.
+        group_size: inputs that share a scale.
     """
 
-    words: torch.Tensor
-    scale: torch.Tensor
-    zero: torch.Tensor | None
-    group: int
+    qweight: torch.Tensor
+    scales: torch.Tensor
+    zeros: torch.Tensor | None
+    group_size: int
 
-    def dequantised(self) -> torch.Tensor:
-        """Float32 (out, in)."""
-        codes = unpack_words(self.words, self.group)
-        values = codes.float() - 8
-        grouped = values.unflatten(1, (-1, self.group)) * self.scale.float().T[..., None]
-        if self.zero is not None:
-            grouped = grouped + self.zero.float().T[..., None]
+    def dequantise(self) -> torch.Tensor:
+        """The weights as float32 (out, in)."""
+        values = unpack_int4(self.qweight, self.group_size).float() - INT4_MIDPOINT
+        grouped = values.unflatten(1, (-1, self.group_size)) * self.scales.float().T[..., None]
+        if self.zeros is not None:
+            grouped = grouped + self.zeros.float().T[..., None]
         return grouped.flatten(1)
 
 
-Packed = Dense | EightBit | FourBit
+#: The weight layouts that kernels read.
+KernelWeight = DenseWeight | EightBitWeight | PackedInt4Weight
 
 
 @dataclass(frozen=True)
-class Projection:
-    """Linear layers over one input, their outputs side by side.
+class FusedLinear:
+    """Linear layers that read the same input, with their outputs side by side.
 
     Attributes:
         modules: the layers.
-        packed: their joined content, or None where only the layers know how to compute.
+        weight: their fused weights; None if only the modules know how to compute.
         bias: (out,), or None.
-        gated: the outputs are a gate's and then as many to be gated.
+        gated: the first half of the outputs is a gate, the second half is what it gates.
     """
 
     modules: tuple[Any, ...]
-    packed: Packed | None
+    weight: KernelWeight | None
     bias: torch.Tensor | None
     gated: bool
 
     @property
-    def features(self) -> int:
-        """Outputs, all layers together."""
+    def out_features(self) -> int:
+        """Outputs of all layers together."""
         return sum(module.out_features for module in self.modules)
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """(n, in) to (n, out), by the library's own products."""
-        if isinstance(self.packed, Dense):
-            return functional.linear(rows, self.packed.weight, self.bias)
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs (n, out) for x (n, in), by the modules' own GEMM."""
+        if isinstance(self.weight, DenseWeight):
+            return functional.linear(x, self.weight.weight, self.bias)
         if len(self.modules) == 1:
-            return self.modules[0](rows)  # type: ignore[no-any-return]
-        return torch.cat([module(rows) for module in self.modules], dim=-1)
+            return self.modules[0](x)  # type: ignore[no-any-return]
+        return torch.cat([module(x) for module in self.modules], dim=-1)
 
 
-def projection(modules: Sequence[Any], gated: bool = False) -> Projection:
-    """Join linear layers that read the same input."""
-    packed = _joined([_content(module) for module in modules])
+def fuse_linears(modules: Sequence[Any], gated: bool = False) -> FusedLinear:
+    """Fuse linear layers that read the same input.
+
+    The parameters of unquantised layers become views of the fused tensor.
+
+    Args:
+        modules: linear layers of a transformers model, quantised or not.
+        gated: the modules are a gate projection and the projection that it gates.
+    """
+    weight = _concatenated([_kernel_weight(module) for module in modules])
     biases = [module.bias for module in modules]
-    joined = None
-    if any(bias is not None for bias in biases):
-        joined = torch.cat(
+    bias = None
+    if any(part is not None for part in biases):
+        bias = torch.cat(
             [
                 torch.zeros(module.out_features, dtype=biases[0].dtype, device=biases[0].device)
                 if module.bias is None
@@ -112,90 +108,97 @@ def projection(modules: Sequence[Any], gated: bool = False) -> Projection:
                 for module in modules
             ]
         )
-    if isinstance(packed, Dense) and len(modules) > 1:
+    if isinstance(weight, DenseWeight) and len(modules) > 1:
         for module, rows in zip(
-            modules, packed.weight.split([m.out_features for m in modules]), strict=True
+            modules, weight.weight.split([m.out_features for m in modules]), strict=True
         ):
             module.weight.data = rows
-    return Projection(tuple(modules), packed, joined, gated)
+    return FusedLinear(tuple(modules), weight, bias, gated)
 
 
-def _content(module: Any) -> Packed | None:
-    """What is in a linear layer, if it is of a kind that has a kernel here."""
+def _kernel_weight(module: Any) -> KernelWeight | None:
+    """The weights of a linear layer in a kernel's layout; None if no kernel reads its kind."""
     if type(module) is torch.nn.Linear and type(module.weight) is torch.nn.Parameter:
-        return Dense(module.weight.detach())
+        return DenseWeight(module.weight.detach())
     if is_packed(module):
-        return _of_plain(unpack_layer(module))
+        return _repacked(unpack_layer(module))
     weight = getattr(module, "weight", None)
     if getattr(weight, "act_quant_kwargs", None) is not None:
         return None  # the layer quantises its input, too
     if type(weight).__module__.startswith("torchao."):
-        return _of_plain(unpack(module))
+        return _repacked(unpack(module))
     return None
 
 
-def _of_plain(plain: EightBitWeight | Int4Weight | None) -> Packed | None:
-    """Numbers and scales as kernels here read them; None where they cannot."""
-    if plain is None:
+def _repacked(weight: EightBitWeight | Int4Weight | None) -> KernelWeight | None:
+    """Quantised weights in a kernel's layout; None if no kernel here reads them."""
+    if weight is None:
         return None
-    if isinstance(plain, EightBitWeight):
-        if plain.codes.dtype == torch.float8_e4m3fn and _no_fp8(plain.codes.device):
+    if isinstance(weight, EightBitWeight):
+        if weight.quantised.dtype == torch.float8_e4m3fn and _no_fp8(weight.quantised.device):
             return None
-        return EightBit(plain.codes, plain.scales.float())
-    return FourBit(
-        pack_words(plain.codes, plain.group_size),
-        plain.scales.T.contiguous(),
-        None if plain.offsets is None else plain.offsets.T.contiguous(),
-        plain.group_size,
+        return EightBitWeight(weight.quantised, weight.scales.float())
+    return PackedInt4Weight(
+        pack_int4(weight.quantised, weight.group_size),
+        weight.scales.T.contiguous(),
+        None if weight.zeros is None else weight.zeros.T.contiguous(),
+        weight.group_size,
     )
 
 
 def _no_fp8(device: torch.device) -> bool:
-    """Whether kernels of a GPU cannot read fp8 numbers; torch's functions on a CPU can."""
-    return device.type == "cuda" and lacks_fp8("cuda") is not None
+    """Whether the GPU's kernels cannot read fp8; torch's functions on a CPU can."""
+    return device.type == "cuda" and fp8_refusal("cuda") is not None
 
 
-def _joined(contents: list[Packed | None]) -> Packed | None:
-    """Contents of the same kind, one under the other; None where they differ."""
-    first = contents[0]
-    if len(contents) == 1 or first is None:
+def _concatenated(weights: list[KernelWeight | None]) -> KernelWeight | None:
+    """Weights of the same layout, concatenated by output; None if the layouts differ."""
+    first = weights[0]
+    if len(weights) == 1 or first is None:
         return first
-    if any(type(content) is not type(first) for content in contents):
+    if any(type(weight) is not type(first) for weight in weights):
         return None
-    if isinstance(first, Dense):
-        return Dense(torch.cat([content.weight for content in contents]))  # type: ignore[union-attr]
-    if isinstance(first, EightBit):
-        return EightBit(
-            torch.cat([content.codes for content in contents]),  # type: ignore[union-attr]
-            torch.cat([content.scale for content in contents]),  # type: ignore[union-attr]
+    if isinstance(first, DenseWeight):
+        return DenseWeight(torch.cat([weight.weight for weight in weights]))  # type: ignore[union-attr]
+    if isinstance(first, EightBitWeight):
+        return EightBitWeight(
+            torch.cat([weight.quantised for weight in weights]),  # type: ignore[union-attr]
+            torch.cat([weight.scales for weight in weights]),  # type: ignore[union-attr]
         )
-    if any(content.group != first.group for content in contents):  # type: ignore[union-attr]
+    if any(weight.group_size != first.group_size for weight in weights):  # type: ignore[union-attr]
         return None
-    zeros = [content.zero for content in contents]  # type: ignore[union-attr]
-    if any((zero is None) != (first.zero is None) for zero in zeros):
+    zeros = [weight.zeros for weight in weights]  # type: ignore[union-attr]
+    if any((zero is None) != (first.zeros is None) for zero in zeros):
         return None
-    return FourBit(
-        torch.cat([content.words for content in contents]),  # type: ignore[union-attr]
-        torch.cat([content.scale for content in contents], dim=1),  # type: ignore[union-attr]
-        None if first.zero is None else torch.cat(zeros, dim=1),
-        first.group,
+    return PackedInt4Weight(
+        torch.cat([weight.qweight for weight in weights]),  # type: ignore[union-attr]
+        torch.cat([weight.scales for weight in weights], dim=1),  # type: ignore[union-attr]
+        None if first.zeros is None else torch.cat(zeros, dim=1),
+        first.group_size,
     )
 
 
-def pack_words(codes: torch.Tensor, group: int) -> torch.Tensor:
-    """4-bit codes (out, in), 0 to 15, as int16 words (out, in / 4).
+def pack_int4(quantised: torch.Tensor, group_size: int) -> torch.Tensor:
+    """Pack four 4-bit values into each int16.
 
-    The words of a group stand together; nibble j of its word c is the group's element
-    j * group / 4 + c, so that one nibble of consecutive words is consecutive inputs.
+    The int16 of a group are adjacent; bits 4 * j to 4 * j + 3 of its int16 c hold the group's
+    element j * group_size / 4 + c, so that one nibble of adjacent int16 is adjacent inputs.
+
+    Args:
+        quantised: integers (out, in), 0 to 15.
+        group_size: inputs that share a scale.
+
+    Returns:
+        int16 (out, in / 4).
     """
-    parts = codes.to(torch.int32).view(len(codes), -1, 4, group // 4)
-    shifts = torch.arange(0, 16, 4, device=codes.device, dtype=torch.int32).view(1, 1, 4, 1)
-    words = (parts << shifts).sum(dim=2, dtype=torch.int32).view(len(codes), -1)
-    return torch.where(words >= 2**15, words - 2**16, words).to(torch.int16)
+    parts = quantised.to(torch.int32).view(len(quantised), -1, 4, group_size // 4)
+    shifts = torch.arange(0, 16, 4, device=quantised.device, dtype=torch.int32).view(1, 1, 4, 1)
+    packed = (parts << shifts).sum(dim=2, dtype=torch.int32).view(len(quantised), -1)
+    return torch.where(packed >= 2**15, packed - 2**16, packed).to(torch.int16)
 
 
-def unpack_words(words: torch.Tensor, group: int) -> torch.Tensor:
-    """The inverse of `pack_words`: uint8 (out, in)."""
-    shifts = torch.arange(0, 16, 4, device=words.device, dtype=torch.int32).view(1, 1, 4, 1)
-    grouped = words.to(torch.int32).view(len(words), -1, 1, group // 4)
-    return ((grouped >> shifts) & 15).to(torch.uint8).view(len(words), -1)
+def unpack_int4(qweight: torch.Tensor, group_size: int) -> torch.Tensor:
+    """The inverse of `pack_int4`: uint8 (out, in)."""
+    shifts = torch.arange(0, 16, 4, device=qweight.device, dtype=torch.int32).view(1, 1, 4, 1)
+    grouped = qweight.to(torch.int32).view(len(qweight), -1, 1, group_size // 4)
+    return ((grouped >> shifts) & 15).to(torch.uint8).view(len(qweight), -1)

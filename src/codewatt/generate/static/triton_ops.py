@@ -1,6 +1,6 @@
-"""The operations of a step by kernels: products of one row and of few, attention at every batch.
+"""Linear layers (GEMV, GEMM of few rows) and attention of a decode step by Triton kernels.
 
-How products are shared out over blocks was chosen by benchmarks/product_kernels.py.
+Launch configurations were chosen by benchmarks/matmul_kernels.py.
 """
 
 from dataclasses import dataclass
@@ -8,61 +8,72 @@ from typing import Any
 
 import torch
 
-from codewatt.generate.static.dense_decoder import Activation, Heads, Norm
+from codewatt.generate.static.dense_decoder import Activation, HeadLayout, Norm
 from codewatt.generate.static.kernels import activations, attention, gemm, gemv
-from codewatt.generate.static.linear_layers import Dense, EightBit, FourBit, Packed, Projection
-from codewatt.generate.static.torch_ops import Memory, Operations, combined
+from codewatt.generate.static.linear_layers import (
+    DenseWeight,
+    FusedLinear,
+    KernelWeight,
+    PackedInt4Weight,
+)
+from codewatt.generate.static.torch_ops import CachePositions, TorchOps, apply_epilogue
+from codewatt.models.torchao_weights import EightBitWeight
 
-#: Places of the cache that a block of the attention kernel takes at a time.
-_PLACES = 64
-#: Rows up to which our kernel multiplies, of weights and of codes; above it is the library's turn.
-_MOST_ROWS, _MOST_ROWS_OF_CODES = 16, 64
-#: Matrix units take sixteen inputs at a time: one nibble of a group's words must hold as many.
-_LEAST_GROUP = 64
-#: Lines of 128 bytes of each row that a block sends for before it may start.
-_LINES = 8
-#: Blocks of the attention kernel that fill a GPU; more splits only make more to join.
-_BLOCKS = 256
+#: Cache positions that a block of the attention kernel reads at a time.
+_ATTENTION_POSITIONS = 64
+#: Rows up to which our GEMM is used, for dense and quantised weights; above, the library's is.
+_MAX_ROWS_DENSE, _MAX_ROWS_QUANTISED = 16, 64
+#: Tensor cores take sixteen inputs at a time: one nibble of a group's int16 must hold as many.
+_MIN_GROUP_SIZE = 64
+#: Lines of 128 bytes that a block of the GEMM prefetches of each row of weights.
+_PREFETCH_LINES = 8
+#: Blocks of the attention kernel that fill a GPU; more splits only add work to combine them.
+_ATTENTION_BLOCKS = 256
 
 
 @dataclass(frozen=True)
-class _Folded:
-    """What a norm before a product comes to: see kernels/one_row.py.
+class _FoldedNorm:
+    """What a GEMV needs of the norm before it (see kernels/gemv.py), and int4 scales by output.
 
     Attributes:
-        sums: float32 (out,), W g; bias: float32 (out,), W b and the product's own bias.
-        scale, zero: of 4-bit codes, (out, groups): as a kernel of one row reads them.
+        sums: float32 (out,), W g; None without a LayerNorm.
+        bias: float32 (out,), W b plus the layer's bias; None without either.
+        scales, zeros: of 4-bit weights, (out, groups): the layout that the GEMV reads.
     """
 
     sums: torch.Tensor | None
     bias: torch.Tensor | None
-    scale: torch.Tensor | None = None
-    zero: torch.Tensor | None = None
+    scales: torch.Tensor | None = None
+    zeros: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """How one row's product is shared out over a GPU.
+class GemvConfig:
+    """Launch configuration of a GEMV.
 
     Attributes:
-        rows: outputs that a block takes at a time; columns: inputs of a tile.
-        warps: of a block; most: blocks at most, each of which takes several turns then.
+        rows: outputs that a block computes at a time.
+        columns: inputs of a tile; of 4-bit weights, int32 words.
+        warps: of a block.
+        max_blocks: with more outputs than these blocks hold, each block takes several turns.
     """
 
     rows: int
     columns: int
     warps: int
-    most: int
+    max_blocks: int
 
 
 @dataclass(frozen=True)
-class RowBlocks:
-    """How a product of few rows is shared out over a GPU.
+class GemmConfig:
+    """Launch configuration of a GEMM of few rows.
 
     Attributes:
-        rows: outputs of a block; columns: inputs of a tile (of 4-bit codes it is a group).
-        splits: blocks that share an output's inputs; warps: of a block.
-        stages: tiles on their way.
+        rows: outputs of a block.
+        columns: inputs of a tile; of 4-bit weights, the group size.
+        splits: blocks that share the inputs of an output (split-K).
+        warps: of a block.
+        stages: tiles that are loaded ahead (software pipelining).
     """
 
     rows: int
@@ -72,139 +83,142 @@ class RowBlocks:
     stages: int
 
 
-class Kernels(Operations):
-    """Operations by Triton's kernels where there is one; else by torch's functions.
+class TritonOps(TorchOps):
+    """`TorchOps` by Triton kernels where there is one, else by torch's functions.
 
     Args:
-        early: start a kernel while the one before it still runs (programmatic dependent launch,
-            from compute capability 9.0).
-        assembly: kernels may hold a GPU's instructions, which Triton's interpreter cannot run.
+        dependent_launch: start a kernel while the previous one still runs (programmatic dependent
+            launch; needs compute capability 9.0).
+        assembly: kernels may use PTX instructions, which Triton's interpreter cannot run.
     """
 
-    def __init__(self, early: bool = False, assembly: bool = False) -> None:
+    def __init__(self, dependent_launch: bool = False, assembly: bool = False) -> None:
         self._assembly = assembly
-        self._launch: dict[str, Any] = {"PDL": early, **({"launch_pdl": True} if early else {})}
-        self._folded: dict[tuple[int, int], _Folded] = {}
+        self._launch: dict[str, Any] = {
+            "PDL": dependent_launch,
+            **({"launch_pdl": True} if dependent_launch else {}),
+        }
+        self._folded: dict[tuple[int, int], _FoldedNorm] = {}
         self._scratch: dict[tuple[Any, ...], tuple[torch.Tensor, ...]] = {}
 
-    def project(
+    def linear(
         self,
-        product: Projection,
-        rows: torch.Tensor,
+        linear: FusedLinear,
+        x: torch.Tensor,
         *,
         norm: Norm | None = None,
         activation: Activation | None = None,
         residual: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """See `Operations.project`."""
-        packed = product.packed
-        batch, inputs = rows.shape
-        blocks = _row_blocks(packed, batch, inputs, product.features, rows.dtype)
-        if packed is not None and blocks is not None:
-            read = rows if norm is None else self._normed(rows, norm)
-            if not product.gated:
-                return self._of_rows(product, read, blocks, activation, residual)
-            made = self._of_rows(product, read, blocks, None, None)
-            return combined(made, product.gated, activation, residual)
-        if packed is not None and len(rows) == 1:
-            return self._of_row(product, packed, rows, norm, activation, residual)
-        read = rows if norm is None else self._normed(rows, norm)
-        return super().project(product, read, activation=activation, residual=residual)
+        """See `TorchOps.linear`."""
+        weight = linear.weight
+        batch, inputs = x.shape
+        config = gemm_config(weight, batch, inputs, linear.out_features, x.dtype)
+        if weight is not None and config is not None:
+            normed = x if norm is None else self._norm(x, norm)
+            if not linear.gated:
+                return self._gemm(linear, normed, config, activation, residual)
+            y = self._gemm(linear, normed, config, None, None)
+            return apply_epilogue(y, linear.gated, activation, residual)
+        if weight is not None and len(x) == 1:
+            return self._gemv(linear, weight, x, norm, activation, residual)
+        normed = x if norm is None else self._norm(x, norm)
+        return super().linear(linear, normed, activation=activation, residual=residual)
 
-    def _of_rows(
+    def _gemm(
         self,
-        product: Projection,
-        rows: torch.Tensor,
-        blocks: RowBlocks,
+        linear: FusedLinear,
+        x: torch.Tensor,
+        config: GemmConfig,
         activation: Activation | None,
         residual: torch.Tensor | None,
     ) -> torch.Tensor:
-        """A product by the matrix units; nothing is gated."""
-        packed, features = product.packed, product.features
-        batch, inputs = rows.shape
-        out = rows.new_empty(batch, features)
-        padded = max(8, _power_of_two(batch))
-        number = -(-features // blocks.rows)
+        """activation(linear(x)) + residual for few rows; the kernel applies no gate."""
+        features = linear.out_features
+        batch, inputs = x.shape
+        out = x.new_empty(batch, features)
+        padded_batch = max(8, _power_of_two(batch))
+        blocks = -(-features // config.rows)
         partial, arrived = None, None
-        if blocks.splits > 1:
-            wide = number * blocks.splits * blocks.rows * padded
-            partial, arrived = self._buffers("rows", rows.device, number, wide)
-        w, scale, zero, kind, group = _contents(packed)
-        row_bytes = w.shape[1] * w.element_size() // blocks.splits
-        gemm.product_of_rows[(number, blocks.splits)](
-            rows, w, scale, zero, product.bias, residual, out, partial, arrived,
-            features=features, inputs=inputs, batch=batch, kind=kind, group=group,
-            activation=activation or "", has_bias=product.bias is not None,
-            has_residual=residual is not None, has_zero=zero is not None, ROWS=blocks.rows,
-            COLUMNS=blocks.columns, BATCH=padded, SPLITS=blocks.splits, STAGES=blocks.stages,
-            num_warps=blocks.warps,
-            GROUPS=_power_of_two(inputs // blocks.columns // blocks.splits),
-            LINES=min(_LINES, 1 << (max(row_bytes // 128, 1).bit_length() - 1)),
-            ASM=self._assembly and rows.dtype == torch.bfloat16, **self._launch,
+        if config.splits > 1:
+            elements = blocks * config.splits * config.rows * padded_batch
+            partial, arrived = self._buffers("gemm", x.device, blocks, elements)
+        w, scales, zeros, kind, group_size = _kernel_arguments(linear.weight)
+        row_bytes = w.shape[1] * w.element_size() // config.splits
+        gemm.gemm[(blocks, config.splits)](
+            x, w, scales, zeros, linear.bias, residual, out, partial, arrived,
+            features=features, inputs=inputs, batch=batch, kind=kind, group=group_size,
+            activation=activation or "", has_bias=linear.bias is not None,
+            has_residual=residual is not None, has_zero=zeros is not None, ROWS=config.rows,
+            COLUMNS=config.columns, BATCH=padded_batch, SPLITS=config.splits, STAGES=config.stages,
+            num_warps=config.warps,
+            GROUPS=_power_of_two(inputs // config.columns // config.splits),
+            LINES=min(_PREFETCH_LINES, 1 << (max(row_bytes // 128, 1).bit_length() - 1)),
+            ASM=self._assembly and x.dtype == torch.bfloat16, **self._launch,
         )  # fmt: skip
         return out
 
-    def _normed(self, rows: torch.Tensor, norm: Norm) -> torch.Tensor:
-        """Rows (batch, features) normed, in their own dtype."""
-        out = torch.empty_like(rows)
-        gemm.normed_rows[(len(rows),)](
-            rows, norm.weight, norm.bias, out, inputs=rows.shape[1], eps=norm.eps,
-            norm=_kind(norm), has_beta=norm.bias is not None,
-            COLUMNS=_power_of_two(rows.shape[1]), num_warps=8, **self._launch,
+    def _norm(self, x: torch.Tensor, norm: Norm) -> torch.Tensor:
+        """The norm of x (batch, features), in the dtype of x."""
+        out = torch.empty_like(x)
+        gemm.norm_rows[(len(x),)](
+            x, norm.weight, norm.bias, out, inputs=x.shape[1], eps=norm.eps,
+            norm=_norm_kind(norm), has_beta=norm.bias is not None,
+            COLUMNS=_power_of_two(x.shape[1]), num_warps=8, **self._launch,
         )  # fmt: skip
         return out
 
-    def _of_row(
+    def _gemv(
         self,
-        product: Projection,
-        packed: Packed,
-        row: torch.Tensor,
+        linear: FusedLinear,
+        weight: KernelWeight,
+        x: torch.Tensor,
         norm: Norm | None,
         activation: Activation | None,
         residual: torch.Tensor | None,
     ) -> torch.Tensor:
-        """A product of one row, with all that stands before and after it."""
-        features = product.features // (2 if product.gated else 1)
-        inputs = row.shape[1]
-        folded = self._fold(product, norm)
-        out = row.new_empty(1, features)
-        blocks = _blocks(packed, features, inputs, product.gated)
-        number = min(-(-features // blocks.rows), blocks.most)
+        """The linear layer of one row, fused with norm, activation, gate and residual."""
+        features = linear.out_features // (2 if linear.gated else 1)
+        inputs = x.shape[1]
+        folded = self._fold_norm(linear, norm)
+        out = x.new_empty(1, features)
+        config = gemv_config(weight, features, inputs, linear.gated)
+        blocks = min(-(-features // config.rows), config.max_blocks)
         gamma = None if norm is None else norm.weight
         shared = dict(
             features=features, inputs=inputs, eps=0.0 if norm is None else norm.eps,
-            norm=_kind(norm), activation=activation or "", gated=product.gated,
+            norm=_norm_kind(norm), activation=activation or "", gated=linear.gated,
             has_bias=folded.bias is not None, has_residual=residual is not None,
-            ROWS=blocks.rows, COLUMNS=blocks.columns, BLOCKS=number,
-            TURNS=-(-features // (blocks.rows * number)), num_warps=blocks.warps, **self._launch,
+            ROWS=config.rows, COLUMNS=config.columns, BLOCKS=blocks,
+            TURNS=-(-features // (config.rows * blocks)), num_warps=config.warps, **self._launch,
         )  # fmt: skip
-        if isinstance(packed, FourBit):
-            gemv.product_of_codes[(number,)](
-                row, packed.words.view(torch.int32), folded.scale, folded.zero, folded.sums,
-                folded.bias, gamma, residual, out, group=packed.group,
-                has_zero=packed.zero is not None, ASM=self._assembly, **shared,
+        if isinstance(weight, PackedInt4Weight):
+            gemv.gemv_int4[(blocks,)](
+                x, weight.qweight.view(torch.int32), folded.scales, folded.zeros, folded.sums,
+                folded.bias, gamma, residual, out, group=weight.group_size,
+                has_zero=weight.zeros is not None, ASM=self._assembly, **shared,
             )  # fmt: skip
             return out
-        weight = packed.weight if isinstance(packed, Dense) else packed.codes
-        scale = None if isinstance(packed, Dense) else packed.scale
-        gemv.product[(number,)](
-            row, weight, scale, folded.sums, folded.bias, gamma, residual, out,
-            kind=(activations.DENSE if scale is None else activations.EIGHT_BIT).value, **shared,
+        dense = isinstance(weight, DenseWeight)
+        w, scales, *_ = _kernel_arguments(weight)
+        gemv.gemv[(blocks,)](
+            x, w, scales, folded.sums, folded.bias, gamma, residual, out,
+            kind=(activations.DENSE if dense else activations.EIGHT_BIT).value, **shared,
         )  # fmt: skip
         return out
 
-    def attend(
+    def attention(
         self,
         qkv: torch.Tensor,
-        heads: Heads,
-        memory: Memory,
+        heads: HeadLayout,
+        positions: CachePositions,
         keys: torch.Tensor,
         values: torch.Tensor,
     ) -> torch.Tensor:
-        """See `Operations.attend`."""
-        batch, kv_heads, places, size = keys.shape
+        """See `TorchOps.attention`."""
+        batch, kv_heads, cache_length, size = keys.shape
         pairs = batch * kv_heads
-        splits = max(1, min(-(-places // _PLACES), _BLOCKS // pairs))
+        splits = max(1, min(-(-cache_length // _ATTENTION_POSITIONS), _ATTENTION_BLOCKS // pairs))
         group = heads.heads // kv_heads
         padded_group = max(16, _power_of_two(group))
         padded_size = max(16, _power_of_two(size))
@@ -214,25 +228,26 @@ class Kernels(Operations):
         )
         out = qkv.new_empty(batch, heads.heads * size)
         attention.attention[(pairs, splits)](
-            qkv, memory.cos, memory.sin, memory.place, memory.start, keys, values,
-            partial, stats, arrived, out,
+            qkv, positions.cos, positions.sin, positions.input_pos, positions.start_pos,
+            keys, values, partial, stats, arrived, out,
             qkv.stride(0), keys.stride(0), keys.stride(1),
             q_first=heads.query[0], q_stride=heads.query[1],
             k_first=heads.key[0], k_stride=heads.key[1],
             v_first=heads.value[0], v_stride=heads.value[1],
             kv_heads=kv_heads, group=group, size=size, rotary=heads.rotary,
-            scaling=heads.scaling, splits=splits, steps=-(-places // (_PLACES * splits)),
-            GROUP=padded_group, SIZE=padded_size, PLACES=_PLACES, num_warps=4, num_stages=2,
-            **self._launch,
+            scaling=heads.scaling, splits=splits,
+            steps=-(-cache_length // (_ATTENTION_POSITIONS * splits)),
+            GROUP=padded_group, SIZE=padded_size, POSITIONS=_ATTENTION_POSITIONS,
+            num_warps=4, num_stages=2, **self._launch,
         )  # fmt: skip
         return out
 
     def _buffers(
         self, name: str, device: torch.device, counters: int, *elements: int
     ) -> tuple[torch.Tensor, ...]:
-        """Float32 buffers, and counters at zero, that blocks leave their parts in.
+        """Float32 buffers for partial results of blocks, and int32 counters at zero.
 
-        Kernels run one after the other, so that all of the same shape take turns with them.
+        Kernels run one after the other, so that all launches of the same shape share them.
         """
         key = (name, counters, *elements)
         if key not in self._scratch:
@@ -242,86 +257,100 @@ class Kernels(Operations):
             )
         return self._scratch[key]
 
-    def _fold(self, product: Projection, norm: Norm | None) -> _Folded:
-        """W g and W b of a product behind a norm, once."""
-        key = (id(product), id(norm))
+    def _fold_norm(self, linear: FusedLinear, norm: Norm | None) -> _FoldedNorm:
+        """See `_FoldedNorm`; computed once for each pair of layer and norm."""
+        key = (id(linear), id(norm))
         if key not in self._folded:
-            bias = None if product.bias is None else product.bias.float()
+            bias = None if linear.bias is None else linear.bias.float()
             sums = None
-            if norm is not None and not norm.rms and product.packed is not None:
-                weight = product.packed.dequantised()
+            if norm is not None and not norm.rms and linear.weight is not None:
+                weight = linear.weight.dequantise()
                 sums = weight @ norm.weight.float()
                 if norm.bias is not None:
                     shift = weight @ norm.bias.float()
                     bias = shift if bias is None else bias + shift
-            scale = zero = None
-            if isinstance(product.packed, FourBit):
-                scale = product.packed.scale.T.contiguous()
-                zero = None if product.packed.zero is None else product.packed.zero.T.contiguous()
-            self._folded[key] = _Folded(sums, bias, scale, zero)
+            scales = zeros = None
+            if isinstance(linear.weight, PackedInt4Weight):
+                scales = linear.weight.scales.T.contiguous()
+                zeros = None if linear.weight.zeros is None else linear.weight.zeros.T.contiguous()
+            self._folded[key] = _FoldedNorm(sums, bias, scales, zeros)
         return self._folded[key]
 
 
-def _kind(norm: Norm | None) -> int:
+def _norm_kind(norm: Norm | None) -> int:
     if norm is None:
         return int(activations.NO_NORM.value)
     return int(activations.RMS_NORM.value if norm.rms else activations.LAYER_NORM.value)
 
 
-def _contents(packed: Packed | None) -> tuple[Any, ...]:
-    """(weights or codes, scale, zero, kind, group) of a product."""
-    if isinstance(packed, FourBit):
-        return packed.words, packed.scale, packed.zero, activations.FOUR_BIT.value, packed.group
-    if isinstance(packed, EightBit):
-        return packed.codes, packed.scale, None, activations.EIGHT_BIT.value, 0
-    assert packed is not None
-    return packed.weight, None, None, activations.DENSE.value, 0
+def _kernel_arguments(weight: KernelWeight | None) -> tuple[Any, ...]:
+    """(weights, scales, zeros, kind, group size) as the GEMM kernel takes them."""
+    if isinstance(weight, PackedInt4Weight):
+        kind = activations.FOUR_BIT.value
+        return weight.qweight, weight.scales, weight.zeros, kind, weight.group_size
+    if isinstance(weight, EightBitWeight):
+        return weight.quantised, weight.scales, None, activations.EIGHT_BIT.value, 0
+    assert weight is not None
+    return weight.weight, None, None, activations.DENSE.value, 0
 
 
-def _blocks(packed: Packed, features: int, inputs: int, gated: bool) -> Blocks:
-    """How one row's product is shared out: what was fastest on an H200."""
-    if isinstance(packed, FourBit):
-        return Blocks(4 if gated else 8, min(512, _power_of_two(inputs // 8)), 4, 10**6)
-    most = 528 if isinstance(packed, Dense) else 10**6
+def gemv_config(weight: KernelWeight, features: int, inputs: int, gated: bool) -> GemvConfig:
+    """The launch configuration of a GEMV that was fastest on an H200.
+
+    Args:
+        features: outputs; if gated, of one half.
+    """
+    if isinstance(weight, PackedInt4Weight):
+        return GemvConfig(4 if gated else 8, min(512, _power_of_two(inputs // 8)), 4, 10**6)
+    max_blocks = 528 if isinstance(weight, DenseWeight) else 10**6
     # The longer the row, the more registers the input takes, and the fewer are left for outputs.
     rows = 4 if inputs <= 4096 else 2 if inputs <= 12288 else 1
     rows = max(1, rows // 2) if gated else rows
-    return Blocks(rows, min(1024, _power_of_two(inputs)), 4, most)
+    return GemvConfig(rows, min(1024, _power_of_two(inputs)), 4, max_blocks)
 
 
-def _row_blocks(
-    packed: Packed | None, batch: int, inputs: int, features: int, dtype: torch.dtype
-) -> RowBlocks | None:
-    """How a product of few rows is shared out: what was fastest on an H200. None: not at all."""
-    if packed is None or dtype not in (torch.bfloat16, torch.float16):
+def gemm_config(
+    weight: KernelWeight | None, batch: int, inputs: int, features: int, dtype: torch.dtype
+) -> GemmConfig | None:
+    """The launch configuration of a GEMM of few rows that was fastest on an H200.
+
+    Args:
+        batch: rows.
+        features: outputs, both halves if gated.
+        dtype: of the rows.
+
+    Returns:
+        None where our GEMM cannot run or is slower than the library's GEMM or our GEMV.
+    """
+    if weight is None or dtype not in (torch.bfloat16, torch.float16):
         return None
-    if batch > (_MOST_ROWS if isinstance(packed, Dense) else _MOST_ROWS_OF_CODES):
+    dense, int4 = isinstance(weight, DenseWeight), isinstance(weight, PackedInt4Weight)
+    if batch > (_MAX_ROWS_DENSE if dense else _MAX_ROWS_QUANTISED):
         return None
     columns = next((size for size in (128, 64, 32, 16) if inputs % size == 0), 0)
-    if isinstance(packed, FourBit):
-        columns = packed.group
+    if isinstance(weight, PackedInt4Weight):
+        columns = weight.group_size
     if columns == 0 or inputs % columns:
         return None
-    if isinstance(packed, FourBit) and packed.group < _LEAST_GROUP:
+    if isinstance(weight, PackedInt4Weight) and weight.group_size < _MIN_GROUP_SIZE:
         return None
     wide, deep = features >= 8192, inputs > 8192
-    four_bit = isinstance(packed, FourBit)
-    # One row has kernels of its own: faster, but for large products of codes.
-    if batch == 1 and not (deep and not isinstance(packed, Dense)) and not (wide and four_bit):
+    # For one row the GEMV is faster, except for large layers of quantised weights.
+    if batch == 1 and not (deep and not dense) and not (wide and int4):
         return None
     tiles = inputs // columns
-    wanted = 8 if deep else 4 if not wide or four_bit else 1 if isinstance(packed, Dense) else 2
-    splits = max(count for count in range(1, wanted + 1) if tiles % count == 0)
-    if four_bit and batch == 1:
-        return RowBlocks(*((32, columns, splits, 2, 6) if wide else (16, columns, splits, 1, 6)))
-    return RowBlocks(*((64, columns, splits, 4, 5) if wide else (32, columns, splits, 2, 5)))
+    max_splits = 8 if deep else 4 if not wide or int4 else 1 if dense else 2
+    splits = max(count for count in range(1, max_splits + 1) if tiles % count == 0)
+    if int4 and batch == 1:
+        return GemmConfig(*((32, columns, splits, 2, 6) if wide else (16, columns, splits, 1, 6)))
+    return GemmConfig(*((64, columns, splits, 4, 5) if wide else (32, columns, splits, 2, 5)))
 
 
 def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def kernels_for(device: Any) -> Operations:
-    """The fastest operations that there are on a device."""
-    early = torch.cuda.get_device_capability(device) >= (9, 0)
-    return Kernels(early, assembly=True)
+def triton_ops_for(device: Any) -> TritonOps:
+    """`TritonOps` with the features of a GPU's compute capability."""
+    dependent_launch = torch.cuda.get_device_capability(device) >= (9, 0)
+    return TritonOps(dependent_launch, assembly=True)

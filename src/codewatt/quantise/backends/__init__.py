@@ -1,1 +1,1 @@
-"""Libraries that make GPTQ and AWQ checkpoints."""
+"""Backends: libraries that make GPTQ and AWQ checkpoints, one module each."""

@@ -1,4 +1,4 @@
-"""AutoGPTQ 0.7.1: no longer maintained, needs a GPU and transformers 4, in its own environment."""
+"""Backend `auto_gptq`: AutoGPTQ 0.7.1 (unmaintained; needs a GPU, own environment)."""
 
 import logging
 from pathlib import Path
@@ -7,25 +7,30 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
 from codewatt.models.tokenizers import load_tokenizer
-from codewatt.quantise.backends.backend import Backend, LibraryNotes, not_installed
-from codewatt.quantise.backends.checkpoint_files import write_description
-from codewatt.quantise.backends.transformers4 import readable_by_transformers_4
+from codewatt.quantise.backends.backend import (
+    LibraryCounts,
+    QuantisationBackend,
+    not_installed_error,
+)
+from codewatt.quantise.backends.checkpoint_files import write_checkpoint_config
+from codewatt.quantise.backends.transformers4 import transformers4_directory
 
 
-class AutoGptq(Backend):
-    """Layer after layer, each on the inputs that the quantised layers before it give.
+class AutoGptq(QuantisationBackend):
+    """Quantises layer after layer, each on the outputs of the quantised layers before it.
 
-    What the study does not say is as the library has it: dampening 1 % of the Hessian's diagonal,
-    the matrices of a layer in the order in which they are used, groups' scales found on the way.
+    Settings that a study does not have keep the library's defaults: dampening by 1 % of the
+    Hessian's diagonal, matrices of a layer in the order of use, scales of a group computed when its
+    first column is quantised.
     """
 
     def import_libraries(self) -> None:
-        """See `Backend.import_libraries`."""
+        """See `QuantisationBackend.import_libraries`."""
         _import_auto_gptq()
 
     def load_tokenizer(self, source: Path) -> Any:
-        """See `Backend.load_tokenizer`."""
-        with readable_by_transformers_4(source) as directory:
+        """See `QuantisationBackend.load_tokenizer`."""
+        with transformers4_directory(source) as directory:
             return load_tokenizer(directory)
 
     def quantise(
@@ -35,31 +40,31 @@ class AutoGptq(Backend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> LibraryNotes:
-        """See `Backend.quantise`."""
+    ) -> LibraryCounts:
+        """See `QuantisationBackend.quantise`."""
         library = _import_auto_gptq()
-        configuration = library.BaseQuantizeConfig(
+        config = library.BaseQuantizeConfig(
             bits=settings["bits"],
             group_size=settings["group_size"],
             desc_act=settings["act_order"],
             sym=True,
         )
-        with readable_by_transformers_4(source) as directory:
+        with transformers4_directory(source) as directory:
             model = _load(directory, settings["compute_dtype"], str(source))
-        _move_rotations(model, device)
-        kind = library.modeling.auto.GPTQ_CAUSAL_LM_MODEL_MAP[model.config.model_type]
-        wrapped = kind(model, False, configuration)
+        _move_rotary_embeddings(model, device)
+        wrapper_class = library.modeling.auto.GPTQ_CAUSAL_LM_MODEL_MAP[model.config.model_type]
+        wrapped = wrapper_class(model, False, config)
         wrapped.quantize([_example(ids) for ids in sequences], batch_size=1)
-        # Not by `save_quantized`, whose file transformers does not look for.
+        # Not `save_quantized`: transformers does not find its file name.
         wrapped.model.save_pretrained(target)
-        packing = _packing(configuration)
-        write_description(source, target, packing, settings["compute_dtype"])
+        packing = _quantization_config(config)
+        write_checkpoint_config(source, target, packing, settings["compute_dtype"])
         write_json(target / "quantize_config.json", packing)  # AutoGPTQ reads none without it
         return {}
 
 
 def _import_auto_gptq() -> Any:
-    """The module `auto_gptq`, and the submodule that is used here.
+    """Import the module `auto_gptq` and the submodule that is used here.
 
     Raises:
         CodewattError: it is not installed.
@@ -70,21 +75,21 @@ def _import_auto_gptq() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "auto_gptq":
             raise
-        raise not_installed("auto_gptq") from None
+        raise not_installed_error("auto_gptq") from None
     logging.getLogger("auto_gptq.nn_modules.qlinear").setLevel(logging.ERROR)
     return auto_gptq
 
 
 def _load(directory: Path, dtype: str, name: str) -> Any:
-    """The model, on the CPU: the library moves layers to the GPU one by one.
+    """Load the model on the CPU; the library moves layers to the GPU one by one.
 
-    Its own `from_pretrained` would fill weights that are missing with random numbers.
+    The library's own `from_pretrained` would fill missing weights with random numbers.
 
     Args:
         name: of the model, for messages.
 
     Raises:
-        CodewattError: weights are missing, left over or of another shape.
+        CodewattError: weights are missing, unexpected or of another shape.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -109,26 +114,26 @@ def _load(directory: Path, dtype: str, name: str) -> Any:
     return model.eval()
 
 
-def _move_rotations(model: Any, device: str) -> None:
-    """Move rotary embeddings that layers share: later than AutoGPTQ, which leaves them behind."""
+def _move_rotary_embeddings(model: Any, device: str) -> None:
+    """Move rotary embeddings that layers share to the device; AutoGPTQ leaves them on the CPU."""
     for name, module in model.named_modules():
         if name.endswith("rotary_emb") and ".layers." not in name:
             module.to(device)
 
 
 def _example(ids: list[int]) -> dict[str, Any]:
-    """A sequence as the library takes it."""
+    """A sequence in the library's input format."""
     import torch
 
     row = torch.tensor([ids])
     return {"input_ids": row, "attention_mask": torch.ones_like(row)}
 
 
-def _packing(configuration: Any) -> dict[str, Any]:
-    """A config.json's `quantization_config`: the library's, less what GPTQModel refuses."""
-    said = configuration.to_dict()
+def _quantization_config(config: Any) -> dict[str, Any]:
+    """config.json's `quantization_config`: the library's, without keys that GPTQModel refuses."""
+    values = config.to_dict()
     left_out = ("is_marlin_format", "model_file_base_name", "model_name_or_path")
-    return {key: value for key, value in said.items() if key not in left_out}
+    return {key: value for key, value in values.items() if key not in left_out}
 
 
 BACKEND = AutoGptq()

@@ -1,4 +1,4 @@
-"""What a backend is: a library that writes checkpoints in the packed format of GPTQ or AWQ."""
+"""The interface of backends: libraries that write GPTQ or AWQ checkpoints."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -13,22 +13,26 @@ from codewatt.files import read_json
 from codewatt.models.tokenizers import load_tokenizer
 
 
-class LibraryNotes(TypedDict):
-    """Layers that a library left out of calibration; see `QuantisedCounts` for who tells which."""
+class LibraryCounts(TypedDict):
+    """Number of layers that a library did not calibrate; see `QuantisedCounts`."""
 
     unscaled_modules: NotRequired[int]
     rounded_modules: NotRequired[int]
 
 
-class Backend(ABC):
-    """One library; its settings are a study's precision without id and label."""
+class QuantisationBackend(ABC):
+    """A library that quantises.
+
+    A new backend is a module codewatt/quantise/backends/NAME.py with an instance as BACKEND, and an
+    entry in config/gptq_awq_libraries.py.
+    """
 
     @abstractmethod
     def import_libraries(self) -> None:
         """Import what `quantise` needs."""
 
     def load_tokenizer(self, source: Path) -> Any:
-        """The model's tokenizer, in the environment that the library has."""
+        """Load the model's tokenizer with the transformers version of the library's environment."""
         return load_tokenizer(source)
 
     @abstractmethod
@@ -39,20 +43,20 @@ class Backend(ABC):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> LibraryNotes:
+    ) -> LibraryCounts:
         """Write the quantised checkpoint: config, safetensors, tokenizer.
 
-        What was written is counted and checked by the caller, tensor by tensor.
+        The caller checks and counts what was written, tensor by tensor.
 
         Args:
             source: the model's directory.
-            target: an absent directory.
-            settings: the study's precision without id and label: method, bits, group_size, ...
+            target: a directory that does not exist yet.
+            settings: a study's precision without id and label: method, bits, group_size, ...
             device: 'cpu' or 'cuda'.
-            sequences: token ids to calibrate on, by the model's own tokenizer.
+            sequences: token ids to calibrate on, from the model's tokenizer.
 
         Returns:
-            What only the library knows of how it went, for the manifest.
+            Counts for the manifest that only the library knows.
 
         Raises:
             CodewattError: the library cannot quantise this model with these settings.
@@ -60,7 +64,12 @@ class Backend(ABC):
 
 
 def check_backend(name: str, source: Path, device: str) -> None:
-    """See that a backend quantises models of this type on this device.
+    """Check that a backend quantises models of this type on this device.
+
+    Args:
+        name: of the backend.
+        source: the model's directory.
+        device: 'cpu' or 'cuda'.
 
     Raises:
         CodewattError: it does not.
@@ -70,23 +79,29 @@ def check_backend(name: str, source: Path, device: str) -> None:
         raise CodewattError(f"{source}: {why}")
 
 
-def not_installed(name: str) -> CodewattError:
-    """What to say of a backend whose library is not here."""
+def not_installed_error(name: str) -> CodewattError:
+    """The error for a backend whose library is not installed."""
     backend = BACKENDS[name]
     return CodewattError(
-        f"backend {name}: {backend.library} is not installed here; quantise this variant in its "
-        f"own environment: envs/{backend.environment}.yaml with conda, or the one that "
+        f"backend {name}: {backend.library} is not installed; quantise this variant in the "
+        f"library's own environment: envs/{backend.environment}.yaml with conda, or the one that "
         f"`make {backend.environment}` makes (docs/compression.md); or set {ALTERNATIVE}"
     )
 
 
-def open_backend(name: str) -> Backend:
-    """The backend of that name: the module of that name in this package."""
+def open_backend(name: str) -> QuantisationBackend:
+    """The backend of a name: BACKEND in the module of that name.
+
+    Raises:
+        CodewattError: there is no such module.
+    """
     try:
         module = importlib.import_module(f"codewatt.quantise.backends.{name}")
     except ModuleNotFoundError as error:
         if error.name and not error.name.startswith("codewatt"):
             raise
-        raise CodewattError(f"backend {name!r}: there is no such backend") from None
-    backend: Backend = module.BACKEND
+        raise CodewattError(
+            f"backend {name!r}: no such backend; allowed: {', '.join(BACKENDS)}"
+        ) from None
+    backend: QuantisationBackend = module.BACKEND
     return backend

@@ -1,4 +1,4 @@
-"""GPTQModel 7.6: GPTQ and AWQ, on the CPU or a GPU, by torch's functions."""
+"""Backend `gptqmodel`: GPTQModel 7.6, for GPTQ and AWQ on the CPU or a GPU."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,31 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.models.gptqmodel_library import import_gptqmodel, kept_environment, silenced
+from codewatt.models.gptqmodel_library import import_gptqmodel, preserve_environment, silence_output
 from codewatt.models.model_config import (
-    attention_asked,
     read_configuration,
+    requested_attention,
     resolved_configuration,
 )
-from codewatt.models.model_files import own_files_only
-from codewatt.models.weight_headers import headers_of
-from codewatt.quantise.backends.backend import Backend, LibraryNotes
-from codewatt.quantise.backends.tensor_names import restore_names
+from codewatt.models.model_files import only_model_files
+from codewatt.models.weight_headers import read_weight_headers
+from codewatt.quantise.backends.backend import LibraryCounts, QuantisationBackend
+from codewatt.quantise.backends.tensor_names import restore_tensor_names
 from codewatt.quantise.linear_selection import decoder_matrices
 
-_AWQ_OUT_MULTIPLE = 64  # the search for clipping bounds takes whole blocks of outputs
-_WITHOUT_AWQ = ("deepseek_v2",)  # it scales low-rank attention's groups, and fails on them
+_AWQ_OUT_MULTIPLE = 64  # the search for clipping thresholds takes blocks of 64 outputs
+_AWQ_FAILS_ON = ("deepseek_v2",)  # cannot scale its low-rank attention
 
 
-class GptqModel(Backend):
-    """Layer after layer, each on the inputs that the quantised layers before it give.
+class GptqModel(QuantisationBackend):
+    """Quantises layer after layer, each on the outputs of the quantised layers before it.
 
-    GPTQ without act_order goes through a group's columns by their activations all the same (group
-    aware reordering, the library's default): groups stay where they are, so it costs nothing later.
+    Without act_order, GPTQ still quantises columns within groups in the order of their activations
+    (group-aware reordering, the library's default). Groups stay in place, so inference costs
+    nothing extra.
     """
 
     def import_libraries(self) -> None:
-        """See `Backend.import_libraries`."""
+        """See `QuantisationBackend.import_libraries`."""
         import_gptqmodel()
 
     def quantise(
@@ -41,12 +42,13 @@ class GptqModel(Backend):
         settings: dict[str, Any],
         device: str,
         sequences: list[list[int]],
-    ) -> LibraryNotes:
-        """See `Backend.quantise`.
+    ) -> LibraryCounts:
+        """See `QuantisationBackend.quantise`.
 
         Returns:
-            rounded_modules: that too few tokens reached, and whose weights were only rounded
-            (GPTQ); or unscaled_modules: whose inputs no module before them can scale (AWQ).
+            GPTQ: rounded_modules, the number of modules that too few tokens reached, so that their
+            weights were rounded to nearest. AWQ: unscaled_modules, the number of modules without a
+            module before them that can scale their inputs.
         """
         import torch
         from transformers.utils.logging import disable_progress_bar
@@ -56,14 +58,21 @@ class GptqModel(Backend):
             _check_awq(source)
         library = import_gptqmodel()
         kernel = {"gptq": library.BACKEND.GPTQ_TORCH, "awq": library.BACKEND.AWQ_TORCH}
-        # Refuses what cannot be read, before the library asks whether to run a model's own code.
+        # Refuses models that need their own code, before the library asks whether to run it.
         configuration = resolved_configuration(source)
-        left_out = configuration._attn_implementation != attention_asked(read_configuration(source))
-        attention = {"attn_implementation": "eager"} if left_out else {}
-        with silenced(), kept_environment(), _logs_elsewhere(), own_files_only(source) as own:
+        unavailable = configuration._attn_implementation != requested_attention(
+            read_configuration(source)
+        )
+        attention = {"attn_implementation": "eager"} if unavailable else {}
+        with (
+            silence_output(),
+            preserve_environment(),
+            _temporary_log_directory(),
+            only_model_files(source) as own,
+        ):
             model = library.GPTQModel.load(
                 str(own),
-                _configuration(library, settings, device),
+                _quantisation_config(library, settings, device),
                 dtype=getattr(torch, settings["compute_dtype"]),
                 trust_remote_code=False,
                 **attention,
@@ -72,16 +81,16 @@ class GptqModel(Backend):
                 [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids in sequences],
                 batch_size=1,
                 backend=kernel[settings["method"]],
-                calibration_data_min_length=0,  # none is dropped
+                calibration_data_min_length=0,  # drop no sequence
             )
             model.save(str(target))
-        restore_names(target)
-        return _notes(settings["method"], log[settings["method"]])
+        restore_tensor_names(target)
+        return _count_exceptions(settings["method"], log[settings["method"]])
 
 
 @contextmanager
-def _logs_elsewhere() -> Iterator[None]:
-    """Let the library write its log, which it also returns, where it leaves nothing behind."""
+def _temporary_log_directory() -> Iterator[None]:
+    """Let the library write its log, which it also returns, into a temporary directory."""
     from gptqmodel.looper import loop_processor
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -89,12 +98,12 @@ def _logs_elsewhere() -> Iterator[None]:
         yield
 
 
-def _configuration(library: Any, settings: dict[str, Any], device: str) -> Any:
-    """The library's configuration for a study's precision."""
+def _quantisation_config(library: Any, settings: dict[str, Any], device: str) -> Any:
+    """The library's quantisation config for a study's precision."""
     shared = {
         "bits": settings["bits"],
         "group_size": settings["group_size"],
-        "offload_to_disk": False,  # GPT-NeoX fails with it
+        "offload_to_disk": False,  # True fails on GPT-NeoX
         "device": device,
     }
     if settings["method"] == "awq":
@@ -110,45 +119,48 @@ def _configuration(library: Any, settings: dict[str, Any], device: str) -> Any:
 
 
 def _check_awq(source: Path) -> None:
-    """See that the library's AWQ takes a model.
+    """Check that the library's AWQ supports a model.
 
     Raises:
         CodewattError: it does not.
     """
     model_type = read_configuration(source).get("model_type")
-    if model_type in _WITHOUT_AWQ:
+    if model_type in _AWQ_FAILS_ON:
         raise CodewattError(
-            f"{source}: gptqmodel's AWQ fails on {model_type}; allowed: method gptq, or another "
-            "model"
+            f"{source}: AWQ of backend gptqmodel does not support model type {model_type}; "
+            "allowed: method gptq, or another model"
         )
-    for name, (outs, ins) in decoder_matrices(headers_of(source)).items():
+    for name, (outs, ins) in decoder_matrices(read_weight_headers(source)).items():
         if outs % _AWQ_OUT_MULTIPLE:
             raise CodewattError(
-                f"{name}: {outs} outputs of {ins} inputs; gptqmodel's AWQ takes multiples of "
-                f"{_AWQ_OUT_MULTIPLE} outputs"
+                f"{name}: {outs} outputs and {ins} inputs; allowed for AWQ of backend gptqmodel: "
+                f"multiples of {_AWQ_OUT_MULTIPLE} outputs"
             )
 
 
-def _notes(method: str, log: list[dict[str, Any]]) -> LibraryNotes:
-    """What the library's log says of how each module was quantised.
+def _count_exceptions(method: str, log: list[dict[str, Any]]) -> LibraryCounts:
+    """Count modules that were not calibrated, from the library's log; see `quantise`.
 
     Raises:
-        CodewattError: the corpus that it was calibrated on had no effect.
+        CodewattError: calibration sequences were dropped or had no effect.
     """
     if method == "awq":
         if any(row["activation_raw_tokens"] != row["activation_retained_tokens"] for row in log):
-            raise CodewattError("gptqmodel left out part of the corpus that AWQ is calibrated on")
-        marked = [row["loss"] == "not applicable" for row in log]
+            raise CodewattError(
+                "gptqmodel: AWQ used only part of the calibration corpus; report this model, or "
+                "use backend: autoawq"
+            )
+        exceptions = [row["loss"] == "not applicable" for row in log]
     else:
-        marked = [row["loss"].startswith("fallback") for row in log]
-    if all(marked):
+        exceptions = [row["loss"].startswith("fallback") for row in log]
+    if all(exceptions):
         raise CodewattError(
-            f"gptqmodel: {method} was not calibrated on any of {len(log)} modules; allowed: a "
-            "corpus with more samples or tokens"
+            f"gptqmodel: {method} calibrated none of {len(log)} modules; use a calibration corpus "
+            "with more samples or tokens"
         )
     if method == "awq":
-        return {"unscaled_modules": sum(marked)}
-    return {"rounded_modules": sum(marked)}
+        return {"unscaled_modules": sum(exceptions)}
+    return {"rounded_modules": sum(exceptions)}
 
 
 BACKEND = GptqModel()

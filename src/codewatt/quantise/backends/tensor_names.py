@@ -1,29 +1,28 @@
-"""Tensors' names as files have them, where a library has written those of memory.
+"""Renames tensors of a checkpoint from transformers 5's names in memory to those in files.
 
-transformers 5 has other names in memory than on disk for some architectures, and translates when it
-saves and loads. A library that saves tensors itself writes names that others do not find: AutoGPTQ
-then computes GPT-NeoX's head with random weights. (GPTQModel's own loader, which is not used here,
-makes the opposite mistake: it does not find the head of a file with the usual names.)
+For some architectures transformers 5 uses other tensor names in memory than in files, and
+translates when it saves and loads. GPTQModel saves tensors itself, with the names in memory; other
+libraries do not find them (AutoGPTQ then computes GPT-NeoX's head with random weights).
 """
 
 from pathlib import Path
 
 from codewatt.files import atomic_path, read_json, write_json
 from codewatt.models.model_files import INDEX, weight_files
-from codewatt.models.weight_headers import tensor_headers
+from codewatt.models.weight_headers import read_tensor_headers
 
-_NAMES = {"gpt_neox": {"lm_head.weight": "embed_out.weight"}}
+_FILE_NAMES = {"gpt_neox": {"lm_head.weight": "embed_out.weight"}}
 
 
-def restore_names(directory: Path) -> None:
-    """Give the tensors of a checkpoint the names that files have; most have them already."""
-    names = _NAMES.get(read_json(directory / "config.json").get("model_type"), {})
+def restore_tensor_names(directory: Path) -> None:
+    """Rename the tensors of a checkpoint, if its architecture needs it; see the module."""
+    file_names = _FILE_NAMES.get(read_json(directory / "config.json").get("model_type"), {})
     for shard in weight_files(directory):
-        if set(names) & set(tensor_headers(shard)):
-            _rename(shard, names)
-    if names and (directory / INDEX).is_file():
+        if set(file_names) & set(read_tensor_headers(shard)):
+            _rename(shard, file_names)
+    if file_names and (directory / INDEX).is_file():
         index = read_json(directory / INDEX)
-        moved = {names.get(name, name): file for name, file in index["weight_map"].items()}
+        moved = {file_names.get(name, name): file for name, file in index["weight_map"].items()}
         write_json(directory / INDEX, {**index, "weight_map": moved})
 
 

@@ -1,7 +1,7 @@
-"""What transformers 5 saves, written so that transformers 4 reads the same model out of it.
+"""Rewrites a transformers 5 model directory so that transformers 4 reads the same model.
 
-transformers 4 does not know some of transformers 5's names, and takes its defaults instead without
-a word: of rotary embeddings, say, whose base it then takes for 10,000.
+transformers 4 does not know some keys of transformers 5 and silently uses defaults: for example
+10,000 as the base of rotary embeddings.
 """
 
 import tempfile
@@ -12,9 +12,9 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
-from codewatt.models.model_files import own_files
+from codewatt.models.model_files import list_model_files
 
-# Of a rotary embedding: its base, and the part of a head that it rotates.
+# Model type -> keys of a rotary embedding: its base, and the rotated part of a head.
 _ROTARY_KEYS = {
     "gpt_neox": ("rotary_emb_base", "rotary_pct"),
     "llama": ("rope_theta", None),
@@ -32,18 +32,21 @@ _TOKENIZER_KEYS = (
 
 
 @contextmanager
-def readable_by_transformers_4(source: Path) -> Iterator[Path]:
-    """A directory with the model of `source` as transformers 4 reads it; gone afterwards.
+def transformers4_directory(source: Path) -> Iterator[Path]:
+    """A temporary directory with the model of `source` as transformers 4 reads it.
+
+    Args:
+        source: directory of a model that transformers 5 saved.
 
     Raises:
-        CodewattError: its configuration has something for which transformers 4 has no name.
+        CodewattError: its config has rotary embeddings that cannot be translated.
     """
     changed = {
-        "config.json": configuration_4,
-        "tokenizer_config.json": tokenizer_configuration_4,
+        "config.json": transformers4_config,
+        "tokenizer_config.json": transformers4_tokenizer_config,
     }
     with tempfile.TemporaryDirectory() as scratch:
-        for name in own_files(source):
+        for name in list_model_files(source):
             copy = Path(scratch) / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             if name in changed:
@@ -53,11 +56,11 @@ def readable_by_transformers_4(source: Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def configuration_4(configuration: dict[str, Any]) -> dict[str, Any]:
-    """A config.json in transformers 4's names; one that has them already is returned as it is.
+def transformers4_config(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Translate a config.json to transformers 4's keys; keys that it knows stay as they are.
 
     Raises:
-        CodewattError: rotary embeddings of a kind that is not translated here.
+        CodewattError: the rotary embeddings cannot be translated.
     """
     out = dict(configuration)
     if "dtype" in out:
@@ -73,8 +76,8 @@ def _rotary_4(model_type: Any, rotary: dict[str, Any]) -> dict[str, Any]:
     base, part = scaling.pop("rope_theta", None), scaling.pop("partial_rotary_factor", None)
     if base_key is None or base is None or (part not in (None, 1.0) and part_key is None):
         raise CodewattError(
-            f"config.json: rope_parameters of {model_type} are not translated for transformers 4; "
-            "allowed: backend: gptqmodel"
+            f"config.json: rope_parameters {rotary} of {model_type} cannot be translated for "
+            "transformers 4; use backend: gptqmodel"
         )
     out = {base_key: base}
     if part is not None and part_key is not None:
@@ -84,10 +87,11 @@ def _rotary_4(model_type: Any, rotary: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def tokenizer_configuration_4(configuration: dict[str, Any]) -> dict[str, Any]:
-    """A tokenizer_config.json of transformers 5 as one of tokenizer.json alone; others unchanged.
+def transformers4_tokenizer_config(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Translate a transformers 5 tokenizer_config.json; others are returned unchanged.
 
-    transformers 5 says which of its own classes wrote the file; tokenizer.json has what they do.
+    transformers 5 names a tokenizer class that transformers 4 does not have; tokenizer.json has all
+    that is needed, so the generic fast tokenizer reads it.
     """
     if "backend" not in configuration:
         return configuration

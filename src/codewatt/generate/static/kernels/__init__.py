@@ -1,1 +1,1 @@
-"""Kernels of a decoding step, in Triton; only what runs on a GPU imports them."""
+"""Triton kernels of a decode step; only code that runs on a GPU imports them."""

@@ -1,4 +1,4 @@
-"""What kernels of products share: kinds of norms and of weights, activations."""
+"""What the GEMV and GEMM kernels share: kinds of norms, kinds of weights, activations."""
 
 import triton
 import triton.language as tl
@@ -13,7 +13,8 @@ def _tanh(x):
 
 
 @triton.jit
-def activated(x, activation: tl.constexpr):
+def apply_activation(x, activation: tl.constexpr):
+    """The activation of each element of x; x itself if there is none."""
     if activation == "gelu_tanh":
         return 0.5 * x * (1 + _tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
     if activation == "gelu":

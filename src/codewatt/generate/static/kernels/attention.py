@@ -1,75 +1,89 @@
-"""Attention of one token a sequence, over a cache that never moves."""
+"""Attention of one new token per sequence over a static KV cache, with rotary embedding."""
 
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def _rotated(base, offsets, inside, cos, sin, d, partner,
-             turned, sign):  # fmt: skip
-    """Heads' elements, the leading ones rotated; offsets (..., size)."""
+def _load_rotated(base, offsets, inside, cos, sin, d, partner, rotated, sign):
+    """Elements of heads, the leading ones with rotary embedding; offsets (..., size)."""
     own = tl.load(base + offsets + d, mask=inside, other=0.0).to(tl.float32)
-    other = tl.load(base + offsets + partner, mask=inside & turned, other=0.0).to(tl.float32)
+    other = tl.load(base + offsets + partner, mask=inside & rotated, other=0.0).to(tl.float32)
     return own * cos + sign * other * sin
 
 
 @triton.jit
-def _places(keys, values, at_head, first, start, place, size: tl.constexpr, SIZE: tl.constexpr,
-            PLACES: tl.constexpr):  # fmt: skip
-    """Keys and values (PLACES, SIZE) of the places from `first` that were written before."""
-    t = first + tl.arange(0, PLACES)
+def _load_cache(
+    keys, values, at_head, first, start_pos, input_pos,
+    size: tl.constexpr, SIZE: tl.constexpr, POSITIONS: tl.constexpr,
+):  # fmt: skip
+    """Keys and values (POSITIONS, SIZE) of the cache positions from `first` before the new one."""
+    t = first + tl.arange(0, POSITIONS)
     d = tl.arange(0, SIZE)
-    mask = ((t >= start) & (t < place))[:, None] & (d < size)[None, :]
+    mask = ((t >= start_pos) & (t < input_pos))[:, None] & (d < size)[None, :]
     at = at_head + t[:, None] * size + d[None, :]
     return tl.load(keys + at, mask=mask, other=0.0), tl.load(values + at, mask=mask, other=0.0)
 
 
 @triton.jit
 def attention(
-    qkv, cos_table, sin_table, place_ptr, start_ptr, keys, values,
+    qkv, cos_table, sin_table, input_pos_ptr, start_pos_ptr, keys, values,
     partial, stats, arrived, out,
     qkv_stride, cache_row, cache_head,
     q_first: tl.constexpr, q_stride: tl.constexpr, k_first: tl.constexpr, k_stride: tl.constexpr,
     v_first: tl.constexpr, v_stride: tl.constexpr,
     kv_heads: tl.constexpr, group: tl.constexpr, size: tl.constexpr, rotary: tl.constexpr,
     scaling: tl.constexpr, splits: tl.constexpr, steps: tl.constexpr,
-    GROUP: tl.constexpr, SIZE: tl.constexpr, PLACES: tl.constexpr, PDL: tl.constexpr,
+    GROUP: tl.constexpr, SIZE: tl.constexpr, POSITIONS: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """One token's attention of one key/value head and the query heads that share it.
+    """Attention of one token for one key/value head and the query heads that share it.
 
-    Flash attention (Dao et al. 2022) over the places; the splits of a row share them out in turn,
-    and the last to arrive joins what all of them found (as in split-K "flash decoding").
+    FlashAttention (Dao et al. 2022) over the cache positions. As in Flash-Decoding, `splits` blocks
+    share the positions of a sequence and the last to finish combines their partial results. The new
+    key and value are written into the cache.
+
+    Args:
+        qkv: (batch, elements); where heads lie: q_first, q_stride, ... (see `HeadLayout`).
+        cos_table, sin_table: (cache length, rotary).
+        input_pos_ptr: int64 (1,), cache position of the new token.
+        start_pos_ptr: int64 (batch,), first cache position of each sequence.
+        keys, values: (batch, kv heads, cache length, size).
+        partial, stats, arrived: float32 partial results, and a counter per pair of sequence and
+            key/value head at zero; for splits > 1.
+        out: (batch, heads * size).
     """
     pair = tl.program_id(0)
     split = tl.program_id(1)
     row = pair // kv_heads
     head = pair % kv_heads
-    # Of the cache only the newest place depends on the kernel before, and that is not read.
-    place = tl.load(place_ptr).to(tl.int32)
-    start = tl.load(start_ptr + row).to(tl.int32)
+    # Only the new position of the cache depends on the previous kernel, and it is not loaded.
+    input_pos = tl.load(input_pos_ptr).to(tl.int32)
+    start_pos = tl.load(start_pos_ptr + row).to(tl.int32)
     d = tl.arange(0, SIZE)
     g = tl.arange(0, GROUP)
     half: tl.constexpr = rotary // 2
-    turned = d < rotary
+    rotated = d < rotary
     partner = tl.where(d < half, d + half, d - half)
     sign = tl.where(d < half, -1.0, 1.0)
-    at_angle = (place - start) * rotary + d
-    cos = tl.load(cos_table + at_angle, mask=turned, other=1.0).to(tl.float32)
-    sin = tl.load(sin_table + at_angle, mask=turned, other=0.0).to(tl.float32)
+    at_angle = (input_pos - start_pos) * rotary + d
+    cos = tl.load(cos_table + at_angle, mask=rotated, other=1.0).to(tl.float32)
+    sin = tl.load(sin_table + at_angle, mask=rotated, other=0.0).to(tl.float32)
     kind = keys.dtype.element_ty
     at_head = row.to(tl.int64) * cache_row + head * cache_head
-    k, v = _places(keys, values, at_head, split * PLACES, start, place, size, SIZE, PLACES)
+    k, v = _load_cache(
+        keys, values, at_head, split * POSITIONS, start_pos, input_pos, size, SIZE, POSITIONS
+    )
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
     here = qkv + row.to(tl.int64) * qkv_stride
     real = (g < group)[:, None] & (d < size)[None, :]
-    q = _rotated(
+    q = _load_rotated(
         here, (q_first + (head * group + g) * q_stride)[:, None], real, cos[None, :], sin[None, :],
-        d[None, :], partner[None, :], turned[None, :], sign[None, :],
+        d[None, :], partner[None, :], rotated[None, :], sign[None, :],
     ).to(kind)  # fmt: skip
-    k_new = _rotated(
-        here, k_first + head * k_stride, d < size, cos, sin, d, partner, turned, sign
+    k_new = _load_rotated(
+        here, k_first + head * k_stride, d < size, cos, sin, d, partner, rotated, sign
     ).to(kind)
     v_new = tl.load(here + v_first + head * v_stride + d, mask=d < size, other=0.0).to(kind)
 
@@ -77,14 +91,14 @@ def attention(
     weight = tl.zeros([GROUP], tl.float32)
     acc = tl.zeros([GROUP, SIZE], tl.float32)
     for step in range(steps):
-        first = (step * splits + split) * PLACES
-        t = first + tl.arange(0, PLACES)
-        newest = (t == place)[:, None]
+        first = (step * splits + split) * POSITIONS
+        t = first + tl.arange(0, POSITIONS)
+        newest = (t == input_pos)[:, None]
         k = tl.where(newest, k_new[None, :], k)
         v = tl.where(newest, v_new[None, :], v)
         scores = tl.dot(q, tl.trans(k), input_precision="ieee") * (scaling * 1.4426950408889634)
-        seen = (t >= start) & (t <= place)
-        scores = tl.where(seen[None, :], scores, float("-inf"))
+        mask = (t >= start_pos) & (t <= input_pos)
+        scores = tl.where(mask[None, :], scores, float("-inf"))
         higher = tl.maximum(best, tl.max(scores, axis=1))
         shift = tl.where(higher == float("-inf"), 0.0, higher)
         shrink = tl.exp2(best - shift)
@@ -93,11 +107,13 @@ def attention(
         acc = acc * shrink[:, None] + tl.dot(p.to(kind), v, input_precision="ieee")
         best = higher
         if steps > 1:
-            after = first + splits * PLACES
-            k, v = _places(keys, values, at_head, after, start, place, size, SIZE, PLACES)
-        if (place >= first) & (place < first + PLACES):
-            tl.store(keys + at_head + place * size + d, k_new, mask=d < size)
-            tl.store(values + at_head + place * size + d, v_new, mask=d < size)
+            after = first + splits * POSITIONS
+            k, v = _load_cache(
+                keys, values, at_head, after, start_pos, input_pos, size, SIZE, POSITIONS
+            )  # fmt: skip
+        if (input_pos >= first) & (input_pos < first + POSITIONS):
+            tl.store(keys + at_head + input_pos * size + d, k_new, mask=d < size)
+            tl.store(values + at_head + input_pos * size + d, v_new, mask=d < size)
 
     at_out = ((row * kv_heads + head) * group + g)[:, None] * size + d[None, :]
     if splits == 1:

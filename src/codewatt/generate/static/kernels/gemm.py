@@ -1,4 +1,4 @@
-"""Products of few rows by the matrix units, and the norm before them."""
+"""GEMM of few rows by tensor cores, for dense and quantised weights; and the norm before it."""
 
 import triton
 import triton.language as tl
@@ -8,31 +8,31 @@ from codewatt.generate.static.kernels.activations import (
     FOUR_BIT,
     LAYER_NORM,
     RMS_NORM,
-    activated,
+    apply_activation,
 )
 
 
 @triton.jit
-def _plane(words, nibble: tl.constexpr, kind, ASM: tl.constexpr):
-    """code - 8 of one nibble of int16 words.
+def _nibble_as_float(words, nibble: tl.constexpr, kind, ASM: tl.constexpr):
+    """q - 8 for the 4-bit q in one nibble of int16 words.
 
-    ASM: two codes at a time become bfloat16 by their bits alone: put into the low bits of 128 they
-    are that number plus the code, exactly.
+    ASM: two q at a time become bfloat16 by bit operations: in the low bits of the fraction of 128,
+    q makes the number 128 + q, exactly.
     """
     if not ASM:
         return (((words.to(tl.int32) >> (4 * nibble)) & 15) - 8).to(kind)
     if nibble == 0:
-        return _codes_of_pairs(words, "mov.b32 t, $1;")
+        return _nibble_pairs_as_bfloat16(words, "mov.b32 t, $1;")
     if nibble == 1:
-        return _codes_of_pairs(words, "shr.u32 t, $1, 4;")
+        return _nibble_pairs_as_bfloat16(words, "shr.u32 t, $1, 4;")
     if nibble == 2:
-        return _codes_of_pairs(words, "shr.u32 t, $1, 8;")
-    return _codes_of_pairs(words, "shr.u32 t, $1, 12;")
+        return _nibble_pairs_as_bfloat16(words, "shr.u32 t, $1, 8;")
+    return _nibble_pairs_as_bfloat16(words, "shr.u32 t, $1, 12;")
 
 
 @triton.jit
-def _expect(pointers):
-    """Have lines of memory brought to the cache that all multiprocessors share."""
+def _prefetch_l2(pointers):
+    """Prefetch lines of memory into the L2 cache."""
     tl.inline_asm_elementwise(
         "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [pointers], dtype=tl.int32,
         is_pure=False, pack=1,
@@ -40,8 +40,8 @@ def _expect(pointers):
 
 
 @triton.jit
-def _codes_of_pairs(words, shift: tl.constexpr):
-    """See `_plane`: ((w & 15) | 128's bits) - 136, of both halves of a register."""
+def _nibble_pairs_as_bfloat16(words, shift: tl.constexpr):
+    """See `_nibble_as_float`: ((w & 15) | bits of 128) - 136, in both halves of a register."""
     return tl.inline_asm_elementwise(
         "{ .reg .b32 t, one, less; " + shift + " lop3.b32 t, t, 0x000F000F, 0x43004300, 0xEA; "
         "mov.b32 one, 0x3F803F80; mov.b32 less, 0xC308C308; "
@@ -51,11 +51,15 @@ def _codes_of_pairs(words, shift: tl.constexpr):
 
 
 @triton.jit
-def normed_rows(
+def norm_rows(
     x, gamma, beta, out, inputs: tl.constexpr, eps: tl.constexpr, norm: tl.constexpr,
     has_beta: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """LayerNorm or RMSNorm of one row of x (rows, inputs) a block."""
+    """LayerNorm or RMSNorm of x (rows, inputs); one row per block.
+
+    Args:
+        gamma, beta: the norm's weight and bias, (inputs,).
+    """
     columns = tl.arange(0, COLUMNS)
     inside = columns < inputs
     weight = tl.load(gamma + columns, mask=inside, other=0.0).to(tl.float32)
@@ -80,7 +84,7 @@ def normed_rows(
 
 
 @triton.jit
-def product_of_rows(
+def gemm(
     x, w, scale, zero, bias, residual, out, partial, arrived,
     features: tl.constexpr, inputs: tl.constexpr, batch: tl.constexpr, kind: tl.constexpr,
     group: tl.constexpr, activation: tl.constexpr, has_bias: tl.constexpr,
@@ -89,16 +93,18 @@ def product_of_rows(
     STAGES: tl.constexpr, LINES: tl.constexpr, GROUPS: tl.constexpr, ASM: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """out (batch, features) of few rows x (batch, inputs), by the matrix units.
+    """out (batch, features) = x (batch, inputs) @ weights.T, for few rows, by tensor cores.
 
-    They multiply eight rows at the price of one, and a weight passes through them in a tenth of the
-    instructions that a multiplication of its own takes: what is saved is energy, most of all where
-    codes become numbers. The inputs are shared out among SPLITS blocks; the last joins their sums.
+    Tensor cores multiply eight rows in the time of one and need a tenth of the instructions of
+    scalar multiplications: that saves energy, most of all for quantised weights. Split-K: SPLITS
+    blocks share the inputs, and the last of them adds up the partial sums.
 
     Args:
-        w: weights, 8-bit codes, or int16 words of four codes; of a group, nibble j of word c is
-            element j * group / 4 + c.
-        scale: (features,) of 8-bit codes; (inputs / group, features) of 4-bit codes, as zero is.
+        w: weights (features, inputs): unquantised, 8-bit, or 4-bit packed by `pack_int4` into int16
+            (features, inputs / 4).
+        scale: (features,) for 8-bit weights; (inputs / group, features) for 4-bit weights.
+        zero: as scale, for 4-bit weights, if has_zero; added after scaling.
+        partial, arrived: float32 partial sums, and a counter per block at zero; for SPLITS > 1.
     """
     block = tl.program_id(0)
     rows = block * ROWS + tl.arange(0, ROWS)
@@ -110,18 +116,18 @@ def product_of_rows(
     a_row: tl.constexpr = inputs // 4 if kind == FOUR_BIT else inputs
     tiles: tl.constexpr = inputs // COLUMNS // SPLITS
     if ASM:
-        # Weights do not depend on the kernel before: the first are sent for while that one ends.
+        # Weights do not depend on the previous kernel: prefetch the first while that one ends.
         line: tl.constexpr = 128 // (w.dtype.element_ty.primitive_bitwidth // 8)
         lines: tl.constexpr = LINES
         ahead = tl.program_id(1) * (a_row // SPLITS) + tl.arange(0, lines) * line
         there_is = tl.minimum(rows, features - 1).to(tl.int64)[:, None]
-        _expect(w + there_is * a_row + ahead[None, :])
-        if kind == FOUR_BIT:  # the loop asks for scales one group ahead: time for the cache alone
+        _prefetch_l2(w + there_is * a_row + ahead[None, :])
+        if kind == FOUR_BIT:  # the loop loads scales only one group ahead
             group_of = tl.program_id(1) * tiles + tl.arange(0, GROUPS)
             at_line = tl.minimum(group_of, inputs // COLUMNS - 1) * features + block * ROWS
-            _expect(scale + at_line)
+            _prefetch_l2(scale + at_line)
             if has_zero:
-                _expect(zero + at_line)
+                _prefetch_l2(zero + at_line)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
@@ -150,9 +156,9 @@ def product_of_rows(
             for nibble in tl.static_range(4):
                 element = (first + step) * group + nibble * words + c
                 value = tl.load(x + n[None, :] * inputs + element[:, None], mask=there, other=0.0)
-                plane = _plane(word, nibble, number, ASM)
+                plane = _nibble_as_float(word, nibble, number, ASM)
                 dot = tl.dot(plane, value, dot, input_precision="ieee")
-                if has_zero:  # each row's sum of the inputs, where the matrix units idle anyway
+                if has_zero:  # sum of the inputs of each row; tensor cores have time for it
                     total = tl.dot(ones, value, total, input_precision="ieee")
             acc += dot * factor.to(tl.float32)[:, None]
             factor = coming
@@ -188,7 +194,7 @@ def product_of_rows(
     if joins:
         if has_bias:
             acc += tl.load(bias + rows, mask=inside, other=0.0).to(tl.float32)[:, None]
-        acc = activated(acc, activation)
+        acc = apply_activation(acc, activation)
         at_out = n[None, :] * features + rows[:, None]
         kept = inside[:, None] & there
         if has_residual:

@@ -1,15 +1,15 @@
-"""Products of one row.
+"""GEMV: linear layers of one row, for dense and quantised weights.
 
-At batch 1 a product reads each weight once for one multiplication, so its time is that of reading.
-A library's matrix product is made for more rows: it starts too few blocks and reads with pauses.
-Here a block asks for all the weights of a few outputs at once, and for those of its next outputs
-while it multiplies. What stands before and after a product (norm, bias, activation, gate, residual)
-is done in it, as a launch of its own takes as long as reading ten megabytes.
+At batch 1 a linear layer reads each weight once for one multiplication, so its time is the time of
+reading. A library's GEMM is made for more rows: it starts too few blocks and reads with pauses.
+Here a block loads all the weights of a few outputs at once, and those of its next outputs while it
+multiplies. Norm, bias, activation, gate and residual are fused into the kernel, because a separate
+launch takes as long as reading ten megabytes.
 
-A norm before a product needs the mean and deviation of the whole row, which each block would wait
-for. Instead it sums them beside its product and puts them in at the end: with g the norm's weight,
-m the mean, s the deviation, W (g (x - m) / s + b) = (W (g x) - m (W g)) / s + W b, where W g and
-W b are known beforehand.
+A norm before the layer needs mean and standard deviation of the whole row, and each block would
+wait for them. Instead each block accumulates them beside its dot products and applies them at the
+end: with norm weight g, norm bias b, mean m and standard deviation s,
+W (g (x - m) / s + b) = (W (g x) - m (W g)) / s + W b, where W g and W b are computed beforehand.
 """
 
 import triton
@@ -20,13 +20,13 @@ from codewatt.generate.static.kernels.activations import (
     LAYER_NORM,
     NO_NORM,
     RMS_NORM,
-    activated,
+    apply_activation,
 )
 
 
 @triton.jit
 def _moments(s1, s2, inputs: tl.constexpr, eps: tl.constexpr, norm: tl.constexpr):
-    """Mean and inverse deviation from the sums of x and x^2."""
+    """Mean and inverse standard deviation from the sums of x and x^2."""
     mean = 0.0
     inverse = 1.0
     if norm != NO_NORM:
@@ -36,11 +36,11 @@ def _moments(s1, s2, inputs: tl.constexpr, eps: tl.constexpr, norm: tl.constexpr
 
 
 @triton.jit
-def _finish(
+def _apply_norm_and_bias(
     total, rows, inside, mean, inverse, sums, bias,
     norm: tl.constexpr, has_bias: tl.constexpr,
 ):  # fmt: skip
-    """A product's row with its norm and bias put in."""
+    """Apply norm and bias to dot products (ROWS,); sums is W g, bias includes W b."""
     if norm == LAYER_NORM:
         total = (total - mean * tl.load(sums + rows, mask=inside, other=0.0)) * inverse
     if norm == RMS_NORM:
@@ -51,10 +51,10 @@ def _finish(
 
 
 @triton.jit
-def _row_of_input(
+def _load_input(
     x, gamma, inputs: tl.constexpr, norm: tl.constexpr, COLUMNS: tl.constexpr
 ):  # fmt: skip
-    """The input in tiles, times the norm's weight, and the sums of x and x^2."""
+    """The input in tiles, multiplied by the norm's weight; and the sums of x and x^2."""
     tiles = ()
     s1 = tl.zeros([COLUMNS], tl.float32)
     s2 = tl.zeros([COLUMNS], tl.float32)
@@ -71,9 +71,9 @@ def _row_of_input(
 
 
 @triton.jit
-def _weights(w, row, features: tl.constexpr, inputs: tl.constexpr, ROWS: tl.constexpr,
+def _load_weights(w, row, features: tl.constexpr, inputs: tl.constexpr, ROWS: tl.constexpr,
              COLUMNS: tl.constexpr):  # fmt: skip
-    """Rows of weights, or of words, in tiles; nothing is read past the last row."""
+    """Tiles of ROWS rows of weights (int32 words if 4-bit); no row past the last is read."""
     rows = row + tl.arange(0, ROWS)
     at = rows.to(tl.int64)[:, None] * inputs
     tiles = ()
@@ -90,7 +90,7 @@ def _weights(w, row, features: tl.constexpr, inputs: tl.constexpr, ROWS: tl.cons
 
 @triton.jit
 def _dot(weights, values, inputs: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Float32 (ROWS,) of tiles of weights or 8-bit codes, and tiles of the input."""
+    """Float32 dot products (ROWS,) of tiles of dense or 8-bit weights and tiles of the input."""
     acc = tl.zeros([ROWS, COLUMNS], tl.float32)
     for first in tl.static_range(0, inputs, COLUMNS):
         acc += weights[first // COLUMNS].to(tl.float32) * values[first // COLUMNS][None, :]
@@ -98,7 +98,7 @@ def _dot(weights, values, inputs: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.
 
 
 @triton.jit
-def product(
+def gemv(
     x, w, scale, sums, bias, gamma, residual, out,
     features: tl.constexpr, inputs: tl.constexpr, eps: tl.constexpr,
     kind: tl.constexpr, norm: tl.constexpr, activation: tl.constexpr, gated: tl.constexpr,
@@ -106,44 +106,52 @@ def product(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCKS: tl.constexpr, TURNS: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """out (features,) of one row x (inputs,): weights or 8-bit codes w, row-major.
+    """out (features,) = w @ x for one row x (inputs,).
 
-    A block keeps the input in registers and takes ROWS outputs at each of TURNS turns; the weights
-    of the next turn are on their way while it multiplies those of this one.
+    A block keeps the input in registers and computes ROWS outputs in each of TURNS turns; the
+    weights of the next turn are loaded while it multiplies those of this one.
+
+    Args:
+        w: unquantised or 8-bit weights (features, inputs), row-major; if gated, those of the gate
+            and then as many of the layer that it gates.
+        scale: (features,) for 8-bit weights.
+        sums, bias: W g, and W b plus the layer's bias; float32 (features,); see the module.
+        gamma: weight of the norm, (inputs,).
+        residual: (features,), added at the end.
     """
-    # Weights do not depend on the kernel before: the first are asked for while that one ends.
+    # Weights do not depend on the previous kernel: load the first while that one ends.
     row = tl.program_id(0) * ROWS
-    weights = _weights(w, row, features, inputs, ROWS, COLUMNS)
+    weights = _load_weights(w, row, features, inputs, ROWS, COLUMNS)
     if gated:
         second = w + features * inputs
-        seconds = _weights(second, row, features, inputs, ROWS, COLUMNS)
+        seconds = _load_weights(second, row, features, inputs, ROWS, COLUMNS)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    values, s1, s2 = _row_of_input(x, gamma, inputs, norm, COLUMNS)
+    values, s1, s2 = _load_input(x, gamma, inputs, norm, COLUMNS)
     mean, inverse = _moments(s1, s2, inputs, eps, norm)
     for _ in range(TURNS):
         rows = row + tl.arange(0, ROWS)
         inside = rows < features
         row += BLOCKS * ROWS
         if TURNS > 1:
-            coming = _weights(w, row, features, inputs, ROWS, COLUMNS)
+            coming = _load_weights(w, row, features, inputs, ROWS, COLUMNS)
         total = _dot(weights, values, inputs, ROWS, COLUMNS)
         if TURNS > 1:
             weights = coming
         if kind == EIGHT_BIT:
             total *= tl.load(scale + rows, mask=inside, other=0.0)
-        total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
-        total = activated(total, activation)
+        total = _apply_norm_and_bias(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
+        total = apply_activation(total, activation)
         if gated:
             if TURNS > 1:
-                coming = _weights(second, row, features, inputs, ROWS, COLUMNS)
+                coming = _load_weights(second, row, features, inputs, ROWS, COLUMNS)
             other = _dot(seconds, values, inputs, ROWS, COLUMNS)
             if TURNS > 1:
                 seconds = coming
             if kind == EIGHT_BIT:
                 other *= tl.load(scale + features + rows, mask=inside, other=0.0)
-            total *= _finish(
+            total *= _apply_norm_and_bias(
                 other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias
             )
         if has_residual:
@@ -152,12 +160,12 @@ def product(
 
 
 @triton.jit
-def _one_and(words, nibble: tl.constexpr, ASM: tl.constexpr):
-    """1 + code * 2^-11 of an even nibble of int32 words, 1 + code * 2^-7 of an odd one.
+def _nibble_as_float(words, nibble: tl.constexpr, ASM: tl.constexpr):
+    """1 + q * 2^-11 for the q in an even nibble of int32 words, 1 + q * 2^-7 in an odd one.
 
-    By the bits of a float: a code that is put into the fraction of 1 needs no conversion. The sum
-    of the ones is taken off afterwards, which costs up to 2^-24 * 2^11 = 2^-13 of the summands: a
-    sixteenth of what rounding the input to bfloat16 does. ASM: one instruction for both.
+    Putting q into the fraction bits of the float 1 needs no conversion. The sum of the ones is
+    subtracted afterwards, with an error up to 2^-24 * 2^11 = 2^-13 of the summands: a sixteenth of
+    the error of rounding the input to bfloat16. ASM: one instruction masks and sets the bits.
     """
     if nibble < 2:
         words = words << 12
@@ -187,14 +195,15 @@ def _one_and(words, nibble: tl.constexpr, ASM: tl.constexpr):
 
 
 @triton.jit
-def _row_of_codes_input(
+def _load_input_int4(
     x, gamma, inputs: tl.constexpr, group: tl.constexpr, norm: tl.constexpr, COLUMNS: tl.constexpr
 ):  # fmt: skip
-    """The input in tiles as the nibbles of int32 words lie, and what the ones come to.
+    """The input in tiles in the order of the nibbles of int32 words.
 
     Returns:
         Tiles (COLUMNS,) of the scaled input, eight for each tile of words; for each tile of words
-        the sum of its inputs, and what to take off its product with `_one_and`; sums of x and x^2.
+        the sum of its inputs, and what to subtract from its dot product with `_nibble_as_float`;
+        sums of x and x^2.
     """
     words: tl.constexpr = group // 8
     tiles = ()
@@ -205,7 +214,7 @@ def _row_of_codes_input(
     for first in tl.static_range(0, inputs // 8, COLUMNS):
         column = first + tl.arange(0, COLUMNS)
         inside = column < inputs // 8
-        # An int32 word is two int16 words: neighbours of the same nibble.
+        # An int32 holds two adjacent int16: for each nibble, two adjacent inputs.
         element = (column // words) * group + (column % words) * 2
         total = tl.zeros([COLUMNS], tl.float32)
         off = tl.zeros([COLUMNS], tl.float32)
@@ -227,13 +236,13 @@ def _row_of_codes_input(
 
 
 @triton.jit
-def _dot_of_codes(
+def _dot_int4(
     words, values, totals, offs, scale, zero, row,
     features: tl.constexpr, inputs: tl.constexpr,
     group: tl.constexpr, has_zero: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     ASM: tl.constexpr,
 ):  # fmt: skip
-    """Float32 (ROWS,) of tiles of int32 words and tiles of the input."""
+    """Float32 dot products (ROWS,) of tiles of int32 words and tiles of the input."""
     acc = tl.zeros([ROWS, COLUMNS], tl.float32)
     rows = row + tl.arange(0, ROWS)
     for first in tl.static_range(0, inputs // 8, COLUMNS):
@@ -245,7 +254,7 @@ def _dot_of_codes(
         dot = tl.zeros([ROWS, COLUMNS], tl.float32)
         for nibble in tl.static_range(8):
             value = values[first // COLUMNS * 8 + nibble][None, :]
-            dot += _one_and(word, nibble, ASM) * value
+            dot += _nibble_as_float(word, nibble, ASM) * value
         acc += (dot - offs[first // COLUMNS][None, :]) * factor
         if has_zero:
             offset = tl.load(zero + at, mask=mask, other=0.0).to(tl.float32)
@@ -254,32 +263,34 @@ def _dot_of_codes(
 
 
 @triton.jit
-def product_of_codes(
-    x, words, scale, zero, sums, bias, gamma, residual, out,
+def gemv_int4(
+    x, qweight, scale, zero, sums, bias, gamma, residual, out,
     features: tl.constexpr, inputs: tl.constexpr, eps: tl.constexpr, group: tl.constexpr,
     norm: tl.constexpr, activation: tl.constexpr, gated: tl.constexpr,
     has_bias: tl.constexpr, has_residual: tl.constexpr, has_zero: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCKS: tl.constexpr, TURNS: tl.constexpr,
     ASM: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """As `product`, of 4-bit codes in groups; words are int32, COLUMNS counts them.
+    """As `gemv`, for 4-bit weights in groups; COLUMNS counts int32 words.
 
     Args:
-        scale, zero: (features, inputs / group); zero if has_zero.
+        qweight: packed by `pack_int4`, seen as int32 (features, inputs / 8).
+        scale: (features, inputs / group).
+        zero: as scale, if has_zero; added after scaling.
     """
     row = tl.program_id(0) * ROWS
-    read = _weights(words, row, features, inputs // 8, ROWS, COLUMNS)
+    read = _load_weights(qweight, row, features, inputs // 8, ROWS, COLUMNS)
     if gated:
-        second = words + features * (inputs // 8)
+        second = qweight + features * (inputs // 8)
         second_scale = scale + features * (inputs // group)
         second_zero = zero
         if has_zero:
             second_zero = zero + features * (inputs // group)
-        seconds = _weights(second, row, features, inputs // 8, ROWS, COLUMNS)
+        seconds = _load_weights(second, row, features, inputs // 8, ROWS, COLUMNS)
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
-    values, totals, offs, s1, s2 = _row_of_codes_input(x, gamma, inputs, group, norm, COLUMNS)
+    values, totals, offs, s1, s2 = _load_input_int4(x, gamma, inputs, group, norm, COLUMNS)
     mean, inverse = _moments(s1, s2, inputs, eps, norm)
     for _ in range(TURNS):
         now = row
@@ -287,25 +298,25 @@ def product_of_codes(
         inside = rows < features
         row += BLOCKS * ROWS
         if TURNS > 1:
-            coming = _weights(words, row, features, inputs // 8, ROWS, COLUMNS)
-        total = _dot_of_codes(
+            coming = _load_weights(qweight, row, features, inputs // 8, ROWS, COLUMNS)
+        total = _dot_int4(
             read, values, totals, offs, scale, zero, now, features, inputs, group, has_zero,
             ROWS, COLUMNS, ASM,
         )  # fmt: skip
         if TURNS > 1:
             read = coming
-        total = _finish(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
-        total = activated(total, activation)
+        total = _apply_norm_and_bias(total, rows, inside, mean, inverse, sums, bias, norm, has_bias)
+        total = apply_activation(total, activation)
         if gated:
             if TURNS > 1:
-                coming = _weights(second, row, features, inputs // 8, ROWS, COLUMNS)
-            other = _dot_of_codes(
+                coming = _load_weights(second, row, features, inputs // 8, ROWS, COLUMNS)
+            other = _dot_int4(
                 seconds, values, totals, offs, second_scale, second_zero, now, features,
                 inputs, group, has_zero, ROWS, COLUMNS, ASM,
             )  # fmt: skip
             if TURNS > 1:
                 seconds = coming
-            total *= _finish(
+            total *= _apply_norm_and_bias(
                 other, features + rows, inside, mean, inverse, sums, bias, norm, has_bias
             )
         if has_residual:

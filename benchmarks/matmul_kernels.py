@@ -1,10 +1,11 @@
-"""How fast the products of a decoding step read their weights, by shape, form and block.
+"""How fast the GEMV and GEMM kernels read weights, by shape, weight layout and launch settings.
 
-For each shape of a study's first model and each form of weights, a graph runs the kernel over
-copies that together exceed the cache many times; the time of one is that of the graph over their
-number. Prints the best blocks and the bytes a second they reach, beside a copy's; writes all.
+For each linear layer of a study's first model and each weight layout, a CUDA graph runs the kernel
+over copies that together exceed the L2 cache many times; the time of one layer is that of the graph
+divided by their number. Prints the best configurations and their bytes per second, beside the rate
+of a copy; writes all.
 
-    python benchmarks/product_kernels.py --study STUDY.yaml --out kernels.json
+    python benchmarks/matmul_kernels.py --study STUDY.yaml --out kernels.json
 """
 
 import argparse
@@ -23,17 +24,18 @@ import yaml
 from codewatt.files import write_json
 from codewatt.generate.static import triton_ops
 from codewatt.generate.static.dense_decoder import Norm
-from codewatt.generate.static.linear_layers import Dense, EightBit, FourBit, Projection
+from codewatt.generate.static.linear_layers import DenseWeight, FusedLinear, PackedInt4Weight
+from codewatt.models.torchao_weights import EightBitWeight
 
 pynvml.nvmlInit()
 _DEVICE = pynvml.nvmlDeviceGetHandleByIndex(0)
 _TOTAL_BYTES = 1_500_000_000
-#: (outputs, warps) of a block, splits of the inputs, and stages that are tried for few rows.
-_SHAPES = [(16, 1), (32, 2), (64, 4), (128, 4)]
+#: (outputs, warps) of a block, and stages, that are tried for the GEMM.
+_GEMM_SHAPES = [(16, 1), (32, 2), (64, 4), (128, 4)]
 _STAGES = [4, 6]
-#: (outputs, inputs, warps) of a block and most blocks that are tried for one row.
-_TURNS = [(2, 1024, 4, 528), (4, 1024, 4, 528), (4, 1024, 4, 10**6)]
-_TURNS_OF_CODES = [
+#: (outputs, inputs, warps) of a block, and maximum of blocks, that are tried for the GEMV.
+_GEMV_CONFIGS = [(2, 1024, 4, 528), (4, 1024, 4, 528), (4, 1024, 4, 10**6)]
+_GEMV_CONFIGS_INT4 = [
     (rows, words, warps, most)
     for rows in (2, 4, 8)
     for words, warps in ((128, 1), (128, 4), (512, 4))
@@ -78,26 +80,27 @@ def main() -> None:
 
 def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> list[dict[str, Any]]:
     """Times of each choice, the fastest first; energy of the two fastest."""
-    made = [_product(form, features, inputs)]
+    made = [_fused_linear(form, features, inputs)]
     weight_bytes = _bytes(made[0])
     made += [
-        _product(form, features, inputs) for _ in range(max(1, _TOTAL_BYTES // weight_bytes) - 1)
+        _fused_linear(form, features, inputs)
+        for _ in range(max(1, _TOTAL_BYTES // weight_bytes) - 1)
     ]
     rows = torch.randn(batch, inputs, device="cuda", dtype=torch.bfloat16)
     norm = None
     if normed:
         ones = torch.ones(inputs, device="cuda", dtype=torch.bfloat16)
         norm = Norm(ones, ones, 1e-5, rms=False)
-    operations = triton_ops.kernels_for("cuda")
+    ops = triton_ops.triton_ops_for("cuda")
 
     def work() -> None:
-        for product in made:
-            operations.project(product, rows, norm=norm)
+        for linear in made:
+            ops.linear(linear, rows, norm=norm)
 
     runs = []
     for name, blocks in _choices(form, features, inputs, batch):
-        triton_ops._row_blocks = lambda *_, b=blocks, few=name == "rows": b if few else None
-        triton_ops._blocks = lambda *_, blocks=blocks: blocks
+        triton_ops.gemm_config = lambda *_, b=blocks, few=name == "gemm": b if few else None
+        triton_ops.gemv_config = lambda *_, blocks=blocks: blocks
         words = name + " " + "/".join(map(str, vars(blocks).values()))
         try:
             graph = _graph(work)
@@ -117,34 +120,36 @@ def _sweep(form: str, features: int, inputs: int, normed: bool, batch: int) -> l
 def _choices(form: str, features: int, inputs: int, batch: int) -> Any:
     columns = {"int4": [128]}.get(form, [64, 128])
     splits = [1, 2] if features > 8192 else [1, 2, 4] if inputs <= 4096 else [2, 4, 8]
-    for width, (rows, warps), parts, stages in itertools.product(columns, _SHAPES, splits, _STAGES):
+    for width, (rows, warps), parts, stages in itertools.product(
+        columns, _GEMM_SHAPES, splits, _STAGES
+    ):
         if not (features > 8192 and rows < 32) and not (features < 8192 and rows > 64):
-            yield "rows", triton_ops.RowBlocks(rows, width, parts, warps, stages)
+            yield "gemm", triton_ops.GemmConfig(rows, width, parts, warps, stages)
     if batch == 1:
-        for blocks in _TURNS_OF_CODES if form == "int4" else _TURNS:
-            yield "row", triton_ops.Blocks(*blocks)
+        for blocks in _GEMV_CONFIGS_INT4 if form == "int4" else _GEMV_CONFIGS:
+            yield "gemv", triton_ops.GemvConfig(*blocks)
 
 
-def _product(form: str, features: int, inputs: int) -> Projection:
+def _fused_linear(form: str, features: int, inputs: int) -> FusedLinear:
     cuda = {"device": "cuda"}
     packed: Any
     if form == "dense":
-        packed = Dense(torch.randn(features, inputs, dtype=torch.bfloat16, **cuda))
+        packed = DenseWeight(torch.randn(features, inputs, dtype=torch.bfloat16, **cuda))
     elif form == "int8":
-        codes = torch.randint(-128, 128, (features, inputs), dtype=torch.int8, **cuda)
-        packed = EightBit(codes, torch.rand(features, **cuda))
+        quantised = torch.randint(-128, 128, (features, inputs), dtype=torch.int8, **cuda)
+        packed = EightBitWeight(quantised, torch.rand(features, **cuda))
     else:
         words = torch.randint(-(2**15), 2**15, (features, inputs // 4), dtype=torch.int16, **cuda)
         scale = torch.rand(inputs // 128, features, **cuda).bfloat16()
-        packed = FourBit(words, scale, scale, 128)
+        packed = PackedInt4Weight(words, scale, scale, 128)
     layer = torch.nn.Linear(1, 1)
     layer.in_features, layer.out_features = inputs, features
     bias = torch.randn(features, dtype=torch.bfloat16, **cuda)
-    return Projection((layer,), packed, bias, gated=False)
+    return FusedLinear((layer,), packed, bias, gated=False)
 
 
-def _bytes(product: Projection) -> int:
-    tensors = [value for value in vars(product.packed).values() if torch.is_tensor(value)]
+def _bytes(linear: FusedLinear) -> int:
+    tensors = [value for value in vars(linear.weight).values() if torch.is_tensor(value)]
     return sum(tensor.nbytes for tensor in tensors)
 
 

@@ -1,0 +1,272 @@
+"""Unit and meaning of every table column, one entry for a column or for a pattern of columns.
+
+codewatt.analysis.columns holds names and types; codewatt.analysis.column_reference joins both to
+the reference page.
+"""
+
+from codewatt.analysis.cell_column_descriptions import CELL_DESCRIPTIONS, VARIANT_DESCRIPTIONS
+from codewatt.analysis.column_patterns import Description, describe
+
+_IDS = describe(
+    ("cell_id", "-", "Id of the cell: a variant in one setting."),
+    ("variant_id", "-", "Id of the variant: model, prune and precision."),
+    ("model", "-", "Id of the model in the study file."),
+    ("prune", "-", "Id of the prune setting in the study file."),
+    ("precision", "-", "Id of the precision in the study file."),
+    ("prune_layers", "layers", "Number of decoder layers that were removed."),
+    ("benchmark", "-", "Id of the benchmark in the study file."),
+    ("prompt", "-", "Prompt style: `stripped` or `as_is`."),
+    ("token_limit", "tokens", "Largest number of new tokens of a completion."),
+    ("batch_size", "sequences", "Number of sequences that are generated together."),
+    ("engine", "-", "Id of the inference engine."),
+    ("hardware", "-", "Id of the hardware in the study file; empty if the study names none."),
+    ("repeat", "-", "Number of the repeat, from 0."),
+)
+_ENERGY_STATUS = describe(
+    (
+        "energy_boundary",
+        "-",
+        "Energy boundary of the study: `node` (GPUs of the job, all CPU packages and memory of "
+        "the machine), `job` (GPUs of the job, and its CPU share of CPU and memory) or `gpu` "
+        "(GPUs of the job).",
+    ),
+    (
+        "energy_status",
+        "-",
+        "Origin of `energy_j`: `measured`, `modelled` (at least in part) or `unavailable`.",
+    ),
+    (
+        "<scope>_energy_status",
+        "-",
+        "Origin of the energy of this component or boundary: `measured`, `modelled` or "
+        "`unavailable`.",
+    ),
+)
+_ACCURACY = describe(
+    (
+        "pass_at_1_<tests>",
+        "fraction",
+        "pass@1: mean over tasks of the share of completions that solve the task.",
+    ),
+    ("tasks", "tasks", "Number of tasks of the benchmark that were run."),
+    ("samples_per_task", "samples", "Number of completions of each task in one repeat."),
+)
+_SIZE = describe(
+    ("size_bytes", "bytes", "Size of the variant's weight files."),
+    ("parameters", "parameters", "Number of the variant's parameters."),
+)
+_REPETITION = describe(
+    (
+        "repeated_4grams_share",
+        "fraction",
+        "Share of 4-grams of tokens that already occurred in the same completion "
+        "(seq-rep-4, Welleck et al. 2020); in runs and cells the mean over tasks.",
+    ),
+    (
+        "repeated_lines_share",
+        "fraction",
+        "Share of non-blank lines that already occurred in the same completion "
+        "(Rae et al. 2021); in runs and cells the mean over tasks.",
+    ),
+    (
+        "loops_share",
+        "fraction",
+        "Share of completions that end in a loop: a phrase that stands there at least three "
+        "times in a row, over at least 12 tokens.",
+    ),
+)
+_STATUS = describe(
+    ("status", "-", "`ok`, or `infeasible` if it cannot run on this machine."),
+    ("status_reason", "-", "Reason why it is infeasible; empty otherwise."),
+)
+
+_TASK = describe(
+    ("sample", "-", "Number of the completion among those of the task in this repeat, from 0."),
+    ("task_id", "-", "Id of the benchmark's task."),
+    ("prompt_tokens", "tokens", "Number of tokens of the prompt."),
+    ("new_tokens", "tokens", "Number of generated tokens."),
+    ("latency_s", "s", "Time from the start of the sequence's batch to its last token."),
+    ("ttft_s", "s", "Time to first token (TTFT)."),
+    (
+        "tpot_s",
+        "s",
+        "Time per output token (TPOT) after the first: (end - first token) / (tokens - 1).",
+    ),
+    ("stop_reason", "-", "Reason why generation of the completion ended."),
+    ("ends_in_loop", "-", "Whether the completion ends in a loop (see `loops_share`)."),
+    ("base_status", "-", "Verdict of the base tests alone."),
+    ("plus_status", "-", "Verdict of the plus tests alone."),
+    ("solved_base", "-", "Whether the completion passes the base tests."),
+    ("solved_plus", "-", "Whether the completion passes the base tests and the plus tests."),
+    ("valid", "-", "False if a validity check of severity `error` failed for this repeat."),
+    (
+        "<part>_uncertainty_j",
+        "J",
+        "Bound on the error of the task's energy, as the task begins and ends between two "
+        "readings of the meter.",
+    ),
+    (
+        "<part>_j",
+        "J",
+        "Energy of the task. Tasks that run at the same time share the power equally at each "
+        "moment.",
+    ),
+    ("energy_note", "-", "Reason why the task has no energy; empty otherwise."),
+)
+
+_RUN = describe(
+    ("valid", "-", "False if a validity check of severity `error` failed for this repeat."),
+    ("prompt_tokens", "tokens", "Sum of the prompts' tokens."),
+    ("new_tokens", "tokens", "Sum of the generated tokens."),
+    (
+        "correct_<tests>",
+        "completions",
+        "Number of completions that solve their task; empty for random weights.",
+    ),
+    ("duration_s", "s", "Duration of the run: every task of the benchmark once."),
+    ("tokens_per_s", "tokens/s", "Generated tokens per second of the run."),
+    (
+        "latency_s",
+        "s",
+        "Mean over completions of the time from the batch's start to the last token.",
+    ),
+    ("ttft_s", "s", "Mean over completions of the time to first token."),
+    ("tpot_s", "s", "Mean over completions of the time per output token after the first."),
+    ("<phase>_s", "s", "Time of this phase, summed over the batches of the run."),
+    (
+        "decode_tokens_per_s",
+        "tokens/s",
+        "Tokens after each sequence's first, per second of decoding.",
+    ),
+    (
+        "decode_roofline_tokens_per_s",
+        "tokens/s",
+        "The same tokens per second if decoding took `decode_roofline_s`.",
+    ),
+    (
+        "<phase>_roofline_s",
+        "s",
+        "Least time of this phase on this machine (roofline): the larger of the times of its "
+        "memory traffic and of its FLOPs.",
+    ),
+    (
+        "<phase>_roofline_share",
+        "fraction",
+        "Share of the roofline that was reached: `<phase>_roofline_s` / `<phase>_s`.",
+    ),
+    ("<phase>_bytes", "bytes", "Least memory traffic of this phase."),
+    ("<phase>_flops", "FLOPs", "Least number of floating-point operations of this phase."),
+    ("<phase>_bandwidth_s", "s", "Time of `<phase>_bytes` at the measured memory bandwidth."),
+    ("<phase>_compute_s", "s", "Time of `<phase>_flops` at the measured FLOPs per second."),
+    ("<phase>_energy_uncertainty_j", "J", "Bound on the error of `<phase>_energy_j`."),
+    ("<phase>_<part>_j", "J", "Energy of this phase."),
+    (
+        "energy_uncertainty_j",
+        "J",
+        "Bound on the error of `energy_j`: the run begins and ends between two readings of the "
+        "meter.",
+    ),
+    ("net_<part>_uncertainty_j", "J", "Bound on the error of `net_<part>_j`."),
+    ("net_<part>_j", "J", "Net energy: energy of the run minus idle power of the loaded machine."),
+    ("<part>_j", "J", "Energy of the run, with idle power."),
+    ("j_per_token", "J/token", "`energy_j` per generated token."),
+    ("j_per_task", "J/completion", "`energy_j` per completion (one task, one sample)."),
+    (
+        "j_per_correct_task_<tests>",
+        "J/completion",
+        "`energy_j` per completion that solves its task.",
+    ),
+    (
+        "pass_at_1_<tests>_per_kwh",
+        "1/kWh",
+        "pass@kWh (Buis 2024): pass@1 divided by the run's energy in kWh.",
+    ),
+    ("co2e_kg", "kg CO2e", "Emissions: `energy_j` times the grid's carbon intensity."),
+)
+
+_CHECK = describe(
+    ("repeat", "-", "Number of the repeat, from 0; empty for a check of the whole cell."),
+    ("name", "-", "Name of the validity check."),
+    ("severity", "-", "`error` (a failure makes the cell invalid) or `warning`."),
+    ("passed", "-", "Whether the check passed; empty if its data were not recorded."),
+    ("observed", "see `unit`", "Observed value."),
+    ("limit", "see `unit`", "Limit of the check."),
+    ("unit", "-", "Unit of `observed` and `limit`."),
+    ("detail", "-", "Explanation of the check."),
+)
+
+_AA_TEST = describe(
+    (
+        "comparison",
+        "-",
+        "`halves`: first half of a cell's repeats against the second half. `twin`: a baseline "
+        "cell against a second run of the same cell.",
+    ),
+    ("other_cell_id", "-", "Cell on the other side of the comparison."),
+    ("metric", "-", "Metric that is compared."),
+    ("valid", "-", "Whether every validity check of severity `error` passed on both sides."),
+    ("n", "repeats", "Number of values on the first side."),
+    ("other_n", "repeats", "Number of values on the other side."),
+    ("mean", "unit of the metric", "Arithmetic mean of the first side."),
+    ("other_mean", "unit of the metric", "Arithmetic mean of the other side."),
+    ("change", "fraction", "Ratio of geometric means, other side / first side, - 1."),
+    (
+        "change_ci90_low",
+        "fraction",
+        "Lower end of the 90 % confidence interval (Welch on logarithms): the interval of the "
+        "equivalence test.",
+    ),
+    ("change_ci90_high", "fraction", "Upper end of the same interval."),
+    ("change_ci95_low", "fraction", "Lower end of the 95 % confidence interval."),
+    ("change_ci95_high", "fraction", "Upper end of the same interval."),
+    ("margin", "fraction", "Equivalence margin: the study's `comparisons.aa_margin`."),
+    (
+        "p_equivalence",
+        "-",
+        "p value of the equivalence test (two one-sided tests, Schuirmann 1987).",
+    ),
+    ("p_difference", "-", "Two-sided p value of the hypothesis of no difference."),
+    (
+        "minimum_detectable_change",
+        "fraction",
+        "Smallest change that this comparison detects with 80 % power.",
+    ),
+    (
+        "outcome",
+        "-",
+        "`equivalent` (the 90 % interval lies within the margin), `different` (the 95 % interval "
+        "does not contain 0) or `undecided`.",
+    ),
+    ("passed", "-", "Whether the outcome is `equivalent`."),
+    ("note", "-", "Reason why there is no outcome, or a remark on it."),
+)
+
+#: Table -> descriptions of its columns; the first that matches a column holds.
+DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
+    "task": (*_TASK, *_IDS, *_REPETITION, *_ENERGY_STATUS),
+    "run": (*_IDS, *_REPETITION, *_ACCURACY, *_ENERGY_STATUS, *_RUN),
+    "cell": (
+        *_IDS,
+        *_STATUS,
+        *_SIZE,
+        *_REPETITION,
+        *_ACCURACY,
+        *_ENERGY_STATUS,
+        *CELL_DESCRIPTIONS,
+    ),
+    "variant": (*_IDS, *_STATUS, *_SIZE, *VARIANT_DESCRIPTIONS),
+    "check": (*_CHECK, *_IDS),
+    "check": (*_CHECK, *_IDS),
+    "aa_test": (*_AA_TEST, *_IDS),
+}
+
+#: Table -> what one row is.
+ROWS = {
+    "task": "One row for each completion: one task, one sample, one repeat of a cell.",
+    "run": "One row for each run: one repeat of a cell, every task of the benchmark once.",
+    "cell": "One row for each cell: one variant in one setting, over all its repeats.",
+    "variant": "One row for each variant: one model with one prune setting and one precision.",
+    "check": "One row for each validity check of a cell or of one of its repeats.",
+    "check": "One row for each validity check of a cell or of one of its repeats.",
+    "aa_test": "One row for each comparison of the A/A test (`snakemake aa_test`); CSV only.",
+}
