@@ -5,9 +5,7 @@ from codewatt.analysis.column_patterns import describe
 CELL_DESCRIPTIONS = describe(
     ("valid", "-", "False if a validity check of severity `error` failed."),
     ("failed_checks", "-", "Validity checks of severity `error` that failed."),
-    ("failed_checks", "-", "Validity checks of severity `error` that failed."),
     ("warnings", "-", "Validity checks of severity `warning` that failed."),
-    ("skipped_checks", "-", "Validity checks whose data were not recorded."),
     ("skipped_checks", "-", "Validity checks whose data were not recorded."),
     (
         "baseline_cell_id",

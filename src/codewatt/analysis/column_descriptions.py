@@ -256,7 +256,6 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
     ),
     "variant": (*_IDS, *_STATUS, *_SIZE, *VARIANT_DESCRIPTIONS),
     "check": (*_CHECK, *_IDS),
-    "check": (*_CHECK, *_IDS),
     "aa_test": (*_AA_TEST, *_IDS),
 }
 
@@ -266,7 +265,6 @@ ROWS = {
     "run": "One row for each run: one repeat of a cell, every task of the benchmark once.",
     "cell": "One row for each cell: one variant in one setting, over all its repeats.",
     "variant": "One row for each variant: one model with one prune setting and one precision.",
-    "check": "One row for each validity check of a cell or of one of its repeats.",
     "check": "One row for each validity check of a cell or of one of its repeats.",
     "aa_test": "One row for each comparison of the A/A test (`snakemake aa_test`); CSV only.",
 }
