@@ -98,3 +98,13 @@ def test_code_that_the_documentation_names_exists(repository):
             owner = parts.rpartition("/")[0]
             places = (f"src/{parts}.py", f"src/{parts}/__init__.py", f"src/{owner}.py")
             assert any(place in files for place in places), f"{page}: {name}"
+
+
+def test_every_page_that_a_file_names_exists(repository):
+    """Comments, messages and settings name pages as docs/FOLDER/PAGE.md."""
+    for folder in ("src", "workflow", "tests", "tools", "config", "profiles", "requirements"):
+        for path in sorted((repository / folder).rglob("*")):
+            if path.suffix not in {".py", ".smk", ".yaml", ".json", ".in", ".csv", ".sh", ".rst"}:
+                continue
+            for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(errors="ignore")):
+                assert (repository / page).is_file(), f"{path}: {page}"

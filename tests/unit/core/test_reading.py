@@ -28,7 +28,7 @@ def _refusal(read, path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("x.jsonl", gzip.compress(ROW), "is gzip, but its name does not end in .gz"),
+        ("x.jsonl", gzip.compress(ROW, mtime=0), "is gzip, but its name does not end in .gz"),
         ("x.jsonl.gz", ROW, "is not gzip, though its name ends in .gz"),
         ("x.jsonl.gz", b"", "is empty"),
         (
