@@ -6,13 +6,41 @@ No id is ever parsed: ids are looked up in the study's grid (`grid`). For paths 
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from typing_extensions import TypedDict
 
 #: Between the parts of an id; the parts have single separators only, so that an id is unambiguous.
 ID_SEPARATOR = "--"
 #: The last part of the id of a cell's second run.
 AGAIN = "again"
+
+
+class VariantIds(TypedDict):
+    """The study's ids of a variant."""
+
+    model: str
+    prune: str
+    precision: str
+
+
+class CellIds(TypedDict):
+    """What a cell is: its id, its variant's id, and the study's values that make it.
+
+    hardware: None where the study names none.
+    """
+
+    id: str
+    variant: str
+    model: str
+    prune: str
+    precision: str
+    benchmark: str
+    prompt: str
+    token_limit: int
+    batch_size: int
+    engine: str
+    hardware: str | None
 
 
 @dataclass(frozen=True)
@@ -59,10 +87,21 @@ class Cell:
         again = (AGAIN,) if self.again else ()
         return ID_SEPARATOR.join((self.variant.id, *generation, self.engine, *hardware, *again))
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> CellIds:
         """The axes and both ids, as the tables have them."""
-        axes = {name: value for name, value in asdict(self).items() if name != "again"}
-        return {"id": self.id, "variant": self.variant.id, **axes}
+        return {
+            "id": self.id,
+            "variant": self.variant.id,
+            "model": self.model,
+            "prune": self.prune,
+            "precision": self.precision,
+            "benchmark": self.benchmark,
+            "prompt": self.prompt,
+            "token_limit": self.token_limit,
+            "batch_size": self.batch_size,
+            "engine": self.engine,
+            "hardware": self.hardware,
+        }
 
 
 def variants_of(cells: Iterable[Cell]) -> tuple[Variant, ...]:

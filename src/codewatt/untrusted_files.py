@@ -157,23 +157,6 @@ def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Ite
     raise CodewattError(": ".join(part for part in (shown(path), what, reason) if part)) from None
 
 
-@contextmanager
-def record_of(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn exceptions about a missing field of a record (a manifest, energy.json) into one line.
-
-    Raises:
-        CodewattError: the record lacks a field; another version of codewatt wrote it.
-    """
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise CodewattError(
-            f"{shown(path)}: not a record of this version of codewatt ({what}); delete it, and its "
-            "job runs again"
-        ) from None
-
-
 def require_file(path: str | os.PathLike[str], *, pipe: bool = False) -> None:
     """Refuse a path that is not a file, before it is opened: a named pipe would wait for ever.
 

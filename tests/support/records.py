@@ -191,14 +191,48 @@ def depth_record(**changes: Any) -> Record:
     return {"schema": 1, "cell": "c", "tasks": 2, "correct": 1, "zero": False} | changes
 
 
+def joules(**known: float | None) -> Record:
+    """Joules by part; None for those that are not given."""
+    return {part: known.get(part) for part in ("gpu", "cpu", "dram", "node", "job")}
+
+
+def run(repeat: int, duration_s: float, **known: float | None) -> Record:
+    """One repeat of energy.json without phases; `known` as of `joules`."""
+    absent = dict.fromkeys(
+        f"{prefix}{kind}_j"
+        for prefix in ("", "net_", "prefill_", "decode_")
+        for kind in ("energy", "uncertainty")
+    )
+    return {
+        "repeat": repeat, "duration_s": duration_s, **{key: joules() for key in absent},
+        "energy_j": joules(**known), "prefill_s": None, "decode_s": None, "alternatives": {},
+        "net_note": None,
+    }  # fmt: skip
+
+
+def component(status: str) -> Record:
+    """Where a part's energy comes from."""
+    return {"status": status, "method": "RAPL packages", "detail": None}
+
+
 def energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that ran, without runs and checks."""
     record = {
         "schema": 2, "cell": generate_record()["cell"], "boundary": "node", "components": {},
         "allocation": {"share": 0.5}, "baseline": {"idle_w": {"cpu": 3.0}}, "windows": [],
         "runs": [], "evaluate": None, "load": None, "warmup": None,
-        "sampler": {"cpu_share": 0.01}, "carbon": {"country": "NLD", "g_per_kwh": 360.0},
+        "sampler": {"cpu_share": 0.01, "max_rss_bytes": None},
+        "carbon": {"country": "NLD", "g_per_kwh": 360.0, "source": "a table"},
         "checks": [], "valid": True, "code": CODE,
+    }  # fmt: skip
+    return deepcopy(record) | changes
+
+
+def infeasible_energy_record(**changes: Any) -> Record:
+    """cells/<cell>/energy.json, of a cell that could not run."""
+    record = {
+        "schema": 2, "cell": generate_record()["cell"], "status": "infeasible",
+        "reason": "does not fit", "code": CODE,
     }  # fmt: skip
     return deepcopy(record) | changes
 

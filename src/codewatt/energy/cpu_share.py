@@ -8,9 +8,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from codewatt.cpu_quota import CGROUPS, OWN_CGROUPS, cpu_quota
+from codewatt.energy.job_energy_record import CpuShareRecord
 from codewatt.slurm.job_environment import JOB_CPUS
 from codewatt.slurm.slurm_nodes import read_node_cpus
 
@@ -24,7 +24,7 @@ def job_cpu_share(
     cgroup: Path = CGROUPS,
     own_cgroups: Path = OWN_CGROUPS,
     slurm_processors: int | None = None,
-) -> dict[str, Any]:
+) -> CpuShareRecord:
     """The logical CPUs that this process's job holds, and their share of the machine's.
 
     In a Slurm job, the job's CPUs are divided by the CPUs that Slurm has for jobs on the node,
@@ -41,9 +41,7 @@ def job_cpu_share(
         slurm_processors: CPUs of this node for jobs; read from Slurm unless given.
 
     Returns:
-        {"processors_held", "processors", "share" (0 to 1), "source", "slurm", "slurm_processors"};
-        share is None where the machine's CPUs cannot be counted, slurm_processors where Slurm does
-        not tell them.
+        All fields of the record.
     """
     environment = os.environ if environment is None else environment
     processors = processors or os.cpu_count()

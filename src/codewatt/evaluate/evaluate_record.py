@@ -5,8 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.energy.job_energy_record import MeterRecord, PhaseWindow, SamplerRecord
-from codewatt.generate.generate_record import SkippedStage
+from codewatt.energy.job_energy_record import (
+    MeterRecord,
+    PhaseWindow,
+    SamplerRecord,
+    SkippedStage,
+)
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
 

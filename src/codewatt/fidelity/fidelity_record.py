@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from codewatt.cells import VariantIds
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.provenance import MadeRecord
-from codewatt.quantise.variant_record import VariantIds
 from codewatt.record_files import RecordFormat
 
 

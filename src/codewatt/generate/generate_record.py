@@ -5,30 +5,12 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.energy.job_energy_record import MeteredRecord
+from codewatt.cells import CellIds
+from codewatt.energy.job_energy_record import MeteredRecord, SkippedStage
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.files import FileRecord
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
-
-
-class CellIds(TypedDict):
-    """What a cell is: its id, its variant's id, and the study's values that make it.
-
-    hardware: None where the study names none.
-    """
-
-    id: str
-    variant: str
-    model: str
-    prune: str
-    precision: str
-    benchmark: str
-    prompt: str
-    token_limit: int
-    batch_size: int
-    engine: str
-    hardware: str | None
 
 
 class DecodingRecord(TypedDict):
@@ -164,14 +146,6 @@ class InfeasibleCellRecord(InfeasibleCell, MadeRecord):
 
     With invalid logits the fields of `InvalidLogitsCell` follow; no stage reads them.
     """
-
-
-class SkippedStage(TypedDict):
-    """What a later stage writes, beside its own version, for a cell that could not run."""
-
-    cell: CellIds
-    status: Literal["infeasible"]
-    reason: str
 
 
 def skipped_stage(generate: InfeasibleCell) -> SkippedStage:

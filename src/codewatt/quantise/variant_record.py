@@ -4,19 +4,11 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from codewatt.energy.job_energy_record import JobEnergyRecord
+from codewatt.energy.job_energy_record import MadeVariant
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.models.model_record import QuantisedCounts, WeightsRecord
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
-
-
-class VariantIds(TypedDict):
-    """The study's ids of a variant."""
-
-    model: str
-    prune: str
-    precision: str
 
 
 class VariantSettings(TypedDict):
@@ -43,14 +35,7 @@ class PackingRecord(TypedDict):
     made_here: bool
 
 
-class ScoresFile(TypedDict):
-    """The layer scores by which layers were removed, and their digest at that time."""
-
-    path: str
-    sha256: str
-
-
-class VariantDescription(JobEnergyRecord):
+class VariantDescription(MadeVariant):
     """A variant before provenance is added.
 
     size_bytes: of the weights as they are loaded. dtype: in which unquantised weights run.
@@ -58,12 +43,11 @@ class VariantDescription(JobEnergyRecord):
     parameters: weights before packing; None where a packed file does not tell (a pruned one).
     quantised: None if nothing was quantised. packing: None unless GPTQ or AWQ packed it.
     corpora: the calibration corpora that were used.
-    kept_layers, scores: None if nothing was pruned; scores also for a method that needs none.
+    kept_layers: None if nothing was pruned.
     placement: None where nothing was made.
     """
 
     schema: Literal[2]
-    variant: VariantIds
     method: str
     settings: VariantSettings
     base: BaseModel
@@ -79,7 +63,6 @@ class VariantDescription(JobEnergyRecord):
     packing: PackingRecord | None
     corpora: list[dict[str, Any]]
     kept_layers: list[int] | None
-    scores: ScoresFile | None
 
 
 class VariantRecord(VariantDescription, MadeRecord):

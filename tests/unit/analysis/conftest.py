@@ -224,7 +224,7 @@ class Study:
             "components": deepcopy(COMPONENTS),
             "boundary": "node",
             "allocation": {"processors_held": 4, "processors": 8, "share": 0.5},
-            "sampler": {"cpu_share": 0.1},
+            "sampler": {"cpu_share": 0.1, "max_rss_bytes": None},
             "baseline": {
                 "idle_unloaded_w": {"gpu": None, "cpu": 3.0, "dram": 1.0},
                 "idle_loaded_w": {"gpu": None, "cpu": 4.0, "dram": 1.0},
