@@ -46,7 +46,7 @@ class VerdictRecord(TypedDict):
     why: str | None
 
 
-class Evaluation(TypedDict):
+class JudgedCell(TypedDict):
     """The verdicts of a cell, before meters and provenance are added.
 
     benchmark: the study's id; None for completions from elsewhere.
@@ -69,7 +69,7 @@ class Evaluation(TypedDict):
     sandbox: dict[str, Any]
 
 
-class EvaluatedCellRecord(Evaluation, MadeRecord):
+class EvaluatedCellRecord(JudgedCell, MadeRecord):
     """cells/<cell>/evaluate.json of a cell that ran."""
 
     meters: list[MeterRecord]
