@@ -20,7 +20,7 @@ from tests.support.records import (
 
 CODE = ["stage.py aaaa", "codewatt.files bbbb"]
 COMPONENTS = {
-    "gpu": {"status": "unavailable", "method": None, "detail": "no NVML"},
+    "gpu": {"status": "unavailable", "method": "none", "detail": "no NVML"},
     "cpu": {"status": "modelled", "method": "CodeCarbon", "detail": None},
     "dram": {"status": "modelled", "method": "CodeCarbon", "detail": None},
     "node": {"status": "modelled", "method": "cpu + dram", "detail": None},
