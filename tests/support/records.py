@@ -31,6 +31,11 @@ CORPUS: Record = {
     "id": "held", "source": "nano", "samples": 8, "tokens": 64, "seed": 0, "documents": 8,
     "sha256": DIGEST,
 }  # fmt: skip
+LIMITS: Record = {
+    "min_time_s": 1.0, "time_factor": 4.0, "suite_time_s": 60.0, "grace_s": 2.0,
+    "wall_factor": 10.0, "memory_bytes": 2**32, "total_memory_bytes": None, "processes": 64,
+    "files": 128, "tmpfs_bytes": 2**26, "start_s": 60.0, "next_s": 5.0,
+}  # fmt: skip
 WEIGHTS: Record = {
     "directory": "weights",
     "files": {"model.safetensors": {"bytes": 10, "sha256": DIGEST}},
@@ -145,7 +150,11 @@ def generate_record(**changes: Any) -> Record:
             "device": "cpu", "layers": 4, "memory_bytes": 400, "kernels": {"Linear": 24},
             "parameters": 100, "meaningful_accuracy": True,
         },
-        "engine": {"name": "transformers"}, "generation": {"end_token_ids": [0]},
+        "engine": {"name": "transformers"},
+        "generation": {
+            "stop_token_ids": [0], "stop_tokens": ["<end>"], "stop_tokens_from": "config.json",
+            "ignored_settings": {},
+        },
         "logits": {"sequences": 12, "invalid_sequences": 0, "first_invalid_token": None},
         "roofline": {
             "machine": {
@@ -180,7 +189,10 @@ def evaluate_record(**changes: Any) -> Record:
                 "why": "plus: test 1: wrong output",
             }
         ],
-        "tasks": 1, "judged": 1, "sanitized": False, "sandbox": {"tool": "bubblewrap"},
+        "tasks": 1, "judged": 1, "sanitized": False, "sandbox": {
+            "tool": "bubblewrap 0.9", "privileges": "user namespace", "jobs": 2,
+            "total_memory_bytes": 2**32, "limits": LIMITS,
+        },
         **metered(window("evaluate", 200.0, 203.5)), **MADE,
     }  # fmt: skip
     return deepcopy(record) | changes

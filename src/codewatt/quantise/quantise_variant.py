@@ -23,7 +23,9 @@ from codewatt.models.packed_checkpoints import METHODS, read_packed_format
 from codewatt.models.weight_headers import describe_weights
 from codewatt.prune import remove_layers
 from codewatt.prune.layer_scores_record import LAYER_SCORES
+from codewatt.prune.prune_settings import PruneSettings
 from codewatt.prune.pruner import open_pruner
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.quantise.quantiser import Quantiser, open_quantiser
 from codewatt.quantise.variant_record import PackingRecord, VariantDescription
 
@@ -130,7 +132,7 @@ def quantise_variant(
     }
 
 
-def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) -> list[int] | None:
+def _kept_layers(source: Path, prune: PruneSettings, scores_path: Path | None) -> list[int] | None:
     """Indices of the layers that stay; None if all do.
 
     Raises:
@@ -175,7 +177,7 @@ def _compress(
     source: Path,
     weights: Path,
     kept: list[int] | None,
-    precision: dict[str, Any],
+    precision: PrecisionSettings,
     device: str,
     calibration: PreparedCorpus | None,
 ) -> QuantisedCounts | None:

@@ -1,27 +1,30 @@
 """The record of a variant: what `quantise_variant` wrote; all later stages read it."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from typing_extensions import TypedDict
 
+from codewatt.corpora.corpus_record import CorpusRecord
 from codewatt.energy.job_energy_record import MadeVariant
 from codewatt.energy.placement_record import PlacementRecord
-from codewatt.models.model_record import QuantisedCounts, WeightsRecord
+from codewatt.models.model_record import ModelSource, QuantisedCounts, WeightsRecord
 from codewatt.provenance import MadeRecord
+from codewatt.prune.prune_settings import PruneSettings
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.record_files import RecordFormat
 
 
 class VariantSettings(TypedDict):
-    """The study's prune and precision without id and label; their keys depend on the method."""
+    """The study's prune and precision without id and label."""
 
-    prune: dict[str, Any]
-    precision: dict[str, Any]
+    prune: PruneSettings
+    precision: PrecisionSettings
 
 
 class BaseModel(TypedDict):
     """The model that a variant was made of (`models.model_record`)."""
 
-    source: dict[str, Any]
+    source: ModelSource
     layers: int | None
     parameters: int
     dtypes: list[str]
@@ -61,7 +64,7 @@ class VariantDescription(MadeVariant):
     meaningful_accuracy: bool
     placement: PlacementRecord | None
     packing: PackingRecord | None
-    corpora: list[dict[str, Any]]
+    corpora: list[CorpusRecord]
     kept_layers: list[int] | None
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from codewatt.errors import CodewattError
+from codewatt.sizing.roofline_record import MachineRatesRecord
 
 _MIB = 2**20
 #: Copied at a time on a GPU: many times the 50 MB of an H100's cache.
@@ -53,7 +54,7 @@ class MachineRates:
     matrix_edge: int | None
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: MachineRatesRecord) -> Self:
         """What `to_dict` gave.
 
         Raises:
@@ -64,9 +65,9 @@ class MachineRates:
         except TypeError as error:
             raise CodewattError(f"a manifest's machine: {error}") from None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> MachineRatesRecord:
         """Plain values, as manifests keep them."""
-        return asdict(self)
+        return cast(MachineRatesRecord, asdict(self))
 
 
 def measure_machine(device: str, dtype: str) -> MachineRates:

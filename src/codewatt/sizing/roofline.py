@@ -14,10 +14,11 @@ non-linearities, and the reading again of what was just written.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self, cast
 
 from codewatt.errors import CodewattError
 from codewatt.sizing.parameter_counts import Architecture
+from codewatt.sizing.roofline_record import DemandRecord
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Demand:
         )
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: DemandRecord) -> Self:
         """What `to_dict` gave.
 
         Raises:
@@ -73,9 +74,9 @@ class Demand:
         except TypeError as error:
             raise CodewattError(f"a manifest's roofline: {error}") from None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> DemandRecord:
         """Plain values, as manifests keep them."""
-        return asdict(self)
+        return cast(DemandRecord, asdict(self))
 
     def attended(self, first: int, last: int) -> int:
         """Σ over contexts of first, first + 1, ..., last tokens of layers * tokens attended to.
