@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 from codewatt.error_messages import system_error
 from codewatt.errors import CodewattError
 from codewatt.units import BYTES_PER_MIB
-from codewatt.untrusted_files import in_one_line, read_lines, read_text, shown
+from codewatt.untrusted_files import convert_read_errors, display_path, read_lines, read_text
 
 _READ_BYTES = BYTES_PER_MIB
 
@@ -60,7 +60,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
+def check_writable(path: str | os.PathLike[str], size_bytes: int) -> None:
     """See that a file of so many bytes can be written, and leave nothing behind.
 
     Raises:
@@ -84,7 +84,7 @@ def _not_written(target: Path, error: OSError) -> CodewattError:
     reason = error.strerror or system_error(error)
     if isinstance(error, FileExistsError | NotADirectoryError):
         reason = "a file stands where a directory of its path should be"
-    return CodewattError(f"{shown(target)}: cannot be written: {reason}")
+    return CodewattError(f"{display_path(target)}: cannot be written: {reason}")
 
 
 def _refuse_target(target: Path) -> None:
@@ -94,9 +94,11 @@ def _refuse_target(target: Path) -> None:
         CodewattError: it is one.
     """
     if target.is_dir():
-        raise CodewattError(f"{shown(target)}: is a directory; allowed: the name of a file")
+        raise CodewattError(f"{display_path(target)}: is a directory; allowed: the name of a file")
     if target.exists() and not target.is_file():
-        raise CodewattError(f"{shown(target)}: is not a regular file; allowed: the name of a file")
+        raise CodewattError(
+            f"{display_path(target)}: is not a regular file; allowed: the name of a file"
+        )
 
 
 def _temporary(target: Path) -> Path:
@@ -156,7 +158,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         CodewattError: the file is missing or is not JSON; see `reading` for what else is refused.
     """
     text = read_text(path)
-    with in_one_line(path, "not readable as JSON"):
+    with convert_read_errors(path, "not readable as JSON"):
         return json.loads(text)
 
 
@@ -184,7 +186,7 @@ def numbered_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str,
             see `reading` for what else is refused.
     """
     for number, line in read_lines(path):
-        with in_one_line(f"{path}:{number}", "not readable as JSON lines"):
+        with convert_read_errors(f"{path}:{number}", "not readable as JSON lines"):
             row = _json_object(line)
         yield number, row
 

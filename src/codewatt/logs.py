@@ -79,7 +79,7 @@ def _close(handler: logging.Handler) -> None:
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
+def mute_library_logs() -> Iterator[None]:
     """No log lines in here: bitsandbytes writes one at every 8-bit product.
 
     What libraries have to say they said before, in a warm-up or at the first answer.

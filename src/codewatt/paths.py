@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
-from codewatt.untrusted_files import shown
+from codewatt.untrusted_files import display_path
 
 
 def in_checkout(path: str, checkout: str | Path) -> str:
@@ -20,7 +20,7 @@ def in_checkout(path: str, checkout: str | Path) -> str:
     return beside if not os.path.exists(path) and os.path.exists(beside) else path
 
 
-def refuse_places(python: str, checkout: str | Path) -> None:
+def check_locations(python: str, checkout: str | Path) -> None:
     """Refuse places that Snakemake cannot work from.
 
     It starts jobs with its own Python, without quotes
@@ -36,12 +36,12 @@ def refuse_places(python: str, checkout: str | Path) -> None:
     """
     if "{" in str(checkout) or "}" in str(checkout):
         raise CodewattError(
-            f"{shown(checkout)}: Snakemake takes braces for wildcards; allowed: a checkout under a "
+            f"{display_path(checkout)}: Snakemake takes braces for wildcards; allowed: a checkout under a "
             "path without braces"
         )
     if shlex.quote(python) != python:
         raise CodewattError(
-            f"{shown(python)}: Snakemake cannot start jobs with a Python whose path holds "
+            f"{display_path(python)}: Snakemake cannot start jobs with a Python whose path holds "
             "spaces or other characters of the shell; allowed: an environment under a path of "
             "letters, digits, '.', '_', '-' and '/'"
         )

@@ -14,7 +14,7 @@ from codewatt.files import read_json
 from codewatt.grid import Grid
 from codewatt.models.model_config import context_length
 from codewatt.paths import Paths
-from codewatt.untrusted_files import require_file, shown
+from codewatt.untrusted_files import display_path, require_file
 
 #: Bytes that Linux's usual file systems take for one name, and system calls for a path.
 _NAME_BYTES, _PATH_BYTES = 255, 4095
@@ -30,7 +30,7 @@ def load_grid(path: str | Path) -> Grid:
     Raises:
         CodewattError: the study is wrong, or a job of it would be refused.
     """
-    grid = Grid(load_study(path), shown(path))
+    grid = Grid(load_study(path), display_path(path))
     _check_named(grid)
     _check_contexts(grid)
     check_names(grid)
@@ -66,12 +66,12 @@ def check_names(grid: Grid, paths: Paths | None = None) -> None:
     standing = next(folder for folder in (Path(root), *Path(root).parents) if folder.exists())
     if not standing.is_dir():
         raise CodewattError(
-            f"results: {shown(root)}: {shown(standing)} is a file; allowed: a directory"
+            f"results: {display_path(root)}: {display_path(standing)} is a file; allowed: a directory"
         )
     whole = len(os.fsencode(root)) + needed + _INSIDE_BYTES
     if whole > _PATH_BYTES:
         raise CodewattError(
-            f"results: {shown(root)}: with the ids of {grid.where} paths have {whole} bytes; "
+            f"results: {display_path(root)}: with the ids of {grid.where} paths have {whole} bytes; "
             f"allowed: {_PATH_BYTES}; choose a directory with a shorter path"
         )
 
@@ -97,11 +97,11 @@ def _check_named(grid: Grid) -> None:
         if model.source == "path" and model.id in grid.model_ids:
             where = f"{grid.where}: models[{index}].path"
             if not Path(model.path).is_dir():
-                raise CodewattError(f"{where}: {shown(model.path)}: no such directory")
+                raise CodewattError(f"{where}: {display_path(model.path)}: no such directory")
             configuration = Path(model.path) / "config.json"
             if not configuration.is_file():
                 raise CodewattError(
-                    f"{where}: {shown(model.path)}: it has no config.json; allowed: a directory "
+                    f"{where}: {display_path(model.path)}: it has no config.json; allowed: a directory "
                     "written by save_pretrained"
                 )
     for index, corpus in enumerate(grid.study.corpora):
@@ -136,5 +136,5 @@ def _context(model: Model) -> int | None:
     configuration = Path(model.path) / "config.json"
     values = read_json(configuration) if configuration.is_file() else {}
     if not isinstance(values, dict):
-        raise CodewattError(f"{shown(configuration)}: expected a mapping of keys")
+        raise CodewattError(f"{display_path(configuration)}: expected a mapping of keys")
     return context_length(values)

@@ -14,7 +14,7 @@ def read_settings(snakemake: Any) -> dict[str, Any]:
     return settings
 
 
-def finish(snakemake: Any, path: str, record: Mapping[str, object]) -> None:
+def write_record(snakemake: Any, path: str, record: Mapping[str, object]) -> None:
     """Write a stage's record, with where and by which code it was made (`MadeRecord`)."""
     made = {"provenance": provenance(), "code": list(snakemake.params.code)}
     write_json(path, {**record, **made})

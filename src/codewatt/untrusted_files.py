@@ -45,7 +45,7 @@ _BEGINNINGS = (
 )
 
 
-def shown(path: str | os.PathLike[str]) -> str:
+def display_path(path: str | os.PathLike[str]) -> str:
     """A path for a message: on one line, without control characters, at most 300 characters."""
     text = printable(os.fspath(path))
     return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
@@ -60,7 +60,7 @@ def expand_home(path: str) -> str:
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         raise CodewattError(
-            f"{shown(path)}: no home directory is known for {path.split('/')[0]}; "
+            f"{display_path(path)}: no home directory is known for {path.split('/')[0]}; "
             "write the path in full (./~name for a name that begins with ~)"
         )
     return expanded
@@ -83,7 +83,7 @@ def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise CodewattError(f"{shown(path)}:{line}: {_not_utf8(error)}") from None
+        raise CodewattError(f"{display_path(path)}:{line}: {_not_utf8(error)}") from None
 
 
 def read_chunks(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Iterator[bytes]:
@@ -92,7 +92,7 @@ def read_chunks(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Ite
     Raises:
         CodewattError: see `read_text`.
     """
-    with in_one_line(path), _opened(path) as stream:
+    with convert_read_errors(path), _opened(path) as stream:
         budget = _Budget(path, max_bytes)
         while chunk := stream.read(_READ_BYTES):
             budget.spend(len(chunk))
@@ -105,7 +105,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     Raises:
         CodewattError: see `read_text`; the message has the number of the line that is wrong.
     """
-    with in_one_line(path), _opened(path) as stream:
+    with convert_read_errors(path), _opened(path) as stream:
         budget = _Budget(path, MAX_BYTES)
         number = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -113,23 +113,23 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
             budget.spend(len(line))
             if len(line) > MAX_LINE_BYTES:
                 raise CodewattError(
-                    f"{shown(path)}:{number}: the line is longer than "
+                    f"{display_path(path)}:{number}: the line is longer than "
                     f"{MAX_LINE_BYTES // BYTES_PER_MIB} MiB; allowed: one record per line"
                 )
             if number > MAX_LINES:
-                raise CodewattError(f"{shown(path)}: too many lines; allowed: {MAX_LINES}")
+                raise CodewattError(f"{display_path(path)}: too many lines; allowed: {MAX_LINES}")
             if line.isspace():
                 continue
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise CodewattError(f"{shown(path)}:{number}: {_not_utf8(error)}") from None
+                raise CodewattError(f"{display_path(path)}:{number}: {_not_utf8(error)}") from None
             if text.strip():  # a byte-order mark may be all that a line holds
                 yield number, text
 
 
 @contextmanager
-def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Iterator[None]:
+def convert_read_errors(path: str | os.PathLike[str], what: str = "not readable") -> Iterator[None]:
     """Turn exceptions of reading and parsing a file into a message of one line with its path.
 
     Args:
@@ -154,11 +154,13 @@ def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Ite
         reason = "too large for this machine's memory"
     except ValueError as error:
         reason = str(error)
-    raise CodewattError(": ".join(part for part in (shown(path), what, reason) if part)) from None
+    raise CodewattError(
+        ": ".join(part for part in (display_path(path), what, reason) if part)
+    ) from None
 
 
 @contextmanager
-def record_of(path: str | os.PathLike[str]) -> Iterator[None]:
+def convert_record_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn exceptions about a missing field of a record (a manifest, energy.json) into one line.
 
     Raises:
@@ -169,7 +171,7 @@ def record_of(path: str | os.PathLike[str]) -> Iterator[None]:
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise CodewattError(
-            f"{shown(path)}: not a record of this version of codewatt ({what}); delete it, and its "
+            f"{display_path(path)}: not a record of this version of codewatt ({what}); delete it, and its "
             "job runs again"
         ) from None
 
@@ -183,13 +185,13 @@ def require_file(path: str | os.PathLike[str], *, pipe: bool = False) -> None:
     Raises:
         CodewattError: there is no such file, or it is something else.
     """
-    with in_one_line(path):
+    with convert_read_errors(path):
         kind = os.stat(path).st_mode
         if stat.S_ISDIR(kind):
-            raise CodewattError(f"{shown(path)}: is a directory; allowed: a file")
+            raise CodewattError(f"{display_path(path)}: is a directory; allowed: a file")
         shells = str(path) == "/dev/stdin" or str(path).startswith("/dev/fd/")
         if not (stat.S_ISREG(kind) or (pipe and shells)):
-            raise CodewattError(f"{shown(path)}: is not a regular file; allowed: a file")
+            raise CodewattError(f"{display_path(path)}: is not a regular file; allowed: a file")
 
 
 @contextmanager
@@ -201,14 +203,14 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         packed, named_so = head.startswith(_GZIP), Path(path).suffix == ".gz"
         for beginning, problem in _BEGINNINGS:
             if head.startswith(beginning):
-                raise CodewattError(f"{shown(path)}: {problem}")
+                raise CodewattError(f"{display_path(path)}: {problem}")
         if packed and not named_so:
             raise CodewattError(
-                f"{shown(path)}: is gzip, but its name does not end in .gz; rename or unpack it"
+                f"{display_path(path)}: is gzip, but its name does not end in .gz; rename or unpack it"
             )
         if named_so and not packed:
             problem = "is not gzip, though its name ends in .gz" if head else "is empty"
-            raise CodewattError(f"{shown(path)}: {problem}; rename it, or get it anew")
+            raise CodewattError(f"{display_path(path)}: {problem}; rename it, or get it anew")
         if not packed:
             yield raw
             return
@@ -233,7 +235,7 @@ class _Budget:
         self._read += count
         if self._read > self._most:
             raise CodewattError(
-                f"{shown(self._path)}: too large; allowed: {self._most // BYTES_PER_MIB} MiB"
+                f"{display_path(self._path)}: too large; allowed: {self._most // BYTES_PER_MIB} MiB"
             )
         if (
             self._size is not None
@@ -241,7 +243,7 @@ class _Budget:
             and self._read > _MAX_RATIO * self._size
         ):
             raise CodewattError(
-                f"{shown(self._path)}: unpacks to more than {_MAX_RATIO} times its size; "
+                f"{display_path(self._path)}: unpacks to more than {_MAX_RATIO} times its size; "
                 "it is not a file of this kind"
             )
 

@@ -117,13 +117,13 @@ class Sources:
     Attributes:
         figures: component -> source.
         unavailable: component -> why it has none.
-        passed_over: component -> why a source that is preferred to the chosen one is not used.
+        rejected: component -> why a source that is preferred to the chosen one is not used.
         alternatives: sources beside the chosen ones.
     """
 
     figures: Mapping[str, Source]
     unavailable: Mapping[str, str]
-    passed_over: Mapping[str, str]
+    rejected: Mapping[str, str]
     alternatives: tuple[Source, ...]
 
     def describe(self) -> dict[str, dict[str, str | None]]:
@@ -141,7 +141,7 @@ class Sources:
 def choose_sources(timeline: Timeline) -> Sources:
     """The best usable source of each component, and all others beside it."""
     figures: dict[str, Source] = {}
-    unavailable, passed_over, alternatives = {}, {}, []
+    unavailable, rejected, alternatives = {}, {}, []
     for component, candidates in _CANDIDATES.items():
         reasons = []
         for candidate in candidates:
@@ -158,12 +158,12 @@ def choose_sources(timeline: Timeline) -> Sources:
             elif component not in figures:
                 figures[component] = source
                 if reasons:
-                    passed_over[component] = "; ".join(dict.fromkeys(reasons))
+                    rejected[component] = "; ".join(dict.fromkeys(reasons))
             else:
                 alternatives.append(source)
         if component not in figures:
             unavailable[component] = "; ".join(dict.fromkeys(reasons))
-    return Sources(figures, unavailable, passed_over, tuple(alternatives))
+    return Sources(figures, unavailable, rejected, tuple(alternatives))
 
 
 def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source | str:

@@ -17,7 +17,7 @@ from codewatt.estimate.job_sums import Totals, sum_jobs, wall_h
 from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.sizing.decode_rates import idle_w, measured_kind
-from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, value
+from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, assumed_value
 from codewatt.sizing.workload import BENCHMARKS
 from codewatt.units import BYTES_PER_GB
 
@@ -85,7 +85,7 @@ def make_report(
     paths = Paths.of(results, grid.study)
     plan = Plan(grid, paths, cards, cores)
     carbon = carbon_intensity(grid.study.energy.country)
-    watts = host_w if host_w is not None else value("host_w" if plan.gpus else "cpu_host_w")
+    watts = host_w if host_w is not None else assumed_value("host_w" if plan.gpus else "cpu_host_w")
     g_per_kwh = carbon["g_per_kwh"]
     groups = {model: [j for j in plan.jobs if j.model == model] for model in grid.model_ids}
     groups[_SHARED] = [j for j in plan.jobs if j.model is None]

@@ -11,7 +11,7 @@ from codewatt.generate.generate_record import GENERATE
 from codewatt.paths import Paths
 from codewatt.quantise.variant_record import VARIANT
 from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
-from codewatt.untrusted_files import record_of
+from codewatt.untrusted_files import convert_record_errors
 
 #: Windows that hold others, or lie in them.
 _INNER = ("prefill", "decode")
@@ -149,7 +149,7 @@ def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     joules: dict[str, float | None] = {}
     status = None
     if energy.is_file():
-        with record_of(energy):
+        with convert_record_errors(energy):
             record = read_json(energy)
             joules, status = _joules(record), record["components"]["node"]["status"]
     held = manifest["peak_memory"]

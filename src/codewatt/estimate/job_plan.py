@@ -14,12 +14,12 @@ from codewatt.estimate.unfetched_models import ModelFacts, read_model_facts
 from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.prune_chains import build_chains
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.sizing.gpu_datasheets import Gpu
 from codewatt.sizing.job_costs import (
     JobSize,
     generate_job,
-    misfit,
+    misfit_reason,
     pass_job,
     quantise_job,
     resources,
@@ -66,7 +66,7 @@ class Job:
         """What it counts in sums: of a cell that does not fit, loading and a record of that."""
         if self.size is None or self.infeasible is None:
             return self.size
-        seconds = value("job_start_s") + value("load_s")
+        seconds = assumed_value("job_start_s") + assumed_value("load_s")
         return JobSize(seconds, 0.0, 0.0, self.size.vram_bytes, self.size.host_bytes, 0)
 
 
@@ -238,19 +238,21 @@ class Plan:
         rule, _ = self._model_key(facts.id)
         if facts.config is None:
             return Job(rule, facts.id, facts.id, None, None)
-        seconds, disk = value("plain_job_s"), facts.stored_bytes
+        seconds, disk = assumed_value("plain_job_s"), facts.stored_bytes
         if settings["source"] == "nano":
-            seconds = value("job_start_s") + settings["steps"] * value("train_step_s")
-        elif settings["source"] == "architecture":
-            seconds = value("job_start_s") + facts.architecture().parameters * value(
-                "random_s_per_weight"
+            seconds = assumed_value("job_start_s") + settings["steps"] * assumed_value(
+                "train_step_s"
             )
-            seconds += facts.stored_bytes / value("save_bytes_per_s")
+        elif settings["source"] == "architecture":
+            seconds = assumed_value(
+                "job_start_s"
+            ) + facts.architecture().parameters * assumed_value("random_s_per_weight")
+            seconds += facts.stored_bytes / assumed_value("save_bytes_per_s")
         elif facts.downloads:
-            seconds += facts.stored_bytes / value("download_bytes_per_s")
+            seconds += facts.stored_bytes / assumed_value("download_bytes_per_s")
         elif settings["source"] == "path":
             disk = 0
-        host = round(value("cpu_host_bytes"))
+        host = round(assumed_value("cpu_host_bytes"))
         if settings["source"] == "architecture":
             host += facts.stored_bytes
         return Job(rule, facts.id, facts.id, None, JobSize(seconds, 0.0, 0.0, 0, host, disk))
@@ -305,7 +307,7 @@ class Plan:
             precision = self.grid.settings("precision", cell.precision)
             stored = self._stored_bytes(cell.variant, precision, pruned, gpu)
             size = generate_job(pruned, precision, work, gpu, stored)
-            reason = None if gpu is None else misfit(size.vram_bytes, gpu)
+            reason = None if gpu is None else misfit_reason(size.vram_bytes, gpu)
             kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
             seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
             judged = _plain(seconds, metered_s=seconds)
@@ -362,5 +364,5 @@ def _scores(model: str, method: str, corpus: str) -> Key:
 
 def _plain(seconds: float = 0.0, metered_s: float = 0.0) -> JobSize:
     """A job on a CPU that loads no model."""
-    job_s = value("plain_job_s") + seconds
-    return JobSize(job_s, metered_s, 0.0, 0, round(value("cpu_host_bytes")), 0)
+    job_s = assumed_value("plain_job_s") + seconds
+    return JobSize(job_s, metered_s, 0.0, 0, round(assumed_value("cpu_host_bytes")), 0)

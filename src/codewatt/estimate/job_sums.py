@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from codewatt.config.carbon_intensity import emissions_kg
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.estimate.list_schedule import makespan_s
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
 
 _LOCAL = ("download_model", "judge_depth")  # run where Snakemake itself runs
@@ -71,7 +71,7 @@ def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
     """
     if gpus == 1 or not plan.gpus:
         return sum(_job_s(job, 0.0) for job in jobs) / S_PER_H
-    more_s = value("cluster_job_s")
+    more_s = assumed_value("cluster_job_s")
     return makespan_s(list(jobs), gpus, lambda job: _job_s(job, more_s)) / S_PER_H
 
 

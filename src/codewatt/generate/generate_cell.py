@@ -30,14 +30,14 @@ from codewatt.generate.engine import (
     engine_class,
 )
 from codewatt.generate.generate_record import (
-    CellFrame,
+    CommonCellFields,
     Generated,
     GeneratingModel,
     GenerationDescription,
 )
 from codewatt.generate.logit_checks import invalid_logits_reason, summarise_logits
 from codewatt.generate.roofline_inputs import describe_roofline
-from codewatt.logs import quiet_libraries
+from codewatt.logs import mute_library_logs
 from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 from codewatt.sizing.loaded_memory import PeakMemory
@@ -119,7 +119,7 @@ def generate_cell(
     write_completions(out.completions, completions)
     write_task_records(out.tasks, completions)
     names = [path.name for path in (out.completions, out.tasks, out.timeline)]
-    frame: CellFrame = {
+    frame: CommonCellFields = {
         "schema": 2,
         "cell": settings["cell"],
         "repeats": settings["decoding"]["repeats"],
@@ -228,7 +228,7 @@ class _CellRun:
         """Run one measured pass over the benchmark."""
         self._seed(repeat)
         found: list[MeasuredCompletion] = []
-        with quiet_libraries(), self.job.window("repeat", repeat=repeat):
+        with mute_library_logs(), self.job.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
                 batch = engine.complete(prompts, self.decoding)
                 self.job.add_window("prefill", batch.start_s, batch.first_token_s, repeat, number)

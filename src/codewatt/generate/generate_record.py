@@ -122,7 +122,7 @@ class GenerationDescription(TypedDict):
     peak_memory: PeakMemoryRecord
 
 
-class CellFrame(MeteredRecord):
+class CommonCellFields(MeteredRecord):
     """The fields that both kinds have.
 
     repeats: that were asked for. threads: of torch on the CPU.
@@ -138,13 +138,13 @@ class CellFrame(MeteredRecord):
     files: dict[str, FileRecord]
 
 
-class GeneratedCell(CellFrame, GenerationDescription):
+class GeneratedCell(CommonCellFields, GenerationDescription):
     """A cell that ran, before provenance is added."""
 
     status: Literal["ok"]
 
 
-class InfeasibleCell(CellFrame):
+class InfeasibleCell(CommonCellFields):
     """A cell that could not run, before provenance is added."""
 
     status: Literal["infeasible"]

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from codewatt.sizing.estimate_assumptions import value
-from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
+from codewatt.sizing.estimate_assumptions import assumed_value
+from codewatt.sizing.gpu_datasheets import Gpu, get_gpu
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.parameter_counts import architecture_of
 from codewatt.sizing.roofline import Demand, GeneratedSequence, decode_work
@@ -98,7 +98,9 @@ def gpu_step(
     moved = _step_bytes(demand, batch, context)
     busy_s = moved / (gpu.bandwidth_bytes_per_s * _bandwidth_share(kind, batch))
     if rate := gpu.flops_per_s.get(dtype):
-        busy_s = max(busy_s, _flops(demand, batch, context) / (rate * value("product_share")))
+        busy_s = max(
+            busy_s, _flops(demand, batch, context) / (rate * assumed_value("product_share"))
+        )
     busy = _utilisation("graph", kind, batch)
     if engine != "transformers":
         return Step(busy_s, busy)
@@ -109,15 +111,15 @@ def gpu_step(
 
 def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> Step:
     """The same on a CPU, which computes and calls one after the other."""
-    call_s = value("generate_call_s" if engine == "transformers" else "graph_call_s")
-    work_s = _step_bytes(demand, batch, context) / value("cpu_bytes_per_s")
-    work_s += _flops(demand, batch, context) / value("cpu_flops_per_s")
+    call_s = assumed_value("generate_call_s" if engine == "transformers" else "graph_call_s")
+    work_s = _step_bytes(demand, batch, context) / assumed_value("cpu_bytes_per_s")
+    work_s += _flops(demand, batch, context) / assumed_value("cpu_flops_per_s")
     return Step(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
 
 
 def idle_w(gpu: Gpu) -> float:
     """Power of a card at rest with a model loaded."""
-    return gpu.idle_w if gpu.idle_w is not None else gpu.tdp_w * value("idle_share")
+    return gpu.idle_w if gpu.idle_w is not None else gpu.tdp_w * assumed_value("idle_share")
 
 
 def power_w(gpu: Gpu, utilisation: float) -> float:
@@ -165,7 +167,7 @@ def _host_step_s(kind: str, batch: int, layers: int) -> float:
     # bfloat16 alone was measured at 164: there a sequence more costs the same in every precision.
     (x1, y1), (x2, y2) = [(p.batch, p.step_s) for p in _rows()["transformers", "bfloat16"]][-2:]
     measured += max(batch - points[-1][0], 0.0) * (y2 - y1) / (x2 - x1)
-    fixed = value("generate_call_s")
+    fixed = assumed_value("generate_call_s")
     return fixed + (measured - fixed) * layers / _reference(kind).layers
 
 
@@ -176,7 +178,7 @@ def _bandwidth_share(kind: str, batch: int) -> float:
     At most what a copy reaches. LLM.int8(), which graph cannot run, is taken as torchao's int8.
     """
     kind = "int8" if kind == "llm.int8" else kind
-    share, points = value("bandwidth_share"), []
+    share, points = assumed_value("bandwidth_share"), []
     for point in _rows()["graph", kind]:
         share = min(share, _reached_share(kind, point))
         points.append((float(point.batch), share))
@@ -190,14 +192,14 @@ def _reached_share(kind: str, point: _Point) -> float:
     one = decode_work(demand, [GeneratedSequence(prompt, _REFERENCE_NEW)]).moved_bytes
     weights = demand.step_weight_bytes * (_REFERENCE_NEW - 1)
     moved = (weights + point.batch * (one - weights)) / (_REFERENCE_NEW - 1)
-    return moved / gpu_named(_REFERENCE_GPU).bandwidth_bytes_per_s / point.step_s
+    return moved / get_gpu(_REFERENCE_GPU).bandwidth_bytes_per_s / point.step_s
 
 
 @cache
 def _utilisation(engine: str, kind: str, batch: int) -> float:
     """(measured power - idle) / (TDP - idle) on the reference card, between 0 and 1."""
     kind = "int8" if (engine, kind) == ("graph", "llm.int8") else kind
-    gpu = gpu_named(_REFERENCE_GPU)
+    gpu = get_gpu(_REFERENCE_GPU)
     points = [(float(p.batch), p.gpu_w) for p in _rows()[engine, kind]]
     watts = _at(points, min(batch, points[-1][0]))
     return min(max((watts - idle_w(gpu)) / (gpu.tdp_w - idle_w(gpu)), 0.0), 1.0)

@@ -35,21 +35,21 @@ class Gpu:
     source: str
 
 
-def gpu_named(name: str) -> Gpu:
+def get_gpu(name: str) -> Gpu:
     """A card by its id, whatever the case: l40s, a100-80, H100; 'a100' is the one of 40 GB.
 
     Raises:
         CodewattError: it is not in the table.
     """
-    if (found := known_gpu(name)) is None:
+    if (found := find_gpu(name)) is None:
         raise CodewattError(
             f"GPU {name!r} is not in the table of GPUs; allowed: {', '.join(gpus())}"
         )
     return found
 
 
-def known_gpu(name: str) -> Gpu | None:
-    """As `gpu_named`; None if it is not in the table."""
+def find_gpu(name: str) -> Gpu | None:
+    """As `get_gpu`; None if it is not in the table."""
     key = re.sub(r"[\s_]+", "-", name.strip().lower()).removeprefix("nvidia-")
     return gpus().get(_ALIASES.get(key, key))
 

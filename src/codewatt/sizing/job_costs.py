@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from codewatt.sizing.decode_rates import cpu_step, gpu_step, idle_w, measured_kind, power_w
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.sizing.gpu_datasheets import Gpu
 from codewatt.sizing.parameter_counts import Architecture
 from codewatt.sizing.roofline import Demand, GeneratedSequence, prefill_work
@@ -16,7 +16,7 @@ from codewatt.sizing.weight_bytes import (
     DTYPE_BYTES,
     Precision,
     WeightBytes,
-    rest_dtype,
+    unquantised_dtype,
     weight_bytes,
 )
 from codewatt.sizing.workload import Workload
@@ -63,7 +63,7 @@ def generate_job(
         stored_bytes: of the weights that are loaded.
     """
     device = "cpu" if gpu is None else "cuda"
-    dtype = rest_dtype(precision)
+    dtype = unquantised_dtype(precision)
     weights = weight_bytes(architecture, precision, device)
     demand = Demand.of(architecture, weights.step, DTYPE_BYTES[dtype])
     kind, _ = measured_kind(precision)
@@ -80,18 +80,22 @@ def generate_job(
     metered_s = resting_s + batches * (prefill_s + decode_s)
     gpu_j = 0.0
     if gpu is not None:
-        reading_w = power_w(gpu, value("prefill_utilisation"))
+        reading_w = power_w(gpu, assumed_value("prefill_utilisation"))
         decoding_w = power_w(gpu, step.utilisation)
         gpu_j = resting_s * idle_w(gpu)
         gpu_j += batches * (prefill_s * reading_w + decode_s * decoding_w)
-    telemetry = value("telemetry_bytes_per_s") * _DEFAULT_INTERVAL_S / work.interval_s * metered_s
+    telemetry = (
+        assumed_value("telemetry_bytes_per_s") * _DEFAULT_INTERVAL_S / work.interval_s * metered_s
+    )
     return JobSize(
-        job_s=value("job_start_s") + metered_s,
+        job_s=assumed_value("job_start_s") + metered_s,
         metered_s=metered_s,
         gpu_j=gpu_j,
         vram_bytes=0 if gpu is None else _vram(architecture, demand, weights, precision, work, gpu),
         host_bytes=_process_bytes(device) + stored_bytes + (weights.total if gpu is None else 0),
-        disk_bytes=round(telemetry + value("completion_bytes") * work.repeats * work.completions),
+        disk_bytes=round(
+            telemetry + assumed_value("completion_bytes") * work.repeats * work.completions
+        ),
     )
 
 
@@ -115,30 +119,39 @@ def quantise_job(
     published = calibrated and precision.get("calibration") is None
     quantises = precision["method"] != "none" and not published
     if not quantises and pruned == source:
-        return JobSize(value("plain_job_s"), 0.0, 0.0, 0, round(value("cpu_host_bytes")), 0)
+        return JobSize(
+            assumed_value("plain_job_s"), 0.0, 0.0, 0, round(assumed_value("cpu_host_bytes")), 0
+        )
     device = "cpu" if gpu is None or not quantises else "cuda"
     made = weight_bytes(pruned, precision, device)
     left_bytes = made.total if quantises else source_bytes * pruned.parameters // source.parameters
-    seconds = 2 * source_bytes / value("load_bytes_per_s") + left_bytes / value("save_bytes_per_s")
+    seconds = 2 * source_bytes / assumed_value("load_bytes_per_s") + left_bytes / assumed_value(
+        "save_bytes_per_s"
+    )
     busy_s = 0.0
     if quantises and calibrated:
-        busy_s = value(f"{precision['method']}_s_per_weight") * pruned.parameters
+        busy_s = assumed_value(f"{precision['method']}_s_per_weight") * pruned.parameters
         seconds += busy_s
     if gpu is None or not quantises:
         gpu_j, vram = 0.0, 0
     else:
-        seconds += value("load_s")
+        seconds += assumed_value("load_s")
         gpu_j = (seconds - busy_s) * idle_w(gpu)
-        gpu_j += busy_s * power_w(gpu, value("calibration_utilisation"))
-        largest = max(m.outs * m.ins for m in pruned.matrices) * DTYPE_BYTES[rest_dtype(precision)]
-        vram = round(value("context_bytes") + value("vram_margin") * (made.total + 2 * largest))
+        gpu_j += busy_s * power_w(gpu, assumed_value("calibration_utilisation"))
+        largest = (
+            max(m.outs * m.ins for m in pruned.matrices) * DTYPE_BYTES[unquantised_dtype(precision)]
+        )
+        vram = round(
+            assumed_value("context_bytes")
+            + assumed_value("vram_margin") * (made.total + 2 * largest)
+        )
     return JobSize(
-        job_s=value("job_start_s") + seconds,
+        job_s=assumed_value("job_start_s") + seconds,
         metered_s=seconds,
         gpu_j=gpu_j,
         vram_bytes=vram,
         host_bytes=_process_bytes(device) + source_bytes + (left_bytes if quantises else 0),
-        disk_bytes=round(left_bytes + value("telemetry_bytes_per_s") * seconds),
+        disk_bytes=round(left_bytes + assumed_value("telemetry_bytes_per_s") * seconds),
     )
 
 
@@ -154,27 +167,29 @@ def pass_job(
     """
     demand = Demand.of(architecture, stored_bytes, 2)
     flops = tokens * (demand.flops_per_token + demand.head_flops)
-    seconds = loads * stored_bytes / value("load_bytes_per_s")
+    seconds = loads * stored_bytes / assumed_value("load_bytes_per_s")
     if gpu is None:
-        seconds += flops / value("cpu_flops_per_s")
+        seconds += flops / assumed_value("cpu_flops_per_s")
         host = _process_bytes("cpu") + 2 * stored_bytes
-        return JobSize(value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
+        return JobSize(assumed_value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
     dtype = "float32" if stored_bytes > 3 * architecture.parameters else "float16"
-    rate = gpu.flops_per_s[dtype] * value("prefill_share_transformers")
+    rate = gpu.flops_per_s[dtype] * assumed_value("prefill_share_transformers")
     running_s = flops / rate
-    seconds += loads * value("load_s") + running_s
-    busy_j = running_s * (power_w(gpu, value("prefill_utilisation")) - idle_w(gpu))
+    seconds += loads * assumed_value("load_s") + running_s
+    busy_j = running_s * (power_w(gpu, assumed_value("prefill_utilisation")) - idle_w(gpu))
     return JobSize(
-        job_s=value("job_start_s") + seconds,
+        job_s=assumed_value("job_start_s") + seconds,
         metered_s=seconds,
         gpu_j=seconds * idle_w(gpu) + busy_j,
-        vram_bytes=round(value("context_bytes") + value("vram_margin") * stored_bytes),
+        vram_bytes=round(
+            assumed_value("context_bytes") + assumed_value("vram_margin") * stored_bytes
+        ),
         host_bytes=_process_bytes("cuda") + stored_bytes,
-        disk_bytes=round(value("telemetry_bytes_per_s") * seconds),
+        disk_bytes=round(assumed_value("telemetry_bytes_per_s") * seconds),
     )
 
 
-def misfit(vram_bytes: float, gpu: Gpu) -> str | None:
+def misfit_reason(vram_bytes: float, gpu: Gpu) -> str | None:
     """Why a job does not fit a card; None if it does.
 
     Args:
@@ -194,9 +209,9 @@ def resources(size: JobSize) -> dict[str, int]:
     Returns:
         mem_mb (of the host), runtime_min, disk_mb and vram_bytes.
     """
-    runtime_s = value("runtime_floor_s") + value("runtime_margin") * size.job_s
+    runtime_s = assumed_value("runtime_floor_s") + assumed_value("runtime_margin") * size.job_s
     return {
-        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / BYTES_PER_MB),
+        "mem_mb": math.ceil(assumed_value("memory_margin") * size.host_bytes / BYTES_PER_MB),
         "runtime_min": math.ceil(runtime_s / S_PER_MIN),
         "disk_mb": math.ceil(size.disk_bytes / BYTES_PER_MB),
         "vram_bytes": size.vram_bytes,
@@ -210,23 +225,23 @@ def _prefill_s(
     one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).flops
     flops = one * work.sequences
     if gpu is None:
-        return flops / value("cpu_flops_per_s")
-    share = value(
+        return flops / assumed_value("cpu_flops_per_s")
+    share = assumed_value(
         "prefill_share_transformers" if work.engine == "transformers" else "prefill_share"
     )
     if measured_kind(precision)[0] == "int4":
-        share = value("prefill_share_int4")
+        share = assumed_value("prefill_share_int4")
     rate = gpu.flops_per_s.get(dtype, gpu.flops_per_s["float32"])
     return flops / (rate * share)
 
 
 def _around_s(work: Workload, gpu: Gpu | None, stored_bytes: int) -> float:
     """Loading, the machine's rates and what the first batch takes beside itself."""
-    seconds = stored_bytes / value("load_bytes_per_s") + value("probe_s")
+    seconds = stored_bytes / assumed_value("load_bytes_per_s") + assumed_value("probe_s")
     if gpu is not None:
-        seconds += value("load_s") + value("warmup_s")
-        seconds += value("capture_s") if work.engine == "graph" else 0.0
-        seconds += value("vllm_load_s") if work.engine == "vllm" else 0.0
+        seconds += assumed_value("load_s") + assumed_value("warmup_s")
+        seconds += assumed_value("capture_s") if work.engine == "graph" else 0.0
+        seconds += assumed_value("vllm_load_s") if work.engine == "vllm" else 0.0
     return seconds
 
 
@@ -239,7 +254,7 @@ def _vram(
     gpu: Gpu,
 ) -> int:
     """Weights, key/value cache, activations of the longest prompts, logits, and CUDA's context."""
-    element = DTYPE_BYTES[rest_dtype(precision)]
+    element = DTYPE_BYTES[unquantised_dtype(precision)]
     held = weights.total
     if work.engine == "graph" and precision["method"] == "torchao":
         held += weights.packed  # its kernels keep codes a second time
@@ -250,12 +265,12 @@ def _vram(
     widest = max(m.outs for m in architecture.matrices if m.kind != "expert")
     held += rows * work.longest_prompt * element * (6 * architecture.hidden_size + 3 * widest)
     held += work.sequences * architecture.vocabulary * (4 + element)
-    need = value("context_bytes") + value("vram_margin") * held
+    need = assumed_value("context_bytes") + assumed_value("vram_margin") * held
     if work.engine == "vllm":  # takes its share of the card, whatever it needs
-        return round(max(need, value("vllm_memory_share") * gpu.memory_bytes))
+        return round(max(need, assumed_value("vllm_memory_share") * gpu.memory_bytes))
     return round(need)
 
 
 def _process_bytes(device: str) -> int:
     """Of a process without its model; the files that it maps come on top."""
-    return round(value("host_bytes" if device == "cuda" else "cpu_host_bytes"))
+    return round(assumed_value("host_bytes" if device == "cuda" else "cpu_host_bytes"))

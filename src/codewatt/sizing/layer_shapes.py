@@ -75,13 +75,13 @@ class Family:
     head_bias: bool
 
 
-def given(config: Config, key: str, default: Any) -> Any:
+def config_value(config: Config, key: str, default: Any) -> Any:
     """The configuration's value; where it is absent or null, transformers' default."""
     value = config.get(key)
     return default if value is None else value
 
 
-def size(config: Config, key: str) -> int:
+def config_size(config: Config, key: str) -> int:
     """A size that has to be there.
 
     Raises:
@@ -107,11 +107,16 @@ class _Attention:
 
     @classmethod
     def of(cls, config: Config, default_kv_heads: int | None = None) -> "_Attention":
-        hidden, heads = size(config, "hidden_size"), size(config, "num_attention_heads")
+        hidden, heads = (
+            config_size(config, "hidden_size"),
+            config_size(config, "num_attention_heads"),
+        )
         # A null says "as many as heads"; an absent key has the class's default.
         absent = "num_key_value_heads" not in config and default_kv_heads is not None
         kv_heads = default_kv_heads if absent else config.get("num_key_value_heads")
-        return cls(hidden, heads, kv_heads or heads, given(config, "head_dim", hidden // heads))
+        return cls(
+            hidden, heads, kv_heads or heads, config_value(config, "head_dim", hidden // heads)
+        )
 
     @property
     def query(self) -> int:
@@ -160,14 +165,17 @@ def _gated_mlp(hidden: int, inner: int, count: int, kind: str = "linear") -> tup
 
 def _starcoder2(config: Config) -> Layers:
     """LayerNorm, grouped attention and a plain MLP, all with biases unless use_bias is off."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config, default_kv_heads=2)
     hidden = attention.hidden
     biases = attention.input_biases + hidden + inner + hidden
     return Layers(
         matrices=attention.matrices(layers, "o_proj")
         + _plain_mlp(("c_fc", "c_proj"), hidden, inner, layers),
-        biases=layers * biases if given(config, "use_bias", True) else 0,
+        biases=layers * biases if config_value(config, "use_bias", True) else 0,
         norms=layers * 2 * 2 * hidden,
         cache_elements=attention.cache_elements,
         attention_width=attention.attention_width,
@@ -176,10 +184,13 @@ def _starcoder2(config: Config) -> Layers:
 
 def _phi(config: Config) -> Layers:
     """One LayerNorm a layer, attention and MLP side by side, all with biases."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config)
     hidden = attention.hidden
-    qk_norms = 4 * (hidden // attention.heads) if given(config, "qk_layernorm", False) else 0
+    qk_norms = 4 * (hidden // attention.heads) if config_value(config, "qk_layernorm", False) else 0
     return Layers(
         matrices=attention.matrices(layers, "dense")
         + _plain_mlp(("fc1", "fc2"), hidden, inner, layers),
@@ -192,7 +203,10 @@ def _phi(config: Config) -> Layers:
 
 def _qwen2(config: Config) -> Layers:
     """RMSNorm, a gated MLP, and biases at query, key and value only."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config, default_kv_heads=32)
     return Layers(
         matrices=attention.matrices(layers, "o_proj") + _gated_mlp(attention.hidden, inner, layers),
@@ -205,12 +219,15 @@ def _qwen2(config: Config) -> Layers:
 
 def _llama(config: Config) -> Layers:
     """RMSNorm, a gated MLP, biases only where the configuration asks for them."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config)
     hidden, biases = attention.hidden, 0
-    if given(config, "attention_bias", False):
+    if config_value(config, "attention_bias", False):
         biases += attention.input_biases + hidden
-    if given(config, "mlp_bias", False):
+    if config_value(config, "mlp_bias", False):
         biases += 2 * inner + hidden
     return Layers(
         matrices=attention.matrices(layers, "o_proj") + _gated_mlp(hidden, inner, layers),
@@ -223,10 +240,13 @@ def _llama(config: Config) -> Layers:
 
 def _gpt_neox(config: Config) -> Layers:
     """LayerNorm, one matrix for query, key and value of all heads, a plain MLP with biases."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
-    hidden = size(config, "hidden_size")
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
+    hidden = config_size(config, "hidden_size")
     biases = inner + hidden
-    if given(config, "attention_bias", True):
+    if config_value(config, "attention_bias", True):
         biases += 3 * hidden + hidden
     return Layers(
         matrices=(
@@ -243,11 +263,14 @@ def _gpt_neox(config: Config) -> Layers:
 
 def _deepseek_v2(config: Config) -> Layers:
     """Multi-head latent attention; from layer first_k_dense_replace on, a mixture of experts."""
-    hidden, layers = size(config, "hidden_size"), size(config, "num_hidden_layers")
-    heads = size(config, "num_attention_heads")
-    latent, rotated = given(config, "kv_lora_rank", 512), given(config, "qk_rope_head_dim", 64)
-    key = given(config, "qk_nope_head_dim", 128) + rotated
-    value = given(config, "v_head_dim", 128)
+    hidden, layers = config_size(config, "hidden_size"), config_size(config, "num_hidden_layers")
+    heads = config_size(config, "num_attention_heads")
+    latent, rotated = (
+        config_value(config, "kv_lora_rank", 512),
+        config_value(config, "qk_rope_head_dim", 64),
+    )
+    key = config_value(config, "qk_nope_head_dim", 128) + rotated
+    value = config_value(config, "v_head_dim", 128)
     query_latent = config.get("q_lora_rank", 1536)  # null: queries are not compressed
     matrices = [
         Matrix("kv_a_proj_with_mqa", latent + rotated, hidden, layers),
@@ -261,13 +284,16 @@ def _deepseek_v2(config: Config) -> Layers:
         matrices.append(Matrix("q_a_proj", query_latent, hidden, layers))
         matrices.append(Matrix("q_b_proj", heads * key, query_latent, layers))
         norms += query_latent
-    if given(config, "attention_bias", False):
+    if config_value(config, "attention_bias", False):
         biases = (query_latent or 0) + latent + rotated + hidden
-    dense = min(given(config, "first_k_dense_replace", 0), layers)
+    dense = min(config_value(config, "first_k_dense_replace", 0), layers)
     sparse = layers - dense
-    inner, small = size(config, "intermediate_size"), given(config, "moe_intermediate_size", 1407)
-    experts = given(config, "n_routed_experts", 64)
-    shared = small * given(config, "n_shared_experts", 2)
+    inner, small = (
+        config_size(config, "intermediate_size"),
+        config_value(config, "moe_intermediate_size", 1407),
+    )
+    experts = config_value(config, "n_routed_experts", 64)
+    shared = small * config_value(config, "n_shared_experts", 2)
     if dense:
         matrices += _gated_mlp(hidden, inner, dense)
     if sparse:
@@ -275,7 +301,7 @@ def _deepseek_v2(config: Config) -> Layers:
         matrices += _gated_mlp(hidden, small, sparse * experts, "expert")
         matrices.append(Matrix("gate", experts, hidden, sparse, "router"))
     mlp_biases = 0
-    if given(config, "mlp_bias", False):
+    if config_value(config, "mlp_bias", False):
         mlp_biases = dense * (2 * inner + hidden) + sparse * (2 * shared + hidden)
     return Layers(
         matrices=tuple(matrices),
@@ -284,7 +310,7 @@ def _deepseek_v2(config: Config) -> Layers:
         cache_elements=latent + rotated,
         attention_width=2 * heads * (key + value),
         experts=experts if sparse else None,
-        active_experts=size(config, "num_experts_per_tok") if sparse else None,
+        active_experts=config_size(config, "num_experts_per_tok") if sparse else None,
     )
 
 

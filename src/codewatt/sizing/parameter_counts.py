@@ -7,7 +7,7 @@ model and no torch is needed. What the layers of each model type hold stands in 
 from dataclasses import dataclass
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.layer_shapes import FAMILIES, Config, Matrix, given, size
+from codewatt.sizing.layer_shapes import FAMILIES, Config, Matrix, config_size, config_value
 
 MODEL_TYPES = tuple(FAMILIES)
 
@@ -100,7 +100,7 @@ def architecture_of(config: Config) -> Architecture:
         raise CodewattError(f"model type {model_type!r}: its size is unknown; allowed: {allowed}")
     family = FAMILIES[model_type]
     layers = family.layers(config)
-    hidden, vocabulary = size(config, "hidden_size"), size(config, "vocab_size")
+    hidden, vocabulary = config_size(config, "hidden_size"), config_size(config, "vocab_size")
     window, windowed_layers = _window(config)
     inactive = 0
     if layers.experts and layers.active_experts is not None:
@@ -108,7 +108,7 @@ def architecture_of(config: Config) -> Architecture:
         inactive = layers.expert_weights // layers.experts * idle
     return Architecture(
         model_type=model_type,
-        layers=size(config, "num_hidden_layers"),
+        layers=config_size(config, "num_hidden_layers"),
         hidden_size=hidden,
         vocabulary=vocabulary,
         input_embedding=vocabulary * hidden,
@@ -119,7 +119,7 @@ def architecture_of(config: Config) -> Architecture:
         experts=layers.experts,
         active_experts=layers.active_experts,
         head=vocabulary * hidden,
-        tied=bool(given(config, "tie_word_embeddings", family.tied)),
+        tied=bool(config_value(config, "tie_word_embeddings", family.tied)),
         biases=layers.biases + (vocabulary if family.head_bias else 0),
         norms=layers.norms + family.final_norm * hidden,
         cache_elements_per_layer=layers.cache_elements,
@@ -131,7 +131,7 @@ def architecture_of(config: Config) -> Architecture:
 
 def _window(config: Config) -> tuple[int | None, int]:
     """The sliding window in tokens, and how many layers have it."""
-    layers, window = size(config, "num_hidden_layers"), config.get("sliding_window")
+    layers, window = config_size(config, "num_hidden_layers"), config.get("sliding_window")
     if config["model_type"] == "starcoder2":
         return (window, layers) if window is not None else (None, 0)
     if config["model_type"] != "qwen2" or not config.get("use_sliding_window", False):
@@ -141,5 +141,5 @@ def _window(config: Config) -> tuple[int | None, int]:
     if kinds is not None:
         sliding = sum(kind == "sliding_attention" for kind in kinds[:layers])
     else:
-        sliding = max(layers - given(config, "max_window_layers", 28), 0)
+        sliding = max(layers - config_value(config, "max_window_layers", 28), 0)
     return (window, sliding) if window is not None and sliding else (None, 0)

@@ -51,7 +51,7 @@ def weight_bytes(
     Raises:
         CodewattError: the method's format is not known here.
     """
-    element = DTYPE_BYTES[rest_dtype(precision)]
+    element = DTYPE_BYTES[unquantised_dtype(precision)]
     share = 1.0
     if architecture.experts and architecture.active_experts:
         share = architecture.active_experts / architecture.experts
@@ -71,7 +71,7 @@ def weight_bytes(
     return WeightBytes(total + small + table + head, step + small + head, packed)
 
 
-def rest_dtype(precision: Precision) -> str:
+def unquantised_dtype(precision: Precision) -> str:
     """The dtype of all that is not quantised, and of the key/value cache."""
     return str(precision["dtype" if precision["method"] == "none" else "compute_dtype"])
 
@@ -124,7 +124,7 @@ def _torchao(matrix: Matrix, precision: Precision, device: str) -> int:
         return outs * ins + 5 * outs
     if precision["quant_type"] != "int4":
         return outs * ins + (4 if precision["quant_type"] == "fp8_dynamic" else 4 * outs)
-    scale = DTYPE_BYTES[rest_dtype(precision)]
+    scale = DTYPE_BYTES[unquantised_dtype(precision)]
     if device == "cuda":
         outs, ins, scale = outs + -outs % _TILE_OUT, ins + -ins % _TILE_IN, 2
     return outs * ins // 2 + 2 * scale * outs * (ins // int(precision["group_size"]))

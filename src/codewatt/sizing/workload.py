@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class BenchmarkSize:
 
 BENCHMARKS = {
     "humaneval_plus": BenchmarkSize(
-        164, 172, 538, None, value("judge_s"), value("expected_s"),
+        164, 172, 538, None, assumed_value("judge_s"), assumed_value("expected_s"),
         "prompts of 37 to 538 tokens, 172 on average (docs/archive/h200-engines.md: a made-up "
         "tokenizer of "
         "8,192 tokens); every completion runs to the token limit, as in de Reus et al. 2024, where "

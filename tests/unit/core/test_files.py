@@ -10,11 +10,11 @@ from codewatt.errors import CodewattError
 from codewatt.files import (
     atomic_path,
     check_files,
+    check_writable,
     describe_files,
     digest,
     read_json,
     read_jsonl,
-    require_room,
     write_json,
     write_jsonl,
 )
@@ -108,10 +108,10 @@ def test_the_longest_names_are_written(tmp_path, name):
 
 
 def test_room_is_asked_for_and_given_back(tmp_path):
-    require_room(tmp_path / "new" / "x.json", 1 << 20)
+    check_writable(tmp_path / "new" / "x.json", 1 << 20)
     assert os.listdir(tmp_path / "new") == []
     with pytest.raises(
         CodewattError, match=r"x\.json: cannot be written: (File too large|No spac)"
     ):
-        require_room(tmp_path / "x.json", 1 << 62)
+        check_writable(tmp_path / "x.json", 1 << 62)
     assert os.listdir(tmp_path) == ["new"]

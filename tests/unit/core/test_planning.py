@@ -13,7 +13,7 @@ from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.grid import Grid
-from codewatt.paths import Paths, in_checkout, refuse_places
+from codewatt.paths import Paths, check_locations, in_checkout
 from codewatt.preflight import check_names, load_grid
 from tests.support.workbench import SMALL
 
@@ -142,10 +142,10 @@ def test_a_text_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize("python", ["/tmp/my venv/bin/python", "/tmp/$x/python", "/a'b/python"])
 def test_a_python_that_a_shell_takes_apart_is_refused(python):
     with pytest.raises(CodewattError, match="cannot start jobs with a Python whose path holds spa"):
-        refuse_places(python, "/co")
-    refuse_places("/tmp/my-venv_3.11/bin/python", "/a checkout")
+        check_locations(python, "/co")
+    check_locations("/tmp/my-venv_3.11/bin/python", "/a checkout")
     with pytest.raises(CodewattError, match="takes braces for wildcards"):
-        refuse_places("/usr/bin/python", "/a {x}/checkout")
+        check_locations("/usr/bin/python", "/a {x}/checkout")
 
 
 def test_a_study_of_the_checkout_is_found_from_elsewhere(tmp_path, monkeypatch):

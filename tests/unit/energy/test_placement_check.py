@@ -42,7 +42,7 @@ def machine(monkeypatch):
             return type("Done", (), {"stdout": told})
 
         monkeypatch.setattr(scontrol.subprocess, "run", run)
-        monkeypatch.setattr(placement_check, "gpus_here", lambda: gpus)
+        monkeypatch.setattr(placement_check, "visible_gpus", lambda: gpus)
 
     say()
     return say

@@ -145,7 +145,7 @@ class _Gpu:
             "throttle_reasons": lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
             "utilisation": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
             "memory_used_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used,
-            "other_processes": lambda: strangers(_process_ids(nvml, handle), job_pid),
+            "other_processes": lambda: count_other_processes(_process_ids(nvml, handle), job_pid),
         }
         self.energy = {name: read for name, read in energy.items() if _works(nvml, read)}
         self.power = power
@@ -246,7 +246,7 @@ def _process_ids(nvml: Any, handle: Any) -> set[int]:
     return {int(process.pid) for process in [*compute, *graphics]}
 
 
-def strangers(process_ids: set[int], job_pid: int) -> int | None:
+def count_other_processes(process_ids: set[int], job_pid: int) -> int | None:
     """How many of these processes do not belong to the job; None where that cannot be told.
 
     A process that /proc does not know is in another process namespace (a container sees host
@@ -321,7 +321,7 @@ def open_nvml(
     return AbsentMeter("nvml", ["gpu"], reason, facts)
 
 
-def gpus_here() -> list[PhysicalGpu] | None:
+def visible_gpus() -> list[PhysicalGpu] | None:
     """The GPUs that this process may open; None where NVML does not answer."""
     try:
         import pynvml as nvml
