@@ -113,14 +113,14 @@ def check_rows(record: CellResults) -> list[Row]:
         {
             **{key: e[key] for key in ("repeat", "name", "severity", "passed", "unit", "detail")},
             "cell_id": record.identity["id"],
-            "observed": None if e["observed"] is None else brief(e["observed"]),
-            "limit": None if e["limit"] is None else brief(e["limit"]),
+            "observed": None if e["observed"] is None else format_short(e["observed"]),
+            "limit": None if e["limit"] is None else format_short(e["limit"]),
         }
         for e in record.measured.energy["checks"]
     ]
 
 
-def brief(value: object) -> str:
+def format_short(value: object) -> str:
     """A figure with four significant digits, anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -169,9 +169,9 @@ def choose_sources(timeline: Timeline) -> Sources:
 def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source | str:
     """A usable source, or why it is none."""
     info = timeline.meter(candidate.meter) or {}
-    said = info.get("components", {}).get(component, {})
-    if said.get("status") == "unavailable":
-        return f"{candidate.meter}: {said.get('detail')}"
+    described = info.get("components", {}).get(component, {})
+    if described.get("status") == "unavailable":
+        return f"{candidate.meter}: {described.get('detail')}"
     telemetry = timeline.find(candidate.meter, component, candidate.quantity)
     expected = [
         device["device"]
@@ -193,15 +193,15 @@ def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source
     still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
     if still:
         return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never moved"
-    described = candidate.meter != "nvml" and said
+    uses_description = candidate.meter != "nvml" and described
     return Source(
         name=candidate.name,
         component=component,
         meter=candidate.meter,
         quantity=candidate.quantity,
-        status=said["status"] if described else candidate.status,
-        method=said["method"] if described else _nvml_method(candidate, info),
-        detail=said.get("detail"),
+        status=described["status"] if uses_description else candidate.status,
+        method=described["method"] if uses_description else _nvml_method(candidate, info),
+        detail=described.get("detail"),
         series=series,
         unsound=sum(data.unsound for data in chosen.values()),
     )

@@ -111,7 +111,7 @@ class Series:
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
         """The energy between two times."""
         readings, gap_s = _coverage(self.t_s, start_s, end_s)
-        reason = self.unusable(start_s, end_s)
+        reason = self.unusable_reason(start_s, end_s)
         if reason is not None:
             return WindowEnergy(None, None, readings, gap_s, reason)
         at_start, at_end = self.joules_at([start_s, end_s])
@@ -129,7 +129,7 @@ class Series:
         starts = np.concatenate(([t_s[0]], t_s[1:][moved]))
         return float(np.max(edges[1:] - starts))
 
-    def unusable(self, start_s: float, end_s: float) -> str | None:
+    def unusable_reason(self, start_s: float, end_s: float) -> str | None:
         """Why a window has no figure; None if it has one."""
         if self.resolution_s is None:
             return "fewer than two readings"

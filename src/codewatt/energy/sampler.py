@@ -174,13 +174,13 @@ class Sampler:
             if select.select([process.stdout], [], [], left_s)[0]:
                 data = os.read(process.stdout.fileno(), 1 << 16)
                 if not data:
-                    raise CodewattError(self._epitaph(process))
+                    raise CodewattError(self._end_reason(process))
                 self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _epitaph(self, process: subprocess.Popen[bytes]) -> str:
+    def _end_reason(self, process: subprocess.Popen[bytes]) -> str:
         """One line on why the process is gone."""
         status = process.wait()
         how = (
@@ -191,8 +191,9 @@ class Sampler:
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
         self._end()
-        said = f": {lines[-1]}" if lines else ""
-        return f"{self._timeline}: the energy sampler ended early ({how}){said}; run the cell again"
+        last_line = f": {lines[-1]}" if lines else ""
+        return f"{self._timeline}: the energy sampler ended early ({how}){last_line}; "
+            "run the cell again"
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -48,18 +48,18 @@ def task_energies(
                 parts[i][component] = joules, bound
                 if reason:
                     notes[i].append(f"{component}: {reason}")
-    for row, found, said in zip(rows, parts, notes, strict=True):
+    for row, found, reasons in zip(rows, parts, notes, strict=True):
         energy = boundaries.add({name: pair[0] for name, pair in found.items()})
         bounds = boundaries.add({name: pair[1] for name, pair in found.items()})
         row |= {f"{part}_j": energy[part] for part in PARTS}
         row |= {f"{part}_uncertainty_j": bounds[part] for part in PARTS}
-        absent = [] if energy["node"] is not None or said else sources.unavailable.items()
-        said += [f"{component}: {reason}" for component, reason in absent]
-        row["energy_note"] = "; ".join(said) or None
+        absent = [] if energy["node"] is not None or reasons else sources.unavailable.items()
+        reasons += [f"{component}: {reason}" for component, reason in absent]
+        row["energy_note"] = "; ".join(reasons) or None
     return rows
 
 
-def shared(
+def shared_joules(
     series: Series, start_s: Floats, end_s: Floats
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Joules of tasks that may overlap: at each moment equally among those that run.
@@ -117,14 +117,14 @@ def _figures(
     reasons: list[str | None] = [None] * len(start_s)
     for device in source.series.values():
         for i, edges in enumerate(zip(start_s, end_s, strict=True)):
-            reasons[i] = reasons[i] or device.unusable(*edges)
+            reasons[i] = reasons[i] or device.unusable_reason(*edges)
         if all(reasons):
             continue
         # What lies outside the readings belongs to tasks that were just refused; as far as they
         # reach inside, they have their share there.
         inside_s = [np.clip(edge_s, device.t_s[0], device.t_s[-1]) for edge_s in (start_s, end_s)]
         running = inside_s[1] > inside_s[0]
-        found = shared(device, inside_s[0][running], inside_s[1][running])
+        found = shared_joules(device, inside_s[0][running], inside_s[1][running])
         joules[running] += found[0]
         bound[running] += found[1]
     return [

@@ -1,4 +1,4 @@
-"""Which GPU of the table each hardware of a study is estimated as, and the option `--gpu`."""
+"""Selects the GPU for the estimate of each hardware of a study; reads the option `--gpu`."""
 
 from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import GpuByHardware
@@ -10,7 +10,7 @@ _NONE = "none"
 
 
 def select_gpus(grid: Grid, given: str | None) -> GpuByHardware:
-    """Hardware → its GPU; a study that names no hardware has one entry, under None.
+    """Hardware id → its GPU; a study that names no hardware has one entry, with the key None.
 
     Args:
         given: the value of --gpu: a GPU's name, 'none' for a CPU, None if not given. In a study

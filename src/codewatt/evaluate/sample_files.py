@@ -106,8 +106,8 @@ def _directory_rows(root: Path, tasks: Sequence[Task]) -> Iterator[tuple[str, di
         ]
     if not found:
         raise CodewattError(
-            f"{display_path(root)}: no program found; allowed: one directory for each task with whole "
-            "programs, such as HumanEval_0/0.py, or a file of JSON lines"
+            f"{display_path(root)}: no program found; allowed: one directory for each task, with "
+            "whole programs, such as HumanEval_0/0.py, or a file of JSON lines"
         )
     for index, name, _, program in sorted(found):
         known = index < len(tasks)

@@ -184,7 +184,7 @@ class _CellRun:
         if ignored := loaded.generation.ignored:
             _LOG.warning("generation_config.json: not followed: %s", ignored)
         # The probe's energy is in no other window, and its memory is not the model's.
-        with self.job.window("probe"), peak.left_out():
+        with self.job.window("probe"), peak.excluded():
             roofline = describe_roofline(engine)
         self._seed(0)
         with self.job.window("warmup"):

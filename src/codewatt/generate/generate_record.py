@@ -87,10 +87,11 @@ class LogitsRecord(TypedDict):
 
 
 class RooflineRecord(TypedDict):
-    """What the machine can give and what the model asks for.
+    """Inputs of the roofline.
 
-    machine: a `sizing.measured_machine.MachineRates`. demand: a `sizing.roofline.Demand`; None for
-    a model whose size is not known, with the reason.
+    machine: a `sizing.measured_machine.MachineRates` as a dictionary. demand: a
+    `sizing.roofline.Demand` as a dictionary; None if the model's size is unknown. reason: why
+    demand is None; else None.
     """
 
     machine: dict[str, Any]

@@ -22,21 +22,21 @@ from codewatt.sizing.weight_bytes import (
 from codewatt.sizing.workload import Workload
 from codewatt.units import BYTES_PER_GB, BYTES_PER_MB, S_PER_MIN
 
-_DEFAULT_INTERVAL_S = 0.02  # of which telemetry_bytes_per_s tells
-_PREFILL_ROWS = 32  # graph reads so many prompts at a time
+_DEFAULT_INTERVAL_S = 0.02  # sampling interval at which telemetry_bytes_per_s was measured
+_PREFILL_ROWS = 32  # engine graph prefills at most this many prompts at a time
 
 
 @dataclass(frozen=True)
 class JobSize:
-    """What a job takes.
+    """Estimated cost of a job: time, energy, memory and disk.
 
     Attributes:
-        job_s: from its start to its end.
-        metered_s: of it, what its windows span.
-        gpu_j: energy of its GPU in that span; 0 without one.
-        vram_bytes: of the GPU's memory, at its peak; 0 without one.
-        host_bytes: of the machine's memory.
-        disk_bytes: what it leaves.
+        job_s: duration of the whole job (s).
+        metered_s: duration of its metered windows (s).
+        gpu_j: energy of its GPU during `metered_s` (J); 0 without a GPU.
+        vram_bytes: peak GPU memory (bytes); 0 without a GPU.
+        host_bytes: peak host memory (bytes).
+        disk_bytes: size of its output files (bytes).
     """
 
     job_s: float
@@ -54,13 +54,14 @@ def generate_job(
     gpu: Gpu | None,
     stored_bytes: int,
 ) -> JobSize:
-    """A cell's generation.
+    """Estimate the job that generates a cell's completions.
 
     Args:
-        architecture: of the variant, pruned already.
-        precision: a study's precision.
-        gpu: None for a CPU.
-        stored_bytes: of the weights that are loaded.
+        architecture: architecture of the variant, after pruning.
+        precision: a precision of the study file.
+        work: number and length of the sequences.
+        gpu: the GPU; None for a CPU.
+        stored_bytes: size of the weight files that are loaded.
     """
     device = "cpu" if gpu is None else "cuda"
     dtype = unquantised_dtype(precision)
@@ -76,14 +77,14 @@ def generate_job(
     decode_s = max(work.new_tokens - 1, 0) * step.seconds
     prefill_s = max(prefill_s, step.seconds)
     batches = work.batches * work.repeats + work.warmup_batches
-    resting_s = min(work.idle_s, 1.0) + 2 * work.idle_s + _around_s(work, gpu, stored_bytes)
-    metered_s = resting_s + batches * (prefill_s + decode_s)
+    idle_time_s = min(work.idle_s, 1.0) + 2 * work.idle_s + _around_s(work, gpu, stored_bytes)
+    metered_s = idle_time_s + batches * (prefill_s + decode_s)
     gpu_j = 0.0
     if gpu is not None:
-        reading_w = power_w(gpu, assumed_value("prefill_utilisation"))
-        decoding_w = power_w(gpu, step.utilisation)
-        gpu_j = resting_s * idle_w(gpu)
-        gpu_j += batches * (prefill_s * reading_w + decode_s * decoding_w)
+        prefill_w = power_w(gpu, assumed_value("prefill_utilisation"))
+        decode_w = power_w(gpu, step.utilisation)
+        gpu_j = idle_time_s * idle_w(gpu)
+        gpu_j += batches * (prefill_s * prefill_w + decode_s * decode_w)
     telemetry = (
         assumed_value("telemetry_bytes_per_s") * _DEFAULT_INTERVAL_S / work.interval_s * metered_s
     )
@@ -106,14 +107,17 @@ def quantise_job(
     gpu: Gpu | None,
     source_bytes: int,
 ) -> JobSize:
-    """A variant's making: nothing but its manifest where nothing is pruned or quantised.
+    """Estimate the job that makes a variant (pruning and quantising).
 
-    GPTQ and AWQ without a calibration use the model's own checkpoint, packed already.
+    A variant that is neither pruned nor quantised only gets a manifest. GPTQ and AWQ without a
+    calibration corpus use the model's checkpoint, which is quantised already.
 
     Args:
-        source: of the model.
-        pruned: of what is left of it.
-        source_bytes: of the model's files.
+        source: architecture of the unpruned model.
+        pruned: architecture after pruning.
+        precision: a precision of the study file.
+        gpu: the GPU; None for a CPU.
+        source_bytes: size of the model's weight files.
     """
     calibrated = precision["method"] in ("gptq", "awq")
     published = calibrated and precision.get("calibration") is None
@@ -158,12 +162,14 @@ def quantise_job(
 def pass_job(
     architecture: Architecture, gpu: Gpu | None, stored_bytes: int, tokens: float, loads: int
 ) -> JobSize:
-    """Passes of an unquantised model over a text: layer scores, fidelity.
+    """Estimate a job that runs an unquantised model over a corpus (layer scores, fidelity).
 
     Args:
-        stored_bytes: of the model's files, in whose dtype it runs.
-        tokens: of all passes together.
-        loads: how often a model is loaded.
+        architecture: architecture of the model.
+        gpu: the GPU; None for a CPU.
+        stored_bytes: size of the model's weight files; the model runs in their dtype.
+        tokens: number of tokens of all passes together.
+        loads: number of times that a model is loaded.
     """
     demand = Demand.of(architecture, stored_bytes, 2)
     flops = tokens * (demand.flops_per_token + demand.head_flops)
@@ -190,10 +196,11 @@ def pass_job(
 
 
 def misfit_reason(vram_bytes: float, gpu: Gpu) -> str | None:
-    """Why a job does not fit a card; None if it does.
+    """Why a job does not fit into the memory of a GPU; None if it fits.
 
     Args:
-        vram_bytes: see `JobSize`.
+        vram_bytes: peak GPU memory of the job.
+        gpu: the GPU.
     """
     if vram_bytes <= gpu.memory_bytes:
         return None
@@ -204,10 +211,10 @@ def misfit_reason(vram_bytes: float, gpu: Gpu) -> str | None:
 
 
 def resources(size: JobSize) -> dict[str, int]:
-    """The resources to request of a scheduler, with margins.
+    """The resources that a job requests from the scheduler: the estimate with safety margins.
 
     Returns:
-        mem_mb (of the host), runtime_min, disk_mb and vram_bytes.
+        mem_mb (host memory), runtime_min, disk_mb and vram_bytes.
     """
     runtime_s = assumed_value("runtime_floor_s") + assumed_value("runtime_margin") * size.job_s
     return {
@@ -221,7 +228,7 @@ def resources(size: JobSize) -> dict[str, int]:
 def _prefill_s(
     demand: Demand, work: Workload, precision: Precision, gpu: Gpu | None, dtype: str
 ) -> float:
-    """Seconds of the prefill of a batch, from its FLOPs."""
+    """Duration of the prefill of one batch (s), from its FLOPs."""
     one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).flops
     flops = one * work.sequences
     if gpu is None:
@@ -236,7 +243,7 @@ def _prefill_s(
 
 
 def _around_s(work: Workload, gpu: Gpu | None, stored_bytes: int) -> float:
-    """Loading, the machine's rates and what the first batch takes beside itself."""
+    """Time (s) for loading, measuring the machine's rates, and extra time of the first batch."""
     seconds = stored_bytes / assumed_value("load_bytes_per_s") + assumed_value("probe_s")
     if gpu is not None:
         seconds += assumed_value("load_s") + assumed_value("warmup_s")
@@ -253,11 +260,11 @@ def _vram(
     work: Workload,
     gpu: Gpu,
 ) -> int:
-    """Weights, key/value cache, activations of the longest prompts, logits, and CUDA's context."""
+    """Peak GPU memory (bytes): weights, KV cache, prefill activations, logits, CUDA context."""
     element = DTYPE_BYTES[unquantised_dtype(precision)]
     held = weights.total
     if work.engine == "graph" and precision["method"] == "torchao":
-        held += weights.packed  # its kernels keep codes a second time
+        held += weights.packed  # its kernels keep a repacked copy of the quantised weights
     tokens = work.longest_prompt + work.new_tokens
     cached = demand.attended(tokens, tokens) * demand.kv_bytes_per_token // demand.layers
     held += work.sequences * cached
@@ -266,11 +273,11 @@ def _vram(
     held += rows * work.longest_prompt * element * (6 * architecture.hidden_size + 3 * widest)
     held += work.sequences * architecture.vocabulary * (4 + element)
     need = assumed_value("context_bytes") + assumed_value("vram_margin") * held
-    if work.engine == "vllm":  # takes its share of the card, whatever it needs
+    if work.engine == "vllm":  # reserves a fixed share of the GPU's memory
         return round(max(need, assumed_value("vllm_memory_share") * gpu.memory_bytes))
     return round(need)
 
 
 def _process_bytes(device: str) -> int:
-    """Of a process without its model; the files that it maps come on top."""
+    """Host memory (bytes) of a process without its model and without memory-mapped files."""
     return round(assumed_value("host_bytes" if device == "cuda" else "cpu_host_bytes"))

@@ -73,7 +73,7 @@ def test_described_files_are_checked(tmp_path):
     with pytest.raises(CodewattError, match="sha256 differs"):
         check_files(tmp_path, described)
     (tmp_path / "a").unlink()
-    with pytest.raises(CodewattError, match="missing, though its manifest lists it"):
+    with pytest.raises(CodewattError, match="file is missing, but the manifest lists it"):
         check_files(tmp_path, described)
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "folder").mkdir()
     for target, said in {
         tmp_path / "folder": "folder: is a directory; allowed: the name of a file",
-        tmp_path / "file" / "x.json": "x.json: cannot be written: a file stands where a directory",
+        tmp_path / "file" / "x.json": "x.json: cannot be written: a part of its path is a file",
         tmp_path / ("x" * 300): "cannot be written: File name too long",
         "/dev/null": "/dev/null: is not a regular file; allowed: the name of a file",
         "/proc/x.json": "/proc/x.json: cannot be written: ",

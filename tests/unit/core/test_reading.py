@@ -138,7 +138,7 @@ def test_a_home_directory_is_put_in_or_missed(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     assert expand_home("~/x") == "/home/someone/x"
     assert expand_home("a/~/x") == "a/~/x"
-    with pytest.raises(CodewattError, match="~nobody-of-that-name/x: no home directory is known"):
+    with pytest.raises(CodewattError, match="~nobody-of-that-name/x: the home directory of"):
         expand_home("~nobody-of-that-name/x")
 
 
@@ -147,7 +147,7 @@ def test_a_record_that_was_changed_is_named(tmp_path, record):
     (tmp_path / "manifest.json").write_text(json.dumps(record))
     path = tmp_path / "manifest.json"
     with (
-        pytest.raises(CodewattError, match="not a record of this version of cod"),
+        pytest.raises(CodewattError, match="written by another version of codewatt"),
         convert_record_errors(path),
     ):
         read_json(path)["weights"]["files"]["x"]["bytes"]
