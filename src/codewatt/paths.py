@@ -42,8 +42,8 @@ def check_locations(python: str, checkout: str | Path) -> None:
     if shlex.quote(python) != python:
         raise CodewattError(
             f"{display_path(python)}: Snakemake cannot start jobs with this Python, because its "
-            "path contains spaces or other special characters of the shell; allowed: an environment "
-            "under a path of letters, digits, '.', '_', '-' and '/'"
+            "path contains spaces or other special characters of the shell; allowed: an "
+            "environment under a path of letters, digits, '.', '_', '-' and '/'"
         )
 
 

@@ -56,7 +56,7 @@ class Ratio:
 
 
 def read_finished_jobs(plan: Plan, paths: Paths) -> dict[tuple[str, str], FinishedJob]:
-    """(rule, id) → finished job, for the quantise and generate jobs of a plan; failed jobs are absent.
+    """(rule, id) → finished job, for rules quantise and generate; failed jobs are absent.
 
     Raises:
         CodewattError: a manifest is not readable.

@@ -189,13 +189,13 @@ class Plan:
 
     @cached_property
     def _shallower(self) -> dict[Cell, Cell]:
-        """Cell of a chain of prune depths → the cell of the next smaller depth, judged before it."""
+        """Cell of a chain of prune depths → the cell of the next smaller depth."""
         pairs = itertools.chain.from_iterable(map(itertools.pairwise, build_chains(self.grid)))
         return {deeper: cell for cell, deeper in pairs}
 
     @cached_property
     def _depth_judged(self) -> dict[Variant, tuple[Key, ...]]:
-        """Variant that is made only if a cell of a smaller depth solves a task → those judging jobs."""
+        """Variant that is made only if a smaller depth solves a task → the jobs that judge it."""
         found: dict[Variant, tuple[Key, ...]] = {}
         at_once = {cell.variant for cell in self.grid.cells if cell not in self._shallower}
         for cell, before in self._shallower.items():
@@ -276,7 +276,7 @@ class Plan:
         yield Job("compute_expected", benchmark, None, None, expected, needs=needs)
 
     def _quantise(self, variant: Variant) -> Job:
-        """The job that makes a variant. It runs no model if the variant is only pruned or copied."""
+        """The job that makes a variant; it needs no GPU if the variant is not quantised."""
         facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
         size, pruned = None, self._architecture(variant)
         precision = self.grid.settings("precision", variant.precision)

@@ -41,6 +41,7 @@ from codewatt.logs import mute_library_logs
 from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 from codewatt.sizing.loaded_memory import PeakMemory
+from codewatt.units import BYTES_PER_GB
 
 _LOG = logging.getLogger(__name__)
 #: The variant cannot run on this machine: the cell's record says so, and the study goes on.
@@ -272,8 +273,8 @@ def _refuse_oversized_weights(variant: VariantRecord, device: str) -> None:
     name, memory_bytes = gpu_memory()
     if variant["size_bytes"] > memory_bytes:
         raise InfeasibleError(
-            f"its weights take {variant['size_bytes'] / 1e9:.1f} GB, "
-            f"the {name} has {memory_bytes / 1e9:.1f} GB"
+            f"its weights take {variant['size_bytes'] / BYTES_PER_GB:.1f} GB, "
+            f"the {name} has {memory_bytes / BYTES_PER_GB:.1f} GB"
         )
 
 

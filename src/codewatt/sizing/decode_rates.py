@@ -42,7 +42,8 @@ _KINDS: dict[str, dict[str, object]] = {
         "method": "torchao", "quant_type": "int4", "compute_dtype": "bfloat16", "group_size": 128,
     },
 }  # fmt: skip
-#: Seconds per layer and step on a CPU (docs/archive/small-measurements.md, 'Decode steps on a CPU').
+#: Seconds per layer and step on a CPU
+#: (docs/archive/small-measurements.md, 'Decode steps on a CPU').
 _CPU_LAYER_S = {
     "float32": 0.30e-3,
     "bfloat16": 0.30e-3,
