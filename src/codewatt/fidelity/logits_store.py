@@ -28,7 +28,7 @@ class ScoredSequence:
 
 
 def scored_sequences(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[ScoredSequence]:
-    """A corpus's sequences by a model's tokenizer, without those that have no token to predict.
+    """Token sequences of a corpus, without those that have no token to predict.
 
     Args:
         name: the corpus's id, for messages.
@@ -101,8 +101,8 @@ class LogitsStore:
         if needed > self._limit_bytes:
             raise CodewattError(
                 f"corpus {self._corpus!r}: {self.positions} positions x {vocabulary} logits take "
-                f"{needed / BYTES_PER_GB:.3g} GB of memory; allowed: {self._limit_bytes / BYTES_PER_GB:.3g} GB, by "
-                "fewer samples or tokens"
+                f"{needed / BYTES_PER_GB:.3g} GB of memory; allowed: "
+                f"{self._limit_bytes / BYTES_PER_GB:.3g} GB; reduce samples or tokens"
             )
         self._kept.append(logits.cpu())
 

@@ -1,4 +1,4 @@
-"""Nodes, partitions and accounts of a Slurm cluster, and what a job was given on its node."""
+"""Nodes, partitions and accounts of a Slurm cluster, and the allocation of a job."""
 
 import re
 from collections.abc import Mapping
@@ -102,7 +102,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What Slurm gave a job on its node.
+    """The allocation of a Slurm job on its node.
 
     Attributes:
         gres: such as 'gpu:l40s:1'; '' if the job holds none.
@@ -151,12 +151,12 @@ def read_nodes(*names: str) -> tuple[Node, ...]:
 
 
 def read_node_cpus(environment: Mapping[str, str]) -> int | None:
-    """Logical CPUs that Slurm has for jobs on this job's node; None outside of Slurm.
+    """Number of logical CPUs that Slurm has for jobs on this job's node.
 
-    None as well if Slurm does not answer.
+    None outside of Slurm, or if Slurm does not answer.
 
     Args:
-        environment: the job's.
+        environment: environment variables of the job.
     """
     if not (name := environment.get("SLURMD_NODENAME")):
         return None
@@ -168,10 +168,10 @@ def read_node_cpus(environment: Mapping[str, str]) -> int | None:
 
 
 def read_allocation(environment: Mapping[str, str]) -> Allocation | None:
-    """Read what Slurm gave this job on this node; None outside of Slurm.
+    """Read the allocation of this job on this node; None outside of Slurm.
 
     Args:
-        environment: the job's.
+        environment: environment variables of the job.
 
     Raises:
         CodewattError: Slurm does not answer.
@@ -181,7 +181,7 @@ def read_allocation(environment: Mapping[str, str]) -> Allocation | None:
     try:
         output = scontrol.show_job(job_id)
     except CodewattError as error:
-        raise CodewattError(f"{error}; what Slurm gave the job is unknown") from None
+        raise CodewattError(f"{error}; the allocation of this job is unknown") from None
     return parse_allocation(job_id, output, environment.get("SLURMD_NODENAME"))
 
 
