@@ -55,7 +55,7 @@ _CPU_LAYER_S = {
 
 
 @dataclass(frozen=True)
-class Step:
+class DecodeStepCost:
     """A decode step: duration (s), and utilisation: GPU power from idle power (0) to TDP (1)."""
 
     seconds: float
@@ -93,7 +93,7 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
 
 def gpu_step(
     engine: str, kind: str, batch: int, demand: Demand, context: int, gpu: Gpu, dtype: str
-) -> Step:
+) -> DecodeStepCost:
     """A decode step on a GPU.
 
     Args:
@@ -113,13 +113,13 @@ def gpu_step(
         )
     busy = _utilisation("graph", kind, batch)
     if engine != "transformers":
-        return Step(busy_s, busy)
+        return DecodeStepCost(busy_s, busy)
     host_s = _host_step_s(kind, batch, demand.layers)
     own = _utilisation("transformers", kind, batch)
-    return Step(max(host_s, busy_s), max(own, busy * min(busy_s / host_s, 1.0)))
+    return DecodeStepCost(max(host_s, busy_s), max(own, busy * min(busy_s / host_s, 1.0)))
 
 
-def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> Step:
+def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> DecodeStepCost:
     """A decode step on a CPU; the times of host calls and of computation add up.
 
     For the arguments see `gpu_step`.
@@ -127,7 +127,7 @@ def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -
     call_s = assumed_value("generate_call_s" if engine == "transformers" else "graph_call_s")
     work_s = _step_bytes(demand, batch, context) / assumed_value("cpu_bytes_per_s")
     work_s += _flops(demand, batch, context) / assumed_value("cpu_flops_per_s")
-    return Step(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
+    return DecodeStepCost(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
 
 
 def idle_w(gpu: Gpu) -> float:

@@ -156,7 +156,9 @@ def test_scontrol_that_does_not_answer(machine, monkeypatch):
         raise FileNotFoundError(2, "No such file or directory: 'scontrol'")
 
     monkeypatch.setattr(scontrol.subprocess, "run", run)
-    refused("scontrol show job -d -o 7: .*; the allocation of this job is unknown", environment=IN_JOB)
+    refused(
+        "scontrol show job -d -o 7: .*; the allocation of this job is unknown", environment=IN_JOB
+    )
 
 
 def test_nobody_says_where_it_is_to_run(machine):
