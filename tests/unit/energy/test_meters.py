@@ -86,7 +86,7 @@ def test_no_proc_is_absent(tmp_path: Path) -> None:
         ("cpu_load", 85, True, "modelled", "85 W x", "constant for an unknown CPU"),
         ("cpu_load", 240, False, "modelled", "240 W x", "list of CPU models, for 'EPYC'"),
         ("constant", 85, True, "modelled", "constant 42.5 W", "constant for an unknown CPU"),
-        ("new_mode", 85, True, "unavailable", "CodeCarbon", "'new_mode' is not known"),
+        ("new_mode", 85, True, "unavailable", "CodeCarbon", "'new_mode' is unknown"),
     ],
 )
 def test_codecarbons_mode_decides_what_its_figure_is(
