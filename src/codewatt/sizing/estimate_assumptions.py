@@ -1,7 +1,8 @@
 """Every number that an estimate takes for granted: what it is, its unit, and where it is from.
 
 "measured" names a row of docs/archive/index.md or another record of the project; "assumed" is what
-nobody measured here. Nothing else in `sizing.jobs` and `sizing.rates` is a figure of its own.
+was not measured in this project. `sizing.job_costs` and `sizing.decode_rates` contain no other
+constants.
 """
 
 from dataclasses import dataclass
