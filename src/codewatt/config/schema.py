@@ -124,7 +124,7 @@ def _kind(annotation: Any) -> str:
 
 
 def _linked(text: str) -> str:
-    """The text with every `docs/FOLDER/PAGE.md` as a link from the page in docs/reference."""
+    """The text with every `docs/<folder>/<page>.md` as a link from the page in docs/reference."""
     return re.sub(r"docs/([a-z-]+/([a-z-]+)\.md)", r"[\2](../\1)", text).replace("<", "\\<")
 
 
