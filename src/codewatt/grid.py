@@ -19,6 +19,7 @@ from codewatt.config.strict_model import Entry
 from codewatt.config.study import AXES, Study, matches
 from codewatt.errors import CodewattError
 from codewatt.files import canonical_json
+from codewatt.sampler_settings import SamplerSettings
 
 
 class Grid:
@@ -309,11 +310,7 @@ class Grid:
 
     def _sampling(self) -> dict[str, Any]:
         """The part of the energy settings that decides what is recorded."""
-        energy = self.study.energy
-        return {
-            "nvml_interval_s": energy.nvml_interval_s,
-            "codecarbon_interval_s": energy.codecarbon_interval_s,
-        }
+        return self.study.energy.model_dump(mode="json", include=set(SamplerSettings.model_fields))
 
     def wildcard_constraints(self) -> dict[str, str]:
         """Regular expressions that match ids made of this study's values, and nothing else."""

@@ -10,7 +10,7 @@ from codewatt.config.strict_model import ID_LENGTH
 
 
 @dataclass(frozen=True)
-class Series:
+class DepthSeries:
     """One such setting.
 
     deepest: model id -> the most layers that are removed of it; 0 for one that is excluded.
@@ -22,7 +22,7 @@ class Series:
     depths: tuple[Prune, ...]
 
     @classmethod
-    def of(cls, prune: Prune, models: Sequence[Model], excluded: Iterable[str]) -> "Series":
+    def of(cls, prune: Prune, models: Sequence[Model], excluded: Iterable[str]) -> "DepthSeries":
         """Spell a setting out for a study's models, less those excluded from it.
 
         Raises:
@@ -55,7 +55,7 @@ def layers_removed(prune: Prune) -> int:
 
 
 def spelled_out(
-    exclude: Iterable[Mapping[Any, Any]], series: Mapping[str, Series]
+    exclude: Iterable[Mapping[Any, Any]], series: Mapping[str, DepthSeries]
 ) -> list[dict[Any, Any]]:
     """Exclude entries with the depths of a series in place of its id."""
     return [
@@ -64,7 +64,7 @@ def spelled_out(
     ]
 
 
-def _depths(wanted: Any, series: Mapping[str, Series]) -> list[Any]:
+def _depths(wanted: Any, series: Mapping[str, DepthSeries]) -> list[Any]:
     named = wanted if isinstance(wanted, list) else [wanted]
     spelled = [[d.id for d in series[one].depths] if one in series else [one] for one in named]
     return [one for ones in spelled for one in ones]

@@ -41,7 +41,7 @@ class Decoding(Strict):
         return self
 
 
-class Evaluation(Strict):
+class EvaluationSettings(Strict):
     """How completions are judged."""
 
     sanitize: bool = Field(

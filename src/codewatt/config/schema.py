@@ -59,7 +59,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         (corpus_settings.NanoCorpus, corpus_settings.StdlibCorpus, corpus_settings.FileCorpus),
     ),
     ("decoding", (run_settings.Decoding,)),
-    ("evaluation", (run_settings.Evaluation,)),
+    ("evaluation", (run_settings.EvaluationSettings,)),
     ("energy", (energy_settings.EnergySettings, energy_settings.ValidityLimits)),
     ("comparisons", (run_settings.Comparisons,)),
     ("fidelity", (run_settings.Fidelity,)),
@@ -124,7 +124,7 @@ def _kind(annotation: Any) -> str:
 
 
 def _linked(text: str) -> str:
-    """The text with every `docs/<folder>/<page>.md` as a link from the page in docs/reference."""
+    """The text with every path of a page under docs as a link from a page in docs/reference."""
     return re.sub(r"docs/([a-z-]+/([a-z-]+)\.md)", r"[\2](../\1)", text).replace("<", "\\<")
 
 

@@ -19,12 +19,12 @@ from codewatt.config.compression_settings import (
 from codewatt.config.corpus_settings import Corpus
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.model_settings import Model
-from codewatt.config.prune_depths import Series, is_series, layers_removed, spelled_out
+from codewatt.config.prune_depths import DepthSeries, is_series, layers_removed, spelled_out
 from codewatt.config.run_settings import (
     Baseline,
     Comparisons,
     Decoding,
-    Evaluation,
+    EvaluationSettings,
     Fidelity,
 )
 from codewatt.config.strict_model import Entry, Id, Line, PositiveInt, Strict
@@ -113,7 +113,9 @@ class Study(Strict):
         ),
     )
     decoding: Decoding = Field(Decoding(), description="How tokens are chosen, and repeats.")
-    evaluation: Evaluation = Field(Evaluation(), description="How completions are judged.")
+    evaluation: EvaluationSettings = Field(
+        EvaluationSettings(), description="How completions are judged."
+    )
     energy: EnergySettings = EnergySettings()
     comparisons: Comparisons = Field(
         Comparisons(), description="Margins of the comparisons with the baseline."
@@ -132,10 +134,10 @@ class Study(Strict):
     )
 
     @cached_property
-    def series(self) -> dict[str, Series]:
+    def series(self) -> dict[str, DepthSeries]:
         """The prune settings with layers: until_zero, by id."""
         return {
-            prune.id: Series.of(
+            prune.id: DepthSeries.of(
                 prune,
                 self.models,
                 (

@@ -10,7 +10,7 @@ from pathlib import Path
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.dataset_files import unpacked_digests
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
-from codewatt.evaluate.evaluate_record import Evaluation, RepeatPassAtK
+from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK
 from codewatt.evaluate.judge import count_unique, judge
 from codewatt.evaluate.outputs.expected_outputs import read_expected
 from codewatt.evaluate.sample_files import Sample, read_samples
@@ -47,7 +47,7 @@ def evaluate_cell(
     benchmark: str | None = None,
     limits: Limits | None = None,
     on_done: Callable[[int], None] | None = None,
-) -> Evaluation:
+) -> JudgedCell:
     """Judge the completions of a cell and write EvalPlus's result file.
 
     Args:
@@ -84,7 +84,7 @@ def evaluate_cell(
     write_eval_results(out_results, eval_results(tasks, programs, verdicts, digests["md5"]))
     by_repeat = _by_repeat(samples, verdicts, ks)
     first = by_repeat[0]
-    record: Evaluation = {
+    record: JudgedCell = {
         "schema": 2,
         "status": "ok",
         "benchmark": benchmark,

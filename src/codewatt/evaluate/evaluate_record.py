@@ -42,7 +42,7 @@ class VerdictRecord(TypedDict):
     why: str | None
 
 
-class Evaluation(TypedDict):
+class JudgedCell(TypedDict):
     """The verdicts of a cell, before meters and provenance are added.
 
     benchmark: the study's id; None for completions from elsewhere.
@@ -65,7 +65,7 @@ class Evaluation(TypedDict):
     sandbox: dict[str, Any]
 
 
-class EvaluatedCellRecord(Evaluation, MadeRecord):
+class EvaluatedCellRecord(JudgedCell, MadeRecord):
     """cells/<cell>/evaluate.json of a cell that ran."""
 
     meters: list[MeterRecord]

@@ -33,7 +33,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Grid:
+class PanelGrid:
     """Rows of panels; all panels of a row are of the same setting.
 
     Attributes:
@@ -52,7 +52,7 @@ class Grid:
         return figure_style.COLUMN if self.across == 1 else figure_style.TWO_COLUMNS
 
 
-def arrange(facets: Sequence[Facet], labels: Labels, line_inches: float) -> Grid:
+def arrange(facets: Sequence[Facet], labels: Labels, line_inches: float) -> PanelGrid:
     """Arrange a panel for each model of each setting.
 
     Args:
@@ -69,7 +69,7 @@ def arrange(facets: Sequence[Facet], labels: Labels, line_inches: float) -> Grid
         for start in range(0, len(panels), across):
             lines.append(tuple(panels[start : start + across]))
             heights.append(_FRAME_INCHES + line_inches * len(precisions))
-    return Grid(tuple(lines), across, tuple(heights))
+    return PanelGrid(tuple(lines), across, tuple(heights))
 
 
 def _panel(facet: Facet, model: str, precisions: tuple[str, ...], labels: Labels) -> Panel:
@@ -78,7 +78,9 @@ def _panel(facet: Facet, model: str, precisions: tuple[str, ...], labels: Labels
     return Panel(rows, facet, precisions, title)
 
 
-def draw(figure: Figure, grid: Grid, labels: Labels, paint: Callable[[Any, Panel], None]) -> None:
+def draw(
+    figure: Figure, grid: PanelGrid, labels: Labels, paint: Callable[[Any, Panel], None]
+) -> None:
     """Create the panels, fill each with `paint`, and write the precisions at the left."""
     axes_grid = figure.subplots(
         len(grid.lines), grid.across, squeeze=False, height_ratios=grid.heights

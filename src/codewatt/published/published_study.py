@@ -108,5 +108,6 @@ def open_study(name: str) -> PublishedStudy[Any]:
         raise CodewattError(
             f"published study {name!r}: unknown study; allowed: {', '.join(study_names())}"
         )
-    study: PublishedStudy[Any] = importlib.import_module(f"codewatt.published.{name}.study").STUDY
+    module = importlib.import_module(f"codewatt.published.{name}.audited_study")
+    study: PublishedStudy[Any] = module.STUDY
     return study

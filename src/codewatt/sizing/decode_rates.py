@@ -54,7 +54,7 @@ _CPU_LAYER_S = {
 
 
 @dataclass(frozen=True)
-class Step:
+class DecodeStepCost:
     """A step of decoding: its duration, and the GPU's power as a share of idle (0) to TDP (1)."""
 
     seconds: float
@@ -88,7 +88,7 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
 
 def gpu_step(
     engine: str, kind: str, batch: int, demand: Demand, context: int, gpu: Gpu, dtype: str
-) -> Step:
+) -> DecodeStepCost:
     """A step of `batch` sequences that attend to `context` tokens each.
 
     Args:
@@ -101,18 +101,18 @@ def gpu_step(
         busy_s = max(busy_s, _flops(demand, batch, context) / (rate * value("product_share")))
     busy = _utilisation("graph", kind, batch)
     if engine != "transformers":
-        return Step(busy_s, busy)
+        return DecodeStepCost(busy_s, busy)
     host_s = _host_step_s(kind, batch, demand.layers)
     own = _utilisation("transformers", kind, batch)
-    return Step(max(host_s, busy_s), max(own, busy * min(busy_s / host_s, 1.0)))
+    return DecodeStepCost(max(host_s, busy_s), max(own, busy * min(busy_s / host_s, 1.0)))
 
 
-def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> Step:
+def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> DecodeStepCost:
     """The same on a CPU, which computes and calls one after the other."""
     call_s = value("generate_call_s" if engine == "transformers" else "graph_call_s")
     work_s = _step_bytes(demand, batch, context) / value("cpu_bytes_per_s")
     work_s += _flops(demand, batch, context) / value("cpu_flops_per_s")
-    return Step(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
+    return DecodeStepCost(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
 
 
 def idle_w(gpu: Gpu) -> float:

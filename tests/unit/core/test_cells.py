@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codewatt.config.energy_settings import ValidityLimits
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.grid import Grid
 from codewatt.paths import Paths
+from codewatt.sampler_settings import SamplerSettings
 
 PRECISIONS = [
     {"id": "fp32", "method": "none", "dtype": "float32"},
@@ -129,7 +131,14 @@ def _slices(grid):
         ({"decoding": {"repeats": 2}}, {"generate"}),
         ({"energy": {"country": "FRA"}}, {"energy"}),
         ({"energy": {"idle_s": 1.0}}, {"generate"}),
-        ({"energy": {"nvml_interval_s": 0.5}}, {"quantise", "generate", "evaluate"}),
+        *(
+            ({"energy": {interval: 0.75}}, {"quantise", "generate", "evaluate"})
+            for interval in SamplerSettings.model_fields
+        ),
+        *(
+            ({"energy": {"validity": {limit: 1 if limit == "min_readings" else 0.75}}}, {"energy"})
+            for limit in ValidityLimits.model_fields
+        ),
         ({"evaluation": {"sanitize": False}}, {"evaluate"}),
         ({"device": "cpu"}, {"quantise", "generate"}),
         ({"baseline": {"precision": "nf4", "prune": "full"}}, {"aggregate"}),

@@ -101,7 +101,7 @@ def test_code_that_the_documentation_names_exists(repository):
 
 
 def test_every_page_that_a_file_names_exists(repository):
-    """Comments, messages and settings name pages as docs/<folder>/<page>.md."""
+    """Comments, messages and settings name pages by their paths under docs."""
     for folder in ("src", "workflow", "tests", "tools", "config", "profiles", "requirements"):
         for path in sorted((repository / folder).rglob("*")):
             if path.suffix not in {".py", ".smk", ".yaml", ".json", ".in", ".csv", ".sh", ".rst"}:

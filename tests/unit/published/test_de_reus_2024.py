@@ -16,9 +16,9 @@ from codewatt.energy.validity.plausibility import power_varies
 from codewatt.errors import CodewattError
 from codewatt.published.checked_run import CheckedRun, Configuration, group_by_table
 from codewatt.published.counter_wraps import Wraps
-from codewatt.published.de_reus_2024.run_checks import COUNTERS, check_runs
+from codewatt.published.de_reus_2024.audited_study import STUDY
+from codewatt.published.de_reus_2024.published_run_checks import COUNTERS, check_runs
 from codewatt.published.de_reus_2024.run_data import GROUP_MEAN, OWN_STEP, Run, read_runs
-from codewatt.published.de_reus_2024.study import STUDY
 from codewatt.units import J_PER_WH
 
 RANGE_UJ = 262_143_328_850

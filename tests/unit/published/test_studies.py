@@ -55,7 +55,7 @@ def _second_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "other_2025"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "study.py").write_text(STUDY)
+    (package / "audited_study.py").write_text(STUDY)
     monkeypatch.setattr(
         codewatt.published, "__path__", [*codewatt.published.__path__, str(tmp_path)]
     )

@@ -99,7 +99,7 @@ class GraphEngine(Engine):
         """See `Engine.complete`. Token times are measured by CUDA events."""
         self.synchronise()
         start_s = time.monotonic()
-        clock = _TokenClock(self._cuda, start_s)
+        clock = _TokenTimer(self._cuda, start_s)
         encoded, rows = self._encode_by_length(prompts)
         decoder = self._decoder_for(len(prompts), encoded["input_ids"].shape[1], decoding, encoded)
         with torch.inference_mode():
@@ -124,7 +124,7 @@ class GraphEngine(Engine):
         )
         return BatchResult(completions, start_s, tokens_s[0], end_s)
 
-    def _decode_n_tokens(self, decoder: GreedyDecoder, clock: "_TokenClock") -> None:
+    def _decode_n_tokens(self, decoder: GreedyDecoder, clock: "_TokenTimer") -> None:
         """Launch decode steps until all sequences have ended or reached the token limit."""
         every, pending = (_CHECK_EVERY, 1) if self._cuda else (1, 0)
         checks = deque([self._start_check(decoder)])
@@ -268,7 +268,7 @@ def _nothing() -> None:
     """Stands for the decode step before there is a decoder."""
 
 
-class _TokenClock:
+class _TokenTimer:
     """Time of each token: by CUDA events on a GPU, by the host's clock on a CPU."""
 
     def __init__(self, cuda: bool, start_s: float) -> None:

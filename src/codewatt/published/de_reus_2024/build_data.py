@@ -52,7 +52,7 @@ LONGEST_LOADING_S = 300.0
 
 
 @dataclass
-class Step:
+class JobStep:
     """One job step: figures of the job's printed output, and of EAR's log."""
 
     table: str
@@ -123,7 +123,7 @@ def _runs(path: Path, raw: Path) -> list[Row]:
     ]
 
 
-def _steps(raw: Path, job_steps: Path) -> list[Step]:
+def _steps(raw: Path, job_steps: Path) -> list[JobStep]:
     """The steps that ended with a run, with EAR's figures."""
     ear_rows = _read(raw / "ear_summary.csv")
     logged = {(f"{INSIDE}/{row['source']}", row["stepid"]): row for row in ear_rows}
@@ -137,7 +137,7 @@ def _steps(raw: Path, job_steps: Path) -> list[Step]:
             )
         figures = {"ear_file": row["ear_file"], "ear_step": row["ear_step"], **_figures(ear)}
         shared = row["ear_file"] in SHARED_NODE
-        steps.append(Step(row["table"], runtime_s, float(row["co2_g"]), figures, shared))
+        steps.append(JobStep(row["table"], runtime_s, float(row["co2_g"]), figures, shared))
     return steps
 
 
@@ -153,7 +153,7 @@ def _figures(ear: Row) -> Row:
     }
 
 
-def _match(run: Row, steps: list[Step]) -> None:
+def _match(run: Row, steps: list[JobStep]) -> None:
     """Assign a step to a run; of two steps with the same time, the one with the same CO2."""
     candidates = [step for step in steps if step.fits(run)]
     if candidates:
@@ -162,7 +162,7 @@ def _match(run: Row, steps: list[Step]) -> None:
         run.update(step.figures, ear_match="shared step" if step.shared else "step")
 
 
-def _take_mean(run: Row, steps: list[Step]) -> None:
+def _take_mean(run: Row, steps: list[JobStep]) -> None:
     """Assign to a run without a step the means over the unshared steps of its configuration."""
     config = tuple(run[name] for name in CONFIG)
     same = [step for step in steps if not step.shared and _config(step.table) == config]

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from codewatt.published.audit_text import number_text
 from codewatt.published.checked_run import CheckedRun, Configuration
-from codewatt.published.de_reus_2024.run_checks import COUNTERS
+from codewatt.published.de_reus_2024.published_run_checks import COUNTERS
 from codewatt.published.de_reus_2024.run_data import (
     GROUP_MEAN,
     OWN_STEP,

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from codewatt.published.checked_run import CheckedRun, Configuration
 from codewatt.published.de_reus_2024.findings import findings
-from codewatt.published.de_reus_2024.run_checks import COUNTERS, check_runs
+from codewatt.published.de_reus_2024.published_run_checks import COUNTERS, check_runs
 from codewatt.published.de_reus_2024.run_data import Run, read_runs
 from codewatt.published.published_study import PublishedStudy
 
