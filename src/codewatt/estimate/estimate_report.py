@@ -165,7 +165,7 @@ def _readable(item: Assumption) -> str:
     for unit, scale, larger in (
         ("B", BYTES_PER_GB, "GB"),
         ("B/s", BYTES_PER_GB, "GB/s"),
-        ("s a step", 1e-3, "ms a step"),
+        ("s per step", 1e-3, "ms per step"),
     ):
         if item.unit == unit and (item.value >= 1e6 or scale < 1):
             return f"{item.value / scale:g} {larger}"
