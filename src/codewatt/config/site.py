@@ -13,7 +13,7 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class BenchmarkFiles(Strict):
-    """Local copies of benchmarks; each is checked against the pinned digest all the same."""
+    """Local copies of benchmark files. Each file is checked against the pinned sha256."""
 
     humaneval_plus: UserPath | None = Field(
         None, description="HumanEvalPlus.jsonl[.gz]; downloaded if absent."
@@ -21,37 +21,45 @@ class BenchmarkFiles(Strict):
 
 
 class CpuNodes(Strict):
-    """What jobs without a GPU ask for. The second try asks for twice the memory and time."""
+    """What jobs without a GPU request. A second attempt requests twice the memory and time."""
 
     partition: str | None = Field(None, description="Slurm partition.")
-    constraint: str | None = Field(None, description="Slurm's node features, as sbatch -C.")
+    constraint: str | None = Field(None, description="Required node features, as for sbatch -C.")
     threads: PositiveInt | None = Field(
         None,
-        description="Cores of a measured job. Absent: all that --cores gives, so that it is alone.",
+        description=(
+            "Cores of a measured job. Absent: all cores of --cores, so that no other job runs at "
+            "the same time."
+        ),
     )
     mem_mb: MemoryMb | None = Field(
         None,
         description=(
-            "Memory of a job that loads a model. Absent: by the model's size, as `codewatt "
-            "estimate` has it; 32000 where that is not known. Under machine.cpu, a job that judges "
-            "has at least as much."
+            "Memory of a job that loads a model. Absent: computed from the model's size, as in "
+            "`codewatt estimate`; 32000 if the size is unknown. Under machine.cpu, jobs that judge "
+            "completions request at least this much."
         ),
     )
     runtime_min: PositiveInt | None = Field(
         None,
         description=(
-            "Time limit of such a job. Absent: likewise; 240 where not known. A job that "
-            "judges: 60 at least."
+            "Time limit of a job that loads a model, in minutes. Absent: computed as in `codewatt "
+            "estimate`; 240 if the size is unknown. Jobs that judge completions request at least "
+            "60."
         ),
     )
     max_mem_mb: MemoryMb | None = Field(
-        None, description="What a node can give: no retry asks for more. Absent: no limit."
+        None, description="Largest memory that a job may request, in any attempt. Absent: no limit."
     )
     max_runtime_min: PositiveInt | None = Field(
-        None, description="What the partition allows: no retry asks for more. Absent: no limit."
+        None,
+        description=(
+            "Largest time limit that a job may request, in any attempt, in minutes. Absent: no "
+            "limit."
+        ),
     )
     exclusive: bool = Field(
-        False, description="Whole nodes for measured jobs: nothing of others beside them."
+        False, description="Measured jobs request whole nodes, so that no other job runs there."
     )
 
     @model_validator(mode="after")
@@ -66,29 +74,34 @@ class CpuNodes(Strict):
 
 
 class GpuNodes(CpuNodes):
-    """What the jobs of one GPU model ask for, and what they must find."""
+    """What jobs on one GPU model request, and the GPU that they must get."""
 
     gres: str | None = Field(
-        None, description="Slurm's name of the GPU, gpu:TYPE:N as `sinfo -o %G` writes TYPE."
+        None,
+        description=(
+            "The GPU in Slurm's notation, gpu:TYPE:N; write TYPE exactly as `sinfo -o %G` does."
+        ),
     )
     gpu_name: str | None = Field(
         None,
         description=(
-            "The name that NVML gives the GPU, in full, or a regular expression for it. A job that "
-            "finds another GPU measures nothing."
+            "The full name that NVML gives the GPU, or a regular expression for it. A job that "
+            "gets another GPU ends with an error before it measures."
         ),
     )
     estimated_as: str | None = Field(
         None,
         description=(
-            "Its name in codewatt's table of GPUs (docs/explanation/estimate.md). Absent: the id."
+            "Name of the GPU in codewatt's table of GPUs (docs/explanation/estimate.md). Absent: "
+            "the id of this entry."
         ),
     )
     nodes: list[str] = Field(
         [],
         description=(
-            "Names of nodes. All cells of the study's first model run on the first of them, of the "
-            "second on the second, and round again. Empty: on any."
+            "Names of nodes. All cells of the study's first model run on the first node, all cells "
+            "of the second model on the second node, and so on; after the last node follows the "
+            "first again. Empty: any node."
         ),
     )
 
@@ -128,18 +141,18 @@ class GpuNodes(CpuNodes):
 
 
 class Machine(Strict):
-    """What jobs may use here. Nothing in it changes a result's identity: it re-runs nothing."""
+    """The resources of this machine or cluster. A change here never makes a result stale."""
 
-    account: str | None = Field(None, description="Slurm account that jobs are booked on.")
+    account: str | None = Field(None, description="Slurm account to which jobs are charged.")
     cpu: CpuNodes = CpuNodes()
     hardware: dict[Id, GpuNodes] = Field(
-        {}, description="What each id of a study's `hardware` is called here."
+        {}, description="For each id of a study's `hardware`: the GPU nodes of this cluster."
     )
     default_hardware: Id | None = Field(
         None,
         description=(
-            "Where GPU stages run if the study names no hardware. Absent: the only entry of "
-            "`hardware`, if there is only one."
+            "Id of the entry of `hardware` on which GPU stages run if the study names no hardware. "
+            "Absent: the only entry of `hardware`, if there is only one."
         ),
     )
 
@@ -158,6 +171,6 @@ class Config(Strict):
     """The workflow's configuration."""
 
     study: UserPath = Field("config/studies/nano.yaml", description="The study file.")
-    results: RulePath = Field("results", description="Where results/<study>/ is made.")
+    results: RulePath = Field("results", description="The folder that contains results/<study>/.")
     benchmark_files: BenchmarkFiles = BenchmarkFiles()
     machine: Machine = Machine()

@@ -28,7 +28,7 @@ class MeasuredWindow(TypedDict):
 
 @dataclass(frozen=True)
 class JobMeter:
-    """The meters of a job, asked for the energy of a window.
+    """The energy of any window of a job.
 
     >>> meter = JobMeter.read("timeline.parquet", device="cuda")
     >>> meter.energy(start_s=12.5, end_s=20.0)["node"]
@@ -95,7 +95,7 @@ class JobMeter:
 
 
 def check_timeline(files: Mapping[str, FileRecord], path: Path) -> None:
-    """See that a file is the one that a manifest describes.
+    """Check that a timeline file is the one that the manifest describes.
 
     Args:
         files: the manifest's "files"; a file that it does not name is let through.
@@ -133,7 +133,7 @@ def windows_energy(
 
 
 def sum_known(values: Iterable[float | None]) -> float | None:
-    """The sum; None if there is nothing to add or any value is absent."""
+    """The sum; None if `values` is empty or contains None."""
     known = list(values)
     present = [value for value in known if value is not None]
     return math.fsum(present) if present and len(present) == len(known) else None

@@ -135,9 +135,9 @@ class LogitsRecord(TypedDict):
 
 
 class RooflineRecord(TypedDict):
-    """What the machine can give and what the model asks for.
+    """Inputs of the roofline.
 
-    demand: None for a model whose size is not known; `reason` says so, and is None otherwise.
+    demand: None if the model's size is unknown. reason: why demand is None; else None.
     """
 
     machine: MachineRatesRecord
@@ -169,7 +169,7 @@ class GenerationDescription(TypedDict):
     peak_memory: PeakMemoryRecord
 
 
-class CellFrame(MeteredRecord):
+class CommonCellFields(MeteredRecord):
     """The fields that both kinds have.
 
     repeats: that were asked for. threads: of torch on the CPU.
@@ -185,13 +185,13 @@ class CellFrame(MeteredRecord):
     files: dict[str, FileRecord]
 
 
-class GeneratedCell(CellFrame, GenerationDescription):
+class GeneratedCell(CommonCellFields, GenerationDescription):
     """A cell that ran, before provenance is added."""
 
     status: Literal["ok"]
 
 
-class InfeasibleCell(CellFrame):
+class InfeasibleCell(CommonCellFields):
     """A cell that could not run, before provenance is added."""
 
     status: Literal["infeasible"]

@@ -107,7 +107,8 @@ def quantise_variant(
             requested = None if precision["method"] == "none" else requested
             placement = check_placement(requested, settings["device"], device, gpu_ids)
             job.use_gpus(gpu_ids)
-            calibration = corpora.get(precision.get("calibration") or "")
+            named = precision.get("calibration")
+            calibration = None if named is None else corpora.get(named)
             with job.window("quantise"):
                 counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
         energy = job.energy_record(device)

@@ -17,7 +17,7 @@ READINGS_SOUND = Check(
     "error",
     purpose="Every reading is a finite number, taken later than the one before it.",
     remedy="Do not use the cell: its timeline is damaged.",
-    limit="0 other readings",
+    limit="0 readings that are not finite or not later than the one before",
     applies="always",
     per="cell",
     unit="readings",
@@ -25,8 +25,8 @@ READINGS_SOUND = Check(
 READS_SUCCEED = Check(
     "reads_succeed",
     "warning",
-    purpose="No read of a meter failed; each failure leaves a gap, which no_gaps judges.",
-    remedy="Look up the meter's error in the detail; nothing to do if no_gaps passed.",
+    purpose="No read of a meter failed. A failed read leaves a gap, which no_gaps checks.",
+    remedy="Nothing needs to be done if no_gaps passed; else read the meter's error in the detail.",
     limit="0 failed reads",
     applies="always",
     per="cell",
@@ -37,7 +37,7 @@ NO_WRAP_UNSEEN = Check(
     "error",
     purpose="No RAPL counter can have wrapped around twice between two reads, or been reset.",
     remedy="Leave a CPU for the sampler, and measure the cell again.",
-    limit="0 reads that came too late, or with a step that no package can draw",
+    limit="0 reads that came too late, or with more energy than a package can draw",
     applies="always",
     per="cell",
     unit="reads",
@@ -46,8 +46,9 @@ ENERGY_MEASURED = Check(
     "energy_measured",
     "warning",
     purpose="The energy of every component comes from a hardware meter, not from a model.",
-    remedy="Make RAPL readable (chmod o+r on its energy_uj files), or use boundary 'gpu'.",
-    limit="no modelled component",
+    remedy="Make RAPL readable (as root: chmod a+r /sys/class/powercap/*/energy_uj), or use "
+    "boundary 'gpu'.",
+    limit="0 modelled components",
     applies="always",
     per="cell",
 )
@@ -56,7 +57,7 @@ IDLE_KNOWN = Check(
     "warning",
     purpose="Idle power of every component is known before and after the repeats.",
     remedy="Raise energy.idle_s above the interval of the slowest meter.",
-    limit="idle power of every component",
+    limit="a known idle power of every component",
     applies="always",
     per="cell",
 )
@@ -64,7 +65,7 @@ IDLE_STEADY = Check(
     "idle_steady",
     "warning",
     purpose="Idle power is the same before and after the repeats; net energy subtracts its mean.",
-    remedy="Compare total energy, not net energy; look for a program that started meanwhile.",
+    remedy="Compare total energy, not net energy. Look for a program that started during the cell.",
     limit="relative change at most {max_idle_drift}",
     applies="idle power of a component is known before and after",
     per="cell",
@@ -73,8 +74,8 @@ IDLE_STEADY = Check(
 HOST_IDLE = Check(
     "host_idle",
     "warning",
-    purpose="Nobody computes on the machine while idle power is measured.",
-    remedy="Run on an exclusive node; net energy of CPU and DRAM is left out here.",
+    purpose="No process computes on the machine while idle power is measured.",
+    remedy="Run on an exclusive node. The cell has no net energy of CPU and DRAM.",
     limit="mean CPU load at most {max_idle_cpu_load}",
     applies="always",
     per="cell",
@@ -83,9 +84,9 @@ HOST_IDLE = Check(
 ALL_CHECKED = Check(
     "all_checked",
     "warning",
-    purpose="Every check of severity error could be decided: one without data has not passed.",
-    remedy="Record what the named checks need, or accept that they say nothing.",
-    limit="every check of severity error",
+    purpose="No check of severity error was skipped because its data were not recorded.",
+    remedy="Record the data that the skipped checks need, or accept that they are not made.",
+    limit="every check of severity error passed or failed",
     applies="always",
     per="cell",
 )
@@ -122,7 +123,7 @@ def check_meters(sampler: SamplerRecord | None, sources: Sources) -> Iterator[Ch
     )
     modelled = [name for name, source in sources.figures.items() if source.status == "modelled"]
     methods = "; ".join(
-        f"{name}: {sources.figures[name].method}; instead of {sources.passed_over.get(name)}"
+        f"{name}: {sources.figures[name].method}; instead of {sources.rejected.get(name)}"
         for name in modelled
     )
     yield ENERGY_MEASURED.result(
