@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
-from codewatt.untrusted_files import shown
+from codewatt.untrusted_files import display_path
 
 Record = TypeVar("Record")
 #: The field that every record has: the version of its format, as Literal[version].
@@ -85,7 +85,7 @@ class RecordFormat(Generic[Record]):
         return cast(Record, content)
 
     def _refusal(self, path: str | os.PathLike[str], problem: str) -> CodewattError:
-        return CodewattError(f"{shown(path)}: {problem}; {self._remedy()}")
+        return CodewattError(f"{display_path(path)}: {problem}; {self._remedy()}")
 
     def _remedy(self) -> str:
         return f"delete this file and run Snakemake: rule {self.rule} writes it again"

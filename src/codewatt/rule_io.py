@@ -1,4 +1,4 @@
-"""How scripts read their slice of the study, and how they end with a record."""
+"""Input and output of the rule scripts: settings from the rule's params, and the output record."""
 
 import json
 from collections.abc import Mapping
@@ -9,12 +9,18 @@ from codewatt.provenance import provenance
 
 
 def read_settings(snakemake: Any) -> dict[str, Any]:
-    """The slice of the study that the rule's params hold as canonical JSON."""
+    """The study settings that the rule needs: its param `settings`, parsed from JSON."""
     settings: dict[str, Any] = json.loads(snakemake.params.settings)
     return settings
 
 
-def finish(snakemake: Any, path: str, record: Mapping[str, object]) -> None:
-    """Write a stage's record, with where and by which code it was made (`MadeRecord`)."""
+def write_record(snakemake: Any, path: str, record: Mapping[str, object]) -> None:
+    """Write a stage's record as JSON, with provenance and code digests added (`MadeRecord`).
+
+    Args:
+        snakemake: the object that Snakemake gives to a script; its param `code` is used.
+        path: the JSON file to write.
+        record: the stage's own fields.
+    """
     made = {"provenance": provenance(), "code": list(snakemake.params.code)}
     write_json(path, {**record, **made})

@@ -20,7 +20,7 @@ from codewatt.files import describe_files, read_json, write_json
 from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.prune_chains import build_chains
-from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.sizing.weight_bytes import weight_bytes
 from tests.dag.test_inspect import GRID
 from tests.support.estimates import HUB, ON_A_GPU, planned, study
@@ -67,7 +67,7 @@ PLANNED = {
 @pytest.mark.parametrize("name", PLANNED)
 def test_scores_of_layers_texts_and_fidelity_are_jobs_too(tmp_path, name):
     grid = Grid(load_study(REPOSITORY / f"config/studies/{name}.yaml"))
-    card = None if grid.study.device == "cpu" else gpu_named("h200")
+    card = None if grid.study.device == "cpu" else get_gpu("h200")
     plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: card}, 8)
     assert plan.per_rule == PLANNED[name]
     assert all(job.size is not None for job in plan.jobs)
@@ -438,7 +438,7 @@ def test_the_work_of_planning_grows_no_faster_than_the_number_of_cells(tmp_path)
 
         sys.setprofile(count)
         try:
-            plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: gpu_named("l40s")}, 8)
+            plan = Plan(grid, Paths.of(tmp_path, grid.study), {None: get_gpu("l40s")}, 8)
             wall_h(plan.jobs, plan, 8)
         finally:
             sys.setprofile(None)
