@@ -21,7 +21,6 @@ from codewatt.analysis.completion_statistics import (
     read_tokens,
 )
 from codewatt.analysis.repetition_metrics import Repetition
-from codewatt.cells import CellIds, VariantIds
 from codewatt.energy.energy_record import (
     ENERGY,
     MAKING_ENERGY,
@@ -29,6 +28,7 @@ from codewatt.energy.energy_record import (
     MakingEnergyFileRecord,
     is_measured,
 )
+from codewatt.energy.record_ids import CellIds, VariantIds
 from codewatt.energy.task_energy import TaskEnergy
 from codewatt.errors import CodewattError
 from codewatt.evaluate.evaluate_record import EVALUATE, EvaluatedCellRecord, VerdictRecord

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Tag
 from typing_extensions import TypedDict, TypeIs
 
-from codewatt.cells import CellIds, VariantIds
 from codewatt.config.carbon_intensity import CarbonIntensity
 from codewatt.energy.job_energy_record import (
     ComponentRecord,
@@ -18,6 +17,7 @@ from codewatt.energy.job_energy_record import (
     SkippedStage,
 )
 from codewatt.energy.meters.meter import Status
+from codewatt.energy.record_ids import CellIds, VariantIds
 from codewatt.energy.validity.check import CheckResult
 from codewatt.provenance import CodeRecord
 from codewatt.record_files import RecordFormat

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from typing_extensions import ReadOnly, TypedDict
 
-from codewatt.cells import CellIds, VariantIds
+from codewatt.energy.record_ids import CellIds, VariantIds
 from codewatt.files import FileRecord
 
 #: Joules (or watts) by part (`boundaries.PARTS`); None where a part has no figure.

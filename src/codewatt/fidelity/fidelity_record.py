@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.cells import VariantIds
 from codewatt.corpora.corpus_record import CorpusRecord
 from codewatt.energy.placement_record import PlacementRecord
+from codewatt.energy.record_ids import VariantIds
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
 

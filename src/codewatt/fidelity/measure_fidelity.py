@@ -9,12 +9,12 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from codewatt.cells import VariantIds
 from codewatt.corpora.contamination import require_disjoint
 from codewatt.corpora.corpus import read_documents
 from codewatt.corpora.corpus_record import NamedCorpusSettings
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.placement_check import RequestedHardware, check_placement
+from codewatt.energy.record_ids import VariantIds
 from codewatt.errors import CodewattError
 from codewatt.fidelity.fidelity_metrics import LogitsComparison, Perplexity
 from codewatt.fidelity.fidelity_record import (

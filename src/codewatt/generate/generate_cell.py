@@ -13,9 +13,9 @@ from typing_extensions import TypedDict
 
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.benchmark_record import BENCHMARK
-from codewatt.cells import CellIds
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
+from codewatt.energy.record_ids import CellIds
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
 from codewatt.generate.completion_files import (

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.cells import CellIds
 from codewatt.energy.job_energy_record import MeteredRecord, SkippedStage
 from codewatt.energy.placement_record import PlacementRecord
+from codewatt.energy.record_ids import CellIds
 from codewatt.files import FileRecord
 from codewatt.models.model_record import GenerationRecord
 from codewatt.provenance import MadeRecord

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
-from codewatt.cells import VariantIds
 from codewatt.corpora.corpus_record import NamedCorpusSettings
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob, unmetered
 from codewatt.energy.placement_check import RequestedHardware, check_placement
+from codewatt.energy.record_ids import VariantIds
 from codewatt.energy.timeline_writer import write_empty_timeline
 from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, sha256_file
