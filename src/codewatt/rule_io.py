@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from codewatt.files import write_json
 from codewatt.provenance import provenance
+from codewatt.record_files import RecordFormat
 
 
 def read_settings(snakemake: Any) -> dict[str, Any]:
@@ -14,7 +14,13 @@ def read_settings(snakemake: Any) -> dict[str, Any]:
     return settings
 
 
-def finish(snakemake: Any, path: str, record: Mapping[str, object]) -> None:
-    """Write a stage's record, with where and by which code it was made (`MadeRecord`)."""
+def finish(
+    snakemake: Any, path: str, record_format: RecordFormat[Any], record: Mapping[str, object]
+) -> None:
+    """Write a stage's record, with where and by which code it was made (`MadeRecord`).
+
+    Raises:
+        CodewattError: the record is not one of this format.
+    """
     made = {"provenance": provenance(), "code": list(snakemake.params.code)}
-    write_json(path, {**record, **made})
+    record_format.write(path, {**record, **made})

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from codewatt.errors import CodewattError
 from codewatt.sizing.estimate_assumptions import value
 from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
 from codewatt.sizing.known_configs import known_models
@@ -69,7 +70,11 @@ class _Point:
 
 
 def measured_kind(precision: Precision) -> tuple[str, str | None]:
-    """(the measured precision that a precision is estimated as, a note if they differ or None)."""
+    """(the measured precision that a precision is estimated as, a note if they differ or None).
+
+    Raises:
+        CodewattError: no measured precision is named for the method.
+    """
     method = precision["method"]
     if method == "none":
         dtype = precision["dtype"]
@@ -80,6 +85,11 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
         return str(precision["quant_type"]), None
     if method == "torchao":
         return "int8", "fp8 was not measured; estimated like torchao's int8"
+    if method not in ("gptq", "awq"):
+        raise CodewattError(
+            f"precision method {method!r}: no measured precision is named for it, so its steps "
+            "cannot be estimated; add one to measured_kind in sizing/decode_rates.py"
+        )
     bits = precision["bits"]
     return (
         "int4" if bits == 4 else "int8"

@@ -8,7 +8,7 @@ from codewatt.errors import CodewattError
 from codewatt.models import loading
 from codewatt.models.loading import load_model
 from codewatt.quantise.quantiser import open_quantiser
-from codewatt.quantise.torchao import packed_tensors
+from codewatt.quantise.torchao import expected_tensors
 from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
 from codewatt.sizing.parameter_counts import architecture_of
 from codewatt.sizing.weight_bytes import weight_bytes
@@ -99,7 +99,7 @@ def test_torchao_on_a_gpu_holds_what_the_quantiser_asks_for(kind, layout):
     precision = {**PRECISIONS["int4-wo"], "quant_type": kind, "group_size": 128}
     expected = 0
     for shape in [(128, 128), (64, 128), (64, 128), (128, 128), (256, 128), (256, 128), (128, 256)]:
-        held = packed_tensors(shape, precision, layout).values()
+        held = expected_tensors(shape, precision, layout).values()
         expected += sum(ITEM_BYTES[dtype] * math.prod(size) for dtype, size in held)
     assert weight_bytes(one_layer(), precision, "cuda").packed == expected
 
