@@ -25,7 +25,7 @@ from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.parameter_counts import architecture_of
 from codewatt.sizing.roofline import Demand, GeneratedSequence, decode_work
-from codewatt.sizing.weight_bytes import Precision, weight_bytes
+from codewatt.sizing.weight_bytes import Precision, rest_dtype, weight_bytes
 
 _TABLE = Path(__file__).with_name("rates.csv")
 _REFERENCE_GPU, _REFERENCE_MODEL = "h200", "bigcode/starcoder2-3b"
@@ -77,7 +77,7 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
     """
     method = precision["method"]
     if method == "none":
-        dtype = precision["dtype"]
+        dtype = rest_dtype(precision)
         return ("float32", None) if dtype == "float32" else ("bfloat16", None)
     if method == "bitsandbytes":
         return ("llm.int8", None) if precision["quant_type"] == "int8" else ("nf4", None)
