@@ -1,23 +1,24 @@
-"""Variants and cells: what a study makes and measures, and their ids.
+"""Variants and cells of a study, and their ids.
 
-A variant is model x prune x precision: quantise makes it. A cell is a variant x benchmark x prompt
-style x token limit x batch size x engine, and x hardware if the study names any: generate runs it.
-No id is ever parsed: ids are looked up in the study's grid (`grid`). For paths see `paths`.
+A variant is a combination of model, prune setting and precision; rule quantise makes it. A cell is
+a combination of variant, benchmark, prompt style, token limit, batch size, engine and (if the study
+names any) hardware; rule generate runs it. Ids are never parsed: they are looked up in the study's
+grid (`grid`). For paths see `paths`.
 """
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-#: Between the parts of an id; the parts have single separators only, so that an id is unambiguous.
+#: Separates the parts of an id. No part contains "--", so the id of a cell is unambiguous.
 ID_SEPARATOR = "--"
-#: The last part of the id of a cell's second run.
-AGAIN = "again"
+#: Last part of the id of a cell's second run (A/A test).
+SECOND_RUN = "again"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A model, pruned and quantised: ids of the study's entries."""
+    """A pruned and quantised model, given by the ids of the study's entries."""
 
     model: str
     prune: str
@@ -25,13 +26,13 @@ class Variant:
 
     @property
     def id(self) -> str:
-        """The name of its directory."""
+        """Id of the variant; also the name of its directory."""
         return ID_SEPARATOR.join((self.model, self.prune, self.precision))
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A variant with a benchmark and the settings of generation."""
+    """A variant together with a benchmark and the generation settings."""
 
     model: str
     prune: str
@@ -42,29 +43,31 @@ class Cell:
     batch_size: int
     engine: str
     hardware: str | None = None
-    """The GPU that it runs on; None, and absent from the id, if the study names no hardware."""
-    again: bool = False
+    """Id of the hardware that the cell runs on; None if the study names no hardware."""
+    second_run: bool = False
     """Whether this is the second run of a cell, under another id, for the A/A test."""
 
     @property
     def variant(self) -> Variant:
-        """The variant that it runs."""
+        """The variant that the cell runs."""
         return Variant(self.model, self.prune, self.precision)
 
     @property
     def id(self) -> str:
-        """The name of its directory."""
+        """Id of the cell; also the name of its directory."""
         generation = (self.benchmark, self.prompt, f"t{self.token_limit}", f"b{self.batch_size}")
         hardware = (self.hardware,) if self.hardware else ()
-        again = (AGAIN,) if self.again else ()
-        return ID_SEPARATOR.join((self.variant.id, *generation, self.engine, *hardware, *again))
+        second_run = (SECOND_RUN,) if self.second_run else ()
+        return ID_SEPARATOR.join(
+            (self.variant.id, *generation, self.engine, *hardware, *second_run)
+        )
 
     def identity(self) -> dict[str, Any]:
-        """The axes and both ids, as the tables have them."""
-        axes = {name: value for name, value in asdict(self).items() if name != "again"}
+        """The cell's id, its variant's id and the values of all axes, by column name."""
+        axes = {name: value for name, value in asdict(self).items() if name != "second_run"}
         return {"id": self.id, "variant": self.variant.id, **axes}
 
 
 def variants_of(cells: Iterable[Cell]) -> tuple[Variant, ...]:
-    """The variants that cells run, in order."""
+    """The variants of cells, each once, in order of first use."""
     return tuple(dict.fromkeys(cell.variant for cell in cells))

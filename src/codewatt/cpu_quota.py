@@ -1,4 +1,4 @@
-"""How many processors the kernel lets this process use: affinity, and the quota of its cgroups."""
+"""The number of logical CPUs that this process may use: CPU affinity and cgroup CPU quotas."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,15 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def usable_processors(mount: Path = CGROUPS, own_cgroups: Path = OWN_CGROUPS) -> int:
-    """Processors that this process may keep busy, at least 1.
+    """Number of logical CPUs that this process may use; at least 1.
 
-    The smallest of the machine's processors, those that the process may run on
-    (sched_getaffinity; Slurm and taskset set it), and the CPU quota of its cgroups (containers
-    have one), a part of a processor counted as none.
+    The smallest of: the number of logical CPUs of the machine; the number in the process's CPU
+    affinity (sched_getaffinity; set by Slurm and taskset); and the CPU quota of its cgroups
+    (set by containers), rounded down.
+
+    Args:
+        mount: directory where the cgroup file system is mounted.
+        own_cgroups: file that lists the cgroups of this process.
     """
     counts = [float(os.cpu_count() or 1), float(len(os.sched_getaffinity(0)))]
     if (quota := cpu_quota(mount, own_cgroups)) is not None:
@@ -22,9 +26,10 @@ def usable_processors(mount: Path = CGROUPS, own_cgroups: Path = OWN_CGROUPS) ->
 
 
 def cpu_quota(mount: Path = CGROUPS, own_cgroups: Path = OWN_CGROUPS) -> float | None:
-    """Processors that the narrowest quota allows, from the process's cgroup up; None without.
+    """The smallest CPU quota (in CPUs) of the process's cgroup and its parents; None without any.
 
-    cgroup v2's cpu.max, or v1's cfs quota (Linux, Documentation/admin-guide/cgroup-v2.rst).
+    Read from cpu.max (cgroup v2) or cpu.cfs_quota_us (v1); see the Linux kernel's
+    Documentation/admin-guide/cgroup-v2.rst. For the arguments see `usable_processors`.
     """
     found = []
     for folder in _cgroups(mount, own_cgroups):
@@ -35,7 +40,7 @@ def cpu_quota(mount: Path = CGROUPS, own_cgroups: Path = OWN_CGROUPS) -> float |
 
 
 def _cgroups(mount: Path, own_cgroups: Path) -> Iterator[Path]:
-    """The folders of this process's cgroups that may hold a quota, and all above them."""
+    """Directories that may have a CPU quota: those of this process's cgroups and their parents."""
     try:
         lines = own_cgroups.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""Writing files atomically, canonical JSON, digests, and JSON in and out.
+"""Writing files atomically; reading and writing JSON, JSON lines and CSV; digests of files.
 
-Every output is written to a temporary name in the same directory and renamed, so that a
-process that is killed leaves the old file or none, and never half of one. How files of others are
-read, and what is refused of them: `reading`.
+Every output is written to a temporary file in the same directory and then renamed. A process that
+is killed therefore leaves the old file or no file, never an incomplete one. The size limits and
+format checks for files from outside the project are in `untrusted_files`.
 """
 
 import csv
@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 from codewatt.error_messages import system_error
 from codewatt.errors import CodewattError
 from codewatt.units import BYTES_PER_MIB
-from codewatt.untrusted_files import in_one_line, read_lines, read_text, shown
+from codewatt.untrusted_files import convert_read_errors, display_path, read_lines, read_text
 
 _READ_BYTES = BYTES_PER_MIB
 
@@ -37,12 +37,13 @@ class FileRecord(TypedDict):
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
+    """Yield a temporary path in the directory of `path`; rename it to `path` if the block succeeds.
 
-    The temporary name keeps the suffixes of `path`, as many writers choose a format by them.
+    The temporary name keeps the suffixes of `path`, because many writers choose the format by them.
 
     Raises:
-        CodewattError: the file cannot be written: no room, no permission, a directory of that name.
+        CodewattError: the file cannot be written: the disk is full, permission is denied, or
+            `path` is a directory.
     """
     target = Path(path)
     temporary = _temporary(target)
@@ -54,17 +55,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     except OSError as error:
         if error.filename is not None and Path(error.filename) not in (temporary, target):
-            raise  # of another file, which the block used
+            raise  # the error is about another file, which the block used
         raise _not_written(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
-    """See that a file of so many bytes can be written, and leave nothing behind.
+def check_writable(path: str | os.PathLike[str], size_bytes: int) -> None:
+    """Check that a file of `size_bytes` bytes can be written to `path`; no file is left there.
 
     Raises:
-        CodewattError: it cannot: no room, no permission, a directory of that name.
+        CodewattError: the disk is full, permission is denied, or `path` is a directory.
     """
     target = Path(path)
     temporary = _temporary(target)
@@ -80,37 +81,39 @@ def require_room(path: str | os.PathLike[str], size_bytes: int) -> None:
 
 
 def _not_written(target: Path, error: OSError) -> CodewattError:
-    """The line for a file that could not be written."""
+    """The error for a file that could not be written."""
     reason = error.strerror or system_error(error)
     if isinstance(error, FileExistsError | NotADirectoryError):
-        reason = "a file stands where a directory of its path should be"
-    return CodewattError(f"{shown(target)}: cannot be written: {reason}")
+        reason = "a part of its path is a file; allowed: directories"
+    return CodewattError(f"{display_path(target)}: cannot be written: {reason}")
 
 
 def _refuse_target(target: Path) -> None:
-    """Refuse a path that no file can be renamed to: a directory, or a device, which would be lost.
+    """Refuse to replace a directory or a special file (such as a device) by a regular file.
 
     Raises:
-        CodewattError: it is one.
+        CodewattError: the path exists and is not a regular file.
     """
     if target.is_dir():
-        raise CodewattError(f"{shown(target)}: is a directory; allowed: the name of a file")
+        raise CodewattError(f"{display_path(target)}: is a directory; allowed: the name of a file")
     if target.exists() and not target.is_file():
-        raise CodewattError(f"{shown(target)}: is not a regular file; allowed: the name of a file")
+        raise CodewattError(
+            f"{display_path(target)}: is not a regular file; allowed: the name of a file"
+        )
 
 
 def _temporary(target: Path) -> Path:
-    """An empty file in the directory of `target`, which is made if it is not there.
+    """Create an empty temporary file in the directory of `target`; create the directory if missing.
 
     Raises:
-        CodewattError: no file can be made there, or not renamed to `target`.
+        CodewattError: the file cannot be created, or cannot be renamed to `target`.
     """
     suffix = "".join(target.suffixes[-2:])
     try:
         _refuse_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            # Short enough for a file system's names whatever the name of the target is.
+            # Cut, so that the name is short enough for any file system.
             prefix=f".{target.name[:40]}.",
             suffix=f".part{suffix if len(suffix.encode()) <= 20 else target.suffix[:20]}",
             dir=target.parent,
@@ -122,14 +125,14 @@ def _temporary(target: Path) -> Path:
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN."""
+    """JSON text that is the same for equal values: sorted keys, no spaces; NaN is an error."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def digest(value: Any) -> str:
-    """sha256 (hex) of a JSON-like value, whatever the order of its keys."""
+    """sha256 (hex) of a JSON-like value; independent of the order of its keys."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
@@ -143,7 +146,7 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a value as indented JSON, atomically. NaN is an error: absent is null."""
+    """Write a value as indented JSON, atomically; None is written as null, NaN is an error."""
     with atomic_path(path) as temporary, _writing(temporary) as stream:
         json.dump(value, stream, indent=2, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
@@ -153,15 +156,15 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file (gzip by suffix).
 
     Raises:
-        CodewattError: the file is missing or is not JSON; see `reading` for what else is refused.
+        CodewattError: the file is missing, is not JSON, or is refused by `untrusted_files`.
     """
     text = read_text(path)
-    with in_one_line(path, "not readable as JSON"):
+    with convert_read_errors(path, "not readable as JSON"):
         return json.loads(text)
 
 
 def write_jsonl(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line (gzip by suffix), atomically."""
+    """Write one JSON object per line (gzip by suffix), atomically."""
     with atomic_path(path) as temporary, _writing(temporary) as stream:
         for row in rows:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -171,20 +174,20 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON-lines file (gzip by suffix); empty lines are skipped.
 
     Raises:
-        CodewattError: as `numbered_rows` says.
+        CodewattError: see `numbered_rows`.
     """
     return (row for _, row in numbered_rows(path))
 
 
 def numbered_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line, object) of a JSON-lines file, lines counted from 1; empty lines are skipped.
+    """Yield (line number from 1, object) of a JSON-lines file; empty lines are skipped.
 
     Raises:
-        CodewattError: the file is missing, or a line is not a JSON object (file:line is named);
-            see `reading` for what else is refused.
+        CodewattError: the file is missing, a line is not a JSON object (the message names file and
+            line), or the file is refused by `untrusted_files`.
     """
     for number, line in read_lines(path):
-        with in_one_line(f"{path}:{number}", "not readable as JSON lines"):
+        with convert_read_errors(f"{path}:{number}", "not readable as JSON lines"):
             row = _json_object(line)
         yield number, row
 
@@ -192,7 +195,7 @@ def numbered_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str,
 def _json_object(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:  # its own text counts lines within this one
+    except json.JSONDecodeError as error:  # str(error) would count lines within this line
         raise ValueError(f"{error.msg}, column {error.colno}") from None
     if not isinstance(row, dict):
         raise ValueError("expected a JSON object")
@@ -205,7 +208,7 @@ def write_csv_rows(
     """Write rows as CSV with exactly these columns, atomically; None is an empty field.
 
     Raises:
-        ValueError: a row has a key that is no column.
+        ValueError: a row has a key that is not in `columns`.
     """
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as out:
         writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -216,10 +219,11 @@ def write_csv_rows(
 def describe_files(
     directory: str | os.PathLike[str], names: Iterable[str] | None = None
 ) -> dict[str, FileRecord]:
-    """Name, size (bytes) and sha256 of files below a directory, sorted by name.
+    """Size (bytes) and sha256 of the files of a directory, by name, sorted by name.
 
     Args:
-        names: of the files, relative to the directory; all files if absent.
+        names: names of the files, relative to the directory; None: all files in the directory and
+            its subdirectories.
     """
     root = Path(directory)
     if names is None:
@@ -231,7 +235,7 @@ def describe_files(
 
 
 def check_files(directory: str | os.PathLike[str], described: Mapping[str, FileRecord]) -> None:
-    """Check a directory against `describe_files`' answer.
+    """Check the files of a directory against the result of `describe_files`.
 
     Raises:
         CodewattError: a file is missing or differs in size or sha256.
@@ -240,19 +244,22 @@ def check_files(directory: str | os.PathLike[str], described: Mapping[str, FileR
     for name, want in described.items():
         path = root / name
         if not path.is_file():
-            raise CodewattError(f"{path}: missing, though its manifest lists it")
+            raise CodewattError(f"{path}: file is missing, but the manifest lists it")
         size = path.stat().st_size
         if size != want["bytes"]:
-            raise CodewattError(f"{path}: {size} bytes, its manifest says {want['bytes']}")
+            raise CodewattError(
+                f"{path}: size is {size} bytes; the manifest has {want['bytes']} bytes"
+            )
         if sha256_file(path) != want["sha256"]:
             raise CodewattError(f"{path}: sha256 differs from its manifest")
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[str]]:
-    """Open text to write, through gzip (without a time stamp: same content, same bytes) for .gz.
+    """Open a text file for writing (UTF-8; gzip if the name ends in .gz).
 
-    A lone surrogate, which UTF-8 does not have, is written as a backslash escape, as in JSON.
+    The gzip header has no time stamp, so that equal content gives equal bytes. A lone surrogate,
+    which UTF-8 cannot encode, is written as a backslash escape, as in JSON.
     """
     errors = "backslashreplace"
     if path.suffix != ".gz":

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-from codewatt.cells import AGAIN, ID_SEPARATOR, Cell, Variant, variants_of
+from codewatt.cells import ID_SEPARATOR, SECOND_RUN, Cell, Variant, variants_of
 from codewatt.config.compression_settings import calibration_of, lines_of
 from codewatt.config.prune_depths import layers_removed
 from codewatt.config.strict_model import Entry
@@ -66,7 +66,7 @@ class Grid:
         """Id of each cell of the baseline -> the same cell under its second name."""
         baseline = (self.study.baseline.prune, self.study.baseline.precision)
         chosen = [cell for cell in self.cells if (cell.prune, cell.precision) == baseline]
-        return {cell.id: replace(cell, again=True) for cell in chosen}
+        return {cell.id: replace(cell, second_run=True) for cell in chosen}
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
@@ -330,7 +330,7 @@ class Grid:
             "corpus": _any(self.study.values("corpus")),
             "method": _any(sorted({method for _, method, _ in self.scorings})),
             "variant": variant,
-            "cell": ID_SEPARATOR.join((variant, *generation)) + f"(?:{ID_SEPARATOR}{AGAIN})?",
+            "cell": ID_SEPARATOR.join((variant, *generation)) + f"(?:{ID_SEPARATOR}{SECOND_RUN})?",
         }
 
 

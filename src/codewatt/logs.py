@@ -1,4 +1,4 @@
-"""One way to log: each rule's log gets every line, and any exception that ends it."""
+"""Logging of the rule scripts: messages and exceptions go to the rule's log file and to stderr."""
 
 import logging
 import os
@@ -12,24 +12,33 @@ from codewatt.errors import CodewattError
 from codewatt.run_lock import end_with_run
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_TRACES = logging.getLogger("traceback")  # not below "codewatt": for the log file alone
+_TRACES = logging.getLogger(
+    "traceback"
+)  # outside "codewatt", so that tracebacks go to the log file only
 
 
 @contextmanager
 def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
-    """Log to the rule's file and to stderr while a script's one call runs.
+    """Log to the rule's log file and to stderr while the block runs.
 
-    What the user or the machine is to blame for (bad input, a full disk, too little memory, a
-    missing package) is one line on stderr and exit code 1; the log has the traceback as well. An
-    error of the program itself leaves its traceback in both.
+    The log file gets all messages from level INFO, stderr gets warnings and errors of codewatt.
+    An error with a cause outside of the program (bad input, full disk, too little memory, missing
+    package) is one line on stderr and exit code 1; its traceback is in the log file. An error of
+    the program itself has its traceback in both.
+
+    Args:
+        snakemake: the object that Snakemake gives to a script; its `rule` and `log` are used.
+
+    Yields:
+        The logger of the rule.
     """
     end_with_run()
-    # torch's loggers have handlers of their own on stderr: there only errors are for the user.
+    # torch's loggers write to stderr through their own handlers, which would show warnings there.
     os.environ.setdefault("TORCH_LOGS", "-all")
     log = logging.getLogger(f"codewatt.{snakemake.rule}")
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setLevel(logging.WARNING)
-    to_stderr.addFilter(logging.Filter("codewatt"))  # libraries' warnings are for the log
+    to_stderr.addFilter(logging.Filter("codewatt"))  # warnings of libraries go to the log file only
     to_stderr.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
@@ -51,8 +60,8 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
         if line is None:
             log.exception("failed")
             raise
-        log.error("%s", printable(_of_output(snakemake, line)))
-        _TRACES.error("where it was raised", exc_info=error)
+        log.error("%s", printable(_with_output(snakemake, line)))
+        _TRACES.error("traceback of this error", exc_info=error)
         sys.exit(1)
     except BaseException:
         log.exception("failed")
@@ -62,16 +71,16 @@ def rule_log(snakemake: Any) -> Iterator[logging.Logger]:
             _close(to_file)
 
 
-def _of_output(snakemake: Any, line: str) -> str:
-    """The line with what the job was to write, and what to do where there was no room for it."""
+def _with_output(snakemake: Any, line: str) -> str:
+    """The message with the output that the job was writing; for a full disk also with a remedy."""
     full = any(words in line for words in ("No space left on device", "Disk quota exceeded"))
     outputs = [str(path) for path in getattr(snakemake, "output", [])]
     named = f"{outputs[0]}: {line}" if outputs and "/" not in line.split(": ")[0] else line
-    return f"{named}; make room and run the same command again" if full else named
+    return f"{named}; free disk space, then run the same command again" if full else named
 
 
 def _close(handler: logging.Handler) -> None:
-    """Close a log file; what could not be written any more is lost."""
+    """Close a log file; text that cannot be written (full disk) is lost."""
     try:
         handler.close()
     except OSError:
@@ -79,10 +88,11 @@ def _close(handler: logging.Handler) -> None:
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """No log lines in here: bitsandbytes writes one at every 8-bit product.
+def mute_library_logs() -> Iterator[None]:
+    """Disable log messages up to level WARNING while the block runs.
 
-    What libraries have to say they said before, in a warm-up or at the first answer.
+    bitsandbytes logs a warning at every 8-bit matrix multiplication, which would take time in a
+    measured window. The same warnings are logged before, during the warm-up.
     """
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Every path under results/, made in this one place."""
+"""All paths of results: the only module that builds them."""
 
 import os
 import shlex
@@ -7,49 +7,49 @@ from pathlib import Path
 
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
-from codewatt.untrusted_files import shown
+from codewatt.untrusted_files import display_path
 
 
 def in_checkout(path: str, checkout: str | Path) -> str:
-    """A file of the project: in the working directory, or else in the checkout.
+    """The path of a project file: relative to the working directory, or else to the checkout.
 
-    config/config.yaml names a study of the checkout by a relative path; with another working
-    directory that path leads nowhere.
+    config/config.yaml names a study of the checkout by a relative path. In another working
+    directory that path does not exist.
     """
     beside = os.path.join(checkout, path)
     return beside if not os.path.exists(path) and os.path.exists(beside) else path
 
 
-def refuse_places(python: str, checkout: str | Path) -> None:
-    """Refuse places that Snakemake cannot work from.
+def check_locations(python: str, checkout: str | Path) -> None:
+    """Check that Snakemake can work with the locations of its Python and of the checkout.
 
-    It starts jobs with its own Python, without quotes
-    (https://github.com/snakemake/snakemake/issues/2645), and takes {name} in the path of a rule's
+    Snakemake starts jobs with its own Python and does not quote the path
+    (https://github.com/snakemake/snakemake/issues/2645). It takes {name} in the path of a rule's
     script for a wildcard.
 
     Args:
-        python: the interpreter that runs Snakemake.
-        checkout: where the Snakefile is.
+        python: path of the interpreter that runs Snakemake.
+        checkout: directory of the Snakefile.
 
     Raises:
-        CodewattError: a path holds such characters.
+        CodewattError: a path contains such characters.
     """
     if "{" in str(checkout) or "}" in str(checkout):
         raise CodewattError(
-            f"{shown(checkout)}: Snakemake takes braces for wildcards; allowed: a checkout under a "
-            "path without braces"
+            f"{display_path(checkout)}: the path contains a brace, which Snakemake takes for a "
+            "wildcard; allowed: a checkout under a path without braces"
         )
     if shlex.quote(python) != python:
         raise CodewattError(
-            f"{shown(python)}: Snakemake cannot start jobs with a Python whose path holds "
-            "spaces or other characters of the shell; allowed: an environment under a path of "
-            "letters, digits, '.', '_', '-' and '/'"
+            f"{display_path(python)}: Snakemake cannot start jobs with this Python, because its "
+            "path contains spaces or other special characters of the shell; allowed: an "
+            "environment under a path of letters, digits, '.', '_', '-' and '/'"
         )
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Every path of a study's results; a method takes an id, or a wildcard in its place."""
+    """All paths of a study's results. Methods take an id; the default is Snakemake's wildcard."""
 
     root: Path
 
@@ -59,11 +59,11 @@ class Paths:
         return cls(Path(results) / study.study)
 
     def model(self, model: str = "{model}") -> str:
-        """A model's manifest; its weights stand beside it."""
+        """The manifest of a model."""
         return self._path("models", model, "manifest.json")
 
     def model_weights(self, model: str = "{model}") -> str:
-        """A model's weights, where the study makes or fetches them."""
+        """Directory of a model's weights, if the study trains or generates them."""
         return self._path("models", model, "weights")
 
     def layer_scores(
@@ -87,7 +87,7 @@ class Paths:
         return self._path("corpora", corpus, name)
 
     def contamination(self, corpus: str = "{corpus}", benchmark: str = "{benchmark}") -> str:
-        """The check of a corpus against a benchmark: what share of each task it contains."""
+        """The contamination check of a corpus with the tasks of a benchmark."""
         return self._path("corpora", corpus, f"contamination.{benchmark}.json")
 
     def variant(self, name: str, variant: str = "{variant}") -> str:
@@ -107,11 +107,11 @@ class Paths:
         return self._path("figures", name)
 
     def summary(self) -> str:
-        """The page that answers at a glance."""
+        """The summary page (HTML)."""
         return self._path("summary.html")
 
     def log(self, rule: str, instance: str = "study") -> str:
-        """A rule's log."""
+        """The log file of a rule; `instance` is the value of its wildcards."""
         return self._path("logs", rule, f"{instance}.log")
 
     def _path(self, *parts: str) -> str:

@@ -1,7 +1,7 @@
-"""Checks of a study before any job runs, of everything that a job would refuse later.
+"""Checks of a study before any job runs, so that no job fails later for the same reason.
 
-Here stands what the study file alone does not say: the names that a file system takes, and the
-files that the study names.
+These checks need more than the study file: limits of the file system, and files that the study
+names. Checks of the study file alone are in `config`.
 """
 
 import os
@@ -14,23 +14,23 @@ from codewatt.files import read_json
 from codewatt.grid import Grid
 from codewatt.models.model_config import context_length
 from codewatt.paths import Paths
-from codewatt.untrusted_files import require_file, shown
+from codewatt.untrusted_files import display_path, require_file
 
-#: Bytes that Linux's usual file systems take for one name, and system calls for a path.
+#: Largest length (bytes) of a file name on common Linux file systems, and of a path.
 _NAME_BYTES, _PATH_BYTES = 255, 4095
-#: The longest that is added to a cell's or variant's id where it names a file.
+#: Longest suffix that is added to the id of a cell or variant in a file name.
 _LOG_SUFFIX = ".log"
-#: The longest name of a file inside a cell's directory while it is written, and more.
+#: Upper bound on the length of a (temporary) file name inside a cell's directory.
 _INSIDE_BYTES = 100
 
 
 def load_grid(path: str | Path) -> Grid:
-    """Read a study file and build its grid, with all that is known before any job.
+    """Read a study file, build its grid and run the checks of this module.
 
     Raises:
-        CodewattError: the study is wrong, or a job of it would be refused.
+        CodewattError: the study file is invalid or a check failed.
     """
-    grid = Grid(load_study(path), shown(path))
+    grid = Grid(load_study(path), display_path(path))
     _check_named(grid)
     _check_contexts(grid)
     check_names(grid)
@@ -38,10 +38,11 @@ def load_grid(path: str | Path) -> Grid:
 
 
 def check_names(grid: Grid, paths: Paths | None = None) -> None:
-    """Check that the file system accepts the names and paths that the study's ids make.
+    """Check that file names and paths made of the study's ids are not too long.
 
     Args:
-        paths: where results go, to ask the file system there; without it, what Linux takes.
+        grid: the study's grid.
+        paths: the results, whose file system is queried; None: common limits of Linux.
 
     Raises:
         CodewattError: a name or a path is too long.
@@ -58,26 +59,27 @@ def check_names(grid: Grid, paths: Paths | None = None) -> None:
         )
         raise CodewattError(
             f"{grid.where}: cell {longest.id!r}: its ids make a file name of {needed} bytes "
-            f"({parts}, and separators); allowed: {most}; shorten ids"
+            f"({parts}, and separators); allowed: {most} bytes; use shorter ids"
         )
     if paths is None:
         return
     root = os.path.abspath(paths.root)
-    standing = next(folder for folder in (Path(root), *Path(root).parents) if folder.exists())
-    if not standing.is_dir():
+    nearest = next(folder for folder in (Path(root), *Path(root).parents) if folder.exists())
+    if not nearest.is_dir():
         raise CodewattError(
-            f"results: {shown(root)}: {shown(standing)} is a file; allowed: a directory"
+            f"results: {display_path(root)}: {display_path(nearest)} is a file; allowed: a "
+            "directory"
         )
     whole = len(os.fsencode(root)) + needed + _INSIDE_BYTES
     if whole > _PATH_BYTES:
         raise CodewattError(
-            f"results: {shown(root)}: with the ids of {grid.where} paths have {whole} bytes; "
-            f"allowed: {_PATH_BYTES}; choose a directory with a shorter path"
+            f"results: {display_path(root)}: with the ids of {grid.where} the longest path has "
+            f"{whole} bytes; allowed: {_PATH_BYTES} bytes; choose a directory with a shorter path"
         )
 
 
 def _name_bytes(directory: Path) -> int:
-    """The longest name that the file system of a directory takes, whether or not it is there."""
+    """Largest length of a file name (bytes) in a directory, which may not exist yet."""
     for folder in (directory, *directory.parents):
         try:
             return min(os.pathconf(folder, "PC_NAME_MAX"), _NAME_BYTES)
@@ -97,12 +99,12 @@ def _check_named(grid: Grid) -> None:
         if model.source == "path" and model.id in grid.model_ids:
             where = f"{grid.where}: models[{index}].path"
             if not Path(model.path).is_dir():
-                raise CodewattError(f"{where}: {shown(model.path)}: no such directory")
+                raise CodewattError(f"{where}: {display_path(model.path)}: no such directory")
             configuration = Path(model.path) / "config.json"
             if not configuration.is_file():
                 raise CodewattError(
-                    f"{where}: {shown(model.path)}: it has no config.json; allowed: a directory "
-                    "written by save_pretrained"
+                    f"{where}: {display_path(model.path)}: the directory has no config.json; "
+                    "allowed: a directory written by save_pretrained"
                 )
     for index, corpus in enumerate(grid.study.corpora):
         if corpus.source == "file" and corpus.id in grid.corpus_ids:
@@ -115,8 +117,8 @@ def _check_named(grid: Grid) -> None:
 def _check_contexts(grid: Grid) -> None:
     """Check that the context of each model is longer than the token limits of its cells.
 
-    Only of models whose context length is known. The lengths of prompts are known when there is a
-    tokenizer; a job refuses prompts that are too long.
+    Models with unknown context length are skipped. Rule generate checks the lengths of prompts,
+    for which it needs the tokenizer.
     """
     contexts = {model.id: _context(model) for model in grid.study.models}
     for cell in grid.cells:
@@ -124,17 +126,17 @@ def _check_contexts(grid: Grid) -> None:
         if context is not None and cell.token_limit >= context:
             raise CodewattError(
                 f"{grid.where}: token_limits: {cell.token_limit}: the context of model "
-                f"{cell.model!r} has {context} tokens, so that none is left for a prompt; allowed: "
+                f"{cell.model!r} has {context} tokens, which leaves none for the prompt; allowed: "
                 f"below {context}, or exclude the pair"
             )
 
 
 def _context(model: Model) -> int | None:
-    """How many tokens a model reads; None if that is not known yet."""
+    """Context length of a model (tokens); None if unknown before download."""
     if model.source != "path":
         return model.max_tokens
     configuration = Path(model.path) / "config.json"
     values = read_json(configuration) if configuration.is_file() else {}
     if not isinstance(values, dict):
-        raise CodewattError(f"{shown(configuration)}: expected a mapping of keys")
+        raise CodewattError(f"{display_path(configuration)}: expected a mapping of keys")
     return context_length(values)

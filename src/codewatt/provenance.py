@@ -78,7 +78,7 @@ class CodeRecord(TypedDict):
 
 
 class MadeRecord(CodeRecord):
-    """What `rule_io.finish` adds to a stage's record: where it was made, and by which code."""
+    """The fields that `rule_io.write_record` adds to a record: provenance and code digests."""
 
     provenance: ProvenanceRecord
 

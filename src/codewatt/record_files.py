@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, write_json
-from codewatt.untrusted_files import shown
+from codewatt.untrusted_files import display_path
 
 Record = TypeVar("Record")
 #: The field that every record has: the version of its format, as Literal[version].
@@ -69,8 +69,8 @@ class RecordFormat(Generic[Record]):
         problem = self._problem(json.loads(json.dumps(record, allow_nan=False)))
         if problem is not None:
             raise CodewattError(
-                f"{shown(path)}: not written: {problem}; correct the code of rule {self.rule}: "
-                f"{self._typed_dict.__module__} declares the fields of its record"
+                f"{display_path(path)}: not written: {problem}; "
+                f"correct the code of rule {self.rule}: {self._typed_dict.__module__} declares the fields of its record"
             )
         write_json(path, record)
 
@@ -95,7 +95,7 @@ class RecordFormat(Generic[Record]):
         """
         problem = self._problem(content)
         if problem is not None:
-            raise CodewattError(f"{shown(path)}: {problem}; {self._remedy()}")
+            raise CodewattError(f"{display_path(path)}: {problem}; {self._remedy()}")
         return cast(Record, content)
 
     def _problem(self, content: Any) -> str | None:

@@ -1,7 +1,7 @@
-"""How often each meter is read: validated by this model in the study file and in the job.
+"""The sampling intervals of the meters, validated both in the study file and in the job.
 
-It stands outside `codewatt.config` because measured stages import it: an edit of other settings
-must not make measurements stale.
+This module is outside `codewatt.config` because measured stages import it: an edit of other
+settings must not make measurements stale.
 """
 
 from collections.abc import Mapping

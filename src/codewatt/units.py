@@ -2,7 +2,13 @@
 
 #: Energy.
 J_PER_WH = 3600.0
+WH_PER_KWH = 1e3
 J_PER_KWH = 3.6e6
+J_PER_KJ = 1e3
+J_PER_MJ = 1e6
+
+#: Mass (of CO2 equivalent).
+G_PER_KG = 1e3
 
 #: Time.
 S_PER_MIN = 60

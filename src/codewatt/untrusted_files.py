@@ -1,8 +1,7 @@
-"""Reading files from outside the project, up to a size limit.
+"""Reading files from outside the project, with size limits and checks of their format.
 
-A file may be gzip under another name, a git-LFS pointer, in another encoding, truncated, damaged,
-or made to unpack to more than the machine holds. Each case is a message of one line: the file, what
-is wrong, what to do.
+A file may be compressed under a wrong name, a git-LFS pointer, in another encoding, truncated,
+damaged, or a compression bomb. Each case raises an error of one line: file, problem and remedy.
 """
 
 import codecs
@@ -25,7 +24,8 @@ MAX_BYTES = BYTES_PER_GIB
 MAX_LINE_BYTES = 64 * BYTES_PER_MIB
 MAX_LINES = 5_000_000
 
-#: gzip packs by 1000 times at most, text by about 10: a file near the former is made to do harm.
+#: Largest ratio of unpacked to packed size. gzip reaches 1000 at most, and about 10 for text: a
+#: larger ratio than this is a compression bomb.
 _MAX_RATIO, _RATIO_FROM_BYTES = 500, 64 * BYTES_PER_MIB
 
 _READ_BYTES = BYTES_PER_MIB
@@ -45,54 +45,57 @@ _BEGINNINGS = (
 )
 
 
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path for a message: on one line, without control characters, at most 300 characters."""
+def display_path(path: str | os.PathLike[str]) -> str:
+    """A path as text for a message: one line, no control characters, at most 300 characters."""
     text = printable(os.fspath(path))
     return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
 
 
 def expand_home(path: str) -> str:
-    """A path with the home directory in place of a leading ~ or ~user.
+    """A path with a leading ~ or ~user replaced by the home directory.
 
     Raises:
-        CodewattError: there is no such user, or no home directory is known.
+        CodewattError: the user does not exist or has no home directory.
     """
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         raise CodewattError(
-            f"{shown(path)}: no home directory is known for {path.split('/')[0]}; "
+            f"{display_path(path)}: the home directory of {path.split('/')[0]} is unknown; "
             "write the path in full (./~name for a name that begins with ~)"
         )
     return expanded
 
 
 def is_lfs_pointer(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a git-LFS pointer in place of the file that it stands for."""
+    """Whether a file is a git-LFS pointer instead of the real file."""
     with open(path, "rb") as stream:
         return stream.read(len(_LFS)) == _LFS
 
 
 def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
-    """A text file's content (UTF-8, gzip by suffix).
+    """The content of a text file (UTF-8; gzip if the name ends in .gz).
+
+    Args:
+        max_bytes: largest allowed size, unpacked.
 
     Raises:
-        CodewattError: the file is missing, is not such a file, or holds more than `max_bytes`.
+        CodewattError: the file is missing, is not UTF-8 text, or is larger than `max_bytes`.
     """
     content = b"".join(read_chunks(path, max_bytes))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise CodewattError(f"{shown(path)}:{line}: {_not_utf8(error)}") from None
+        raise CodewattError(f"{display_path(path)}:{line}: {_not_utf8(error)}") from None
 
 
 def read_chunks(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Iterator[bytes]:
-    """The bytes of a file, unpacked if its name ends in .gz, a chunk at a time.
+    """Yield the bytes of a file in chunks, unpacked if the name ends in .gz.
 
     Raises:
         CodewattError: see `read_text`.
     """
-    with in_one_line(path), _opened(path) as stream:
+    with convert_read_errors(path), _opened(path) as stream:
         budget = _Budget(path, max_bytes)
         while chunk := stream.read(_READ_BYTES):
             budget.spend(len(chunk))
@@ -100,12 +103,12 @@ def read_chunks(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Ite
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text) of each line that is not blank (UTF-8, gzip by suffix).
+    """Yield (line number from 1, text) of each non-blank line (UTF-8; gzip by suffix).
 
     Raises:
-        CodewattError: see `read_text`; the message has the number of the line that is wrong.
+        CodewattError: see `read_text`; the message contains the number of the wrong line.
     """
-    with in_one_line(path), _opened(path) as stream:
+    with convert_read_errors(path), _opened(path) as stream:
         budget = _Budget(path, MAX_BYTES)
         number = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -113,37 +116,41 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
             budget.spend(len(line))
             if len(line) > MAX_LINE_BYTES:
                 raise CodewattError(
-                    f"{shown(path)}:{number}: the line is longer than "
+                    f"{display_path(path)}:{number}: the line is longer than "
                     f"{MAX_LINE_BYTES // BYTES_PER_MIB} MiB; allowed: one record per line"
                 )
             if number > MAX_LINES:
-                raise CodewattError(f"{shown(path)}: too many lines; allowed: {MAX_LINES}")
+                raise CodewattError(f"{display_path(path)}: too many lines; allowed: {MAX_LINES}")
             if line.isspace():
                 continue
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise CodewattError(f"{shown(path)}:{number}: {_not_utf8(error)}") from None
-            if text.strip():  # a byte-order mark may be all that a line holds
+                raise CodewattError(f"{display_path(path)}:{number}: {_not_utf8(error)}") from None
+            if text.strip():  # a line may contain a byte-order mark only
                 yield number, text
 
 
 @contextmanager
-def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Iterator[None]:
-    """Turn exceptions of reading and parsing a file into a message of one line with its path.
+def convert_read_errors(
+    path: str | os.PathLike[str], problem: str = "not readable"
+) -> Iterator[None]:
+    """Convert exceptions from reading or parsing a file to a CodewattError of one line.
+
+    The message is "path: problem: reason".
 
     Args:
-        path: the file, with a line number where there is one.
-        what: the words before the reason.
+        path: the file, with the line number if known.
+        problem: short description of the problem.
 
     Raises:
-        CodewattError: one of those errors was raised inside.
+        CodewattError: the block raised an exception of reading or parsing.
     """
     try:
         yield
         return
     except FileNotFoundError:
-        reason, what = "no such file", ""
+        reason, problem = "no such file", ""
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         reason = f"damaged gzip: {error}"
     except OSError as error:
@@ -154,61 +161,64 @@ def in_one_line(path: str | os.PathLike[str], what: str = "not readable") -> Ite
         reason = "too large for this machine's memory"
     except ValueError as error:
         reason = str(error)
-    raise CodewattError(": ".join(part for part in (shown(path), what, reason) if part)) from None
+    raise CodewattError(
+        ": ".join(part for part in (display_path(path), problem, reason) if part)
+    ) from None
 
 
 @contextmanager
-def record_of(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn exceptions about a missing field of a record (a manifest, energy.json) into one line.
+def convert_record_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Convert exceptions about a missing field of a record (such as a manifest) to a CodewattError.
 
     Raises:
-        CodewattError: the record lacks a field; another version of codewatt wrote it.
+        CodewattError: the record lacks a field, because another version of codewatt wrote it.
     """
     try:
         yield
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise CodewattError(
-            f"{shown(path)}: not a record of this version of codewatt ({what}); delete it, and its "
-            "job runs again"
+            f"{display_path(path)}: written by another version of codewatt ({what}); delete this "
+            "file, then Snakemake runs its job again"
         ) from None
 
 
 def require_file(path: str | os.PathLike[str], *, pipe: bool = False) -> None:
-    """Refuse a path that is not a file, before it is opened: a named pipe would wait for ever.
+    """Check that a path is a regular file. Opening a named pipe, for instance, would never return.
 
     Args:
-        pipe: whether pipes of the shell (/dev/stdin, /dev/fd/N) are allowed; they are read once.
+        pipe: whether pipes of the shell (/dev/stdin, /dev/fd/N) are allowed too.
 
     Raises:
-        CodewattError: there is no such file, or it is something else.
+        CodewattError: the file does not exist or is not a regular file.
     """
-    with in_one_line(path):
+    with convert_read_errors(path):
         kind = os.stat(path).st_mode
         if stat.S_ISDIR(kind):
-            raise CodewattError(f"{shown(path)}: is a directory; allowed: a file")
+            raise CodewattError(f"{display_path(path)}: is a directory; allowed: a file")
         shells = str(path) == "/dev/stdin" or str(path).startswith("/dev/fd/")
         if not (stat.S_ISREG(kind) or (pipe and shells)):
-            raise CodewattError(f"{shown(path)}: is not a regular file; allowed: a file")
+            raise CodewattError(f"{display_path(path)}: is not a regular file; allowed: a file")
 
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked if its name and its content are gzip."""
+    """Open a file for reading bytes, unpacked if it is gzip; refuse files of other formats."""
     require_file(path, pipe=True)
     with open(path, "rb") as raw:
         head = raw.peek(32)[:32]
         packed, named_so = head.startswith(_GZIP), Path(path).suffix == ".gz"
         for beginning, problem in _BEGINNINGS:
             if head.startswith(beginning):
-                raise CodewattError(f"{shown(path)}: {problem}")
+                raise CodewattError(f"{display_path(path)}: {problem}")
         if packed and not named_so:
             raise CodewattError(
-                f"{shown(path)}: is gzip, but its name does not end in .gz; rename or unpack it"
+                f"{display_path(path)}: is gzip, but its name does not end in .gz; rename it or "
+                "unpack it"
             )
         if named_so and not packed:
             problem = "is not gzip, though its name ends in .gz" if head else "is empty"
-            raise CodewattError(f"{shown(path)}: {problem}; rename it, or get it anew")
+            raise CodewattError(f"{display_path(path)}: {problem}; rename it, or download it again")
         if not packed:
             yield raw
             return
@@ -217,7 +227,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 class _Budget:
-    """Counts the bytes that were read of a file, against its limits."""
+    """Counts the bytes read from a file and checks them against the limits."""
 
     def __init__(self, path: str | os.PathLike[str], most: int) -> None:
         self._path, self._most, self._read = path, most, 0
@@ -225,7 +235,7 @@ class _Budget:
         self._size = os.stat(path).st_size if packed else None
 
     def spend(self, count: int) -> None:
-        """Count bytes that were read.
+        """Add a number of bytes that were read.
 
         Raises:
             CodewattError: a limit is exceeded.
@@ -233,7 +243,7 @@ class _Budget:
         self._read += count
         if self._read > self._most:
             raise CodewattError(
-                f"{shown(self._path)}: too large; allowed: {self._most // BYTES_PER_MIB} MiB"
+                f"{display_path(self._path)}: too large; allowed: {self._most // BYTES_PER_MIB} MiB"
             )
         if (
             self._size is not None
@@ -241,8 +251,8 @@ class _Budget:
             and self._read > _MAX_RATIO * self._size
         ):
             raise CodewattError(
-                f"{shown(self._path)}: unpacks to more than {_MAX_RATIO} times its size; "
-                "it is not a file of this kind"
+                f"{display_path(self._path)}: unpacks to more than {_MAX_RATIO} times its size; "
+                "it looks like a compression bomb"
             )
 
 

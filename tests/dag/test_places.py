@@ -155,5 +155,5 @@ def test_a_python_under_a_path_with_a_space_is_refused(bench, tmp_path):
         text=True,
         timeout=300,
     )
-    assert "cannot start jobs with a Python whose path holds spaces" in done.stdout
+    assert "cannot start jobs with this Python, because its path contains spaces" in done.stdout
     assert "Traceback" not in done.stdout

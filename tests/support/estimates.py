@@ -9,7 +9,7 @@ from codewatt.config.study import Study
 from codewatt.estimate.job_plan import Plan
 from codewatt.grid import Grid
 from codewatt.paths import Paths
-from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.sizing.parameter_counts import Architecture, architecture_of
 from tests.support.workbench import SMALL
 
@@ -38,9 +38,9 @@ def planned(
 ) -> Plan:
     """A study's plan: on its own hardware, else on one card; None: on CPUs."""
     grid = Grid(validate(Study, values, "study.yaml"))
-    cards = {None: None if gpu is None else gpu_named(gpu)}
+    cards = {None: None if gpu is None else get_gpu(gpu)}
     if grid.study.hardware:
-        cards = {name: gpu_named(name) for name in grid.study.hardware}
+        cards = {name: get_gpu(name) for name in grid.study.hardware}
     return Plan(grid, Paths.of(results, grid.study), cards, cores)
 
 

@@ -14,12 +14,12 @@ from codewatt.errors import CodewattError
 from codewatt.code_digests import stage_code
 from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
-from codewatt.paths import Paths, in_checkout, refuse_places
+from codewatt.paths import Paths, in_checkout, check_locations
 from codewatt.preflight import check_names, load_grid
 from codewatt.quantise.quantiser import quantiser_module
 
 try:
-    refuse_places(sys.executable, workflow.basedir)
+    check_locations(sys.executable, workflow.basedir)
     settings = load_config(config, " + ".join(map(str, workflow.configfiles)))
     # What the scripts see of it is what was checked here, ~ put in.
     config.update(settings.model_dump(mode="json", exclude_unset=True))

@@ -45,7 +45,7 @@ def measure_fidelity_job(wildcards):
 
 def generate_job(wildcards):
     """The job that generates a cell; the second run of a cell (A/A test) requests the same."""
-    cell = replace(grid.cell(wildcards.cell), again=False)
+    cell = replace(grid.cell(wildcards.cell), second_run=False)
     return ModelJob("generate", cell.id, cell.model, cell.hardware)
 
 

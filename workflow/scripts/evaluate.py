@@ -9,7 +9,7 @@ from codewatt.evaluate.parallel_jobs import jobs_for_cores
 from codewatt.files import check_files, write_json
 from codewatt.generate.generate_record import GENERATE, skipped_stage
 from codewatt.logs import rule_log
-from codewatt.rule_io import finish, read_settings
+from codewatt.rule_io import read_settings, write_record
 
 with rule_log(snakemake):
     settings, files, out = read_settings(snakemake), snakemake.input, snakemake.output
@@ -31,4 +31,4 @@ with rule_log(snakemake):
             record = {"schema": EVALUATE.version, **skipped_stage(generate)}
             write_json(out.results, record)
     # The window is the evaluation's own: it begins after the sandbox was checked.
-    finish(snakemake, out.manifest, EVALUATE, {**job.record(), **record})
+    write_record(snakemake, out.manifest, EVALUATE, {**job.record(), **record})

@@ -5,8 +5,8 @@ from pathlib import Path
 from codewatt.logs import rule_log
 from codewatt.models.fetch import fetch_model
 from codewatt.models.model_record import MODEL
-from codewatt.rule_io import finish, read_settings
+from codewatt.rule_io import read_settings, write_record
 
 with rule_log(snakemake):
     manifest = fetch_model(read_settings(snakemake), Path(snakemake.params.weights))
-    finish(snakemake, snakemake.output.manifest, MODEL, manifest)
+    write_record(snakemake, snakemake.output.manifest, MODEL, manifest)

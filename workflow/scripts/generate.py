@@ -6,7 +6,7 @@ from codewatt.energy.placement_check import requested_hardware
 from codewatt.generate.generate_cell import CellFiles, generate_cell
 from codewatt.generate.generate_record import GENERATE
 from codewatt.logs import rule_log
-from codewatt.rule_io import finish, read_settings
+from codewatt.rule_io import read_settings, write_record
 
 with rule_log(snakemake):
     settings, out = read_settings(snakemake), snakemake.output
@@ -19,4 +19,4 @@ with rule_log(snakemake):
         snakemake.threads,
         requested_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
     )
-    finish(snakemake, out.manifest, GENERATE, manifest)
+    write_record(snakemake, out.manifest, GENERATE, manifest)

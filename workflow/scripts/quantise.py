@@ -6,7 +6,7 @@ from codewatt.energy.placement_check import requested_hardware
 from codewatt.logs import rule_log
 from codewatt.quantise.quantise_variant import quantise_variant
 from codewatt.quantise.variant_record import VARIANT
-from codewatt.rule_io import finish, read_settings
+from codewatt.rule_io import read_settings, write_record
 
 with rule_log(snakemake):
     settings, inputs, params = read_settings(snakemake), snakemake.input, snakemake.params
@@ -19,4 +19,4 @@ with rule_log(snakemake):
         Path(snakemake.output.timeline),
         requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
-    finish(snakemake, snakemake.output.manifest, VARIANT, manifest)
+    write_record(snakemake, snakemake.output.manifest, VARIANT, manifest)

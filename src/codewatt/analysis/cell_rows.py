@@ -35,7 +35,7 @@ from codewatt.analysis.pooled_ratios import pooled_columns
 from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.repetition_metrics import cell_shares
 from codewatt.analysis.roofline_columns import machine_columns
-from codewatt.analysis.run_rows import brief, figures, id_columns, status_columns
+from codewatt.analysis.run_rows import figures, format_short, id_columns, status_columns
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import EnergyRecord, StageEnergy
 from codewatt.energy.energy_sources import COMPONENTS
@@ -157,7 +157,7 @@ def _described(check: CheckResult) -> str:
     repeat, unit = check["repeat"], check["unit"]
     where = f" (repeat {repeat})" if repeat is not None else ""
     figures = [
-        f"{prefix}{brief(value)}{f' {unit}' if unit else ''}"
+        f"{prefix}{format_short(value)}{f' {unit}' if unit else ''}"
         for prefix, value in (("", check["observed"]), ("limit ", check["limit"]))
         if value is not None
     ]

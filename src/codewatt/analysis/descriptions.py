@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from codewatt.analysis.labels import BOUNDARY_NAMES, Labels, label
 from codewatt.analysis.proportions import Interval
 from codewatt.analysis.tables import Row
+from codewatt.units import J_PER_KJ, J_PER_MJ
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -51,7 +52,7 @@ def variant_text(row: Row, labels: Labels) -> str:
 
 def format_joules(value: float) -> str:
     """An energy (J) with three significant digits and a readable unit."""
-    for limit, unit in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J")):
+    for limit, unit in ((J_PER_MJ, "MJ"), (J_PER_KJ, "kJ"), (1.0, "J")):
         if abs(value) >= limit:
             return f"{_three_digits(value / limit)} {unit}"
     return f"{_three_digits(value * 1e3)} mJ"

@@ -13,8 +13,7 @@ from codewatt.analysis.changes import ComparisonSettings, energy_difference, set
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
 from codewatt.analysis.proportions import Interval
-
-JOULES_PER_KWH = 3.6e6
+from codewatt.units import J_PER_KWH
 
 
 def pooled_columns(row: Json, runs: Sequence[Json]) -> Json:
@@ -39,7 +38,7 @@ def pooled_columns(row: Json, runs: Sequence[Json]) -> Json:
         joules = f"j_per_correct_task_{tests}"
         per_kwh = f"pass_at_1_{tests}_per_kwh"
         found[joules] = ratio(math.fsum(energies), correct)
-        found[per_kwh] = ratio(accuracy, mean_of(energies) / JOULES_PER_KWH)
+        found[per_kwh] = ratio(accuracy, mean_of(energies) / J_PER_KWH)
         distances = _cell_distances(row, tests)
         if distances is None:
             continue

@@ -14,8 +14,8 @@ from codewatt.sizing.roofline import (
     GeneratedSequence,
     Work,
     decode_work,
-    least_s,
     prefill_work,
+    roofline_times,
     total,
 )
 
@@ -74,7 +74,7 @@ def _roofline(measured: Measurements) -> tuple[MachineRates, Demand | None]:
 
 
 def _phase(phase: str, work: Work, machine: MachineRates, taken_s: float | None) -> Row:
-    moving_s, computing_s, roofline_s = least_s(
+    moving_s, computing_s, roofline_s = roofline_times(
         work, machine.bandwidth_bytes_per_s, machine.matmul_flops_per_s
     )
     return {

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from codewatt.analysis.cell_results import CellResults, Measurements, Row, TaskTimes
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import ratio
-from codewatt.analysis.pooled_ratios import JOULES_PER_KWH
 from codewatt.analysis.repetition_metrics import Repetition, run_shares
 from codewatt.analysis.roofline_columns import roofline_columns
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import EnergyRecord, RunRecord
 from codewatt.evaluate.pass_at_k import is_solved
+from codewatt.units import G_PER_KG, J_PER_KWH
 
 
 def id_columns(record: CellResults) -> Row:
@@ -113,14 +113,14 @@ def check_rows(record: CellResults) -> list[Row]:
         {
             **{key: e[key] for key in ("repeat", "name", "severity", "passed", "unit", "detail")},
             "cell_id": record.identity["id"],
-            "observed": None if e["observed"] is None else brief(e["observed"]),
-            "limit": None if e["limit"] is None else brief(e["limit"]),
+            "observed": None if e["observed"] is None else format_short(e["observed"]),
+            "limit": None if e["limit"] is None else format_short(e["limit"]),
         }
         for e in record.measured.energy["checks"]
     ]
 
 
-def brief(value: object) -> str:
+def format_short(value: object) -> str:
     """A figure with four significant digits, anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -154,7 +154,7 @@ def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None
     1) and the energy is the run's total: one pass over all tasks of the benchmark. It depends on
     the number of tasks, so it compares cells of one benchmark only.
     """
-    return ratio(accuracy, None if energy_j is None else energy_j / JOULES_PER_KWH)
+    return ratio(accuracy, None if energy_j is None else energy_j / J_PER_KWH)
 
 
 def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningful: bool) -> Row:
@@ -197,7 +197,7 @@ def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningfu
         **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], energy_j) for t in TESTS},
         "co2e_kg": None
         if energy_j is None or grams is None
-        else energy_j / JOULES_PER_KWH * grams / 1000,
+        else energy_j / J_PER_KWH * grams / G_PER_KG,
         **roofline_columns(measured, run),
         **status_columns(energy),
     }

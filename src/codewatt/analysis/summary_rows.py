@@ -19,6 +19,7 @@ from codewatt.analysis.efficient_frontier import accuracy_column, frontier_cells
 from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
 from codewatt.analysis.tables import Row
 from codewatt.energy.energy_sources import COMPONENTS
+from codewatt.units import BYTES_PER_MB
 
 
 def cell_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
@@ -224,7 +225,7 @@ def _change(value: float | None) -> str | None:
 
 
 def _megabytes(value: int | None) -> str | None:
-    return None if value is None else f"{value / 1e6:,.2f} MB"
+    return None if value is None else f"{value / BYTES_PER_MB:,.2f} MB"
 
 
 def _accuracy_interval(row: Row, accuracy: str) -> str | None:

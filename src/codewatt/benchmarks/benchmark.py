@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows, write_jsonl
-from codewatt.untrusted_files import shown
+from codewatt.untrusted_files import display_path
 
 SUITES = ("base", "plus")
 """The test suites of a task: base tests (original inputs) and plus tests (added by EvalPlus)."""
@@ -109,7 +109,7 @@ def read_tasks(
     """
     tasks: dict[str, Task] = {}
     for number, row in numbered_rows(path):
-        where = f"{shown(path)}:{number}"
+        where = f"{display_path(path)}:{number}"
         if check is not None:
             check(row, where)
         task = Task.from_row(row, where)
@@ -117,7 +117,7 @@ def read_tasks(
             raise CodewattError(f"{where}: duplicate task_id {task.task_id!r}; each must be unique")
         tasks[task.task_id] = task
     if not tasks:
-        raise CodewattError(f"{shown(path)}: contains no tasks; at least one is needed")
+        raise CodewattError(f"{display_path(path)}: contains no tasks; at least one is needed")
     return list(tasks.values())
 
 

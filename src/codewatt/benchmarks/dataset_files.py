@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
-from codewatt.untrusted_files import read_chunks, require_file, shown
+from codewatt.untrusted_files import display_path, read_chunks, require_file
 
 _TIMEOUT_S = 60
 _MAX_BYTES = 256 << 20
@@ -63,7 +63,7 @@ def require_digest(path: Path, sha256: str, name: str) -> None:
     found = unpacked_digests(path)["sha256"]
     if found != sha256:
         raise CodewattError(
-            f"{shown(path)}: sha256 of the unpacked content is {found}; {name} has {sha256}"
+            f"{display_path(path)}: sha256 of the unpacked content is {found}; {name} has {sha256}"
         )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.units import G_PER_KG, J_PER_KWH
 
 _TABLE = "data/private_infra/global_energy_mix.json"
-_JOULES_PER_KWH = 3.6e6
 
 
 def carbon_intensity(country: str) -> dict[str, Any]:
@@ -48,4 +48,4 @@ def carbon_intensity(country: str) -> dict[str, Any]:
 
 def emissions_kg(energy_j: float, g_per_kwh: float) -> float:
     """Kilograms of CO2 equivalent for an energy in joules."""
-    return energy_j / _JOULES_PER_KWH * g_per_kwh / 1000
+    return energy_j / J_PER_KWH * g_per_kwh / G_PER_KG

@@ -54,7 +54,7 @@ def layers_removed(prune: Prune) -> int:
     return prune.layers
 
 
-def spelled_out(
+def expand_series(
     exclude: Iterable[Mapping[Any, Any]], series: Mapping[str, DepthSeries]
 ) -> list[dict[Any, Any]]:
     """Exclude entries with the depths of a series in place of its id."""

@@ -19,7 +19,7 @@ from codewatt.config.compression_settings import (
 from codewatt.config.corpus_settings import Corpus
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.model_settings import Model
-from codewatt.config.prune_depths import DepthSeries, is_series, layers_removed, spelled_out
+from codewatt.config.prune_depths import DepthSeries, expand_series, is_series, layers_removed
 from codewatt.config.run_settings import (
     Baseline,
     Comparisons,
@@ -172,7 +172,7 @@ class Study(Strict):
     @cached_property
     def exclusions(self) -> list[dict[Any, Any]]:
         """`exclude`, with each series replaced by its depths."""
-        return spelled_out(self.exclude, self.series)
+        return expand_series(self.exclude, self.series)
 
     def too_deep(self, model: str, prune: str) -> bool:
         """Whether a prune setting is a depth that a series does not reach for this model."""

@@ -15,7 +15,7 @@ import yaml
 from codewatt.error_messages import escaped
 from codewatt.errors import CodewattError
 from codewatt.units import BYTES_PER_MIB
-from codewatt.untrusted_files import read_text, shown
+from codewatt.untrusted_files import display_path, read_text
 
 _MAX_BYTES = BYTES_PER_MIB
 _MAX_VALUES = 100_000
@@ -32,7 +32,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         CodewattError: the file is missing, unreadable, not YAML, not a mapping, or holds a value
             of another kind; or its aliases stand for more values than a person writes.
     """
-    text, name = read_text(path, _MAX_BYTES), shown(path)
+    text, name = read_text(path, _MAX_BYTES), display_path(path)
     try:
         value = _load(text)
     except yaml.MarkedYAMLError as error:

@@ -1,11 +1,11 @@
-"""What a figure takes in: the node, the job's share of it, or the GPU alone. Never mixed.
+"""Energy boundaries: which components an energy value includes.
 
-- node: the job's GPUs, and all packages and memory of the machine;
-- job: the job's GPUs, and of CPU and memory the job's share by processors held;
-- gpu: the job's GPUs alone; no figure where the job uses none.
+- node: the job's GPUs, and all CPU packages and memory of the machine;
+- job: the job's GPUs, and the job's CPU share of the energy of CPU and memory;
+- gpu: the job's GPUs only; no value if the job uses no GPU.
 
-A boundary has no figure where a part of it has none: a sum over what happens to be known would
-look like a thrifty machine.
+A boundary has no value if one of its components has none, because a sum over the others would be
+too low.
 """
 
 import math
@@ -16,9 +16,9 @@ from typing import Any
 from codewatt.energy.energy_sources import COMPONENTS, Sources
 from codewatt.energy.timeline_reader import Timeline
 
-#: In the order of the tables; the GPU's own figure is both a component and a boundary.
+#: In the order of the tables. "gpu" is both a component and a boundary.
 BOUNDARIES = ("node", "job", "gpu")
-#: What a dict of joules holds.
+#: Keys of a dictionary of energies.
 PARTS = (*COMPONENTS, "node", "job")
 _HOST = ("cpu", "dram")
 
@@ -29,18 +29,18 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Boundaries:
-    """How a job's boundaries are made of its components.
+    """Computes the energies of a job's boundaries from those of its components.
 
     Attributes:
-        uses_gpu: whether GPUs belong to the job.
-        share: of the machine's processors that the job holds, 0 to 1; None if unknown.
+        uses_gpu: whether the job uses GPUs.
+        share: CPU share of the job, 0 to 1; None if unknown.
     """
 
     uses_gpu: bool
     share: float | None
 
     def add(self, parts: Mapping[str, float | None]) -> Joules:
-        """Components' joules (absent: None), with those of node and job."""
+        """Energies (J) of all PARTS from those of the components; None where unknown."""
         return {
             **{name: parts.get(name) for name in COMPONENTS},
             "node": self._sum(parts, 1.0),
@@ -57,15 +57,19 @@ class Boundaries:
         statuses = {str(components[name]["status"]) for name in needed}
         worst = next(s for s in ("unavailable", "modelled", "measured") if s in statuses)
         missing = [name for name in needed if components[name]["status"] == "unavailable"]
-        detail = f"without {', '.join(missing)} there is no figure" if missing else None
+        detail = (
+            f"no value, because the energy of {', '.join(missing)} is unavailable"
+            if missing
+            else None
+        )
         share_known = self.share is not None
         return {
             **{name: dict(components[name]) for name in COMPONENTS},
             "node": {"status": worst, "method": " + ".join(needed), "detail": detail},
             "job": {
                 "status": worst if share_known else "unavailable",
-                "method": f"{' + '.join(needed)}, of cpu and dram the job's share by processors",
-                "detail": detail if share_known else "the machine's processors cannot be counted",
+                "method": f"{' + '.join(needed)}, CPU share of the job applied to cpu and dram",
+                "detail": detail if share_known else "the CPU share of the job is unknown",
             },
         }
 
@@ -78,17 +82,17 @@ class Boundaries:
 
 
 def boundaries_of(timeline: Timeline, uses_gpu: bool) -> Boundaries:
-    """A timeline's boundaries; telemetry that does not tell the allocation has no job share."""
+    """The boundaries of a timeline; the CPU share is unknown if the timeline does not record it."""
     return Boundaries(uses_gpu, allocation_of(timeline).get("share"))
 
 
 def allocation_of(timeline: Timeline) -> Json:
-    """What the job held of the machine (allocation.job_allocation); empty if not recorded."""
+    """The CPUs that the job held (`cpu_share.job_cpu_share`); empty if not recorded."""
     host = timeline.meter("host") or {}
     allocation: Json = host.get("facts", {}).get("allocation") or {}
     return allocation
 
 
 def uses_gpu(sources: Sources, device: str | None) -> bool:
-    """Whether the job computed on a GPU: by its manifest, else by whether one was metered."""
+    """Whether the job used a GPU: by its device if known, else by whether a GPU was metered."""
     return device == "cuda" if device is not None else "gpu" in sources.figures

@@ -25,25 +25,28 @@ def job_cpu_share(
     own_cgroups: Path = OWN_CGROUPS,
     slurm_processors: int | None = None,
 ) -> dict[str, Any]:
-    """The logical CPUs that this process's job holds, and their share of the machine's.
+    """The number of logical CPUs that this process's job holds, and its CPU share.
 
-    In a Slurm job, the job's CPUs are divided by the CPUs that Slurm has for jobs on the node,
-    however few its job step may run on: no other job can have them. Both numbers are Slurm's, as
-    Slurm may count cores where Linux counts threads, and may keep some CPUs for itself.
+    In a Slurm job, the share is the number of CPUs of the job divided by the number of CPUs that
+    Slurm has for jobs on the node, even if the job step may run on fewer CPUs: no other job can
+    use them. Both numbers are Slurm's, because Slurm may count cores where Linux counts threads,
+    and may reserve some CPUs for itself.
 
-    Where Slurm does not tell, the smallest of three counts is taken: the CPUs that the kernel lets
-    the process run on (sched_getaffinity), the quota of its cgroup (cpu.max), and
-    SLURM_CPUS_ON_NODE.
+    If Slurm does not report them, the smallest of three numbers is taken: the CPU affinity of the
+    process (sched_getaffinity), the CPU quota of its cgroup, and SLURM_CPUS_ON_NODE.
 
     Args:
-        environment, processors, affinity: of this process, unless given.
-        cgroup, own_cgroups: where cgroups are mounted, and where Linux names this process's.
-        slurm_processors: CPUs of this node for jobs; read from Slurm unless given.
+        environment: environment variables; None: those of this process.
+        processors: number of logical CPUs of the machine; None: detected.
+        affinity: number of CPUs in the affinity; None: that of this process.
+        cgroup, own_cgroups: see `cpu_quota.usable_processors`.
+        slurm_processors: number of CPUs that Slurm has for jobs on this node; None: read from
+            Slurm.
 
     Returns:
         {"processors_held", "processors", "share" (0 to 1), "source", "slurm", "slurm_processors"};
-        share is None where the machine's CPUs cannot be counted, slurm_processors where Slurm does
-        not tell them.
+        share is None if the number of the machine's CPUs is unknown; slurm_processors is None if
+        Slurm does not report it.
     """
     environment = os.environ if environment is None else environment
     processors = processors or os.cpu_count()

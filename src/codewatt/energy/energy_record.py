@@ -64,10 +64,10 @@ class RunRecord(TypedDict):
 
 
 class EnergyRecord(TypedDict):
-    """energy.json of a cell, less its code.
+    """energy.json of a cell, without its code digests.
 
     Attributes:
-        boundary: what the study's own figures include.
+        boundary: the energy boundary of the study.
         components: status, method and detail by part.
         allocation: CPUs of the machine and those that the job held.
         baseline: mean idle power (W) by phase and part.
@@ -96,7 +96,7 @@ class EnergyRecord(TypedDict):
 
 
 class StageEnergy(TypedDict):
-    """What one stage of making a variant took.
+    """Duration and energy of one stage of making a variant.
 
     Attributes:
         duration_s: seconds; 0 if the stage had nothing to do.
@@ -112,7 +112,7 @@ class StageEnergy(TypedDict):
 
 
 class MakingEnergyRecord(TypedDict):
-    """making_energy.json of a variant, less its code.
+    """making_energy.json of a variant, without its code digests.
 
     Attributes:
         variant: its ids.

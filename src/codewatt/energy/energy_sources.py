@@ -1,10 +1,10 @@
-"""Which series is the figure for each component, and which stand beside it.
+"""Selects the meter series that gives the energy of each component (GPU, CPU, DRAM).
 
-The order is: a hardware counter, else integrated power samples, else what CodeCarbon models; what
-CodeCarbon measures, by the same counters, only stands beside.
-One choice holds for a whole timeline, so that the windows of a cell can be compared; the others
-are kept as alternatives. A source that lacks one of its devices is no source: a sum that misses a
-package or a GPU looks like a thrifty machine.
+Order of preference: a hardware counter, integrated power samples, the model of CodeCarbon. Energy
+that CodeCarbon measures is never selected, because it reads the same counters; it is recorded as an
+alternative. The selection is the same for the whole timeline, so that the windows of a cell can be
+compared. A series that lacks one of its devices is not used, because the sum without a CPU package
+or a GPU would be too low.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Status = Literal["measured", "modelled", "unavailable"]
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Where a component's figure may come from; `status` is for timelines without description."""
+    """A possible source of a component's energy; `status` is used if the timeline has none."""
 
     name: str
     meter: str
@@ -32,13 +32,13 @@ class _Candidate:
     method: str
 
 
-#: An average over the last second is the power of half a second ago, and is shown up to 0.1 s
-#: late; of all lags 0.6 s agrees best with the counter (docs/archive/h100-metering.md).
+#: Delay of one-second averages: they describe the power 0.5 s ago and are updated every 0.1 s.
+#: A lag of 0.6 s agrees best with the energy counter (docs/archive/h100-metering.md).
 _AVERAGE_LAG_S = 0.6
 
-#: By how much an average's time can be wrong: an average knows nothing within its second.
+#: Bound on the error of an average's time: it cannot resolve changes within its second.
 _AVERAGE_JITTER_S = 0.6
-#: The driver shows a new instantaneous power every 100 ms, so that what is read is that old.
+#: The driver updates instantaneous power every 100 ms, so a reading can be that old.
 _INSTANT_JITTER_S = 0.1
 
 #: In order of preference.
@@ -73,10 +73,15 @@ class Source:
     """One component's energy from one meter, summed over its devices.
 
     Attributes:
-        name: as `alternatives` in energy.json calls it.
-        status, method, detail: what the figure is worth.
+        name: its name in `alternatives` of energy.json.
+        component: "gpu", "cpu" or "dram".
+        meter: name of the meter.
+        quantity: the quantity that the meter reads.
+        status: whether the energy is measured or modelled.
+        method, detail: how it is measured or modelled.
         series: device -> readings.
-        unsound: readings left out (not finite, or back in time).
+        unsound: number of readings that were dropped (not finite, or not later than the one
+            before).
     """
 
     name: str
@@ -91,11 +96,11 @@ class Source:
 
     @property
     def resolution_s(self) -> float:
-        """The time between readings, of the slowest device."""
+        """Median time between readings (s) of the slowest device."""
         return max(series.resolution_s or 0.0 for series in self.series.values())
 
     def energy(self, start_s: float, end_s: float) -> WindowEnergy:
-        """Joules of all devices between two times; no figure if one of them has none."""
+        """Energy of all devices between two times (s); None if a device has no value."""
         parts = {device: one.window(start_s, end_s) for device, one in self.series.items()}
         gaps = [part.max_gap_s for part in parts.values() if part.max_gap_s is not None]
         readings = min(part.readings for part in parts.values())
@@ -112,18 +117,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Sources:
-    """The chosen source of each component that has one, and why the others have none.
+    """The selected source of each component.
 
     Attributes:
-        figures: component -> source.
-        unavailable: component -> why it has none.
-        passed_over: component -> why a source that is preferred to the chosen one is not used.
-        alternatives: sources beside the chosen ones.
+        figures: component -> selected source.
+        unavailable: component -> reason why it has no source.
+        rejected: component -> reason why a source of higher preference is not used.
+        alternatives: usable sources that were not selected.
     """
 
     figures: Mapping[str, Source]
     unavailable: Mapping[str, str]
-    passed_over: Mapping[str, str]
+    rejected: Mapping[str, str]
     alternatives: tuple[Source, ...]
 
     def describe(self) -> dict[str, dict[str, str | None]]:
@@ -139,9 +144,9 @@ class Sources:
 
 
 def choose_sources(timeline: Timeline) -> Sources:
-    """The best usable source of each component, and all others beside it."""
+    """Select the usable source of highest preference for each component."""
     figures: dict[str, Source] = {}
-    unavailable, passed_over, alternatives = {}, {}, []
+    unavailable, rejected, alternatives = {}, {}, []
     for component, candidates in _CANDIDATES.items():
         reasons = []
         for candidate in candidates:
@@ -153,25 +158,25 @@ def choose_sources(timeline: Timeline) -> Sources:
                 and candidate.meter == "codecarbon"
                 and (source.status == "measured")
             ):
-                # It reads the same counters, but does not ask whether they are all there.
-                reasons.append("codecarbon: it reads the counters that are not sound here")
+                # CodeCarbon reads the same counters without a check that all of them exist.
+                reasons.append("codecarbon: it reads the same counters, which cannot be used here")
             elif component not in figures:
                 figures[component] = source
                 if reasons:
-                    passed_over[component] = "; ".join(dict.fromkeys(reasons))
+                    rejected[component] = "; ".join(dict.fromkeys(reasons))
             else:
                 alternatives.append(source)
         if component not in figures:
             unavailable[component] = "; ".join(dict.fromkeys(reasons))
-    return Sources(figures, unavailable, passed_over, tuple(alternatives))
+    return Sources(figures, unavailable, rejected, tuple(alternatives))
 
 
 def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source | str:
-    """A usable source, or why it is none."""
+    """The source of a candidate, or the reason why it cannot be used."""
     info = timeline.meter(candidate.meter) or {}
-    said = info.get("components", {}).get(component, {})
-    if said.get("status") == "unavailable":
-        return f"{candidate.meter}: {said.get('detail')}"
+    described = info.get("components", {}).get(component, {})
+    if described.get("status") == "unavailable":
+        return f"{candidate.meter}: {described.get('detail')}"
     telemetry = timeline.find(candidate.meter, component, candidate.quantity)
     expected = [
         device["device"]
@@ -192,23 +197,23 @@ def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source
     }
     still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
     if still:
-        return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never moved"
-    described = candidate.meter != "nvml" and said
+        return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never changed"
+    uses_description = candidate.meter != "nvml" and described
     return Source(
         name=candidate.name,
         component=component,
         meter=candidate.meter,
         quantity=candidate.quantity,
-        status=said["status"] if described else candidate.status,
-        method=said["method"] if described else _nvml_method(candidate, info),
-        detail=said.get("detail"),
+        status=described["status"] if uses_description else candidate.status,
+        method=described["method"] if uses_description else _nvml_method(candidate, info),
+        detail=described.get("detail"),
         series=series,
         unsound=sum(data.unsound for data in chosen.values()),
     )
 
 
 def _nvml_method(candidate: _Candidate, info: dict[str, Any]) -> str:
-    """The method, with which kind of power reading was integrated."""
+    """The method, with the kind of power reading (instant or average) that is integrated."""
     kinds = {device.get("power_reading") for device in info.get("devices", [])} - {None}
     if candidate.quantity == "power_w" and kinds:
         return f"{candidate.method} ({', '.join(sorted(kinds))} power)"
@@ -216,7 +221,7 @@ def _nvml_method(candidate: _Candidate, info: dict[str, Any]) -> str:
 
 
 def _alive(series: Series, quantity: str) -> bool:
-    """A counter that never moves, and a meter that only ever says 0 W, are broken, not thrifty."""
+    """False for a counter that never changes or a meter that always reads 0 W: it is broken."""
     if len(series.t_s) < 2:
         return False
     if quantity == "energy_j":
@@ -225,7 +230,7 @@ def _alive(series: Series, quantity: str) -> bool:
 
 
 def _averaged(candidate: _Candidate, info: dict[str, Any]) -> bool:
-    """Whether NVML's power is that of half a second ago, on average."""
+    """Whether the power readings are averages over the last second."""
     if candidate.meter != "nvml" or candidate.quantity == "energy_j":
         return False
     kinds = {device.get("power_reading") for device in info.get("devices", [])}
@@ -239,17 +244,17 @@ def _jitter_s(
     late: Mapping[str, Telemetry],
     device: str,
 ) -> Floats:
-    """By how much the time of each reading can be wrong.
+    """Bound on the error of each reading's time (s), shape (n,).
 
-    A meter says it of all its readings of energy (`time_error_s` of its facts), and of single
-    ones that were taken later than that (a series of its own). Timelines that say nothing are
-    older: a step of NVML's counter was then timed within half a poll.
+    For energy readings a meter records one bound for all readings (`time_error_s` of its facts) and
+    larger bounds for single readings (the series `time_error_s`). Older timelines have no bound;
+    their updates of NVML's counter are timed within half a sampling interval.
     """
     if candidate.quantity != "energy_j":
         constant_s = _AVERAGE_JITTER_S if _averaged(candidate, info) else _INSTANT_JITTER_S
         return np.full(len(data.t_s), constant_s)
-    of_old_s = float(info.get("interval_s") or 0.0) / 2 if candidate.name == "gpu_counter_j" else 0
-    jitter_s = np.full(len(data.t_s), float(info.get("facts", {}).get("time_error_s", of_old_s)))
+    default_s = float(info.get("interval_s") or 0.0) / 2 if candidate.name == "gpu_counter_j" else 0
+    jitter_s = np.full(len(data.t_s), float(info.get("facts", {}).get("time_error_s", default_s)))
     if (worse := late.get(device)) is not None and len(worse.t_s):
         found = np.clip(np.searchsorted(worse.t_s, data.t_s), 0, len(worse.t_s) - 1)
         same = worse.t_s[found] == data.t_s

@@ -29,7 +29,7 @@ class IdlePower:
         watts: component -> mean power (W) over both idle windows, weighted by duration.
         uncertainty_w: component -> bound on the error of that (W): the uncertainty from the edges
             of the windows, plus the larger distance of a window's power from the mean.
-        notes: component -> why its idle power is not known.
+        notes: component -> why its idle power is unknown.
     """
 
     watts: Mapping[str, float]
@@ -66,12 +66,12 @@ def idle_power(
         if isinstance(found, str):
             notes[name] = found
             continue
-        wrong = _wrong(name, timeline, sources, idle, found[2], settings)
+        problems = _idle_problems(name, timeline, sources, idle, found[2], settings)
         if name in _HOST and load is not None and load > settings.validity.max_idle_cpu_load:
             limit = settings.validity.max_idle_cpu_load
-            wrong.append(f"the machine's mean CPU load was {load:.3g} (limit {limit:g})")
-        if wrong:
-            notes[name] = f"idle windows failed a check: {', '.join(dict.fromkeys(wrong))}"
+            problems.append(f"the machine's mean CPU load was {load:.3g} (limit {limit:g})")
+        if problems:
+            notes[name] = f"idle windows failed a check: {', '.join(dict.fromkeys(problems))}"
         else:
             watts[name], uncertainty_w[name] = found[0], found[1]
     return IdlePower(watts, uncertainty_w, notes)
@@ -108,11 +108,11 @@ def _mean_power(source: Source, idle: Sequence[Json]) -> tuple[float, float, flo
     for phase in IDLE_PHASES:
         chosen = [window for window in idle if window["phase"] == phase]
         if not chosen:
-            return f"there is no window {phase}"
+            return f"no window of phase {phase}"
         each = [source.energy(window["start_s"], window["end_s"]) for window in chosen]
         for found in each:
             if found.energy_j is None:
-                return f"{phase} has no figure: {found.reason}"
+                return f"phase {phase} has no energy: {found.reason}"
         joules.append(math.fsum(found.energy_j or 0.0 for found in each))
         bounds.append(math.fsum(found.uncertainty_j or 0.0 for found in each))
         durations.append(math.fsum(window["end_s"] - window["start_s"] for window in chosen))
@@ -123,7 +123,7 @@ def _mean_power(source: Source, idle: Sequence[Json]) -> tuple[float, float, flo
     return mean_w, edges_w + apart_w, relative_drift(powers_w[0], powers_w[1])
 
 
-def _wrong(
+def _idle_problems(
     name: str,
     timeline: Timeline,
     sources: Sources,
@@ -132,14 +132,14 @@ def _wrong(
     settings: EnergySettings,
 ) -> list[str]:
     """The problems of a component's idle windows."""
-    wrong = []
+    problems = []
     if drifted > settings.validity.max_idle_drift:
-        wrong.append(
+        problems.append(
             f"its power changed by {100 * drifted:.3g} % from before to after "
             f"(limit {100 * settings.validity.max_idle_drift:g} %)"
         )
     for window in idle:
         for component, problem in window_problems(timeline, sources, window, settings):
             if component == name:
-                wrong.append(f"{window['phase']}: {problem}")
-    return wrong
+                problems.append(f"{window['phase']}: {problem}")
+    return problems

@@ -1,12 +1,12 @@
-"""Joules between two times, from a cumulative counter or from power samples.
+"""Energy between two times, from a cumulative counter or from power samples.
 
-Pure functions of numpy arrays. Times are seconds, ascending; energies joules; powers watts.
-Nothing is guessed: a window that the readings do not cover, that is shorter than their spacing,
-or in which the counter went backwards has no figure, and a reason.
+Pure functions of numpy arrays: times in s (ascending), energies in J, powers in W. Nothing is
+extrapolated: a window has no energy (and a reason) if the readings do not cover it, if it is
+shorter than the time between readings, or if the counter decreased in it.
 
-A figure's `uncertainty_j` is a bound on what the edges of a window can be wrong by, given the
-readings, not a standard deviation: between two readings a counter's true value lies somewhere
-between theirs. What the meter itself is wrong by is not in it.
+`uncertainty_j` is a bound on the error at the edges of a window, not a standard deviation: between
+two readings the true value of a counter lies between theirs. The error of the meter itself is not
+included.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class WindowEnergy:
     """The energy of one window.
 
     Attributes:
-        energy_j: joules; None if the readings do not allow a figure.
-        uncertainty_j: by how much its edges can be wrong; None with `energy_j`.
-        readings: how many readings lie in the window.
-        max_gap_s: the longest time without a reading in and at the edges of the window.
-        reason: why there is no figure; None if there is one.
+        energy_j: energy (J); None if it cannot be computed from the readings.
+        uncertainty_j: bound on its error from the window's edges (J); None if `energy_j` is None.
+        readings: number of readings in the window.
+        max_gap_s: longest time (s) without a reading in the window and at its edges.
+        reason: why there is no energy; None if there is one.
     """
 
     energy_j: float | None
@@ -39,15 +39,16 @@ class WindowEnergy:
 
 @dataclass(frozen=True)
 class Series:
-    """Readings over time, ready to be asked for windows.
+    """Readings of one device over time, with the energy of any window.
 
     Attributes:
-        kind: "counter" (cumulative joules, linear between readings) or "power" (watts, linear
-            between readings, so that its integral is the trapezoids').
-        t_s, values: shape (n,), float64.
-        resolution_s: the median time between readings; None with fewer than two.
-        jitter_s: shape (n,): by how much the time of each reading can be wrong.
-        cumulative_j: shape (n,): joules since the first reading.
+        kind: "counter" (cumulative energy in J, linear between readings) or "power" (power in W,
+            linear between readings: integrated by the trapezoidal rule).
+        t_s: times (s), shape (n,), float64.
+        values: readings (J or W), shape (n,), float64.
+        resolution_s: median time between readings (s); None with fewer than two readings.
+        jitter_s: bound on the error of each reading's time (s), shape (n,).
+        cumulative_j: energy since the first reading (J), shape (n,).
     """
 
     kind: Literal["counter", "power"]
@@ -59,19 +60,19 @@ class Series:
 
     @classmethod
     def counter(cls, t_s: Floats, joules: Floats, jitter_s: float | Floats = 0.0) -> "Series":
-        """A cumulative counter."""
+        """A series of a cumulative energy counter (J)."""
         since_first = joules - joules[0] if len(joules) else joules
         return cls("counter", t_s, joules, _resolution(t_s), _each(jitter_s, t_s), since_first)
 
     @classmethod
     def power(cls, t_s: Floats, watts: Floats, jitter_s: float | Floats = 0.0) -> "Series":
-        """Samples of power."""
+        """A series of power samples (W)."""
         areas = np.diff(t_s) * (watts[1:] + watts[:-1]) / 2
         cumulative = np.concatenate(([0.0], np.cumsum(areas))) if len(t_s) else t_s
         return cls("power", t_s, watts, _resolution(t_s), _each(jitter_s, t_s), cumulative)
 
     def joules_at(self, t_s: npt.ArrayLike) -> Floats:
-        """Joules from the first reading to each time, shape of `t_s`; within the readings."""
+        """Energy (J) from the first reading to each time, shape of `t_s`; times must lie within."""
         at = np.asarray(t_s, dtype=np.float64)
         if self.kind == "counter":
             return np.asarray(np.interp(at, self.t_s, self.cumulative_j))
@@ -82,14 +83,13 @@ class Series:
         return np.asarray(self.cumulative_j[left] + passed_s * (low_w + slope * passed_s / 2))
 
     def bound_at(self, t_s: npt.ArrayLike) -> Floats:
-        """By how many joules `joules_at` can be wrong at each time, shape of `t_s`.
+        """Bound on the error of `joules_at` (J) at each time, shape of `t_s`.
 
-        Of a counter: the distance to the farther of the two readings around it, as the counter
-        never falls; and for readings whose own times can be wrong by `jitter_s`, that time at
-        the highest mean power of the step there and the two beside it. Of power samples: as if
-        the power had jumped from one reading's to the other's anywhere between them; and for
-        `jitter_s`, that time at the difference between the highest and the lowest power that
-        was read as near as that.
+        Counter: the distance to the farther of the two neighbouring readings, because a counter
+        never decreases; plus `jitter_s` times the highest mean power of this step and the two
+        neighbouring steps. Power samples: the error if the power changed abruptly anywhere between
+        two readings; plus `jitter_s` times the difference between the highest and the lowest power
+        within `jitter_s`.
         """
         at = np.asarray(t_s, dtype=np.float64)
         left = self._left(at)
@@ -109,9 +109,9 @@ class Series:
         )
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
-        """The energy between two times."""
+        """Energy between two times (s)."""
         readings, gap_s = _coverage(self.t_s, start_s, end_s)
-        reason = self.unusable(start_s, end_s)
+        reason = self.unusable_reason(start_s, end_s)
         if reason is not None:
             return WindowEnergy(None, None, readings, gap_s, reason)
         at_start, at_end = self.joules_at([start_s, end_s])
@@ -119,18 +119,18 @@ class Series:
         return WindowEnergy(float(at_end - at_start), bound_j, readings, gap_s, None)
 
     def longest_flat_s(self, start_s: float, end_s: float) -> float:
-        """The longest time within a window in which readings came and none differed."""
+        """The longest time (s) within a window during which all readings are equal."""
         inside = (self.t_s >= start_s) & (self.t_s <= end_s)
         t_s, moved = self.t_s[inside], np.diff(self.values[inside]) != 0
         if len(t_s) < 2:
             return 0.0
-        # A step is a move; what lies between two steps, less a reading, is flat.
+        # The times between two changes of the value; the interval of the change itself is left out.
         edges = np.concatenate(([t_s[0]], t_s[:-1][moved], [t_s[-1]]))
         starts = np.concatenate(([t_s[0]], t_s[1:][moved]))
         return float(np.max(edges[1:] - starts))
 
-    def unusable(self, start_s: float, end_s: float) -> str | None:
-        """Why a window has no figure; None if it has one."""
+    def unusable_reason(self, start_s: float, end_s: float) -> str | None:
+        """Why the energy of a window cannot be computed; None if it can."""
         if self.resolution_s is None:
             return "fewer than two readings"
         if not (self.t_s[0] <= start_s <= end_s <= self.t_s[-1]):
@@ -146,10 +146,10 @@ class Series:
         return None
 
     def _jitter_j(self, left: npt.NDArray[np.intp], jitter_s: Floats) -> Floats:
-        """Joules of a counter in a reading's `jitter_s`, at the power of the steps around it.
+        """Energy (J) that a counter may count during `jitter_s`, at the power of the steps around.
 
-        The true time between two readings may be shorter than that between their stamps, by the
-        jitter of both; a step is never more than its own joules.
+        The true time between two readings may be shorter than the recorded one by the jitter of
+        both. The result is at most the energy of a step.
         """
         if not jitter_s.any():
             return np.zeros_like(jitter_s)
@@ -164,7 +164,7 @@ class Series:
         return joules
 
     def _range_w(self, at: Floats, within_s: Floats) -> Floats:
-        """Highest less lowest power of the readings within a time of each time, and around it."""
+        """Largest - smallest power (W) of the readings within `within_s` of each time."""
         if not within_s.any():
             return np.zeros_like(within_s)
         first = np.searchsorted(self.t_s, at - within_s, side="right") - 1
@@ -176,7 +176,7 @@ class Series:
         return np.asarray(high - low).reshape(at.shape)
 
     def _left(self, at: Floats) -> npt.NDArray[np.intp]:
-        """Index of the reading before each time; of the last but one for the last time."""
+        """Index of the last reading at or before each time, at most n - 2."""
         left = np.searchsorted(self.t_s, at, side="right") - 1
         return np.clip(left, 0, max(len(self.t_s) - 2, 0))
 
@@ -197,7 +197,7 @@ def _bracket(t_s: Floats, start_s: float, end_s: float) -> tuple[int, int]:
 
 
 def _coverage(t_s: Floats, start_s: float, end_s: float) -> tuple[int, float | None]:
-    """Readings inside the window, and the longest gap between those inside or around it."""
+    """(number of readings in the window, longest gap (s) between those inside or next to it)."""
     inside = int(np.searchsorted(t_s, end_s, "right") - np.searchsorted(t_s, start_s, "left"))
     if len(t_s) < 2:
         return inside, None

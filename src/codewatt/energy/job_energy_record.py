@@ -1,4 +1,4 @@
-"""The record of a metered job: its phases, its meters and how sampling went.
+"""The record of a metered job: its phases, its meters and statistics of sampling.
 
 Every stage that is metered writes these fields into its own record. They hold no joules: those are
 computed afterwards, from the timeline and the windows.
@@ -23,7 +23,7 @@ class PhaseWindow(TypedDict):
 
 
 class ComponentRecord(TypedDict):
-    """What a meter's figure for one component is worth (`meters.meter.ComponentInfo`)."""
+    """Origin of a meter's energy for one component (`meters.meter.ComponentInfo`)."""
 
     status: Literal["measured", "modelled", "unavailable"]
     method: str
@@ -59,7 +59,7 @@ class MeterSampling(TypedDict):
 
 
 class SamplerRecord(TypedDict):
-    """How sampling went, and what the sampler itself used.
+    """Statistics of sampling, and CPU time and memory of the sampler itself.
 
     Times are CLOCK_MONOTONIC seconds. cpu_share: CPU seconds per second of sampling.
     max_rss_bytes: None where the kernel does not report it.

@@ -17,7 +17,7 @@ Path = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class JobMeter:
-    """The meters of a job, asked for the energy of a window.
+    """The energy of any window of a job.
 
     >>> meter = JobMeter.read("timeline.parquet", device="cuda")
     >>> meter.energy(start_s=12.5, end_s=20.0)["node"]
@@ -84,7 +84,7 @@ class JobMeter:
 
 
 def check_timeline(manifest: Mapping[str, Any], path: Path) -> None:
-    """See that a file is the one that a manifest describes.
+    """Check that a timeline file is the one that the manifest describes.
 
     Raises:
         CodewattError: its size or SHA-256 differs from the manifest's.
@@ -119,7 +119,7 @@ def windows_energy(
 
 
 def sum_known(values: Iterable[float | None]) -> float | None:
-    """The sum; None if there is nothing to add or any value is absent."""
+    """The sum; None if `values` is empty or contains None."""
     known = list(values)
     present = [value for value in known if value is not None]
     return math.fsum(present) if present and len(present) == len(known) else None

@@ -40,7 +40,9 @@ def measure_making(
     named = manifest.get("scores")
     if named is not None:
         if scores_path is None or scores_timeline_path is None:
-            raise CodewattError(f"the layer scores {named['path']} and their timeline are required")
+            raise CodewattError(
+                f"layer scores {named['path']}: the file or its timeline is missing"
+            )
         if sha256_file(scores_path) != named["sha256"]:
             raise CodewattError(
                 f"{scores_path}: the variant was pruned by an earlier version of these layer "

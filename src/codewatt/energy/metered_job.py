@@ -64,7 +64,7 @@ class MeteredJob:
         return self
 
     def use_gpus(self, gpu_ids: Sequence[str]) -> None:
-        """Say which GPUs the job computes on; readings of others are left out of the timeline.
+        """Set the GPUs that the job uses; readings of other GPUs are left out of the timeline.
 
         With a GPU, `synchronise` waits for it at both ends of each window.
 
@@ -121,7 +121,7 @@ class MeteredJob:
 
 
 def unmetered(device: str) -> JobEnergyRecord:
-    """The metered fields of a variant for which nothing had to be made."""
+    """The metered fields of a variant that needed no pruning or quantising."""
     return {
         "windows": [],
         "duration_s": 0.0,
@@ -134,4 +134,4 @@ def unmetered(device: str) -> JobEnergyRecord:
 
 
 def _do_nothing() -> None:
-    """A CPU has no queue of work to wait for."""
+    """On a CPU there is no queued work to wait for."""

@@ -1,4 +1,4 @@
-"""When each phase of a job ran: the windows whose energy is asked for afterwards."""
+"""Records when each phase of a job ran; the energy of these windows is computed later."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ class PhaseLog:
     """Windows on CLOCK_MONOTONIC, in the order in which they ended.
 
     Args:
-        synchronise: waits until the accelerator has done all it was given (for example
+        synchronise: waits until the accelerator has finished all queued work (for example
             torch.cuda.synchronize); called at both edges of a window, before its time is taken,
             so that work queued before does not count inside, nor work queued inside after it.
             None where there is no accelerator.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.energy.meters.assigned_gpus import PhysicalGpu
-from codewatt.energy.meters.nvml import gpus_here
+from codewatt.energy.meters.nvml import visible_gpus
 from codewatt.energy.placement_record import PlacementRecord, SlurmAllocationRecord
 from codewatt.errors import CodewattError
 from codewatt.slurm.gres import gpu_counts, gpu_request, parse_indices
@@ -94,7 +94,7 @@ def check_placement(
     """
     environment = os.environ if environment is None else environment
     allocation = read_allocation(environment)
-    here = gpus_here()
+    here = visible_gpus()
     used = _used(here, gpu_ids)
     default = (
         allocation is not None and study_device != "cpu"

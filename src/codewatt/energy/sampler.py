@@ -89,7 +89,7 @@ class Sampler:
 
     @property
     def summary(self) -> SamplerRecord:
-        """How sampling went.
+        """Statistics of sampling: rates, gaps and cost of the sampler.
 
         Raises:
             CodewattError: the sampler was not stopped, so that it is not known yet.
@@ -100,16 +100,16 @@ class Sampler:
 
     @property
     def pid(self) -> int:
-        """The process that samples; to stop it for a while is to stop metering."""
+        """Process ID of the sampler."""
         return self._running().pid
 
     def use_gpus(self, uuids: Sequence[str]) -> None:
-        """Narrow the timeline down to these GPUs, once the job knows which it uses."""
+        """Restrict the timeline to these GPUs, once the job knows which GPUs it uses."""
         self.wait_ready()
         self._send({"gpus": [str(uuid) for uuid in uuids]})
 
     def stop(self) -> None:
-        """End sampling; the timeline and `summary` are there afterwards.
+        """Stop sampling and write the timeline; `summary` is available afterwards.
 
         Raises:
             CodewattError: the sampler died on the way, so there is no timeline.
@@ -121,7 +121,7 @@ class Sampler:
         self._end()
 
     def abandon(self) -> None:
-        """End the process without a timeline."""
+        """Stop sampling without writing a timeline."""
         if self._process is not None:
             self._process.kill()
             self._end()
@@ -174,14 +174,14 @@ class Sampler:
             if select.select([process.stdout], [], [], left_s)[0]:
                 data = os.read(process.stdout.fileno(), 1 << 16)
                 if not data:
-                    raise CodewattError(self._epitaph(process))
+                    raise CodewattError(self._end_reason(process))
                 self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _epitaph(self, process: subprocess.Popen[bytes]) -> str:
-        """One line on why the process is gone."""
+    def _end_reason(self, process: subprocess.Popen[bytes]) -> str:
+        """Why the process has ended, on one line."""
         status = process.wait()
         how = (
             f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
@@ -191,8 +191,11 @@ class Sampler:
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
         self._end()
-        said = f": {lines[-1]}" if lines else ""
-        return f"{self._timeline}: the energy sampler ended early ({how}){said}; run the cell again"
+        last_line = f": {lines[-1]}" if lines else ""
+        return (
+            f"{self._timeline}: the energy sampler ended early ({how}){last_line}; "
+            "run the cell again"
+        )
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

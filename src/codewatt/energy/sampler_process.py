@@ -1,11 +1,12 @@
-"""The sampler's own process: polls every meter, a thread each, until it is told to stop.
+"""The sampler process: polls every meter in its own thread until it receives a stop request.
 
-Started as `python -m codewatt.energy.sampler_process`, spoken to in JSON lines. In: one request
-{"timeline", "settings", "gpu_ids", "job_pid"}; then {"gpus": [UUID, ...]} to narrow the GPUs down
-to the job's, and {"stop": true}. Out: {"meters": [...]} when every meter is read, and
-{"meters": [...], "summary": {...}} when the timeline is written. It ends, without writing, when
-its input is closed or its parent is gone, and ignores an interrupt from the keyboard, which is
-the job's to handle.
+Started as `python -m codewatt.energy.sampler_process`. It reads JSON lines from stdin: first
+{"timeline", "settings", "gpu_ids", "job_pid"}; then optionally {"gpus": [UUID, ...]}, which
+restricts the timeline to the job's GPUs; then {"stop": true}. It writes JSON lines to stdout:
+{"meters": [...]} when every meter was read once, and {"meters": [...], "summary": {...}} when the
+timeline is written.
+It ends without a timeline when stdin is closed or its parent has ended. It ignores keyboard
+interrupts, which the job handles.
 """
 
 import json
@@ -29,7 +30,7 @@ _PARENT_CHECK_S = 0.5
 
 
 class Poller(threading.Thread):
-    """Reads one meter at its interval, and keeps count of how well that went."""
+    """Reads one meter at its interval and records statistics of the reads."""
 
     def __init__(self, meter: "Meter", recorder: "Recorder", stopping: threading.Event) -> None:
         super().__init__(name=f"poll {meter.info.name}", daemon=True)
@@ -39,7 +40,7 @@ class Poller(threading.Thread):
         self._reads, self._first_s, self._last_s, self._max_gap_s = 0, 0.0, 0.0, 0.0
 
     def run(self) -> None:
-        """Poll until stopping, then once more; a slow read delays the next, never bunches them."""
+        """Poll until stopped, then read once more. After a slow read, missed reads are skipped."""
         interval_s = self.meter.info.interval_s
         assert interval_s is not None, "absent meters are not polled"
         due_s = time.monotonic()
@@ -65,7 +66,7 @@ class Poller(threading.Thread):
         self.first_read.set()
 
     def summary(self) -> dict[str, Any]:
-        """Reads, the rate reached (Hz), the longest gap (s) and what failed."""
+        """Number of reads, achieved rate (Hz), longest gap (s) and failures."""
         span_s = self._last_s - self._first_s
         return {
             "reads": self._reads,
@@ -77,7 +78,7 @@ class Poller(threading.Thread):
 
 
 class Sampling:
-    """All meters of one job, from opening to the written timeline."""
+    """Samples all meters of one job and writes the timeline."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         from codewatt.energy.timeline_writer import Recorder
@@ -89,7 +90,7 @@ class Sampling:
         self._started_s = time.monotonic()
 
     def open(self) -> None:
-        """Open the meters and poll each from then on; returns when all have been read."""
+        """Open the meters and start polling; returns when all meters were read once."""
         from codewatt.energy.meters.open_meters import open_meters
         from codewatt.sampler_settings import SamplerSettings
 
@@ -106,7 +107,7 @@ class Sampling:
         self._ready_s, self._startup_cpu_s = time.monotonic(), _cpu_s()
 
     def narrow(self, uuids: list[str]) -> None:
-        """Keep the named GPUs only: the job knows by now which ones it uses.
+        """Restrict the timeline to these GPUs, once the job knows which GPUs it uses.
 
         A name that is not polled is kept in the facts, for the validity check to find. What
         CodeCarbon counted is the sum over all that were polled, so it is no figure for fewer.
@@ -117,7 +118,7 @@ class Sampling:
         ]
 
     def finish(self) -> dict[str, Any]:
-        """Stop polling, write the timeline and say how sampling went."""
+        """Stop polling and write the timeline; returns the statistics of sampling."""
         time.sleep(max((poller.meter.settle_s for poller in self._pollers), default=0.0))
         self._stopping.set()
         for poller in self._pollers:
@@ -145,7 +146,7 @@ class Sampling:
 
 
 def _narrowed(info: "MeterInfo", wanted: set[str]) -> "MeterInfo":
-    """What a meter that polled some GPUs says when only those wanted count."""
+    """The description of a meter, restricted to the wanted GPUs."""
     from codewatt.energy.meters.meter import ComponentInfo
 
     polled = {device["device"] for device in info.devices}
@@ -165,20 +166,20 @@ def _narrowed(info: "MeterInfo", wanted: set[str]) -> "MeterInfo":
 
 
 def _max_rss_bytes() -> int | None:
-    """The most memory this process held; getrusage's counts that of its parent before exec."""
+    """Peak memory of this process (bytes); getrusage would include its parent before exec."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as stream:
         lines = [line for line in stream if line.startswith("VmHWM:")]
     return int(lines[0].split()[1]) * 1024 if lines else None
 
 
 def _cpu_s() -> float:
-    """CPU seconds of this process and of those that its meters ran."""
+    """CPU time (s) of this process and of processes that its meters started."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _requests(parent_pid: int) -> Iterator[dict[str, Any]]:
-    """Yield the parent's lines; ends when the input is closed or the parent is gone."""
+    """Yield the parent's lines; ends when stdin is closed or the parent has ended."""
     pending = b""
     while os.getppid() == parent_pid:
         if not select.select([0], [], [], _PARENT_CHECK_S)[0]:
@@ -192,7 +193,7 @@ def _requests(parent_pid: int) -> Iterator[dict[str, Any]]:
 
 
 def _private_stdout() -> IO[str]:
-    """The channel to the parent; what libraries print goes to stderr from now on."""
+    """The stream to the parent; output that libraries print goes to stderr from now on."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return channel

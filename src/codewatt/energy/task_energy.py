@@ -2,11 +2,11 @@
 
 A task that runs alone has the energy between its start and its end. Where tasks of a repeat
 overlap, as those of one batch do, the power is divided at each moment equally among the sequences
-that are not finished, so that the tasks of a batch add up to it and no joule is counted twice.
+that are not finished. The energies of a batch's tasks therefore add up to the energy of the batch.
 
-A counter that moves every 100 ms has no figure for a task of 50 ms: such a task has none, and the
-reason. A longer one has a figure and a bound on its error, which for a few steps of the counter is
-of the figure's own size: read the two together.
+A counter that is updated every 100 ms cannot resolve a task of 50 ms: such a task has no energy,
+and a reason. For a task of only a few updates, the bound on the error is as large as the energy
+itself, so the two must be read together.
 """
 
 import os
@@ -30,7 +30,7 @@ FIGURES = tuple(f"{part}{suffix}" for part in PARTS for suffix in ("_j", "_uncer
 def task_energies(
     sources: Sources, boundaries: Boundaries, tasks: Sequence[Mapping[str, Any]]
 ) -> list[Json]:
-    """A row for each task: its keys, FIGURES (None without a figure) and `energy_note`.
+    """A row for each task: its keys, the columns FIGURES (None if unknown) and `energy_note`.
 
     Args:
         tasks: rows of tasks.parquet: repeat, batch, sample, task_id, start_s, end_s.
@@ -48,21 +48,21 @@ def task_energies(
                 parts[i][component] = joules, bound
                 if reason:
                     notes[i].append(f"{component}: {reason}")
-    for row, found, said in zip(rows, parts, notes, strict=True):
+    for row, found, reasons in zip(rows, parts, notes, strict=True):
         energy = boundaries.add({name: pair[0] for name, pair in found.items()})
         bounds = boundaries.add({name: pair[1] for name, pair in found.items()})
         row |= {f"{part}_j": energy[part] for part in PARTS}
         row |= {f"{part}_uncertainty_j": bounds[part] for part in PARTS}
-        absent = [] if energy["node"] is not None or said else sources.unavailable.items()
-        said += [f"{component}: {reason}" for component, reason in absent]
-        row["energy_note"] = "; ".join(said) or None
+        absent = [] if energy["node"] is not None or reasons else sources.unavailable.items()
+        reasons += [f"{component}: {reason}" for component, reason in absent]
+        row["energy_note"] = "; ".join(reasons) or None
     return rows
 
 
-def shared(
+def shared_joules(
     series: Series, start_s: Floats, end_s: Floats
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Joules of tasks that may overlap: at each moment equally among those that run.
+    """Energy (J) of tasks that may overlap; power is divided equally among the running tasks.
 
     With n(t) tasks running, a task has the integral of dE / n(t) from its start to its end. All
     tasks' figures add up to the energy of the time in which any of them ran.
@@ -112,19 +112,19 @@ def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 def _figures(
     source: Source, start_s: Floats, end_s: Floats
 ) -> list[tuple[float | None, float | None, str | None]]:
-    """(joules, bound, why there is none) of each task of one repeat, over all devices."""
+    """(energy, bound on its error, reason if unknown) of each task of one repeat, in J."""
     joules, bound = np.zeros(len(start_s)), np.zeros(len(start_s))
     reasons: list[str | None] = [None] * len(start_s)
     for device in source.series.values():
         for i, edges in enumerate(zip(start_s, end_s, strict=True)):
-            reasons[i] = reasons[i] or device.unusable(*edges)
+            reasons[i] = reasons[i] or device.unusable_reason(*edges)
         if all(reasons):
             continue
         # What lies outside the readings belongs to tasks that were just refused; as far as they
         # reach inside, they have their share there.
         inside_s = [np.clip(edge_s, device.t_s[0], device.t_s[-1]) for edge_s in (start_s, end_s)]
         running = inside_s[1] > inside_s[0]
-        found = shared(device, inside_s[0][running], inside_s[1][running])
+        found = shared_joules(device, inside_s[0][running], inside_s[1][running])
         joules[running] += found[0]
         bound[running] += found[1]
     return [

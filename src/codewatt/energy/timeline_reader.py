@@ -22,7 +22,7 @@ Key = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Telemetry:
-    """Sound readings of one series, and how many were not.
+    """Valid readings of one series, and the number of dropped readings.
 
     Attributes:
         t_s, values: shape (n,), finite; times ascending.
@@ -42,7 +42,7 @@ class Timeline:
     meters: list[dict[str, Any]]
 
     def find(self, meter: str, component: str, quantity: str) -> dict[str, Telemetry]:
-        """device -> telemetry of all devices that a meter read that quantity of."""
+        """device -> telemetry, for a meter, component and quantity."""
         wanted = (meter, component, quantity)
         return {k[2]: v for k, v in self.series.items() if (k[0], k[1], k[3]) == wanted}
 
@@ -83,7 +83,7 @@ def _floats(column: Any) -> Floats:
 
 
 def _codes(column: Any) -> tuple[Indices, list[str]]:
-    """Integer codes, shape (rows,), and the names that they stand for."""
+    """Integer codes, shape (rows,), and the name of each code."""
     encoded = column.cast("string").combine_chunks().dictionary_encode()
     codes = np.from_dlpack(encoded.indices).astype(np.intp)
     return codes, encoded.dictionary.to_pylist()

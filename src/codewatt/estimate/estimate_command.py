@@ -59,8 +59,10 @@ def run(options: argparse.Namespace) -> int:
     grid = load_grid(options.file)
     cards = select_gpus(grid, options.gpu)
     cores = options.cores or (_CLUSTER_CORES if any(cards.values()) else os.cpu_count() or 1)
-    said = selection_notes(cards, options.gpu)
-    report = make_report(grid, options.results, cards, options.gpus, cores, options.host_w, said)
+    gpu_notes = selection_notes(cards, options.gpu)
+    report = make_report(
+        grid, options.results, cards, options.gpus, cores, options.host_w, gpu_notes
+    )
     if options.json:
         print(json.dumps(report_values(report), indent=2, ensure_ascii=False))
     else:

@@ -17,7 +17,7 @@ from codewatt.estimate.job_sums import Totals, sum_jobs, wall_h
 from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.sizing.decode_rates import idle_w, measured_kind
-from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, value
+from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, Assumption, assumed_value
 from codewatt.sizing.workload import BENCHMARKS
 from codewatt.units import BYTES_PER_GB
 
@@ -67,25 +67,27 @@ def make_report(
     gpus: int,
     cores: int,
     host_w: float | None,
-    said: Sequence[str] = (),
+    gpu_notes: Sequence[str] = (),
 ) -> Report:
-    """Estimate a study, and compare with its finished jobs under `results`.
+    """Estimate a study, and compare the estimate with its finished jobs under `results`.
 
     Args:
+        grid: the study's grid.
+        results: the results directory.
         cards: the GPU of each hardware.
         gpus: how many GPUs are used at a time.
-        cores: cores of a job that judges.
+        cores: cores of a job that judges completions.
         host_w: power of a machine's CPU and memory in W; None: the assumed one.
-        said: how the GPUs were chosen; printed before the other assumptions.
+        gpu_notes: how the GPUs were chosen; printed before the other assumptions.
 
     Raises:
-        CodewattError: the country has no carbon intensity, or a method is unknown, or a manifest
-            is not readable.
+        CodewattError: the country's carbon intensity or a precision's method is unknown, or a
+            manifest is not readable.
     """
     paths = Paths.of(results, grid.study)
     plan = Plan(grid, paths, cards, cores)
     carbon = carbon_intensity(grid.study.energy.country)
-    watts = host_w if host_w is not None else value("host_w" if plan.gpus else "cpu_host_w")
+    watts = host_w if host_w is not None else assumed_value("host_w" if plan.gpus else "cpu_host_w")
     g_per_kwh = carbon["g_per_kwh"]
     groups = {model: [j for j in plan.jobs if j.model == model] for model in grid.model_ids}
     groups[_SHARED] = [j for j in plan.jobs if j.model is None]
@@ -106,7 +108,7 @@ def make_report(
         wall_h=wall_h(plan.jobs, plan, gpus),
         peaks={n: _peaks(jobs) for n, jobs in [*groups.items(), ("total", list(plan.jobs))]},
         comparisons=comparisons,
-        assumptions=(*said, *_assumptions(plan, gpus, host_w)),
+        assumptions=(*gpu_notes, *_assumptions(plan, gpus, host_w)),
     )
 
 
@@ -121,59 +123,59 @@ def _peaks(jobs: Any) -> tuple[int, int]:
 def _assumptions(plan: Plan, gpus: int, host_w: float | None) -> list[str]:
     """The assumptions of this estimate, each with its source."""
     study = plan.grid.study
-    said = [f"model {f.id}: {f.source}." for f in plan.models.values() if f.config is not None]
+    sentences = [f"model {f.id}: {f.source}." for f in plan.models.values() if f.config is not None]
     for benchmark in plan.grid.benchmark_ids:
         kind = plan.grid.settings("benchmark", benchmark)["kind"]
         if kind in BENCHMARKS:
-            said.append(f"benchmark {benchmark}: {BENCHMARKS[kind].source}.")
+            sentences.append(f"benchmark {benchmark}: {BENCHMARKS[kind].source}.")
     for gpu in plan.gpus:
-        said.append(
+        sentences.append(
             f"{gpu.name}: {gpu.memory_bytes / BYTES_PER_GB:.0f} GB, "
             f"{gpu.bandwidth_bytes_per_s / BYTES_PER_GB:,.0f} GB/s, TDP {gpu.tdp_w:.0f} W, "
             f"idle power {idle_w(gpu):.0f} W ({gpu.source})."
         )
     if plan.gpus:
-        said.append(
+        sentences.append(
             "Decode step times and power: measured with StarCoder2-3B on an H200 "
             "(docs/archive/h200-engines.md), scaled to other models and GPUs "
             "(docs/explanation/estimate.md)."
         )
         if "vllm" in study.engines:
-            said.append("Engine vllm: not measured; estimated like engine graph.")
+            sentences.append("Engine vllm: not measured; estimated like engine graph.")
     for precision in study.precisions:
         why = measured_kind(precision.model_dump(mode="json"))[1]
         if why is not None:
-            said.append(f"precision {precision.id}: {why}.")
+            sentences.append(f"precision {precision.id}: {why}.")
     if study.series:
-        said.append(
+        sentences.append(
             "Prune settings until_zero: all depths are counted, although a series may end earlier."
         )
     if study.energy.boundary == "job":
-        said.append(
+        sentences.append(
             "Boundary 'job': the energy of the whole node is counted, as the CPU share is unknown."
         )
     for name, item in ASSUMPTIONS.items():
-        if _matters(name, plan, gpus) and not (host_w is not None and name.endswith("host_w")):
-            said.append(f"{name} = {_readable(item)}: {item.what} [{item.source}]")
+        if _is_used(name, plan, gpus) and not (host_w is not None and name.endswith("host_w")):
+            sentences.append(f"{name} = {_readable(item)}: {item.what} [{item.source}]")
     if host_w is not None:
-        said.append(f"host_w = {host_w:g} W: power of a machine's CPU and memory [--host-w]")
-    return said
+        sentences.append(f"host_w = {host_w:g} W: power of a machine's CPU and memory [--host-w]")
+    return sentences
 
 
 def _readable(item: Assumption) -> str:
-    """Value and unit; large and small values in readable units."""
+    """Value and unit as text, in a unit of suitable size."""
     for unit, scale, larger in (
         ("B", BYTES_PER_GB, "GB"),
         ("B/s", BYTES_PER_GB, "GB/s"),
-        ("s a step", 1e-3, "ms a step"),
+        ("s per step", 1e-3, "ms per step"),
     ):
         if item.unit == unit and (item.value >= 1e6 or scale < 1):
             return f"{item.value / scale:g} {larger}"
     return f"{item.value:g} {item.unit}"
 
 
-def _matters(name: str, plan: Plan, gpus: int) -> bool:
-    """Whether an assumption was used for this plan."""
+def _is_used(name: str, plan: Plan, gpus: int) -> bool:
+    """Whether the estimate of this plan uses an assumption."""
     study, on_gpu = plan.grid.study, bool(plan.gpus)
     methods = {p.method for p in study.precisions}
     calibrated = {p.method for p in study.precisions if getattr(p, "calibration", None)}

@@ -20,7 +20,7 @@ _HEADER = (
 
 
 def report_text(report: Report) -> str:
-    """A report for the terminal: sums per model and per stage, misfits, and assumptions."""
+    """A report for the terminal: sums per model and stage, infeasible cells, assumptions."""
     plan = report.plan
     *others, last = [gpu.name for gpu in plan.gpus] or ["CPUs"]
     where = f"{', '.join(others)} and {last}" if others else last
@@ -85,31 +85,31 @@ def _row(name: str, totals: Totals, report: Report) -> tuple[str, ...]:
 
 
 def _summary(report: Report) -> list[str]:
-    """Sentences: wall time, CO2, uncertainty, unknown models, cells that do not fit."""
+    """Sentences on wall time, CO2, uncertainty, unknown models and infeasible cells."""
     plan = report.plan
     cards = f"{report.gpus} GPU{'s' if report.gpus > 1 else ''}" if plan.gpus else "one machine"
-    said = [
+    sentences = [
         f"Wall time with {cards}: {_number(report.wall_h)} h.",
         f"kg CO2e: for boundary {plan.grid.study.energy.boundary!r}, "
         f"{report.carbon['g_per_kwh']:.0f} g/kWh in {report.carbon['country']} "
         f"({report.carbon['source']}).",
     ]
     if not plan.gpus:
-        said.append("Times hold for a machine that runs nothing else.")
+        sentences.append("Times are valid for a machine that runs no other programs.")
     else:
-        said.append(
+        sentences.append(
             "Time and GPU energy of a cell can be wrong by up to a factor of two, more for "
             "LLM.int8() (docs/explanation/estimate.md, 'How wrong it is')."
         )
     for name, why in plan.notes.items():
         jobs = sum(job.size is None and name in (job.model, *_parts(job.id)) for job in plan.jobs)
-        said.append(f"NOT COUNTED: {name} ({jobs} jobs): {why}.")
+        sentences.append(f"NOT COUNTED: {name} ({jobs} jobs): {why}.")
     if plan.infeasible:
         count = len(plan.infeasible)
-        said.append(f"DOES NOT FIT: {count} of {plan.per_rule['generate']} cells:")
-        said += [f"  {cell}: {why}" for cell, why in list(plan.infeasible.items())[:5]]
-        said += [f"  and {count - 5} more (--json lists all)"] if count > 5 else []
-    return [textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in said]
+        sentences.append(f"DOES NOT FIT: {count} of {plan.per_rule['generate']} cells:")
+        sentences += [f"  {cell}: {why}" for cell, why in list(plan.infeasible.items())[:5]]
+        sentences += [f"  and {count - 5} more (--json lists all)"] if count > 5 else []
+    return [textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in sentences]
 
 
 def _parts(name: str) -> list[str]:
@@ -156,7 +156,7 @@ def _number(value: float) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the first one to the left, words too."""
+    """A table as text; the first column and the column 'what' are left-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     left = {column for column in range(len(widths)) if column == 0 or rows[0][column] == "what"}
     return "\n".join(

@@ -1,4 +1,4 @@
-"""What the finished jobs of a study really took, from their manifests and energy.json."""
+"""Time, energy, memory and disk of the finished jobs of a study, from their records."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from codewatt.generate.generate_record import GENERATE
 from codewatt.paths import Paths
 from codewatt.quantise.variant_record import VARIANT
 from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
-from codewatt.untrusted_files import record_of
+from codewatt.untrusted_files import convert_record_errors
 
-#: Windows that hold others, or lie in them.
+#: Phases whose windows lie inside the window of a repeat.
 _INNER = ("prefill", "decode")
 
 
@@ -22,12 +22,12 @@ class FinishedJob:
     """One finished job.
 
     Attributes:
-        rule, id: of the job.
-        seconds: that its windows span.
-        joules: boundary → energy over these windows; None where there is no figure.
-        node_status: how the node's figure was come by: measured or modelled.
-        bytes: of what it left.
-        peak: 'device_bytes' and 'host_bytes' at their peak, where the manifest has them.
+        rule, id: see `job_plan.Job`.
+        seconds: time from the start of its first window to the end of its last (s).
+        joules: boundary → energy over its windows (J); None if there is no value.
+        bytes: size of its output files.
+        node_status: whether the node's energy is measured or modelled.
+        peak: peak memory in bytes ('device_bytes', 'host_bytes'), if the manifest has it.
     """
 
     rule: str
@@ -41,7 +41,7 @@ class FinishedJob:
 
 @dataclass(frozen=True)
 class Ratio:
-    """An estimate beside what was measured, over the jobs that have both."""
+    """An estimated and a measured sum, over the jobs that have both."""
 
     what: str
     unit: str
@@ -51,12 +51,12 @@ class Ratio:
 
     @property
     def ratio(self) -> float | None:
-        """Estimated over measured."""
+        """Estimated / measured; None if nothing was measured."""
         return self.estimated / self.measured if self.measured else None
 
 
 def read_finished_jobs(plan: Plan, paths: Paths) -> dict[tuple[str, str], FinishedJob]:
-    """(rule, id) → what it took, for each finished quantise and generate job; what failed is none.
+    """(rule, id) → finished job, for rules quantise and generate; failed jobs are absent.
 
     Raises:
         CodewattError: a manifest is not readable.
@@ -76,10 +76,10 @@ def read_finished_jobs(plan: Plan, paths: Paths) -> dict[tuple[str, str], Finish
 def compare_with_finished(
     jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob]
 ) -> list[Ratio]:
-    """Estimates beside measurements, summed over the jobs that have both.
+    """Compare estimates and measurements, summed over the jobs that have both.
 
-    Durations and energies are those of generate; disk is of quantise and generate; peaks are the
-    largest.
+    Durations, energies and peaks are those of rule generate; disk is that of quantise and generate.
+    Peaks are maxima, all others are sums.
     """
     pairs = [
         (job.size, measured[job.rule, job.id])
@@ -116,7 +116,7 @@ def compare_with_finished(
 def node_energy(
     jobs: Iterable[Job], measured: dict[tuple[str, str], FinishedJob], host_w: float
 ) -> Ratio | None:
-    """The node's energy of the cells that have it; estimated with the machine's assumed power."""
+    """Compare the node energy of cells; the estimate assumes `host_w` (W) for CPU and memory."""
     pairs, statuses = [], set()
     for job in jobs:
         took = measured.get((job.rule, job.id))
@@ -149,7 +149,7 @@ def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     joules: dict[str, float | None] = {}
     status = None
     if energy.is_file():
-        with record_of(energy):
+        with convert_record_errors(energy):
             record = read_json(energy)
             joules, status = _joules(record), record["components"]["node"]["status"]
     held = manifest["peak_memory"]
@@ -158,7 +158,7 @@ def _cell(cell: str, paths: Paths) -> FinishedJob | None:
 
 
 def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
-    """Of all windows that do not lie in another, where each has a figure."""
+    """Energy (J) of GPU and node over the outer windows; None if a window has no value."""
     outer = [w["energy_j"] for w in energy["windows"] if w["phase"] not in _INNER]
     found: dict[str, float | None] = {}
     for part in ("gpu", "node"):

@@ -1,16 +1,16 @@
-"""Which GPU of the table each hardware of a study is estimated as, and the option `--gpu`."""
+"""Selects the GPU for the estimate of each hardware of a study; reads the option `--gpu`."""
 
 from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import GpuByHardware
 from codewatt.grid import Grid
-from codewatt.sizing.gpu_datasheets import Gpu, gpu_named, gpus, known_gpu
+from codewatt.sizing.gpu_datasheets import Gpu, find_gpu, get_gpu, gpus
 
 _DEFAULT_GPU = "l40s"
 _NONE = "none"
 
 
 def select_gpus(grid: Grid, given: str | None) -> GpuByHardware:
-    """Hardware → its GPU; a study that names no hardware has one entry, under None.
+    """Hardware id → its GPU; a study that names no hardware has one entry, with the key None.
 
     Args:
         given: the value of --gpu: a GPU's name, 'none' for a CPU, None if not given. In a study
@@ -31,10 +31,10 @@ def select_gpus(grid: Grid, given: str | None) -> GpuByHardware:
         if study.hardware:
             raise CodewattError("--gpu none: the study names hardware; allowed: a GPU's name")
         return {None: None}
-    card = None if given is None else gpu_named(given)
+    card = None if given is None else get_gpu(given)
     if not study.hardware:
-        return {None: card or gpu_named(_DEFAULT_GPU)}
-    found: dict[str | None, Gpu | None] = {name: known_gpu(name or "") or card for name in named}
+        return {None: card or get_gpu(_DEFAULT_GPU)}
+    found: dict[str | None, Gpu | None] = {name: find_gpu(name or "") or card for name in named}
     for name, gpu in found.items():
         if gpu is None:
             raise CodewattError(
@@ -48,7 +48,7 @@ def selection_notes(cards: GpuByHardware, given: str | None) -> list[str]:
     """Sentences: the effect of `--gpu` in a study that names hardware."""
     if given is None or None in cards or not any(cards.values()):
         return []
-    taken = {name: gpu for name, gpu in cards.items() if name and gpu and not known_gpu(name)}
+    taken = {name: gpu for name, gpu in cards.items() if name and gpu and not find_gpu(name)}
     if not taken:
         return [f"--gpu {given} has no effect: all hardware of the study is in the table of GPUs."]
     return [f"Hardware {name}: estimated as {gpu.name} (--gpu)." for name, gpu in taken.items()]

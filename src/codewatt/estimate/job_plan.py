@@ -1,4 +1,4 @@
-"""Every job of a study and what it will take: counted as the rules make them, sized by `sizing`."""
+"""All jobs of a study, as the workflow's rules create them, with their estimated sizes."""
 
 import itertools
 import math
@@ -14,12 +14,12 @@ from codewatt.estimate.unfetched_models import ModelFacts, read_model_facts
 from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.prune_chains import build_chains
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.sizing.gpu_datasheets import Gpu
 from codewatt.sizing.job_costs import (
     JobSize,
     generate_job,
-    misfit,
+    misfit_reason,
     pass_job,
     quantise_job,
     resources,
@@ -28,7 +28,7 @@ from codewatt.sizing.parameter_counts import Architecture
 from codewatt.sizing.weight_bytes import weight_bytes
 from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
 
-#: Hardware of the study (None where it names none) → the card of its GPU jobs; None: CPUs.
+#: Id of hardware (None if the study names none) → the GPU that its jobs use; None: a CPU.
 GpuByHardware = Mapping[str | None, Gpu | None]
 #: Rule and id of a job.
 Key = tuple[str, str]
@@ -39,15 +39,16 @@ class Job:
     """One job.
 
     Attributes:
-        rule, id: its rule and what it makes.
-        model: the study's model that it is about; None for what all share.
-        variant: what it needs or makes; None before there are any.
-        size: what it takes if it runs to its end; None where nothing is known of model or card.
-        metered: whether the study meters it.
-        computes: whether it runs a model's layers, so that it holds a GPU where there are any.
-        infeasible: why it does not fit its card, as far as is known beforehand; None if it does.
-        needs: the jobs that must be over before it begins.
-        needs_one: jobs of which one must be over, where there are any.
+        rule: its Snakemake rule.
+        id: the value of the rule's wildcards, such as the id of a cell.
+        model: id of the study's model; None for jobs that all models share.
+        variant: id of the variant that it needs or makes; None if there is none.
+        size: estimated cost of a complete run; None if model or GPU are unknown.
+        metered: whether its energy is measured.
+        computes: whether it runs a model, and therefore needs a GPU if the study uses GPUs.
+        infeasible: why it does not fit into the GPU's memory; None if it fits or is unknown.
+        needs: jobs that must all have ended before it starts.
+        needs_one: jobs of which at least one must have ended before it starts.
     """
 
     rule: str
@@ -63,29 +64,32 @@ class Job:
 
     @property
     def expected_size(self) -> JobSize | None:
-        """What it counts in sums: of a cell that does not fit, loading and a record of that."""
+        """Cost that counts in sums; of a cell that does not fit, only starting and loading."""
         if self.size is None or self.infeasible is None:
             return self.size
-        seconds = value("job_start_s") + value("load_s")
+        seconds = assumed_value("job_start_s") + assumed_value("load_s")
         return JobSize(seconds, 0.0, 0.0, self.size.vram_bytes, self.size.host_bytes, 0)
 
 
 class Plan:
-    """The jobs of a study, each on the card of its hardware."""
+    """The jobs of a study, each sized for the GPU of its hardware."""
 
     def __init__(self, grid: Grid, paths: Paths, cards: GpuByHardware, cores: int) -> None:
-        """Count and size every job.
+        """Count and size all jobs.
 
         Args:
-            cards: of each hardware; jobs on one that is absent are counted and not sized.
-            cores: of a job that judges.
+            grid: the study's grid.
+            paths: the study's results, where downloaded models are looked up.
+            cards: the GPU of each hardware; jobs on hardware that is absent are counted, but not
+                sized.
+            cores: number of cores of a job that judges completions.
 
         Raises:
-            CodewattError: a precision's method is not known.
+            CodewattError: a precision's method is unknown.
         """
         self.grid, self.cards, self.cores = grid, cards, cores
         self.models = read_model_facts(grid, paths)
-        self.notes: dict[str, str] = {}  # model or benchmark → why nothing is known of it
+        self.notes: dict[str, str] = {}  # model or benchmark → why its size is unknown
         self._decoding = grid.study.decoding.model_dump(mode="json")
         self._energy = grid.study.energy.model_dump(mode="json")
         self._pruned: dict[tuple[str, str], Architecture] = {}
@@ -96,17 +100,17 @@ class Plan:
 
     @cached_property
     def gpus(self) -> tuple[Gpu, ...]:
-        """The cards that jobs are sized for, each once; none for CPUs."""
+        """The GPUs that jobs are sized for, each once; empty if all jobs run on CPUs."""
         return tuple({gpu.id: gpu for gpu in self.cards.values() if gpu is not None}.values())
 
     @cached_property
     def per_rule(self) -> Counter[str]:
-        """How many jobs each rule has."""
+        """Number of jobs of each rule."""
         return Counter(job.rule for job in self.jobs)
 
     @cached_property
     def infeasible(self) -> dict[str, str]:
-        """Cell → why it does not fit its card, of those that do not."""
+        """Id of each cell that does not fit into its GPU's memory → the reason."""
         return {job.id: job.infeasible for job in self.jobs if job.infeasible is not None}
 
     @cached_property
@@ -114,10 +118,10 @@ class Plan:
         return {(job.rule, job.id): job for job in self.jobs}
 
     def resources(self, rule: str, job_id: str) -> dict[str, int] | None:
-        """What to ask a scheduler for: see `sizing.jobs.resources`; None if it has no size.
+        """The resources that a job requests (`job_costs.resources`); None if its size is unknown.
 
-        A cell that is said not to fit asks for its whole run, as the estimate of memory is
-        cautious: it may fit all the same, and must not end at a record's time limit.
+        A cell that does not fit by the estimate requests the resources of a complete run: the
+        estimate of memory is cautious, so the cell may run after all.
 
         Raises:
             KeyError: the study has no such job.
@@ -132,11 +136,11 @@ class Plan:
         for benchmark in grid.benchmark_ids:
             yield from self._benchmark_jobs(benchmark)
         for corpus in grid.corpus_ids:
-            yield Job("prepare_corpus", corpus, None, None, _plain())
+            yield Job("prepare_corpus", corpus, None, None, _small_job())
         for corpus, benchmark in sorted(self._overlaps()):
             both = (("prepare_corpus", corpus), ("prepare_benchmark", benchmark))
             yield Job(
-                "check_contamination", f"{corpus}.{benchmark}", None, None, _plain(), needs=both
+                "check_contamination", f"{corpus}.{benchmark}", None, None, _small_job(), needs=both
             )
         for model, method, corpus in grid.scorings:
             yield self._score(model, method, corpus)
@@ -149,11 +153,13 @@ class Plan:
             yield from self._cell_jobs(cell)
         for cell in dict.fromkeys(self._shallower.values()):
             needs = (("evaluate", cell.id),)
-            yield Job("judge_depth", cell.id, cell.model, cell.variant.id, _plain(), needs=needs)
+            yield Job(
+                "judge_depth", cell.id, cell.model, cell.variant.id, _small_job(), needs=needs
+            )
         yield from self._tables()
 
     def _tables(self) -> Iterator[Job]:
-        """Tables, figures and the page of all."""
+        """Jobs that make tables, figures and the summary page."""
         grid, fidelity = self.grid, self.grid.study.fidelity
         needed = [("measure_energy", cell.id) for cell in grid.cells]
         needed += [("measure_making_energy", variant.id) for variant in grid.variants]
@@ -162,17 +168,17 @@ class Plan:
             needed += [
                 ("check_contamination", f"{fidelity.corpus}.{name}") for name in grid.benchmark_ids
             ]
-        yield Job("aggregate", "aggregate", None, None, _plain(), needs=tuple(needed))
+        yield Job("aggregate", "aggregate", None, None, _small_job(), needs=tuple(needed))
         drawn = [("plot", "plot")]
-        yield Job("plot", "plot", None, None, _plain(), needs=(("aggregate", "aggregate"),))
+        yield Job("plot", "plot", None, None, _small_job(), needs=(("aggregate", "aggregate"),))
         if grid.scorings:
-            scores = tuple(_scores(*scoring) for scoring in grid.scorings)
+            scores = tuple(_scores_key(*scoring) for scoring in grid.scorings)
             drawn.append(("plot_layers", "plot_layers"))
-            yield Job("plot_layers", "plot_layers", None, None, _plain(), needs=scores)
-        yield Job("summarise", "summarise", None, None, _plain(), needs=tuple(drawn))
+            yield Job("plot_layers", "plot_layers", None, None, _small_job(), needs=scores)
+        yield Job("summarise", "summarise", None, None, _small_job(), needs=tuple(drawn))
 
     def _overlaps(self) -> set[tuple[str, str]]:
-        """(corpus, benchmark) of each check, that of fidelity's corpus among them."""
+        """(corpus, benchmark) of each contamination check, also for the corpus of fidelity."""
         fidelity = self.grid.study.fidelity
         judged = self.grid.benchmark_ids if fidelity is not None else ()
         return {(fidelity.corpus, name) for name in judged if fidelity is not None} | {
@@ -183,13 +189,13 @@ class Plan:
 
     @cached_property
     def _shallower(self) -> dict[Cell, Cell]:
-        """Cell of a series of depths → the one that is judged before it, if it goes to its end."""
+        """Cell of a chain of prune depths → the cell of the next smaller depth."""
         pairs = itertools.chain.from_iterable(map(itertools.pairwise, build_chains(self.grid)))
         return {deeper: cell for cell, deeper in pairs}
 
     @cached_property
     def _depth_judged(self) -> dict[Variant, tuple[Key, ...]]:
-        """Variant that some cell needs only if a shallower one solved a task → what judges that."""
+        """Variant that is made only if a smaller depth solves a task → the jobs that judge it."""
         found: dict[Variant, tuple[Key, ...]] = {}
         at_once = {cell.variant for cell in self.grid.cells if cell not in self._shallower}
         for cell, before in self._shallower.items():
@@ -199,14 +205,14 @@ class Plan:
         return found
 
     def _tokens(self, corpus: str) -> int:
-        """Of a corpus's sequences."""
+        """Number of tokens of a corpus."""
         settings = self.grid.settings("corpus", corpus)
         return int(settings["samples"]) * int(settings["tokens"])
 
     def _score(self, model: str, method: str, corpus: str) -> Job:
-        """Scores of a model's layers: SLEB runs a model again for each layer that may go."""
+        """The job that scores a model's layers. SLEB runs the model once per candidate layer."""
         facts, hardware = self.models[model], self.grid.model_hardware(model)
-        job_id, size = _scores(model, method, corpus)[1], None
+        job_id, size = _scores_key(model, method, corpus)[1], None
         if facts.config is not None and hardware in self.cards:
             architecture = facts.architecture()
             passes = architecture.layers**2 / 3 if method == "sleb" else 1.0
@@ -216,7 +222,7 @@ class Plan:
         return Job("score_layers", job_id, model, None, size, True, True, needs=needs)
 
     def _fidelity(self, variant: Variant, corpus: str) -> Job:
-        """A variant's logits beside its baseline's: two models, one after the other."""
+        """The job that measures a variant's fidelity; it loads the baseline, then the variant."""
         facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
         size = None
         if facts.config is not None and hardware in self.cards:
@@ -229,7 +235,7 @@ class Plan:
         return Job("measure_fidelity", name, variant.model, name, size, False, True, needs=needs)
 
     def _model_key(self, model: str) -> Key:
-        """The job that makes a model's weights available."""
+        """Rule and id of the job that trains, fetches or downloads a model."""
         rules = {"nano": "train_nano", "hub": "download_model"}
         return rules.get(self.grid.settings("model", model)["source"], "fetch_model"), model
 
@@ -238,37 +244,39 @@ class Plan:
         rule, _ = self._model_key(facts.id)
         if facts.config is None:
             return Job(rule, facts.id, facts.id, None, None)
-        seconds, disk = value("plain_job_s"), facts.stored_bytes
+        seconds, disk = assumed_value("plain_job_s"), facts.stored_bytes
         if settings["source"] == "nano":
-            seconds = value("job_start_s") + settings["steps"] * value("train_step_s")
-        elif settings["source"] == "architecture":
-            seconds = value("job_start_s") + facts.architecture().parameters * value(
-                "random_s_per_weight"
+            seconds = assumed_value("job_start_s") + settings["steps"] * assumed_value(
+                "train_step_s"
             )
-            seconds += facts.stored_bytes / value("save_bytes_per_s")
+        elif settings["source"] == "architecture":
+            seconds = assumed_value(
+                "job_start_s"
+            ) + facts.architecture().parameters * assumed_value("random_s_per_weight")
+            seconds += facts.stored_bytes / assumed_value("save_bytes_per_s")
         elif facts.downloads:
-            seconds += facts.stored_bytes / value("download_bytes_per_s")
+            seconds += facts.stored_bytes / assumed_value("download_bytes_per_s")
         elif settings["source"] == "path":
             disk = 0
-        host = round(value("cpu_host_bytes"))
+        host = round(assumed_value("cpu_host_bytes"))
         if settings["source"] == "architecture":
             host += facts.stored_bytes
         return Job(rule, facts.id, facts.id, None, JobSize(seconds, 0.0, 0.0, 0, host, disk))
 
     def _benchmark_jobs(self, benchmark: str) -> Iterator[Job]:
         settings = self.grid.settings("benchmark", benchmark)
-        yield Job("prepare_benchmark", benchmark, None, None, _plain())
+        yield Job("prepare_benchmark", benchmark, None, None, _small_job())
         size, expected = BENCHMARKS.get(settings["kind"]), None
         if size is None:
-            self.notes[benchmark] = f"benchmark kind {settings['kind']!r}: its size is not known"
+            self.notes[benchmark] = f"benchmark kind {settings['kind']!r}: its size is unknown"
         else:
             tasks = settings.get("tasks") or size.tasks
-            expected = _plain(size.expected_s * tasks / self.cores)
+            expected = _small_job(size.expected_s * tasks / self.cores)
         needs = (("prepare_benchmark", benchmark),)
         yield Job("compute_expected", benchmark, None, None, expected, needs=needs)
 
     def _quantise(self, variant: Variant) -> Job:
-        """A variant whose weights are only cut or copied computes nothing."""
+        """The job that makes a variant; it needs no GPU if the variant is not quantised."""
         facts, hardware = self.models[variant.model], self.grid.quantise_hardware(variant)
         size, pruned = None, self._architecture(variant)
         precision = self.grid.settings("precision", variant.precision)
@@ -283,17 +291,17 @@ class Plan:
             needs=(
                 self._model_key(variant.model),
                 *(("prepare_corpus", corpus) for corpus in self.grid.calibrations(variant)),
-                *([] if scoring is None else [_scores(*scoring)]),
+                *([] if scoring is None else [_scores_key(*scoring)]),
             ),
             needs_one=self._depth_judged.get(variant, ()),
         )  # fmt: skip
 
     def _making_energy(self, variant: Variant) -> Job:
-        """The energy of making a variant, from the telemetry of quantising and scoring layers."""
+        """The job that computes the energy of making a variant."""
         scoring = self.grid.scoring(variant)
-        needs = (("quantise", variant.id), *([] if scoring is None else [_scores(*scoring)]))
+        needs = (("quantise", variant.id), *([] if scoring is None else [_scores_key(*scoring)]))
         name, model = variant.id, variant.model
-        size = None if self.models[model].config is None else _plain()
+        size = None if self.models[model].config is None else _small_job()
         return Job("measure_making_energy", name, model, name, size, needs=needs)
 
     def _cell_jobs(self, cell: Cell) -> Iterator[Job]:
@@ -305,10 +313,10 @@ class Plan:
             precision = self.grid.settings("precision", cell.precision)
             stored = self._stored_bytes(cell.variant, precision, pruned, gpu)
             size = generate_job(pruned, precision, work, gpu, stored)
-            reason = None if gpu is None else misfit(size.vram_bytes, gpu)
+            reason = None if gpu is None else misfit_reason(size.vram_bytes, gpu)
             kind = self.grid.settings("benchmark", cell.benchmark)["kind"]
             seconds = BENCHMARKS[kind].judge_s * work.judged / self.cores
-            judged = _plain(seconds, metered_s=seconds)
+            judged = _small_job(seconds, metered_s=seconds)
         model, variant = cell.model, cell.variant.id
         generated, evaluated = ("generate", cell.id), ("evaluate", cell.id)
         before = self._shallower.get(cell)
@@ -324,7 +332,7 @@ class Plan:
         yield Job(*generated, model, variant, size, True, True, reason, needs)
         needs = (generated, ("compute_expected", cell.benchmark))
         yield Job(*evaluated, model, variant, judged, True, needs=needs)
-        known = None if size is None else _plain()
+        known = None if size is None else _small_job()
         yield Job("measure_energy", cell.id, model, variant, known, needs=(generated, evaluated))
 
     def _work(self, cell: Cell) -> Workload | None:
@@ -334,7 +342,7 @@ class Plan:
         return workload_of(vars(cell), benchmark, self._decoding, self._energy)
 
     def _architecture(self, variant: Variant) -> Architecture | None:
-        """Of a pruned model; None where the model is not known."""
+        """Architecture of a variant after pruning; None if the model is unknown."""
         facts = self.models[variant.model]
         if facts.config is None:
             return None
@@ -347,7 +355,7 @@ class Plan:
     def _stored_bytes(
         self, variant: Variant, precision: dict[str, Any], pruned: Architecture, gpu: Gpu | None
     ) -> int:
-        """Of the weights that a cell loads: the model's own files, or what quantise leaves."""
+        """Size (bytes) of the weight files that a cell loads."""
         if precision["method"] != "none":
             return weight_bytes(pruned, precision, "cpu" if gpu is None else "cuda").total
         facts = self.models[variant.model]
@@ -355,12 +363,17 @@ class Plan:
         return math.ceil(facts.stored_bytes * pruned.parameters / whole)
 
 
-def _scores(model: str, method: str, corpus: str) -> Key:
-    """The job that scores a model's layers."""
+def _scores_key(model: str, method: str, corpus: str) -> Key:
+    """Rule and id of the job that scores a model's layers."""
     return "score_layers", f"{model}.{method}.{corpus}"
 
 
-def _plain(seconds: float = 0.0, metered_s: float = 0.0) -> JobSize:
-    """A job on a CPU that loads no model."""
-    job_s = value("plain_job_s") + seconds
-    return JobSize(job_s, metered_s, 0.0, 0, round(value("cpu_host_bytes")), 0)
+def _small_job(seconds: float = 0.0, metered_s: float = 0.0) -> JobSize:
+    """Size of a job on a CPU that loads no model.
+
+    Args:
+        seconds: its own work, in addition to starting (s).
+        metered_s: duration of its metered window (s).
+    """
+    job_s = assumed_value("plain_job_s") + seconds
+    return JobSize(job_s, metered_s, 0.0, 0, round(assumed_value("cpu_host_bytes")), 0)

@@ -1,4 +1,4 @@
-"""Sums over a plan's jobs: of a model, of what all share, of the study; and its wall time."""
+"""Sums over the jobs of a plan, and the study's wall time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,24 +6,25 @@ from dataclasses import dataclass
 from codewatt.config.carbon_intensity import emissions_kg
 from codewatt.estimate.job_plan import Job, Plan
 from codewatt.estimate.list_schedule import makespan_s
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
 
-_LOCAL = ("download_model", "judge_depth")  # run where Snakemake itself runs
+_LOCAL = ("download_model", "judge_depth")  # rules that run on the machine of Snakemake itself
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What some jobs take together.
+    """Estimated cost of several jobs together.
 
     Attributes:
-        jobs: how many; `unknown` of them could not be sized and count in nothing else.
-        job_h: of all jobs, one after the other.
-        gpu_h: of those that hold a GPU.
-        gpu_kwh: of GPUs while metered.
-        node_kwh: the same with the machine's CPU and memory, while any metered job runs.
-        co2_kg: of the study's boundary.
-        disk_gb: what they leave, models' files included.
+        jobs: number of jobs.
+        unknown: number of jobs of unknown size, which do not count in the following sums.
+        job_h: sum of the jobs' durations (h).
+        gpu_h: the same of jobs that use a GPU (h).
+        gpu_kwh: GPU energy of metered jobs (kWh).
+        node_kwh: node energy (GPUs, CPU and memory) of metered jobs (kWh).
+        co2_kg: emissions of the energy inside the study's boundary (kg CO2e).
+        disk_gb: size of all output files, with those of models (GB).
     """
 
     jobs: int
@@ -37,11 +38,13 @@ class Totals:
 
 
 def sum_jobs(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) -> Totals:
-    """Sum jobs.
+    """Sum the costs of jobs.
 
     Args:
-        host_w: of a machine's CPU packages and memory.
-        g_per_kwh: of its grid.
+        jobs: the jobs.
+        plan: the plan that they belong to.
+        host_w: power of a machine's CPU packages and memory (W).
+        g_per_kwh: carbon intensity of the electricity (gCO2e/kWh).
     """
     chosen = list(jobs)
     sized = [(job, size) for job in chosen if (size := job.expected_size) is not None]
@@ -63,20 +66,20 @@ def sum_jobs(jobs: Iterable[Job], plan: Plan, host_w: float, g_per_kwh: float) -
 
 
 def wall_h(jobs: Iterable[Job], plan: Plan, gpus: int) -> float:
-    """Hours from start to end.
+    """Time from the start of the first job to the end of the last (h).
 
-    On one machine (`gpus` 1) jobs follow each other, as a measured job takes all of its cores.
-    With more, jobs that compute are spread over the cards, each after what it needs; all others
-    run beside them elsewhere (`schedule.makespan_s`).
+    With one GPU (or only CPUs) jobs run one after another, because a measured job uses all cores of
+    the machine. With several GPUs, jobs that run a model are scheduled on the GPUs, and all other
+    jobs run at the same time elsewhere (`list_schedule.makespan_s`).
     """
     if gpus == 1 or not plan.gpus:
         return sum(_job_s(job, 0.0) for job in jobs) / S_PER_H
-    more_s = value("cluster_job_s")
+    more_s = assumed_value("cluster_job_s")
     return makespan_s(list(jobs), gpus, lambda job: _job_s(job, more_s)) / S_PER_H
 
 
 def _job_s(job: Job, more_s: float) -> float:
-    """A job that is not known takes no time; more_s: Slurm's, of each job that it runs."""
+    """Duration of a job (s), 0 if unknown; more_s: extra time of each job under Slurm."""
     if (size := job.expected_size) is None:
         return 0.0
     return size.job_s + (0.0 if job.rule in _LOCAL else more_s)

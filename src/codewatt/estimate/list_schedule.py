@@ -1,4 +1,4 @@
-"""When the last of some jobs is over: a list schedule over a number of cards, the longest first."""
+"""Wall time of jobs on several GPUs, by list scheduling (longest remaining path first)."""
 
 import heapq
 from collections.abc import Callable, Sequence
@@ -10,39 +10,39 @@ from codewatt.estimate.job_plan import Job
 def makespan_s(jobs: Sequence[Job], cards: int, seconds: Callable[[Job], float]) -> float:
     """Seconds from the start of the first job to the end of the last.
 
-    A job waits for what it needs; one that computes waits for a card too, all others run beside
-    them at once. Of those that wait for a card the one with the longest line goes first: its own
-    time and that of what can only follow it, one after another.
+    A job starts when the jobs that it needs have ended; a job that runs a model also waits for a
+    free GPU. Of the jobs that wait for a GPU, the one with the longest remaining path starts first:
+    its own duration plus that of the longest chain of jobs that depend on it.
 
     Args:
-        jobs: with all that they need.
-        cards: how many.
-        seconds: what a job takes.
+        jobs: the jobs, with all jobs that they need.
+        cards: number of GPUs.
+        seconds: duration of a job (s).
 
     Raises:
-        KeyError: a job needs one that is not among them.
+        KeyError: a job needs one that is not in `jobs`.
     """
     number_of = {(job.rule, job.id): number for number, job in enumerate(jobs)}
     needs = [[number_of[key] for key in job.needs] for job in jobs]
     needs_one = [[number_of[key] for key in job.needs_one] for job in jobs]
     behind, behind_one = _inverted(needs), _inverted(needs_one)
     durations_s = [seconds(job) for job in jobs]
-    lines_s = durations_s.copy()
+    remaining_s = durations_s.copy()
     order = TopologicalSorter({n: [*needs[n], *needs_one[n]] for n in range(len(jobs))})
     for number in reversed([*order.static_order()]):
         after = (*behind[number], *behind_one[number])
-        lines_s[number] += max((lines_s[other] for other in after), default=0.0)
+        remaining_s[number] += max((remaining_s[other] for other in after), default=0.0)
 
     missing = [len(all_of) + bool(one_of) for all_of, one_of in zip(needs, needs_one, strict=True)]
     has_one = [False] * len(jobs)
     ready = [number for number, count in enumerate(missing) if count == 0]
-    waiting: list[tuple[float, int]] = []  # for a card, by -line
-    running: list[tuple[float, int]] = []  # by end
+    waiting: list[tuple[float, int]] = []  # jobs that wait for a GPU, by -(remaining path in s)
+    running: list[tuple[float, int]] = []  # running jobs, by the time of their end
     now_s, free = 0.0, cards
     while ready or waiting or running:
         for number in ready:
             if jobs[number].computes:
-                heapq.heappush(waiting, (-lines_s[number], number))
+                heapq.heappush(waiting, (-remaining_s[number], number))
             else:
                 heapq.heappush(running, (now_s + durations_s[number], number))
         while waiting and free:
@@ -63,7 +63,7 @@ def makespan_s(jobs: Sequence[Job], cards: int, seconds: Callable[[Job], float])
 
 
 def _inverted(needs: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Of each job, which ones need it."""
+    """For each job, the jobs that need it."""
     behind: list[list[int]] = [[] for _ in needs]
     for number, before in enumerate(needs):
         for other in before:

@@ -1,4 +1,4 @@
-"""Configuration and file sizes of a study's models before anything runs."""
+"""Configurations and file sizes of a study's models, before the models are downloaded."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from codewatt.sizing.weight_bytes import DTYPE_BYTES
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known about a model.
+    """Configuration and size of a model, as far as known.
 
     Attributes:
         id: the model's id in the study.
@@ -73,7 +73,7 @@ def _unknown(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFact
 
 
 def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts | None:
-    """Of a model that the study has fetched, trained or made already."""
+    """Facts of a model whose manifest exists in the results; None if it does not."""
     path = Path(paths.model(model))
     if not path.is_file():
         return None
@@ -87,12 +87,12 @@ def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> Mod
 
 
 def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
-    """From the hub's cache, else from the table of published configurations."""
+    """Facts of a hub model, from the hub's cache or else from the table of known configurations."""
     owner, name = settings["repo"].split("/")
     folder = _hub_cache() / f"models--{owner}--{name}" / "snapshots" / settings["revision"]
     try:
         found = _from_folder(model, folder)
-    except CodewattError:  # not fetched to its end
+    except CodewattError:  # the download is incomplete
         found = None
     if found is not None:
         return found
@@ -101,9 +101,15 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
         return ModelFacts(model, None, 0, "")
     parameters = known.parameters or architecture_of(known.config).parameters
     dtype = known.checkpoint_dtype or "float32"
-    said = "" if known.checkpoint_dtype else "; dtype of its files unknown, float32 assumed"
+    dtype_note = (
+        "" if known.checkpoint_dtype else "; the dtype of its files is unknown; assumed: float32"
+    )
     return ModelFacts(
-        model, known.config, parameters * DTYPE_BYTES[dtype], known.source + said, downloads=True
+        model,
+        known.config,
+        parameters * DTYPE_BYTES[dtype],
+        known.source + dtype_note,
+        downloads=True,
     )
 
 
@@ -112,7 +118,9 @@ def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:
         found = _from_folder(model, Path(settings["path"]))
     except CodewattError as error:
         return ModelFacts(model, None, 0, str(error))
-    return found or ModelFacts(model, None, 0, f"{settings['path']}: it has no config.json")
+    return found or ModelFacts(
+        model, None, 0, f"{settings['path']}: the directory has no config.json"
+    )
 
 
 def _from_folder(model: str, folder: Path) -> ModelFacts | None:
@@ -124,7 +132,7 @@ def _from_folder(model: str, folder: Path) -> ModelFacts | None:
 
 
 def _from_config(model: str, settings: Mapping[str, Any]) -> ModelFacts:
-    """Random weights of a configuration."""
+    """Facts of a model with random weights, from the configuration in the study file."""
     config = dict(settings["config"])
     try:
         parameters = architecture_of(config).parameters
@@ -135,7 +143,7 @@ def _from_config(model: str, settings: Mapping[str, Any]) -> ModelFacts:
 
 
 def _from_nano(model: str, settings: Mapping[str, Any]) -> ModelFacts:
-    """The configuration that `nano.train` builds; float32."""
+    """Facts of a nano model: the configuration that `nano.training` builds, in float32."""
     config = {
         "model_type": settings["architecture"],
         "vocab_size": settings["vocab_size"],
@@ -159,7 +167,7 @@ _FINDERS = {
 
 
 def _hub_cache() -> Path:
-    """Where huggingface_hub keeps what it fetched; read here, as importing it takes longer."""
+    """Cache directory of huggingface_hub; found without importing it, which is slow."""
     if path := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(path)
     base = os.environ.get("HF_HOME")

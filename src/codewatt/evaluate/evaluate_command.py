@@ -21,7 +21,7 @@ from codewatt.evaluate.parallel_jobs import default_jobs
 from codewatt.evaluate.reference_programs import cached_expected, compute_expected
 from codewatt.evaluate.sample_files import Sample, read_samples
 from codewatt.evaluate.sandbox.sandbox_probe import require_sandbox
-from codewatt.files import require_room
+from codewatt.files import check_writable
 from codewatt.untrusted_files import expand_home
 
 #: Upper bound of the size of a file of expected outputs.
@@ -103,7 +103,7 @@ def evaluate_file(
     md5 = unpacked_digests(dataset)["md5"]
     tasks = open_benchmark(benchmark).tasks({"path": str(dataset), "pinned": False})
     rows = read_samples(samples, tasks)
-    require_room(out, _size_bytes(rows, tasks))
+    check_writable(out, _size_bytes(rows, tasks))
     require_sandbox()
     expected = _expected(tasks, jobs)
     programs = programs_to_judge(rows, tasks, sanitize=sanitize, jobs=jobs)
@@ -133,7 +133,7 @@ def _expected(tasks: list[Task], jobs: int) -> ExpectedOutputs:
     """Expected outputs, from the cache directory if that is writable."""
     try:
         cache: Path | None = cache_directory()
-        require_room(cache_directory() / "expected.json.gz", _CACHE_BYTES)
+        check_writable(cache_directory() / "expected.json.gz", _CACHE_BYTES)
     except CodewattError as error:
         cache = None
         print(f"codewatt: expected outputs are not cached: {printable(error)}", file=sys.stderr)

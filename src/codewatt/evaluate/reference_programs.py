@@ -30,6 +30,7 @@ from codewatt.evaluate.parallel_jobs import WorkStopped, check_jobs, run_workers
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
 from codewatt.files import digest
+from codewatt.units import BYTES_PER_MIB
 
 MAX_REFERENCE_BYTES = 256 << 20
 """A reference program with a longer encoded output is an error."""
@@ -199,7 +200,7 @@ def _read_outputs(
             except LineTooLong:
                 raise CodewattError(
                     f"{where}: test {len(outputs) + 1}: the output of the reference program is "
-                    f"too long; allowed: {MAX_REFERENCE_BYTES >> 20} MiB"
+                    f"too long; allowed: {MAX_REFERENCE_BYTES // BYTES_PER_MIB} MiB"
                 ) from None
         if stop.is_set():
             raise WorkStopped

@@ -11,7 +11,7 @@ from codewatt.benchmarks.benchmark import Task
 from codewatt.benchmarks.task_ids import benchmark_of_task
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows
-from codewatt.untrusted_files import in_one_line, read_text, shown
+from codewatt.untrusted_files import convert_read_errors, display_path, read_text
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,22 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         named = ", ".join(missing[:5]) + more
-        raise CodewattError(f"{shown(path)}: no sample for {named}; every task needs at least one")
+        raise CodewattError(
+            f"{display_path(path)}: no sample for {named}; every task needs at least one"
+        )
     return samples
 
 
 def _file_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ("file:line", row) for each row."""
-    name = shown(path)
+    name = display_path(path)
     return ((f"{name}:{number}", row) for number, row in numbered_rows(path))
 
 
 def _directory_rows(root: Path, tasks: Sequence[Task]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (file, row) for each program, in the order of tasks and of file numbers."""
     order = {task.task_id.replace("/", "_"): index for index, task in enumerate(tasks)}
-    with in_one_line(root):
+    with convert_read_errors(root):
         folders = [folder for folder in root.iterdir() if folder.is_dir()]
         found = [
             (order.get(folder.name, len(order)), folder.name, _numbers(program.name), program)
@@ -104,14 +106,14 @@ def _directory_rows(root: Path, tasks: Sequence[Task]) -> Iterator[tuple[str, di
         ]
     if not found:
         raise CodewattError(
-            f"{shown(root)}: no program found; allowed: one directory for each task with whole "
-            "programs, such as HumanEval_0/0.py, or a file of JSON lines"
+            f"{display_path(root)}: no program found; allowed: one directory for each task, with "
+            "whole programs, such as HumanEval_0/0.py, or a file of JSON lines"
         )
     for index, name, _, program in sorted(found):
         known = index < len(tasks)
         text = read_text(program).replace("\r\n", "\n").replace("\r", "\n")
         task_id = tasks[index].task_id if known else name.replace("_", "/")
-        yield shown(program), {"task_id": task_id, "solution": text}
+        yield display_path(program), {"task_id": task_id, "solution": text}
 
 
 def _numbers(name: str) -> list[tuple[int, str]]:

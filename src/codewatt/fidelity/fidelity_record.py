@@ -30,7 +30,7 @@ _LoadedModel = TypedDict(
 )
 
 
-class AnsweringModel(_LoadedModel, PerplexityRecord):
+class MeasuredModel(_LoadedModel, PerplexityRecord):
     """The model that answered, and its perplexity."""
 
 
@@ -60,8 +60,8 @@ class FidelityMeasurement(TypedDict):
     status: Literal["ok"]
     sequences: int
     positions: int
-    model: AnsweringModel
-    baseline_model: AnsweringModel | None
+    model: MeasuredModel
+    baseline_model: MeasuredModel | None
     comparison: ComparisonRecord | None
     reason: str | None
 
@@ -73,7 +73,7 @@ class FidelityInfeasible(TypedDict):
     reason: str
 
 
-class FidelityFrame(TypedDict):
+class CommonFidelityFields(TypedDict):
     """The fields that both kinds have.
 
     corpus: the study's held-out corpus, with the number and the digest of its documents.
@@ -89,11 +89,11 @@ class FidelityFrame(TypedDict):
     placement: PlacementRecord
 
 
-class MeasuredFidelity(FidelityFrame, FidelityMeasurement):
+class MeasuredFidelity(CommonFidelityFields, FidelityMeasurement):
     """A fidelity that was measured, before provenance is added."""
 
 
-class InfeasibleFidelity(FidelityFrame, FidelityInfeasible):
+class InfeasibleFidelity(CommonFidelityFields, FidelityInfeasible):
     """A fidelity that could not be measured, before provenance is added."""
 
 

@@ -8,6 +8,7 @@ from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.loading import Loaded, check_logits
 from codewatt.models.model_config import check_sequence_lengths
+from codewatt.units import BYTES_PER_GB
 
 #: Host memory that a baseline's logits may take.
 LIMIT_BYTES = 8 * 2**30
@@ -27,7 +28,7 @@ class ScoredSequence:
 
 
 def scored_sequences(corpus: PreparedCorpus, loaded: Loaded, name: str) -> list[ScoredSequence]:
-    """A corpus's sequences by a model's tokenizer, without those that have no token to predict.
+    """Token sequences of a corpus, without those that have no token to predict.
 
     Args:
         name: the corpus's id, for messages.
@@ -100,8 +101,8 @@ class LogitsStore:
         if needed > self._limit_bytes:
             raise CodewattError(
                 f"corpus {self._corpus!r}: {self.positions} positions x {vocabulary} logits take "
-                f"{needed / 1e9:.3g} GB of memory; allowed: {self._limit_bytes / 1e9:.3g} GB, by "
-                "fewer samples or tokens"
+                f"{needed / BYTES_PER_GB:.3g} GB of memory; allowed: "
+                f"{self._limit_bytes / BYTES_PER_GB:.3g} GB; reduce samples or tokens"
             )
         self._kept.append(logits.cpu())
 

@@ -14,10 +14,10 @@ from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
 from codewatt.fidelity.fidelity_metrics import LogitsComparison, Perplexity
 from codewatt.fidelity.fidelity_record import (
-    AnsweringModel,
+    CommonFidelityFields,
     Fidelity,
-    FidelityFrame,
     FidelityMeasurement,
+    MeasuredModel,
 )
 from codewatt.fidelity.logits_store import (
     LIMIT_BYTES,
@@ -26,7 +26,7 @@ from codewatt.fidelity.logits_store import (
     predict,
     scored_sequences,
 )
-from codewatt.logs import quiet_libraries
+from codewatt.logs import mute_library_logs
 from codewatt.models.loading import (
     InvalidLogitsError,
     Loaded,
@@ -88,7 +88,7 @@ def measure_fidelity(
     torch.set_num_threads(threads)
     device = resolve_device(settings["device"])
     placement = check_placement(requested, settings["device"], device, used_gpu_uuids(device))
-    frame: FidelityFrame = {
+    frame: CommonFidelityFields = {
         "schema": 2,
         "variant": settings["variant"],
         "corpus": corpus.describe(),
@@ -188,10 +188,10 @@ class _FidelityRun:
         sequences: list[ScoredSequence],
         name: str,
         use_logits: Callable[[Any], None],
-    ) -> AnsweringModel:
+    ) -> MeasuredModel:
         """A model's perplexity; `use_logits` is called with the logits of each sequence."""
         perplexity, logits_dtype = Perplexity(), None
-        with quiet_libraries():
+        with mute_library_logs():
             for logits, targets in predict(loaded, sequences, f"variant {name!r}"):
                 use_logits(logits)
                 perplexity.add(logits, targets)

@@ -30,17 +30,18 @@ from codewatt.generate.engine import (
     engine_class,
 )
 from codewatt.generate.generate_record import (
-    CellFrame,
+    CommonCellFields,
     Generated,
     GeneratingModel,
     GenerationDescription,
 )
 from codewatt.generate.logit_checks import invalid_logits_reason, summarise_logits
 from codewatt.generate.roofline_inputs import describe_roofline
-from codewatt.logs import quiet_libraries
+from codewatt.logs import mute_library_logs
 from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 from codewatt.sizing.loaded_memory import PeakMemory
+from codewatt.units import BYTES_PER_GB
 
 _LOG = logging.getLogger(__name__)
 #: The variant cannot run on this machine: the cell's record says so, and the study goes on.
@@ -119,7 +120,7 @@ def generate_cell(
     write_completions(out.completions, completions)
     write_task_records(out.tasks, completions)
     names = [path.name for path in (out.completions, out.tasks, out.timeline)]
-    frame: CellFrame = {
+    frame: CommonCellFields = {
         "schema": 2,
         "cell": settings["cell"],
         "repeats": settings["decoding"]["repeats"],
@@ -184,7 +185,7 @@ class _CellRun:
         if ignored := loaded.generation.ignored:
             _LOG.warning("generation_config.json: not followed: %s", ignored)
         # The probe's energy is in no other window, and its memory is not the model's.
-        with self.job.window("probe"), peak.left_out():
+        with self.job.window("probe"), peak.excluded():
             roofline = describe_roofline(engine)
         self._seed(0)
         with self.job.window("warmup"):
@@ -228,7 +229,7 @@ class _CellRun:
         """Run one measured pass over the benchmark."""
         self._seed(repeat)
         found: list[MeasuredCompletion] = []
-        with quiet_libraries(), self.job.window("repeat", repeat=repeat):
+        with mute_library_logs(), self.job.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
                 batch = engine.complete(prompts, self.decoding)
                 self.job.add_window("prefill", batch.start_s, batch.first_token_s, repeat, number)
@@ -272,8 +273,8 @@ def _refuse_oversized_weights(variant: VariantRecord, device: str) -> None:
     name, memory_bytes = gpu_memory()
     if variant["size_bytes"] > memory_bytes:
         raise InfeasibleError(
-            f"its weights take {variant['size_bytes'] / 1e9:.1f} GB, "
-            f"the {name} has {memory_bytes / 1e9:.1f} GB"
+            f"its weights take {variant['size_bytes'] / BYTES_PER_GB:.1f} GB, "
+            f"the {name} has {memory_bytes / BYTES_PER_GB:.1f} GB"
         )
 
 

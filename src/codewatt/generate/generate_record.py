@@ -87,10 +87,11 @@ class LogitsRecord(TypedDict):
 
 
 class RooflineRecord(TypedDict):
-    """What the machine can give and what the model asks for.
+    """Inputs of the roofline.
 
-    machine: a `sizing.measured_machine.MachineRates`. demand: a `sizing.roofline.Demand`; None for
-    a model whose size is not known, with the reason.
+    machine: a `sizing.measured_machine.MachineRates` as a dictionary. demand: a
+    `sizing.roofline.Demand` as a dictionary; None if the model's size is unknown. reason: why
+    demand is None; else None.
     """
 
     machine: dict[str, Any]
@@ -122,7 +123,7 @@ class GenerationDescription(TypedDict):
     peak_memory: PeakMemoryRecord
 
 
-class CellFrame(MeteredRecord):
+class CommonCellFields(MeteredRecord):
     """The fields that both kinds have.
 
     repeats: that were asked for. threads: of torch on the CPU.
@@ -138,13 +139,13 @@ class CellFrame(MeteredRecord):
     files: dict[str, FileRecord]
 
 
-class GeneratedCell(CellFrame, GenerationDescription):
+class GeneratedCell(CommonCellFields, GenerationDescription):
     """A cell that ran, before provenance is added."""
 
     status: Literal["ok"]
 
 
-class InfeasibleCell(CellFrame):
+class InfeasibleCell(CommonCellFields):
     """A cell that could not run, before provenance is added."""
 
     status: Literal["infeasible"]

@@ -14,7 +14,7 @@ from codewatt.energy.placement_check import choose_hardware
 from codewatt.errors import CodewattError
 from codewatt.evaluate.parallel_jobs import jobs_for_cores
 from codewatt.evaluate.sandbox.resource_limits import Limits
-from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.units import BYTES_PER_MB
 
 Request = dict[str, str | int]
@@ -83,7 +83,7 @@ def estimated_as_problem(name: str, nodes: GpuNodes) -> str | None:
     """Why the estimated_as of a site file's entry is refused; None if it is not."""
     if nodes.estimated_as is not None:
         try:
-            gpu_named(nodes.estimated_as)
+            get_gpu(nodes.estimated_as)
         except CodewattError as error:
             return f"machine.hardware.{name}.estimated_as: {error}"
     return None

@@ -8,7 +8,7 @@ from codewatt.estimate.job_plan import Plan
 from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.placement.job_requests import ModelJob, gpu_nodes
-from codewatt.sizing.gpu_datasheets import Gpu, known_gpu
+from codewatt.sizing.gpu_datasheets import Gpu, find_gpu
 
 
 class JobSizes:
@@ -40,4 +40,4 @@ class JobSizes:
         table = self._machine.hardware
         chosen = choose_hardware(table, self._machine.default_hardware, hardware)
         nodes = gpu_nodes(self._machine, hardware)
-        return known_gpu((nodes and nodes.estimated_as) or chosen or "")
+        return find_gpu((nodes and nodes.estimated_as) or chosen or "")

@@ -215,10 +215,10 @@ def _names(parts: set[str]) -> str:
 
 
 def _omitted_note(rows: Sequence[Row], labels: Labels, only: Mapping[str, Any]) -> str | None:
-    said = []
+    omitted = []
     for axis, value in only.items():
         others = [v for v in dict.fromkeys(row[axis] for row in rows) if v != value]
         if others:
             named = ", ".join(label(labels, axis, other) for other in others)
-            said.append(f"{_AXIS_NAMES[axis]} {named}")
-    return f"Not shown: {'; '.join(said)}" if said else None
+            omitted.append(f"{_AXIS_NAMES[axis]} {named}")
+    return f"Not shown: {'; '.join(omitted)}" if omitted else None

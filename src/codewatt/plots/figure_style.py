@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from codewatt.files import atomic_path
+from codewatt.units import J_PER_KJ, J_PER_MJ
 
 matplotlib.use("Agg")
 
@@ -167,7 +168,7 @@ def lighten(colour: str) -> tuple[float, float, float]:
 
 def energy_scale(highest_j: float) -> tuple[float, str]:
     """(divisor, unit) for an axis of energies up to `highest_j` (J)."""
-    for divisor, unit in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J")):
+    for divisor, unit in ((J_PER_MJ, "MJ"), (J_PER_KJ, "kJ"), (1.0, "J")):
         if highest_j >= divisor:
             return divisor, unit
     return 1e-3, "mJ"

@@ -10,7 +10,7 @@ from statistics import fmean
 from codewatt.energy.validity.check import CheckResult, at_most
 from codewatt.energy.validity.plausibility import meters_agree, power_varies, total_adds_up
 from codewatt.published.published_study import PublishedRun
-from codewatt.units import J_PER_WH
+from codewatt.units import J_PER_WH, WH_PER_KWH
 
 #: Largest difference of two meters of one device, as a share of the second meter's figure.
 METERS_LIMIT = 0.1
@@ -68,7 +68,7 @@ def co2_check(run: PublishedRun, median_g_per_wh: float) -> CheckResult:
         difference,
         CO2_LIMIT,
         "share",
-        f"|CO2 / energy - median of all runs| / median, {median_g_per_wh * 1000:.4g} g/kWh",
+        f"|CO2 / energy - median of all runs| / median, {median_g_per_wh * WH_PER_KWH:.4g} g/kWh",
         run.run,
     )
 

@@ -1,16 +1,15 @@
 """Duration and GPU power of a decode step, from measured steps.
 
-`rates.csv` holds the table of docs/archive/h200-engines.md: StarCoder2-3B's architecture on an
-H200. Each row is
-turned into what carries over to other models and cards:
+`rates.csv` contains the measurements of docs/archive/h200-engines.md: StarCoder2-3B's architecture
+on an H200. They are scaled to other models and GPUs by two models of a decode step:
 
-- engine transformers waits for Python, so its step is a fixed part and a time a layer;
-- engine graph waits for the GPU, so its step is the bytes of its roofline over a share of the
-  card's bandwidth.
+- host time (engine transformers only, which is limited by Python): a fixed time plus a time per
+  layer;
+- GPU time: bytes of the roofline / (a measured share of the GPU's memory bandwidth).
 
-A step is the longer of the two; for graph the second alone. Power is idle power plus a share of
-what is left up to the TDP; that of transformers is the row's own, or more where another card keeps
-the GPU busy for longer.
+The duration of a step is the larger of the two; for engine graph it is the GPU time. GPU power is
+idle power plus a share (the utilisation) of the range from idle power to TDP. For engine
+transformers the utilisation is the measured one, or more on a GPU whose GPU time is longer.
 """
 
 import csv
@@ -20,19 +19,20 @@ from functools import cache
 from pathlib import Path
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.estimate_assumptions import value
-from codewatt.sizing.gpu_datasheets import Gpu, gpu_named
+from codewatt.sizing.estimate_assumptions import assumed_value
+from codewatt.sizing.gpu_datasheets import Gpu, get_gpu
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.parameter_counts import architecture_of
 from codewatt.sizing.roofline import Demand, GeneratedSequence, decode_work
-from codewatt.sizing.weight_bytes import Precision, rest_dtype, weight_bytes
+from codewatt.sizing.weight_bytes import Precision, unquantised_dtype, weight_bytes
 
 _TABLE = Path(__file__).with_name("rates.csv")
 _REFERENCE_GPU, _REFERENCE_MODEL = "h200", "bigcode/starcoder2-3b"
-#: Tokens of a prompt and new tokens in that table; prompts were 64 tokens at batch 1, else 64-152.
+#: Prompt tokens by batch size, and new tokens, of these measurements; at other batch sizes prompts
+#: had 64 to 152 tokens.
 _REFERENCE_PROMPTS, _REFERENCE_NEW = {1: 64, 164: 172}, 128
 _OTHER_PROMPTS = 108
-#: What was measured → the precision that it was measured in.
+#: Name in `rates.csv` → the precision.
 _KINDS: dict[str, dict[str, object]] = {
     "float32": {"method": "none", "dtype": "float32"},
     "bfloat16": {"method": "none", "dtype": "bfloat16"},
@@ -43,7 +43,8 @@ _KINDS: dict[str, dict[str, object]] = {
         "method": "torchao", "quant_type": "int4", "compute_dtype": "bfloat16", "group_size": 128,
     },
 }  # fmt: skip
-#: Seconds a layer and step on a CPU (docs/archive/small-measurements.md, 'Decode steps on a CPU').
+#: Seconds per layer and step on a CPU
+#: (docs/archive/small-measurements.md, 'Decode steps on a CPU').
 _CPU_LAYER_S = {
     "float32": 0.30e-3,
     "bfloat16": 0.30e-3,
@@ -56,7 +57,7 @@ _CPU_LAYER_S = {
 
 @dataclass(frozen=True)
 class DecodeStepCost:
-    """A step of decoding: its duration, and the GPU's power as a share of idle (0) to TDP (1)."""
+    """A decode step: duration (s), and utilisation: GPU power from idle power (0) to TDP (1)."""
 
     seconds: float
     utilisation: float
@@ -70,14 +71,17 @@ class _Point:
 
 
 def measured_kind(precision: Precision) -> tuple[str, str | None]:
-    """(the measured precision that a precision is estimated as, a note if they differ or None).
+    """The measured precision that stands for a precision.
+
+    Returns:
+        The name in `rates.csv`, and a note if the precision itself was not measured (else None).
 
     Raises:
         CodewattError: no measured precision is named for the method.
     """
     method = precision["method"]
     if method == "none":
-        dtype = rest_dtype(precision)
+        dtype = unquantised_dtype(precision)
         return ("float32", None) if dtype == "float32" else ("bfloat16", None)
     if method == "bitsandbytes":
         return ("llm.int8", None) if precision["quant_type"] == "int8" else ("nf4", None)
@@ -99,16 +103,23 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
 def gpu_step(
     engine: str, kind: str, batch: int, demand: Demand, context: int, gpu: Gpu, dtype: str
 ) -> DecodeStepCost:
-    """A step of `batch` sequences that attend to `context` tokens each.
+    """A decode step on a GPU.
 
     Args:
-        engine: 'transformers', 'graph' or 'vllm', which was not measured: as graph.
-        dtype: of the products.
+        engine: 'transformers', 'graph' or 'vllm' (not measured; treated like 'graph').
+        kind: name of a measured precision (see `measured_kind`).
+        batch: number of sequences.
+        demand: memory traffic and FLOPs of the model.
+        context: tokens that each sequence attends to.
+        gpu: the GPU.
+        dtype: dtype of the matrix multiplications.
     """
     moved = _step_bytes(demand, batch, context)
     busy_s = moved / (gpu.bandwidth_bytes_per_s * _bandwidth_share(kind, batch))
     if rate := gpu.flops_per_s.get(dtype):
-        busy_s = max(busy_s, _flops(demand, batch, context) / (rate * value("product_share")))
+        busy_s = max(
+            busy_s, _flops(demand, batch, context) / (rate * assumed_value("product_share"))
+        )
     busy = _utilisation("graph", kind, batch)
     if engine != "transformers":
         return DecodeStepCost(busy_s, busy)
@@ -118,20 +129,23 @@ def gpu_step(
 
 
 def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> DecodeStepCost:
-    """The same on a CPU, which computes and calls one after the other."""
-    call_s = value("generate_call_s" if engine == "transformers" else "graph_call_s")
-    work_s = _step_bytes(demand, batch, context) / value("cpu_bytes_per_s")
-    work_s += _flops(demand, batch, context) / value("cpu_flops_per_s")
+    """A decode step on a CPU; the times of host calls and of computation add up.
+
+    For the arguments see `gpu_step`.
+    """
+    call_s = assumed_value("generate_call_s" if engine == "transformers" else "graph_call_s")
+    work_s = _step_bytes(demand, batch, context) / assumed_value("cpu_bytes_per_s")
+    work_s += _flops(demand, batch, context) / assumed_value("cpu_flops_per_s")
     return DecodeStepCost(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
 
 
 def idle_w(gpu: Gpu) -> float:
-    """Power of a card at rest with a model loaded."""
-    return gpu.idle_w if gpu.idle_w is not None else gpu.tdp_w * value("idle_share")
+    """Idle power (W) of a GPU with a model loaded."""
+    return gpu.idle_w if gpu.idle_w is not None else gpu.tdp_w * assumed_value("idle_share")
 
 
 def power_w(gpu: Gpu, utilisation: float) -> float:
-    """Power at a share of the range from idle to TDP."""
+    """GPU power (W) at a utilisation: 0 is idle power, 1 the TDP."""
     return idle_w(gpu) + utilisation * (gpu.tdp_w - idle_w(gpu))
 
 
@@ -147,7 +161,7 @@ def _flops(demand: Demand, batch: int, context: int) -> int:
 
 @cache
 def _rows() -> dict[tuple[str, str], list[_Point]]:
-    """(engine, kind) → points in order of batch."""
+    """(engine, kind) → measured points, by ascending batch size."""
     found: dict[tuple[str, str], list[_Point]] = {}
     with _TABLE.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
@@ -158,7 +172,7 @@ def _rows() -> dict[tuple[str, str], list[_Point]]:
 
 
 def _at(points: list[tuple[float, float]], batch: float) -> float:
-    """Linear between points, the last one's value beyond it."""
+    """Value at `batch`: linear interpolation between points, constant beyond the last one."""
     for (x1, y1), (x2, y2) in itertools.pairwise(points):
         if batch <= x2:
             return y1 + (y2 - y1) * (batch - x1) / (x2 - x1)
@@ -167,26 +181,29 @@ def _at(points: list[tuple[float, float]], batch: float) -> float:
 
 @cache
 def _host_step_s(kind: str, batch: int, layers: int) -> float:
-    """Of transformers on the reference machine's host, scaled by layers."""
+    """Host time (s) of a decode step of engine transformers, scaled by the number of layers."""
     rows = _rows()["transformers", kind]
-    longest = itertools.accumulate((row.step_s for row in rows), max)  # noise is no speed-up
+    longest = itertools.accumulate(
+        (row.step_s for row in rows), max
+    )  # a larger batch never takes less time; smaller values are noise
     points = list(zip((float(row.batch) for row in rows), longest, strict=True))
     measured = _at(points, batch)
-    # bfloat16 alone was measured at 164: there a sequence more costs the same in every precision.
+    # Beyond the largest measured batch, the slope of bfloat16 (measured up to 164) is used.
     (x1, y1), (x2, y2) = [(p.batch, p.step_s) for p in _rows()["transformers", "bfloat16"]][-2:]
     measured += max(batch - points[-1][0], 0.0) * (y2 - y1) / (x2 - x1)
-    fixed = value("generate_call_s")
+    fixed = assumed_value("generate_call_s")
     return fixed + (measured - fixed) * layers / _reference(kind).layers
 
 
 @cache
 def _bandwidth_share(kind: str, batch: int) -> float:
-    """Of the data sheet's bandwidth that graph's steps reach, the less the more sequences.
+    """Share of the data sheet's bandwidth that decode steps of engine graph reach.
 
-    At most what a copy reaches. LLM.int8(), which graph cannot run, is taken as torchao's int8.
+    It decreases with the batch size, and is at most the share of a copy. Engine graph cannot run
+    LLM.int8(), for which the share of torchao's int8 is used.
     """
     kind = "int8" if kind == "llm.int8" else kind
-    share, points = value("bandwidth_share"), []
+    share, points = assumed_value("bandwidth_share"), []
     for point in _rows()["graph", kind]:
         share = min(share, _reached_share(kind, point))
         points.append((float(point.batch), share))
@@ -194,20 +211,20 @@ def _bandwidth_share(kind: str, batch: int) -> float:
 
 
 def _reached_share(kind: str, point: _Point) -> float:
-    """Bytes of a measured step over what the card moves in its time by the data sheet."""
+    """Bytes of a measured step / (its duration * the data sheet's bandwidth)."""
     demand = _reference(kind)
     prompt = _REFERENCE_PROMPTS.get(point.batch, _OTHER_PROMPTS)
     one = decode_work(demand, [GeneratedSequence(prompt, _REFERENCE_NEW)]).moved_bytes
     weights = demand.step_weight_bytes * (_REFERENCE_NEW - 1)
     moved = (weights + point.batch * (one - weights)) / (_REFERENCE_NEW - 1)
-    return moved / gpu_named(_REFERENCE_GPU).bandwidth_bytes_per_s / point.step_s
+    return moved / get_gpu(_REFERENCE_GPU).bandwidth_bytes_per_s / point.step_s
 
 
 @cache
 def _utilisation(engine: str, kind: str, batch: int) -> float:
-    """(measured power - idle) / (TDP - idle) on the reference card, between 0 and 1."""
+    """(measured power - idle power) / (TDP - idle power) on the reference GPU, from 0 to 1."""
     kind = "int8" if (engine, kind) == ("graph", "llm.int8") else kind
-    gpu = gpu_named(_REFERENCE_GPU)
+    gpu = get_gpu(_REFERENCE_GPU)
     points = [(float(p.batch), p.gpu_w) for p in _rows()[engine, kind]]
     watts = _at(points, min(batch, points[-1][0]))
     return min(max((watts - idle_w(gpu)) / (gpu.tdp_w - idle_w(gpu)), 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""What GPUs can do by their data sheets: for estimates only, and labelled so wherever shown."""
+"""Data sheet values of GPUs. They are used for estimates only."""
 
 import csv
 import re
@@ -10,19 +10,25 @@ from codewatt.errors import CodewattError
 from codewatt.units import BYTES_PER_GB, FLOPS_PER_TFLOP
 
 _TABLE = Path(__file__).with_name("gpus.csv")
-#: Names that clusters give to several cards -> the one with the least memory.
+#: Names that clusters use for several GPUs -> the one with the least memory.
 _ALIASES = {"a100": "a100-40", "v100": "v100-16", "h100-80": "h100"}
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card. Rates are dense, of matrix units for 16 bits, of CUDA cores for float32.
+    """One GPU model.
 
     Attributes:
-        memory_bytes: the data sheet's GB, taken as 1e9; what CUDA shows can differ by some percent.
-        flops_per_s: dtype -> rate; a dtype that the card has no matrix units for is absent.
-        idle_w: measured with a model loaded; None where it was not.
-        source: the data sheet, and where idle power is from.
+        id: the name by which `codewatt estimate --gpu` finds it.
+        name: the full name.
+        memory_bytes: memory of the data sheet, with 1 GB = 1e9 bytes; CUDA's value differs by some
+            per cent.
+        bandwidth_bytes_per_s: memory bandwidth.
+        flops_per_s: dtype -> dense FLOPs per second: of tensor cores for 16-bit dtypes, of CUDA
+            cores for float32. A 16-bit dtype without tensor cores is absent.
+        tdp_w: thermal design power (W).
+        idle_w: measured idle power with a model loaded (W); None if not measured.
+        source: the data sheet, and the source of idle power.
     """
 
     id: str
@@ -35,28 +41,28 @@ class Gpu:
     source: str
 
 
-def gpu_named(name: str) -> Gpu:
-    """A card by its id, whatever the case: l40s, a100-80, H100; 'a100' is the one of 40 GB.
+def get_gpu(name: str) -> Gpu:
+    """The GPU of an id (case is ignored), such as l40s, a100-80 or H100; 'a100' is the 40 GB model.
 
     Raises:
-        CodewattError: it is not in the table.
+        CodewattError: the GPU is not in the table.
     """
-    if (found := known_gpu(name)) is None:
+    if (found := find_gpu(name)) is None:
         raise CodewattError(
             f"GPU {name!r} is not in the table of GPUs; allowed: {', '.join(gpus())}"
         )
     return found
 
 
-def known_gpu(name: str) -> Gpu | None:
-    """As `gpu_named`; None if it is not in the table."""
+def find_gpu(name: str) -> Gpu | None:
+    """Like `get_gpu`; None if the GPU is not in the table."""
     key = re.sub(r"[\s_]+", "-", name.strip().lower()).removeprefix("nvidia-")
     return gpus().get(_ALIASES.get(key, key))
 
 
 @cache
 def gpus() -> dict[str, Gpu]:
-    """Every card of the table, by id."""
+    """All GPUs of the table, by id."""
     with _TABLE.open(encoding="utf-8", newline="") as stream:
         return {row["id"]: _gpu(row) for row in csv.DictReader(stream)}
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from codewatt.sizing.decode_rates import cpu_step, gpu_step, idle_w, measured_kind, power_w
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.sizing.gpu_datasheets import Gpu
 from codewatt.sizing.parameter_counts import Architecture
 from codewatt.sizing.roofline import Demand, GeneratedSequence, prefill_work
@@ -16,27 +16,27 @@ from codewatt.sizing.weight_bytes import (
     DTYPE_BYTES,
     Precision,
     WeightBytes,
-    rest_dtype,
+    unquantised_dtype,
     weight_bytes,
 )
 from codewatt.sizing.workload import Workload
 from codewatt.units import BYTES_PER_GB, BYTES_PER_MB, S_PER_MIN
 
-_DEFAULT_INTERVAL_S = 0.02  # of which telemetry_bytes_per_s tells
-_PREFILL_ROWS = 32  # graph reads so many prompts at a time
+_DEFAULT_INTERVAL_S = 0.02  # sampling interval at which telemetry_bytes_per_s was measured
+_PREFILL_ROWS = 32  # engine graph prefills at most this many prompts at a time
 
 
 @dataclass(frozen=True)
 class JobSize:
-    """What a job takes.
+    """Estimated cost of a job: time, energy, memory and disk.
 
     Attributes:
-        job_s: from its start to its end.
-        metered_s: of it, what its windows span.
-        gpu_j: energy of its GPU in that span; 0 without one.
-        vram_bytes: of the GPU's memory, at its peak; 0 without one.
-        host_bytes: of the machine's memory.
-        disk_bytes: what it leaves.
+        job_s: duration of the whole job (s).
+        metered_s: duration of its metered windows (s).
+        gpu_j: energy of its GPU during `metered_s` (J); 0 without a GPU.
+        vram_bytes: peak GPU memory (bytes); 0 without a GPU.
+        host_bytes: peak host memory (bytes).
+        disk_bytes: size of its output files (bytes).
     """
 
     job_s: float
@@ -54,16 +54,17 @@ def generate_job(
     gpu: Gpu | None,
     stored_bytes: int,
 ) -> JobSize:
-    """A cell's generation.
+    """Estimate the job that generates a cell's completions.
 
     Args:
-        architecture: of the variant, pruned already.
-        precision: a study's precision.
-        gpu: None for a CPU.
-        stored_bytes: of the weights that are loaded.
+        architecture: architecture of the variant, after pruning.
+        precision: a precision of the study file.
+        work: number and length of the sequences.
+        gpu: the GPU; None for a CPU.
+        stored_bytes: size of the weight files that are loaded.
     """
     device = "cpu" if gpu is None else "cuda"
-    dtype = rest_dtype(precision)
+    dtype = unquantised_dtype(precision)
     weights = weight_bytes(architecture, precision, device)
     demand = Demand.of(architecture, weights.step, DTYPE_BYTES[dtype])
     kind, _ = measured_kind(precision)
@@ -76,22 +77,26 @@ def generate_job(
     decode_s = max(work.new_tokens - 1, 0) * step.seconds
     prefill_s = max(prefill_s, step.seconds)
     batches = work.batches * work.repeats + work.warmup_batches
-    resting_s = min(work.idle_s, 1.0) + 2 * work.idle_s + _around_s(work, gpu, stored_bytes)
-    metered_s = resting_s + batches * (prefill_s + decode_s)
+    idle_time_s = min(work.idle_s, 1.0) + 2 * work.idle_s + _around_s(work, gpu, stored_bytes)
+    metered_s = idle_time_s + batches * (prefill_s + decode_s)
     gpu_j = 0.0
     if gpu is not None:
-        reading_w = power_w(gpu, value("prefill_utilisation"))
-        decoding_w = power_w(gpu, step.utilisation)
-        gpu_j = resting_s * idle_w(gpu)
-        gpu_j += batches * (prefill_s * reading_w + decode_s * decoding_w)
-    telemetry = value("telemetry_bytes_per_s") * _DEFAULT_INTERVAL_S / work.interval_s * metered_s
+        prefill_w = power_w(gpu, assumed_value("prefill_utilisation"))
+        decode_w = power_w(gpu, step.utilisation)
+        gpu_j = idle_time_s * idle_w(gpu)
+        gpu_j += batches * (prefill_s * prefill_w + decode_s * decode_w)
+    telemetry = (
+        assumed_value("telemetry_bytes_per_s") * _DEFAULT_INTERVAL_S / work.interval_s * metered_s
+    )
     return JobSize(
-        job_s=value("job_start_s") + metered_s,
+        job_s=assumed_value("job_start_s") + metered_s,
         metered_s=metered_s,
         gpu_j=gpu_j,
         vram_bytes=0 if gpu is None else _vram(architecture, demand, weights, precision, work, gpu),
         host_bytes=_process_bytes(device) + stored_bytes + (weights.total if gpu is None else 0),
-        disk_bytes=round(telemetry + value("completion_bytes") * work.repeats * work.completions),
+        disk_bytes=round(
+            telemetry + assumed_value("completion_bytes") * work.repeats * work.completions
+        ),
     )
 
 
@@ -102,83 +107,100 @@ def quantise_job(
     gpu: Gpu | None,
     source_bytes: int,
 ) -> JobSize:
-    """A variant's making: nothing but its manifest where nothing is pruned or quantised.
+    """Estimate the job that makes a variant (pruning and quantising).
 
-    GPTQ and AWQ without a calibration use the model's own checkpoint, packed already.
+    A variant that is neither pruned nor quantised only gets a manifest. GPTQ and AWQ without a
+    calibration corpus use the model's checkpoint, which is quantised already.
 
     Args:
-        source: of the model.
-        pruned: of what is left of it.
-        source_bytes: of the model's files.
+        source: architecture of the unpruned model.
+        pruned: architecture after pruning.
+        precision: a precision of the study file.
+        gpu: the GPU; None for a CPU.
+        source_bytes: size of the model's weight files.
     """
     calibrated = precision["method"] in ("gptq", "awq")
     published = calibrated and precision.get("calibration") is None
     quantises = precision["method"] != "none" and not published
     if not quantises and pruned == source:
-        return JobSize(value("plain_job_s"), 0.0, 0.0, 0, round(value("cpu_host_bytes")), 0)
+        return JobSize(
+            assumed_value("plain_job_s"), 0.0, 0.0, 0, round(assumed_value("cpu_host_bytes")), 0
+        )
     device = "cpu" if gpu is None or not quantises else "cuda"
     made = weight_bytes(pruned, precision, device)
     left_bytes = made.total if quantises else source_bytes * pruned.parameters // source.parameters
-    seconds = 2 * source_bytes / value("load_bytes_per_s") + left_bytes / value("save_bytes_per_s")
+    seconds = 2 * source_bytes / assumed_value("load_bytes_per_s") + left_bytes / assumed_value(
+        "save_bytes_per_s"
+    )
     busy_s = 0.0
     if quantises and calibrated:
-        busy_s = value(f"{precision['method']}_s_per_weight") * pruned.parameters
+        busy_s = assumed_value(f"{precision['method']}_s_per_weight") * pruned.parameters
         seconds += busy_s
     if gpu is None or not quantises:
         gpu_j, vram = 0.0, 0
     else:
-        seconds += value("load_s")
+        seconds += assumed_value("load_s")
         gpu_j = (seconds - busy_s) * idle_w(gpu)
-        gpu_j += busy_s * power_w(gpu, value("calibration_utilisation"))
-        largest = max(m.outs * m.ins for m in pruned.matrices) * DTYPE_BYTES[rest_dtype(precision)]
-        vram = round(value("context_bytes") + value("vram_margin") * (made.total + 2 * largest))
+        gpu_j += busy_s * power_w(gpu, assumed_value("calibration_utilisation"))
+        largest = (
+            max(m.outs * m.ins for m in pruned.matrices) * DTYPE_BYTES[unquantised_dtype(precision)]
+        )
+        vram = round(
+            assumed_value("context_bytes")
+            + assumed_value("vram_margin") * (made.total + 2 * largest)
+        )
     return JobSize(
-        job_s=value("job_start_s") + seconds,
+        job_s=assumed_value("job_start_s") + seconds,
         metered_s=seconds,
         gpu_j=gpu_j,
         vram_bytes=vram,
         host_bytes=_process_bytes(device) + source_bytes + (left_bytes if quantises else 0),
-        disk_bytes=round(left_bytes + value("telemetry_bytes_per_s") * seconds),
+        disk_bytes=round(left_bytes + assumed_value("telemetry_bytes_per_s") * seconds),
     )
 
 
 def pass_job(
     architecture: Architecture, gpu: Gpu | None, stored_bytes: int, tokens: float, loads: int
 ) -> JobSize:
-    """Passes of an unquantised model over a text: layer scores, fidelity.
+    """Estimate a job that runs an unquantised model over a corpus (layer scores, fidelity).
 
     Args:
-        stored_bytes: of the model's files, in whose dtype it runs.
-        tokens: of all passes together.
-        loads: how often a model is loaded.
+        architecture: architecture of the model.
+        gpu: the GPU; None for a CPU.
+        stored_bytes: size of the model's weight files; the model runs in their dtype.
+        tokens: number of tokens of all passes together.
+        loads: number of times that a model is loaded.
     """
     demand = Demand.of(architecture, stored_bytes, 2)
     flops = tokens * (demand.flops_per_token + demand.head_flops)
-    seconds = loads * stored_bytes / value("load_bytes_per_s")
+    seconds = loads * stored_bytes / assumed_value("load_bytes_per_s")
     if gpu is None:
-        seconds += flops / value("cpu_flops_per_s")
+        seconds += flops / assumed_value("cpu_flops_per_s")
         host = _process_bytes("cpu") + 2 * stored_bytes
-        return JobSize(value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
+        return JobSize(assumed_value("job_start_s") + seconds, seconds, 0.0, 0, host, 0)
     dtype = "float32" if stored_bytes > 3 * architecture.parameters else "float16"
-    rate = gpu.flops_per_s[dtype] * value("prefill_share_transformers")
+    rate = gpu.flops_per_s[dtype] * assumed_value("prefill_share_transformers")
     running_s = flops / rate
-    seconds += loads * value("load_s") + running_s
-    busy_j = running_s * (power_w(gpu, value("prefill_utilisation")) - idle_w(gpu))
+    seconds += loads * assumed_value("load_s") + running_s
+    busy_j = running_s * (power_w(gpu, assumed_value("prefill_utilisation")) - idle_w(gpu))
     return JobSize(
-        job_s=value("job_start_s") + seconds,
+        job_s=assumed_value("job_start_s") + seconds,
         metered_s=seconds,
         gpu_j=seconds * idle_w(gpu) + busy_j,
-        vram_bytes=round(value("context_bytes") + value("vram_margin") * stored_bytes),
+        vram_bytes=round(
+            assumed_value("context_bytes") + assumed_value("vram_margin") * stored_bytes
+        ),
         host_bytes=_process_bytes("cuda") + stored_bytes,
-        disk_bytes=round(value("telemetry_bytes_per_s") * seconds),
+        disk_bytes=round(assumed_value("telemetry_bytes_per_s") * seconds),
     )
 
 
-def misfit(vram_bytes: float, gpu: Gpu) -> str | None:
-    """Why a job does not fit a card; None if it does.
+def misfit_reason(vram_bytes: float, gpu: Gpu) -> str | None:
+    """Why a job does not fit into the memory of a GPU; None if it fits.
 
     Args:
-        vram_bytes: see `JobSize`.
+        vram_bytes: peak GPU memory of the job.
+        gpu: the GPU.
     """
     if vram_bytes <= gpu.memory_bytes:
         return None
@@ -189,14 +211,14 @@ def misfit(vram_bytes: float, gpu: Gpu) -> str | None:
 
 
 def resources(size: JobSize) -> dict[str, int]:
-    """The resources to request of a scheduler, with margins.
+    """The resources that a job requests from the scheduler: the estimate with safety margins.
 
     Returns:
-        mem_mb (of the host), runtime_min, disk_mb and vram_bytes.
+        mem_mb (host memory), runtime_min, disk_mb and vram_bytes.
     """
-    runtime_s = value("runtime_floor_s") + value("runtime_margin") * size.job_s
+    runtime_s = assumed_value("runtime_floor_s") + assumed_value("runtime_margin") * size.job_s
     return {
-        "mem_mb": math.ceil(value("memory_margin") * size.host_bytes / BYTES_PER_MB),
+        "mem_mb": math.ceil(assumed_value("memory_margin") * size.host_bytes / BYTES_PER_MB),
         "runtime_min": math.ceil(runtime_s / S_PER_MIN),
         "disk_mb": math.ceil(size.disk_bytes / BYTES_PER_MB),
         "vram_bytes": size.vram_bytes,
@@ -206,27 +228,27 @@ def resources(size: JobSize) -> dict[str, int]:
 def _prefill_s(
     demand: Demand, work: Workload, precision: Precision, gpu: Gpu | None, dtype: str
 ) -> float:
-    """Seconds of the prefill of a batch, from its FLOPs."""
+    """Duration of the prefill of one batch (s), from its FLOPs."""
     one = prefill_work(demand, [GeneratedSequence(work.prompt_tokens, 1)]).flops
     flops = one * work.sequences
     if gpu is None:
-        return flops / value("cpu_flops_per_s")
-    share = value(
+        return flops / assumed_value("cpu_flops_per_s")
+    share = assumed_value(
         "prefill_share_transformers" if work.engine == "transformers" else "prefill_share"
     )
     if measured_kind(precision)[0] == "int4":
-        share = value("prefill_share_int4")
+        share = assumed_value("prefill_share_int4")
     rate = gpu.flops_per_s.get(dtype, gpu.flops_per_s["float32"])
     return flops / (rate * share)
 
 
 def _around_s(work: Workload, gpu: Gpu | None, stored_bytes: int) -> float:
-    """Loading, the machine's rates and what the first batch takes beside itself."""
-    seconds = stored_bytes / value("load_bytes_per_s") + value("probe_s")
+    """Time (s) for loading, measuring the machine's rates, and extra time of the first batch."""
+    seconds = stored_bytes / assumed_value("load_bytes_per_s") + assumed_value("probe_s")
     if gpu is not None:
-        seconds += value("load_s") + value("warmup_s")
-        seconds += value("capture_s") if work.engine == "graph" else 0.0
-        seconds += value("vllm_load_s") if work.engine == "vllm" else 0.0
+        seconds += assumed_value("load_s") + assumed_value("warmup_s")
+        seconds += assumed_value("capture_s") if work.engine == "graph" else 0.0
+        seconds += assumed_value("vllm_load_s") if work.engine == "vllm" else 0.0
     return seconds
 
 
@@ -238,11 +260,11 @@ def _vram(
     work: Workload,
     gpu: Gpu,
 ) -> int:
-    """Weights, key/value cache, activations of the longest prompts, logits, and CUDA's context."""
-    element = DTYPE_BYTES[rest_dtype(precision)]
+    """Peak GPU memory (bytes): weights, KV cache, prefill activations, logits, CUDA context."""
+    element = DTYPE_BYTES[unquantised_dtype(precision)]
     held = weights.total
     if work.engine == "graph" and precision["method"] == "torchao":
-        held += weights.packed  # its kernels keep codes a second time
+        held += weights.packed  # its kernels keep a repacked copy of the quantised weights
     tokens = work.longest_prompt + work.new_tokens
     cached = demand.attended(tokens, tokens) * demand.kv_bytes_per_token // demand.layers
     held += work.sequences * cached
@@ -250,12 +272,12 @@ def _vram(
     widest = max(m.outs for m in architecture.matrices if m.kind != "expert")
     held += rows * work.longest_prompt * element * (6 * architecture.hidden_size + 3 * widest)
     held += work.sequences * architecture.vocabulary * (4 + element)
-    need = value("context_bytes") + value("vram_margin") * held
-    if work.engine == "vllm":  # takes its share of the card, whatever it needs
-        return round(max(need, value("vllm_memory_share") * gpu.memory_bytes))
+    need = assumed_value("context_bytes") + assumed_value("vram_margin") * held
+    if work.engine == "vllm":  # reserves a fixed share of the GPU's memory
+        return round(max(need, assumed_value("vllm_memory_share") * gpu.memory_bytes))
     return round(need)
 
 
 def _process_bytes(device: str) -> int:
-    """Of a process without its model; the files that it maps come on top."""
-    return round(value("host_bytes" if device == "cuda" else "cpu_host_bytes"))
+    """Host memory (bytes) of a process without its model and without memory-mapped files."""
+    return round(assumed_value("host_bytes" if device == "cuda" else "cpu_host_bytes"))

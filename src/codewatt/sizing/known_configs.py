@@ -1,4 +1,4 @@
-"""Configurations of the studies' models, for sizing a model that has not been fetched yet."""
+"""Configurations of well-known models, to estimate models that are not downloaded yet."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -15,10 +15,10 @@ class KnownModel:
     """A published checkpoint.
 
     Attributes:
-        config: what its config.json says, less what changes no count.
-        source: where that was read.
-        parameters: as the hub shows them; None if it was not written down.
-        checkpoint_dtype: of its files; None if it was not written down.
+        config: the keys of its config.json that determine its size.
+        source: where the configuration was read.
+        parameters: number of parameters that the hub shows; None if not recorded.
+        checkpoint_dtype: dtype of its weight files; None if not recorded.
     """
 
     config: dict[str, Any]
@@ -29,7 +29,7 @@ class KnownModel:
 
 @cache
 def known_models() -> dict[str, KnownModel]:
-    """Repository on the hub -> model. Several repositories share an architecture."""
+    """Repository on the hub -> model. Several repositories may have the same configuration."""
     found: dict[str, KnownModel] = {}
     for path in sorted(_FOLDER.glob("*.json")):
         held = read_json(path)

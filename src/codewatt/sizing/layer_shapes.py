@@ -1,6 +1,6 @@
-"""The matrices, biases and norms of each model type's layers, from its configuration alone.
+"""Matrices, biases and norms of the layers of each model type, from config.json alone.
 
-Every number is that of the model that transformers 5.23 builds from the same configuration
+Every number equals that of the model that transformers 5.23 builds from the same configuration
 (`modeling_<model type>.py`).
 """
 
@@ -15,11 +15,14 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Matrix:
-    """Matrices of one shape, `count` of them over all layers.
+    """Matrices of the same name and shape in all layers.
 
-    `name` is the last part of the layer's name. `kind` is "linear" for a linear layer of its own,
-    "expert" for one of a routed expert (transformers fuses them into a parameter), "router" for
-    what sends tokens to experts (a parameter too).
+    Attributes:
+        name: last part of the layer's name in transformers.
+        outs, ins: shape of the matrix.
+        count: number of such matrices in all layers.
+        kind: "linear" for a linear layer; "expert" for a matrix of a routed expert (transformers
+            fuses experts into one parameter); "router" for the gate that selects experts.
     """
 
     name: str
@@ -30,13 +33,17 @@ class Matrix:
 
     @property
     def weights(self) -> int:
-        """Of all of them."""
+        """Number of weights of all `count` matrices."""
         return self.outs * self.ins * self.count
 
 
 @dataclass(frozen=True)
 class Layers:
-    """What the layers of a model are made of; sums over all of them."""
+    """Matrices and parameter counts, summed over all layers of a model.
+
+    For `cache_elements` (per layer and token), `attention_width`, `experts` and `active_experts`
+    see `parameter_counts.Architecture`.
+    """
 
     matrices: tuple[Matrix, ...]
     biases: int
@@ -48,12 +55,12 @@ class Layers:
 
     @property
     def weights(self) -> int:
-        """Of all matrices."""
+        """Number of weights of all matrices."""
         return sum(matrix.weights for matrix in self.matrices)
 
     @property
     def expert_weights(self) -> int:
-        """Of the routed experts' matrices."""
+        """Number of weights of the routed experts."""
         return sum(matrix.weights for matrix in self.matrices if matrix.kind == "expert")
 
 
@@ -62,10 +69,9 @@ class Family:
     """A model type.
 
     Attributes:
-        layers: counts them.
-        final_norm: vectors of the hidden size in the last norm (a LayerNorm has weight and bias,
-            an RMSNorm a weight).
-        tied: whether head and embedding are one table unless the configuration says so.
+        layers: function that counts the layers' parameters from config.json.
+        final_norm: vectors in the last norm: 2 for LayerNorm (weight and bias), 1 for RMSNorm.
+        tied: whether head and input embedding are tied, unless config.json sets it.
         head_bias: whether the head has a bias.
     """
 
@@ -75,17 +81,17 @@ class Family:
     head_bias: bool
 
 
-def given(config: Config, key: str, default: Any) -> Any:
-    """The configuration's value; where it is absent or null, transformers' default."""
+def config_value(config: Config, key: str, default: Any) -> Any:
+    """The value of a key of config.json; `default` if it is absent or null."""
     value = config.get(key)
     return default if value is None else value
 
 
-def size(config: Config, key: str) -> int:
-    """A size that has to be there.
+def config_size(config: Config, key: str) -> int:
+    """The value of a required key of config.json: a positive integer.
 
     Raises:
-        CodewattError: it is not, or is no positive integer.
+        CodewattError: the key is missing or its value is not a positive integer.
     """
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -98,7 +104,7 @@ def size(config: Config, key: str) -> int:
 
 @dataclass(frozen=True)
 class _Attention:
-    """Ordinary attention with grouped keys and values."""
+    """Multi-head attention with grouped keys and values (GQA)."""
 
     hidden: int
     heads: int
@@ -107,11 +113,16 @@ class _Attention:
 
     @classmethod
     def of(cls, config: Config, default_kv_heads: int | None = None) -> "_Attention":
-        hidden, heads = size(config, "hidden_size"), size(config, "num_attention_heads")
-        # A null says "as many as heads"; an absent key has the class's default.
+        hidden, heads = (
+            config_size(config, "hidden_size"),
+            config_size(config, "num_attention_heads"),
+        )
+        # null means "as many as heads"; a missing key has the default of transformers' class.
         absent = "num_key_value_heads" not in config and default_kv_heads is not None
         kv_heads = default_kv_heads if absent else config.get("num_key_value_heads")
-        return cls(hidden, heads, kv_heads or heads, given(config, "head_dim", hidden // heads))
+        return cls(
+            hidden, heads, kv_heads or heads, config_value(config, "head_dim", hidden // heads)
+        )
 
     @property
     def query(self) -> int:
@@ -122,7 +133,7 @@ class _Attention:
         return self.kv_heads * self.head_size
 
     def matrices(self, layers: int, out: str) -> tuple[Matrix, ...]:
-        """Query, key, value and `out`, the one after attention."""
+        """Matrices of query, key, value and the output projection, whose name is `out`."""
         return (
             Matrix("q_proj", self.query, self.hidden, layers),
             Matrix("k_proj", self.key, self.hidden, layers),
@@ -132,7 +143,7 @@ class _Attention:
 
     @property
     def input_biases(self) -> int:
-        """Of the query, key and value matrices."""
+        """Number of biases of query, key and value."""
         return self.query + 2 * self.key
 
     @property
@@ -145,12 +156,12 @@ class _Attention:
 
 
 def _plain_mlp(names: tuple[str, str], hidden: int, inner: int, layers: int) -> tuple[Matrix, ...]:
-    """Up and down."""
+    """Matrices of an ungated MLP: up and down projection."""
     return (Matrix(names[0], inner, hidden, layers), Matrix(names[1], hidden, inner, layers))
 
 
 def _gated_mlp(hidden: int, inner: int, count: int, kind: str = "linear") -> tuple[Matrix, ...]:
-    """Gate, up and down."""
+    """Matrices of a gated MLP: gate, up and down projection."""
     return (
         Matrix("gate_proj", inner, hidden, count, kind),
         Matrix("up_proj", inner, hidden, count, kind),
@@ -159,15 +170,18 @@ def _gated_mlp(hidden: int, inner: int, count: int, kind: str = "linear") -> tup
 
 
 def _starcoder2(config: Config) -> Layers:
-    """LayerNorm, grouped attention and a plain MLP, all with biases unless use_bias is off."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    """LayerNorm, GQA and an ungated MLP, all with biases if use_bias is true."""
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config, default_kv_heads=2)
     hidden = attention.hidden
     biases = attention.input_biases + hidden + inner + hidden
     return Layers(
         matrices=attention.matrices(layers, "o_proj")
         + _plain_mlp(("c_fc", "c_proj"), hidden, inner, layers),
-        biases=layers * biases if given(config, "use_bias", True) else 0,
+        biases=layers * biases if config_value(config, "use_bias", True) else 0,
         norms=layers * 2 * 2 * hidden,
         cache_elements=attention.cache_elements,
         attention_width=attention.attention_width,
@@ -175,11 +189,14 @@ def _starcoder2(config: Config) -> Layers:
 
 
 def _phi(config: Config) -> Layers:
-    """One LayerNorm a layer, attention and MLP side by side, all with biases."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    """One LayerNorm per layer, attention and MLP in parallel, all with biases."""
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config)
     hidden = attention.hidden
-    qk_norms = 4 * (hidden // attention.heads) if given(config, "qk_layernorm", False) else 0
+    qk_norms = 4 * (hidden // attention.heads) if config_value(config, "qk_layernorm", False) else 0
     return Layers(
         matrices=attention.matrices(layers, "dense")
         + _plain_mlp(("fc1", "fc2"), hidden, inner, layers),
@@ -191,8 +208,11 @@ def _phi(config: Config) -> Layers:
 
 
 def _qwen2(config: Config) -> Layers:
-    """RMSNorm, a gated MLP, and biases at query, key and value only."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    """RMSNorm, a gated MLP, and biases of query, key and value only."""
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config, default_kv_heads=32)
     return Layers(
         matrices=attention.matrices(layers, "o_proj") + _gated_mlp(attention.hidden, inner, layers),
@@ -204,13 +224,16 @@ def _qwen2(config: Config) -> Layers:
 
 
 def _llama(config: Config) -> Layers:
-    """RMSNorm, a gated MLP, biases only where the configuration asks for them."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
+    """RMSNorm and a gated MLP; biases only if the configuration sets them."""
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
     attention = _Attention.of(config)
     hidden, biases = attention.hidden, 0
-    if given(config, "attention_bias", False):
+    if config_value(config, "attention_bias", False):
         biases += attention.input_biases + hidden
-    if given(config, "mlp_bias", False):
+    if config_value(config, "mlp_bias", False):
         biases += 2 * inner + hidden
     return Layers(
         matrices=attention.matrices(layers, "o_proj") + _gated_mlp(hidden, inner, layers),
@@ -222,11 +245,14 @@ def _llama(config: Config) -> Layers:
 
 
 def _gpt_neox(config: Config) -> Layers:
-    """LayerNorm, one matrix for query, key and value of all heads, a plain MLP with biases."""
-    layers, inner = size(config, "num_hidden_layers"), size(config, "intermediate_size")
-    hidden = size(config, "hidden_size")
+    """LayerNorm, one fused matrix for query, key and value, and an ungated MLP with biases."""
+    layers, inner = (
+        config_size(config, "num_hidden_layers"),
+        config_size(config, "intermediate_size"),
+    )
+    hidden = config_size(config, "hidden_size")
     biases = inner + hidden
-    if given(config, "attention_bias", True):
+    if config_value(config, "attention_bias", True):
         biases += 3 * hidden + hidden
     return Layers(
         matrices=(
@@ -242,12 +268,15 @@ def _gpt_neox(config: Config) -> Layers:
 
 
 def _deepseek_v2(config: Config) -> Layers:
-    """Multi-head latent attention; from layer first_k_dense_replace on, a mixture of experts."""
-    hidden, layers = size(config, "hidden_size"), size(config, "num_hidden_layers")
-    heads = size(config, "num_attention_heads")
-    latent, rotated = given(config, "kv_lora_rank", 512), given(config, "qk_rope_head_dim", 64)
-    key = given(config, "qk_nope_head_dim", 128) + rotated
-    value = given(config, "v_head_dim", 128)
+    """Multi-head latent attention; a mixture of experts from layer first_k_dense_replace on."""
+    hidden, layers = config_size(config, "hidden_size"), config_size(config, "num_hidden_layers")
+    heads = config_size(config, "num_attention_heads")
+    latent, rotated = (
+        config_value(config, "kv_lora_rank", 512),
+        config_value(config, "qk_rope_head_dim", 64),
+    )
+    key = config_value(config, "qk_nope_head_dim", 128) + rotated
+    value = config_value(config, "v_head_dim", 128)
     query_latent = config.get("q_lora_rank", 1536)  # null: queries are not compressed
     matrices = [
         Matrix("kv_a_proj_with_mqa", latent + rotated, hidden, layers),
@@ -261,13 +290,16 @@ def _deepseek_v2(config: Config) -> Layers:
         matrices.append(Matrix("q_a_proj", query_latent, hidden, layers))
         matrices.append(Matrix("q_b_proj", heads * key, query_latent, layers))
         norms += query_latent
-    if given(config, "attention_bias", False):
+    if config_value(config, "attention_bias", False):
         biases = (query_latent or 0) + latent + rotated + hidden
-    dense = min(given(config, "first_k_dense_replace", 0), layers)
+    dense = min(config_value(config, "first_k_dense_replace", 0), layers)
     sparse = layers - dense
-    inner, small = size(config, "intermediate_size"), given(config, "moe_intermediate_size", 1407)
-    experts = given(config, "n_routed_experts", 64)
-    shared = small * given(config, "n_shared_experts", 2)
+    inner, small = (
+        config_size(config, "intermediate_size"),
+        config_value(config, "moe_intermediate_size", 1407),
+    )
+    experts = config_value(config, "n_routed_experts", 64)
+    shared = small * config_value(config, "n_shared_experts", 2)
     if dense:
         matrices += _gated_mlp(hidden, inner, dense)
     if sparse:
@@ -275,7 +307,7 @@ def _deepseek_v2(config: Config) -> Layers:
         matrices += _gated_mlp(hidden, small, sparse * experts, "expert")
         matrices.append(Matrix("gate", experts, hidden, sparse, "router"))
     mlp_biases = 0
-    if given(config, "mlp_bias", False):
+    if config_value(config, "mlp_bias", False):
         mlp_biases = dense * (2 * inner + hidden) + sparse * (2 * shared + hidden)
     return Layers(
         matrices=tuple(matrices),
@@ -284,7 +316,7 @@ def _deepseek_v2(config: Config) -> Layers:
         cache_elements=latent + rotated,
         attention_width=2 * heads * (key + value),
         experts=experts if sparse else None,
-        active_experts=size(config, "num_experts_per_tok") if sparse else None,
+        active_experts=config_size(config, "num_experts_per_tok") if sparse else None,
     )
 
 

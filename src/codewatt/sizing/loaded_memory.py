@@ -1,4 +1,4 @@
-"""Bytes of a loaded model, asked of the model itself, and the most that its process held."""
+"""Memory of a loaded model, from its tensors, and peak memory of the process."""
 
 import math
 import re
@@ -12,27 +12,27 @@ from typing import Any
 from codewatt.sizing.parameter_counts import Architecture
 from codewatt.units import BYTES_PER_KIB
 
-_FORGET = Path("/proc/self/clear_refs")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def step_weight_bytes(model: Any, architecture: Architecture | None = None) -> int:
-    """Bytes of weights that one pass through the model must read.
+    """Bytes of weights that one forward pass of the model must read.
 
-    Every parameter and buffer once, at the size it has in memory: packed 4-bit weights with their
-    scales, 8-bit ones with theirs. The input embedding's table is left out, as a step looks up a
-    few of its rows, unless it is also the head. Of routed experts only as many count as one token
-    is sent to: a batch can read more of them, but must not.
+    Every parameter and buffer counts once, with its size in memory (quantised weights with their
+    scales). The input embedding does not count unless it is tied to the head, because a step reads
+    only a few of its rows. Of routed experts, only the number that one token uses is counted, which
+    is the minimum for a batch.
 
     Args:
         model: a causal language model of transformers.
-        architecture: of its configuration; without one all experts count.
+        architecture: the model's architecture; None: all experts count.
     """
     table = _unshared_embedding(model)
     return _bytes((pair for pair in _tensors(model) if pair[1] is not table), architecture)
 
 
 def memory_bytes(model: Any) -> int:
-    """Bytes of all parameters and buffers, packed as they are, with what belongs to them.
+    """Bytes of all parameters and buffers; quantised weights count packed, with their scales.
 
     Args:
         model: a causal language model of transformers.
@@ -41,27 +41,33 @@ def memory_bytes(model: Any) -> int:
 
 
 class PeakMemory:
-    """The most memory that this process has held, but for what is left out."""
+    """Peak memory of this process, without the peaks inside `excluded` blocks."""
 
     def __init__(self, device: str) -> None:
-        """device: 'cpu' or 'cuda'."""
+        """Start from the peak so far.
+
+        Args:
+            device: 'cpu' or 'cuda'.
+        """
         self._device = device
         self._before: dict[str, int | None] = {}
-        self._forgotten = True
+        self._peak_was_reset = True
 
     def read(self) -> dict[str, int | None]:
-        """{"device_bytes", "host_bytes"} at their peak until now.
+        """Peak memory so far.
 
-        device_bytes: what torch's allocator took of the GPU (CUDA's context is not in it); None on
-        a CPU. host_bytes: resident; None where Linux did not forget a peak that is left out.
+        Returns:
+            device_bytes: GPU memory that torch's allocator reserved (without the CUDA context);
+            None on a CPU. host_bytes: resident host memory; None if the kernel could not reset the
+            peak of an excluded block.
         """
         now = _peak(self._device)
         peak = {name: _larger(now[name], self._before.get(name)) for name in now}
-        return peak if self._forgotten else {**peak, "host_bytes": None}
+        return peak if self._peak_was_reset else {**peak, "host_bytes": None}
 
     @contextmanager
-    def left_out(self) -> Iterator[None]:
-        """What is held in here counts for nothing, if it is given back at the end."""
+    def excluded(self) -> Iterator[None]:
+        """Memory that is allocated and freed inside the block does not count towards the peak."""
         self._before = self.read()
         yield
         if self._device == "cuda":
@@ -69,9 +75,9 @@ class PeakMemory:
 
             torch.cuda.reset_peak_memory_stats()
         try:
-            _FORGET.write_text("5")  # proc(5): the peak of resident memory
+            _CLEAR_REFS.write_text("5")  # proc(5): reset the peak of resident memory
         except OSError:
-            self._forgotten = False
+            self._peak_was_reset = False
 
 
 def _larger(one: int | None, other: int | None) -> int | None:
@@ -89,7 +95,10 @@ def _peak(device: str) -> dict[str, int | None]:
 
 
 def _resident_peak() -> int:
-    """From proc(5), where there is one: getrusage's begins with that of the process before exec."""
+    """Peak resident memory (bytes), from /proc if it exists.
+
+    getrusage is the fallback; it includes the peak of the process before exec.
+    """
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
         return int(found[1]) * BYTES_PER_KIB
@@ -98,22 +107,22 @@ def _resident_peak() -> int:
 
 
 def step_parameter_bytes(model: Any, architecture: Architecture, element_bytes: int) -> int:
-    """The same for a model that is not transformers' own: any module whose weights are parameters.
+    """`step_weight_bytes` of a model that is not from transformers, such as vLLM's.
 
-    Buffers do not count: they hold such things as every position's rotation, of which a step reads
-    a few rows.
+    Only parameters count. Buffers do not: they are tables (such as rotary embeddings) of which a
+    step reads a few rows.
 
     Args:
-        model: a torch.nn.Module; names of routed experts' parameters hold ".experts.".
-        architecture: of its configuration.
-        element_bytes: of a number in the input embedding.
+        model: a torch.nn.Module; names of routed experts' parameters contain ".experts.".
+        architecture: the model's architecture.
+        element_bytes: bytes of one element of the input embedding.
     """
     table_bytes = 0 if architecture.tied else architecture.input_embedding * element_bytes
     return _bytes(model.named_parameters(), architecture) - table_bytes
 
 
 def _bytes(tensors: Iterable[tuple[str, Any]], architecture: Architecture | None) -> int:
-    """Of named tensors, each once; of routed experts the share that one token is sent to."""
+    """Bytes of tensors, each counted once; of routed experts only the share that one token uses."""
     share = 1.0
     if architecture is not None and architecture.experts and architecture.active_experts:
         share = architecture.active_experts / architecture.experts
@@ -128,39 +137,39 @@ def _bytes(tensors: Iterable[tuple[str, Any]], architecture: Architecture | None
 
 
 def _unshared_embedding(model: Any) -> Any:
-    """The input embedding's table; None if it is also the head's."""
+    """Weight of the input embedding; None if it is tied to the head."""
     table = model.get_input_embeddings().weight
     head = model.get_output_embeddings()
     return None if head is not None and head.weight is table else table
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, Any]]:
-    """Parameters, buffers, and what quantised layers keep beside them."""
+    """Yield (name, tensor) of parameters, buffers and the quantisation state of layers."""
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        yield from _plain(name, tensor)
+        yield from _plain_tensors(name, tensor)
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
         for holder in (getattr(weight, "quant_state", None), getattr(module, "state", None)):
-            yield from _held(f"{name}.state", holder)
-        scales = getattr(weight, "SCB", None)  # LLM.int8()'s, until the first forward
+            yield from _state_tensors(f"{name}.state", holder)
+        scales = getattr(weight, "SCB", None)  # scales of LLM.int8() before the first forward pass
         if hasattr(scales, "element_size"):
             yield f"{name}.SCB", scales
 
 
-def _plain(name: str, tensor: Any) -> Iterator[tuple[str, Any]]:
-    """The tensors that one is made of: torchao's classes have the size of what they stand for."""
+def _plain_tensors(name: str, tensor: Any) -> Iterator[tuple[str, Any]]:
+    """The plain tensors inside a tensor subclass: torchao's classes report the unpacked size."""
     if not hasattr(tensor, "__tensor_flatten__"):
         yield name, tensor
         return
     for part in tensor.__tensor_flatten__()[0]:
-        yield from _plain(f"{name}.{part}", getattr(tensor, part))
+        yield from _plain_tensors(f"{name}.{part}", getattr(tensor, part))
 
 
-def _held(name: str, holder: Any) -> Iterator[tuple[str, Any]]:
-    """Tensors of a bitsandbytes state: scales, code book, and those of double quantisation."""
+def _state_tensors(name: str, holder: Any) -> Iterator[tuple[str, Any]]:
+    """Tensors of a bitsandbytes quantisation state: scales, code book, double quantisation."""
     for key in ("absmax", "code", "offset", "SCB"):
         tensor = getattr(holder, key, None)
         if hasattr(tensor, "element_size"):
             yield f"{name}.{key}", tensor
     if getattr(holder, "state2", None) is not None:
-        yield from _held(f"{name}.state2", holder.state2)
+        yield from _state_tensors(f"{name}.state2", holder.state2)

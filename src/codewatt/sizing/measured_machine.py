@@ -1,6 +1,7 @@
-"""Measure what the machine can do: bytes moved per second and FLOPs per second.
+"""Measures the machine's rates for the roofline: memory bandwidth and FLOPs per second.
 
-Both are measured where the model runs, as a roofline from a data sheet is one that nobody reaches.
+Both are measured on the device that runs the model, because the rates of a data sheet are not
+reached in practice.
 """
 
 import statistics
@@ -12,38 +13,37 @@ from pathlib import Path
 from typing import Any, Self
 
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_GIB, BYTES_PER_KIB, BYTES_PER_MIB, MS_PER_S
 
-_MIB = 2**20
-#: Copied at a time on a GPU: many times the 50 MB of an H100's cache.
-_GPU_COPY_BYTES = 1024 * _MIB
+#: Size of the copy on a GPU: many times the L2 cache (50 MB on an H100).
+_GPU_COPY_BYTES = BYTES_PER_GIB
 _CACHES = "cpu0/cache/index*/size"
-#: The share of a GPU's free memory that the two buffers may take together.
+#: Largest share of the GPU's free memory for the two buffers together.
 _FREE_SHARE = 0.25
-#: Copied at a time on a CPU: at least, and at most for the sake of time.
-_CPU_COPY_BYTES = (128 * _MIB, 512 * _MIB)
-#: A GPU works so long before it counts, as its clocks rise from rest; a CPU does it once.
+#: Smallest and largest size of the copy on a CPU; a larger one would take too long.
+_CPU_COPY_BYTES = (128 * BYTES_PER_MIB, 512 * BYTES_PER_MIB)
+#: Warm-up time on a GPU, whose clocks rise from idle; on a CPU one warm-up call is enough.
 _GPU_WARM_S = 0.05
-#: Times that the median is taken of.
+#: Number of measurements, of which the median is taken.
 _GPU_TIMES, _CPU_TIMES = 10, 5
-#: Edges of the square matrices that are multiplied.
+#: Sizes n of the n x n matrices that are multiplied.
 _GPU_EDGE = 8192
 _CPU_EDGES = (128, 256, 512, 1024)
-#: A larger product is tried on a CPU while the last one took less than this: more than what a
-#: thread waits for its turn, so that a busy machine is not judged by the smallest product.
+#: On a CPU, a larger matrix is tried if the last multiplication took less than this. It is longer
+#: than a thread waits to be scheduled, so that other load does not distort the result.
 _CPU_PRODUCT_S = 0.03
 
 
 @dataclass(frozen=True)
 class MachineRates:
-    """What was measured.
+    """Measured rates of a device. A rate is None if there was too little free memory for it.
 
     Attributes:
-        bandwidth_bytes_per_s: bytes read and written a second by a copy in the device's memory.
-        matmul_flops_per_s: multiplications and additions per second of a square matrix
-            multiplication.
-        matrix_dtype: of that product.
-        copied_bytes, matrix_edge: how large the copy and the matrices were.
-        A rate is None where the memory left was too small for it.
+        bandwidth_bytes_per_s: bytes read and written per second by a copy in device memory.
+        matmul_flops_per_s: FLOPs per second of a square matrix multiplication.
+        matrix_dtype: dtype of the matrices.
+        copied_bytes: size of the copy.
+        matrix_edge: n of the n x n matrices.
     """
 
     bandwidth_bytes_per_s: float | None
@@ -54,41 +54,43 @@ class MachineRates:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """What `to_dict` gave.
+        """The inverse of `to_dict`.
 
         Raises:
-            CodewattError: a key is absent or none of these.
+            CodewattError: a key is missing or unknown.
         """
         try:
             return cls(**values)
         except TypeError as error:
-            raise CodewattError(f"a manifest's machine: {error}") from None
+            raise CodewattError(f"manifest: roofline.machine: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as manifests keep them."""
+        """The fields as a dictionary, for a manifest."""
         return asdict(self)
 
 
 def measure_machine(device: str, dtype: str) -> MachineRates:
-    """Measure the device's bandwidth and matrix rate; medians of several.
+    """Measure memory bandwidth and matrix multiplication rate of a device (medians).
 
-    Takes well under a second on a GPU, and about 0.3 s on a CPU, where torch's own number of
-    threads is used: set it as for the model.
+    Takes well under 1 s on a GPU and about 0.3 s on a CPU. On a CPU it uses torch's number of
+    threads, which must be the same as for the model.
 
     Args:
         device: "cpu" or "cuda".
-        dtype: of the matrices: the model's, by torch's name.
+        dtype: dtype of the model, by its name in torch; also used for the matrices.
     """
     import torch
 
     if device != "cuda":
         return _measure(device, dtype, _cpu_copy_bytes(), _CPU_EDGES)
     free_bytes, _ = torch.cuda.mem_get_info()
-    copied_bytes = min(_GPU_COPY_BYTES, int(free_bytes * _FREE_SHARE / 2) // _MIB * _MIB)
+    copied_bytes = min(
+        _GPU_COPY_BYTES, int(free_bytes * _FREE_SHARE / 2) // BYTES_PER_MIB * BYTES_PER_MIB
+    )
     try:
         return _measure(device, dtype, copied_bytes, (_GPU_EDGE,))
     finally:
-        torch.cuda.empty_cache()  # the model's own allocations find the memory as it was
+        torch.cuda.empty_cache()  # free the buffers before the model allocates
 
 
 def _measure(device: str, dtype: str, copied_bytes: int, edges: tuple[int, ...]) -> MachineRates:
@@ -99,34 +101,34 @@ def _measure(device: str, dtype: str, copied_bytes: int, edges: tuple[int, ...])
 
 
 def _bandwidth(device: str, copied_bytes: int) -> float:
-    """Bytes a second, each byte counted once read and once written."""
+    """Memory bandwidth of a copy (bytes/s); each byte counts as one read and one write."""
     import torch
 
     source = torch.ones(copied_bytes, dtype=torch.uint8, device=device)
-    target = torch.zeros_like(source)  # written, so that its pages are there
+    target = torch.zeros_like(source)  # written once, so that its pages are allocated
     return 2 * copied_bytes / _median_s(device, _seconds(device, lambda: target.copy_(source)))
 
 
 def _matrix_rate(device: str, dtype: str, edges: tuple[int, ...]) -> tuple[float, int]:
-    """(FLOPs per second, edge) of the largest product of `edges` that is quick enough."""
+    """(FLOPs per second, n) of the largest n x n multiplication of `edges` that is fast enough."""
     import torch
 
-    generator = torch.Generator(device).manual_seed(0)  # the run's own draws stay as they are
+    generator = torch.Generator(device).manual_seed(0)  # does not change the global random state
     for edge in edges:
-        # Random: a product of constants draws less power, and so runs at higher clocks.
+        # Random values: constant matrices draw less power, so the GPU would run at higher clocks.
         matrix = torch.randn(
             edge, edge, dtype=getattr(torch, dtype), device=device, generator=generator
         )
         result = torch.empty_like(matrix)
         seconds = _seconds(device, partial(torch.mm, matrix, matrix, out=result))
-        seconds()  # libraries set themselves up
+        seconds()  # first call: libraries initialise themselves
         if edge == edges[-1] or min(seconds() for _ in range(2)) > _CPU_PRODUCT_S:
             break
     return 2 * edge**3 / _median_s(device, seconds), edge
 
 
 def _median_s(device: str, seconds: Callable[[], float]) -> float:
-    """The median of several, once the device is at work."""
+    """Median of several measurements (s) after a warm-up."""
     start_s = time.perf_counter()
     seconds()
     while device == "cuda" and time.perf_counter() - start_s < _GPU_WARM_S:
@@ -136,7 +138,7 @@ def _median_s(device: str, seconds: Callable[[], float]) -> float:
 
 
 def _seconds(device: str, work: Callable[[], Any]) -> Callable[[], float]:
-    """A function that does the work once and says how long it took, by the device's own clock."""
+    """A function that runs `work` once and returns its duration (s) by the device's clock."""
     import torch
 
     def on_gpu() -> float:
@@ -145,7 +147,7 @@ def _seconds(device: str, work: Callable[[], Any]) -> Callable[[], float]:
         work()
         last.record()
         last.synchronize()
-        return float(first.elapsed_time(last)) / 1000
+        return float(first.elapsed_time(last)) / MS_PER_S
 
     def on_cpu() -> float:
         start_s = time.perf_counter()
@@ -156,7 +158,7 @@ def _seconds(device: str, work: Callable[[], Any]) -> Callable[[], float]:
 
 
 def _or_none(measure: Callable[[], Any]) -> Any:
-    """What was measured; None if there was no memory for it."""
+    """The result of `measure`; None if the device is out of memory."""
     import torch
 
     try:
@@ -166,15 +168,15 @@ def _or_none(measure: Callable[[], Any]) -> Any:
 
 
 def _cpu_copy_bytes() -> int:
-    """Four times the largest cache that Linux tells of, within limits."""
+    """Size of the copy on a CPU: four times the largest cache, within _CPU_COPY_BYTES."""
     least, most = _CPU_COPY_BYTES
     sizes = [_cache_bytes(path) for path in Path("/sys/devices/system/cpu").glob(_CACHES)]
     return min(max(least, 4 * max(sizes, default=0)), most)
 
 
 def _cache_bytes(path: Path) -> int:
-    """A cache's size from a text such as 32768K."""
+    """Size of a cache (bytes) from a file with text such as 32768K; 0 if unreadable."""
     try:
-        return int(path.read_text().strip().removesuffix("K")) * 1024
+        return int(path.read_text().strip().removesuffix("K")) * BYTES_PER_KIB
     except (OSError, ValueError):
         return 0

@@ -1,15 +1,15 @@
-"""The least that generating must move and compute: the roofline beside a measured figure.
+"""The roofline of generation: minimum memory traffic and FLOPs of prefill and decoding.
 
 The roofline model (Williams, Waterman, Patterson 2009, "Roofline", CACM 52(4)): work that moves B
 bytes and does F FLOPs takes at least max(B / bandwidth, F / rate). What decoding must move
 and do is counted as Pope et al. 2022 do ("Efficiently Scaling Transformer Inference",
-arXiv:2211.05102, section 2): every step reads the weights once, whatever the batch, and each
-sequence's keys and values; each token takes two FLOPs, a multiplication and an addition, a
-weight, and attention comes on top.
+arXiv:2211.05102, section 2): every step reads the weights once, independent of the batch size, and
+the keys and values of each sequence. Each token takes two FLOPs per weight (a multiplication and an
+addition), plus the FLOPs of attention.
 
-These are lower bounds. Left out, as a perfect implementation needs none of it: activations (they
-can stay on the chip), the row of the input embedding that is looked up, padding, norms and
-non-linearities, and the reading again of what was just written.
+These are lower bounds. Not counted, because a perfect implementation can avoid it: activations
+(they can stay on the chip), rows of the input embedding, padding, norms and non-linearities, and
+reading data again that was just written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,14 +22,14 @@ from codewatt.sizing.parameter_counts import Architecture
 
 @dataclass(frozen=True)
 class Demand:
-    """What a loaded model asks of a machine.
+    """Memory traffic and FLOPs of a loaded model, per step and per token.
 
     Attributes:
-        step_weight_bytes: bytes of weights that one pass through the model must read.
-        kv_bytes_per_token: bytes that a token adds to the cache of all layers.
-        flops_per_token: 2 * weights of the layers' matrices that a token is multiplied with.
-        head_flops: 2 * weights of the head.
-        attention_flops: of one query on one attended token, in all layers.
+        step_weight_bytes: bytes of weights that one forward pass must read.
+        kv_bytes_per_token: bytes that one token adds to the KV cache of all layers.
+        flops_per_token: FLOPs per token in the matrices of the layers: 2 * active weights.
+        head_flops: FLOPs per token in the head: 2 * weights of the head.
+        attention_flops: FLOPs of one query for one attended token, in all layers.
         layers, windowed_layers, window: see `Architecture`.
     """
 
@@ -47,8 +47,10 @@ class Demand:
         """The demand of a model.
 
         Args:
-            step_weight_bytes: see the class; of a loaded model: `loaded.step_weight_bytes`.
-            cache_bytes: of one number in the key/value cache.
+            architecture: the model's architecture.
+            step_weight_bytes: see the class; for a loaded model see
+                `loaded_memory.step_weight_bytes`.
+            cache_bytes: bytes of one element of the KV cache.
         """
         return cls(
             step_weight_bytes=step_weight_bytes,
@@ -63,24 +65,24 @@ class Demand:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """What `to_dict` gave.
+        """The inverse of `to_dict`.
 
         Raises:
-            CodewattError: a key is absent or none of these.
+            CodewattError: a key is missing or unknown.
         """
         try:
             return cls(**values)
         except TypeError as error:
-            raise CodewattError(f"a manifest's roofline: {error}") from None
+            raise CodewattError(f"manifest: roofline.demand: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as manifests keep them."""
+        """The fields as a dictionary, for a manifest."""
         return asdict(self)
 
     def attended(self, first: int, last: int) -> int:
-        """Σ over contexts of first, first + 1, ..., last tokens of layers * tokens attended to.
+        """Attended tokens, summed over layers and over context lengths from `first` to `last`.
 
-        A layer with a sliding window attends to the last `window` tokens of a context at most.
+        A layer with a sliding window attends to at most the last `window` tokens of the context.
         """
         full = self.layers - self.windowed_layers
         tokens = full * _sum(first, last)
@@ -94,7 +96,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class GeneratedSequence:
-    """One sequence of a batch: tokens of its prompt, and tokens generated (the end included)."""
+    """One sequence of a batch: numbers of prompt tokens and of new tokens (with the stop token)."""
 
     prompt_tokens: int
     new_tokens: int
@@ -102,7 +104,7 @@ class GeneratedSequence:
 
 @dataclass(frozen=True)
 class Work:
-    """The least bytes that must be moved and the least FLOPs that must be done."""
+    """Minimum memory traffic (bytes) and minimum FLOPs."""
 
     moved_bytes: int = 0
     flops: int = 0
@@ -112,17 +114,16 @@ class Work:
 
 
 def decode_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
-    """Of a batch, from the first token of each sequence to its last.
+    """Work of decoding a batch: all steps after the first token of each sequence.
 
-    The prompt's pass gives the first token, so a sequence of n new tokens takes n - 1 steps; in
-    step i it attends to c = prompt + i tokens. With W = step_weight_bytes, k = kv_bytes_per_token:
+    Prefill gives the first token, so a sequence with n new tokens takes n - 1 decode steps. In step
+    i it attends to c = prompt + i tokens. With W = step_weight_bytes and k = kv_bytes_per_token:
 
-        bytes      = W * (steps of the longest sequence) + Σ sequences Σ steps k * c
-        flops = Σ sequences Σ steps (flops_per_token + head_flops
-                                          + attention_flops * c)
+        bytes = W * (steps of the longest sequence) + Σ sequences Σ steps k * c
+        flops = Σ sequences Σ steps (flops_per_token + head_flops + attention_flops * c)
 
-    Of the c tokens, c - 1 are read from the cache and one is written to it. Each sequence has a
-    cache of its own, also where several begin with the same prompt.
+    Of the c tokens, c - 1 are read from the KV cache and one is written. Each sequence has its own
+    cache, even if several sequences have the same prompt.
     """
     steps = [max(sequence.new_tokens - 1, 0) for sequence in batch]
     layer_tokens = sum(
@@ -139,14 +140,15 @@ def decode_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
 
 
 def prefill_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
-    """Of a batch's pass over its prompts, which gives the first token of each sequence.
+    """Work of the prefill of a batch, which gives the first token of each sequence.
 
-        bytes      = W + Σ sequences k * prompt (of a sliding window, what stays in it)
+        bytes = W + Σ sequences k * prompt (with a sliding window: at most the window)
         flops = Σ sequences (prompt * flops_per_token + head_flops
-                                  + attention_flops * Σ c from 1 to prompt)
+                             + attention_flops * Σ c from 1 to prompt)
 
-    Keys and values are written once; the head is needed for the last token only. In a mixture of
-    experts, W holds the experts of one token; a long prompt reads more of them.
+    For W and k see `decode_work`. Keys and values are written once. The head is needed for the last
+    token only. In a mixture of experts, W counts the experts of one token; a long prompt reads
+    more.
     """
     if not batch:
         return Work()
@@ -162,17 +164,17 @@ def prefill_work(demand: Demand, batch: Sequence[GeneratedSequence]) -> Work:
 
 
 def total(parts: Iterable[Work]) -> Work:
-    """The sum; of bounds, and so a bound."""
+    """Sum of several works; the sum of lower bounds is a lower bound."""
     return sum(parts, Work())
 
 
-def least_s(
+def roofline_times(
     work: Work, bandwidth_bytes_per_s: float | None, flops_per_s: float | None
 ) -> tuple[float | None, float | None, float | None]:
-    """(seconds of the bytes, seconds of the FLOPs, the larger one); None where unknown.
+    """Minimum times of some work: (time of the bytes, time of the FLOPs, the larger of both), in s.
 
-    The larger of two sums is never more than the sum over steps of the larger one, so it stays a
-    lower bound for phases of many steps.
+    A time is None if its rate is unknown. The maximum of two sums is at most the sum of the maxima
+    over steps, so it is also a lower bound for phases of many steps.
     """
     moving = work.moved_bytes / bandwidth_bytes_per_s if bandwidth_bytes_per_s else None
     computing = work.flops / flops_per_s if flops_per_s else None
@@ -181,5 +183,5 @@ def least_s(
 
 
 def _sum(first: int, last: int) -> int:
-    """first + (first + 1) + ... + last; 0 if there is nothing between."""
+    """first + (first + 1) + ... + last; 0 if last < first."""
     return (first + last) * (last - first + 1) // 2 if last >= first else 0

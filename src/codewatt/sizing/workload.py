@@ -1,24 +1,25 @@
-"""What a cell is asked to do: how many tokens of which benchmark, how often."""
+"""The workload of a cell: numbers of sequences, tokens, batches and repeats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.estimate_assumptions import value
+from codewatt.sizing.estimate_assumptions import assumed_value
 
 
 @dataclass(frozen=True)
 class BenchmarkSize:
-    """A benchmark in numbers.
+    """Size of a benchmark.
 
     Attributes:
-        tasks: in all.
-        prompt_tokens, longest_prompt: mean and longest prompt.
-        new_tokens: after so many a batch is over, where models end by themselves; None: at the
-            study's limit.
-        judge_s, expected_s: core seconds a sample, and a task's expected outputs.
-        source: of these.
+        tasks: number of tasks.
+        prompt_tokens: mean length of the prompts (tokens).
+        longest_prompt: length of the longest prompt (tokens).
+        new_tokens: new tokens after which a batch has ended; None: the study's token limit.
+        judge_s: CPU time for judging one completion (core seconds).
+        expected_s: CPU time for the expected outputs of one task (core seconds).
+        source: where these numbers come from.
     """
 
     tasks: int
@@ -32,7 +33,7 @@ class BenchmarkSize:
 
 BENCHMARKS = {
     "humaneval_plus": BenchmarkSize(
-        164, 172, 538, None, value("judge_s"), value("expected_s"),
+        164, 172, 538, None, assumed_value("judge_s"), assumed_value("expected_s"),
         "prompts of 37 to 538 tokens, 172 on average (docs/archive/h200-engines.md: a made-up "
         "tokenizer of "
         "8,192 tokens); every completion runs to the token limit, as in de Reus et al. 2024, where "
@@ -48,16 +49,20 @@ BENCHMARKS = {
 
 @dataclass(frozen=True)
 class Workload:
-    """A cell's work.
+    """The workload of a cell.
 
     Attributes:
-        completions: of one pass over the benchmark.
-        sequences: of a full batch, several samples a task counted.
-        batches: of one pass.
-        prompt_tokens, longest_prompt, new_tokens: of a sequence.
-        repeats, warmup_batches, idle_s, interval_s: the study's.
-        engine: its name.
-        judged: samples that are judged: those of one repeat if all are equal (greedy).
+        completions: number of completions of one repeat.
+        sequences: number of sequences of a full batch (prompts x samples).
+        batches: number of batches of one repeat.
+        prompt_tokens: mean length of a prompt (tokens).
+        longest_prompt: length of the longest prompt (tokens).
+        new_tokens: number of new tokens of a sequence.
+        repeats, warmup_batches, idle_s: the study's settings.
+        interval_s: sampling interval of NVML (s).
+        engine: name of the engine.
+        judged: number of completions that are judged; with greedy decoding only those of one
+            repeat, because all repeats are equal.
     """
 
     completions: int
@@ -80,16 +85,16 @@ def workload_of(
     decoding: Mapping[str, Any],
     energy: Mapping[str, Any],
 ) -> Workload:
-    """A cell's work, from slices of its study.
+    """The workload of a cell, from the study's settings.
 
     Args:
-        cell: token_limit, batch_size, engine.
-        benchmark: kind, and tasks if it says so.
-        decoding: samples, repeats, warmup_batches, strategy.
-        energy: idle_s, nvml_interval_s.
+        cell: has token_limit, batch_size and engine.
+        benchmark: has kind, and optionally tasks.
+        decoding: has samples, repeats, warmup_batches and strategy.
+        energy: has idle_s and nvml_interval_s.
 
     Raises:
-        CodewattError: the benchmark's size is not known.
+        CodewattError: the size of the benchmark is unknown.
     """
     kind = benchmark["kind"]
     if kind not in BENCHMARKS:

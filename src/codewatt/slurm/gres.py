@@ -1,4 +1,4 @@
-"""GRES strings of Slurm: what a job requests, what a node has, what a job was given.
+"""GRES strings of Slurm: of requests, nodes and allocations.
 
 Examples: 'gpu:l40s:2' (requested), 'gpu:l40s:4(S:0-1),lscratch:1' (of a node),
 'gpu:l40s:1(IDX:2)' (of a running job). Syntax: `man slurm.conf` (Gres), `man sbatch` (--gres).

@@ -53,9 +53,9 @@ def cancel_orphaned_jobs(
 
 def orphaned_jobs(directory: str | Path, command: Callable[..., str] = run_slurm) -> list[str]:
     """Ids of the Slurm executor's jobs in the queue that were submitted from a directory."""
-    told = command("squeue", "--me", "--noheader", "--format=%i|%k|%Z")
+    output = command("squeue", "--me", "--noheader", "--format=%i|%k|%Z")
     here = Path(directory).resolve()
-    rows = (line.split("|", 2) for line in told.splitlines() if line.count("|") >= 2)
+    rows = (line.split("|", 2) for line in output.splitlines() if line.count("|") >= 2)
     return [
         job for job, comment, where in rows
         if comment.startswith(_COMMENT) and Path(where).resolve() == here

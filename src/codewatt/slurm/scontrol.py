@@ -84,10 +84,10 @@ def user_accounts(configuration: str) -> tuple[str, ...] | None:
         return None
     user = f"user={getpass.getuser()}"
     try:
-        told = run_slurm("sacctmgr", "-nP", "show", "associations", user, "format=Account")
+        output = run_slurm("sacctmgr", "-nP", "show", "associations", user, "format=Account")
     except CodewattError:
         return None
-    return tuple(dict.fromkeys(told.split()))
+    return tuple(dict.fromkeys(output.split()))
 
 
 def _version() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Nodes, partitions and accounts of a Slurm cluster, and what a job was given on its node."""
+"""Nodes, partitions and accounts of a Slurm cluster, and the allocation of a job."""
 
 import re
 from collections.abc import Mapping
@@ -102,7 +102,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What Slurm gave a job on its node.
+    """The allocation of a Slurm job on its node.
 
     Attributes:
         gres: such as 'gpu:l40s:1'; '' if the job holds none.
@@ -141,22 +141,22 @@ def read_nodes(*names: str) -> tuple[Node, ...]:
     Raises:
         CodewattError: Slurm is not installed here, does not answer, or knows no such node.
     """
-    told = scontrol.show_nodes_as_json(*names)
-    if told is not None:
+    output = scontrol.show_nodes_as_json(*names)
+    if output is not None:
         try:
-            return parse_json_nodes(told)
+            return parse_json_nodes(output)
         except (KeyError, TypeError, ValueError, AttributeError):
             pass  # The JSON form differs between versions of Slurm; the text form does not.
     return parse_nodes(scontrol.show_nodes(*names))
 
 
 def read_node_cpus(environment: Mapping[str, str]) -> int | None:
-    """Logical CPUs that Slurm has for jobs on this job's node; None outside of Slurm.
+    """Number of logical CPUs that Slurm has for jobs on this job's node.
 
-    None as well if Slurm does not answer.
+    None outside of Slurm, or if Slurm does not answer.
 
     Args:
-        environment: the job's.
+        environment: environment variables of the job.
     """
     if not (name := environment.get("SLURMD_NODENAME")):
         return None
@@ -168,10 +168,10 @@ def read_node_cpus(environment: Mapping[str, str]) -> int | None:
 
 
 def read_allocation(environment: Mapping[str, str]) -> Allocation | None:
-    """Read what Slurm gave this job on this node; None outside of Slurm.
+    """Read the allocation of this job on this node; None outside of Slurm.
 
     Args:
-        environment: the job's.
+        environment: environment variables of the job.
 
     Raises:
         CodewattError: Slurm does not answer.
@@ -179,26 +179,26 @@ def read_allocation(environment: Mapping[str, str]) -> Allocation | None:
     if not (job_id := environment.get("SLURM_JOB_ID")):
         return None
     try:
-        told = scontrol.show_job(job_id)
+        output = scontrol.show_job(job_id)
     except CodewattError as error:
-        raise CodewattError(f"{error}; what Slurm gave the job is unknown") from None
-    return parse_allocation(job_id, told, environment.get("SLURMD_NODENAME"))
+        raise CodewattError(f"{error}; the allocation of this job is unknown") from None
+    return parse_allocation(job_id, output, environment.get("SLURMD_NODENAME"))
 
 
-def parse_allocation(job_id: str, told: str, node: str | None) -> Allocation:
+def parse_allocation(job_id: str, output: str, node: str | None) -> Allocation:
     """Parse `scontrol show job -d -o`: one JOB_GRES for the job, one GRES=... for each node."""
-    indices = re.search(r"\sGRES=\S*?\(IDX:([^)]*)\)", told)
+    indices = re.search(r"\sGRES=\S*?\(IDX:([^)]*)\)", output)
     return Allocation(
         job_id=job_id,
-        node=node or _value(told, "NodeList"),
-        partition=_value(told, "Partition"),
-        gres=_value(told, "JOB_GRES"),
+        node=node or _value(output, "NodeList"),
+        partition=_value(output, "Partition"),
+        gres=_value(output, "JOB_GRES"),
         gpu_indices=indices[1] if indices else "",
-        exclusive=_value(told, "OverSubscribe") == "NO",
+        exclusive=_value(output, "OverSubscribe") == "NO",
     )
 
 
-def parse_partitions(told: str) -> tuple[Partition, ...]:
+def parse_partitions(output: str) -> tuple[Partition, ...]:
     """Parse `scontrol show partition -o`, one partition a line."""
     return tuple(
         Partition(
@@ -211,12 +211,12 @@ def parse_partitions(told: str) -> tuple[Partition, ...]:
             denied_accounts=_named_accounts(_value(line, "DenyAccounts")),
             max_cpus=_number(_value(line, "MaxCPUsPerNode")),
         )
-        for line in told.splitlines()
+        for line in output.splitlines()
         if (name := _value(line, "PartitionName"))
     )
 
 
-def parse_nodes(told: str) -> tuple[Node, ...]:
+def parse_nodes(output: str) -> tuple[Node, ...]:
     """Parse `scontrol show node -o`, one node a line."""
     return tuple(
         Node(
@@ -228,12 +228,12 @@ def parse_nodes(told: str) -> tuple[Node, ...]:
             features=tuple(filter(None, _value(line, "AvailableFeatures").split(","))),
             state=_value(line, "State"),
         )
-        for line in told.splitlines()
+        for line in output.splitlines()
         if (name := _value(line, "NodeName"))
     )
 
 
-def parse_json_nodes(told: list[dict[str, Any]]) -> tuple[Node, ...]:
+def parse_json_nodes(output: list[dict[str, Any]]) -> tuple[Node, ...]:
     """Parse the nodes of `scontrol show node --json`.
 
     Raises:
@@ -249,7 +249,7 @@ def parse_json_nodes(told: list[dict[str, Any]]) -> tuple[Node, ...]:
             features=_strings(node["features"]),
             state="+".join(_strings(node["state"])),
         )
-        for node in told
+        for node in output
     )
 
 
@@ -273,8 +273,8 @@ def _strings(value: Any) -> tuple[str, ...]:
     return tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
 
 
-def _named_accounts(told: str) -> tuple[str, ...]:
-    return () if told in ("ALL", "") else tuple(told.lower().split(","))
+def _named_accounts(output: str) -> tuple[str, ...]:
+    return () if output in ("ALL", "") else tuple(output.lower().split(","))
 
 
 def _value(line: str, key: str) -> str:

@@ -61,7 +61,7 @@ def test_a_file_that_changed_after_generate_is_refused(study: Any) -> None:
     entry = study.cell()
     with open(entry["tasks"], "ab") as stream:
         stream.write(b"x")
-    refused(entry, r"tasks\.parquet: .* its manifest says")
+    refused(entry, r"tasks\.parquet: .* the manifest has")
 
 
 def test_an_unreadable_table_is_refused(study: Any) -> None:

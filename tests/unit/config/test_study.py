@@ -285,7 +285,7 @@ BAD = {
     "no such home": (
         ("models", 0),
         {"id": "m", "source": "path", "path": "~no-such-user/x"},
-        "models[0].path: ~no-such-user/x: no home directory is known for ~no-such-user; write",
+        "models[0].path: ~no-such-user/x: the home directory of ~no-such-user is unknown; write",
     ),
 }
 

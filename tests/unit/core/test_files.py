@@ -10,11 +10,11 @@ from codewatt.errors import CodewattError
 from codewatt.files import (
     atomic_path,
     check_files,
+    check_writable,
     describe_files,
     digest,
     read_json,
     read_jsonl,
-    require_room,
     write_json,
     write_jsonl,
 )
@@ -73,7 +73,7 @@ def test_described_files_are_checked(tmp_path):
     with pytest.raises(CodewattError, match="sha256 differs"):
         check_files(tmp_path, described)
     (tmp_path / "a").unlink()
-    with pytest.raises(CodewattError, match="missing, though its manifest lists it"):
+    with pytest.raises(CodewattError, match="file is missing, but the manifest lists it"):
         check_files(tmp_path, described)
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "folder").mkdir()
     for target, said in {
         tmp_path / "folder": "folder: is a directory; allowed: the name of a file",
-        tmp_path / "file" / "x.json": "x.json: cannot be written: a file stands where a directory",
+        tmp_path / "file" / "x.json": "x.json: cannot be written: a part of its path is a file",
         tmp_path / ("x" * 300): "cannot be written: File name too long",
         "/dev/null": "/dev/null: is not a regular file; allowed: the name of a file",
         "/proc/x.json": "/proc/x.json: cannot be written: ",
@@ -108,10 +108,10 @@ def test_the_longest_names_are_written(tmp_path, name):
 
 
 def test_room_is_asked_for_and_given_back(tmp_path):
-    require_room(tmp_path / "new" / "x.json", 1 << 20)
+    check_writable(tmp_path / "new" / "x.json", 1 << 20)
     assert os.listdir(tmp_path / "new") == []
     with pytest.raises(
         CodewattError, match=r"x\.json: cannot be written: (File too large|No spac)"
     ):
-        require_room(tmp_path / "x.json", 1 << 62)
+        check_writable(tmp_path / "x.json", 1 << 62)
     assert os.listdir(tmp_path) == ["new"]

@@ -74,8 +74,8 @@ with rule_log(SimpleNamespace(rule="generate", log=[{log!r}], output=["results/x
         ("CodewattError('bad \\x1b[2J input')", r"ERROR: bad \x1b[2J input"),
         (
             "OSError(28, 'No space left on device')",
-            "ERROR: results/x.json: No space left on device; make room and run the same command "
-            "again",
+            "ERROR: results/x.json: No space left on device; free disk space, then run the same "
+            "command again",
         ),
         (
             "PermissionError(13, 'Permission denied', '/data/model')",

@@ -13,7 +13,7 @@ from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.grid import Grid
-from codewatt.paths import Paths, in_checkout, refuse_places
+from codewatt.paths import Paths, check_locations, in_checkout
 from codewatt.preflight import check_names, load_grid
 from tests.support.workbench import SMALL
 
@@ -74,13 +74,15 @@ def test_ids_are_refused_just_when_the_file_system_refuses_their_names(tmp_path,
     with pytest.raises(CodewattError, match=f"file name of {length + 4} bytes") as refused:
         load_grid(path)
     assert "precision 48, " in str(refused.value)
-    assert str(refused.value).endswith("allowed: 255; shorten ids")
+    assert str(refused.value).endswith("allowed: 255 bytes; use shorter ids")
 
 
 def test_a_results_directory_is_checked_for_its_path(tmp_path):
     grid = load_grid(_file(tmp_path))
     deep = Path("/", *["d" * 200] * 20)
-    with pytest.raises(CodewattError, match=r"results: .* paths have \d+ bytes; allowed: 4095"):
+    with pytest.raises(
+        CodewattError, match=r"results: .* longest path has \d+ bytes; allowed: 4095"
+    ):
         check_names(grid, Paths(deep))
     (tmp_path / "file").write_text("")
     with pytest.raises(CodewattError, match=r"file is a file; allowed: a directory"):
@@ -98,12 +100,12 @@ def _model(**configuration):
         (None, r"models\[0\]\.path: .*m: no such directory"),
         (
             lambda folder: None,
-            r"models\[0\]\.path: .*m: it has no config\.json; allowed: a directory",
+            r"models\[0\]\.path: .*m: the directory has no config\.json; allowed: a directory",
         ),
         (
             _model(model_type="llama", max_position_embeddings=24),
-            "token_limits: 24: the context of model 'one' has 24 tokens, so that none is left "
-            "for a prompt",
+            "token_limits: 24: the context of model 'one' has 24 tokens, which leaves none "
+            "for the prompt",
         ),
         (
             lambda folder: (folder / "config.json").write_text('{"n_positions": '),
@@ -141,11 +143,13 @@ def test_a_text_that_is_not_there_is_named(tmp_path):
 
 @pytest.mark.parametrize("python", ["/tmp/my venv/bin/python", "/tmp/$x/python", "/a'b/python"])
 def test_a_python_that_a_shell_takes_apart_is_refused(python):
-    with pytest.raises(CodewattError, match="cannot start jobs with a Python whose path holds spa"):
-        refuse_places(python, "/co")
-    refuse_places("/tmp/my-venv_3.11/bin/python", "/a checkout")
-    with pytest.raises(CodewattError, match="takes braces for wildcards"):
-        refuse_places("/usr/bin/python", "/a {x}/checkout")
+    with pytest.raises(CodewattError, match="cannot start jobs with this Python, because its path"):
+        check_locations(python, "/co")
+    check_locations("/tmp/my-venv_3.11/bin/python", "/a checkout")
+    with pytest.raises(
+        CodewattError, match="contains a brace, which Snakemake takes for a wildcard"
+    ):
+        check_locations("/usr/bin/python", "/a {x}/checkout")
 
 
 def test_a_study_of_the_checkout_is_found_from_elsewhere(tmp_path, monkeypatch):
@@ -168,8 +172,8 @@ def test_an_architecture_without_a_name_is_refused(tmp_path, config):
 def test_a_token_limit_leaves_room_for_a_prompt(tmp_path):
     """Of models whose context the study says; nano's is 256."""
     said = (
-        "token_limits: 256: the context of model 'one' has 256 tokens, so that none is left for "
-        "a prompt; allowed: "
+        "token_limits: 256: the context of model 'one' has 256 tokens, which leaves none for "
+        "the prompt; allowed: "
         "below 256, or exclude the pair"
     )
     with pytest.raises(CodewattError, match=said):

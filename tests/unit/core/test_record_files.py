@@ -158,7 +158,8 @@ def test_a_wrong_record_fails_where_it_is_written(kind, tmp_path):
     with pytest.raises(CodewattError) as error:
         record_format.write(path, changed(record, field))
     assert str(error.value).startswith(
-        f"{path}: not written: {field}: field is missing; correct the code of rule {rule}: codewatt."
+        f"{path}: not written: {field}: field is missing; "
+        f"correct the code of rule {rule}: codewatt."
     )
     assert str(error.value).endswith("_record declares the fields of its record")
     assert not path.exists()

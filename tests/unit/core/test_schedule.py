@@ -10,7 +10,7 @@ from codewatt.estimate.job_sums import wall_h
 from codewatt.estimate.list_schedule import makespan_s
 from codewatt.grid import Grid
 from codewatt.paths import Paths
-from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.sizing.job_costs import JobSize
 from tests.support.estimates import HUB, ON_A_GPU, planned, study
 
@@ -94,7 +94,7 @@ def test_chains_run_beside_each_other(tmp_path):
 def test_what_a_job_needs_is_among_the_jobs_of_every_study(tmp_path):
     for path in (REPOSITORY / "config/studies").glob("*.yaml"):
         grid = Grid(load_study(path))
-        cards = {None: None if grid.study.device == "cpu" else gpu_named("h200")}
+        cards = {None: None if grid.study.device == "cpu" else get_gpu("h200")}
         jobs = Plan(grid, Paths.of(tmp_path, grid.study), cards, 8).jobs
         keys = {(job.rule, job.id) for job in jobs}
         assert len(keys) == len(jobs)

@@ -75,7 +75,7 @@ def test_a_studys_boundary_decides_what_is_known(bench: Any, measured: Any) -> N
     cell = measured()
     assert cell["runs"][0]["energy_j"]["node"] is None
     assert cell["valid"] is False
-    assert "without cpu, dram there is no figure" in str(
+    assert "no value, because the energy of cpu, dram is unavailable" in str(
         [e["detail"] for e in cell["checks"] if e["name"] == "energy_known"]
     )
     assert measured(boundary="gpu")["valid"] is True

@@ -90,7 +90,7 @@ def test_scoring_layers_is_measured_by_its_own_timeline(timeline: Path, tmp_path
     write_json(scores, {**MADE, "windows": [], "duration_s": 2.0})
     with pytest.raises(CodewattError, match=r"layers\.json: the variant was pruned by an earlier"):
         measure_making(manifest, timeline, scores, timeline, {})
-    with pytest.raises(CodewattError, match="their timeline are required"):
+    with pytest.raises(CodewattError, match="the file or its timeline is missing"):
         measure_making(manifest, timeline, None, None, {})
 
 

@@ -82,11 +82,11 @@ def test_no_proc_is_absent(tmp_path: Path) -> None:
     ("mode", "tdp_w", "generic", "status", "method", "basis"),
     [
         ("intel_rapl", 0, False, "measured", "RAPL", "wrap"),
-        ("cpu_load", 8, False, "modelled", "8 W x (0.1 + 0.9 load^3)", "4 W a thread"),
+        ("cpu_load", 8, False, "modelled", "8 W x (0.1 + 0.9 load^3)", "4 W per thread"),
         ("cpu_load", 85, True, "modelled", "85 W x", "constant for an unknown CPU"),
         ("cpu_load", 240, False, "modelled", "240 W x", "list of CPU models, for 'EPYC'"),
         ("constant", 85, True, "modelled", "constant 42.5 W", "constant for an unknown CPU"),
-        ("new_mode", 85, True, "unavailable", "CodeCarbon", "'new_mode' is not known"),
+        ("new_mode", 85, True, "unavailable", "CodeCarbon", "'new_mode' is unknown"),
     ],
 )
 def test_codecarbons_mode_decides_what_its_figure_is(

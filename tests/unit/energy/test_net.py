@@ -101,10 +101,10 @@ def cpu_uncovered(bench: Any) -> None:
         (gpu_drifts, {"gpu"}, "gpu: .*changed by 33 % from before to after .limit 10 %"),
         (stranger, {"gpu"}, "gpu: .*idle_loaded: other processes on the GPU"),
         (gap, {"gpu"}, "gpu: .*idle_after: 4.1 s without a reading"),
-        (no_second_window, {"gpu", "cpu", "dram"}, "cpu: there is no window idle_after"),
+        (no_second_window, {"gpu", "cpu", "dram"}, "cpu: no window of phase idle_after"),
         (busy_machine, {"cpu", "dram"}, r"cpu: .*mean CPU load was 0.4.* .limit 0.2"),
         (others_compute, {"cpu"}, "cpu: .*idle_after: others keep 0.8.* CPUs busy"),
-        (cpu_uncovered, {"cpu"}, "cpu: idle_after has no figure: .*do not cover"),
+        (cpu_uncovered, {"cpu"}, "cpu: phase idle_after has no energy: .*do not cover"),
     ],
 )
 def test_a_failed_idle_window_gives_no_net_figure_and_says_why(

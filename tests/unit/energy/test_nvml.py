@@ -11,7 +11,7 @@ import pytest
 
 from codewatt.energy.meters import nvml
 from codewatt.energy.meters.meter import Meter
-from codewatt.energy.meters.nvml import open_nvml, strangers
+from codewatt.energy.meters.nvml import count_other_processes, open_nvml
 from codewatt.sampler_settings import SamplerSettings
 from tests.support.nvml import NOT_SUPPORTED, UUID, Clock, FakeNvml
 
@@ -169,9 +169,11 @@ def test_absence_is_explained(gpu: FakeNvml, monkeypatch: pytest.MonkeyPatch) ->
 def test_strangers_are_processes_that_are_not_the_jobs() -> None:
     child = subprocess.Popen(["sleep", "30"])
     try:
-        assert strangers({os.getpid(), child.pid}, os.getpid()) == 0
-        assert strangers({os.getpid()}, child.pid) == 1
-        assert strangers(set(), os.getpid()) is None  # where the job is not seen, nobody is
+        assert count_other_processes({os.getpid(), child.pid}, os.getpid()) == 0
+        assert count_other_processes({os.getpid()}, child.pid) == 1
+        assert (
+            count_other_processes(set(), os.getpid()) is None
+        )  # where the job is not seen, nobody is
     finally:
         child.kill()
         child.wait()
@@ -179,6 +181,6 @@ def test_strangers_are_processes_that_are_not_the_jobs() -> None:
 
 def test_one_process_of_another_namespace_may_be_the_job_and_two_may_not() -> None:
     unknown = {2**22 + 1, 2**22 + 2}  # above Linux's largest process id
-    assert strangers({min(unknown)}, os.getpid()) == 0
-    assert strangers(unknown, os.getpid()) == 1
-    assert strangers({*unknown, os.getpid()}, os.getpid()) == 2
+    assert count_other_processes({min(unknown)}, os.getpid()) == 0
+    assert count_other_processes(unknown, os.getpid()) == 1
+    assert count_other_processes({*unknown, os.getpid()}, os.getpid()) == 2

@@ -42,7 +42,7 @@ def machine(monkeypatch):
             return type("Done", (), {"stdout": told})
 
         monkeypatch.setattr(scontrol.subprocess, "run", run)
-        monkeypatch.setattr(placement_check, "gpus_here", lambda: gpus)
+        monkeypatch.setattr(placement_check, "visible_gpus", lambda: gpus)
 
     say()
     return say
@@ -156,7 +156,9 @@ def test_scontrol_that_does_not_answer(machine, monkeypatch):
         raise FileNotFoundError(2, "No such file or directory: 'scontrol'")
 
     monkeypatch.setattr(scontrol.subprocess, "run", run)
-    refused("scontrol show job -d -o 7: .*; what Slurm gave the job is unknown", environment=IN_JOB)
+    refused(
+        "scontrol show job -d -o 7: .*; the allocation of this job is unknown", environment=IN_JOB
+    )
 
 
 def test_nobody_says_where_it_is_to_run(machine):

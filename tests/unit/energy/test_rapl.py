@@ -249,4 +249,4 @@ def test_one_unreadable_package_makes_all_unavailable_with_the_remedy(
 
 def test_a_range_of_zero_is_refused(powercap: Powercap) -> None:
     powercap.add("intel-rapl:0", "package-0", 0, range_uj=0)
-    assert "wraps cannot be undone" in absent(open_rapl(1.0, powercap.root))
+    assert "wraps of the counter cannot be detected" in absent(open_rapl(1.0, powercap.root))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from codewatt.energy.boundaries import Boundaries
 from codewatt.energy.energy_sources import choose_sources
 from codewatt.energy.integration import Series
-from codewatt.energy.task_energy import FIGURES, shared, task_energies, write_task_energies
+from codewatt.energy.task_energy import FIGURES, shared_joules, task_energies, write_task_energies
 from codewatt.energy.timeline_reader import read_timeline
 
 
@@ -110,7 +110,7 @@ def test_shares_are_those_of_the_definition_and_add_up(
     t_s = np.linspace(-1, 160, 300)
     draw = np.random.default_rng(seed)
     series = Series.counter(t_s, np.cumsum(draw.uniform(0, 100, len(t_s))), 0.01)
-    joules, bound = shared(series, start_s, end_s)
+    joules, bound = shared_joules(series, start_s, end_s)
     expected, expected_bound = spelt_out(series, start_s, end_s)
     assert joules == pytest.approx(expected, abs=1e-6)
     assert bound == pytest.approx(expected_bound, abs=1e-6)

@@ -136,7 +136,7 @@ def test_an_output_that_cannot_be_is_found_before_judging(folder: Path) -> None:
     (folder / "directory").mkdir()
     for out, said in {
         "directory": "directory: is a directory",
-        "file/out.json": "a file stands where a directory of its path should be",
+        "file/out.json": "a part of its path is a file; allowed: directories",
         "/dev/null": "/dev/null: is not a regular file",
         "/proc/out.json": "/proc/out.json: cannot be written: ",
         "x" * 256: "cannot be written: File name too long",

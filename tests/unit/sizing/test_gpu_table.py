@@ -3,7 +3,7 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.gpu_datasheets import gpu_named, gpus
+from codewatt.sizing.gpu_datasheets import get_gpu, gpus
 
 
 @pytest.mark.parametrize(
@@ -18,14 +18,14 @@ from codewatt.sizing.gpu_datasheets import gpu_named, gpus
     ],
 )
 def test_a_name_finds_its_card(name, card):
-    assert gpu_named(name).id == card
+    assert get_gpu(name).id == card
 
 
 def test_an_unknown_card_is_said_with_those_that_are_known():
     with pytest.raises(
         CodewattError, match=r"GPU 'b999' is not in the table of GPUs; allowed: t4, .*h200"
     ):
-        gpu_named("b999")
+        get_gpu("b999")
 
 
 def test_every_card_has_what_estimates_need_and_a_source():

@@ -3,11 +3,11 @@
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, value
-from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.estimate_assumptions import ASSUMPTIONS, assumed_value
+from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.sizing.job_costs import (
     generate_job,
-    misfit,
+    misfit_reason,
     pass_job,
     quantise_job,
     resources,
@@ -38,7 +38,7 @@ def work(batch_size=1, engine="transformers", **decoding):
 def generate(repo="bigcode/starcoder2-3b", precision=BF16, gpu="l40s", **asked):
     architecture = pruned_architecture(config(repo), 0)
     stored = weight_bytes(architecture, precision).total
-    card = None if gpu is None else gpu_named(gpu)
+    card = None if gpu is None else get_gpu(gpu)
     return generate_job(architecture, precision, work(**asked), card, stored)
 
 
@@ -62,7 +62,7 @@ def test_gpu_memory_is_weights_cache_activations_and_logits_by_hand():
     cache = 8 * (538 + 128) * 30 * 2 * 2 * 128 * 2
     activations = 8 * 538 * 2 * (6 * 3072 + 3 * 12288)
     logits = 8 * 49152 * (4 + 2)
-    expected = value("context_bytes") + value("vram_margin") * (
+    expected = assumed_value("context_bytes") + assumed_value("vram_margin") * (
         weights + cache + activations + logits
     )
     assert need == round(expected)
@@ -74,8 +74,8 @@ def test_a_window_bounds_the_cache():
         {"token_limit": 9000, "batch_size": 1, "engine": "transformers"},
         {"kind": "humaneval_plus"}, DECODING, ENERGY,
     )  # fmt: skip
-    kept = generate_job(starcoder, BF16, asked, gpu_named("l40s"), 0).vram_bytes
-    short = generate_job(starcoder, BF16, work(), gpu_named("l40s"), 0).vram_bytes
+    kept = generate_job(starcoder, BF16, asked, get_gpu("l40s"), 0).vram_bytes
+    short = generate_job(starcoder, BF16, work(), get_gpu("l40s"), 0).vram_bytes
     more = 4096 - (538 + 128)
     assert kept - short == pytest.approx(1.1 * more * 30 * 2 * 2 * 128 * 2, abs=2)
 
@@ -111,7 +111,7 @@ def test_vllm_takes_its_share_of_the_card():
 )
 def test_what_fits_a_card(repo, precision, gpu, fit):
     size = generate(repo, precision, gpu)
-    reason = misfit(size.vram_bytes, gpu_named(gpu))
+    reason = misfit_reason(size.vram_bytes, get_gpu(gpu))
     assert (reason is None) == fit
     if reason is not None:
         assert "GB of GPU memory, the NVIDIA" in reason
@@ -120,7 +120,7 @@ def test_what_fits_a_card(repo, precision, gpu, fit):
 def test_a_cpu_job_has_no_gpu_memory_and_holds_the_model_itself():
     size = generate("Qwen/Qwen2.5-0.5B", FP32, None)
     assert (size.vram_bytes, size.gpu_j) == (0, 0.0)
-    assert size.host_bytes == round(value("cpu_host_bytes")) + 2 * 4 * 494_032_768
+    assert size.host_bytes == round(assumed_value("cpu_host_bytes")) + 2 * 4 * 494_032_768
 
 
 def test_longer_work_takes_longer_and_leaves_more():
@@ -129,13 +129,13 @@ def test_longer_work_takes_longer_and_leaves_more():
     assert more.gpu_j > 1.5 * one.gpu_j
     assert more.disk_bytes > 1.7 * one.disk_bytes
     assert more.vram_bytes == one.vram_bytes
-    assert one.job_s == one.metered_s + value("job_start_s")
+    assert one.job_s == one.metered_s + assumed_value("job_start_s")
 
 
 def test_what_is_not_made_costs_a_manifest_and_what_is_costs_its_weights():
     source = pruned_architecture(config("microsoft/phi-2"), 0)
     pruned = pruned_architecture(config("microsoft/phi-2"), 6)
-    stored, gpu = 2 * source.parameters, gpu_named("l40s")
+    stored, gpu = 2 * source.parameters, get_gpu("l40s")
     nothing = quantise_job(source, source, BF16, gpu, stored)
     assert (nothing.metered_s, nothing.disk_bytes, nothing.vram_bytes) == (0.0, 0, 0)
     cut = quantise_job(source, pruned, BF16, gpu, stored)
@@ -157,21 +157,21 @@ def test_quantising_takes_the_energy_that_was_measured(method, measured_s, measu
     """docs/archive/gptq-awq-fp8.md, H100; at rest alone AWQ would take 0.58 of it, GPTQ 0.73."""
     source = pruned_architecture(config("bigcode/starcoder2-3b"), 0)
     precision = {**GPTQ, "method": method, "calibration": "code"}
-    made = quantise_job(source, source, precision, gpu_named("h100"), 2 * source.parameters)
+    made = quantise_job(source, source, precision, get_gpu("h100"), 2 * source.parameters)
     assert 1 < made.metered_s / measured_s < 1.3
     assert 1 < made.gpu_j / measured_j < 1.3
 
 
 def test_passes_over_a_text_grow_with_its_tokens_and_with_models_loaded():
     phi = pruned_architecture(config("microsoft/phi-2"), 0)
-    stored, gpu = 2 * phi.parameters, gpu_named("l40s")
+    stored, gpu = 2 * phi.parameters, get_gpu("l40s")
     once = pass_job(phi, gpu, stored, 65_536, loads=1)
     more = pass_job(phi, gpu, stored, 10 * 65_536, loads=1)
     twice = pass_job(phi, gpu, stored, 65_536, loads=2)
     flops = 65_536 * 2 * (phi.active_layer_weights + phi.head)
-    running_s = flops / (362.05e12 * value("prefill_share_transformers"))
+    running_s = flops / (362.05e12 * assumed_value("prefill_share_transformers"))
     assert more.metered_s - once.metered_s == pytest.approx(9 * running_s)
-    loading_s = value("load_s") + stored / value("load_bytes_per_s")
+    loading_s = assumed_value("load_s") + stored / assumed_value("load_bytes_per_s")
     assert twice.metered_s - once.metered_s == pytest.approx(loading_s)
     assert once.vram_bytes > stored
     on_cpu = pass_job(phi, None, stored, 65_536, loads=1)

@@ -119,7 +119,7 @@ def test_the_peak_leaves_out_what_it_is_told_to():
 from codewatt.sizing.loaded_memory import PeakMemory
 peak = PeakMemory("cpu")
 first = peak.read()["host_bytes"]
-with peak.left_out():
+with peak.excluded():
     held = b"x" * 400_000_000
     del held
 assert peak.read()["device_bytes"] is None
@@ -133,9 +133,9 @@ print(peak.read()["host_bytes"] - first)
 
 
 def test_a_peak_that_linux_does_not_forget_is_no_figure(monkeypatch, tmp_path):
-    monkeypatch.setattr(loaded_memory, "_FORGET", tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(loaded_memory, "_CLEAR_REFS", tmp_path / "absent" / "clear_refs")
     peak = PeakMemory("cpu")
     assert peak.read()["host_bytes"] > 0
-    with peak.left_out():
+    with peak.excluded():
         pass
     assert peak.read() == {"device_bytes": None, "host_bytes": None}

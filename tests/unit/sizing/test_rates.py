@@ -11,7 +11,7 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.sizing import decode_rates
 from codewatt.sizing.decode_rates import cpu_step, gpu_step, measured_kind, power_w
-from codewatt.sizing.gpu_datasheets import gpu_named
+from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.sizing.job_costs import generate_job
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.roofline import Demand
@@ -82,7 +82,7 @@ def test_the_measured_machine_gets_its_own_steps_back(engine, kind):
             continue
         prompt = {1: 64, 164: 172}.get(batch, 108)
         asked = demand("bigcode/starcoder2-3b", precision)
-        gpu = gpu_named("h200")
+        gpu = get_gpu("h200")
         dtype = str(precision.get("dtype") or precision["compute_dtype"])
         step = gpu_step(engine, kind, batch, asked, prompt + 64, gpu, dtype)
         assert step.seconds == pytest.approx(batch / tokens_per_s, rel=0.12)
@@ -100,7 +100,7 @@ def run(repo, precision, gpu, tasks, batch, new_tokens, removed=0):
             longest_prompt=538, new_tokens=new_tokens, repeats=repeats, warmup_batches=1,
             idle_s=5.0, interval_s=0.02, engine="transformers", judged=tasks,
         )  # fmt: skip
-        return generate_job(architecture, precision, work, gpu_named(gpu), stored)
+        return generate_job(architecture, precision, work, get_gpu(gpu), stored)
 
     one, two = job(1), job(2)
     return two.metered_s - one.metered_s, two.gpu_j - one.gpu_j
@@ -165,12 +165,12 @@ def test_steps_get_no_shorter_with_sequences_layers_bytes_or_a_slower_card():
         for kind, precision in decode_rates._KINDS.items():
             other = demand("bigcode/starcoder2-7b", precision)
             batches = [
-                gpu_step(engine, kind, batch, other, 300, gpu_named("l40s"), "bfloat16").seconds
+                gpu_step(engine, kind, batch, other, 300, get_gpu("l40s"), "bfloat16").seconds
                 for batch in (8, 32, 64, 164, 400)
             ]
             assert batches == sorted(batches)
         cards = [
-            gpu_step(engine, "bfloat16", 1, asked, 300, gpu_named(name), "bfloat16").seconds
+            gpu_step(engine, "bfloat16", 1, asked, 300, get_gpu(name), "bfloat16").seconds
             for name in ("h200", "h100", "a100-80", "l40s", "l4")
         ]
         assert cards == sorted(cards)
@@ -184,7 +184,7 @@ def test_a_card_that_is_kept_busy_draws_more():
     """7B in bfloat16 by generate(): an H200 waits for Python, an L4 hardly does."""
     asked = demand("bigcode/starcoder2-7b", BF16)
     steps = [
-        gpu_step("transformers", "bfloat16", 1, asked, 300, gpu_named(name), "bfloat16")
+        gpu_step("transformers", "bfloat16", 1, asked, 300, get_gpu(name), "bfloat16")
         for name in ("h200", "l4")
     ]
     assert steps[0].utilisation < 0.3 < 0.6 < steps[1].utilisation <= 1
@@ -219,7 +219,5 @@ def test_a_precision_that_was_not_measured_says_what_stands_for_it(precision, ki
 
 
 def test_a_method_that_nothing_stands_for_is_said():
-    with pytest.raises(
-        CodewattError, match=r"'qat': no measured precision .* to measured_kind"
-    ):
+    with pytest.raises(CodewattError, match=r"'qat': no measured precision .* to measured_kind"):
         measured_kind({"method": "qat", "compute_dtype": "float16"})

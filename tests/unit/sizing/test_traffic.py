@@ -9,8 +9,8 @@ from codewatt.sizing.roofline import (
     GeneratedSequence,
     Work,
     decode_work,
-    least_s,
     prefill_work,
+    roofline_times,
     total,
 )
 
@@ -75,15 +75,15 @@ def test_a_window_bounds_what_a_prompt_attends_to_and_leaves_behind():
 
 
 def test_the_least_time_is_that_of_the_slower_of_the_two():
-    assert least_s(Work(1000, 50), 100.0, 10.0) == (10.0, 5.0, 10.0)
-    assert least_s(Work(100, 50), 100.0, 10.0) == (1.0, 5.0, 5.0)
-    assert least_s(Work(100, 50), None, 10.0) == (None, 5.0, None)
-    assert least_s(Work(100, 50), 100.0, None) == (1.0, None, None)
+    assert roofline_times(Work(1000, 50), 100.0, 10.0) == (10.0, 5.0, 10.0)
+    assert roofline_times(Work(100, 50), 100.0, 10.0) == (1.0, 5.0, 5.0)
+    assert roofline_times(Work(100, 50), None, 10.0) == (None, 5.0, None)
+    assert roofline_times(Work(100, 50), 100.0, None) == (1.0, None, None)
 
 
 def test_a_demand_comes_back_from_a_manifest():
     assert Demand.from_dict(WINDOWED.to_dict()) == WINDOWED
-    with pytest.raises(CodewattError, match=r"a manifest's roofline: .*'colour'"):
+    with pytest.raises(CodewattError, match=r"manifest: roofline.demand: .*'colour'"):
         Demand.from_dict({**WINDOWED.to_dict(), "colour": 1})
 
 

@@ -113,6 +113,6 @@ def test_settings_without_the_dtype_of_the_rest_are_said():
     with pytest.raises(CodewattError) as error:
         weight_bytes(one_layer(), {"method": "qat"})
     assert str(error.value) == (
-        "precision method 'qat': its settings have no compute_dtype, the dtype of what is not "
-        "quantised; add it to the method's class in config/compression_settings.py"
+        "precision method 'qat': its settings have no compute_dtype, the dtype of unquantised "
+        "weights; add it to the method's class in config/compression_settings.py"
     )

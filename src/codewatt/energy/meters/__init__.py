@@ -1,1 +1,1 @@
-"""Meters: one module a source of readings, behind one base class."""
+"""Meters: one module for each source of readings, with a common base class."""

@@ -1,8 +1,8 @@
 """Which GPUs a job was given: CUDA_VISIBLE_DEVICES resolved to physical devices.
 
-Numbering is the trap here. NVML numbers GPUs by PCI bus; CUDA numbers the fastest first unless
-CUDA_DEVICE_ORDER=PCI_BUS_ID. They agree when all GPUs are the same model. Inside a cgroup (Slurm's
-ConstrainDevices) both number only the GPUs that the job may open.
+NVML and CUDA may number GPUs differently. NVML numbers them by PCI bus; CUDA numbers the fastest
+first unless CUDA_DEVICE_ORDER=PCI_BUS_ID. The numbers are equal if all GPUs are the same model.
+Inside a cgroup (Slurm's ConstrainDevices) both number only the GPUs that the job may open.
 Rules: CUDA C++ Programming Guide, "CUDA Environment Variables".
 """
 
@@ -14,7 +14,7 @@ SelectedBy = Literal["caller", "environment", "slurm", "all"]
 
 
 class UnresolvedGpusError(Exception):
-    """The GPUs of the job cannot be told; the message is one line with the remedy."""
+    """The GPUs of the job cannot be determined; the message has the remedy."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def select_gpus(
     environment: dict[str, str],
     parent_of_mig: Callable[[str], str | None],
 ) -> tuple[list[PhysicalGpu], SelectedBy]:
-    """The physical GPUs of the job, in the job's order, and who said so.
+    """The physical GPUs of the job, in the job's order, and the source of this information.
 
     Args:
         gpus: GPUs that may be opened, in NVML's order.

@@ -1,17 +1,18 @@
-"""What CodeCarbon reports, beside the counters: often a model, and then it says so.
+"""Energy by CodeCarbon, as a second source; the description says if it is modelled.
 
-Read of CodeCarbon 3.3.2's source, as it decides what the numbers mean:
+How CodeCarbon 3.3.2 computes energy, according to its source code:
 - CPU with readable RAPL: the counter. Otherwise "cpu_load": P = TDP * (0.1 + 0.9 * load**3), with
-  the load of the whole machine since CodeCarbon's last look (at most a second, and at most our
-  interval, since its own thread looks every second too). The TDP comes from its list of CPU
-  models, times the sockets; for a model that it does not know it is 4 W a thread; and 85 W where
-  it cannot even tell the threads. The machine's whole TDP is taken, whatever part a job holds.
-- RAM: a constant from the machine's memory size (5 W a module, modules guessed, at least 10 W).
+  the load of the whole machine since the last measurement (at most one second, and at most our
+  interval, because its own thread also measures every second). The TDP comes from its list of CPU
+  models, times the number of sockets; for an unknown model it is 4 W per thread, or 85 W if the
+  number of threads is unknown. The TDP is that of the whole machine, whatever CPU share a job has.
+- RAM: a constant from the machine's memory size (5 W per module, estimated number of
+  modules, at least 10 W).
 - GPU: NVML's energy counter.
 - Its tracker does not measure again within 50 ms, so `flush` may return an old total; and it
   counts no energy for the time that a measurement itself takes. Here the tracker only finds the
-  hardware. Its hardware objects are asked once an interval, each for the time since it was asked
-  last, so that the time of each value is known and no time is left out.
+  hardware. Its hardware objects are read once per interval, each for the time since its last read,
+  so that the time of each value is known and no time is lost.
 - `OutputMethod`s are off: no file, no network, no lock. Its configuration files and CODECARBON_*
   variables are ignored: they could scale the joules (pue, force_cpu_power) without anyone seeing
   it.
@@ -36,7 +37,7 @@ _LEAST_LOAD_S = 0.05
 
 
 class _Part:
-    """One of CodeCarbon's hardware objects, with the energy that it has told so far.
+    """One of CodeCarbon's hardware objects, with its cumulative energy.
 
     Attributes:
         component: "cpu", "dram" or "gpu".
@@ -50,7 +51,7 @@ class _Part:
         self._since_s = time.monotonic()
 
     def read(self) -> Reading | None:
-        """Its cumulative energy_j now; None if it tells no power.
+        """Its cumulative energy_j now; None if it reports no power.
 
         A model's energy is its mean power times the time since the last reading, and is that of
         the time before the call; a counter is read during the call. Where there is no power, the
@@ -148,7 +149,7 @@ def _tdp_basis(cpu: Any, detected: dict[str, Any]) -> str:
     if getattr(cpu, "_is_generic_tdp", False):
         return "CodeCarbon's constant for an unknown CPU"
     if cpu._tdp == DEFAULT_POWER_PER_CORE * threads * sockets:
-        return f"{DEFAULT_POWER_PER_CORE} W a thread, as CodeCarbon does not know {cpu._model!r}"
+        return f"{DEFAULT_POWER_PER_CORE} W per thread, CodeCarbon does not know {cpu._model!r}"
     return f"CodeCarbon's list of CPU models, for {cpu._model!r}"
 
 
@@ -164,11 +165,11 @@ def _cpu_component(title: str, mode: str, facts: dict[str, Any]) -> ComponentInf
     if mode == "constant":
         half_w = facts["tdp_w"] / 2
         return ComponentInfo("modelled", f"{title}, constant {half_w:g} W", facts["tdp_basis"])
-    return ComponentInfo("unavailable", title, f"CodeCarbon's CPU mode {mode!r} is not known here")
+    return ComponentInfo("unavailable", title, f"CodeCarbon's CPU mode {mode!r} is unknown")
 
 
 def _prepare(emissions_tracker: Any) -> None:
-    """Silence its log, ignore ambient configuration, and spare 1.4 s of its start.
+    """Silence CodeCarbon's log, ignore its configuration files, and shorten its start by 1.4 s.
 
     CodeCarbon asks py-cpuinfo for the CPU's name alone, which starts a Python process and times
     the clock for a second; on Linux py-cpuinfo's first source for the name is /proc/cpuinfo.
@@ -192,10 +193,10 @@ def _cpu_name(path: Path) -> str | None:
 
 
 def open_codecarbon(interval_s: float, gpus: Mapping[int, str]) -> Meter:
-    """The CodeCarbon meter, or an absent one that says why. Takes about 2 s.
+    """Open the CodeCarbon meter; an `AbsentMeter` with the reason if impossible. Takes about 2 s.
 
     Args:
-        interval_s: how often its hardware objects are asked; at least 0.1 s.
+        interval_s: time between two reads of its hardware objects (s); at least 0.1 s.
         gpus: NVML's number -> UUID of the GPUs to count (it does not match UUIDs reliably).
     """
     try:

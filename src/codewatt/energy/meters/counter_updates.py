@@ -1,16 +1,16 @@
-"""Timing the updates of a counter that moves in steps, with few reads.
+"""Determines when a counter that increases in steps was updated, with few reads.
 
-NVML's energy counter moves every 100 ms on an H200, and reading it costs the driver 4 ms of a
-core there, forty times what a power reading costs. So it is not read while no update can be due:
-only shortly before and then until it has moved.
+On an H200, NVML's energy counter is updated every 100 ms, and a read takes 4 ms of CPU time, forty
+times as much as a read of power. Therefore it is read only from shortly before an expected update
+until the update is seen.
 """
 
 
 class Staircase:
-    """When to read a stepping counter, and when its steps happened.
+    """Decides when to read a counter that increases in steps, and dates its steps.
 
     Args:
-        tick_s: the time between two calls of `due`.
+        tick_s: time between two calls of `due` (s).
     """
 
     def __init__(self, tick_s: float) -> None:
@@ -20,7 +20,7 @@ class Staircase:
         self._period_s = 0.0  # shortest time between two steps; 0 until two have been seen
 
     def due(self, now_s: float) -> bool:
-        """Whether to read now: from one and a half ticks before the next step is expected."""
+        """Whether to read now: true from 1.5 ticks before the next expected step."""
         if self._moved_s is None:
             return True
         return now_s >= self._moved_s + self._period_s - 1.5 * self._tick_s
@@ -28,20 +28,20 @@ class Staircase:
     def step(
         self, t_s: float, value: float, read_s: float = 0.0
     ) -> tuple[float, float, float] | None:
-        """Take a reading; if the counter has moved, say when, else None. The first tells no step.
+        """Process a reading; return the step of the counter since the previous reading, if any.
 
-        The step happened since the reading before. As reading resumes before a step is due, that
-        is mostly a tick ago, and the step is put in the middle. Where it is more than two ticks
-        ago the step is put in the middle of the last one, and the error says how much earlier it
-        may have happened.
+        The step happened between the previous reading and this one. They are usually one tick
+        apart, and the middle is taken as the time of the step. If they are more than two ticks
+        apart, the middle of the last tick is taken, and the error covers the whole time.
 
         Args:
-            t_s: the middle of the read.
-            value: what was read.
-            read_s: how long the read took; the value may be of any moment of it.
+            t_s: middle of the read (s).
+            value: the value of the counter.
+            read_s: duration of the read (s); the value may be from any moment of it.
 
         Returns:
-            When the step happened, the new value, and by how much that time can be wrong.
+            Time of the step (s), new value, and bound on the error of the time (s); None if the
+            counter did not change or this is the first reading.
         """
         last, self._last = self._last, (t_s - read_s / 2, value)
         if last is None or value == last[1]:

@@ -1,4 +1,4 @@
-"""How busy the machine is, and with whose work: to see whether someone else was, not for joules."""
+"""CPU load of the machine and of the job, to detect other work on the machine (not for energy)."""
 
 import os
 import time
@@ -132,7 +132,7 @@ def _timed(read: Callable[[], Answer]) -> tuple[float, Answer]:
 
 
 def open_host(interval_s: float, job_pid: int | None = None, proc: Path = Path("/proc")) -> Meter:
-    """The host meter, or an absent one where /proc does not tell.
+    """Open the host meter; an `AbsentMeter` if /proc cannot be read.
 
     Args:
         job_pid: the process that is metered; None: this one.

@@ -1,6 +1,7 @@
-"""What every meter is: where its readings come from, what they are worth, and how to take them.
+"""The interface of meters: description, readings, and meters that are not available.
 
-A meter that cannot read here is an `AbsentMeter` that says why; opening one never raises.
+A meter that is not available on this machine is an `AbsentMeter` with the reason; opening a meter
+never raises.
 Times are CLOCK_MONOTONIC seconds (time.monotonic()), comparable across processes.
 """
 
@@ -25,8 +26,8 @@ class Reading(NamedTuple):
             (NVML's bit mask), "utilisation" and "cpu_load" (0 to 1), "memory_used_bytes",
             "other_processes" (a count), "busy_s", "job_busy_s" and "stolen_s" (CPU seconds,
             cumulative: of the machine, of the job with its sampler, and what a hypervisor took),
-            "time_error_s" (by how much t_s of the energy_j of that time can be wrong, where that
-            is more than the meter's facts say of all its readings).
+            "time_error_s" (bound on the error of t_s of the energy_j reading with the same t_s, if
+            it is larger than the bound in the meter's facts).
     """
 
     t_s: float
@@ -38,9 +39,12 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class ComponentInfo:
-    """What a meter's figure for one component is worth.
+    """Origin of a meter's energy for one component.
 
-    `detail` says what the number means, or, if unavailable, why and the one-line remedy.
+    Attributes:
+        status: "measured", "modelled" or "unavailable".
+        method: how it is measured or modelled.
+        detail: further explanation; if unavailable, the reason and a remedy, on one line.
     """
 
     status: Status
@@ -50,15 +54,15 @@ class ComponentInfo:
 
 @dataclass(frozen=True)
 class MeterInfo:
-    """What a meter is, as manifests keep it.
+    """The description of a meter, as stored in manifests.
 
     Attributes:
         name: "nvml", "rapl", "codecarbon" or "host".
         version: of the library or driver behind it.
         interval_s: nominal time between readings; None for an absent meter.
-        components: what it says about each component.
+        components: component -> origin of its energy.
         devices: facts on each device that is read (GPUs: name, UUID, power limit, ...).
-        facts: what else decides the meaning of its numbers.
+        facts: other facts that are needed to interpret its readings.
     """
 
     name: str
@@ -69,18 +73,18 @@ class MeterInfo:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The fields as a dictionary for JSON."""
         return asdict(self)
 
 
 class Meter(ABC):
-    """A source of readings, polled by the sampler from one thread of its own.
+    """A source of readings; the sampler polls each meter in its own thread.
 
     Attributes:
-        info: what it is.
-        failures: reads that failed while sampling, counted by what failed.
-        settle_s: how long to poll before and after the job's windows, so that an update of the
-            counter stands on either side of each.
+        info: its description.
+        failures: number of failed reads, by reason.
+        settle_s: time (s) to poll before the first and after the last window, so that each window
+            has a counter update before and after it.
     """
 
     settle_s = 0.0
@@ -91,14 +95,14 @@ class Meter(ABC):
 
     @abstractmethod
     def read(self) -> list[Reading]:
-        """Take readings now. A quantity that cannot be read is left out and counted."""
+        """Take readings now. A failing quantity is omitted and counted in `failures`."""
 
     def close(self) -> None:  # noqa: B027 - most meters hold nothing open
-        """Give back what the meter holds."""
+        """Release the meter's resources."""
 
 
 class AbsentMeter(Meter):
-    """A meter that is not there: no readings, and the reason for each component."""
+    """A meter that is not available: it has no readings, and a reason for each component."""
 
     def __init__(
         self, name: str, components: Iterable[str], reason: str, facts: dict[str, Any] | None = None

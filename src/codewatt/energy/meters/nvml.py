@@ -1,12 +1,12 @@
-"""GPU energy, power and state from NVML: the one place that talks to it.
+"""GPU energy, power and state from NVML; the only module that calls NVML.
 
 - Energy: nvmlDeviceGetTotalEnergyConsumption, millijoules since the driver was loaded (Volta and
-  newer). It is a staircase: on an H200 it moves every 100 ms.
+  newer). It increases in steps: on an H200 every 100 ms.
 - Power, as `power_w`: NVML_FI_DEV_POWER_INSTANT where the driver has it, else
   nvmlDeviceGetPowerUsage, which is the average of the last second on GPUs since Ampere except
   GA100 (NVML API reference; Yang et al., "Accurate and Convenient Energy Measurements for GPUs",
-  SC 2024). Beside it, as `power_average_w`: NVML_FI_DEV_POWER_AVERAGE. Each device's facts say
-  which field stands behind which name.
+  SC 2024). In addition, as `power_average_w`: NVML_FI_DEV_POWER_AVERAGE. The facts of
+  each device name the NVML field of each quantity.
 
 A field that a GPU does not support is left out of its series, never 0.
 """
@@ -36,7 +36,7 @@ _GA100 = ("A100", "A800", "A30")
 
 
 class NvmlMeter(Meter):
-    """Power at every read; energy when the counter steps; clock and the like when they are due.
+    """Reads power at every call, energy at each counter update, clocks and other state less often.
 
     Readings of energy_j are the counter's steps, timed within `time_error_s` of the facts: half
     an interval, and half of what a read takes (`Staircase`). A step that was found later has a
@@ -127,7 +127,7 @@ class NvmlMeter(Meter):
 
 
 class _Gpu:
-    """One device: which fields it supports, and what it is."""
+    """One GPU: its supported fields and its facts."""
 
     def __init__(self, nvml: Any, gpu: PhysicalGpu, job_pid: int) -> None:
         self.uuid = gpu.uuid
@@ -145,7 +145,7 @@ class _Gpu:
             "throttle_reasons": lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
             "utilisation": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
             "memory_used_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used,
-            "other_processes": lambda: strangers(_process_ids(nvml, handle), job_pid),
+            "other_processes": lambda: count_other_processes(_process_ids(nvml, handle), job_pid),
         }
         self.energy = {name: read for name, read in energy.items() if _works(nvml, read)}
         self.power = power
@@ -198,7 +198,7 @@ def _field_reader(nvml: Any, handle: Any, field: int) -> Callable[[], float]:
 
 
 def _usage_kind(nvml: Any, handle: Any, name: str) -> str:
-    """What nvmlDeviceGetPowerUsage gives on this GPU; an average where that cannot be told."""
+    """Whether nvmlDeviceGetPowerUsage is "instant" or "average"; "average" if unknown."""
     try:
         architecture = nvml.nvmlDeviceGetArchitecture(handle)
     except nvml.NVMLError:
@@ -217,7 +217,7 @@ def _works(nvml: Any, read: Callable[[], object]) -> bool:
 
 
 def _facts(nvml: Any, handle: Any) -> dict[str, Any]:
-    """What stays as it is while a job runs; None where the GPU does not say."""
+    """Constant facts of a GPU; None for facts that it does not report."""
 
     def fact(read: Callable[[], Any]) -> Any:
         try:
@@ -246,8 +246,8 @@ def _process_ids(nvml: Any, handle: Any) -> set[int]:
     return {int(process.pid) for process in [*compute, *graphics]}
 
 
-def strangers(process_ids: set[int], job_pid: int) -> int | None:
-    """How many of these processes do not belong to the job; None where that cannot be told.
+def count_other_processes(process_ids: set[int], job_pid: int) -> int | None:
+    """Number of GPU processes that do not belong to the job; None if unknown.
 
     A process that /proc does not know is in another process namespace (a container sees host
     ids); one such process is taken to be the job itself, as nothing can tell them apart. Where
@@ -264,7 +264,7 @@ def strangers(process_ids: set[int], job_pid: int) -> int | None:
 
 
 def _descends_from(pid: int, ancestor: int) -> bool:
-    """Whether a process is the job's, or below it."""
+    """Whether a process is `ancestor` or one of its descendants."""
     while pid > 1:
         if pid == ancestor:
             return True
@@ -292,7 +292,7 @@ def open_nvml(
     job_pid: int,
     environment: dict[str, str] | None = None,
 ) -> Meter:
-    """The NVML meter for the GPUs of the job, or an absent one that says why.
+    """Open the NVML meter for the GPUs of the job; an `AbsentMeter` with the reason if impossible.
 
     Args:
         gpu_ids: UUIDs; an empty list: the job uses no GPU; None: see `gpus.select_gpus`.
@@ -307,7 +307,9 @@ def open_nvml(
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
-        return AbsentMeter("nvml", ["gpu"], f"no NVIDIA driver answers here ({error})")
+        return AbsentMeter(
+            "nvml", ["gpu"], f"NVML cannot be initialised: no NVIDIA driver ({error})"
+        )
     try:
         gpus, selected_by = select_gpus(
             _openable(nvml), gpu_ids, environment, lambda mig: _parent_of_mig(nvml, mig)
@@ -321,8 +323,8 @@ def open_nvml(
     return AbsentMeter("nvml", ["gpu"], reason, facts)
 
 
-def gpus_here() -> list[PhysicalGpu] | None:
-    """The GPUs that this process may open; None where NVML does not answer."""
+def visible_gpus() -> list[PhysicalGpu] | None:
+    """The GPUs that this process may open; None if NVML is not available."""
     try:
         import pynvml as nvml
     except ImportError:

@@ -1,4 +1,4 @@
-"""Open every meter there is."""
+"""Opens all meters."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from codewatt.sampler_settings import SamplerSettings
 def open_meters(
     settings: SamplerSettings, gpu_ids: Sequence[str] | None, job_pid: int
 ) -> Iterator[Meter]:
-    """Yield each meter as it opens, the quick ones first; an absent one says why.
+    """Yield each meter once it is open, fast ones first; an `AbsentMeter` contains the reason.
 
     Args:
         gpu_ids: UUIDs of the job's GPUs; empty: none; None: by CUDA_VISIBLE_DEVICES.

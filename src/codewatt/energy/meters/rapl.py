@@ -8,7 +8,7 @@ a power that no package reaches.
 
 Counted: every `package-*` domain as CPU, every `dram` domain as DRAM. Not counted: `core` and
 `uncore` (parts of a package), `psys` (the platform, which holds the packages), and the
-`intel-rapl-mmio` tree (the same packages through another door).
+`intel-rapl-mmio` tree (the same packages through another interface).
 """
 
 import re
@@ -38,7 +38,7 @@ _STEP_J = 20.0
 
 
 class _NoRaplError(Exception):
-    """Why RAPL cannot be read; one line."""
+    """RAPL cannot be read; the message is the reason, on one line."""
 
 
 @dataclass
@@ -61,9 +61,9 @@ class _Domain:
         return int(self.energy.read_text(encoding="ascii"))
 
     def timed_uj(self) -> tuple[int, float, float]:
-        """The counter, the middle of the read, and by how much that time can be wrong.
+        """(counter in µJ, middle of the read in s, bound on the error of that time in s).
 
-        Between the two looks at the clock a busy machine may have run something else.
+        On a busy machine the read may be interrupted; then it is repeated.
         """
         for _ in range(_TRIES):
             before_s, raw_uj, after_s = time.monotonic(), self.raw_uj(), time.monotonic()
@@ -75,7 +75,7 @@ class _Domain:
         self.last_uj, self.last_s, self.error_s = self.timed_uj()
 
     def advance(self) -> str | None:
-        """Add what passed since the last reading; what is wrong with the step, if anything is."""
+        """Add the energy since the last reading; return a problem of this step, or None."""
         now_uj, now_s, self.error_s = self.timed_uj()
         joules = unwrapped_uj(self.last_uj, now_uj, self.range_uj) * 1e-6
         passed_s = now_s - self.last_s
@@ -120,9 +120,9 @@ class RaplMeter(Meter):
             domain.start()
 
     def read(self) -> list[Reading]:
-        """energy_j of each domain; one that cannot be read now is left out and counted.
+        """energy_j of each domain; a failing domain is omitted and counted.
 
-        A reading that was held up has a time_error_s of its own.
+        A reading that took long has its own time_error_s.
         """
         readings: list[Reading] = []
         for domain in self._domains:
@@ -154,12 +154,12 @@ def _component(name: str, domains: list[_Domain], bound_s: float) -> ComponentIn
 
 
 def open_rapl(interval_s: float, root: Path = POWERCAP, cpus: Path = CPUS) -> Meter:
-    """The RAPL meter, or an absent one that says why and what to do.
+    """Open the RAPL meter; an `AbsentMeter` with the reason and a remedy if impossible.
 
-    All packages or none: a sum that misses one would look like a small machine.
+    All CPU packages must be readable, because the sum without one of them would be too low.
 
     Args:
-        cpus: where Linux tells which processor sits in which package.
+        cpus: the directory where Linux lists the package of each CPU.
     """
     try:
         found = _find(root)
@@ -186,7 +186,9 @@ def _find(root: Path) -> list[_Domain]:
             continue
         range_uj = int((zone / "max_energy_range_uj").read_text(encoding="ascii"))
         if range_uj <= 0:
-            raise _NoRaplError(f"{zone}/max_energy_range_uj is {range_uj}: wraps cannot be undone")
+            raise _NoRaplError(
+                f"{zone}/max_energy_range_uj is {range_uj}: wraps of the counter cannot be detected"
+            )
         domain = _Domain(component, device, zone / "energy_uj", range_uj)
         try:
             domain.raw_uj()
@@ -207,7 +209,7 @@ def _find(root: Path) -> list[_Domain]:
 
 
 def _sockets(cpus: Path) -> int | None:
-    """How many packages the machine has; None where Linux does not tell."""
+    """Number of CPU packages of the machine; None if unknown."""
     ids = set()
     for path in cpus.glob("cpu[0-9]*/topology/physical_package_id"):
         try:
@@ -218,7 +220,7 @@ def _sockets(cpus: Path) -> int | None:
 
 
 def _package(domain: _Domain) -> str:
-    """The package that a domain belongs to, whichever of its dies it is."""
+    """The package that a domain belongs to; a package may have several dies."""
     match = re.match(r"package-\d+", domain.device)
     return match[0] if match else domain.device
 
@@ -234,7 +236,7 @@ def _check_packages(domains: list[_Domain], sockets: int | None) -> None:
 
 
 def _without_mirrors(domains: list[_Domain]) -> tuple[list[_Domain], list[str]]:
-    """Domains without those that show another one's counter, and the names left out.
+    """Domains without duplicates of the same counter, and the names of the duplicates.
 
     Some AMD packages of several dies expose the package's counter once a die; summed, they would
     multiply the joules (codecarbon issue 1274). Independent counters are hardly ever this close,
@@ -252,7 +254,7 @@ def _without_mirrors(domains: list[_Domain]) -> tuple[list[_Domain], list[str]]:
 
 
 def _mirrors(domain: _Domain, other: _Domain) -> bool:
-    """Whether two domains of one package show one counter: read between two reads of the other."""
+    """Whether two domains of a package show the same counter: compared by interleaved reads."""
     if domain.component != other.component or _package(domain) != _package(other):
         return False
     before_uj, value_uj, after_uj = other.raw_uj(), domain.raw_uj(), other.raw_uj()
@@ -260,7 +262,7 @@ def _mirrors(domain: _Domain, other: _Domain) -> bool:
 
 
 def _whole_dram(domains: list[_Domain]) -> list[_Domain]:
-    """Without DRAM where not each package shows it: the rest would look like little memory."""
+    """The domains; without DRAM if a package lacks it, because the sum would be too low."""
     packages, with_dram = (
         {_package(domain) for domain in domains if domain.component == component}
         for component in ("cpu", "dram")

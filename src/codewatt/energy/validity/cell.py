@@ -124,7 +124,7 @@ def check_meters(generate: Json, sources: Sources) -> Iterator[CheckResult]:
     )
     modelled = [name for name, source in sources.figures.items() if source.status == "modelled"]
     methods = "; ".join(
-        f"{name}: {sources.figures[name].method}; instead of {sources.passed_over.get(name)}"
+        f"{name}: {sources.figures[name].method}; instead of {sources.rejected.get(name)}"
         for name in modelled
     )
     yield ENERGY_MEASURED.result(

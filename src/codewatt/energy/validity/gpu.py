@@ -146,7 +146,7 @@ def check_gpus(timeline: Timeline, sources: Sources) -> Iterator[CheckResult]:
         sources.figures["gpu"].name == "gpu_counter_j",
         sources.figures["gpu"].method,
         "NVML's total-energy counter",
-        sources.passed_over.get("gpu") or "power samples stand beside it as an alternative",
+        sources.rejected.get("gpu") or "power samples stand beside it as an alternative",
     )
     mig = [device["name"] for device in devices if device.get("mig_mode")]
     yield NO_MIG.result(

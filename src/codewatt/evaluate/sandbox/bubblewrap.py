@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_MIB
 
 _FIRST_UID = 0x40000000
 _FULL_UID_RANGE = ["0", "0", "4294967295"]
@@ -174,7 +175,7 @@ def bubblewrap_arguments(tmpfs_bytes: int) -> tuple[str, ...]:
         arguments += ["--ro-bind", path, path]
     arguments += ["--perms", "0755", "--dir", "/runner"]
     # Not --dev: its tmpfs has no size limit, and the user of a user namespace may write to it.
-    arguments += ["--size", str(1 << 20), "--tmpfs", "/dev"]
+    arguments += ["--size", str(BYTES_PER_MIB), "--tmpfs", "/dev"]
     for name in ("null", "full", "random", "urandom"):
         arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     # No /dev/zero: memory of a shared mapping of it is not part of any process's resident size.

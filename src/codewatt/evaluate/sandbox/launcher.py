@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from codewatt.errors import CodewattError
 from codewatt.evaluate.sandbox.bubblewrap import python_interpreter
+from codewatt.units import MS_PER_S
 
 if TYPE_CHECKING:  # run as a script; named here because code_digests.py follows imports
     from codewatt.evaluate.sandbox import launcher_process  # noqa: F401
@@ -40,7 +41,7 @@ class LaunchedProcess:
         """Wait for the process to end; whether it did within the timeout (s)."""
         poll = select.poll()
         poll.register(self._handle, select.POLLIN)
-        return bool(poll.poll(max(0.0, timeout_s) * 1000))
+        return bool(poll.poll(max(0.0, timeout_s) * MS_PER_S))
 
     def kill(self) -> None:
         """Kill the process if it still exists."""

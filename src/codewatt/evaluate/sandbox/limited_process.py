@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from codewatt.errors import CodewattError
+from codewatt.units import BYTES_PER_MIB, MS_PER_S
 
 _POLL_S = 0.05
 _READ_BYTES = 1 << 16
@@ -81,7 +82,9 @@ class LimitedProcess:
         if size > _RESTART_OVER_BYTES or mark == _NO_MEMORY:
             self.close()
         if mark == _NO_MEMORY:
-            raise RequestRefused(f"more than {self._memory_bytes >> 20} MiB of memory are needed")
+            raise RequestRefused(
+                f"more than {self._memory_bytes // BYTES_PER_MIB} MiB of memory are needed"
+            )
         if mark == _REFUSED:
             raise RequestRefused(answer.decode(errors="replace"))
         return answer, float(taken)
@@ -136,7 +139,7 @@ class LimitedProcess:
         assert process.stdout is not None
         poll = select.poll()
         poll.register(process.stdout, select.POLLIN)
-        while not poll.poll(_POLL_S * 1000):
+        while not poll.poll(_POLL_S * MS_PER_S):
             while_waiting()
 
     def _exit_reason(self, process: subprocess.Popen[bytes], cpu_s: float) -> str:

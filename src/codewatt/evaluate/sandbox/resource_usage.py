@@ -9,6 +9,8 @@ import contextlib
 import os
 from dataclasses import dataclass
 
+from codewatt.units import NS_PER_S
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _INODE_BYTES = 1024  # of the kernel's memory: a tmpfs inode and its name (slabinfo: 0.7 to 0.9 KiB)
@@ -73,7 +75,8 @@ class UsageReader:
         self._lost_cpu_s += max(0.0, self._last_cpu_s - cpu_s)
         self._last_cpu_s = cpu_s
         self._core_wait_s += (
-            sum(max(0, ns - self._thread_wait_ns.get(who, 0)) for who, ns in waits.items()) / 1e9
+            sum(max(0, ns - self._thread_wait_ns.get(who, 0)) for who, ns in waits.items())
+            / NS_PER_S
         )
         self._thread_wait_ns = waits
         memory = resident + self._tmp_bytes() + _socket_bytes(self._init)

@@ -29,6 +29,7 @@ from codewatt.evaluate.sandbox.launcher import LaunchedProcess, shared_launcher
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.resource_usage import Usage, UsageReader
 from codewatt.evaluate.sandbox.seccomp import seccomp_filter
+from codewatt.units import BYTES_PER_MIB, MS_PER_S
 
 if TYPE_CHECKING:  # read as files, not imported; named here because code_digests.py follows imports
     from codewatt.evaluate.sandbox.inside import (  # noqa: F401
@@ -40,7 +41,7 @@ if TYPE_CHECKING:  # read as files, not imported; named here because code_digest
 RUNNER_FILES = ("sandboxed_runner", "evalplus_guard", "output_encoder")
 """Modules of `inside` that are copied into the sandbox as files."""
 
-PIPE_BYTES = 1 << 20
+PIPE_BYTES = BYTES_PER_MIB
 _RETRY_S = 0.05
 _FIRST_DESCRIPTOR = 2  # standard error; the others follow in the order of `Sandbox._inside`
 
@@ -126,7 +127,7 @@ class Sandbox:
         descriptor = self._results[suite]
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        if not poll.poll(max(0.0, timeout_s) * 1000):
+        if not poll.poll(max(0.0, timeout_s) * MS_PER_S):
             return None
         return os.read(descriptor, PIPE_BYTES)
 
@@ -166,7 +167,7 @@ class Sandbox:
             return f"more than {self.limits.processes} processes"
         total = self.limits.total_memory_limit(self.jobs)
         if usage.memory_bytes > total:
-            return f"more than {total >> 20} MiB of memory"
+            return f"more than {total // BYTES_PER_MIB} MiB of memory"
         return None
 
     def check_limits(self) -> str | None:
@@ -285,7 +286,7 @@ class Sandbox:
             poll = select.poll()
             poll.register(self._info, select.POLLIN)
             with contextlib.suppress(OSError, ValueError, KeyError):
-                if poll.poll(patience_s * 1000) and (text := os.read(self._info, 4096)):
+                if poll.poll(patience_s * MS_PER_S) and (text := os.read(self._info, 4096)):
                     pid = json.loads(text)["child-pid"]
                     self._root = pid, os.pidfd_open(pid)
         return self._root

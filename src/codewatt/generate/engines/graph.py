@@ -26,6 +26,7 @@ from codewatt.generate.static.cached_forward import CachedForward, DenseForward,
 from codewatt.generate.static.decode_loop import MIN_NEW_TOKENS, GreedyDecoder
 from codewatt.generate.static.dense_decoder import DenseDecoder, read_dense_decoder
 from codewatt.generate.static.torch_ops import TorchOps
+from codewatt.units import MS_PER_S
 
 #: Decode steps between two checks for ended sequences. The host reads a check's result after it has
 #: launched the next steps, so a batch runs less than twice as many steps past its end.
@@ -288,7 +289,9 @@ class _TokenTimer:
         """CLOCK_MONOTONIC seconds of each token; call it when the GPU is idle."""
         if self._first is None:
             return self._host_s
-        return [self._start_s + self._first.elapsed_time(event) / 1000 for event in self._events]
+        return [
+            self._start_s + self._first.elapsed_time(event) / MS_PER_S for event in self._events
+        ]
 
     @staticmethod
     def _event() -> Any:
