@@ -167,6 +167,6 @@ ASSUMPTIONS: dict[str, Assumption] = {
 }
 
 
-def value(name: str) -> float:
+def assumed_value(name: str) -> float:
     """The number of that name."""
     return ASSUMPTIONS[name].value
