@@ -70,7 +70,8 @@ class RecordFormat(Generic[Record]):
         if problem is not None:
             raise CodewattError(
                 f"{display_path(path)}: not written: {problem}; "
-                f"correct the code of rule {self.rule}: {self._typed_dict.__module__} declares the fields of its record"
+                f"correct the code of rule {self.rule}: {self._typed_dict.__module__} "
+                "declares the fields of its record"
             )
         write_json(path, record)
 
