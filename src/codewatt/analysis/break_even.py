@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Json, VariantResults
+from codewatt.analysis.cell_results import Row, VariantResults
 from codewatt.analysis.efficient_frontier import boundary_components
 from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 
@@ -14,8 +14,8 @@ NO_INTERVAL = "no interval: fewer than two repeats"
 
 
 def add_break_even(
-    rows: Sequence[Json],
-    runs: Mapping[str, Sequence[Json]],
+    rows: Sequence[Row],
+    runs: Mapping[str, Sequence[Row]],
     variants: Mapping[str, VariantResults],
 ) -> None:
     """Add to each cell's row, in place, the number of tasks at which its variant breaks even.
@@ -49,11 +49,11 @@ def add_break_even(
 
 
 def _columns(
-    row: Json,
-    base: Json | None,
-    runs: Mapping[str, Sequence[Json]],
+    row: Row,
+    base: Row | None,
+    runs: Mapping[str, Sequence[Row]],
     variant: VariantResults | None,
-) -> Json:
+) -> Row:
     if variant is not None and not variant.manifest["windows"]:
         return {"break_even_note": NOTHING_MADE}
     if base is None or row["change_note"] is not None:
@@ -71,7 +71,7 @@ def _columns(
     return {"break_even_tasks": made_j / (theirs - ours), **_ends(made_j, saving)}
 
 
-def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, str | None]:
+def _making(row: Row, variant: VariantResults | None) -> tuple[float | None, str | None]:
     """Energy (J) of making the variant inside the cell's boundary, or why it is not known."""
     if variant is None:
         return None, "the variant's manifest was not given"
@@ -96,7 +96,7 @@ def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, st
     return made_j, None
 
 
-def _ends(made_j: float, saving: Difference | None) -> Json:
+def _ends(made_j: float, saving: Difference | None) -> Row:
     """Break-even tasks at both ends of the confidence interval of the saving (J per task)."""
     if saving is None:
         return {"break_even_note": NO_INTERVAL}

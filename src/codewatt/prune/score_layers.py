@@ -2,8 +2,10 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
+from typing_extensions import TypedDict
+
+from codewatt.corpora.corpus_record import NamedCorpusSettings
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
@@ -19,8 +21,24 @@ _LOG = logging.getLogger(__name__)
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
+class ScoringSettings(TypedDict):
+    """The study's settings that `score_layers` reads.
+
+    model: its id. method: of pruning. corpus: the calibration corpus. device: "auto", "cuda" or
+    "cpu". hardware: None where the study names none. energy: fields of
+    `sampler_settings.SamplerSettings`.
+    """
+
+    model: str
+    method: str
+    corpus: NamedCorpusSettings
+    device: str
+    hardware: str | None
+    energy: dict[str, float]
+
+
 def score_layers(
-    settings: dict[str, Any],
+    settings: ScoringSettings,
     model_manifest: Path,
     documents: Path,
     timeline: Path,
@@ -29,7 +47,7 @@ def score_layers(
     """Score a model's decoder layers while its energy is sampled.
 
     Args:
-        settings: the study's slice: model, method, corpus, device, energy.
+        settings: the study's slice.
         model_manifest: of the model.
         documents: of the corpus.
         timeline: where the telemetry is written (parquet).
