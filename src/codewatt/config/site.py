@@ -1,4 +1,4 @@
-"""config/config.yaml: which study, where files come from, and what this machine or cluster is."""
+"""The workflow's configuration (config/config.yaml): study, paths, and resources of the machine."""
 
 import re
 from typing import Annotated, Self
@@ -13,7 +13,7 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class BenchmarkFiles(Strict):
-    """Local copies of benchmarks; each is checked against the pinned digest all the same."""
+    """Paths of local copies of benchmarks; their digests are checked."""
 
     humaneval_plus: UserPath | None = Field(
         None, description="HumanEvalPlus.jsonl[.gz]; downloaded if absent."
@@ -21,37 +21,37 @@ class BenchmarkFiles(Strict):
 
 
 class CpuNodes(Strict):
-    """What jobs without a GPU ask for. The second try asks for twice the memory and time."""
+    """Resources that jobs without a GPU request; a retry requests twice the memory and time."""
 
     partition: str | None = Field(None, description="Slurm partition.")
     constraint: str | None = Field(None, description="Slurm's node features, as sbatch -C.")
     threads: PositiveInt | None = Field(
         None,
-        description="Cores of a measured job. Absent: all that --cores gives, so that it is alone.",
+        description="Cores of a measured job. Absent: all cores of --cores, so that it runs alone.",
     )
     mem_mb: MemoryMb | None = Field(
         None,
         description=(
-            "Memory of a job that loads a model. Absent: by the model's size, as `codewatt "
-            "estimate` has it; 32000 where that is not known. Under machine.cpu, a job that judges "
-            "has at least as much."
+            "Memory of a job that loads a model. Absent: the estimate of `codewatt estimate`; "
+            "32000 if the model's size is unknown. In machine.cpu it is also the least memory of "
+            "a job that judges completions."
         ),
     )
     runtime_min: PositiveInt | None = Field(
         None,
         description=(
-            "Time limit of such a job. Absent: likewise; 240 where not known. A job that "
-            "judges: 60 at least."
+            "Time limit of a job that loads a model. Absent: the estimate of `codewatt estimate`; "
+            "240 if unknown. A job that judges completions requests at least 60."
         ),
     )
     max_mem_mb: MemoryMb | None = Field(
-        None, description="What a node can give: no retry asks for more. Absent: no limit."
+        None, description="Memory of the largest node: no retry requests more. Absent: no limit."
     )
     max_runtime_min: PositiveInt | None = Field(
-        None, description="What the partition allows: no retry asks for more. Absent: no limit."
+        None, description="Time limit of the partition: no retry requests more. Absent: no limit."
     )
     exclusive: bool = Field(
-        False, description="Whole nodes for measured jobs: nothing of others beside them."
+        False, description="Whether measured jobs get whole nodes, without jobs of others."
     )
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ class CpuNodes(Strict):
 
 
 class GpuNodes(CpuNodes):
-    """What the jobs of one GPU model ask for, and what they must find."""
+    """Resources that the jobs on one GPU model request, and the GPU that they must find."""
 
     gres: str | None = Field(
         None, description="Slurm's name of the GPU, gpu:TYPE:N as `sinfo -o %G` writes TYPE."
@@ -74,21 +74,22 @@ class GpuNodes(CpuNodes):
     gpu_name: str | None = Field(
         None,
         description=(
-            "The name that NVML gives the GPU, in full, or a regular expression for it. A job that "
-            "finds another GPU measures nothing."
+            "Full name of the GPU by NVML, or a regular expression for it. A job that finds "
+            "another GPU fails before it measures."
         ),
     )
     estimated_as: str | None = Field(
         None,
         description=(
-            "Its name in codewatt's table of GPUs (docs/explanation/estimate.md). Absent: the id."
+            "Name of the GPU in codewatt's table of GPUs (docs/explanation/estimate.md). Absent: "
+            "the id."
         ),
     )
     nodes: list[str] = Field(
         [],
         description=(
-            "Names of nodes. All cells of the study's first model run on the first of them, of the "
-            "second on the second, and round again. Empty: on any."
+            "Names of nodes. All cells of the study's first model run on the first node, those of "
+            "the second model on the second node, and so on in rotation. Empty: on any node."
         ),
     )
 
@@ -128,18 +129,18 @@ class GpuNodes(CpuNodes):
 
 
 class Machine(Strict):
-    """What jobs may use here. Nothing in it changes a result's identity: it re-runs nothing."""
+    """Resources of this machine or cluster. A change of them makes no result stale."""
 
-    account: str | None = Field(None, description="Slurm account that jobs are booked on.")
+    account: str | None = Field(None, description="Slurm account of the jobs.")
     cpu: CpuNodes = CpuNodes()
     hardware: dict[Id, GpuNodes] = Field(
-        {}, description="What each id of a study's `hardware` is called here."
+        {}, description="Resources for each id of a study's `hardware`."
     )
     default_hardware: Id | None = Field(
         None,
         description=(
-            "Where GPU stages run if the study names no hardware. Absent: the only entry of "
-            "`hardware`, if there is only one."
+            "Entry of `hardware` for GPU jobs if the study names no hardware. Absent: the only "
+            "entry of `hardware`, if there is exactly one."
         ),
     )
 
@@ -158,6 +159,8 @@ class Config(Strict):
     """The workflow's configuration."""
 
     study: UserPath = Field("config/studies/nano.yaml", description="The study file.")
-    results: RulePath = Field("results", description="Where results/<study>/ is made.")
+    results: RulePath = Field(
+        "results", description="Directory of the results: those of a study are in results/<study>/."
+    )
     benchmark_files: BenchmarkFiles = BenchmarkFiles()
     machine: Machine = Machine()

@@ -71,8 +71,8 @@ def check_phase(
     """Check whether the energy of a phase's windows can be trusted.
 
     Args:
-        windows: of the phase.
-        manifest: of the job; its "sampler" names reads that failed.
+        windows: the windows of the phase.
+        manifest: manifest of the job; its "sampler" lists failed reads.
     """
     wrong = [
         *_failed_reads(manifest),
@@ -101,7 +101,7 @@ def window_problems(
     start_s, end_s = window["start_s"], window["end_s"]
     for name, source in sources.figures.items():
         if source.unsound:
-            yield name, f"{source.unsound} readings are not sound"
+            yield name, f"{source.unsound} readings are invalid"
         if not _long_enough(window, source):
             continue
         found = source.energy(start_s, end_s)
@@ -113,7 +113,7 @@ def window_problems(
         watts = found.energy_j / (end_s - start_s)
         low_w, high_w = possible_w(timeline, name, source)
         if source.status == "measured" and not low_w <= watts <= high_w:
-            yield name, f"{watts:.4g} W is not possible"
+            yield name, f"a power of {watts:.4g} W is not possible"
     others = gpu_readings(timeline, sources, "other_processes", start_s, end_s)
     if any(values.max() > 0 for values in others):
         yield "gpu", "other processes on the GPU"
@@ -152,7 +152,7 @@ def check_repeat_phases(
 
 
 def _check_cover(run: Json, settings: EnergySettings) -> CheckResult:
-    """A share below 0 means that prefill and decode overlap, so that joules count twice."""
+    """Check that prefill and decode fill the repeat; a share below 0 means that they overlap."""
     most = settings.validity.max_outside_phases
     phases_s = [run["prefill_s"], run["decode_s"]]
     known = None not in phases_s and run["duration_s"] > 0
@@ -167,7 +167,7 @@ def _check_cover(run: Json, settings: EnergySettings) -> CheckResult:
 
 
 def _unknown_share(run: Json, phase: str, parts: Sequence[Json], name: str) -> float:
-    """Share of a phase's time without a figure, plus edge uncertainty / energy."""
+    """Share of a phase's time without an energy, plus uncertainty of the edges / energy."""
     if run[f"{phase}_energy_j"][name] is None:
         return 1.0
     without_s = sum(w["duration_s"] for w in parts if w["energy_j"][name] is None)
@@ -178,7 +178,7 @@ def _unknown_share(run: Json, phase: str, parts: Sequence[Json], name: str) -> f
 
 
 def _failed_reads(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Reads of RAPL so late, or with such a step, that its counter cannot be trusted."""
+    """Yield the problems of RAPL reads after which its counter cannot be trusted."""
     meters = (manifest.get("sampler") or {}).get("meters", {})
     for what in meters.get("rapl", {}).get("failures", {}):
         if what.startswith("wrap"):
@@ -193,16 +193,16 @@ def _long_enough(window: Json, source: Source) -> bool:
 def _other_work(
     timeline: Timeline, sources: Sources, window: Json, settings: EnergySettings
 ) -> Iterator[tuple[str, str]]:
-    """Others than the job that compute on the machine, where CPU energy is in the figures.
+    """Yield a problem if other processes than the job's use CPUs, if CPU energy is included.
 
-    Judging completions is left out: CPU time of a sandbox that was killed is in nobody's account.
+    Judging completions is not checked: the CPU time of a killed sandbox is not counted for the job.
     """
     if window["phase"] == "evaluate" or not settings.includes_cpu or "cpu" not in sources.figures:
         return
     busy = timeline.find("host", "host", "busy_s").get("machine")
     start_s, end_s = window["start_s"], window["end_s"]
     if busy is None or ((busy.t_s >= start_s) & (busy.t_s <= end_s)).sum() < 2:
-        return  # its readings are of other times
+        return  # no readings in this window
     others, stolen = other_cpus(timeline, start_s, end_s)
     limit = other_cpus_limit(timeline, settings)
     if others is not None and others + stolen > limit:

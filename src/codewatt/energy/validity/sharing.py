@@ -19,7 +19,7 @@ from codewatt.energy.validity.check import Check, CheckResult
 
 Json = Mapping[str, Any]
 
-#: CPUs by which a job may seem to use more than its machine: Linux counts in ticks of 10 ms.
+#: Tolerance (CPUs) for the CPU time of job and machine, which Linux counts in ticks of 10 ms.
 _COUNTING_TOLERANCE_CPUS = 0.1
 
 NODE_HELD = Check(
@@ -140,9 +140,9 @@ def check_repeat_spread(
     }
     detail = "largest energy of a repeat / smallest - 1, beyond the uncertainty from the edges"
     if work is None:
-        detail = "the repeats' work is not known to be the same: their energies are not compared"
+        detail = "the repeats may have done different work, so their energies are not compared"
     elif len(known) < 2:
-        detail = f"{len(known)} repeats with a figure: two are needed for a comparison"
+        detail = f"{len(known)} repeats have an energy; two are needed for a comparison"
     spread = _spread(known, work)
     if spread is not None:
         joules = ", ".join(f"{repeat}: {figure_j:.4g} J" for repeat, (figure_j, _) in known.items())
