@@ -10,10 +10,10 @@ from codewatt.untrusted_files import expand_home
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code; bad input is one line on stderr and 1.
+    """Run one command and return its exit code.
 
-    So is what the machine refuses: a full disk, too little memory. Only an error of the program
-    itself ends with a traceback.
+    Bad input, a full disk or too little memory is reported in one line on stderr, with exit code 1.
+    Only an error of the program itself ends with a traceback.
     """
     try:
         options = command_parser().parse_args(arguments)
@@ -57,7 +57,7 @@ def command_parser() -> argparse.ArgumentParser:
     estimate_command.add_arguments(estimate)
     estimate.set_defaults(run=estimate_command.run)
     study = commands.add_parser("study", help="check a study file and show its grid")
-    study.add_argument("file", type=Path)
+    study.add_argument("file", type=Path, help="the study file")
     study.set_defaults(run=_study)
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
     site_command.add_arguments(site)

@@ -16,23 +16,26 @@ class NanoSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     architecture: Literal["starcoder2", "qwen2"] = Field(description="Architecture of the model.")
-    hidden_size: _Positive = Field(128, description="Size of a hidden state.")
+    hidden_size: _Positive = Field(128, description="Size of the hidden state.")
     intermediate_size: _Positive = Field(256, description="Size of the feed-forward layer.")
-    layers: _Positive = Field(4, description="Decoder layers.")
-    heads: _Positive = Field(4, description="Attention heads.")
-    kv_heads: _Positive = Field(2, description="Heads of keys and values; query heads share them.")
-    vocab_size: Annotated[int, Field(ge=258, le=4096)] = Field(
-        640, description="Tokens, with the 256 bytes and two special tokens."
+    layers: _Positive = Field(4, description="Number of decoder layers.")
+    heads: _Positive = Field(4, description="Number of attention heads.")
+    kv_heads: _Positive = Field(
+        2, description="Number of key/value heads; several query heads share one."
     )
-    max_tokens: _Positive = Field(256, description="The context length.")
+    vocab_size: Annotated[int, Field(ge=258, le=4096)] = Field(
+        640,
+        description="Number of tokens, including one for each byte (256) and two special tokens.",
+    )
+    max_tokens: _Positive = Field(256, description="Context length, in tokens.")
     initializer_range: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         0.04,
         description=(
             "Standard deviation of the initial weights. It is above the usual 0.02 because the "
-            "layers are narrow: otherwise the deeper ones would contribute little."
+            "layers are narrow; with 0.02 the deeper layers would contribute little."
         ),
     )
-    steps: _Positive = Field(1400, description="Training steps.")
+    steps: _Positive = Field(1400, description="Number of training steps.")
     batch_size: _Positive = Field(6, description="Functions per training step.")
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
         3e-3, description="Largest learning rate."
@@ -45,7 +48,7 @@ class NanoSettings(BaseModel):
         0.1, description="Weight decay of AdamW."
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        0, description="Of the initial weights, the training functions and their order."
+        0, description="Seed of the initial weights, the training functions and their order."
     )
 
     @model_validator(mode="after")

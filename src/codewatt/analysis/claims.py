@@ -1,7 +1,7 @@
 """Sentences about one model: which variant saves energy at the baseline's accuracy.
 
-The tests behind each sentence are defined in docs, "How the statistics are done", section
-"Choosing the cheapest".
+The tests behind each sentence are defined in docs/explanation/statistics.md, section "Choosing the
+cheapest variant".
 """
 
 import math

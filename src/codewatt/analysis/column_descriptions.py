@@ -81,7 +81,7 @@ _STATUS = describe(
 )
 
 _TASK = describe(
-    ("sample", "-", "Number of the completion among those of the task in this repeat, from 0."),
+    ("sample", "-", "Number of the completion of this task in this repeat, from 0."),
     ("task_id", "-", "Id of the benchmark's task."),
     ("prompt_tokens", "tokens", "Number of tokens of the prompt."),
     ("new_tokens", "tokens", "Number of generated tokens."),
@@ -141,21 +141,21 @@ _RUN = describe(
     (
         "decode_roofline_tokens_per_s",
         "tokens/s",
-        "The same tokens per second if decoding took `decode_roofline_s`.",
+        "Value of `decode_tokens_per_s` if decoding took `decode_roofline_s`.",
     ),
     (
         "<phase>_roofline_s",
         "s",
-        "Least time of this phase on this machine (roofline): the larger of the times of its "
-        "memory traffic and of its FLOPs.",
+        "Shortest possible time of this phase on this machine (roofline): the larger of "
+        "`<phase>_bandwidth_s` and `<phase>_compute_s`.",
     ),
     (
         "<phase>_roofline_share",
         "fraction",
         "Share of the roofline that was reached: `<phase>_roofline_s` / `<phase>_s`.",
     ),
-    ("<phase>_bytes", "bytes", "Least memory traffic of this phase."),
-    ("<phase>_flops", "FLOPs", "Least number of floating-point operations of this phase."),
+    ("<phase>_bytes", "bytes", "Smallest number of bytes that this phase must move."),
+    ("<phase>_flops", "FLOPs", "Smallest number of FLOPs that this phase must do."),
     ("<phase>_bandwidth_s", "s", "Time of `<phase>_bytes` at the measured memory bandwidth."),
     ("<phase>_compute_s", "s", "Time of `<phase>_flops` at the measured FLOPs per second."),
     ("<phase>_energy_uncertainty_j", "J", "Bound on the error of `<phase>_energy_j`."),
@@ -192,7 +192,7 @@ _CHECK = describe(
     ("observed", "see `unit`", "Observed value."),
     ("limit", "see `unit`", "Limit of the check."),
     ("unit", "-", "Unit of `observed` and `limit`."),
-    ("detail", "-", "Explanation of the check."),
+    ("detail", "-", "What was compared, and on which device."),
 )
 
 _AA_TEST = describe(

@@ -11,7 +11,7 @@ NANO_TASKS = 8000
 
 
 class NanoTasks(Entry):
-    """Held-out tasks of the kind that the nano models were trained on."""
+    """Generated tasks like those that nano models are trained on, but never one of them."""
 
     kind: Literal["nano"]
     tasks: Annotated[int, Field(gt=0, le=NANO_TASKS)] = Field(100, description="Number of tasks.")
@@ -22,9 +22,9 @@ class HumanEvalPlusTasks(Entry):
     """HumanEval+ (Liu et al. 2023), 164 tasks, with HumanEval's tests as its base part."""
 
     kind: Literal["humaneval_plus"]
-    mini: bool = Field(False, description="The reduced plus inputs.")
+    mini: bool = Field(False, description="Use the reduced set of plus tests (HumanEval+ Mini).")
     tasks: Annotated[int, Field(gt=0, le=164)] | None = Field(
-        None, description="Only the first so many tasks, for a trial run; null for all."
+        None, description="Use only the first tasks, this many, for a trial run; null: all tasks."
     )
 
 

@@ -15,7 +15,7 @@ from codewatt.config.strict_model import Dtype, Entry, PositiveInt
 
 
 class Unquantised(Entry):
-    """The weights in a floating-point type, cast on loading."""
+    """Weights in a floating-point type; they are converted when the model is loaded."""
 
     method: Literal["none"]
     dtype: Dtype = Field(description="Dtype of weights and computation.")
@@ -30,10 +30,14 @@ class BitsAndBytes(Entry):
         description="Dtype of the computation and of all weights that are not quantised."
     )
     double_quantisation: bool = Field(
-        False, description="Quantise the 4-bit types' block constants as well."
+        False, description="fp4 and nf4 only: also quantise the scales of the blocks."
     )
     outlier_threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        6.0, description="int8 only: activations above it stay in 16 bits; 0: none do."
+        6.0,
+        description=(
+            "int8 only: input columns with a value above this threshold are multiplied in 16 "
+            "bits; 0: none."
+        ),
     )
 
     @model_validator(mode="after")
@@ -53,16 +57,20 @@ class TorchAo(Entry):
     method: Literal["torchao"]
     quant_type: Literal["int8", "int4", "fp8", "fp8_dynamic"] = Field(
         description=(
-            "fp8_dynamic quantises the inputs of each matrix multiplication as well, with one "
-            "scale "
-            "per tensor; it needs a GPU of compute capability 8.9 (L40S, H100) or later."
+            "Type of the weights. fp8_dynamic also quantises the inputs of each matrix "
+            "multiplication, with one scale per tensor; it needs a GPU of compute capability 8.9 "
+            "(L40S, H100) or later."
         )
     )
     compute_dtype: Dtype = Field(
-        description="int4 on a GPU, fp8_dynamic: bfloat16 only. int8: not float16."
+        description=(
+            "Dtype of the computation and of all weights that are not quantised. int4 on a GPU "
+            "and fp8_dynamic: only bfloat16. int8: not float16."
+        )
     )
     group_size: Literal[32, 64, 128, 256] = Field(
-        128, description="int4 only: weights that share a scale. 256 needs a GPU."
+        128,
+        description="int4 only: number of weights that share a scale. 256 needs a GPU.",
     )
 
     @model_validator(mode="after")
@@ -106,22 +114,25 @@ def calibration_of(entry: Entry) -> str | None:
 
 
 _CALIBRATION = (
-    "A corpus; needed unless the model's checkpoint is quantised already, with these settings: "
-    "then it is used as it is."
+    "Id of the calibration corpus. It is not needed if the model's checkpoint is already "
+    "quantised with these settings; the checkpoint is then used without changes."
 )
 
 
 class Gptq(Entry):
-    """GPTQ (Frantar et al. 2023): symmetric, with error compensation column by column."""
+    """GPTQ (Frantar et al. 2023): symmetric; rounding errors are compensated column by column."""
 
     method: Literal["gptq"]
     bits: Literal[4, 8] = Field(description="Bits of a weight.")
     group_size: Literal[-1, 32, 64, 128] = Field(
-        128, description="Inputs that share a scale; -1: one scale an output."
+        128, description="Number of inputs that share a scale; -1: one scale for each output."
     )
     act_order: bool = Field(
         False,
-        description="Quantise columns with greater activations first; groups follow that order.",
+        description=(
+            "Quantise the columns in descending order of their activations; groups are formed in "
+            "this order."
+        ),
     )
     compute_dtype: Dtype = Field(
         description="Dtype of the computation and of all weights that are not quantised."
@@ -137,11 +148,14 @@ class Gptq(Entry):
 
 
 class Awq(Entry):
-    """AWQ (Lin et al. 2024): channels scaled by their activations, then 4 bits in groups."""
+    """AWQ (Lin et al. 2024): channels are scaled by their activations, then quantised to 4 bits in
+    groups."""
 
     method: Literal["awq"]
     bits: Literal[4] = Field(4, description="Bits of a weight.")
-    group_size: Literal[32, 64, 128] = Field(128, description="Inputs that share a scale.")
+    group_size: Literal[32, 64, 128] = Field(
+        128, description="Number of inputs that share a scale."
+    )
     compute_dtype: Literal["bfloat16", "float16"] = Field(
         description="Dtype of the computation and of all weights that are not quantised."
     )
@@ -211,15 +225,16 @@ class _Pruned(Entry):
 
     layers: Annotated[PositiveInt | Literal["until_zero"], WrapValidator(_layers)] = Field(
         description=(
-            "How many layers are removed. 'until_zero': one, two and so on, each a prune "
-            "setting of "
-            "its own (ID-1, ID-2, ...), until the completions of a cell solve no task."
+            "Number of layers that are removed. 'until_zero' stands for the prune settings ID-1, "
+            "ID-2, ..., which remove one, two, ... layers, until the completions of a cell solve "
+            "no task."
         )
     )
     max_layers: PositiveInt | None = Field(
         None,
         description=(
-            "until_zero only: the most layers to remove; if absent, as many as the method can."
+            "until_zero only: largest number of layers to remove. Absent: as many as the method "
+            "can remove."
         ),
     )
 
@@ -258,12 +273,12 @@ class PruneKeepLast(_Pruned):
 class _Scored(_Pruned):
     """Layers chosen by scores, which are computed once a model for all depths."""
 
-    calibration: str = Field(description="The corpus on which layers are scored.")
+    calibration: str = Field(description="Id of the corpus on which layers are scored.")
 
 
 class PruneBlockInfluence(_Scored):
-    """Remove the layers that change the direction of their input least (ShortGPT, Men et al. "
-    "2024)."""
+    """Remove the layers that change the direction of their input least (ShortGPT, Men et al.
+    2024)."""
 
     method: Literal["block_influence"]
 
@@ -271,7 +286,8 @@ class PruneBlockInfluence(_Scored):
 
 
 class PruneAngular(_Scored):
-    """Remove the block of layers over which the hidden state turns least (Gromov et al. 2024)."""
+    """Remove the block of consecutive layers over which the direction of the hidden state changes
+    least (Gromov et al. 2024)."""
 
     method: Literal["angular_distance"]
 
@@ -279,7 +295,8 @@ class PruneAngular(_Scored):
 
 
 class PruneSleb(_Scored):
-    """Remove greedily the layer whose removal raises perplexity least (SLEB, Song et al. 2024)."""
+    """Remove layers one after another, each time the layer whose removal raises perplexity least
+    (SLEB, Song et al. 2024)."""
 
     method: Literal["sleb"]
 

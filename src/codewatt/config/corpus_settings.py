@@ -8,8 +8,8 @@ from codewatt.config.strict_model import Entry, PositiveInt, RulePath, Seed
 
 Part = Literal["calibration", "held_out"]
 _PART = (
-    "Which part of the source: the two share no function and no file, so that what a variant was "
-    "calibrated on never measures it."
+    "Part of the source. The two parts have no function and no file in common, so that no variant "
+    "is measured on the text on which it was calibrated."
 )
 
 
@@ -20,9 +20,9 @@ class _Sampled(Entry):
         joined: whether documents are joined and cut, so that each sequence has all its tokens.
     """
 
-    samples: PositiveInt = Field(128, description="Sequences.")
+    samples: PositiveInt = Field(128, description="Number of sequences.")
     tokens: Annotated[int, Field(ge=2)] = Field(
-        512, description="Of one sequence; for source 'nano' at most so many."
+        512, description="Tokens of one sequence; with source 'nano' the largest number."
     )
     seed: Seed = Field(0, description="Seed by which the sequences are drawn.")
 
@@ -30,7 +30,7 @@ class _Sampled(Entry):
 
 
 class NanoCorpus(_Sampled):
-    """Generated functions of the kind that the nano models are trained on, one a sequence."""
+    """Generated functions like those that nano models are trained on, one in each sequence."""
 
     joined: ClassVar[bool] = False
 
@@ -46,11 +46,15 @@ class StdlibCorpus(_Sampled):
 
 
 class FileCorpus(_Sampled):
-    """A file: JSON lines with a key `text`, or plain text as one document; joined and cut."""
+    """A file of JSON lines with a key `text`, or a plain-text file, which is one document. The
+    documents are joined and cut into sequences."""
 
     source: Literal["file"]
     path: RulePath = Field(
-        description="*.jsonl[.gz], or else plain text; relative to the directory."
+        description=(
+            "A .jsonl or .jsonl.gz file; any other file is read as plain text. Relative paths "
+            "start at the working directory."
+        )
     )
 
 

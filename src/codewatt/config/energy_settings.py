@@ -31,8 +31,8 @@ class ValidityLimits(Strict):
     max_gap_s: _Limit = Field(
         2.0,
         description=(
-            "Longest time without a reading, in seconds. A meter that is read less often may be "
-            "silent for ten of its intervals."
+            "Longest time without a reading, in seconds. For a meter that is read less often: ten "
+            "of its intervals."
         ),
     )
     max_edge_share: _Limit = Field(
@@ -59,7 +59,11 @@ class ValidityLimits(Strict):
         ),
     )
     max_samples_difference: _Limit = Field(
-        0.03, description="The same with instantaneous power samples, which are less accurate."
+        0.03,
+        description=(
+            "Largest relative difference between the GPU's energy counter and its integrated "
+            "instantaneous power samples, which are less accurate."
+        ),
     )
     max_codecarbon_difference: _Limit = Field(
         0.05,
@@ -68,8 +72,8 @@ class ValidityLimits(Strict):
     max_below_idle: _Limit = Field(
         0.05,
         description=(
-            "How far the energy of a repeat may lie below that of idling as long, as a share of "
-            "the latter."
+            "How far the energy of a repeat may be below the energy of idling for the same time, "
+            "as a share of that idle energy."
         ),
     )
     max_clock_spread: _Limit = Field(
@@ -79,28 +83,31 @@ class ValidityLimits(Strict):
     max_idle_drift: _Limit = Field(
         0.1,
         description=(
-            "Largest relative change of idle power from before the repeats to after them. Above "
-            "it there is no net energy."
+            "Largest relative change of idle power from before the repeats to after them. If it "
+            "is exceeded, there is no net energy."
         ),
     )
     max_idle_cpu_load: _Limit = Field(
         0.2,
         description=(
-            "Largest mean CPU load (0 to 1) of the machine in an idle window. Above it there is "
-            "no net energy of CPU and DRAM."
+            "Largest mean CPU load (0 to 1) of the machine in an idle window. If it is exceeded, "
+            "there is no net energy of CPU and DRAM."
         ),
     )
     max_other_cpus: PositiveFloat = Field(
         0.5,
         description=(
-            "Most CPUs that others than the job may keep busy during a repeat, on average. "
-            "A hypervisor's share counts as theirs. Exceeding it is an error with boundary "
+            "Largest mean number of CPUs that processes outside the job may use during a repeat, "
+            "including CPUs that a hypervisor takes. Exceeding it is an error with boundary "
             "'node' or 'job', a warning with 'gpu'."
         ),
     )
     max_other_cpu_share: _Fraction = Field(
         0.05,
-        description="The same as a share of the machine's CPUs; the smaller limit counts.",
+        description=(
+            "The same limit as a share of the machine's CPUs. The smaller of the two limits is "
+            "used."
+        ),
     )
     max_stolen_share: _Limit = Field(
         0.01, description="Largest share of the machine's CPU time that a hypervisor may take."
@@ -108,9 +115,9 @@ class ValidityLimits(Strict):
     max_repeat_spread: PositiveFloat = Field(
         0.25,
         description=(
-            "Largest energy of a repeat over the smallest, less 1, beyond what the edges of their "
-            "windows leave open. Exceeding it is an error with boundary 'node' or 'job', a "
-            "warning with 'gpu'."
+            "Largest energy of a repeat / smallest energy of a repeat - 1, after both are moved "
+            "towards each other by their uncertainty. Exceeding it is an error with boundary "
+            "'node' or 'job', a warning with 'gpu'."
         ),
     )
 
@@ -121,15 +128,17 @@ class EnergySettings(SamplerSettings):
     boundary: Literal["node", "job", "gpu"] = Field(
         "node",
         description=(
-            "What the study's own figures include. 'node': the job's GPUs and all CPU and DRAM of "
-            "the machine. 'job': the job's GPUs and its share of CPU and DRAM, by CPUs held. "
-            "'gpu': the job's GPUs alone. The tables hold all three."
+            "The devices whose energy `energy_j` includes. 'node': the job's GPUs, and all CPUs "
+            "and DRAM of the machine. 'job': the job's GPUs, and its CPU share of CPU and DRAM "
+            "energy. 'gpu': the job's GPUs only. The tables have all three."
         ),
     )
     country: str = Field(
         "NLD",
         pattern=r"^[A-Z]{3}$",
-        description="ISO 3166 alpha-3 code of the country whose electricity is used (gCO2e/kWh).",
+        description=(
+            "ISO 3166 alpha-3 code of the country whose carbon intensity of electricity is used."
+        ),
     )
     idle_s: Annotated[float, in_seconds(_LEAST_IDLE_S, _MOST_IDLE_S)] = Field(
         10.0,

@@ -21,11 +21,17 @@ class HubModel(Entry):
     source: Literal["hub"]
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
     revision: str = Field(
-        pattern=r"^[0-9a-f]{40}$", description="The commit, 40 hex digits; a branch could change."
+        pattern=r"^[0-9a-f]{40}$",
+        description=(
+            "The commit, as 40 hex digits. Branch names are not allowed, because a branch can "
+            "change."
+        ),
     )
     layers: PositiveInt | None = Field(
         None,
-        description="Number of decoder layers, if known: prune depths are then checked in advance.",
+        description=(
+            "Number of decoder layers. If it is given, prune depths are checked before any job."
+        ),
     )
 
     @property
@@ -40,13 +46,20 @@ class HubModel(Entry):
 
 
 class PathModel(Entry):
-    """A directory written by save_pretrained: config, safetensors and tokenizer."""
+    """A directory that save_pretrained wrote: config.json, safetensors files and tokenizer."""
 
     source: Literal["path"]
     path: UserPath = Field(
-        description="Relative paths start at the working directory, ~ is the home directory."
+        description=(
+            "The directory. Relative paths start at the working directory, ~ is the home directory."
+        )
     )
-    layers: PositiveInt | None = Field(None, description="As for a hub model.")
+    layers: PositiveInt | None = Field(
+        None,
+        description=(
+            "Number of decoder layers. If it is given, prune depths are checked before any job."
+        ),
+    )
 
     @property
     def model_type(self) -> str | None:
@@ -66,7 +79,7 @@ class _NanoEntry(Entry):
 
 
 class NanoModel(NanoSettings, _NanoEntry):
-    """A model small enough to be trained where it is needed, on generated Python functions."""
+    """A small model that codewatt trains, on generated Python functions."""
 
     @property
     def model_type(self) -> str | None:
@@ -75,10 +88,12 @@ class NanoModel(NanoSettings, _NanoEntry):
 
 
 class TokenizerFromStdlib(Strict):
-    """A byte-level BPE trained on Python's own standard library: real code, always at hand."""
+    """A byte-level BPE tokenizer that codewatt trains on Python's own standard library."""
 
     source: Literal["stdlib"] = "stdlib"
-    vocab_size: Annotated[int, Field(ge=300, le=65536)] = Field(8192, description="Tokens.")
+    vocab_size: Annotated[int, Field(ge=300, le=65536)] = Field(
+        8192, description="Number of tokens in the vocabulary."
+    )
 
 
 class TokenizerFromPath(Strict):
@@ -98,7 +113,7 @@ _SIZES = (
 
 
 class ArchitectureModel(Entry):
-    """A configuration with random weights: speed and energy are real, pass@k is not."""
+    """An architecture with random weights: time and energy are real, pass@k has no meaning."""
 
     source: Literal["architecture"]
     config: dict[str, Any] = Field(

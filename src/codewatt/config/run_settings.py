@@ -8,7 +8,7 @@ from codewatt.config.strict_model import PositiveInt, Seed, Strict
 
 
 class Decoding(Strict):
-    """Greedy or sampled, and how often a cell is measured."""
+    """How tokens are chosen, and how often a cell is measured."""
 
     strategy: Literal["greedy", "sampled"] = Field(
         "greedy", description="'greedy' takes the most likely token, 'sampled' draws one."
@@ -20,10 +20,10 @@ class Decoding(Strict):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Sampled decoding only; 1 if absent."
     )
-    seed: Seed = Field(0, description="Repeat r samples with seed + r.")
+    seed: Seed = Field(0, description="Seed of sampled decoding; repeat r uses seed + r.")
     repeats: PositiveInt = Field(5, description="Measured passes over the benchmark.")
     warmup_batches: Annotated[int, Field(ge=0)] = Field(
-        1, description="Batches generated, not measured, after loading."
+        1, description="Batches that are generated before the first repeat, as warm-up."
     )
 
     @model_validator(mode="after")
@@ -50,7 +50,10 @@ class EvaluationSettings(Strict):
     k: list[PositiveInt] = Field(
         [1],
         min_length=1,
-        description="pass@k for these k, none above decoding.samples: it is taken within a repeat.",
+        description=(
+            "Values of k for pass@k. Each must be at most decoding.samples, because pass@k is "
+            "computed within a repeat."
+        ),
     )
 
 
@@ -70,27 +73,27 @@ class Baseline(Strict):
 
 
 class Comparisons(Strict):
-    """What comparisons of variants ask for and allow for (docs/explanation/statistics.md)."""
+    """Margins of the comparisons between cells (docs/explanation/statistics.md)."""
 
     pass_at_1_margin: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.02,
         description=(
-            "The largest loss in pass@1 that is still acceptable, as a fraction: 0.02 is two "
-            "points. A variant is called near the baseline only where its loss is shown to be "
-            "smaller (non-inferiority)."
+            "Non-inferiority margin: the largest acceptable loss of pass@1, as a fraction (0.02 is "
+            "two points). A variant is called non-inferior only if its loss is shown to be smaller."
         ),
     )
     board_spread: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.05,
         description=(
-            "How much two GPU boards (or hosts) of one model may differ in energy and time, as a "
-            "fraction. Changes between cells that ran on different boards allow for it."
+            "The difference in energy and time that is expected between two GPUs (or hosts) of "
+            "the same model, as a fraction. The intervals of changes between cells on different "
+            "GPUs are wider by it."
         ),
     )
     aa_margin: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.05,
         description=(
-            "The A/A test passes where two measurements of the same cell are shown to differ by "
-            "less than this fraction (equivalence)."
+            "Equivalence margin of the A/A test: the test passes if two measurements of the same "
+            "cell are shown to differ by less than this fraction."
         ),
     )

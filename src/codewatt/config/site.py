@@ -1,4 +1,4 @@
-"""The workflow's configuration (config/config.yaml): study, paths, and resources of the machine."""
+"""config/config.yaml: which study, where files come from, and what this machine or cluster is."""
 
 import re
 from typing import Annotated, Self
@@ -13,7 +13,7 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class BenchmarkFiles(Strict):
-    """Paths of local copies of benchmarks; their digests are checked."""
+    """Local copies of benchmark files. Each file is checked against the pinned sha256."""
 
     humaneval_plus: UserPath | None = Field(
         None, description="HumanEvalPlus.jsonl[.gz]; downloaded if absent."
@@ -21,37 +21,45 @@ class BenchmarkFiles(Strict):
 
 
 class CpuNodes(Strict):
-    """Resources that jobs without a GPU request; a retry requests twice the memory and time."""
+    """What jobs without a GPU request. A second attempt requests twice the memory and time."""
 
     partition: str | None = Field(None, description="Slurm partition.")
-    constraint: str | None = Field(None, description="Slurm's node features, as sbatch -C.")
+    constraint: str | None = Field(None, description="Required node features, as for sbatch -C.")
     threads: PositiveInt | None = Field(
         None,
-        description="Cores of a measured job. Absent: all cores of --cores, so that it runs alone.",
+        description=(
+            "Cores of a measured job. Absent: all cores of --cores, so that no other job runs at "
+            "the same time."
+        ),
     )
     mem_mb: MemoryMb | None = Field(
         None,
         description=(
-            "Memory of a job that loads a model. Absent: the estimate of `codewatt estimate`; "
-            "32000 if the model's size is unknown. In machine.cpu it is also the least memory of "
-            "a job that judges completions."
+            "Memory of a job that loads a model. Absent: computed from the model's size, as in "
+            "`codewatt estimate`; 32000 if the size is unknown. Under machine.cpu, jobs that judge "
+            "completions request at least this much."
         ),
     )
     runtime_min: PositiveInt | None = Field(
         None,
         description=(
-            "Time limit of a job that loads a model. Absent: the estimate of `codewatt estimate`; "
-            "240 if unknown. A job that judges completions requests at least 60."
+            "Time limit of a job that loads a model, in minutes. Absent: computed as in `codewatt "
+            "estimate`; 240 if the size is unknown. Jobs that judge completions request at least "
+            "60."
         ),
     )
     max_mem_mb: MemoryMb | None = Field(
-        None, description="Memory of the largest node: no retry requests more. Absent: no limit."
+        None, description="Largest memory that a job may request, in any attempt. Absent: no limit."
     )
     max_runtime_min: PositiveInt | None = Field(
-        None, description="Time limit of the partition: no retry requests more. Absent: no limit."
+        None,
+        description=(
+            "Largest time limit that a job may request, in any attempt, in minutes. Absent: no "
+            "limit."
+        ),
     )
     exclusive: bool = Field(
-        False, description="Whether measured jobs get whole nodes, without jobs of others."
+        False, description="Measured jobs request whole nodes, so that no other job runs there."
     )
 
     @model_validator(mode="after")
@@ -66,30 +74,34 @@ class CpuNodes(Strict):
 
 
 class GpuNodes(CpuNodes):
-    """Resources that the jobs on one GPU model request, and the GPU that they must find."""
+    """What jobs on one GPU model request, and the GPU that they must get."""
 
     gres: str | None = Field(
-        None, description="Slurm's name of the GPU, gpu:TYPE:N as `sinfo -o %G` writes TYPE."
+        None,
+        description=(
+            "The GPU in Slurm's notation, gpu:TYPE:N; write TYPE exactly as `sinfo -o %G` does."
+        ),
     )
     gpu_name: str | None = Field(
         None,
         description=(
-            "Full name of the GPU by NVML, or a regular expression for it. A job that finds "
-            "another GPU fails before it measures."
+            "The full name that NVML gives the GPU, or a regular expression for it. A job that "
+            "gets another GPU ends with an error before it measures."
         ),
     )
     estimated_as: str | None = Field(
         None,
         description=(
             "Name of the GPU in codewatt's table of GPUs (docs/explanation/estimate.md). Absent: "
-            "the id."
+            "the id of this entry."
         ),
     )
     nodes: list[str] = Field(
         [],
         description=(
-            "Names of nodes. All cells of the study's first model run on the first node, those of "
-            "the second model on the second node, and so on in rotation. Empty: on any node."
+            "Names of nodes. All cells of the study's first model run on the first node, all cells "
+            "of the second model on the second node, and so on; after the last node follows the "
+            "first again. Empty: any node."
         ),
     )
 
@@ -129,18 +141,18 @@ class GpuNodes(CpuNodes):
 
 
 class Machine(Strict):
-    """Resources of this machine or cluster. A change of them makes no result stale."""
+    """The resources of this machine or cluster. A change here never makes a result stale."""
 
-    account: str | None = Field(None, description="Slurm account of the jobs.")
+    account: str | None = Field(None, description="Slurm account to which jobs are charged.")
     cpu: CpuNodes = CpuNodes()
     hardware: dict[Id, GpuNodes] = Field(
-        {}, description="Resources for each id of a study's `hardware`."
+        {}, description="For each id of a study's `hardware`: the GPU nodes of this cluster."
     )
     default_hardware: Id | None = Field(
         None,
         description=(
-            "Entry of `hardware` for GPU jobs if the study names no hardware. Absent: the only "
-            "entry of `hardware`, if there is exactly one."
+            "Id of the entry of `hardware` on which GPU stages run if the study names no hardware. "
+            "Absent: the only entry of `hardware`, if there is only one."
         ),
     )
 
@@ -159,8 +171,6 @@ class Config(Strict):
     """The workflow's configuration."""
 
     study: UserPath = Field("config/studies/nano.yaml", description="The study file.")
-    results: RulePath = Field(
-        "results", description="Directory of the results: those of a study are in results/<study>/."
-    )
+    results: RulePath = Field("results", description="The folder that contains results/<study>/.")
     benchmark_files: BenchmarkFiles = BenchmarkFiles()
     machine: Machine = Machine()

@@ -16,9 +16,8 @@ Id = Annotated[
         pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$",
         max_length=ID_LENGTH,
         description=(
-            "Lower-case letters and digits, joined by single '.', '_' or '-'; the name of "
-            "directories "
-            "under results/ and of table rows."
+            "Id of the entry: lower-case letters and digits, joined by single '.', '_' or '-'. It "
+            "is used in the names of directories under results/ and in tables."
         ),
     ),
 ]
@@ -81,7 +80,9 @@ class Entry(Strict):
     """One value of an axis: an id for paths and tables, a label for figures."""
 
     id: Id
-    label: Line | None = Field(None, description="Shown in figures; the id if absent.")
+    label: Line | None = Field(
+        None, description="Name in figures and on the summary page. Absent: the id."
+    )
 
     def settings(self) -> dict[str, object]:
         """The settings that affect results: all keys except id and label."""

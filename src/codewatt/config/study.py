@@ -63,10 +63,13 @@ class Study(Strict):
     """A study: the grid of all combinations of the axes, without those that `exclude` matches."""
 
     study: Id = Field(description="Name of the study; its results are in results/<study>/.")
-    title: Line = Field(description="Shown above figures and on the summary page.")
+    title: Line = Field(
+        description="Title of the study, shown above figures and on the summary page."
+    )
     models: list[Model] = Field(min_length=1, description="The models that are compressed.")
     prunes: list[Prune] = Field(
-        min_length=1, description="Ways of removing decoder layers; 'none' keeps all."
+        min_length=1,
+        description="Prune settings: which decoder layers are removed. Method 'none' keeps all.",
     )
     precisions: list[Precision] = Field(
         min_length=1, description="Floating-point types and quantisation methods."
@@ -77,14 +80,15 @@ class Study(Strict):
         min_length=1,
         description=(
             "'stripped' removes white space at both ends of the prompt. 'as_is' keeps the last "
-            "newline, which splits the token that the model would generate next."
+            "newline; this splits the token of newline and indentation that the model would "
+            "generate next."
         ),
     )
     token_limits: list[PositiveInt] = Field(
-        min_length=1, description="Largest number of new tokens of a completion."
+        min_length=1, description="Largest numbers of new tokens of a completion."
     )
     batch_sizes: list[PositiveInt] = Field(
-        [1], min_length=1, description="Prompts that are completed together."
+        [1], min_length=1, description="Numbers of prompts that are completed together."
     )
     engines: list[Engine] = Field(
         ["transformers"],
@@ -97,8 +101,9 @@ class Study(Strict):
     hardware: list[Id] = Field(
         [],
         description=(
-            "GPUs on which cells run, as an axis: ids of machine.hardware in the site file "
-            "(docs/how-to/slurm.md). Empty: the GPU of the machine, and no axis."
+            "GPUs on which cells run: ids of machine.hardware in the site file "
+            "(docs/how-to/slurm.md). Every cell runs on each of them. Empty: cells run on the GPU "
+            "of the machine, and cell ids do not name the hardware."
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -112,7 +117,9 @@ class Study(Strict):
             "name. A corpus that contains tasks of a benchmark is refused."
         ),
     )
-    decoding: Decoding = Field(Decoding(), description="How tokens are chosen, and repeats.")
+    decoding: Decoding = Field(
+        Decoding(), description="How tokens are chosen, and how often a cell is measured."
+    )
     evaluation: EvaluationSettings = Field(
         EvaluationSettings(), description="How completions are judged."
     )
@@ -121,7 +128,10 @@ class Study(Strict):
         Comparisons(), description="Margins of the comparisons with the baseline."
     )
     fidelity: Fidelity | None = Field(
-        None, description="Compare logits and perplexity of each variant with the baseline."
+        None,
+        description=(
+            "Measure fidelity: compare logits and perplexity of each variant with the baseline's."
+        ),
     )
     baseline: Baseline = Field(description="The variant with which others are compared.")
     exclude: list[dict[Axis, AxisValue | list[AxisValue]]] = Field(

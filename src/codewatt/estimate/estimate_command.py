@@ -18,22 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu",
         metavar="NAME",
-        help="the GPU, by its name in src/codewatt/sizing/gpus.csv (default: l40s); 'none' for a "
-        "CPU; in a "
-        "study that names hardware: the GPU of each id that is not such a name",
+        help="name of a GPU in src/codewatt/sizing/gpus.csv (default: l40s), or 'none' for a CPU; "
+        "if the study names hardware: the GPU for each id that is not in that table",
     )
     parser.add_argument(
         "--gpus",
         type=int,
         default=1,
         metavar="N",
-        help="number of GPUs that are used at a time (default: 1)",
+        help="number of GPUs that are used at the same time (default: 1)",
     )
     parser.add_argument(
         "--cores", type=int, metavar="N", help="number of cores of a job that judges completions"
     )
     parser.add_argument(
-        "--host-w", type=float, metavar="W", help="power of a machine's CPU and memory"
+        "--host-w", type=float, metavar="W", help="power of a machine's CPU and memory, in watts"
     )
     parser.add_argument(
         "--results",

@@ -20,7 +20,9 @@ _MIN_JOB_AGE_S = 120
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("what", choices=["check"], help="compare a site file with this cluster")
-    parser.add_argument("--site", type=Path, default=_DEFAULT, help=f"default: {_DEFAULT}")
+    parser.add_argument(
+        "--site", type=Path, default=_DEFAULT, help=f"the site file (default: {_DEFAULT})"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,8 +19,8 @@ class Assumption:
 
 _H200 = "measured: docs/archive/h200-engines.md, two engines on an H200"
 _FIXTURE = "measured: windows of tests/fixtures/energy/h100_decode_*.json"
-_CPU = "measured: docs/archive/small-measurements.md, rates of a CPU"
-_JUDGING = "measured: docs/archive/small-measurements.md, judging"
+_CPU = "measured: docs/archive/small-measurements.md, Decode steps on a CPU"
+_JUDGING = "measured: docs/archive/small-measurements.md, Judging"
 _EAR = (
     "measured by others: EAR's log in de Reus et al. 2024, docs/explanation/reproduced-studies.md"
 )

@@ -32,8 +32,8 @@ _ON_NVML = "NVML measures the job's GPUs"
 GPU_COUNTER_USED = Check(
     "gpu_counter_used",
     "warning",
-    purpose="GPU energy comes from the energy counter of the GPU, which misses no power peak.",
-    remedy="Expect larger errors: the GPU has no usable counter, so power samples are integrated.",
+    purpose="GPU energy comes from the GPU's energy counter, which includes every power peak.",
+    remedy="Expect larger errors: without a usable counter, power samples are integrated.",
     limit="the source is NVML's energy counter",
     applies=_ON_NVML,
     per="cell",
@@ -41,7 +41,7 @@ GPU_COUNTER_USED = Check(
 NO_MIG = Check(
     "no_mig",
     "error",
-    purpose="No GPU is partitioned (MIG): its one energy counter includes every partition.",
+    purpose="No GPU is partitioned (MIG), because a GPU's energy counter includes all partitions.",
     remedy="Run on a GPU with MIG off.",
     limit="MIG off on every GPU of the job",
     applies=_ON_NVML,
@@ -50,7 +50,7 @@ NO_MIG = Check(
 GPU_SELECTED = Check(
     "gpu_selected",
     "error",
-    purpose="The GPUs that are metered are the GPUs of the job, all of them and no other.",
+    purpose="The metered GPUs are exactly the GPUs of the job.",
     remedy="Set CUDA_VISIBLE_DEVICES to the job's GPUs, as Slurm does with --gres.",
     limit="the GPUs that the job was given",
     applies=_ON_NVML,
@@ -61,8 +61,8 @@ COUNTER_AGREES = Check(
     "error",
     purpose="The GPU's energy counter and its integrated power give the same energy.",
     remedy=(
-        "Repeats of a few seconds disagree: raise their length; if long ones do, do not trust "
-        "the meter of this GPU."
+        "If repeats take only a few seconds, make them longer. If long repeats fail too, do not "
+        "trust the meter of this GPU."
     ),
     limit=(
         "relative difference at most {max_counter_difference} with one-second averages, "
@@ -76,7 +76,8 @@ SAMPLES_AGREE = Check(
     "samples_agree",
     "warning",
     purpose="The GPU's energy counter and its integrated instantaneous power samples agree.",
-    remedy="None needed while counter_agrees passes: power changes faster than it is sampled.",
+    remedy="Nothing needs to be done if counter_agrees passes: power changes faster than the "
+    "sampling.",
     limit="relative difference at most {max_samples_difference}",
     applies=f"{_ON_NVML}, and both averages and samples of power were recorded",
     per="repeat",
@@ -85,7 +86,7 @@ SAMPLES_AGREE = Check(
 GPU_NOT_SHARED = Check(
     "gpu_not_shared",
     "error",
-    purpose="No process of others runs on the job's GPUs: their energy would count as the job's.",
+    purpose="No other process runs on the job's GPUs; its energy would be counted as the job's.",
     remedy="Run on an exclusive GPU.",
     limit="0 processes",
     applies=_ON_NVML,
@@ -95,8 +96,8 @@ GPU_NOT_SHARED = Check(
 NO_SLOWDOWN = Check(
     "no_slowdown",
     "error",
-    purpose="No GPU lowers its clock to protect itself from heat or from a failing power supply.",
-    remedy="Cool the machine, or take another one, and measure the cell again.",
+    purpose="No GPU reduces its clock because of heat or a failing power supply.",
+    remedy="Cool the machine or use another one, and measure the cell again.",
     limit="0 readings with a thermal, power-brake, board or reliability slowdown",
     applies=_ON_NVML,
     per="repeat",
@@ -105,8 +106,8 @@ NO_SLOWDOWN = Check(
 NO_POWER_CAP = Check(
     "no_power_cap",
     "warning",
-    purpose="The power limit of the GPU does not hold its clock down.",
-    remedy="Name the power limit with the result, or compare cells under the same limit only.",
+    purpose="The power limit of the GPU does not reduce its clock.",
+    remedy="Report the power limit with the result; compare only cells with the same limit.",
     limit="0 readings at the power limit",
     applies=_ON_NVML,
     per="repeat",

@@ -26,11 +26,12 @@ PHASE_SOUND = Check(
     "{}_sound",
     "warning",
     purpose=(
-        "The energy of a phase outside the repeats can be trusted: possible power, no gap, no "
-        "unseen wrap, nobody else on the GPU or, with boundary 'node' or 'job', on the machine."
+        "The energy of a phase outside the repeats can be trusted: power is plausible, there is no "
+        "gap and no undetected wrap, and no other process computes on the GPU or, with boundary "
+        "'node' or 'job', on the machine."
     ),
-    remedy="Do not use this phase's energy, nor net energy if the phase is an idle one.",
-    limit="no such problem ({max_gap_s} s without a reading at most, and the limits of "
+    remedy="Do not use the energy of this phase. If it is an idle window, there is no net energy.",
+    limit="no such problem (at most {max_gap_s} s without a reading, and the limits of "
     "node_not_shared)",
     applies="the cell or job has such a phase, long enough for two readings of a meter",
     per="cell",
@@ -40,7 +41,7 @@ PHASES_COVER = Check(
     "phases_cover",
     "warning",
     purpose="Prefill and decode fill the repeat and do not overlap.",
-    remedy="Compare whole repeats, not phases: too much time is spent outside them.",
+    remedy="Compare whole repeats, not phases: too much time is outside prefill and decode.",
     limit=f"{_OVERLAP:g} to {{max_outside_phases}} of the repeat's time outside both",
     applies="always",
     per="repeat",
@@ -49,9 +50,9 @@ PHASES_COVER = Check(
 PHASE_RESOLVED = Check(
     "{}_resolved",
     "warning",
-    purpose="The meters read often enough to tell the energy of prefill from that of decode.",
+    purpose="The meters are read often enough to separate the energies of prefill and decode.",
     remedy="Use larger batches or longer completions, or compare whole repeats only.",
-    limit="at most {max_phase_edge_share} of its energy uncertain or without a figure",
+    limit="at most {max_phase_edge_share} of the phase's energy uncertain or unknown",
     applies="the repeat has such a phase",
     per="repeat",
     unit="share",

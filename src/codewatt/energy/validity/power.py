@@ -20,7 +20,7 @@ OVER_POWER_LIMIT = 1.25
 POWER_PLAUSIBLE = Check(
     "{}_power_plausible",
     "error",
-    purpose="Mean power is possible: a broken counter shows as power that no device draws.",
+    purpose="Mean power is within the range of the device; a broken counter can give other values.",
     remedy="Do not use the cell; look for the broken meter in its timeline.",
     limit=(
         "each GPU {gpu[0]:g} W to {over:g} times its power limit (to {gpu[1]:g} W if that is "
@@ -35,9 +35,9 @@ POWER_PLAUSIBLE = Check(
 NOT_BELOW_IDLE = Check(
     "{}_not_below_idle",
     "error",
-    purpose="A repeat takes no less energy than idling as long: lost joules show here.",
-    remedy="Do not use the cell; a counter wrapped or was reset without being noticed.",
-    limit="at most {max_below_idle} below idle energy, beyond the uncertainty of the edges",
+    purpose="A repeat takes at least the energy of idling for the same time; else energy was lost.",
+    remedy="Do not use the cell: a counter wrapped or was reset, and this was not detected.",
+    limit="at most {max_below_idle} below idle energy, after subtracting the uncertainty",
     applies="the component is measured and its idle power is known",
     per="repeat",
     unit="share",
@@ -46,8 +46,8 @@ NOT_BELOW_IDLE = Check(
 CODECARBON_AGREES = Check(
     "codecarbon_agrees",
     "warning",
-    purpose="CodeCarbon, which reads the same RAPL counters, comes to the same CPU energy.",
-    remedy="Look at both series in the timeline; one of the two readers missed readings.",
+    purpose="CodeCarbon, which reads the same RAPL counters, gives the same CPU energy.",
+    remedy="Compare both series in the timeline: one of the two missed readings.",
     limit="relative difference at most {max_codecarbon_difference}",
     applies="RAPL measures the CPU, and CodeCarbon reads RAPL too",
     per="repeat",

@@ -25,7 +25,7 @@ _COUNTING_TOLERANCE_CPUS = 0.1
 NODE_HELD = Check(
     "node_held",
     "warning",
-    purpose="The job holds all CPUs of the machine; else others' energy is in the node's figure.",
+    purpose="The job holds all CPUs of the machine; else node_j includes energy of other jobs.",
     remedy="Ask Slurm for an exclusive node, or use boundary 'gpu'.",
     limit="all CPUs of the machine",
     applies="always",
@@ -35,9 +35,9 @@ NODE_HELD = Check(
 NODE_NOT_SHARED = Check(
     "node_not_shared",
     "by_boundary",
-    purpose="Nobody else computes on the machine during a repeat.",
+    purpose="No other process computes on the machine during a repeat.",
     remedy="Run on an exclusive node and stop other programs, or use boundary 'gpu'.",
-    limit="at most {max_other_cpus} CPUs, and {max_other_cpu_share} of the machine's CPUs",
+    limit="at most {max_other_cpus} CPUs, and at most {max_other_cpu_share} of the machine's CPUs",
     applies="always",
     per="repeat",
     unit="CPUs",
@@ -58,10 +58,10 @@ REPEATS_AGREE = Check(
     purpose="Repeats of the same work take the same energy.",
     remedy="Measure the cell again on an idle machine; add warm-up batches if repeat 0 differs.",
     limit=(
-        "largest energy over smallest, less 1, at most {max_repeat_spread}, beyond the "
-        "uncertainty of the edges"
+        "largest energy / smallest energy - 1 at most {max_repeat_spread}, after subtracting the "
+        "uncertainty"
     ),
-    applies="two repeats or more, of the same work",
+    applies="the cell has two or more repeats with the same tasks",
     per="cell",
     unit="share",
 )
