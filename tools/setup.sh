@@ -38,9 +38,15 @@ command -v gcc >/dev/null || command -v cc >/dev/null || {
   exit 1
 }
 
+# The file that says that exactly these lock files are installed.
+stamp_of() {
+  echo ".venv/.installed-$(cat "$@" tools/setup.sh pyproject.toml | sha256sum | cut -c1-16)"
+}
 locks=(requirements/lock.txt)
-[ "${1:-}" = dev ] && locks+=(requirements/dev.lock.txt)
-stamp=.venv/.$(cat "${locks[@]}" tools/setup.sh pyproject.toml | sha256sum | cut -c1-16)
+with_dev=(requirements/lock.txt requirements/dev.lock.txt)
+[ -e "$(stamp_of "${with_dev[@]}")" ] && exit 0 # it holds what `setup` needs too
+[ "${1:-}" = dev ] && locks=("${with_dev[@]}")
+stamp=$(stamp_of "${locks[@]}")
 [ -e "$stamp" ] && exit 0
 
 echo "setup: installing the pinned requirements into .venv"
@@ -48,6 +54,7 @@ echo "setup: installing the pinned requirements into .venv"
   echo "setup: $python cannot make a virtual environment; on Debian: sudo apt-get install python3-venv" >&2
   exit 1
 }
+rm -f .venv/.installed-* # from here on .venv is no longer what they say
 pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
 "${pip[@]}" "uv==$(sed -n 's/^uv==//p' requirements/uv.txt)"
 # torch comes through pip, which honours local files and extra indexes; its pin is in the lock.
@@ -61,3 +68,4 @@ done
 # packages (a shared environment, PYTHONDONTWRITEBYTECODE) each would compile them again, for seconds.
 .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true # some are not for this Python
 touch "$stamp"
+echo "setup: done; activate the environment with: . .venv/bin/activate"

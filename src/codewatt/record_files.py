@@ -1,18 +1,20 @@
-"""Reading the records that one stage writes and another reads, checked against their type.
+"""Writing and reading the records that one stage writes and another reads, checked by type.
 
 A record is a TypedDict in a module of its own beside the stage that writes it. What is checked
 follows from the type alone: no list of keys is kept anywhere else. Fields that the type does not
 name are let through, unread.
 """
 
+import json
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
+from codewatt.files import read_json, write_json
 from codewatt.untrusted_files import display_path
 
 Record = TypeVar("Record")
@@ -45,10 +47,33 @@ class RecordFormat(Generic[Record]):
     @cached_property
     def version(self) -> int:
         """The version of the format that this version of codewatt reads."""
+        return int(get_args(get_type_hints(self._typed_dict)[VERSION_FIELD])[0])
+
+    @property
+    def _typed_dict(self) -> Any:
+        """The record's TypedDict; the first one of a union."""
         record = self.declared
         while not hasattr(record, "__required_keys__"):  # a union, or one with annotations
             record = get_args(record)[0]
-        return int(get_args(get_type_hints(record)[VERSION_FIELD])[0])
+        return record
+
+    def write(self, path: str | os.PathLike[str], record: Mapping[str, object]) -> None:
+        """Write a record as JSON, after the same check as `read` makes.
+
+        So a stage that makes a wrong record fails itself, and not a later stage that reads it.
+
+        Raises:
+            CodewattError: a field is missing or of a wrong type: an error of the rule's code.
+        """
+        # As it will be read: a tuple is a list in the file.
+        problem = self._problem(json.loads(json.dumps(record, allow_nan=False)))
+        if problem is not None:
+            raise CodewattError(
+                f"{display_path(path)}: not written: {problem}; "
+                f"correct the code of rule {self.rule}: {self._typed_dict.__module__} "
+                "declares the fields of its record"
+            )
+        write_json(path, record)
 
     def read(self, path: str | os.PathLike[str]) -> Record:
         """Read a record (JSON, gzip by suffix).
@@ -69,23 +94,26 @@ class RecordFormat(Generic[Record]):
         Raises:
             CodewattError: as `read` says.
         """
+        problem = self._problem(content)
+        if problem is not None:
+            raise CodewattError(f"{display_path(path)}: {problem}; {self._remedy()}")
+        return cast(Record, content)
+
+    def _problem(self, content: Any) -> str | None:
+        """Why the content is not a record of this format; None if it is one."""
         if not isinstance(content, dict):
-            raise self._refusal(path, "expected a JSON object")
+            return "expected a JSON object"
         found = content.get(VERSION_FIELD, self.version)
         if found != self.version:
-            raise self._refusal(
-                path,
+            return (
                 f"{VERSION_FIELD}: record version {found!r}, "
-                f"this version of codewatt reads {self.version}",
+                f"this version of codewatt reads {self.version}"
             )
         try:
             self._adapter.validate_python(content, strict=True)
         except ValidationError as error:
-            raise self._refusal(path, _first_problem(error)) from None
-        return cast(Record, content)
-
-    def _refusal(self, path: str | os.PathLike[str], problem: str) -> CodewattError:
-        return CodewattError(f"{display_path(path)}: {problem}; {self._remedy()}")
+            return _first_problem(error)
+        return None
 
     def _remedy(self) -> str:
         return f"delete this file and run Snakemake: rule {self.rule} writes it again"

@@ -13,7 +13,7 @@ def measured_threads(nodes=machine.cpu):
     return nodes.threads or workflow.resource_settings.cores or 1
 
 
-# Inside a Slurm job Snakemake runs one rule with the resources that the job has: no size is needed.
+# Inside a Slurm job Snakemake runs one job with the resources of the Slurm job; no size is needed.
 sizes = (
     None
     if workflow.remote_exec or machine == Machine()
@@ -99,7 +99,7 @@ def cpu_node_resources(mem_mb=2000, runtime_min=60):
 
 
 def same_resources(request):
-    """The resources of a rule whose jobs all request the same; request: attempt -> request."""
+    """The resources of rules whose jobs all request the same; request: attempt -> request."""
 
     @cache
     def prepared_request(attempt):

@@ -31,4 +31,4 @@ with rule_log(snakemake):
             record = {"schema": EVALUATE.version, **skipped_stage(generate)}
             write_json(out.results, record)
     # The window is the evaluation's own: it begins after the sandbox was checked.
-    write_record(snakemake, out.manifest, {**job.record(), **record})
+    write_record(snakemake, out.manifest, EVALUATE, {**job.record(), **record})

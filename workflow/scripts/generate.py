@@ -4,6 +4,7 @@ from pathlib import Path
 
 from codewatt.energy.placement_check import requested_hardware
 from codewatt.generate.generate_cell import CellFiles, generate_cell
+from codewatt.generate.generate_record import GENERATE
 from codewatt.logs import rule_log
 from codewatt.rule_io import read_settings, write_record
 
@@ -18,4 +19,4 @@ with rule_log(snakemake):
         snakemake.threads,
         requested_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
     )
-    write_record(snakemake, out.manifest, manifest)
+    write_record(snakemake, out.manifest, GENERATE, manifest)

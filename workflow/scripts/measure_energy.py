@@ -1,10 +1,9 @@
 """Compute a cell's energy from its raw telemetry."""
 
 from codewatt.energy.cell_energy import measure_cell
-from codewatt.energy.energy_record import SCHEMA
+from codewatt.energy.energy_record import ENERGY, SCHEMA
 from codewatt.energy.task_energy import write_task_energies
 from codewatt.evaluate.evaluate_record import EVALUATE
-from codewatt.files import write_json
 from codewatt.generate.generate_record import GENERATE, skipped_stage
 from codewatt.logs import rule_log
 from codewatt.rule_io import read_settings
@@ -25,4 +24,4 @@ with rule_log(snakemake):
     else:
         record = {"schema": SCHEMA, **skipped_stage(generate)}
     write_task_energies(out.tasks, tasks)
-    write_json(out.energy, {**record, "code": list(snakemake.params.code)})
+    ENERGY.write(out.energy, {**record, "code": list(snakemake.params.code)})

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from codewatt.energy.placement_check import requested_hardware
+from codewatt.fidelity.fidelity_record import FIDELITY
 from codewatt.fidelity.measure_fidelity import FidelityFiles, measure_fidelity
 from codewatt.logs import rule_log
 from codewatt.rule_io import read_settings, write_record
@@ -20,4 +21,4 @@ with rule_log(snakemake):
         snakemake.threads,
         requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
-    write_record(snakemake, snakemake.output.fidelity, found)
+    write_record(snakemake, snakemake.output.fidelity, FIDELITY, found)

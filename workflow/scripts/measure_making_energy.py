@@ -1,7 +1,7 @@
 """Compute the energy of making a variant from its raw telemetry."""
 
+from codewatt.energy.energy_record import MAKING_ENERGY
 from codewatt.energy.making_energy import measure_making
-from codewatt.files import write_json
 from codewatt.logs import rule_log
 from codewatt.quantise.variant_record import VARIANT
 from codewatt.rule_io import read_settings
@@ -15,4 +15,4 @@ with rule_log(snakemake):
         files.scores_timeline[0] if files.scores_timeline else None,
         read_settings(snakemake),
     )
-    write_json(snakemake.output.energy, {**record, "code": list(snakemake.params.code)})
+    MAKING_ENERGY.write(snakemake.output.energy, {**record, "code": list(snakemake.params.code)})

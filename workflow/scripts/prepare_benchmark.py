@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from codewatt.benchmarks.benchmark_record import BENCHMARK
 from codewatt.benchmarks.prepare_benchmark import prepare_benchmark
-from codewatt.files import write_json
 from codewatt.logs import rule_log
 from codewatt.rule_io import read_settings
 
@@ -12,4 +12,4 @@ with rule_log(snakemake):
     local_file = snakemake.config.get("benchmark_files", {}).get(settings["kind"])
     manifest = prepare_benchmark(settings, local_file, Path(snakemake.output.tasks))
     # Without where and when: prepared again with the same tasks, no cell goes stale.
-    write_json(snakemake.output.manifest, manifest)
+    BENCHMARK.write(snakemake.output.manifest, manifest)

@@ -5,6 +5,7 @@ from pathlib import Path
 from codewatt.energy.placement_check import requested_hardware
 from codewatt.logs import rule_log
 from codewatt.quantise.quantise_variant import quantise_variant
+from codewatt.quantise.variant_record import VARIANT
 from codewatt.rule_io import read_settings, write_record
 
 with rule_log(snakemake):
@@ -18,4 +19,4 @@ with rule_log(snakemake):
         Path(snakemake.output.timeline),
         requested_hardware(snakemake.config.get("machine", {}), settings["hardware"]),
     )
-    write_record(snakemake, snakemake.output.manifest, manifest)
+    write_record(snakemake, snakemake.output.manifest, VARIANT, manifest)

@@ -9,7 +9,7 @@ from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 #: Values of `break_even_note`.
 NOTHING_MADE = "nothing was made"
 SAVES_NOTHING = "saves no energy per task"
-MAY_SAVE_NOTHING = "the interval of the saving holds zero: it may save nothing"
+MAY_SAVE_NOTHING = "the interval of the saving contains zero: it may save nothing"
 NO_INTERVAL = "no interval: fewer than two repeats"
 
 
@@ -74,7 +74,7 @@ def _columns(
 def _making(row: Row, variant: VariantResults | None) -> tuple[float | None, str | None]:
     """Energy (J) of making the variant inside the cell's boundary, or why it is not known."""
     if variant is None:
-        return None, "the variant's manifest was not given"
+        return None, "the manifest of the variant is missing"
     boundary, made_j = row["energy_boundary"], 0.0
     for what, stage in (
         ("quantising", variant.making["quantise"]),
@@ -86,12 +86,12 @@ def _making(row: Row, variant: VariantResults | None) -> tuple[float | None, str
             return None, f"{what}: {stage['energy_note']}"
         stage_j = stage["energy_j"][boundary]
         if stage_j is None:
-            return None, f"{what}: no energy inside the boundary {boundary}"
+            return None, f"{what}: no energy within boundary {boundary}"
         for part in boundary_components(row):
             ways = stage["energy_status"][part], row[f"{part}_energy_status"]
             if set(ways) == {"measured", "modelled"}:
                 how = f"{part} is {ways[0]} in {what} and {ways[1]} in the cell"
-                return None, f"energies came about differently: {how}"
+                return None, f"energies of different origin: {how}"
         made_j += stage_j
     return made_j, None
 

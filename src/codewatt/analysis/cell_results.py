@@ -283,10 +283,12 @@ def _check_ids(
     """Refuse a record of another cell or variant, and an entry without all ids."""
     missing = [key for key in found if key not in identity]
     if missing:
-        raise CodewattError(f"{kind} {dict(identity)}: {', '.join(missing)} missing")
+        raise CodewattError(f"{kind} {dict(identity)}: missing ids: {', '.join(missing)}")
     for key, value in found.items():
         if value != identity[key]:
-            raise CodewattError(f"{path}: of another {kind}: {key} {value}, not {identity[key]}")
+            raise CodewattError(
+                f"{path}: belongs to another {kind}: {key} is {value}; expected: {identity[key]}"
+            )
 
 
 def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) -> list[TaskTimes]:
@@ -296,7 +298,8 @@ def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) 
     repeats = {row["repeat"] for row in rows}
     if repeats != set(range(generate["repeats"])):
         raise CodewattError(
-            f"{path}: repeats {sorted(repeats)}, but {generate_path} says {generate['repeats']}"
+            f"{path}: has repeats {sorted(repeats)}, but {generate_path} has "
+            f"{generate['repeats']} repeats; generate this cell again"
         )
     return rows
 
@@ -322,6 +325,6 @@ def _check_runs(measured: Measurements) -> None:
     runs = sorted(run["repeat"] for run in measured.energy["runs"])
     if runs != measured.repeats:
         raise CodewattError(
-            f"{measured.energy_path}: runs {runs}, but the cell has repeats {measured.repeats}: "
-            "measure its energy again"
+            f"{measured.energy_path}: has runs {runs}, but the cell has repeats "
+            f"{measured.repeats}: compute its energy again"
         )

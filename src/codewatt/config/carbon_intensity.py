@@ -39,7 +39,10 @@ def carbon_intensity(country: str) -> CarbonIntensity:
     # find_spec does not import CodeCarbon, which would take half a second.
     spec = importlib.util.find_spec("codecarbon")
     if spec is None or spec.origin is None:
-        raise CodewattError("carbon intensities come with CodeCarbon: pip install codecarbon")
+        raise CodewattError(
+            "the table of carbon intensities is part of CodeCarbon, which is not installed: "
+            "pip install codecarbon"
+        )
     table = read_json(Path(spec.origin).parent / _TABLE)
     if country not in table:
         raise CodewattError(

@@ -172,7 +172,7 @@ class _FidelityRun:
             loaded = self._load(self.name, self.variant)
             if scored_sequences(self.corpus, loaded, self.corpus_name) != sequences:
                 raise CodewattError(
-                    f"variant {self.name!r}: its tokenizer makes other tokens of corpus "
+                    f"variant {self.name!r}: its tokenizer gives other tokens for corpus "
                     f"{self.corpus_name!r} than that of {self.baseline_name!r}"
                 )
         comparison, baseline_logits = LogitsComparison(self.name), iter(store)

@@ -289,7 +289,7 @@ def _refuse_oversized_weights(variant: VariantRecord, device: str) -> None:
     name, memory_bytes = gpu_memory()
     if variant["size_bytes"] > memory_bytes:
         raise InfeasibleError(
-            f"its weights take {variant['size_bytes'] / BYTES_PER_GB:.1f} GB, "
+            f"the weights take {variant['size_bytes'] / BYTES_PER_GB:.1f} GB, "
             f"the {name} has {memory_bytes / BYTES_PER_GB:.1f} GB"
         )
 

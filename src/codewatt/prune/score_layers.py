@@ -104,7 +104,7 @@ def score_layers(
 
 
 def scoring_dtype(stored: list[str], device: str) -> str:
-    """In what a model is run to be scored: the checkpoint's own type, float32 on a CPU.
+    """The dtype in which a model is scored: that of the checkpoint, float32 on a CPU.
 
     16-bit products are slow on most CPUs, and some have none; every value of a 16-bit checkpoint
     is a float32 as well. Of several stored types it is the 16-bit one, which the matrices have.
@@ -120,4 +120,7 @@ def scoring_dtype(stored: list[str], device: str) -> str:
     for name, dtype in _DTYPES.items():
         if name in stored:
             return dtype
-    raise CodewattError(f"weights of type {', '.join(stored)}; allowed: {', '.join(_DTYPES)}")
+    raise CodewattError(
+        f"score_layers: the model's weights have dtype {', '.join(stored)}; allowed: "
+        f"{', '.join(_DTYPES)}"
+    )

@@ -169,7 +169,9 @@ def _kept_layers(source: Path, prune: PruneSettings, scores_path: Path | None) -
         )
     scores = LAYER_SCORES.read(scores_path) if scores_path else None
     if scores is not None and scores["layers"] != layers:
-        raise CodewattError(f"{scores_path}: of {scores['layers']} layers, the model has {layers}")
+        raise CodewattError(
+            f"{scores_path}: scores of {scores['layers']} layers; the model has {layers} layers"
+        )
     kept = open_pruner(prune["method"]).kept_layers(layers, prune, scores)
     _LOG.info("kept layers %s of %d", kept, layers)
     return kept

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from codewatt.errors import CodewattError
 from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.sizing.gpu_datasheets import Gpu, get_gpu
 from codewatt.sizing.known_configs import known_models
 from codewatt.sizing.parameter_counts import architecture_of
 from codewatt.sizing.roofline import Demand, GeneratedSequence, decode_work
-from codewatt.sizing.weight_bytes import Precision, weight_bytes
+from codewatt.sizing.weight_bytes import Precision, unquantised_dtype, weight_bytes
 
 _TABLE = Path(__file__).with_name("rates.csv")
 _REFERENCE_GPU, _REFERENCE_MODEL = "h200", "bigcode/starcoder2-3b"
@@ -74,10 +75,13 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
 
     Returns:
         The name in `rates.csv`, and a note if the precision itself was not measured (else None).
+
+    Raises:
+        CodewattError: no measured precision is named for the method.
     """
     method = precision["method"]
     if method == "none":
-        dtype = precision["dtype"]
+        dtype = unquantised_dtype(precision)
         return ("float32", None) if dtype == "float32" else ("bfloat16", None)
     if method == "bitsandbytes":
         return ("llm.int8", None) if precision["quant_type"] == "int8" else ("nf4", None)
@@ -85,6 +89,11 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
         return str(precision["quant_type"]), None
     if method == "torchao":
         return "int8", "fp8 was not measured; estimated like torchao's int8"
+    if method not in ("gptq", "awq"):
+        raise CodewattError(
+            f"precision method {method!r}: no measured precision is named for it, so its steps "
+            "cannot be estimated; add one to measured_kind in sizing/decode_rates.py"
+        )
     bits = precision["bits"]
     return (
         "int4" if bits == 4 else "int8"

@@ -73,8 +73,19 @@ def weight_bytes(
 
 
 def unquantised_dtype(precision: Precision) -> str:
-    """The dtype of unquantised weights and of the KV cache."""
-    return str(precision["dtype" if precision["method"] == "none" else "compute_dtype"])
+    """The dtype of unquantised weights and of the KV cache.
+
+    Raises:
+        CodewattError: the method's settings do not have it.
+    """
+    method = precision["method"]
+    key = "dtype" if method == "none" else "compute_dtype"
+    if key not in precision:
+        raise CodewattError(
+            f"precision method {method!r}: its settings have no {key}, the dtype of unquantised "
+            "weights; add it to the method's class in config/compression_settings.py"
+        )
+    return str(precision[key])
 
 
 def _packs(matrix: Matrix, precision: Precision, model_type: str) -> bool:
@@ -99,7 +110,8 @@ def _packed(matrix: Matrix, precision: Precision, device: str) -> int:
     if method in ("gptq", "awq"):
         return _grouped(matrix, precision)
     raise CodewattError(
-        f"precision method {method!r}: its size is unknown; allowed: {', '.join(METHODS)}"
+        f"precision method {method!r}: its size is unknown; allowed: {', '.join(METHODS)}; "
+        "sizing/weight_bytes.py computes the size of each method"
     )
 
 

@@ -8,6 +8,13 @@ from codewatt.cli_reference import command_line_page
 from codewatt.paths import Paths
 
 PATHS = Paths(Path())
+#: Names in CONTRIBUTING.md that stand for a name of the reader's choice.
+INVENTED_NAMES = {"open_NAME", "SOME_CHECK", "min_repeats"}
+#: Files that do not exist until somebody follows the example of CONTRIBUTING.md.
+ADDED_BY_THE_EXAMPLE = (
+    "src/codewatt/quantise/rounded.py",
+    "tests/unit/compression/test_rounded.py",
+)
 #: Name and body of each rule of a .smk file.
 _RULE = re.compile(
     r"^ *(?:rule|checkpoint|use rule \w+ as) (\w+)(?: with)?:\n"
@@ -87,17 +94,37 @@ def test_code_that_the_documentation_names_exists(repository):
         for folder in ("src", "workflow", "tests", "tools", "benchmarks")
         for path in (repository / folder).rglob("*.*")
     ]
+    files += ADDED_BY_THE_EXAMPLE
     pages = [*(repository / "docs").rglob("*.md"), repository / "README.md"]
-    for page in pages:
+    for page in [*pages, repository / "CONTRIBUTING.md"]:
         if "archive" in page.parts or "_build" in page.parts:
             continue
         for name in re.findall(r"`([\w/.-]+\.(?:py|smk))`", page.read_text()):
+            if re.search(r"[A-Z]{4}", name):  # METHOD, KIND: any member of a family
+                continue
             assert any(f"/{file}".endswith(f"/{name}") for file in files), f"{page}: {name}"
         for name in re.findall(r"`(codewatt(?:\.\w+)+)`", page.read_text()):
             parts = name.replace(".", "/")
             owner = parts.rpartition("/")[0]
             places = (f"src/{parts}.py", f"src/{parts}/__init__.py", f"src/{owner}.py")
             assert any(place in files for place in places), f"{page}: {name}"
+
+
+def test_names_of_code_that_contributing_names_exist(repository):
+    """Functions, classes, constants and keys in backticks, also those of its own examples."""
+    text = (repository / "CONTRIBUTING.md").read_text()
+    code = re.findall(r"^ *```.*?^ *```", text, re.M | re.S)
+    code.append((repository / "Snakefile").read_text())
+    for folder in ("src", "workflow", "tests", "tools"):
+        for path in (repository / folder).rglob("*"):
+            if path.suffix in {".py", ".smk", ".sh"} and path.name != Path(__file__).name:
+                code += [path.stem, path.read_text()]
+    known = set(re.findall(r"\w+", "\n".join(code)))
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
+    names = re.findall(r"`([A-Za-z_][\w.]*)(?:\([^`]*)?`", prose)
+    for name in {part for dotted in names for part in dotted.split(".")}:
+        if re.search(r"_|[a-z][A-Z]", name) and name not in INVENTED_NAMES:
+            assert name in known, f"CONTRIBUTING.md: {name}"
 
 
 def test_every_page_that_a_file_names_exists(repository):

@@ -1,6 +1,7 @@
 """Each record that stages exchange is checked against its type: one line, file, field, rule."""
 
 import json
+import re
 
 import pytest
 
@@ -149,3 +150,37 @@ def test_a_status_that_no_record_has_is_refused(tmp_path):
     message = refusal(GENERATE, path)
     assert "status" in message
     assert "'maybe'" in message
+
+
+def test_a_record_is_written_as_it_is_read(kind, tmp_path):
+    record_format, record, _, _ = kind
+    record_format.write(tmp_path / "r.json", record)
+    assert record_format.read(tmp_path / "r.json") == record
+
+
+def test_a_wrong_record_fails_where_it_is_written(kind, tmp_path):
+    record_format, record, field, rule = kind
+    path = tmp_path / "r.json"
+    with pytest.raises(CodewattError) as error:
+        record_format.write(path, changed(record, field))
+    assert str(error.value).startswith(
+        f"{path}: not written: {field}: field is missing; "
+        f"correct the code of rule {rule}: codewatt."
+    )
+    assert str(error.value).endswith("_record declares the fields of its record")
+    assert not path.exists()
+
+
+def test_a_list_may_be_written_from_a_tuple(tmp_path):
+    record = records.variant_record(kept_layers=(0, 2))
+    VARIANT.write(tmp_path / "r.json", record)
+    assert VARIANT.read(tmp_path / "r.json")["kept_layers"] == [0, 2]
+
+
+def test_each_script_writes_its_record_by_its_format(repository):
+    """write_json does not check: only records that no stage reads are written by it."""
+    unchecked = {"check_contamination", "prepare_corpus"}
+    scripts = repository / "workflow" / "scripts"
+    for script in scripts.glob("*.py"):
+        writes = re.findall(r"write_json\((?!out\.results)", script.read_text())
+        assert not writes or script.stem in unchecked, script.name

@@ -8,6 +8,7 @@ from statistics import fmean
 
 import pytest
 
+from codewatt.errors import CodewattError
 from codewatt.sizing import decode_rates
 from codewatt.sizing.decode_rates import cpu_step, gpu_step, measured_kind, power_w
 from codewatt.sizing.gpu_datasheets import get_gpu
@@ -215,3 +216,8 @@ def test_a_card_that_is_kept_busy_draws_more():
 )
 def test_a_precision_that_was_not_measured_says_what_stands_for_it(precision, kind, why):
     assert measured_kind(precision) == (kind, why)
+
+
+def test_a_method_that_nothing_stands_for_is_said():
+    with pytest.raises(CodewattError, match=r"'qat': no measured precision .* to measured_kind"):
+        measured_kind({"method": "qat", "compute_dtype": "float16"})

@@ -107,3 +107,12 @@ def test_torchao_on_a_gpu_holds_what_the_quantiser_asks_for(kind, layout):
 def test_an_unknown_method_is_said():
     with pytest.raises(CodewattError, match="precision method 'qat': its size is unknown; allowed"):
         weight_bytes(one_layer(), {"method": "qat", "compute_dtype": "float16"})
+
+
+def test_settings_without_the_dtype_of_the_rest_are_said():
+    with pytest.raises(CodewattError) as error:
+        weight_bytes(one_layer(), {"method": "qat"})
+    assert str(error.value) == (
+        "precision method 'qat': its settings have no compute_dtype, the dtype of unquantised "
+        "weights; add it to the method's class in config/compression_settings.py"
+    )

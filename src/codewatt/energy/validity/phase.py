@@ -101,7 +101,7 @@ def window_problems(
     start_s, end_s = window["start_s"], window["end_s"]
     for name, source in sources.figures.items():
         if source.unsound:
-            yield name, f"{source.unsound} readings are not sound"
+            yield name, f"{source.unsound} readings are invalid"
         if not _long_enough(window, source):
             continue
         found = source.energy(start_s, end_s)
@@ -113,7 +113,7 @@ def window_problems(
         watts = found.energy_j / (end_s - start_s)
         low_w, high_w = possible_w(timeline, name, source)
         if source.status == "measured" and not low_w <= watts <= high_w:
-            yield name, f"{watts:.4g} W is not possible"
+            yield name, f"a power of {watts:.4g} W is not possible"
     others = gpu_readings(timeline, sources, "other_processes", start_s, end_s)
     if any(values.max() > 0 for values in others):
         yield "gpu", "other processes on the GPU"
@@ -201,16 +201,16 @@ def _long_enough(window: PhaseWindow, source: Source) -> bool:
 def _other_work(
     timeline: Timeline, sources: Sources, window: PhaseWindow, settings: EnergySettings
 ) -> Iterator[tuple[str, str]]:
-    """Others than the job that compute on the machine, where CPU energy is in the figures.
+    """Yield a problem if other processes than the job's use CPUs, if CPU energy is included.
 
-    Judging completions is left out: CPU time of a sandbox that was killed is in nobody's account.
+    Judging completions is not checked: the CPU time of a killed sandbox is not counted for the job.
     """
     if window["phase"] == "evaluate" or not settings.includes_cpu or "cpu" not in sources.figures:
         return
     busy = timeline.find("host", "host", "busy_s").get("machine")
     start_s, end_s = window["start_s"], window["end_s"]
     if busy is None or ((busy.t_s >= start_s) & (busy.t_s <= end_s)).sum() < 2:
-        return  # its readings are of other times
+        return  # no readings in this window
     others, stolen = other_cpus(timeline, start_s, end_s)
     limit = other_cpus_limit(timeline, settings)
     if others is not None and others + stolen > limit:

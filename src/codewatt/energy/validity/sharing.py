@@ -139,9 +139,9 @@ def check_repeat_spread(
             known[run["repeat"]] = figure_j, bound_j
     detail = "largest energy of a repeat / smallest - 1, beyond the uncertainty from the edges"
     if work is None:
-        detail = "the repeats' work is not known to be the same: their energies are not compared"
+        detail = "the repeats may have done different work, so their energies are not compared"
     elif len(known) < 2:
-        detail = f"{len(known)} repeats with a figure: two are needed for a comparison"
+        detail = f"{len(known)} repeats have an energy; two are needed for a comparison"
     spread = _spread(known, work)
     if spread is not None:
         joules = ", ".join(f"{repeat}: {figure_j:.4g} J" for repeat, (figure_j, _) in known.items())
