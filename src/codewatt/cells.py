@@ -7,13 +7,41 @@ grid (`grid`). For paths see `paths`.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from typing_extensions import TypedDict
 
 #: Separates the parts of an id. No part contains "--", so the id of a cell is unambiguous.
 ID_SEPARATOR = "--"
 #: Last part of the id of a cell's second run (A/A test).
 SECOND_RUN = "again"
+
+
+class VariantIds(TypedDict):
+    """The study's ids of a variant."""
+
+    model: str
+    prune: str
+    precision: str
+
+
+class CellIds(TypedDict):
+    """What a cell is: its id, its variant's id, and the study's values that make it.
+
+    hardware: None where the study names none.
+    """
+
+    id: str
+    variant: str
+    model: str
+    prune: str
+    precision: str
+    benchmark: str
+    prompt: str
+    token_limit: int
+    batch_size: int
+    engine: str
+    hardware: str | None
 
 
 @dataclass(frozen=True)
@@ -62,10 +90,21 @@ class Cell:
             (self.variant.id, *generation, self.engine, *hardware, *second_run)
         )
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> CellIds:
         """The cell's id, its variant's id and the values of all axes, by column name."""
-        axes = {name: value for name, value in asdict(self).items() if name != "second_run"}
-        return {"id": self.id, "variant": self.variant.id, **axes}
+        return {
+            "id": self.id,
+            "variant": self.variant.id,
+            "model": self.model,
+            "prune": self.prune,
+            "precision": self.precision,
+            "benchmark": self.benchmark,
+            "prompt": self.prompt,
+            "token_limit": self.token_limit,
+            "batch_size": self.batch_size,
+            "engine": self.engine,
+            "hardware": self.hardware,
+        }
 
 
 def variants_of(cells: Iterable[Cell]) -> tuple[Variant, ...]:

@@ -166,23 +166,6 @@ def convert_read_errors(
     ) from None
 
 
-@contextmanager
-def convert_record_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Convert exceptions about a missing field of a record (such as a manifest) to a CodewattError.
-
-    Raises:
-        CodewattError: the record lacks a field, because another version of codewatt wrote it.
-    """
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise CodewattError(
-            f"{display_path(path)}: written by another version of codewatt ({what}); delete this "
-            "file, then Snakemake runs its job again"
-        ) from None
-
-
 def require_file(path: str | os.PathLike[str], *, pipe: bool = False) -> None:
     """Check that a path is a regular file. Opening a named pipe, for instance, would never return.
 

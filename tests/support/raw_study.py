@@ -382,7 +382,7 @@ def _fidelity(ids: Json, draw: np.random.Generator) -> Json:
     }  # fmt: skip
     return fidelity_record(
         variant=ids,
-        corpus={"id": "held-out"},
+        corpus={**fidelity_record()["corpus"], "id": "held-out"},
         baseline="one--full--fp32",
         positions=sum(sizes),
         model=model(ours),

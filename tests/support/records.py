@@ -31,6 +31,11 @@ CORPUS: Record = {
     "id": "held", "source": "nano", "samples": 8, "tokens": 64, "seed": 0, "documents": 8,
     "sha256": DIGEST,
 }  # fmt: skip
+LIMITS: Record = {
+    "min_time_s": 1.0, "time_factor": 4.0, "suite_time_s": 60.0, "grace_s": 2.0,
+    "wall_factor": 10.0, "memory_bytes": 2**32, "total_memory_bytes": None, "processes": 64,
+    "files": 128, "tmpfs_bytes": 2**26, "start_s": 60.0, "next_s": 5.0,
+}  # fmt: skip
 WEIGHTS: Record = {
     "directory": "weights",
     "files": {"model.safetensors": {"bytes": 10, "sha256": DIGEST}},
@@ -145,7 +150,11 @@ def generate_record(**changes: Any) -> Record:
             "device": "cpu", "layers": 4, "memory_bytes": 400, "kernels": {"Linear": 24},
             "parameters": 100, "meaningful_accuracy": True,
         },
-        "engine": {"name": "transformers"}, "generation": {"end_token_ids": [0]},
+        "engine": {"name": "transformers"},
+        "generation": {
+            "stop_token_ids": [0], "stop_tokens": ["<end>"], "stop_tokens_from": "config.json",
+            "ignored_settings": {},
+        },
         "logits": {"sequences": 12, "invalid_sequences": 0, "first_invalid_token": None},
         "roofline": {
             "machine": {
@@ -180,7 +189,10 @@ def evaluate_record(**changes: Any) -> Record:
                 "why": "plus: test 1: wrong output",
             }
         ],
-        "tasks": 1, "judged": 1, "sanitized": False, "sandbox": {"tool": "bubblewrap"},
+        "tasks": 1, "judged": 1, "sanitized": False, "sandbox": {
+            "tool": "bubblewrap 0.9", "privileges": "user namespace", "jobs": 2,
+            "total_memory_bytes": 2**32, "limits": LIMITS,
+        },
         **metered(window("evaluate", 200.0, 203.5)), **MADE,
     }  # fmt: skip
     return deepcopy(record) | changes
@@ -191,14 +203,48 @@ def depth_record(**changes: Any) -> Record:
     return {"schema": 1, "cell": "c", "tasks": 2, "correct": 1, "zero": False} | changes
 
 
+def joules(**known: float | None) -> Record:
+    """Joules by part; None for those that are not given."""
+    return {part: known.get(part) for part in ("gpu", "cpu", "dram", "node", "job")}
+
+
+def run(repeat: int, duration_s: float, **known: float | None) -> Record:
+    """One repeat of energy.json without phases; `known` as of `joules`."""
+    absent = dict.fromkeys(
+        f"{prefix}{kind}_j"
+        for prefix in ("", "net_", "prefill_", "decode_")
+        for kind in ("energy", "uncertainty")
+    )
+    return {
+        "repeat": repeat, "duration_s": duration_s, **{key: joules() for key in absent},
+        "energy_j": joules(**known), "prefill_s": None, "decode_s": None, "alternatives": {},
+        "net_note": None,
+    }  # fmt: skip
+
+
+def component(status: str) -> Record:
+    """Where a part's energy comes from."""
+    return {"status": status, "method": "RAPL packages", "detail": None}
+
+
 def energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that ran, without runs and checks."""
     record = {
         "schema": 2, "cell": generate_record()["cell"], "boundary": "node", "components": {},
         "allocation": {"share": 0.5}, "baseline": {"idle_w": {"cpu": 3.0}}, "windows": [],
         "runs": [], "evaluate": None, "load": None, "warmup": None,
-        "sampler": {"cpu_share": 0.01}, "carbon": {"country": "NLD", "g_per_kwh": 360.0},
+        "sampler": {"cpu_share": 0.01, "max_rss_bytes": None},
+        "carbon": {"country": "NLD", "g_per_kwh": 360.0, "source": "a table"},
         "checks": [], "valid": True, "code": CODE,
+    }  # fmt: skip
+    return deepcopy(record) | changes
+
+
+def infeasible_energy_record(**changes: Any) -> Record:
+    """cells/<cell>/energy.json, of a cell that could not run."""
+    record = {
+        "schema": 2, "cell": generate_record()["cell"], "status": "infeasible",
+        "reason": "does not fit", "code": CODE,
     }  # fmt: skip
     return deepcopy(record) | changes
 

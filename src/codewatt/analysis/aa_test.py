@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
-from codewatt.analysis.cell_results import ENERGY_KEYS, INFEASIBLE, Json
+from codewatt.analysis.cell_results import Row
 from codewatt.analysis.columns import AA_TEST
 from codewatt.analysis.log_scale_statistics import Difference, logarithms, pooled_variance, welch
 from codewatt.analysis.tables import to_table, write_csv
+from codewatt.energy.energy_record import ENERGY, EnergyRecord, RunRecord, is_measured
 from codewatt.errors import CodewattError
-from codewatt.files import read_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def aa_test(
     energies: Mapping[str, str | PathLike[str]],
     margin: float,
     out: str | PathLike[str],
-) -> list[Json]:
+) -> list[Row]:
     """Compare halves and twins, and write the table (columns AA_TEST) as CSV.
 
     Args:
@@ -49,7 +49,7 @@ def aa_test(
         EQUIVALENT; both are absent if there are too few repeats.
 
     Raises:
-        CodewattError: an energy.json is missing, incomplete, or of another cell.
+        CodewattError: an energy.json is missing, damaged, of another version, or of another cell.
     """
     records = {cell_id: _read(cell_id, path) for cell_id, path in energies.items()}
     rows = [row for cell_id in cells for row in _halves(cell_id, records[cell_id], margin)]
@@ -60,33 +60,35 @@ def aa_test(
     return rows
 
 
-def _read(cell_id: str, path: str | PathLike[str]) -> Json:
-    content: Json = read_json(path)
-    named = content.get("cell", {}).get("id", cell_id)
-    if named != cell_id:
-        raise CodewattError(f"{path}: cell {named!r}; expected {cell_id!r}")
-    absent = [key for key in ENERGY_KEYS if key not in content]
-    if absent and content.get("status") != INFEASIBLE:
-        raise CodewattError(f"{path}: no {', '.join(absent)}; run this stage again")
-    return content
+def _read(cell_id: str, path: str | PathLike[str]) -> EnergyRecord | None:
+    """The energy of a cell; None if the cell is infeasible."""
+    record = ENERGY.read(path)
+    if record["cell"]["id"] != cell_id:
+        raise CodewattError(f"{path}: cell {record['cell']['id']!r}; expected {cell_id!r}")
+    return record if is_measured(record) else None
 
 
-def _halves(cell_id: str, energy: Json, margin: float) -> list[Json]:
-    if "runs" not in energy:
-        return []  # infeasible
-    runs = sorted(energy.get("runs", []), key=lambda run: int(run["repeat"]))
+def _halves(cell_id: str, energy: EnergyRecord | None, margin: float) -> list[Row]:
+    if energy is None:
+        return []
+    runs = sorted(energy["runs"], key=lambda run: run["repeat"])
     middle = len(runs) // 2
-    valid = energy.get("valid")
     return [
-        _compare("halves", cell_id, cell_id, metric, valid, first, second, margin)
-        for metric, first, second in _metrics(energy, runs[:middle], energy, runs[middle:])
+        _compare("halves", cell_id, cell_id, metric, energy["valid"], first, second, margin)
+        for metric, first, second in _metrics(energy, runs[:middle], runs[middle:])
     ]
 
 
-def _twin(cell_id: str, twin_id: str, energy: Json, twin: Json, margin: float) -> list[Json]:
-    if "runs" not in energy and "runs" not in twin:
+def _twin(
+    cell_id: str,
+    twin_id: str,
+    energy: EnergyRecord | None,
+    twin: EnergyRecord | None,
+    margin: float,
+) -> list[Row]:
+    if energy is None and twin is None:
         return []
-    if "runs" not in energy or "runs" not in twin:
+    if energy is None or twin is None:
         return [_incomparable(cell_id, twin_id, "one of the two is infeasible")]
     if _basis(energy) != _basis(twin):
         return [
@@ -96,29 +98,27 @@ def _twin(cell_id: str, twin_id: str, energy: Json, twin: Json, margin: float) -
                 f"energy of different origin: {_basis(energy)}; twin: {_basis(twin)}",
             )
         ]
-    valid = bool(energy.get("valid")) and bool(twin.get("valid"))
+    valid = energy["valid"] and twin["valid"]
     return [
         _compare("twin", cell_id, twin_id, metric, valid, first, second, margin)
-        for metric, first, second in _metrics(
-            energy, energy.get("runs", []), twin, twin.get("runs", [])
-        )
+        for metric, first, second in _metrics(energy, energy["runs"], twin["runs"])
     ]
 
 
-def _basis(energy: Json) -> str:
+def _basis(energy: EnergyRecord) -> str:
     """Status of each component: modelled energy is not compared with measured energy."""
     parts = energy["components"]
     return ", ".join(f"{part} {parts[part]['status']}" for part in sorted(parts))
 
 
-def _incomparable(cell_id: str, twin_id: str, why: str) -> Json:
+def _incomparable(cell_id: str, twin_id: str, why: str) -> Row:
     """The row of a cell and a twin that cannot be compared; it does not pass."""
     ids = {"comparison": "twin", "cell_id": cell_id, "other_cell_id": twin_id}
     return {**ids, "metric": "energy", "outcome": DIFFERENT, "passed": False, "note": why}
 
 
 def _metrics(
-    energy: Json, runs: Sequence[Json], other: Json, others: Sequence[Json]
+    energy: EnergyRecord, runs: Sequence[RunRecord], others: Sequence[RunRecord]
 ) -> list[tuple[str, list[float | None], list[float | None]]]:
     """(metric, values, other side's values) of energy (boundary and GPU) and duration."""
     parts = dict.fromkeys([energy["boundary"], "gpu"])
@@ -145,14 +145,14 @@ def _compare(
     cell_id: str,
     other_id: str,
     metric: str,
-    valid: bool | None,
+    valid: bool,
     first: Sequence[float | None],
     second: Sequence[float | None],
     margin: float,
-) -> Json:
+) -> Row:
     known = [[value for value in side if value is not None] for side in (first, second)]
     means = [sum(side) / len(side) if side else None for side in known]
-    row: Json = {
+    row: Row = {
         "comparison": comparison,
         "cell_id": cell_id,
         "other_cell_id": other_id,
@@ -182,7 +182,7 @@ def _difference(first: Sequence[float], second: Sequence[float]) -> Difference |
     return welch(first, second) or pooled_variance(first, second)
 
 
-def _test_columns(found: Difference, margin: float) -> Json:
+def _test_columns(found: Difference, margin: float) -> Row:
     """The columns of the tests of one difference of logarithms."""
     narrow, wide = found.interval(1 - 2 * _EQUIVALENCE_LEVEL), found.interval()
     p = found.equivalence_p(math.log1p(-margin), math.log1p(margin))
@@ -204,7 +204,7 @@ def _test_columns(found: Difference, margin: float) -> Json:
     }
 
 
-def _log_outcome(rows: Sequence[Json], margin: float) -> None:
+def _log_outcome(rows: Sequence[Row], margin: float) -> None:
     """Log how many comparisons passed, and name those that did not."""
     counts = Counter(row.get("outcome") for row in rows)
     _LOG.info(

@@ -9,7 +9,6 @@ from codewatt.analysis.break_even import add_break_even
 from codewatt.analysis.cell_results import (
     CellEntry,
     CellResults,
-    Json,
     Row,
     VariantEntry,
     VariantResults,
@@ -32,7 +31,7 @@ _WRITERS = {"": write_parquet, "_csv": write_csv}
 def aggregate(
     cells: Sequence[CellEntry],
     variants: Sequence[VariantEntry],
-    baseline: Json,
+    baseline: Row,
     out: Mapping[str, str | PathLike[str]],
     boundary: str = "node",
     comparisons: ComparisonSettings | None = None,
@@ -71,7 +70,7 @@ def aggregate(
 def build_tables(
     cells: Sequence[CellResults],
     variants: Sequence[VariantResults],
-    baseline: Json,
+    baseline: Row,
     boundary: str = "node",
     comparisons: ComparisonSettings | None = None,
 ) -> dict[str, pd.DataFrame]:

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Json, VariantResults
+from codewatt.analysis.cell_results import Row, VariantResults
 from codewatt.analysis.efficient_frontier import boundary_components
 from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 
 #: Values of `break_even_note`.
 NOTHING_MADE = "nothing was made"
 SAVES_NOTHING = "saves no energy per task"
-MAY_SAVE_NOTHING = "the interval of the saving holds zero: it may save nothing"
+MAY_SAVE_NOTHING = "the interval of the saving contains zero: it may save nothing"
 NO_INTERVAL = "no interval: fewer than two repeats"
 
 
 def add_break_even(
-    rows: Sequence[Json],
-    runs: Mapping[str, Sequence[Json]],
+    rows: Sequence[Row],
+    runs: Mapping[str, Sequence[Row]],
     variants: Mapping[str, VariantResults],
 ) -> None:
     """Add to each cell's row, in place, the number of tasks at which its variant breaks even.
@@ -49,11 +49,11 @@ def add_break_even(
 
 
 def _columns(
-    row: Json,
-    base: Json | None,
-    runs: Mapping[str, Sequence[Json]],
+    row: Row,
+    base: Row | None,
+    runs: Mapping[str, Sequence[Row]],
     variant: VariantResults | None,
-) -> Json:
+) -> Row:
     if variant is not None and not variant.manifest["windows"]:
         return {"break_even_note": NOTHING_MADE}
     if base is None or row["change_note"] is not None:
@@ -71,10 +71,10 @@ def _columns(
     return {"break_even_tasks": made_j / (theirs - ours), **_ends(made_j, saving)}
 
 
-def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, str | None]:
+def _making(row: Row, variant: VariantResults | None) -> tuple[float | None, str | None]:
     """Energy (J) of making the variant inside the cell's boundary, or why it is not known."""
     if variant is None:
-        return None, "the variant's manifest was not given"
+        return None, "the manifest of the variant is missing"
     boundary, made_j = row["energy_boundary"], 0.0
     for what, stage in (
         ("quantising", variant.making["quantise"]),
@@ -86,17 +86,17 @@ def _making(row: Json, variant: VariantResults | None) -> tuple[float | None, st
             return None, f"{what}: {stage['energy_note']}"
         stage_j = stage["energy_j"][boundary]
         if stage_j is None:
-            return None, f"{what}: no energy inside the boundary {boundary}"
+            return None, f"{what}: no energy within boundary {boundary}"
         for part in boundary_components(row):
             ways = stage["energy_status"][part], row[f"{part}_energy_status"]
             if set(ways) == {"measured", "modelled"}:
                 how = f"{part} is {ways[0]} in {what} and {ways[1]} in the cell"
-                return None, f"energies came about differently: {how}"
+                return None, f"energies of different origin: {how}"
         made_j += stage_j
     return made_j, None
 
 
-def _ends(made_j: float, saving: Difference | None) -> Json:
+def _ends(made_j: float, saving: Difference | None) -> Row:
     """Break-even tasks at both ends of the confidence interval of the saving (J per task)."""
     if saving is None:
         return {"break_even_note": NO_INTERVAL}

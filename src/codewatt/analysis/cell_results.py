@@ -21,31 +21,31 @@ from codewatt.analysis.completion_statistics import (
     read_tokens,
 )
 from codewatt.analysis.repetition_metrics import Repetition
+from codewatt.cells import CellIds, VariantIds
 from codewatt.energy.energy_record import (
     ENERGY,
     MAKING_ENERGY,
     EnergyFileRecord,
     MakingEnergyFileRecord,
+    is_measured,
 )
+from codewatt.energy.task_energy import TaskEnergy
 from codewatt.errors import CodewattError
 from codewatt.evaluate.evaluate_record import EVALUATE, EvaluatedCellRecord, VerdictRecord
 from codewatt.fidelity.fidelity_record import FIDELITY, FidelityRecord
 from codewatt.files import check_files
 from codewatt.generate.generate_record import (
     GENERATE,
-    CellIds,
     GeneratedCellRecord,
     GenerateRecord,
 )
-from codewatt.parquet import read_rows, read_table
-from codewatt.quantise.variant_record import VARIANT, VariantIds, VariantRecord
+from codewatt.parquet import read_table
+from codewatt.quantise.variant_record import VARIANT, VariantRecord
 
 INFEASIBLE = "infeasible"
-ENERGY_KEYS = ("boundary", "components", "runs", "checks", "valid")
 
 #: A row of a table: column -> value, None where absent. Its columns are those of `columns`.
 Row = dict[str, Any]
-Json = dict[str, Any]
 
 
 class TaskTimes(TypedDict):
@@ -118,7 +118,7 @@ class Measurements:
     energy: EnergyFileRecord
     energy_path: Path
     completions_identical: bool | None = None
-    task_energies: tuple[Row, ...] = ()
+    task_energies: tuple[TaskEnergy, ...] = ()
     first_tokens: Tokens = field(default_factory=dict)
     repetitions: dict[Key, Repetition] = field(default_factory=dict)
 
@@ -127,7 +127,7 @@ class Measurements:
         """The repeats that ran, ascending."""
         return sorted({row["repeat"] for row in self.tasks})
 
-    def task_energy(self) -> dict[Key, Row]:
+    def task_energy(self) -> dict[Key, TaskEnergy]:
         """The energy of each completion, where task_energy.parquet was given."""
         return {key_of(row): row for row in self.task_energies}
 
@@ -199,6 +199,7 @@ class VariantResults:
     manifest: VariantRecord
     path: Path
     making: MakingEnergyFileRecord
+    making_path: Path
     fidelity: FidelityRecord | None = None
     fidelity_path: Path | None = None
 
@@ -217,8 +218,9 @@ class VariantResults:
         identity, path = entry["variant"], Path(entry["manifest"])
         manifest = VARIANT.read(path)
         _check_ids(path, "variant", manifest["variant"], identity)
-        making = MAKING_ENERGY.read(entry["making_energy"])
-        _check_ids(Path(entry["making_energy"]), "variant", making["variant"], identity)
+        making_path = Path(entry["making_energy"])
+        making = MAKING_ENERGY.read(making_path)
+        _check_ids(making_path, "variant", making["variant"], identity)
         fidelity, fidelity_path = None, None
         if (named := entry.get("fidelity")) is not None:
             fidelity_path = Path(named)
@@ -229,6 +231,7 @@ class VariantResults:
             manifest=manifest,
             path=path,
             making=making,
+            making_path=making_path,
             fidelity=fidelity,
             fidelity_path=fidelity_path,
         )
@@ -248,6 +251,10 @@ def _read_measurements(
     first_tokens, repetitions = read_tokens(Path(entry["tasks"]), texts)
     energy = ENERGY.read(energy_path)
     _check_ids(energy_path, "cell", energy["cell"], entry["cell"])
+    if not is_measured(energy):
+        raise CodewattError(
+            f"{energy_path}: infeasible, but {generate_path} is not: measure its energy again"
+        )
     evaluate = EVALUATE.read(evaluate_path)
     if evaluate["status"] == "infeasible":
         raise CodewattError(
@@ -276,10 +283,12 @@ def _check_ids(
     """Refuse a record of another cell or variant, and an entry without all ids."""
     missing = [key for key in found if key not in identity]
     if missing:
-        raise CodewattError(f"{kind} {dict(identity)}: {', '.join(missing)} missing")
+        raise CodewattError(f"{kind} {dict(identity)}: missing ids: {', '.join(missing)}")
     for key, value in found.items():
         if value != identity[key]:
-            raise CodewattError(f"{path}: of another {kind}: {key} {value}, not {identity[key]}")
+            raise CodewattError(
+                f"{path}: belongs to another {kind}: {key} is {value}; expected: {identity[key]}"
+            )
 
 
 def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) -> list[TaskTimes]:
@@ -289,14 +298,18 @@ def _read_tasks(path: Path, generate: GeneratedCellRecord, generate_path: Path) 
     repeats = {row["repeat"] for row in rows}
     if repeats != set(range(generate["repeats"])):
         raise CodewattError(
-            f"{path}: repeats {sorted(repeats)}, but {generate_path} says {generate['repeats']}"
+            f"{path}: has repeats {sorted(repeats)}, but {generate_path} has "
+            f"{generate['repeats']} repeats; generate this cell again"
         )
     return rows
 
 
-def _read_task_energy(path: str | None) -> tuple[Row, ...]:
+def _read_task_energy(path: str | None) -> tuple[TaskEnergy, ...]:
     """Rows of task_energy.parquet; none if it was not given."""
-    return () if path is None else tuple(read_rows(path))
+    if path is None:
+        return ()
+    rows: list[TaskEnergy] = read_table(path, tuple(TaskEnergy.__annotations__)).to_pylist()
+    return tuple(rows)
 
 
 def _check_verdicts(measured: Measurements) -> None:
@@ -312,6 +325,6 @@ def _check_runs(measured: Measurements) -> None:
     runs = sorted(run["repeat"] for run in measured.energy["runs"])
     if runs != measured.repeats:
         raise CodewattError(
-            f"{measured.energy_path}: runs {runs}, but the cell has repeats {measured.repeats}: "
-            "measure its energy again"
+            f"{measured.energy_path}: has runs {runs}, but the cell has repeats "
+            f"{measured.repeats}: compute its energy again"
         )

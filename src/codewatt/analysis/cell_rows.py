@@ -6,7 +6,6 @@ from typing import Any
 
 from codewatt.analysis.cell_results import (
     CellResults,
-    Json,
     Measurements,
     Row,
     VariantResults,
@@ -122,7 +121,7 @@ def _making_columns(phase: str, stage: StageEnergy | None, boundary: str) -> Row
     }
 
 
-def compare_variants(rows: Sequence[Row], baseline: Json) -> None:
+def compare_variants(rows: Sequence[Row], baseline: Row) -> None:
     """Add each variant's baseline (same model) and its change in size, in place."""
     baselines = {
         row["model"]: row
@@ -194,8 +193,11 @@ def _pass_at(evaluate: EvaluatedCellRecord, tests: str, k: int) -> float | None:
 
 
 def _methods(energy: EnergyRecord) -> Row:
-    components = energy["components"]
-    return {f"{part}_energy_method": components.get(part, {}).get("method") for part in COMPONENTS}
+    known = energy["components"]
+    return {
+        f"{part}_energy_method": known[part]["method"] if part in known else None
+        for part in COMPONENTS
+    }
 
 
 def _positive(runs: list[Row]) -> Row:
@@ -237,11 +239,12 @@ def _background(measured: Measurements) -> Row:
     """Idle power, the energy of loading, warming up and judging, and what the job held."""
     energy = measured.energy
     idle, boundary = energy["baseline"], energy["boundary"]
-    phases = {"load": energy["load"], "warmup": energy["warmup"], "evaluate": energy["evaluate"]}
+    evaluated = energy["evaluate"]
+    phases = {"load": energy["load"], "warmup": energy["warmup"], "evaluate": evaluated}
     phase_joules = {
         f"{phase}_{name}_j": value
         for phase, total in phases.items()
-        for name, value in figures(_joules(total), boundary).items()
+        for name, value in figures(None if total is None else total["energy_j"], boundary).items()
     }
     windows = [w for w in measured.evaluate["windows"] if w["phase"] == "evaluate"]
     return {
@@ -253,13 +256,13 @@ def _background(measured: Measurements) -> Row:
         **phase_joules,
         **{
             f"evaluate_{part}_energy_status": status
-            for part, status in ((energy["evaluate"] or {}).get("status") or {}).items()
+            for part, status in ({} if evaluated is None else evaluated["status"]).items()
         },
         "gpu_names": _gpu_names(measured.generate),
         "grid_country": energy["carbon"]["country"],
         "grid_gco2e_per_kwh": energy["carbon"]["g_per_kwh"],
         "cpu_share": energy["allocation"].get("share"),
-        "sampler_cpu_share": energy["sampler"].get("cpu_share"),
+        "sampler_cpu_share": energy["sampler"]["cpu_share"],
         "evaluate_s": math.fsum(w["end_s"] - w["start_s"] for w in windows) if windows else None,
     }
 
@@ -283,11 +286,3 @@ def _machine(generate: GeneratedCellRecord) -> Row:
 def _gpus(generate: GeneratedCellRecord) -> list[dict[str, Any]]:
     meters = [m for m in generate["meters"] if m["name"] == "nvml"]
     return [device for meter in meters for device in meter["devices"]]
-
-
-def _joules(energy: Json | None) -> dict[str, float | None]:
-    """The joules by component of a phase, which may stand alone or beside the phase's times."""
-    if energy is None:
-        return {}
-    inner = energy.get("energy_j", energy)
-    return inner if isinstance(inner, dict) else {}

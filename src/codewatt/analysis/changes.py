@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codewatt.analysis.cell_results import Json
+from codewatt.analysis.cell_results import Row
 from codewatt.analysis.columns import CLAIMED, POSITIVE, SIGNED
 from codewatt.analysis.efficient_frontier import SETTING, energy_basis
 from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
@@ -35,7 +35,7 @@ class ComparisonSettings:
     board_spread: float = 0.05
 
 
-def find_baselines(rows: Sequence[Json], baseline: Json) -> None:
+def find_baselines(rows: Sequence[Row], baseline: Row) -> None:
     """Add each cell's baseline and whether both ran on the same host and GPUs, in place.
 
     The baseline of a cell is the cell of the same model and setting
@@ -59,7 +59,7 @@ def find_baselines(rows: Sequence[Json], baseline: Json) -> None:
 
 
 def compare_metrics(
-    rows: Sequence[Json], runs: Mapping[str, Sequence[Json]], settings: ComparisonSettings
+    rows: Sequence[Row], runs: Mapping[str, Sequence[Row]], settings: ComparisonSettings
 ) -> None:
     """Add the changes of each cell's metrics against its baseline, in place.
 
@@ -74,7 +74,7 @@ def compare_metrics(
         settings: the study's `comparisons`.
     """
     by_id = {row["cell_id"]: row for row in rows}
-    tested: dict[str, list[tuple[Json, Difference]]] = {metric: [] for metric in CLAIMED}
+    tested: dict[str, list[tuple[Row, Difference]]] = {metric: [] for metric in CLAIMED}
     for row in rows:
         base = by_id.get(row["baseline_cell_id"])
         if base is None or not _both_valid(row, base) or _hardware(row) != _hardware(base):
@@ -100,7 +100,7 @@ def compare_metrics(
         _add_adjusted_tests(metric, pairs)
 
 
-def board_allowance(row: Json, settings: ComparisonSettings) -> float:
+def board_allowance(row: Row, settings: ComparisonSettings) -> float:
     """Allowance (in ln) for a difference between GPUs; also sets the row's `board_spread`."""
     spread = 0.0 if row["same_host_and_gpus"] else settings.board_spread
     row["board_spread"] = spread
@@ -112,14 +112,14 @@ def is_energy(metric: str) -> bool:
     return any(mark in metric for mark in _ENERGY_MARKS)
 
 
-def set_interval(row: Json, name: str, interval: Interval | None) -> None:
+def set_interval(row: Row, name: str, interval: Interval | None) -> None:
     """Set an interval's columns `<name>_low` and `<name>_high`; nothing without an interval."""
     if interval is not None:
         row[f"{name}_low"], row[f"{name}_high"] = interval
 
 
 def energy_difference(
-    row: Json, base: Json, runs: Mapping[str, Sequence[Json]], settings: ComparisonSettings
+    row: Row, base: Row, runs: Mapping[str, Sequence[Row]], settings: ComparisonSettings
 ) -> Difference | None:
     """Difference ln(energy) - ln(baseline's energy); None where they cannot be compared."""
     if row["change_note"] is not None or row["status"] != "ok":
@@ -132,28 +132,28 @@ def energy_difference(
     return welch(sides[0], sides[1], board_allowance(row, settings))
 
 
-def _comparison_key(row: Json) -> tuple[object, ...]:
+def _comparison_key(row: Row) -> tuple[object, ...]:
     return (row["model"], *(row[axis] for axis in SETTING))
 
 
-def same_host_and_gpus(row: Json, other: Json) -> bool:
+def same_host_and_gpus(row: Row, other: Row) -> bool:
     """Whether two cells are known to have run on the same host and the same GPUs (by UUID)."""
     ran_on = [(cell["host"], cell["gpu_uuids"]) for cell in (row, other)]
     return ran_on[0] == ran_on[1] and row["host"] is not None
 
 
-def _hardware(row: Json) -> tuple[object, object]:
+def _hardware(row: Row) -> tuple[object, object]:
     """The models of GPU and CPU; cells on different models are not compared."""
     return row["gpu_names"], row["cpu_name"]
 
 
-def _both_valid(row: Json, base: Json) -> bool:
+def _both_valid(row: Row, base: Row) -> bool:
     return bool(
         row["status"] == base["status"] == "ok" and row["valid"] is True and base["valid"] is True
     )
 
 
-def _change_note(row: Json, base: Json | None) -> str | None:
+def _change_note(row: Row, base: Row | None) -> str | None:
     """Reason why changes of energy, or of all metrics, are withheld; None if none are."""
     if base is None:
         return "no baseline cell in the study"
@@ -190,8 +190,8 @@ def _to_change(interval: Interval) -> Interval:
 
 
 def _net_difference(
-    metric: str, base: Sequence[float], ours: Sequence[float], row: Json, base_row: Json
-) -> Json:
+    metric: str, base: Sequence[float], ours: Sequence[float], row: Row, base_row: Row
+) -> Row:
     """The difference of a net energy and its interval.
 
     The interval is widened by both bounds on the meters' error and by `board_spread` times the
@@ -201,7 +201,7 @@ def _net_difference(
     if not base or not ours:
         return {}
     point = math.fsum(ours) / len(ours) - math.fsum(base) / len(base)
-    found: Json = {f"{metric}_difference": point}
+    found: Row = {f"{metric}_difference": point}
     name = f"{metric.removesuffix('_j')}_uncertainty_j_mean"
     bounds = row.get(name), base_row.get(name)
     apart = welch(base, ours)
@@ -215,7 +215,7 @@ def _net_difference(
     return found
 
 
-def _add_adjusted_tests(metric: str, pairs: Sequence[tuple[Json, Difference]]) -> None:
+def _add_adjusted_tests(metric: str, pairs: Sequence[tuple[Row, Difference]]) -> None:
     """Add p values (also Holm-adjusted) and simultaneous intervals of one metric, in place.
 
     The simultaneous intervals are Bonferroni's: level 1 - 0.05/m for m comparisons.

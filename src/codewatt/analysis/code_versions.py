@@ -32,6 +32,9 @@ def check_code_versions(cells: Sequence[CellResults], variants: Sequence[Variant
     """
     stages: dict[str, list[_ResultCode]] = {
         "quantise": [_read_code(v.identity["id"], v.path, v.manifest) for v in variants],
+        "measure_making_energy": [
+            _read_code(v.identity["id"], v.making_path, v.making) for v in variants
+        ],
         "measure_fidelity": [
             _read_code(v.identity["id"], v.fidelity_path, v.fidelity)
             for v in variants

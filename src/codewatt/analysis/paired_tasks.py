@@ -6,7 +6,7 @@ docs, "How the statistics are done", defines the statistics; `proportions` compu
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Json
+from codewatt.analysis.cell_results import Row
 from codewatt.analysis.changes import ComparisonSettings, set_interval
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import holm, relative_change
@@ -26,7 +26,7 @@ Shares = Mapping[str, float]
 
 
 def compare_tasks(
-    rows: Sequence[Json], tasks: Mapping[str, Sequence[Json]], settings: ComparisonSettings
+    rows: Sequence[Row], tasks: Mapping[str, Sequence[Row]], settings: ComparisonSettings
 ) -> None:
     """Add each cell's paired comparison with its baseline, in place.
 
@@ -56,7 +56,7 @@ def compare_tasks(
         _add_adjusted_tests(compared, tests)
 
 
-def solved_shares(tasks: Sequence[Json], tests: str) -> dict[str, float]:
+def solved_shares(tasks: Sequence[Row], tests: str) -> dict[str, float]:
     """Task id → share of its completions, over all repeats and samples, that solve the task."""
     solved: dict[str, list[bool]] = defaultdict(list)
     for task in tasks:
@@ -73,13 +73,13 @@ def paired_counts(ours: Shares, theirs: Shares) -> PairedCounts | None:
     return PairedCounts(both, gained, lost, len(ours) - both - gained - lost)
 
 
-def _paired_columns(ours: Shares, theirs: Shares, tests: str, margin: float) -> Json:
+def _paired_columns(ours: Shares, theirs: Shares, tests: str, margin: float) -> Row:
     """The columns of one comparison, without those that are adjusted over the study."""
     name = f"pass_at_1_{tests}"
     counts = paired_counts(ours, theirs)
     if counts is None:
         apart = shares_difference([ours[task] - theirs[task] for task in ours])
-        found: Json = {
+        found: Row = {
             f"{name}_difference": apart.difference,
             f"noninferior_p_{tests}": apart.noninferiority_p(margin),
         }
@@ -98,7 +98,7 @@ def _paired_columns(ours: Shares, theirs: Shares, tests: str, margin: float) -> 
     return found
 
 
-def _add_adjusted_tests(rows: Sequence[Json], tests: str) -> None:
+def _add_adjusted_tests(rows: Sequence[Row], tests: str) -> None:
     """Add Holm-adjusted p values and the outcome of the non-inferiority test, in place."""
     for name in (f"mcnemar_p_{tests}", f"noninferior_p_{tests}"):
         having = [row for row in rows if row.get(name) is not None]

@@ -8,7 +8,7 @@ by MOVER, the method of variance estimates recovery (Zou and Donner 2008, Statis
 import math
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Json
+from codewatt.analysis.cell_results import Row
 from codewatt.analysis.changes import ComparisonSettings, energy_difference, set_interval
 from codewatt.analysis.columns import TESTS
 from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
@@ -16,7 +16,7 @@ from codewatt.analysis.proportions import Interval
 from codewatt.units import J_PER_KWH
 
 
-def pooled_columns(row: Json, runs: Sequence[Json]) -> Json:
+def pooled_columns(row: Row, runs: Sequence[Row]) -> Row:
     """A cell's pooled ratios with their 95 % intervals.
 
     Args:
@@ -27,7 +27,7 @@ def pooled_columns(row: Json, runs: Sequence[Json]) -> Json:
         `j_per_correct_task_*` (J): energy of all runs / number of correct completions; absent if
         there are none. `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run.
     """
-    found: Json = {}
+    found: Row = {}
     for tests in TESTS:
         known = [r for r in runs if r["energy_j"] is not None and r[f"correct_{tests}"] is not None]
         accuracy = row.get(f"pass_at_1_{tests}")
@@ -49,7 +49,7 @@ def pooled_columns(row: Json, runs: Sequence[Json]) -> Json:
 
 
 def compare_pooled(
-    rows: Sequence[Json], runs: Mapping[str, Sequence[Json]], settings: ComparisonSettings
+    rows: Sequence[Row], runs: Mapping[str, Sequence[Row]], settings: ComparisonSettings
 ) -> None:
     """Add the changes of each cell's pooled ratios against its baseline, in place.
 
@@ -92,7 +92,7 @@ def _mover_distances(energy: float, below: float, above: float) -> tuple[float, 
     return math.hypot(energy, above), math.hypot(energy, below)
 
 
-def _accuracy_change_distances(row: Json, tests: str) -> tuple[float, float] | None:
+def _accuracy_change_distances(row: Row, tests: str) -> tuple[float, float] | None:
     """Distances (in ln) from pass@1 / baseline's pass@1 to the ends of its interval."""
     name = f"pass_at_1_{tests}_change"
     change, low, high = row.get(name), row.get(f"{name}_ci95_low"), row.get(f"{name}_ci95_high")
@@ -101,7 +101,7 @@ def _accuracy_change_distances(row: Json, tests: str) -> tuple[float, float] | N
     return math.log1p(change) - math.log1p(low), math.log1p(high) - math.log1p(change)
 
 
-def _cell_distances(row: Json, tests: str) -> tuple[float, float, float] | None:
+def _cell_distances(row: Row, tests: str) -> tuple[float, float, float] | None:
     """In ln: half width of the energy's interval, distances from pass@1 to its interval's ends."""
     name = f"pass_at_1_{tests}"
     ends = row.get("energy_j_ci95_low"), row.get("energy_j_ci95_high")

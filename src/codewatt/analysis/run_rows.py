@@ -11,6 +11,7 @@ from codewatt.analysis.repetition_metrics import Repetition, run_shares
 from codewatt.analysis.roofline_columns import roofline_columns
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import EnergyRecord, RunRecord
+from codewatt.energy.task_energy import TaskEnergy, joules_of, uncertainty_of
 from codewatt.evaluate.pass_at_k import is_solved
 from codewatt.units import G_PER_KG, J_PER_KWH
 
@@ -28,7 +29,8 @@ def id_columns(record: CellResults) -> Row:
 
 def status_columns(energy: EnergyRecord) -> Row:
     """The study's boundary, and the status (measured, modelled, unavailable) of each part."""
-    found = {part: energy["components"].get(part, {}).get("status") for part in PARTS}
+    known = energy["components"]
+    found = {part: known[part]["status"] if part in known else None for part in PARTS}
     return {
         "energy_boundary": energy["boundary"],
         "energy_status": found[energy["boundary"]],
@@ -75,13 +77,12 @@ def task_rows(record: CellResults) -> list[Row]:
     return rows
 
 
-def _task_joules(row: Row | None, boundary: str) -> Row:
+def _task_joules(row: TaskEnergy | None, boundary: str) -> Row:
     """A task's energy and its uncertainty, by part and for the study's boundary."""
     if row is None:
         return {}
     found: Row = {"energy_note": row["energy_note"]}
-    for kind in ("_j", "_uncertainty_j"):
-        by_part = {part: row[f"{part}{kind}"] for part in PARTS}
+    for kind, by_part in (("_j", joules_of(row)), ("_uncertainty_j", uncertainty_of(row))):
         found |= {f"{name}{kind}": value for name, value in figures(by_part, boundary).items()}
     return found
 

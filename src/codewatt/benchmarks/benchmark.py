@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -158,7 +158,7 @@ class Benchmark(ABC):
     """Generation ends before the first of these strings; the completion contains none of them."""
 
     @abstractmethod
-    def tasks(self, settings: dict[str, Any]) -> list[Task]:
+    def tasks(self, settings: Mapping[str, Any]) -> list[Task]:
         """The benchmark's tasks, in its own order; the same tasks for the same settings.
 
         Args:

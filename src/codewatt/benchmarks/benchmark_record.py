@@ -1,16 +1,30 @@
 """The record of a prepared benchmark: what `prepare_benchmark` wrote, and generate reads."""
 
-from typing import Any, Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from codewatt.record_files import RecordFormat
 
 
+class BenchmarkSettings(TypedDict):
+    """A study's benchmark without id and label (config.benchmark_settings).
+
+    Every key but `kind` belongs to some kinds and is absent for the others:
+
+    nano: tasks (their number), seed.
+    humaneval_plus: mini (the reduced plus inputs), tasks (None: all of them).
+    """
+
+    kind: str
+    tasks: NotRequired[int | None]
+    seed: NotRequired[int]
+    mini: NotRequired[bool]
+
+
 class BenchmarkRecord(TypedDict):
     """benchmarks/<benchmark>/manifest.json.
 
-    settings: the study's benchmark without id and label; its keys depend on the kind.
     tasks: their number. sha256: of the file of tasks.
     It holds neither provenance nor code: a benchmark that is prepared again with the same tasks
     makes no cell stale.
@@ -18,7 +32,7 @@ class BenchmarkRecord(TypedDict):
 
     schema: Literal[1]
     kind: str
-    settings: dict[str, Any]
+    settings: BenchmarkSettings
     tasks: int
     sha256: str
     stop_strings: list[str]

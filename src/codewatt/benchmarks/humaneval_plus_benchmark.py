@@ -1,6 +1,7 @@
 """HumanEval+ (Liu et al. 2023): the 164 tasks of HumanEval with EvalPlus's additional tests."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,7 +52,7 @@ class HumanEvalPlus(Benchmark):
         "\nassert ",
     )
 
-    def tasks(self, settings: dict[str, Any]) -> list[Task]:
+    def tasks(self, settings: Mapping[str, Any]) -> list[Task]:
         """See `Benchmark.tasks`; rows of other benchmarks are refused."""
         check_settings(self.name, settings, ("mini", "path", "pinned", "tasks"))
         variant = "HumanEvalPlus-Mini" if settings.get("mini") else "HumanEvalPlus"

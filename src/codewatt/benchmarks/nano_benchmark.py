@@ -1,5 +1,6 @@
 """The nano benchmark: simple functions that were held out from the training of nano models."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from codewatt.benchmarks.benchmark import Benchmark, Task, check_settings
@@ -31,7 +32,7 @@ class NanoBenchmark(Benchmark):
         "\nassert ",
     )
 
-    def tasks(self, settings: dict[str, Any]) -> list[Task]:
+    def tasks(self, settings: Mapping[str, Any]) -> list[Task]:
         """See `Benchmark.tasks`; task ids are "Nano/0", "Nano/1" and so on."""
         check_settings(self.name, settings, tuple(_DEFAULTS))
         for key, value in settings.items():

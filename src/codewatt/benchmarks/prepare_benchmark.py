@@ -7,7 +7,7 @@ from typing import Any
 
 import codewatt.benchmarks
 from codewatt.benchmarks.benchmark import Benchmark, write_tasks
-from codewatt.benchmarks.benchmark_record import BenchmarkRecord
+from codewatt.benchmarks.benchmark_record import BenchmarkRecord, BenchmarkSettings
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
 
@@ -36,7 +36,7 @@ def open_benchmark(kind: str) -> Benchmark:
 
 
 def prepare_benchmark(
-    settings: dict[str, Any], local_file: str | None, tasks_path: Path
+    settings: BenchmarkSettings, local_file: str | None, tasks_path: Path
 ) -> BenchmarkRecord:
     """Write the tasks of a benchmark.
 
@@ -51,7 +51,7 @@ def prepare_benchmark(
     Raises:
         CodewattError: see `Benchmark.tasks`.
     """
-    chosen = {key: value for key, value in settings.items() if key != "kind"}
+    chosen: dict[str, Any] = {key: value for key, value in settings.items() if key != "kind"}
     benchmark = open_benchmark(settings["kind"])
     if local_file is not None:
         chosen["path"] = local_file

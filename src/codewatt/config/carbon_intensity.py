@@ -6,7 +6,8 @@ It needs no network. The table's source is CodeCarbon's documentation, "Methodol
 import importlib.metadata
 import importlib.util
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
@@ -15,14 +16,22 @@ from codewatt.units import G_PER_KG, J_PER_KWH
 _TABLE = "data/private_infra/global_energy_mix.json"
 
 
-def carbon_intensity(country: str) -> dict[str, Any]:
+class CarbonIntensity(TypedDict):
+    """The carbon intensity of a country's electricity, in gCO2e/kWh.
+
+    country: ISO 3166 alpha-3 code. source: the table, its version and its year.
+    """
+
+    country: str
+    g_per_kwh: float
+    source: str
+
+
+def carbon_intensity(country: str) -> CarbonIntensity:
     """Carbon intensity of a country's electricity, averaged over a year, in gCO2e/kWh.
 
     Args:
         country: ISO 3166 alpha-3 code.
-
-    Returns:
-        {"country", "g_per_kwh", "source"}; the source names the table, its version and its year.
 
     Raises:
         CodewattError: CodeCarbon is not installed, or the table has no such country.
@@ -30,7 +39,10 @@ def carbon_intensity(country: str) -> dict[str, Any]:
     # find_spec does not import CodeCarbon, which would take half a second.
     spec = importlib.util.find_spec("codecarbon")
     if spec is None or spec.origin is None:
-        raise CodewattError("carbon intensities come with CodeCarbon: pip install codecarbon")
+        raise CodewattError(
+            "the table of carbon intensities is part of CodeCarbon, which is not installed: "
+            "pip install codecarbon"
+        )
     table = read_json(Path(spec.origin).parent / _TABLE)
     if country not in table:
         raise CodewattError(

@@ -1,4 +1,4 @@
-"""Reading study and configuration files, with errors of one line: file, key, what is allowed."""
+"""Reading and validating study and configuration files; an error is one line."""
 
 import difflib
 import reprlib
@@ -88,7 +88,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
 
 
 def _hint(name: str, allowed: list[str]) -> str:
-    """What an unknown key was probably meant to be: its new name, or the most similar one."""
+    """A hint for an unknown key: its new name, or the most similar allowed key."""
     if (new := _RENAMED.get(name)) in allowed:
         return f"renamed to {new!r}; "
     near = difflib.get_close_matches(name, allowed, 1)
@@ -154,7 +154,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _union(annotation: Any) -> list[Any]:
-    """The models of a union, [] if it is none."""
+    """The members of a union; [] if the annotation is not a union."""
     annotation = _plain(annotation)
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return []
@@ -162,20 +162,20 @@ def _union(annotation: Any) -> list[Any]:
 
 
 def _tags(model: Any) -> set[Any]:
-    """Every value of a model's literal fields: the tags that may choose it in a union."""
+    """All values of a model's literal fields: the tags that select it in a union."""
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return set()
     return {value for name in model.model_fields for value in _literals(model, name)}
 
 
 def _literals(model: Any, name: str) -> tuple[Any, ...]:
-    """The values of one literal field, () if it is not one."""
+    """The values of a literal field; () if the field is not a Literal."""
     annotation = _field(model, name)
     return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
 
 
 def _item(annotation: Any) -> Any:
-    """What a list holds."""
+    """The annotation of the items of a list."""
     arguments = typing.get_args(_plain(annotation))
     return arguments[0] if arguments else None
 

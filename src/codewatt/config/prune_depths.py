@@ -11,10 +11,12 @@ from codewatt.config.strict_model import ID_LENGTH
 
 @dataclass(frozen=True)
 class DepthSeries:
-    """One such setting.
+    """A prune setting with `layers: until_zero`, as a series of settings.
 
-    deepest: model id -> the most layers that are removed of it; 0 for one that is excluded.
-    depths: the settings with 1, 2, ... layers, as far as the deepest model needs them.
+    Attributes:
+        id: id of the prune setting.
+        deepest: model id -> largest number of layers to remove; 0 for an excluded model.
+        depths: the settings that remove 1, 2, ... layers, up to the largest `deepest`.
     """
 
     id: str
@@ -23,10 +25,15 @@ class DepthSeries:
 
     @classmethod
     def of(cls, prune: Prune, models: Sequence[Model], excluded: Iterable[str]) -> "DepthSeries":
-        """Spell a setting out for a study's models, less those excluded from it.
+        """Make the series of a setting for a study's models.
+
+        Args:
+            prune: the setting.
+            models: the study's models.
+            excluded: ids of models that the study excludes from this setting.
 
         Raises:
-            ValueError: how many layers a model has is not known, or an id would be too long.
+            ValueError: the number of layers of a model is unknown, or an id would be too long.
         """
         left_out = set(excluded)
         deepest = {
@@ -44,12 +51,12 @@ class DepthSeries:
 
 
 def is_series(prune: Prune) -> bool:
-    """Whether a prune setting stands for one setting a depth."""
+    """Whether a prune setting stands for a series of depths (`layers: until_zero`)."""
     return prune.layers == UNTIL_ZERO
 
 
 def layers_removed(prune: Prune) -> int:
-    """How many layers a single setting removes."""
+    """Number of layers that a setting removes; the setting must not be a series."""
     assert isinstance(prune.layers, int), f"{prune.id} is a series"
     return prune.layers
 
@@ -57,7 +64,7 @@ def layers_removed(prune: Prune) -> int:
 def expand_series(
     exclude: Iterable[Mapping[Any, Any]], series: Mapping[str, DepthSeries]
 ) -> list[dict[Any, Any]]:
-    """Exclude entries with the depths of a series in place of its id."""
+    """Exclude entries in which the id of a series is replaced by the ids of its depths."""
     return [
         {axis: _depths(wanted, series) if axis == "prune" else wanted for axis, wanted in e.items()}
         for e in exclude
@@ -71,7 +78,7 @@ def _depths(wanted: Any, series: Mapping[str, DepthSeries]) -> list[Any]:
 
 
 def _deepest(prune: Prune, index: int, model: Model) -> int:
-    """The most layers that are removed of a model."""
+    """Largest number of layers that a setting removes from a model."""
     assert not isinstance(prune, Unpruned)
     if model.layers is None:
         inside = "config.num_hidden_layers" if isinstance(model, ArchitectureModel) else "layers"
@@ -85,7 +92,7 @@ def _deepest(prune: Prune, index: int, model: Model) -> int:
 
 
 def _at(prune: Prune, layers: int) -> Prune:
-    """The setting of one depth."""
+    """The setting that removes `layers` layers."""
     label = None if prune.label is None else f"{prune.label}: {layers}"
     change = {"id": f"{prune.id}-{layers}", "label": label, "layers": layers, "max_layers": None}
     return prune.model_copy(update=change)

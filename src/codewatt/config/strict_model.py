@@ -27,19 +27,21 @@ _LINE_LENGTH = 300
 
 
 def _on_one_line(value: str) -> str:
-    """White space, line ends included, as single spaces; other control characters are refused."""
+    """Replace white space and line ends by single spaces; refuse other control characters."""
     line = " ".join(value.split())
     if len(line) > _LINE_LENGTH:
-        raise ValueError(f"{len(line)} characters; allowed: up to {_LINE_LENGTH}")
+        raise ValueError(f"{len(line)} characters; allowed: at most {_LINE_LENGTH}")
     if (shown := escaped(line)) != line:
         raise ValueError(f"{shown!r} contains a control character; allowed: text on one line")
     return line
 
 
 def _user_path(value: str) -> str:
-    """A path with ~ as the home directory."""
+    """Expand ~ in a path; refuse control characters."""
     if (shown := escaped(value)) != value:
-        raise ValueError(f"{shown!r} contains a control character; allowed: a path without")
+        raise ValueError(
+            f"{shown!r} contains a control character; allowed: a path without control characters"
+        )
     try:
         return expand_home(value)
     except CodewattError as error:
@@ -47,7 +49,7 @@ def _user_path(value: str) -> str:
 
 
 def _no_wildcard(value: str) -> str:
-    """Snakemake takes {name} in a path for a wildcard, and knows no way to write a brace."""
+    """Refuse braces: Snakemake takes {name} in a path for a wildcard, and cannot escape a brace."""
     if re.search(r"[{}]", value):
         raise ValueError(f"{value!r} contains a brace; allowed: a path without braces")
     return value
@@ -69,7 +71,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Strict(BaseModel):
-    """Unknown keys fail, nothing is coerced ('4' is not 4), nothing changes once read."""
+    """Base of all settings: unknown keys are errors, no type coercion ('4' is not 4), immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -83,5 +85,5 @@ class Entry(Strict):
     )
 
     def settings(self) -> dict[str, object]:
-        """All that changes results: every key but the id and the label."""
+        """The settings that affect results: all keys except id and label."""
         return self.model_dump(mode="json", exclude={"id", "label"})

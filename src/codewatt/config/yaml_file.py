@@ -25,12 +25,12 @@ _INTEGERS = range(-(2**63), 2**63)
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read one YAML mapping; duplicate keys fail.
 
-    Every value is a text, a finite number, true or false, null, a list or a mapping with texts as
-    keys, as in JSON: what else YAML knows (.inf, .nan, dates, binary) no setting is.
+    Values are those of JSON: text, finite numbers, true, false, null, lists, and mappings with
+    text keys. Other values of YAML (.inf, .nan, dates, binary) are refused.
 
     Raises:
-        CodewattError: the file is missing, unreadable, not YAML, not a mapping, or holds a value
-            of another kind; or its aliases stand for more values than a person writes.
+        CodewattError: the file is missing, unreadable, not YAML or not a mapping; it contains a
+            value of another type; or its aliases expand to too many values.
     """
     text, name = read_text(path, _MAX_BYTES), display_path(path)
     try:
@@ -51,7 +51,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _load(text: str) -> Any:
-    """The value of a YAML text; the expansion of its aliases is counted before it is built."""
+    """The value of a YAML text; values that aliases expand to are counted before construction."""
     loader = _StrictLoader(text)
     try:
         node = loader.get_single_node()
@@ -64,16 +64,17 @@ def _load(text: str) -> Any:
 
 
 def _count_values(node: yaml.Node, counts: dict[int, int], inside: set[int]) -> int:
-    """How many values a node stands for, those that aliases repeat counted again.
+    """Number of values of a node, with those that its aliases repeat.
 
     Args:
-        counts: of nodes that are counted already, by id.
-        inside: ids of the nodes that hold this one.
+        node: the node.
+        counts: numbers of the nodes that are already counted, by id().
+        inside: id() of the nodes that contain this one.
     """
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) in inside:
-        raise _invalid(node, "it holds an alias of itself")
+        raise _invalid(node, "a value contains an alias of itself")
     if id(node) not in counts:
         inside.add(id(node))
         if isinstance(node, yaml.MappingNode):
@@ -82,14 +83,14 @@ def _count_values(node: yaml.Node, counts: dict[int, int], inside: set[int]) -> 
             children = list(node.value)
         total = 1 + sum(_count_values(child, counts, inside) for child in children)
         if total > _MAX_VALUES:
-            raise _invalid(node, f"its aliases expand to more than {_MAX_VALUES} values")
+            raise _invalid(node, f"aliases expand to more than {_MAX_VALUES} values")
         inside.discard(id(node))
         counts[id(node)] = total
     return counts[id(node)]
 
 
 def _problem(value: Any, key: str) -> str | None:
-    """The first value that is of no allowed kind, as 'key: what is wrong; what is allowed'."""
+    """The first value of a type that is not allowed, as 'key: problem; allowed: types'."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if not isinstance(name, str):
@@ -129,7 +130,7 @@ class _StrictLoader(yaml.SafeLoader):
         self._checked: set[int] = set()  # ids of nodes: once merged, a mapping has others' keys too
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """PyYAML calls it for each mapping, before it looks at the keys, and merges the others'."""
+        """Check the keys of a mapping before PyYAML merges (`<<`) the keys of others into it."""
         if id(node) not in self._checked:
             self._checked.add(id(node))
             self._check_keys(node)
@@ -147,7 +148,7 @@ class _StrictLoader(yaml.SafeLoader):
             seen.add(key)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """PyYAML lets Python's own errors through for scalars that are not what they look like."""
+        """Construct a value; turn Python's exceptions for invalid scalars into YAML errors."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError):

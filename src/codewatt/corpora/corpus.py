@@ -3,8 +3,8 @@
 import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
+from codewatt.corpora.corpus_record import CorpusSettings
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows
 
@@ -23,7 +23,7 @@ class CorpusSource(ABC):
     joined: bool = True
 
     @abstractmethod
-    def documents(self, settings: dict[str, Any]) -> list[str]:
+    def documents(self, settings: CorpusSettings) -> list[str]:
         """The documents, in a fixed order for the same settings.
 
         Args:
@@ -69,7 +69,7 @@ def read_documents(path: str | Path) -> list[str]:
     return documents
 
 
-def select_documents(documents: list[str], settings: dict[str, Any]) -> list[str]:
+def select_documents(documents: list[str], settings: CorpusSettings) -> list[str]:
     """The first documents that certainly give all samples; all documents if they do not.
 
     Args:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from codewatt.corpora.corpus import CorpusSource, read_documents, select_documents
+from codewatt.corpora.corpus_record import CorpusSettings
 from codewatt.errors import CodewattError
 from codewatt.untrusted_files import read_text
 
@@ -12,7 +12,7 @@ from codewatt.untrusted_files import read_text
 class FileDocuments(CorpusSource):
     """JSON lines with a key `text`, shuffled by the seed; any other file is one document."""
 
-    def documents(self, settings: dict[str, Any]) -> list[str]:
+    def documents(self, settings: CorpusSettings) -> list[str]:
         """See `CorpusSource.documents`."""
         path = Path(settings["path"])
         if path.name.endswith((".jsonl", ".jsonl.gz")):

@@ -1,9 +1,9 @@
 """Corpus source `nano`: generated functions of nano's grammar, never those of benchmark tasks."""
 
 import hashlib
-from typing import Any
 
 from codewatt.corpora.corpus import CorpusSource
+from codewatt.corpora.corpus_record import CorpusSettings
 from codewatt.nano.task_sampling import training_problems
 
 _PARTS = ("calibration", "held_out")
@@ -18,7 +18,7 @@ class NanoFunctions(CorpusSource):
 
     joined = False
 
-    def documents(self, settings: dict[str, Any]) -> list[str]:
+    def documents(self, settings: CorpusSettings) -> list[str]:
         """See `CorpusSource.documents`; as many different functions as there are samples."""
         wanted = settings["samples"]
         found: dict[str, None] = {}

@@ -1,7 +1,6 @@
 """Prepares a corpus, and checks it for contamination with a benchmark."""
 
 from pathlib import Path
-from typing import Any
 
 from codewatt.benchmarks.benchmark import read_tasks
 from codewatt.corpora.contamination import (
@@ -11,11 +10,12 @@ from codewatt.corpora.contamination import (
     require_uncontaminated,
 )
 from codewatt.corpora.corpus import open_corpus_source, read_documents
+from codewatt.corpora.corpus_record import ContaminationRecord, CorpusSettings, PreparedCorpusRecord
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file, write_jsonl
 
 
-def prepare_corpus(settings: dict[str, Any], documents_path: Path) -> dict[str, Any]:
+def prepare_corpus(settings: CorpusSettings, documents_path: Path) -> PreparedCorpusRecord:
     """Write the documents of a corpus.
 
     Args:
@@ -43,7 +43,7 @@ def prepare_corpus(settings: dict[str, Any], documents_path: Path) -> dict[str, 
 
 def check_contamination(
     corpus: str, documents_path: Path, benchmark: str, tasks_path: Path
-) -> dict[str, Any]:
+) -> ContaminationRecord:
     """Check that a corpus contains no task of a benchmark.
 
     Args:

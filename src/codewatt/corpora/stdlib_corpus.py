@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from codewatt.corpora.contamination import MAX_SHARE, measure_contamination
 from codewatt.corpora.corpus import CorpusSource, select_documents
+from codewatt.corpora.corpus_record import CorpusSettings
 from codewatt.errors import CodewattError
 
 _HELD_OUT_ONE_IN = 5
@@ -21,7 +21,7 @@ _BYTES = (200, 4000)  # size of a function or class: neither a stub nor most of 
 class StdlibCode(CorpusSource):
     """Top-level functions and classes; one file in five belongs to the held-out part."""
 
-    def documents(self, settings: dict[str, Any]) -> list[str]:
+    def documents(self, settings: CorpusSettings) -> list[str]:
         """See `CorpusSource.documents`; the documents depend on the version of Python."""
         root = Path(sysconfig.get_path("stdlib"))
         found = list(_disjoint_parts(root)[settings["part"]])

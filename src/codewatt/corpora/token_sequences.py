@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.corpora.corpus import open_corpus_source, read_documents
+from codewatt.corpora.corpus_record import CorpusRecord, CorpusSettings, NamedCorpusSettings
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
 
@@ -20,11 +21,11 @@ class PreparedCorpus:
     """
 
     documents: list[str]
-    settings: dict[str, Any]
+    settings: NamedCorpusSettings
     sha256: str
 
     @classmethod
-    def read(cls, path: Path, settings: dict[str, Any]) -> "PreparedCorpus":
+    def read(cls, path: Path, settings: NamedCorpusSettings) -> "PreparedCorpus":
         """Read the documents that `prepare_corpus` wrote.
 
         Raises:
@@ -48,13 +49,13 @@ class PreparedCorpus:
         encoded = tokenizer(contexts, add_special_tokens=False).input_ids
         return [max(len(ids), 1) for ids in encoded]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> CorpusRecord:
         """Settings, number of documents and digest, for manifests."""
         return {**self.settings, "documents": len(self.documents), "sha256": self.sha256}
 
 
 def token_sequences(
-    documents: list[str], tokenizer: Any, settings: dict[str, Any]
+    documents: list[str], tokenizer: Any, settings: CorpusSettings
 ) -> list[list[int]]:
     """Token sequences of a corpus, for calibration or for measuring perplexity.
 

@@ -11,9 +11,10 @@ too low.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from codewatt.energy.energy_sources import COMPONENTS, Sources
+from codewatt.energy.job_energy_record import ComponentRecord, CpuShareRecord, Joules
+from codewatt.energy.meters.meter import Status
 from codewatt.energy.timeline_reader import Timeline
 
 #: In the order of the tables. "gpu" is both a component and a boundary.
@@ -21,10 +22,7 @@ BOUNDARIES = ("node", "job", "gpu")
 #: Keys of a dictionary of energies.
 PARTS = (*COMPONENTS, "node", "job")
 _HOST = ("cpu", "dram")
-
-#: PARTS -> joules (or watts) or None.
-Joules = dict[str, float | None]
-Json = dict[str, Any]
+_WORST_FIRST: tuple[Status, ...] = ("unavailable", "modelled", "measured")
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,15 @@ class Boundaries:
             "job": self._sum(parts, self.share),
         }
 
-    def status(self, components: Mapping[str, Mapping[str, Any]]) -> dict[str, Json]:
+    def status(self, components: Mapping[str, ComponentRecord]) -> dict[str, ComponentRecord]:
         """Status, method and detail of every part.
 
         Args:
             components: the same of each component (Sources.describe).
         """
         needed = [*(["gpu"] if self.uses_gpu else []), *_HOST]
-        statuses = {str(components[name]["status"]) for name in needed}
-        worst = next(s for s in ("unavailable", "modelled", "measured") if s in statuses)
+        statuses = {components[name]["status"] for name in needed}
+        worst = next(status for status in _WORST_FIRST if status in statuses)
         missing = [name for name in needed if components[name]["status"] == "unavailable"]
         detail = (
             f"no value, because the energy of {', '.join(missing)} is unavailable"
@@ -64,7 +62,7 @@ class Boundaries:
         )
         share_known = self.share is not None
         return {
-            **{name: dict(components[name]) for name in COMPONENTS},
+            **{name: components[name].copy() for name in COMPONENTS},
             "node": {"status": worst, "method": " + ".join(needed), "detail": detail},
             "job": {
                 "status": worst if share_known else "unavailable",
@@ -86,11 +84,13 @@ def boundaries_of(timeline: Timeline, uses_gpu: bool) -> Boundaries:
     return Boundaries(uses_gpu, allocation_of(timeline).get("share"))
 
 
-def allocation_of(timeline: Timeline) -> Json:
+def allocation_of(timeline: Timeline) -> CpuShareRecord:
     """The CPUs that the job held (`cpu_share.job_cpu_share`); empty if not recorded."""
-    host = timeline.meter("host") or {}
-    allocation: Json = host.get("facts", {}).get("allocation") or {}
-    return allocation
+    host = timeline.meter("host")
+    recorded: CpuShareRecord | None = None
+    if host is not None:
+        recorded = host.get("facts", {}).get("allocation")
+    return recorded or {}
 
 
 def uses_gpu(sources: Sources, device: str | None) -> bool:

@@ -11,17 +11,24 @@ from typing import Any
 
 from codewatt.config.carbon_intensity import carbon_intensity
 from codewatt.config.energy_settings import EnergySettings
-from codewatt.energy.boundaries import PARTS, Joules, allocation_of
-from codewatt.energy.energy_record import SCHEMA, EnergyRecord, RunRecord, WindowRecord
+from codewatt.energy.boundaries import PARTS, allocation_of
+from codewatt.energy.energy_record import (
+    SCHEMA,
+    EnergyRecord,
+    EvaluationEnergy,
+    RunRecord,
+    SamplerCost,
+    WindowRecord,
+)
 from codewatt.energy.idle_power import IDLE_PHASES, IdlePower, idle_power
+from codewatt.energy.job_energy_record import Joules, MeteredCell, MeteredRecord, PhaseWindow
 from codewatt.energy.job_meter import JobMeter, check_timeline, sum_known
-from codewatt.energy.task_energy import read_tasks, task_energies
+from codewatt.energy.task_energy import MeteredTask, TaskEnergy, read_tasks, task_energies
 from codewatt.energy.validity.check import CheckResult
 from codewatt.energy.validity.phase import check_phase
 from codewatt.energy.validity.run_checks import Measurement, check_cell
 from codewatt.errors import CodewattError
 
-Json = dict[str, Any]
 Path = str | os.PathLike[str]
 
 _ALL_IDLE_PHASES = ("idle_unloaded", *IDLE_PHASES)
@@ -38,17 +45,17 @@ class CellEnergy:
 
     Attributes:
         record: energy.json, less its code.
-        tasks: rows of task_energy.parquet (task_energy.py); empty if no tasks were given.
+        tasks: rows of task_energy.parquet; empty if no tasks were given.
     """
 
     record: EnergyRecord
-    tasks: list[Json]
+    tasks: list[TaskEnergy]
 
 
 def measure_cell(
-    generate: Json,
+    generate: MeteredCell,
     timeline_path: Path,
-    evaluate: Json | None,
+    evaluate: MeteredRecord | None,
     evaluate_timeline_path: Path | None,
     settings: Mapping[str, Any],
     tasks_path: Path | None = None,
@@ -69,14 +76,14 @@ def measure_cell(
     """
     energy_settings = EnergySettings.from_dict(settings)
     windows = generate["windows"]
-    check_timeline(generate, timeline_path)
+    check_timeline(generate.get("files", {}), timeline_path)
     if not any(window["phase"] == "repeat" for window in windows):
         raise CodewattError(f"{timeline_path}: its manifest has no window of phase 'repeat'")
     device = generate.get("model", {}).get("device")
     meter = JobMeter.read(timeline_path, device, generate.get("meters"))
-    tasks: list[Json] = []
+    tasks: list[MeteredTask] = []
     if tasks_path is not None:
-        check_timeline(generate, tasks_path)
+        check_timeline(generate.get("files", {}), tasks_path)
         tasks = read_tasks(tasks_path)
     baseline = {f"{phase}_w": _idle_power(meter, windows, [phase]) for phase in _ALL_IDLE_PHASES}
     baseline["idle_w"] = _idle_power(meter, windows, IDLE_PHASES)
@@ -89,7 +96,7 @@ def measure_cell(
     ]
     components = meter.components()
     measurement = Measurement(
-        generate,
+        generate.get("sampler"),
         meter.timeline,
         meter.sources,
         meter.boundaries,
@@ -122,7 +129,7 @@ def measure_cell(
     return CellEnergy(record, task_energies(meter.sources, meter.boundaries, tasks))
 
 
-def _idle_power(meter: JobMeter, windows: Sequence[Json], phases: Iterable[str]) -> Joules:
+def _idle_power(meter: JobMeter, windows: Sequence[PhaseWindow], phases: Iterable[str]) -> Joules:
     """Mean power (W) by part over the windows of idle phases, weighted by duration.
 
     A phase without a window does not count; a part without a figure in one of the windows has no
@@ -138,7 +145,7 @@ def _idle_power(meter: JobMeter, windows: Sequence[Json], phases: Iterable[str])
     }
 
 
-def _window(meter: JobMeter, window: Json, idle: IdlePower) -> WindowRecord:
+def _window(meter: JobMeter, window: PhaseWindow, idle: IdlePower) -> WindowRecord:
     """The record of one window."""
     duration_s = window["end_s"] - window["start_s"]
     energy_j, uncertainty_j = meter.window(window["start_s"], window["end_s"])
@@ -176,7 +183,7 @@ def _net(
     return meter.boundaries.add(net_j), meter.boundaries.add(bound_j)
 
 
-def _work(generate: Json, tasks: Sequence[Json] | None) -> dict[int, float] | None:
+def _work(generate: MeteredCell, tasks: Sequence[MeteredTask] | None) -> dict[int, float] | None:
     """New tokens by repeat; the same number for each with greedy decoding and unknown tasks.
 
     None where the repeats may have done different work.
@@ -188,7 +195,8 @@ def _work(generate: Json, tasks: Sequence[Json] | None) -> dict[int, float] | No
         return tokens
     if generate.get("decoding", {}).get("strategy", "greedy") != "greedy":
         return None
-    return {w["repeat"]: 1.0 for w in generate["windows"] if w["phase"] == "repeat"}
+    repeats = (w["repeat"] for w in generate["windows"] if w["phase"] == "repeat")
+    return {repeat: 1.0 for repeat in repeats if repeat is not None}
 
 
 def _run(
@@ -258,8 +266,8 @@ def _phase_uncertainty(meter: JobMeter, windows: Sequence[WindowRecord]) -> Joul
 
 
 def _evaluate(
-    evaluate: Json | None, timeline_path: Path | None, settings: EnergySettings
-) -> tuple[Json | None, list[CheckResult]]:
+    evaluate: MeteredRecord | None, timeline_path: Path | None, settings: EnergySettings
+) -> tuple[EvaluationEnergy | None, list[CheckResult]]:
     """Duration, energy and status of judging completions, which uses no GPU, and its check.
 
     None and no check if judging was not metered.
@@ -271,11 +279,14 @@ def _evaluate(
     if total is None:
         return None, []
     windows = [w for w in evaluate["windows"] if w["phase"] == "evaluate"]
-    sound = check_phase("evaluate", meter.timeline, meter.sources, windows, evaluate, settings)
+    sampler = evaluate.get("sampler")
+    sound = check_phase("evaluate", meter.timeline, meter.sources, windows, sampler, settings)
     return {**total, "status": meter.statuses()}, [sound]
 
 
-def _sampler_cost(generate: Json) -> Json:
-    """CPU use (share of one CPU) and memory (bytes) of the sampler itself."""
-    summary = generate.get("sampler") or {}
+def _sampler_cost(generate: MeteredCell) -> SamplerCost:
+    """What the sampler itself used."""
+    summary = generate.get("sampler")
+    if summary is None:
+        return {"cpu_share": None, "max_rss_bytes": None}
     return {"cpu_share": summary.get("cpu_share"), "max_rss_bytes": summary.get("max_rss_bytes")}

@@ -8,9 +8,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from codewatt.cpu_quota import CGROUPS, OWN_CGROUPS, cpu_quota
+from codewatt.energy.job_energy_record import CpuShareRecord
 from codewatt.slurm.job_environment import JOB_CPUS
 from codewatt.slurm.slurm_nodes import read_node_cpus
 
@@ -24,7 +24,7 @@ def job_cpu_share(
     cgroup: Path = CGROUPS,
     own_cgroups: Path = OWN_CGROUPS,
     slurm_processors: int | None = None,
-) -> dict[str, Any]:
+) -> CpuShareRecord:
     """The number of logical CPUs that this process's job holds, and its CPU share.
 
     In a Slurm job, the share is the number of CPUs of the job divided by the number of CPUs that
@@ -44,9 +44,7 @@ def job_cpu_share(
             Slurm.
 
     Returns:
-        {"processors_held", "processors", "share" (0 to 1), "source", "slurm", "slurm_processors"};
-        share is None if the number of the machine's CPUs is unknown; slurm_processors is None if
-        Slurm does not report it.
+        All fields of the record.
     """
     environment = os.environ if environment is None else environment
     processors = processors or os.cpu_count()

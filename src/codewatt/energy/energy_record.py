@@ -4,11 +4,20 @@ Energies are joules by part: "gpu", "cpu", "dram", and the boundaries "node" and
 (boundaries.py); None where a part has no figure.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from typing_extensions import TypedDict
+from pydantic import Discriminator, Tag
+from typing_extensions import TypedDict, TypeIs
 
-from codewatt.energy.boundaries import Joules
+from codewatt.cells import CellIds, VariantIds
+from codewatt.config.carbon_intensity import CarbonIntensity
+from codewatt.energy.job_energy_record import (
+    ComponentRecord,
+    CpuShareRecord,
+    Joules,
+    SkippedStage,
+)
+from codewatt.energy.meters.meter import Status
 from codewatt.energy.validity.check import CheckResult
 from codewatt.provenance import CodeRecord
 from codewatt.record_files import RecordFormat
@@ -63,13 +72,47 @@ class RunRecord(TypedDict):
     net_note: str | None
 
 
+class PhaseEnergy(TypedDict):
+    """All windows of one phase together.
+
+    Attributes:
+        duration_s: sum over the windows.
+        energy_j: joules by part; None where a window has no figure for the part.
+    """
+
+    duration_s: float
+    energy_j: Joules
+
+
+class EvaluationEnergy(PhaseEnergy):
+    """Judging a cell's completions.
+
+    Attributes:
+        status: of each part's figure.
+    """
+
+    status: dict[str, Status]
+
+
+class SamplerCost(TypedDict):
+    """What the sampler itself used.
+
+    Attributes:
+        cpu_share: CPU seconds per second of sampling; None if the job did not record it.
+        max_rss_bytes: None if the job did not record it, or the kernel does not report it.
+    """
+
+    cpu_share: float | None
+    max_rss_bytes: int | None
+
+
 class EnergyRecord(TypedDict):
     """energy.json of a cell, without its code digests.
 
     Attributes:
         boundary: the energy boundary of the study.
         components: status, method and detail by part.
-        allocation: CPUs of the machine and those that the job held.
+        allocation: CPUs of the machine and those that the job held; empty if not recorded.
         baseline: mean idle power (W) by phase and part.
         evaluate: duration, energy and status of judging; None if it was not metered.
         load, warmup: duration and energy; None without such a window.
@@ -79,18 +122,18 @@ class EnergyRecord(TypedDict):
     """
 
     schema: Literal[2]
-    cell: dict[str, Any]
+    cell: CellIds
     boundary: str
-    components: dict[str, Any]
-    allocation: dict[str, Any]
+    components: dict[str, ComponentRecord]
+    allocation: CpuShareRecord
     baseline: dict[str, Joules]
     windows: list[WindowRecord]
     runs: list[RunRecord]
-    evaluate: dict[str, Any] | None
-    load: dict[str, Any] | None
-    warmup: dict[str, Any] | None
-    sampler: dict[str, Any]
-    carbon: dict[str, Any]
+    evaluate: EvaluationEnergy | None
+    load: PhaseEnergy | None
+    warmup: PhaseEnergy | None
+    sampler: SamplerCost
+    carbon: CarbonIntensity
     checks: list[CheckResult]
     valid: bool
 
@@ -107,7 +150,7 @@ class StageEnergy(TypedDict):
 
     duration_s: float | None
     energy_j: Joules
-    energy_status: dict[str, str | None]
+    energy_status: dict[str, Status | None]
     energy_note: str | None
 
 
@@ -122,7 +165,7 @@ class MakingEnergyRecord(TypedDict):
     """
 
     schema: Literal[2]
-    variant: dict[str, Any]
+    variant: VariantIds
     quantise: StageEnergy
     score_layers: StageEnergy | None
 
@@ -131,11 +174,35 @@ class EnergyFileRecord(EnergyRecord, CodeRecord):
     """energy.json of a cell that ran."""
 
 
+class SkippedEnergyRecord(SkippedStage, CodeRecord):
+    """energy.json of a cell that could not run."""
+
+    schema: Literal[2]
+
+
 class MakingEnergyFileRecord(MakingEnergyRecord, CodeRecord):
     """making_energy.json of a variant."""
 
 
-ENERGY: RecordFormat[EnergyFileRecord] = RecordFormat(EnergyFileRecord, "measure_energy")
+AnyEnergyRecord = EnergyFileRecord | SkippedEnergyRecord
+
+
+def is_measured(record: AnyEnergyRecord) -> TypeIs[EnergyFileRecord]:
+    """Whether an energy.json is of a cell that ran; only that of another one has a status."""
+    return "status" not in record
+
+
+def _tag(content: Any) -> str:
+    return "infeasible" if "status" in content else "ok"
+
+
+ENERGY: RecordFormat[AnyEnergyRecord] = RecordFormat(
+    Annotated[
+        Annotated[EnergyFileRecord, Tag("ok")] | Annotated[SkippedEnergyRecord, Tag("infeasible")],
+        Discriminator(_tag),
+    ],
+    "measure_energy",
+)
 MAKING_ENERGY: RecordFormat[MakingEnergyFileRecord] = RecordFormat(
     MakingEnergyFileRecord, "measure_making_energy"
 )

@@ -9,16 +9,16 @@ or a GPU would be too low.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from codewatt.energy.integration import Floats, Series, WindowEnergy
+from codewatt.energy.job_energy_record import ComponentRecord
+from codewatt.energy.meters.meter import Status
 from codewatt.energy.timeline_reader import Telemetry, Timeline
 
 COMPONENTS = ("gpu", "cpu", "dram")
-
-Status = Literal["measured", "modelled", "unavailable"]
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,11 @@ class Sources:
     rejected: Mapping[str, str]
     alternatives: tuple[Source, ...]
 
-    def describe(self) -> dict[str, dict[str, str | None]]:
+    def describe(self) -> dict[str, ComponentRecord]:
         """Status, method and detail of each component."""
         return {name: self._describe(name) for name in COMPONENTS}
 
-    def _describe(self, component: str) -> dict[str, str | None]:
+    def _describe(self, component: str) -> ComponentRecord:
         source = self.figures.get(component)
         if source is None:
             why = self.unavailable.get(component)
@@ -173,14 +173,14 @@ def choose_sources(timeline: Timeline) -> Sources:
 
 def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source | str:
     """The source of a candidate, or the reason why it cannot be used."""
-    info = timeline.meter(candidate.meter) or {}
-    described = info.get("components", {}).get(component, {})
-    if described.get("status") == "unavailable":
-        return f"{candidate.meter}: {described.get('detail')}"
+    info = timeline.meter(candidate.meter)
+    described = None if info is None else info.get("components", {}).get(component)
+    if described is not None and described["status"] == "unavailable":
+        return f"{candidate.meter}: {described['detail']}"
     telemetry = timeline.find(candidate.meter, component, candidate.quantity)
     expected = [
         device["device"]
-        for device in info.get("devices", [])
+        for device in timeline.devices(candidate.meter)
         if device.get("component", component) == component
     ]
     missing = [device for device in expected if device not in telemetry]
@@ -188,33 +188,39 @@ def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source
         return f"{candidate.meter}: no {candidate.quantity} of {', '.join(missing) or component}"
     chosen = {device: telemetry[device] for device in expected or sorted(telemetry)}
     make = Series.counter if candidate.quantity == "energy_j" else Series.power
-    averaged = _averaged(candidate, info)
+    averaged = _averaged(candidate, timeline)
     lag_s = _AVERAGE_LAG_S if averaged else 0.0
     late = timeline.find(candidate.meter, component, "time_error_s")
     series = {
-        device: make(data.t_s - lag_s, data.values, _jitter_s(candidate, info, data, late, device))
+        device: make(
+            data.t_s - lag_s, data.values, _jitter_s(candidate, timeline, data, late, device)
+        )
         for device, data in chosen.items()
     }
     still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
     if still:
         return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never changed"
-    uses_description = candidate.meter != "nvml" and described
+    used = None if candidate.meter == "nvml" else described
     return Source(
         name=candidate.name,
         component=component,
         meter=candidate.meter,
         quantity=candidate.quantity,
-        status=described["status"] if uses_description else candidate.status,
-        method=described["method"] if uses_description else _nvml_method(candidate, info),
-        detail=described.get("detail"),
+        status=used["status"] if used else candidate.status,
+        method=used["method"] if used else _nvml_method(candidate, timeline),
+        detail=None if described is None else described["detail"],
         series=series,
         unsound=sum(data.unsound for data in chosen.values()),
     )
 
 
-def _nvml_method(candidate: _Candidate, info: dict[str, Any]) -> str:
+def _nvml_method(candidate: _Candidate, timeline: Timeline) -> str:
     """The method, with the kind of power reading (instant or average) that is integrated."""
-    kinds = {device.get("power_reading") for device in info.get("devices", [])} - {None}
+    kinds = {
+        str(device["power_reading"])
+        for device in timeline.devices(candidate.meter)
+        if device.get("power_reading") is not None
+    }
     if candidate.quantity == "power_w" and kinds:
         return f"{candidate.method} ({', '.join(sorted(kinds))} power)"
     return candidate.method
@@ -229,17 +235,17 @@ def _alive(series: Series, quantity: str) -> bool:
     return bool((series.values != 0).any())
 
 
-def _averaged(candidate: _Candidate, info: dict[str, Any]) -> bool:
+def _averaged(candidate: _Candidate, timeline: Timeline) -> bool:
     """Whether the power readings are averages over the last second."""
     if candidate.meter != "nvml" or candidate.quantity == "energy_j":
         return False
-    kinds = {device.get("power_reading") for device in info.get("devices", [])}
+    kinds = {device.get("power_reading") for device in timeline.devices(candidate.meter)}
     return candidate.quantity == "power_average_w" or "average" in kinds
 
 
 def _jitter_s(
     candidate: _Candidate,
-    info: dict[str, Any],
+    timeline: Timeline,
     data: Telemetry,
     late: Mapping[str, Telemetry],
     device: str,
@@ -251,10 +257,13 @@ def _jitter_s(
     their updates of NVML's counter are timed within half a sampling interval.
     """
     if candidate.quantity != "energy_j":
-        constant_s = _AVERAGE_JITTER_S if _averaged(candidate, info) else _INSTANT_JITTER_S
+        constant_s = _AVERAGE_JITTER_S if _averaged(candidate, timeline) else _INSTANT_JITTER_S
         return np.full(len(data.t_s), constant_s)
-    default_s = float(info.get("interval_s") or 0.0) / 2 if candidate.name == "gpu_counter_j" else 0
-    jitter_s = np.full(len(data.t_s), float(info.get("facts", {}).get("time_error_s", default_s)))
+    info = timeline.meter(candidate.meter)
+    interval_s = 0.0 if info is None else info.get("interval_s") or 0.0
+    default_s = interval_s / 2 if candidate.name == "gpu_counter_j" else 0.0
+    facts = {} if info is None else info.get("facts", {})
+    jitter_s = np.full(len(data.t_s), float(facts.get("time_error_s", default_s)))
     if (worse := late.get(device)) is not None and len(worse.t_s):
         found = np.clip(np.searchsorted(worse.t_s, data.t_s), 0, len(worse.t_s) - 1)
         same = worse.t_s[found] == data.t_s

@@ -7,14 +7,12 @@ windows failed a check has no net energy.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.energy_sources import Source, Sources
+from codewatt.energy.job_energy_record import PhaseWindow
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.phase import window_problems
-
-Json = Mapping[str, Any]
 
 #: Idle power is the mean over the windows of these phases; both must be present.
 IDLE_PHASES = ("idle_loaded", "idle_after")
@@ -49,7 +47,7 @@ class IdlePower:
 
 
 def idle_power(
-    timeline: Timeline, sources: Sources, windows: Sequence[Json], settings: EnergySettings
+    timeline: Timeline, sources: Sources, windows: Sequence[PhaseWindow], settings: EnergySettings
 ) -> IdlePower:
     """Idle power of each component whose idle windows passed their checks.
 
@@ -83,7 +81,7 @@ def relative_drift(before_w: float, after_w: float) -> float:
     return abs(after_w - before_w) / reference_w if reference_w > 0 else 0.0
 
 
-def idle_cpu_load(timeline: Timeline, windows: Sequence[Json]) -> float | None:
+def idle_cpu_load(timeline: Timeline, windows: Sequence[PhaseWindow]) -> float | None:
     """Mean CPU load (0 to 1) of the machine in the busier idle window; None if not recorded.
 
     Each reading is the load since the reading before, weighted by the time between them. The
@@ -102,7 +100,7 @@ def idle_cpu_load(timeline: Timeline, windows: Sequence[Json]) -> float | None:
     return max(found, default=None)
 
 
-def _mean_power(source: Source, idle: Sequence[Json]) -> tuple[float, float, float] | str:
+def _mean_power(source: Source, idle: Sequence[PhaseWindow]) -> tuple[float, float, float] | str:
     """(power in W, its uncertainty in W, relative drift) of one component, or why it is unknown."""
     joules, bounds, durations = [], [], []
     for phase in IDLE_PHASES:
@@ -127,7 +125,7 @@ def _idle_problems(
     name: str,
     timeline: Timeline,
     sources: Sources,
-    idle: Sequence[Json],
+    idle: Sequence[PhaseWindow],
     drifted: float,
     settings: EnergySettings,
 ) -> list[str]:

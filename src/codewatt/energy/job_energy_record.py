@@ -6,7 +6,13 @@ computed afterwards, from the timeline and the windows.
 
 from typing import Any, Literal
 
-from typing_extensions import TypedDict
+from typing_extensions import ReadOnly, TypedDict
+
+from codewatt.cells import CellIds, VariantIds
+from codewatt.files import FileRecord
+
+#: Joules (or watts) by part (`boundaries.PARTS`); None where a part has no figure.
+Joules = dict[str, float | None]
 
 
 class PhaseWindow(TypedDict):
@@ -43,6 +49,26 @@ class MeterRecord(TypedDict):
     components: dict[str, ComponentRecord]
     devices: list[dict[str, Any]]
     facts: dict[str, Any]
+
+
+class CpuShareRecord(TypedDict, total=False):
+    """What a job holds of its machine's logical CPUs.
+
+    `cpu_share.job_cpu_share` gives all fields. They are absent from telemetry that does not record
+    them: it was taken without the host's meter, or by an older version of codewatt.
+
+    processors_held: CPUs; a fraction under a quota. processors: of the machine; None if they cannot
+    be counted. share: 0 to 1; None without `processors`. source: what processors_held comes from.
+    slurm_processors: CPUs of the node for jobs; None where Slurm does not tell them.
+    slurm: Slurm's variables of the job; empty outside Slurm.
+    """
+
+    processors_held: float
+    processors: int | None
+    share: float | None
+    source: str
+    slurm_processors: int | None
+    slurm: dict[str, str]
 
 
 class MeterSampling(TypedDict):
@@ -88,6 +114,35 @@ class MeteredRecord(TypedDict):
     sampler: SamplerRecord
 
 
+class ComputeDevice(TypedDict):
+    """Where a cell's model computed: "cuda" or "cpu"."""
+
+    device: str
+
+
+class DecodingStrategy(TypedDict):
+    """How the next token was chosen: "greedy" or "sampled"."""
+
+    strategy: str
+
+
+class MeteredCell(MeteredRecord):
+    """The fields of generate.json (`generate.generate_record`) that a cell's energy rests on."""
+
+    cell: CellIds
+    model: ReadOnly[ComputeDevice]
+    decoding: ReadOnly[DecodingStrategy]
+    files: dict[str, FileRecord]
+
+
+class SkippedStage(TypedDict):
+    """What a later stage writes, beside its own version, for a cell that could not run."""
+
+    cell: CellIds
+    status: Literal["infeasible"]
+    reason: str
+
+
 class JobEnergyRecord(TypedDict):
     """The metered part of a variant manifest and of layer scores.
 
@@ -105,3 +160,20 @@ class JobEnergyRecord(TypedDict):
     meters: list[MeterRecord]
     sampler: SamplerRecord | None
     device: str
+
+
+class ScoresFile(TypedDict):
+    """The layer scores by which layers were removed, and their digest at that time."""
+
+    path: str
+    sha256: str
+
+
+class MadeVariant(JobEnergyRecord):
+    """The fields of a variant's manifest that the energy of making it rests on.
+
+    scores: None if nothing was pruned, or by a method that needs no scores.
+    """
+
+    variant: VariantIds
+    scores: ScoresFile | None

@@ -4,15 +4,26 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-from codewatt.energy.boundaries import PARTS, Boundaries, Joules, boundaries_of, uses_gpu
+from typing_extensions import TypedDict
+
+from codewatt.energy.boundaries import PARTS, Boundaries, boundaries_of, uses_gpu
+from codewatt.energy.energy_record import PhaseEnergy
 from codewatt.energy.energy_sources import Sources, choose_sources
+from codewatt.energy.job_energy_record import ComponentRecord, Joules, MeterRecord, PhaseWindow
+from codewatt.energy.meters.meter import Status
 from codewatt.energy.timeline_reader import Timeline, read_timeline
-from codewatt.files import check_files
+from codewatt.files import FileRecord, check_files
 
-Json = dict[str, Any]
 Path = str | os.PathLike[str]
+
+
+class MeasuredWindow(TypedDict):
+    """One window: joules by part, and the status of each part's figure."""
+
+    energy_j: Joules
+    status: dict[str, Status]
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class JobMeter:
         cls,
         timeline_path: Path,
         device: str | None = None,
-        meters: list[dict[str, Any]] | None = None,
+        meters: list[MeterRecord] | None = None,
     ) -> Self:
         """Read a timeline.
 
@@ -63,7 +74,7 @@ class JobMeter:
         """Joules by part between two times (s)."""
         return self.window(start_s, end_s)[0]
 
-    def phase_total(self, windows: Sequence[Mapping[str, Any]], phase: str) -> Json | None:
+    def phase_total(self, windows: Sequence[PhaseWindow], phase: str) -> PhaseEnergy | None:
         """Duration (s) and energy (J by part) of all windows of a phase; None without any."""
         edges = [(w["start_s"], w["end_s"]) for w in windows if w["phase"] == phase]
         if not edges:
@@ -74,30 +85,33 @@ class JobMeter:
             "energy_j": {name: sum_known(energy[name] for energy in each) for name in PARTS},
         }
 
-    def components(self) -> dict[str, Json]:
+    def components(self) -> dict[str, ComponentRecord]:
         """Status, method and detail of each part."""
         return self.boundaries.status(self.sources.describe())
 
-    def statuses(self) -> dict[str, str | None]:
+    def statuses(self) -> dict[str, Status]:
         """Status of each part: "measured", "modelled" or "unavailable"."""
-        return {part: str(found["status"]) for part, found in self.components().items()}
+        return {part: found["status"] for part, found in self.components().items()}
 
 
-def check_timeline(manifest: Mapping[str, Any], path: Path) -> None:
+def check_timeline(files: Mapping[str, FileRecord], path: Path) -> None:
     """Check that a timeline file is the one that the manifest describes.
+
+    Args:
+        files: the manifest's "files"; a file that it does not name is let through.
 
     Raises:
         CodewattError: its size or SHA-256 differs from the manifest's.
     """
     name = os.path.basename(path)
-    described = {n: d for n, d in manifest.get("files", {}).items() if n == name}
+    described = {n: d for n, d in files.items() if n == name}
     check_files(os.path.dirname(path), described)
 
 
 def window_energy(
     timeline_path: Path, start_s: float, end_s: float, device: str | None = None
-) -> Json:
-    """Energy of one window: {"energy_j": joules by part, "status": status by part}.
+) -> MeasuredWindow:
+    """Energy of one window.
 
     Args:
         start_s, end_s: CLOCK_MONOTONIC seconds, within the timeline.
@@ -111,7 +125,7 @@ def window_energy(
 
 def windows_energy(
     timeline_path: Path, windows: Iterable[tuple[float, float]], device: str | None = None
-) -> list[Json]:
+) -> list[MeasuredWindow]:
     """`window_energy` of several windows (start_s, end_s); the timeline is read once."""
     meter = JobMeter.read(timeline_path, device)
     status = meter.statuses()

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from codewatt.config.energy_settings import EnergySettings
-from codewatt.energy.boundaries import PARTS, Joules
+from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import SCHEMA, MakingEnergyRecord, StageEnergy
+from codewatt.energy.job_energy_record import JobEnergyRecord, Joules, MadeVariant, PhaseWindow
 from codewatt.energy.job_meter import JobMeter
 from codewatt.energy.validity.phase import check_phase
 from codewatt.errors import CodewattError
@@ -16,7 +17,7 @@ Path = str | os.PathLike[str]
 
 
 def measure_making(
-    manifest: Mapping[str, Any],
+    manifest: MadeVariant,
     timeline_path: Path,
     scores_path: Path | None,
     scores_timeline_path: Path | None,
@@ -51,14 +52,14 @@ def measure_making(
         scored = measure_stage(read_json(scores_path), scores_timeline_path, energy_settings)
     return {
         "schema": SCHEMA,
-        "variant": dict(manifest.get("variant") or {}),
+        "variant": manifest["variant"],
         "quantise": measure_stage(manifest, timeline_path, energy_settings),
         "score_layers": scored,
     }
 
 
 def measure_stage(
-    manifest: Mapping[str, Any], timeline_path: Path, settings: EnergySettings
+    manifest: JobEnergyRecord, timeline_path: Path, settings: EnergySettings
 ) -> StageEnergy:
     """Compute the energy of a job with one window, whose name is its phase.
 
@@ -78,15 +79,20 @@ def measure_stage(
             "energy_status": dict.fromkeys(PARTS),
             "energy_note": None,
         }
-    window = {**windows[0], "repeat": None, "batch": None}
+    window: PhaseWindow = {**windows[0], "repeat": None, "batch": None}
     meter = JobMeter.read(timeline_path, manifest.get("device"), manifest.get("meters"))
     sound = check_phase(
-        window["phase"], meter.timeline, meter.sources, [window], manifest, settings
+        window["phase"],
+        meter.timeline,
+        meter.sources,
+        [window],
+        manifest.get("sampler"),
+        settings,
     )
     note = "too short for two readings of a meter" if sound["passed"] is None else sound["observed"]
     return {
         "duration_s": manifest.get("duration_s"),
         "energy_j": meter.energy(window["start_s"], window["end_s"]),
-        "energy_status": meter.statuses(),
+        "energy_status": {**meter.statuses()},
         "energy_note": None if note is None else str(note),
     }

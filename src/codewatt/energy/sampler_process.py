@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codewatt.energy.job_energy_record import MeterRecord, MeterSampling, SamplerRecord
     from codewatt.energy.meters.meter import Meter, MeterInfo
     from codewatt.energy.timeline_writer import Recorder
 
@@ -65,7 +66,7 @@ class Poller(threading.Thread):
         self._reads, self._last_s = self._reads + 1, t_s
         self.first_read.set()
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> "MeterSampling":
         """Number of reads, achieved rate (Hz), longest gap (s) and failures."""
         span_s = self._last_s - self._first_s
         return {
@@ -117,7 +118,7 @@ class Sampling:
             _narrowed(info, wanted) if info.interval_s is not None else info for info in self.infos
         ]
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> "SamplerRecord":
         """Stop polling and write the timeline; returns the statistics of sampling."""
         time.sleep(max((poller.meter.settle_s for poller in self._pollers), default=0.0))
         self._stopping.set()
@@ -140,7 +141,7 @@ class Sampling:
             "meters": {poller.meter.info.name: poller.summary() for poller in self._pollers},
         }
 
-    def described(self) -> list[dict[str, Any]]:
+    def described(self) -> "list[MeterRecord]":
         """The meters, as manifests keep them."""
         return [info.to_dict() for info in self.infos]
 

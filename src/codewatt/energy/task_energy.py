@@ -10,32 +10,61 @@ itself, so the two must be read together.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 from codewatt.energy.boundaries import PARTS, Boundaries
 from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.integration import Floats, Series
-from codewatt.parquet import read_rows, write_rows
+from codewatt.energy.job_energy_record import Joules
+from codewatt.parquet import read_table, write_rows
 
-Json = dict[str, Any]
+
+class MeteredTask(TypedDict):
+    """The columns of tasks.parquet that energy rests on; times are CLOCK_MONOTONIC seconds."""
+
+    repeat: int
+    batch: int
+    sample: int
+    task_id: str
+    start_s: float
+    end_s: float
+    new_tokens: int
+
+
+class TaskEnergy(TypedDict):
+    """A row of task_energy.parquet: one completion's joules by part, and the bounds on their error.
+
+    A part without a figure is None; energy_note says why, and is None if every part has one.
+    """
+
+    repeat: int
+    sample: int
+    task_id: str
+    gpu_j: float | None
+    gpu_uncertainty_j: float | None
+    cpu_j: float | None
+    cpu_uncertainty_j: float | None
+    dram_j: float | None
+    dram_uncertainty_j: float | None
+    node_j: float | None
+    node_uncertainty_j: float | None
+    job_j: float | None
+    job_uncertainty_j: float | None
+    energy_note: str | None
+
 
 KEYS = (("repeat", "int32"), ("sample", "int32"), ("task_id", "string"))
 FIGURES = tuple(f"{part}{suffix}" for part in PARTS for suffix in ("_j", "_uncertainty_j"))
 
 
 def task_energies(
-    sources: Sources, boundaries: Boundaries, tasks: Sequence[Mapping[str, Any]]
-) -> list[Json]:
-    """A row for each task: its keys, the columns FIGURES (None if unknown) and `energy_note`.
-
-    Args:
-        tasks: rows of tasks.parquet: repeat, batch, sample, task_id, start_s, end_s.
-    """
-    rows: list[Json] = [{key: task[key] for key, _ in KEYS} for task in tasks]
+    sources: Sources, boundaries: Boundaries, tasks: Sequence[MeteredTask]
+) -> list[TaskEnergy]:
+    """The energy of each task, in the order of `tasks`."""
     parts: list[dict[str, tuple[float | None, float | None]]] = [{} for _ in tasks]
     notes: list[list[str]] = [[] for _ in tasks]
     for members in _repeats(tasks):
@@ -48,15 +77,36 @@ def task_energies(
                 parts[i][component] = joules, bound
                 if reason:
                     notes[i].append(f"{component}: {reason}")
-    for row, found, reasons in zip(rows, parts, notes, strict=True):
+    rows: list[TaskEnergy] = []
+    for task, found, reasons in zip(tasks, parts, notes, strict=True):
         energy = boundaries.add({name: pair[0] for name, pair in found.items()})
         bounds = boundaries.add({name: pair[1] for name, pair in found.items()})
-        row |= {f"{part}_j": energy[part] for part in PARTS}
-        row |= {f"{part}_uncertainty_j": bounds[part] for part in PARTS}
         absent = [] if energy["node"] is not None or reasons else sources.unavailable.items()
         reasons += [f"{component}: {reason}" for component, reason in absent]
-        row["energy_note"] = "; ".join(reasons) or None
+        rows.append(_row(task, energy, bounds, "; ".join(reasons) or None))
     return rows
+
+
+def joules_of(row: TaskEnergy) -> Joules:
+    """A task's joules by part."""
+    return {
+        "gpu": row["gpu_j"],
+        "cpu": row["cpu_j"],
+        "dram": row["dram_j"],
+        "node": row["node_j"],
+        "job": row["job_j"],
+    }
+
+
+def uncertainty_of(row: TaskEnergy) -> Joules:
+    """The bound on the error of a task's joules, by part."""
+    return {
+        "gpu": row["gpu_uncertainty_j"],
+        "cpu": row["cpu_uncertainty_j"],
+        "dram": row["dram_uncertainty_j"],
+        "node": row["node_uncertainty_j"],
+        "job": row["job_uncertainty_j"],
+    }
 
 
 def shared_joules(
@@ -89,19 +139,38 @@ def shared_joules(
     return joules[last] - joules[first], edges_j + sums[last] - sums[first + 1]
 
 
-def write_task_energies(path: str | os.PathLike[str], rows: Sequence[Json]) -> None:
+def write_task_energies(path: str | os.PathLike[str], rows: Sequence[TaskEnergy]) -> None:
     """Write the rows as parquet, atomically."""
     fields = [*KEYS, *((name, "float64") for name in FIGURES), ("energy_note", "string")]
     write_rows(path, rows, fields)
 
 
-def read_tasks(path: str | os.PathLike[str]) -> list[Json]:
-    """Rows of tasks.parquet: the columns that energy needs (times in CLOCK_MONOTONIC seconds)."""
-    columns = ("repeat", "batch", "sample", "task_id", "start_s", "end_s", "new_tokens")
-    return read_rows(path, columns)
+def read_tasks(path: str | os.PathLike[str]) -> list[MeteredTask]:
+    """Rows of tasks.parquet."""
+    rows: list[MeteredTask] = read_table(path, tuple(MeteredTask.__annotations__)).to_pylist()
+    return rows
 
 
-def _repeats(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+def _row(task: MeteredTask, energy_j: Joules, bounds_j: Joules, note: str | None) -> TaskEnergy:
+    return {
+        "repeat": task["repeat"],
+        "sample": task["sample"],
+        "task_id": task["task_id"],
+        "gpu_j": energy_j["gpu"],
+        "gpu_uncertainty_j": bounds_j["gpu"],
+        "cpu_j": energy_j["cpu"],
+        "cpu_uncertainty_j": bounds_j["cpu"],
+        "dram_j": energy_j["dram"],
+        "dram_uncertainty_j": bounds_j["dram"],
+        "node_j": energy_j["node"],
+        "node_uncertainty_j": bounds_j["node"],
+        "job_j": energy_j["job"],
+        "job_uncertainty_j": bounds_j["job"],
+        "energy_note": note,
+    }
+
+
+def _repeats(tasks: Sequence[MeteredTask]) -> list[list[int]]:
     """Positions of the tasks of each repeat."""
     found: dict[int, list[int]] = {}
     for position, task in enumerate(tasks):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codewatt.energy.integration import Floats
+from codewatt.energy.job_energy_record import MeterRecord
 from codewatt.errors import CodewattError
 from codewatt.parquet import read_table
 
@@ -39,20 +40,25 @@ class Timeline:
     """All series of a job by (meter, component, device, quantity), and the meters' descriptions."""
 
     series: dict[Key, Telemetry]
-    meters: list[dict[str, Any]]
+    meters: list[MeterRecord]
 
     def find(self, meter: str, component: str, quantity: str) -> dict[str, Telemetry]:
         """device -> telemetry, for a meter, component and quantity."""
         wanted = (meter, component, quantity)
         return {k[2]: v for k, v in self.series.items() if (k[0], k[1], k[3]) == wanted}
 
-    def meter(self, name: str) -> dict[str, Any] | None:
+    def meter(self, name: str) -> MeterRecord | None:
         """A meter's description."""
         return next((meter for meter in self.meters if meter["name"] == name), None)
 
+    def devices(self, name: str) -> list[dict[str, Any]]:
+        """A meter's facts on each of its devices; empty without that meter."""
+        meter = self.meter(name)
+        return [] if meter is None else meter.get("devices", [])
+
 
 def read_timeline(
-    path: str | os.PathLike[str], meters: list[dict[str, Any]] | None = None
+    path: str | os.PathLike[str], meters: list[MeterRecord] | None = None
 ) -> Timeline:
     """Read a timeline.
 

@@ -4,8 +4,8 @@ import json
 import os
 from array import array
 from collections.abc import Iterable
-from typing import Any
 
+from codewatt.energy.job_energy_record import MeterRecord
 from codewatt.energy.meters.meter import Reading
 from codewatt.parquet import open_writer
 
@@ -39,7 +39,7 @@ class Recorder:
             times.append(t_s)
             values.append(value)
 
-    def write(self, path: str | os.PathLike[str], meters: list[dict[str, Any]]) -> None:
+    def write(self, path: str | os.PathLike[str], meters: list[MeterRecord]) -> None:
         """Write the timeline atomically.
 
         Columns: t_s float64; meter, component, device, quantity string; value float64.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.config.carbon_intensity import carbon_intensity
+from codewatt.config.carbon_intensity import CarbonIntensity, carbon_intensity
 from codewatt.estimate.finished_jobs import (
     Ratio,
     compare_with_finished,
@@ -51,7 +51,7 @@ class Report:
 
     plan: Plan
     gpus: int
-    carbon: dict[str, Any]
+    carbon: CarbonIntensity
     per_model: dict[str, Totals]
     total: Totals
     wall_h: float

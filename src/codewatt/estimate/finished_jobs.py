@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codewatt.energy.energy_record import ENERGY, EnergyRecord, is_measured
 from codewatt.estimate.job_plan import Job, Plan
-from codewatt.files import read_json
 from codewatt.generate.generate_record import GENERATE
 from codewatt.paths import Paths
 from codewatt.quantise.variant_record import VARIANT
 from codewatt.units import BYTES_PER_GB, J_PER_KWH, S_PER_H
-from codewatt.untrusted_files import convert_record_errors
 
 #: Phases whose windows lie inside the window of a repeat.
 _INNER = ("prefill", "decode")
@@ -148,16 +147,14 @@ def _cell(cell: str, paths: Paths) -> FinishedJob | None:
     energy = Path(paths.cell("energy.json", cell))
     joules: dict[str, float | None] = {}
     status = None
-    if energy.is_file():
-        with convert_record_errors(energy):
-            record = read_json(energy)
-            joules, status = _joules(record), record["components"]["node"]["status"]
+    if energy.is_file() and is_measured(record := ENERGY.read(energy)):
+        joules, status = _joules(record), record["components"]["node"]["status"]
     held = manifest["peak_memory"]
     peak = {"device_bytes": held["device_bytes"], "host_bytes": held["host_bytes"]}
     return FinishedJob("generate", cell, seconds, joules, left, status, peak)
 
 
-def _joules(energy: dict[str, Any]) -> dict[str, float | None]:
+def _joules(energy: EnergyRecord) -> dict[str, float | None]:
     """Energy (J) of GPU and node over the outer windows; None if a window has no value."""
     outer = [w["energy_j"] for w in energy["windows"] if w["phase"] not in _INNER]
     found: dict[str, float | None] = {}

@@ -1,12 +1,16 @@
 """The record of a cell's verdicts: what `evaluate_cell` wrote; energy and aggregate read it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.energy.job_energy_record import MeterRecord, PhaseWindow, SamplerRecord
-from codewatt.generate.generate_record import SkippedStage
+from codewatt.energy.job_energy_record import (
+    MeterRecord,
+    PhaseWindow,
+    SamplerRecord,
+    SkippedStage,
+)
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
 
@@ -42,12 +46,43 @@ class VerdictRecord(TypedDict):
     why: str | None
 
 
+class LimitsRecord(TypedDict):
+    """The limits of a program (`sandbox.resource_limits.Limits`); None as there."""
+
+    min_time_s: float
+    time_factor: float
+    suite_time_s: float
+    grace_s: float
+    wall_factor: float
+    memory_bytes: int
+    total_memory_bytes: int | None
+    processes: int
+    files: int
+    tmpfs_bytes: int
+    start_s: float
+    next_s: float
+
+
+class SandboxRecord(TypedDict):
+    """How programs were isolated.
+
+    tool: bubblewrap with its version. privileges: of the programs. jobs: sandboxes at a time.
+    total_memory_bytes: limit of all processes of one sandbox.
+    """
+
+    tool: str
+    privileges: str
+    jobs: int
+    total_memory_bytes: int
+    limits: LimitsRecord
+
+
 class JudgedCell(TypedDict):
     """The verdicts of a cell, before meters and provenance are added.
 
     benchmark: the study's id; None for completions from elsewhere.
     pass_at_k: of the first repeat. tasks: of the benchmark. judged: different programs.
-    windows: one, of phase "evaluate". sandbox: open; it depends on the machine.
+    windows: one, of phase "evaluate".
     """
 
     schema: Literal[2]
@@ -62,7 +97,7 @@ class JudgedCell(TypedDict):
     sanitized: bool
     windows: list[PhaseWindow]
     epoch_offset_s: float
-    sandbox: dict[str, Any]
+    sandbox: SandboxRecord
 
 
 class EvaluatedCellRecord(JudgedCell, MadeRecord):

@@ -100,8 +100,8 @@ class LogitsComparison:
         squares = (left * left).sum(-1) * (right * right).sum(-1)
         if not bool((squares > 0).all()):
             raise CodewattError(
-                f"variant {self._name!r} or its baseline: all logits of a position are 0: it does "
-                "not answer"
+                f"variant {self._name!r} or its baseline: all logits of a position are 0; the "
+                "checkpoint is damaged or was loaded wrongly"
             )
         self._cosines.append(((left * right).sum(-1) / squares.sqrt()).clamp(-1, 1).cpu())
         log_p, log_q = theirs.log_softmax(-1), ours.log_softmax(-1)

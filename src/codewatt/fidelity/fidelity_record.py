@@ -1,13 +1,14 @@
 """The record of a variant's fidelity: what `measure_fidelity` wrote, and aggregate reads."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from codewatt.cells import VariantIds
+from codewatt.corpora.corpus_record import CorpusRecord
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.provenance import MadeRecord
-from codewatt.quantise.variant_record import VariantIds
 from codewatt.record_files import RecordFormat
 
 
@@ -82,7 +83,7 @@ class CommonFidelityFields(TypedDict):
 
     schema: Literal[2]
     variant: VariantIds
-    corpus: dict[str, Any]
+    corpus: CorpusRecord
     baseline: str | None
     device: str
     threads: int

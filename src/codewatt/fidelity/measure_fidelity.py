@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
+from codewatt.cells import VariantIds
 from codewatt.corpora.contamination import require_disjoint
 from codewatt.corpora.corpus import read_documents
+from codewatt.corpora.corpus_record import NamedCorpusSettings
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
@@ -55,8 +59,25 @@ class FidelityFiles:
     calibration: list[Path]
 
 
+class FidelitySettings(TypedDict):
+    """The study's settings that `measure_fidelity` reads.
+
+    id: of the variant. baseline: id of the baseline variant; None if the study has none of this
+    model. corpus: the held-out corpus. calibrations: ids of the variant's calibration corpora.
+    device: "auto", "cuda" or "cpu". hardware: None where the study names none.
+    """
+
+    id: str
+    variant: VariantIds
+    baseline: str | None
+    corpus: NamedCorpusSettings
+    calibrations: list[str]
+    device: str
+    hardware: str | None
+
+
 def measure_fidelity(
-    settings: dict[str, Any],
+    settings: FidelitySettings,
     files: FidelityFiles,
     threads: int,
     requested: RequestedHardware | None = None,
@@ -64,8 +85,7 @@ def measure_fidelity(
     """Compare a variant's logits and perplexity with the baseline's on the same tokens.
 
     Args:
-        settings: the study's slice: variant, id, baseline (an id or None), corpus (with its id),
-            calibrations (ids of corpora), device.
+        settings: the study's slice.
         threads: CPU threads for torch.
         requested: the hardware that the job must find; None where neither study nor site names
             any.
@@ -114,7 +134,7 @@ class _FidelityRun:
     """
 
     def __init__(
-        self, settings: dict[str, Any], files: FidelityFiles, corpus: PreparedCorpus, device: str
+        self, settings: FidelitySettings, files: FidelityFiles, corpus: PreparedCorpus, device: str
     ) -> None:
         self.name, self.baseline_name = settings["id"], settings["baseline"]
         self.corpus_name = settings["corpus"]["id"]
@@ -128,7 +148,7 @@ class _FidelityRun:
 
         A baseline is compared with itself: it runs twice, without being loaded again.
         """
-        if self.baseline is None:
+        if self.baseline is None or self.baseline_name is None:
             loaded = self._load(self.name, self.variant)
             sequences = scored_sequences(self.corpus, loaded, self.corpus_name)
             model = self._perplexity(loaded, sequences, self.name, _ignore)
@@ -152,7 +172,7 @@ class _FidelityRun:
             loaded = self._load(self.name, self.variant)
             if scored_sequences(self.corpus, loaded, self.corpus_name) != sequences:
                 raise CodewattError(
-                    f"variant {self.name!r}: its tokenizer makes other tokens of corpus "
+                    f"variant {self.name!r}: its tokenizer gives other tokens for corpus "
                     f"{self.corpus_name!r} than that of {self.baseline_name!r}"
                 )
         comparison, baseline_logits = LogitsComparison(self.name), iter(store)

@@ -4,11 +4,11 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from codewatt.errors import CodewattError
 from codewatt.files import FileRecord
-from codewatt.generate.generate_record import LoadedModelRecord
+from codewatt.generate.generate_record import AttentionRecord, EngineRecord, LoadedModelRecord
 from codewatt.models.loading import Loaded, build_kernels, load_model
 from codewatt.models.packed_kernels import count_linear_kernels
 from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
@@ -215,10 +215,10 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> EngineRecord:
         """Settings of the engine that the study does not set, for the manifest."""
 
-    def describe_attention(self) -> dict[str, Any]:
+    def describe_attention(self) -> AttentionRecord:
         """The attention implementation of transformers in use, and the one config.json asks for.
 
         They differ if the requested one is not installed.

@@ -8,10 +8,12 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.benchmark_record import BENCHMARK
+from codewatt.cells import CellIds
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.errors import CodewattError
@@ -31,6 +33,7 @@ from codewatt.generate.engine import (
 )
 from codewatt.generate.generate_record import (
     CommonCellFields,
+    DecodingRecord,
     Generated,
     GeneratingModel,
     GenerationDescription,
@@ -57,8 +60,21 @@ class CellFiles:
     timeline: Path
 
 
+class GenerateSettings(TypedDict):
+    """The study's settings that `generate` reads.
+
+    device: "auto", "cuda" or "cpu". energy: fields of `sampler_settings.SamplerSettings`, and
+    idle_s.
+    """
+
+    cell: CellIds
+    device: str
+    decoding: DecodingRecord
+    energy: dict[str, float]
+
+
 def generate_cell(
-    settings: dict[str, Any],
+    settings: GenerateSettings,
     variant_manifest: Path,
     benchmark_manifest: Path,
     tasks_path: Path,
@@ -69,7 +85,7 @@ def generate_cell(
     """Generate a cell's completions while its energy is sampled.
 
     Args:
-        settings: the study's settings for this stage: cell, device, decoding, energy.
+        settings: the study's slice.
         variant_manifest: the record of the variant to load.
         benchmark_manifest: the record of the benchmark, with its stop strings.
         tasks_path: the benchmark's tasks.
@@ -144,7 +160,7 @@ class _CellRun:
 
     def __init__(
         self,
-        settings: dict[str, Any],
+        settings: GenerateSettings,
         variant: VariantRecord,
         tasks: list[Task],
         stop_strings: tuple[str, ...],
@@ -273,7 +289,7 @@ def _refuse_oversized_weights(variant: VariantRecord, device: str) -> None:
     name, memory_bytes = gpu_memory()
     if variant["size_bytes"] > memory_bytes:
         raise InfeasibleError(
-            f"its weights take {variant['size_bytes'] / BYTES_PER_GB:.1f} GB, "
+            f"the weights take {variant['size_bytes'] / BYTES_PER_GB:.1f} GB, "
             f"the {name} has {memory_bytes / BYTES_PER_GB:.1f} GB"
         )
 

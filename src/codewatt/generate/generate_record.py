@@ -1,34 +1,18 @@
 """The record of a cell's generation: what `generate_cell` wrote; all later stages read it."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.energy.job_energy_record import MeteredRecord
+from codewatt.cells import CellIds
+from codewatt.energy.job_energy_record import MeteredRecord, SkippedStage
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.files import FileRecord
+from codewatt.models.model_record import GenerationRecord
 from codewatt.provenance import MadeRecord
 from codewatt.record_files import RecordFormat
-
-
-class CellIds(TypedDict):
-    """What a cell is: its id, its variant's id, and the study's values that make it.
-
-    hardware: None where the study names none.
-    """
-
-    id: str
-    variant: str
-    model: str
-    prune: str
-    precision: str
-    benchmark: str
-    prompt: str
-    token_limit: int
-    batch_size: int
-    engine: str
-    hardware: str | None
+from codewatt.sizing.roofline_record import DemandRecord, MachineRatesRecord
 
 
 class DecodingRecord(TypedDict):
@@ -69,6 +53,70 @@ class GeneratingModel(LoadedModelRecord):
     meaningful_accuracy: bool
 
 
+class EngineRecord(TypedDict):
+    """The engine of a cell; name: of its module.
+
+    Each engine adds fields of its own (`AttentionEngineRecord`, `GraphEngineRecord`,
+    `VllmEngineRecord`). They are not read by any stage, so that an engine can be added without a
+    change here.
+    """
+
+    name: str
+
+
+class AttentionRecord(TypedDict):
+    """The attention implementation of transformers in use, and the one config.json asks for.
+
+    attention_requested: None where config.json asks for none.
+    """
+
+    attention: str
+    attention_requested: str | None
+
+
+class AttentionEngineRecord(EngineRecord, AttentionRecord):
+    """What `transformers` and `graph` record. padding_side: of the prompts of a batch."""
+
+    padding_side: str
+    torch_threads: int
+
+
+class GraphEngineRecord(AttentionEngineRecord):
+    """What `graph` records.
+
+    decode_step: "dense_kernels", or "transformers_forward" with the reason, else None.
+    captures: captured CUDA graphs. capture_s: seconds of warm-up, kernel compilation and capture.
+    cache_length: cache positions; None before the first batch.
+    """
+
+    decode_step: str
+    decode_step_reason: str | None
+    captured: bool
+    captures: int
+    capture_s: float
+    cache_length: int | None
+
+
+class VllmEngineRecord(EngineRecord):
+    """What `vllm` records; names as of vLLM's configuration.
+
+    quantisation: None for unquantised weights. preemptions: sequences that vLLM evicted and
+    recomputed.
+    """
+
+    version: str
+    torch_threads: int
+    max_model_len: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    chunked_prefill: bool
+    prefix_caching: bool
+    gpu_memory_utilization: float
+    eager: bool
+    quantisation: str | None
+    preemptions: int
+
+
 class InvalidLogitsToken(TypedDict):
     """The first token that was chosen from invalid logits; new_token 0 follows the prompt."""
 
@@ -89,13 +137,11 @@ class LogitsRecord(TypedDict):
 class RooflineRecord(TypedDict):
     """Inputs of the roofline.
 
-    machine: a `sizing.measured_machine.MachineRates` as a dictionary. demand: a
-    `sizing.roofline.Demand` as a dictionary; None if the model's size is unknown. reason: why
-    demand is None; else None.
+    demand: None if the model's size is unknown. reason: why demand is None; else None.
     """
 
-    machine: dict[str, Any]
-    demand: dict[str, Any] | None
+    machine: MachineRatesRecord
+    demand: DemandRecord | None
     reason: str | None
 
 
@@ -112,12 +158,12 @@ class PeakMemoryRecord(TypedDict):
 class GenerationDescription(TypedDict):
     """The model, the engine and the sampling of a cell whose model was loaded.
 
-    engine, generation: open; their keys depend on the engine and on the model's files.
+    engine: settings of the engine that the study does not set.
     """
 
     model: GeneratingModel
-    engine: dict[str, Any]
-    generation: dict[str, Any]
+    engine: EngineRecord
+    generation: GenerationRecord
     logits: LogitsRecord
     roofline: RooflineRecord
     peak_memory: PeakMemoryRecord
@@ -165,14 +211,6 @@ class InfeasibleCellRecord(InfeasibleCell, MadeRecord):
 
     With invalid logits the fields of `InvalidLogitsCell` follow; no stage reads them.
     """
-
-
-class SkippedStage(TypedDict):
-    """What a later stage writes, beside its own version, for a cell that could not run."""
-
-    cell: CellIds
-    status: Literal["infeasible"]
-    reason: str
 
 
 def skipped_stage(generate: InfeasibleCell) -> SkippedStage:

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
@@ -22,7 +21,7 @@ from codewatt.models.model_files import (
     list_model_files,
     weight_names,
 )
-from codewatt.models.model_record import ModelDescription
+from codewatt.models.model_record import ModelDescription, ModelSource
 from codewatt.models.packed_checkpoints import count_packed_weights
 from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.weight_headers import describe_weights
@@ -31,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 _ALL_CHARACTERS = "".join(map(chr, range(32, 127))) + "\n\t"
 
 
-def fetch_model(settings: dict[str, Any], weights: Path) -> ModelDescription:
+def fetch_model(settings: ModelSource, weights: Path) -> ModelDescription:
     """Make a model's files available and describe them.
 
     Args:
@@ -59,7 +58,7 @@ def fetch_model(settings: dict[str, Any], weights: Path) -> ModelDescription:
 
 
 def model_manifest(
-    settings: dict[str, Any], directory: Path, *, meaningful_accuracy: bool
+    settings: ModelSource, directory: Path, *, meaningful_accuracy: bool
 ) -> ModelDescription:
     """The manifest of a model directory.
 
@@ -131,7 +130,7 @@ def _from_hub(repo: str, revision: str) -> Path:
     return directory
 
 
-def _make_random(settings: dict[str, Any], directory: Path) -> None:
+def _make_random(settings: ModelSource, directory: Path) -> None:
     """Save a model with the architecture's random initialisation, seeded."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed

@@ -11,6 +11,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.model_files import CONFIGURATION, refuse_lfs_pointer
+from codewatt.models.model_record import GenerationRecord
 
 GENERATION_FILE = "generation_config.json"
 #: Keys that do not change which tokens are chosen.
@@ -45,8 +46,8 @@ class GenerationDefaults:
     stop_tokens_from: str | None
     ignored: dict[str, Any] = field(default_factory=dict)
 
-    def describe(self, tokenizer: Any) -> dict[str, Any]:
-        """For manifests: stop_token_ids, stop_tokens (text), stop_tokens_from, ignored_settings."""
+    def describe(self, tokenizer: Any) -> GenerationRecord:
+        """The stop tokens and the ignored settings, for manifests."""
         return {
             "stop_token_ids": list(self.stop_token_ids),
             "stop_tokens": [

@@ -47,26 +47,85 @@ class QuantisedCounts(TypedDict):
     rounded_modules: NotRequired[int]
 
 
+class GenerationRecord(TypedDict):
+    """Which tokens end a completion (`generation_config.GenerationDefaults`).
+
+    stop_tokens: as text. stop_tokens_from: the file that names them; None if none does.
+    ignored_settings: open; the other settings of the model's generation_config.json.
+    """
+
+    stop_token_ids: list[int]
+    stop_tokens: list[str]
+    stop_tokens_from: str | None
+    ignored_settings: dict[str, Any]
+
+
+class TokenizerSettings(TypedDict):
+    """The tokenizer of an architecture with random weights.
+
+    source: "stdlib" or "path". vocab_size: tokens, of source stdlib. path: of source path.
+    """
+
+    source: str
+    vocab_size: NotRequired[int]
+    path: NotRequired[str]
+
+
+class ModelSource(TypedDict):
+    """A study's model without id and label (config.model_settings).
+
+    Every key but `source` belongs to some sources and is absent for the others:
+
+    hub: repo, revision (a commit).
+    path: path.
+    architecture: config (open: a config.json of any architecture), dtype, tokenizer, seed.
+    nano: seed and the other fields of `nano_settings.NanoSettings`, which checks them.
+    """
+
+    source: str
+    repo: NotRequired[str]
+    revision: NotRequired[str]
+    path: NotRequired[str]
+    config: NotRequired[dict[str, Any]]
+    dtype: NotRequired[str]
+    tokenizer: NotRequired[TokenizerSettings]
+    seed: NotRequired[int]
+
+
+class NanoTraining(TypedDict):
+    """How a nano model was trained.
+
+    settings: the fields of `nano_settings.NanoSettings`, all numbers but the architecture's name.
+    threads: CPU threads of torch. functions, tokens: that the loss was taken over.
+    loss_nats: per token of a body, mean of each tenth of the steps.
+    """
+
+    settings: dict[str, int | float | str]
+    threads: int
+    parameters: int
+    functions: int
+    tokens: int
+    loss_nats: list[float]
+    duration_s: float
+    cpu_s: float
+
+
 class ModelDescription(WeightsSummary):
     """A model before provenance is added.
 
-    source: the study's model without id and label; its keys depend on the kind of source.
     meaningful_accuracy: False for random weights.
     """
 
     schema: Literal[1]
-    source: dict[str, Any]
+    source: ModelSource
     weights: WeightsRecord
     meaningful_accuracy: bool
 
 
 class TrainedModel(ModelDescription):
-    """A nano model before provenance is added.
+    """A nano model before provenance is added; no stage reads its training."""
 
-    training: settings, tokens and losses of the training; no stage reads them.
-    """
-
-    training: dict[str, Any]
+    training: NanoTraining
 
 
 class ModelRecord(ModelDescription, MadeRecord):

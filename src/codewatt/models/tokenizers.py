@@ -9,6 +9,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import read_json_object, refuse_remote_code
 from codewatt.models.model_files import VOCABULARIES, refuse_lfs_pointer
+from codewatt.models.model_record import TokenizerSettings
 
 _TRAINING_BYTES = 8_000_000
 _END = "<|endoftext|>"
@@ -52,7 +53,7 @@ def load_tokenizer(directory: str | Path) -> Any:
     return tokenizer
 
 
-def make_tokenizer(settings: dict[str, Any], vocab_size: int, directory: Path) -> Any:
+def make_tokenizer(settings: TokenizerSettings, vocab_size: int, directory: Path) -> Any:
     """Make the tokenizer of a model with random weights and save it into the model's directory.
 
     Args:

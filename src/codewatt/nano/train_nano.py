@@ -2,14 +2,13 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from codewatt.models.fetch import model_manifest
-from codewatt.models.model_record import TrainedModel
+from codewatt.models.model_record import ModelSource, TrainedModel
 from codewatt.nano.training import train_nano
 
 
-def train_nano_model(settings: dict[str, Any], weights: Path, threads: int) -> TrainedModel:
+def train_nano_model(settings: ModelSource, weights: Path, threads: int) -> TrainedModel:
     """Train a nano model into a directory, which is deleted first.
 
     Args:

@@ -6,12 +6,13 @@ The same settings and number of threads give bit-identical weights on one machin
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from codewatt.models.model_record import NanoTraining
 from codewatt.nano.nano_tokenizer import save_tokenizer, train_tokenizer
 from codewatt.nano.task_sampling import Problem, training_problems
 from codewatt.nano_settings import NanoSettings
@@ -24,7 +25,7 @@ _IGNORED = -100  # transformers' label for positions without a loss
 _REPORTS = 10
 
 
-def train_nano(settings: dict[str, Any], directory: Path, threads: int) -> dict[str, Any]:
+def train_nano(settings: Mapping[str, Any], directory: Path, threads: int) -> NanoTraining:
     """Train a model and save it with its tokenizer in the format of transformers.
 
     Args:

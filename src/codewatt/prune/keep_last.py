@@ -5,9 +5,8 @@ The simple heuristic of Gromov et al. 2024, "The Unreasonable Ineffectiveness of
 ("healing").
 """
 
-from typing import Any
-
 from codewatt.prune.layer_scores_record import MethodScores
+from codewatt.prune.prune_settings import PruneSettings
 from codewatt.prune.pruner import Pruner, check_depth
 
 
@@ -15,7 +14,7 @@ class KeepLast(Pruner):
     """Of layers 0 to L-1, keeps 0 to L-n-2, and L-1."""
 
     def kept_layers(
-        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
+        self, layers: int, settings: PruneSettings, scores: MethodScores | None = None
     ) -> list[int]:
         """See `Pruner.kept_layers`."""
         check_depth(settings, layers, max_removed=layers - 1)

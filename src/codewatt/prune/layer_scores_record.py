@@ -1,9 +1,10 @@
 """The record of layer scores: what `score_layers` wrote; pruning and a figure read it."""
 
-from typing import Any, Literal, NotRequired
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from codewatt.corpora.corpus_record import CorpusRecord
 from codewatt.energy.job_energy_record import JobEnergyRecord
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.provenance import MadeRecord
@@ -49,7 +50,7 @@ class LayerScores(MethodScores, JobEnergyRecord):
     model: str
     method: str
     layers: int
-    corpus: dict[str, Any]
+    corpus: CorpusRecord
     sequences: int
     tokens: int
     judged_tokens: int

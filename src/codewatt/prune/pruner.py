@@ -2,10 +2,10 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.prune.layer_scores_record import MethodScores
+from codewatt.prune.prune_settings import PruneSettings
 
 
 class Pruner(ABC):
@@ -16,7 +16,7 @@ class Pruner(ABC):
 
     @abstractmethod
     def kept_layers(
-        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
+        self, layers: int, settings: PruneSettings, scores: MethodScores | None = None
     ) -> list[int]:
         """Indices (from 0, ascending) of the layers that stay.
 
@@ -30,7 +30,7 @@ class Pruner(ABC):
         """
 
 
-def check_depth(settings: dict[str, Any], layers: int, max_removed: int) -> None:
+def check_depth(settings: PruneSettings, layers: int, max_removed: int) -> None:
     """Check how many layers are to be removed.
 
     Args:

@@ -2,8 +2,10 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
+from typing_extensions import TypedDict
+
+from codewatt.corpora.corpus_record import NamedCorpusSettings
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
@@ -19,8 +21,24 @@ _LOG = logging.getLogger(__name__)
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
+class ScoringSettings(TypedDict):
+    """The study's settings that `score_layers` reads.
+
+    model: its id. method: of pruning. corpus: the calibration corpus. device: "auto", "cuda" or
+    "cpu". hardware: None where the study names none. energy: fields of
+    `sampler_settings.SamplerSettings`.
+    """
+
+    model: str
+    method: str
+    corpus: NamedCorpusSettings
+    device: str
+    hardware: str | None
+    energy: dict[str, float]
+
+
 def score_layers(
-    settings: dict[str, Any],
+    settings: ScoringSettings,
     model_manifest: Path,
     documents: Path,
     timeline: Path,
@@ -29,7 +47,7 @@ def score_layers(
     """Score a model's decoder layers while its energy is sampled.
 
     Args:
-        settings: the study's slice: model, method, corpus, device, energy.
+        settings: the study's slice.
         model_manifest: of the model.
         documents: of the corpus.
         timeline: where the telemetry is written (parquet).
@@ -86,7 +104,7 @@ def score_layers(
 
 
 def scoring_dtype(stored: list[str], device: str) -> str:
-    """In what a model is run to be scored: the checkpoint's own type, float32 on a CPU.
+    """The dtype in which a model is scored: that of the checkpoint, float32 on a CPU.
 
     16-bit products are slow on most CPUs, and some have none; every value of a 16-bit checkpoint
     is a float32 as well. Of several stored types it is the 16-bit one, which the matrices have.
@@ -102,4 +120,7 @@ def scoring_dtype(stored: list[str], device: str) -> str:
     for name, dtype in _DTYPES.items():
         if name in stored:
             return dtype
-    raise CodewattError(f"weights of type {', '.join(stored)}; allowed: {', '.join(_DTYPES)}")
+    raise CodewattError(
+        f"score_layers: the model's weights have dtype {', '.join(stored)}; allowed: "
+        f"{', '.join(_DTYPES)}"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.models.decoder_layers import LayeredModel
 from codewatt.prune.layer_scores_record import MethodScores
+from codewatt.prune.prune_settings import PruneSettings
 from codewatt.prune.pruner import Pruner, check_depth
 
 
@@ -27,7 +28,7 @@ class ScoredPruner(Pruner):
         """
 
     def kept_layers(
-        self, layers: int, settings: dict[str, Any], scores: MethodScores | None = None
+        self, layers: int, settings: PruneSettings, scores: MethodScores | None = None
     ) -> list[int]:
         """See `Pruner.kept_layers`."""
         if scores is None:

@@ -9,6 +9,7 @@ from codewatt.files import read_json
 from codewatt.models.loading import load_model
 from codewatt.models.model_record import QuantisedCounts
 from codewatt.quantise.linear_selection import linear_layers
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.quantise.quantiser import Quantiser
 
 # DeepSeek's attention reads the weight of kv_b_proj directly, which fails if it is quantised.
@@ -19,11 +20,11 @@ _BLOCK_SIZE = 64  # 4-bit weights that share a scale
 class BitsAndBytesQuantiser(Quantiser):
     """Quantises each linear layer except the head while transformers loads the model."""
 
-    def load_dtype(self, settings: dict[str, Any]) -> str:
+    def load_dtype(self, settings: PrecisionSettings) -> str:
         """See `Quantiser.load_dtype`."""
         return str(settings["compute_dtype"])
 
-    def import_libraries(self, settings: dict[str, Any]) -> None:
+    def import_libraries(self, settings: PrecisionSettings) -> None:
         """See `Quantiser.import_libraries`."""
         import bitsandbytes  # noqa: F401
         import transformers.modeling_utils  # noqa: F401
@@ -32,7 +33,7 @@ class BitsAndBytesQuantiser(Quantiser):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         calibration: PreparedCorpus | None = None,
     ) -> QuantisedCounts:
@@ -59,7 +60,7 @@ class BitsAndBytesQuantiser(Quantiser):
         return counts
 
 
-def _quantisation_config(settings: dict[str, Any], skipped: list[str] | None) -> Any:
+def _quantisation_config(settings: PrecisionSettings, skipped: list[str] | None) -> Any:
     """transformers' quantisation config for a study's precision."""
     import torch
     from transformers import BitsAndBytesConfig
@@ -80,7 +81,7 @@ def _quantisation_config(settings: dict[str, Any], skipped: list[str] | None) ->
 
 
 def count_quantised(
-    model: Any, layers: dict[str, tuple[int, int]], settings: dict[str, Any]
+    model: Any, layers: dict[str, tuple[int, int]], settings: PrecisionSettings
 ) -> QuantisedCounts:
     """Count quantised and unquantised weights, from the model's tensors.
 
@@ -123,7 +124,7 @@ def count_quantised(
     }
 
 
-def _expected(out: int, ins: int, settings: dict[str, Any]) -> dict[str, Any]:
+def _expected(out: int, ins: int, settings: PrecisionSettings) -> dict[str, Any]:
     """Description of a layer's quantised weight as the settings say."""
     if settings["quant_type"] == "int8":
         return {"bits": 8, "kind": "int8", "bytes": out * ins, "scales": out}

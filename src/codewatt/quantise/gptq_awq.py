@@ -5,7 +5,6 @@ for int4. The libraries that implement them are in backends/.
 """
 
 from pathlib import Path
-from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
@@ -20,6 +19,7 @@ from codewatt.models.packed_checkpoints import (
 from codewatt.models.weight_headers import read_weight_headers
 from codewatt.quantise.backends.backend import check_backend, open_backend
 from codewatt.quantise.linear_selection import decoder_matrices
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.quantise.quantiser import Quantiser
 
 _INT32_BITS = 32
@@ -28,15 +28,15 @@ _INT32_BITS = 32
 class GptqAwqQuantiser(Quantiser):
     """GPTQ or AWQ, by the library of the setting `backend`."""
 
-    def load_dtype(self, settings: dict[str, Any]) -> str:
+    def load_dtype(self, settings: PrecisionSettings) -> str:
         """See `Quantiser.load_dtype`."""
         return str(settings["compute_dtype"])
 
-    def import_libraries(self, settings: dict[str, Any]) -> None:
+    def import_libraries(self, settings: PrecisionSettings) -> None:
         """See `Quantiser.import_libraries`."""
         open_backend(settings["backend"]).import_libraries()
 
-    def existing_counts(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
+    def existing_counts(self, source: Path, settings: PrecisionSettings) -> QuantisedCounts | None:
         """See `Quantiser.existing_counts`: a checkpoint of this method is used as it is."""
         packing = read_packed_format(source)
         if packing is None or packing.method != settings["method"]:
@@ -48,7 +48,7 @@ class GptqAwqQuantiser(Quantiser):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         calibration: PreparedCorpus | None = None,
     ) -> QuantisedCounts:
@@ -103,7 +103,7 @@ def join_to_one_length(sequences: list[list[int]], end: int) -> list[list[int]]:
     return [stream[at : at + length] for at in range(0, len(stream) - length + 1, length)]
 
 
-def check_layer_shape(name: str, shape: tuple[int, int], settings: dict[str, Any]) -> None:
+def check_layer_shape(name: str, shape: tuple[int, int], settings: PrecisionSettings) -> None:
     """Check that a layer's shape can be packed with these settings.
 
     Args:
@@ -129,7 +129,9 @@ def check_layer_shape(name: str, shape: tuple[int, int], settings: dict[str, Any
         )
 
 
-def check_packed_format(directory: Path, packing: PackedFormat, settings: dict[str, Any]) -> None:
+def check_packed_format(
+    directory: Path, packing: PackedFormat, settings: PrecisionSettings
+) -> None:
     """Check that a checkpoint's packed format agrees with a precision.
 
     Args:
@@ -140,19 +142,22 @@ def check_packed_format(directory: Path, packing: PackedFormat, settings: dict[s
     Raises:
         CodewattError: bits, group_size or act_order differ.
     """
-    found = {"bits": packing.bits, "group_size": packing.group_size}
+    found = [
+        ("bits", packing.bits, settings["bits"]),
+        ("group_size", packing.group_size, settings["group_size"]),
+    ]
     if packing.method == "gptq":
-        found["act_order"] = packing.act_order
-    for key, value in found.items():
-        if settings[key] != value:
+        found.append(("act_order", packing.act_order, settings["act_order"]))
+    for key, value, chosen in found:
+        if chosen != value:
             raise CodewattError(
                 f"{directory}: the checkpoint is quantised by {packing.method} with {key} {value}, "
-                f"but the precision has {key}: {settings[key]}; allowed: {key}: {value}"
+                f"but the precision has {key}: {chosen}; allowed: {key}: {value}"
             )
 
 
 def check_quantised_checkpoint(
-    target: Path, matrices: dict[str, tuple[int, int]], settings: dict[str, Any]
+    target: Path, matrices: dict[str, tuple[int, int]], settings: PrecisionSettings
 ) -> QuantisedCounts:
     """Check and count the checkpoint that a library wrote, layer by layer.
 

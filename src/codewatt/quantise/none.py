@@ -1,28 +1,28 @@
 """Method `none`: unquantised weights in a floating-point type, cast when they are loaded."""
 
 from pathlib import Path
-from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.models.model_record import QuantisedCounts
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.quantise.quantiser import Quantiser
 
 
 class NoQuantiser(Quantiser):
     """Uses the model's weights as they are."""
 
-    def load_dtype(self, settings: dict[str, Any]) -> str:
+    def load_dtype(self, settings: PrecisionSettings) -> str:
         """See `Quantiser.load_dtype`."""
         return str(settings["dtype"])
 
-    def import_libraries(self, settings: dict[str, Any]) -> None:
+    def import_libraries(self, settings: PrecisionSettings) -> None:
         """See `Quantiser.import_libraries`: there are none."""
 
     def quantise(
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         calibration: PreparedCorpus | None = None,
     ) -> QuantisedCounts | None:

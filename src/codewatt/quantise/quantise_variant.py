@@ -7,8 +7,11 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from typing_extensions import TypedDict
+
+from codewatt.cells import VariantIds
+from codewatt.corpora.corpus_record import NamedCorpusSettings
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.energy.metered_job import MeteredJob, unmetered
 from codewatt.energy.placement_check import RequestedHardware, check_placement
@@ -23,7 +26,9 @@ from codewatt.models.packed_checkpoints import METHODS, read_packed_format
 from codewatt.models.weight_headers import describe_weights
 from codewatt.prune import remove_layers
 from codewatt.prune.layer_scores_record import LAYER_SCORES
+from codewatt.prune.prune_settings import PruneSettings
 from codewatt.prune.pruner import open_pruner
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.quantise.quantiser import Quantiser, open_quantiser
 from codewatt.quantise.variant_record import PackingRecord, VariantDescription
 
@@ -31,8 +36,24 @@ _LOG = logging.getLogger(__name__)
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
+class QuantiseSettings(TypedDict):
+    """The study's settings that `quantise` reads.
+
+    corpora: the calibration corpora. device: "auto", "cuda" or "cpu". hardware: None where the
+    study names none. energy: fields of `sampler_settings.SamplerSettings`.
+    """
+
+    variant: VariantIds
+    prune: PruneSettings
+    precision: PrecisionSettings
+    corpora: list[NamedCorpusSettings]
+    device: str
+    hardware: str | None
+    energy: dict[str, float]
+
+
 def quantise_variant(
-    settings: dict[str, Any],
+    settings: QuantiseSettings,
     model_manifest: Path,
     corpus_paths: list[Path],
     scores_path: Path | None,
@@ -43,7 +64,7 @@ def quantise_variant(
     """Make a variant's weights while its energy is sampled.
 
     Args:
-        settings: the study's slice: variant, prune, precision, corpora, device, energy.
+        settings: the study's slice.
         model_manifest: of the model that is compressed.
         corpus_paths: the documents of each of settings["corpora"].
         scores_path: what `score_layers` wrote, if layers are chosen by scores.
@@ -86,7 +107,8 @@ def quantise_variant(
             requested = None if precision["method"] == "none" else requested
             placement = check_placement(requested, settings["device"], device, gpu_ids)
             job.use_gpus(gpu_ids)
-            calibration = corpora.get(precision.get("calibration"))
+            named = precision.get("calibration")
+            calibration = None if named is None else corpora.get(named)
             with job.window("quantise"):
                 counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
         energy = job.energy_record(device)
@@ -130,7 +152,7 @@ def quantise_variant(
     }
 
 
-def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) -> list[int] | None:
+def _kept_layers(source: Path, prune: PruneSettings, scores_path: Path | None) -> list[int] | None:
     """Indices of the layers that stay; None if all do.
 
     Raises:
@@ -147,7 +169,9 @@ def _kept_layers(source: Path, prune: dict[str, Any], scores_path: Path | None) 
         )
     scores = LAYER_SCORES.read(scores_path) if scores_path else None
     if scores is not None and scores["layers"] != layers:
-        raise CodewattError(f"{scores_path}: of {scores['layers']} layers, the model has {layers}")
+        raise CodewattError(
+            f"{scores_path}: scores of {scores['layers']} layers; the model has {layers} layers"
+        )
     kept = open_pruner(prune["method"]).kept_layers(layers, prune, scores)
     _LOG.info("kept layers %s of %d", kept, layers)
     return kept
@@ -175,7 +199,7 @@ def _compress(
     source: Path,
     weights: Path,
     kept: list[int] | None,
-    precision: dict[str, Any],
+    precision: PrecisionSettings,
     device: str,
     calibration: PreparedCorpus | None,
 ) -> QuantisedCounts | None:

@@ -3,12 +3,12 @@
 import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_record import QuantisedCounts
 from codewatt.models.packed_checkpoints import read_quantisation_config
+from codewatt.quantise.precision_settings import PrecisionSettings
 
 #: Methods that share a module; every other method has a module of its own name.
 _SHARED_MODULES = {"gptq": "gptq_awq", "awq": "gptq_awq"}
@@ -21,14 +21,14 @@ class Quantiser(ABC):
     """
 
     @abstractmethod
-    def load_dtype(self, settings: dict[str, Any]) -> str:
+    def load_dtype(self, settings: PrecisionSettings) -> str:
         """The dtype of all that is not quantised, for loading the result.
 
         Args:
             settings: a study's precision without id and label.
         """
 
-    def existing_counts(self, source: Path, settings: dict[str, Any]) -> QuantisedCounts | None:
+    def existing_counts(self, source: Path, settings: PrecisionSettings) -> QuantisedCounts | None:
         """Counts of a checkpoint that is already quantised with these settings; else None.
 
         Args:
@@ -48,7 +48,7 @@ class Quantiser(ABC):
         return None
 
     @abstractmethod
-    def import_libraries(self, settings: dict[str, Any]) -> None:
+    def import_libraries(self, settings: PrecisionSettings) -> None:
         """Import what `quantise` needs, so that the cost of imports is not measured."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class Quantiser(ABC):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         calibration: PreparedCorpus | None = None,
     ) -> QuantisedCounts | None:

@@ -21,6 +21,7 @@ from codewatt.models.torchao_layouts import (
     register_int4_cpu_tensor,
 )
 from codewatt.quantise.linear_selection import linear_layers
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.quantise.quantiser import Quantiser
 
 _CPU_GROUP_SIZES = (32, 64, 128)
@@ -40,11 +41,11 @@ _TILE_IN, _TILE_OUT = 1024, 8
 class TorchAoQuantiser(Quantiser):
     """Quantises each linear layer except the head while transformers loads the model."""
 
-    def load_dtype(self, settings: dict[str, Any]) -> str:
+    def load_dtype(self, settings: PrecisionSettings) -> str:
         """See `Quantiser.load_dtype`."""
         return str(settings["compute_dtype"])
 
-    def import_libraries(self, settings: dict[str, Any]) -> None:
+    def import_libraries(self, settings: PrecisionSettings) -> None:
         """See `Quantiser.import_libraries`."""
         import torchao.prototype.quantization.int4  # noqa: F401
         import transformers.modeling_utils  # noqa: F401
@@ -53,7 +54,7 @@ class TorchAoQuantiser(Quantiser):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         calibration: PreparedCorpus | None = None,
     ) -> QuantisedCounts:
@@ -86,7 +87,7 @@ class TorchAoQuantiser(Quantiser):
         return counts
 
 
-def check_settings(settings: dict[str, Any], layout: Layout) -> None:
+def check_settings(settings: PrecisionSettings, layout: Layout) -> None:
     """Check that the device's kernel supports the settings.
 
     Args:
@@ -109,7 +110,7 @@ def check_settings(settings: dict[str, Any], layout: Layout) -> None:
 
 
 def check_layer(
-    name: str, shape: tuple[int, int], settings: dict[str, Any], layout: Layout
+    name: str, shape: tuple[int, int], settings: PrecisionSettings, layout: Layout
 ) -> None:
     """Check that a layer can be quantised; torchao would silently skip one that cannot.
 
@@ -137,7 +138,7 @@ def check_layer(
         )
 
 
-def quantisation_config(settings: dict[str, Any], layout: Layout) -> Any:
+def quantisation_config(settings: PrecisionSettings, layout: Layout) -> Any:
     """transformers' quantisation config for a study's precision.
 
     set_inductor_config is False, because True would change float32 matrix multiplication in all of
@@ -196,7 +197,7 @@ def _fp8(layout: Layout) -> Any:
 
 
 def count_quantised(
-    model: Any, layers: dict[str, tuple[int, int]], settings: dict[str, Any], layout: Layout
+    model: Any, layers: dict[str, tuple[int, int]], settings: PrecisionSettings, layout: Layout
 ) -> QuantisedCounts:
     """Count quantised and unquantised weights, from the model's tensors.
 
@@ -256,7 +257,7 @@ def _weight_tensors(weight: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def expected_tensors(
-    shape: tuple[int, int], settings: dict[str, Any], layout: Layout
+    shape: tuple[int, int], settings: PrecisionSettings, layout: Layout
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Attribute -> (dtype, shape) of the tensors that a quantised weight must have.
 

@@ -1,35 +1,30 @@
 """The record of a variant: what `quantise_variant` wrote; all later stages read it."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from typing_extensions import TypedDict
 
-from codewatt.energy.job_energy_record import JobEnergyRecord
+from codewatt.corpora.corpus_record import CorpusRecord
+from codewatt.energy.job_energy_record import MadeVariant
 from codewatt.energy.placement_record import PlacementRecord
-from codewatt.models.model_record import QuantisedCounts, WeightsRecord
+from codewatt.models.model_record import ModelSource, QuantisedCounts, WeightsRecord
 from codewatt.provenance import MadeRecord
+from codewatt.prune.prune_settings import PruneSettings
+from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.record_files import RecordFormat
 
 
-class VariantIds(TypedDict):
-    """The study's ids of a variant."""
-
-    model: str
-    prune: str
-    precision: str
-
-
 class VariantSettings(TypedDict):
-    """The study's prune and precision without id and label; their keys depend on the method."""
+    """The study's prune and precision without id and label."""
 
-    prune: dict[str, Any]
-    precision: dict[str, Any]
+    prune: PruneSettings
+    precision: PrecisionSettings
 
 
 class BaseModel(TypedDict):
     """The model that a variant was made of (`models.model_record`)."""
 
-    source: dict[str, Any]
+    source: ModelSource
     layers: int | None
     parameters: int
     dtypes: list[str]
@@ -43,14 +38,7 @@ class PackingRecord(TypedDict):
     made_here: bool
 
 
-class ScoresFile(TypedDict):
-    """The layer scores by which layers were removed, and their digest at that time."""
-
-    path: str
-    sha256: str
-
-
-class VariantDescription(JobEnergyRecord):
+class VariantDescription(MadeVariant):
     """A variant before provenance is added.
 
     size_bytes: of the weights as they are loaded. dtype: in which unquantised weights run.
@@ -58,12 +46,11 @@ class VariantDescription(JobEnergyRecord):
     parameters: weights before packing; None where a packed file does not tell (a pruned one).
     quantised: None if nothing was quantised. packing: None unless GPTQ or AWQ packed it.
     corpora: the calibration corpora that were used.
-    kept_layers, scores: None if nothing was pruned; scores also for a method that needs none.
+    kept_layers: None if nothing was pruned.
     placement: None where nothing was made.
     """
 
     schema: Literal[2]
-    variant: VariantIds
     method: str
     settings: VariantSettings
     base: BaseModel
@@ -77,9 +64,8 @@ class VariantDescription(JobEnergyRecord):
     meaningful_accuracy: bool
     placement: PlacementRecord | None
     packing: PackingRecord | None
-    corpora: list[dict[str, Any]]
+    corpora: list[CorpusRecord]
     kept_layers: list[int] | None
-    scores: ScoresFile | None
 
 
 class VariantRecord(VariantDescription, MadeRecord):

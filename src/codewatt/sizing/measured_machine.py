@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from codewatt.errors import CodewattError
+from codewatt.sizing.roofline_record import MachineRatesRecord
 from codewatt.units import BYTES_PER_GIB, BYTES_PER_KIB, BYTES_PER_MIB, MS_PER_S
 
 #: Size of the copy on a GPU: many times the L2 cache (50 MB on an H100).
@@ -53,7 +54,7 @@ class MachineRates:
     matrix_edge: int | None
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: MachineRatesRecord) -> Self:
         """The inverse of `to_dict`.
 
         Raises:
@@ -64,9 +65,9 @@ class MachineRates:
         except TypeError as error:
             raise CodewattError(f"manifest: roofline.machine: {error}") from None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> MachineRatesRecord:
         """The fields as a dictionary, for a manifest."""
-        return asdict(self)
+        return cast(MachineRatesRecord, asdict(self))
 
 
 def measure_machine(device: str, dtype: str) -> MachineRates:

@@ -14,10 +14,11 @@ reading data again that was just written.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self, cast
 
 from codewatt.errors import CodewattError
 from codewatt.sizing.parameter_counts import Architecture
+from codewatt.sizing.roofline_record import DemandRecord
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Demand:
         )
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: DemandRecord) -> Self:
         """The inverse of `to_dict`.
 
         Raises:
@@ -75,9 +76,9 @@ class Demand:
         except TypeError as error:
             raise CodewattError(f"manifest: roofline.demand: {error}") from None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> DemandRecord:
         """The fields as a dictionary, for a manifest."""
-        return asdict(self)
+        return cast(DemandRecord, asdict(self))
 
     def attended(self, first: int, last: int) -> int:
         """Attended tokens, summed over layers and over context lengths from `first` to `last`.

@@ -20,7 +20,7 @@ from tests.support.records import (
 
 CODE = ["stage.py aaaa", "codewatt.files bbbb"]
 COMPONENTS = {
-    "gpu": {"status": "unavailable", "method": None, "detail": "no NVML"},
+    "gpu": {"status": "unavailable", "method": "none", "detail": "no NVML"},
     "cpu": {"status": "modelled", "method": "CodeCarbon", "detail": None},
     "dram": {"status": "modelled", "method": "CodeCarbon", "detail": None},
     "node": {"status": "modelled", "method": "cpu + dram", "detail": None},
@@ -224,7 +224,7 @@ class Study:
             "components": deepcopy(COMPONENTS),
             "boundary": "node",
             "allocation": {"processors_held": 4, "processors": 8, "share": 0.5},
-            "sampler": {"cpu_share": 0.1},
+            "sampler": {"cpu_share": 0.1, "max_rss_bytes": None},
             "baseline": {
                 "idle_unloaded_w": {"gpu": None, "cpu": 3.0, "dram": 1.0},
                 "idle_loaded_w": {"gpu": None, "cpu": 4.0, "dram": 1.0},

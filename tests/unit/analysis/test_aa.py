@@ -13,9 +13,15 @@ from codewatt.analysis.aa_test import DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
 from codewatt.analysis.columns import AA_TEST
 from codewatt.errors import CodewattError
 from codewatt.files import write_json
+from tests.support import records
 
 SAME = (100.0, 101.0, 99.0, 100.5, 99.5)
 MARGIN = 0.05
+
+
+def cell_ids(name: str) -> Any:
+    """The ids of a cell whose own id is `name`."""
+    return {**records.energy_record()["cell"], "id": name}
 
 
 class Pair:
@@ -26,23 +32,12 @@ class Pair:
 
     def write(self, name: str, joules: tuple[float, ...], **changes: Any) -> Path:
         path = self.folder / f"{name}.json"
-        status = {"status": "measured"}
-        runs = [
-            {
-                "repeat": repeat,
-                "duration_s": value / 10,
-                "energy_j": {"gpu": value, "cpu": None, "dram": None, "node": None, "job": None},
-            }
-            for repeat, value in enumerate(joules)
-        ]
-        record = {
-            "cell": {"id": name},
-            "boundary": "gpu",
-            "components": {"gpu": status},
-            "runs": runs,
-            "checks": [],
-            "valid": True,
-        }
+        record = records.energy_record(
+            cell=cell_ids(name),
+            boundary="gpu",
+            components={"gpu": records.component("measured")},
+            runs=[records.run(i, value / 10, gpu=value) for i, value in enumerate(joules)],
+        )
         write_json(path, {**record, **changes})
         return path
 
@@ -139,7 +134,7 @@ def test_an_invalid_cell_is_marked(pair: Pair) -> None:
 
 
 def test_a_modelled_twin_is_no_twin_of_a_measured_cell(pair: Pair) -> None:
-    modelled = {"gpu": {"status": "modelled"}}
+    modelled = {"gpu": records.component("modelled")}
     rows = pair.test(SAME, SAME, components=modelled)
     twin = [row for row in rows if row["comparison"] == "twin"]
     assert [(row["passed"], row["note"]) for row in twin] == [
@@ -148,7 +143,8 @@ def test_a_modelled_twin_is_no_twin_of_a_measured_cell(pair: Pair) -> None:
 
 
 def test_an_infeasible_cell_has_no_rows_and_half_a_record_is_refused(pair: Pair) -> None:
-    write_json(pair.folder / "a.json", {"status": "infeasible", "reason": "too large"})
+    infeasible = records.infeasible_energy_record(cell=cell_ids("a"))
+    write_json(pair.folder / "a.json", infeasible)
     energies = {"a": pair.folder / "a.json"}
     assert aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv") == []
     energies["a--again"] = pair.write("a--again", SAME)
@@ -157,8 +153,17 @@ def test_an_infeasible_cell_has_no_rows_and_half_a_record_is_refused(pair: Pair)
         (False, "one of the two is infeasible")
     ]
     del energies["a--again"]
-    write_json(pair.folder / "a.json", {"boundary": "gpu"})
-    with pytest.raises(CodewattError, match=r"a\.json: no components, runs"):
+    half = pair.write("a", SAME, runs=[{"repeat": 0}])
+    with pytest.raises(CodewattError, match=r"a\.json: runs\.0\.duration_s: field is missing"):
+        aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv")
+    half.write_text("{")
+    with pytest.raises(CodewattError, match=r"a\.json: .*rule measure_energy writes it again"):
+        aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv")
+
+
+def test_a_record_of_another_version_is_refused(pair: Pair) -> None:
+    energies = {"a": pair.write("a", SAME, schema=1)}
+    with pytest.raises(CodewattError, match=r"a\.json: schema: record version 1"):
         aa_test(["a"], {}, energies, MARGIN, pair.folder / "aa.csv")
 
 

@@ -545,6 +545,28 @@ def test_results_of_different_library_versions_are_refused_by_name(study: Any) -
     assert "\n" not in str(error.value)
 
 
+def test_making_energies_of_different_library_versions_are_refused_by_name(study: Any) -> None:
+    for precision in ("fp32", "int8"):
+        study.variant(precision)
+    old, new = study.variants
+    change(old["making_energy"], code=["stage.py aaaa", "codewatt.energy.job_meter old"])
+    change(new["making_energy"], code=["stage.py aaaa", "codewatt.energy.job_meter new"])
+    os.utime(old["making_energy"], (1, 1))
+    with pytest.raises(CodewattError) as error:
+        tables(study)
+    assert str(error.value).startswith("measure_making_energy: results of different versions")
+    assert "codewatt.energy.job_meter changed" in str(error.value)
+    assert old["variant"]["id"] in str(error.value)
+    assert new["variant"]["id"] not in str(error.value)
+
+
+def test_a_making_energy_without_its_code_is_refused(study: Any) -> None:
+    study.variant("fp32")
+    change(study.variants[0]["making_energy"], code=[])
+    with pytest.raises(CodewattError, match=r"making_energy\.json: no 'code'"):
+        tables(study)
+
+
 def test_methods_that_use_different_modules_are_not_different_versions(study: Any) -> None:
     study.variant("fp32", code=["stage.py aaaa", "codewatt.quantise.none 1"])
     study.variant("int8", code=["stage.py aaaa", "codewatt.quantise.bitsandbytes 2"])

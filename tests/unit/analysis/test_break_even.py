@@ -68,7 +68,7 @@ def test_a_saving_that_may_be_nothing_leaves_the_end_open(study: Any, making: Ma
     assert row["break_even_tasks"] == pytest.approx(1000 / (20 - 17.5))
     assert 0 < row["break_even_tasks_low"] < row["break_even_tasks"]
     assert row["break_even_tasks_high"] is None
-    assert row["break_even_note"] == "the interval of the saving holds zero: it may save nothing"
+    assert row["break_even_note"] == "the interval of the saving contains zero: it may save nothing"
 
 
 def test_single_runs_have_no_interval(study: Any, making: Making) -> None:
@@ -139,19 +139,19 @@ def test_a_making_measured_otherwise_than_the_cell_is_not_counted(
     study: Any, making: Making
 ) -> None:
     making["energy_status"]["cpu"] = "measured"
-    note = "energies came about differently: cpu is measured in quantising and modelled in the cell"
+    note = "energies of different origin: cpu is measured in quantising and modelled in the cell"
     withheld(compared(study), note)
 
 
 def test_a_making_without_a_figure_is_not_counted_as_free(study: Any, making: Making) -> None:
     making["energy_j"]["node"] = None
-    withheld(compared(study), "quantising: no energy inside the boundary node")
+    withheld(compared(study), "quantising: no energy within boundary node")
 
 
 def test_a_making_without_manifest_is_not_counted_as_free(study: Any, making: Making) -> None:
     study.cell("fp32", joules_per_run=(80.0,) * 3)
     study.cell("int8", joules_per_run=(40.0,) * 3)
-    withheld(cells(study)[1], "the variant's manifest was not given")
+    withheld(cells(study)[1], "the manifest of the variant is missing")
 
 
 def test_the_boundary_is_the_cells(study: Any, making: Making) -> None:

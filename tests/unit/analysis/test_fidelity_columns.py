@@ -145,7 +145,7 @@ def test_random_weights_are_said_to_be_random(study: Any) -> None:
 
 def test_a_fidelity_of_another_variant_or_version_is_refused(study: Any) -> None:
     path = _variant(study, "int8", _record("nf4"))
-    with pytest.raises(CodewattError, match="of another variant: precision nf4, not int8"):
+    with pytest.raises(CodewattError, match="another variant: precision is nf4; expected: int8"):
         _tables(study)
     write_json(path, _record("int8", code=["stage.py aaaa", "codewatt.files cccc"]))
     _variant(study, "fp32", _record("fp32"))

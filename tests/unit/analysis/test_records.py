@@ -37,13 +37,13 @@ def test_completions_need_not_be_given(study: Any) -> None:
 def test_a_cell_needs_all_its_ids(study: Any) -> None:
     entry = study.cell()
     entry["cell"] = {k: v for k, v in entry["cell"].items() if k != "engine"}
-    refused(entry, "engine missing")
+    refused(entry, "missing ids: engine")
 
 
 def test_another_cells_file_is_refused(study: Any) -> None:
     entry = study.cell()
     change(entry["energy"], cell=entry["cell"] | {"token_limit": 128})
-    refused(entry, r"energy\.json: of another cell: token_limit 128, not 64")
+    refused(entry, r"energy\.json: belongs to another cell: token_limit is 128; expected: 64")
 
 
 def test_another_schema_is_refused(study: Any) -> None:
@@ -77,12 +77,12 @@ def test_a_completion_without_a_verdict_is_refused(study: Any) -> None:
 
 def test_energy_of_too_few_runs_is_refused(study: Any) -> None:
     entry = study.cell(edit=lambda contents: contents["energy"]["runs"].pop())
-    refused(entry, r"energy\.json: runs \[0, 1\], but the cell has repeats \[0, 1, 2\]")
+    refused(entry, r"energy\.json: has runs \[0, 1\], but the cell has repeats \[0, 1, 2\]")
 
 
 def test_repeats_that_are_missing_are_refused(study: Any) -> None:
     entry = study.cell(edit=lambda contents: contents["generate"].update(repeats=4))
-    refused(entry, r"tasks\.parquet: repeats \[0, 1, 2\], but .* says 4")
+    refused(entry, r"tasks\.parquet: has repeats \[0, 1, 2\], but .* has 4 repeats")
 
 
 def test_an_infeasible_cell_needs_no_other_file(study: Any) -> None:
@@ -94,5 +94,5 @@ def test_an_infeasible_cell_needs_no_other_file(study: Any) -> None:
 
 def test_another_variants_manifest_is_refused(study: Any) -> None:
     study.variant("int8", variant={"model": "nano", "prune": "none", "precision": "nf4"})
-    with pytest.raises(CodewattError, match="of another variant: precision nf4, not int8"):
+    with pytest.raises(CodewattError, match="another variant: precision is nf4; expected: int8"):
         VariantResults.read(study.variants[0])

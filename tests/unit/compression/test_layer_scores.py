@@ -299,7 +299,7 @@ def test_models_are_scored_in_the_checkpoints_type(stored, device, dtype):
 
 
 def test_packed_weights_are_not_scored():
-    with pytest.raises(CodewattError, match="weights of type I32; allowed: BF16, F16, F32"):
+    with pytest.raises(CodewattError, match="weights have dtype I32; allowed: BF16, F16, F32"):
         scoring_dtype(["I32"], "cuda")
 
 
@@ -345,7 +345,7 @@ def test_scored_once_and_pruned_by_it(tiny_model, tmp_path):
     ):
         quantised({**study, "prune": {**prune, "layers": 4}})
     write_json(tmp_path / "scores.json", {**scores, **MADE, "layers": 5})
-    with pytest.raises(CodewattError, match=r"scores\.json: of 5 layers, the model has 4"):
+    with pytest.raises(CodewattError, match=r"scores\.json: scores of 5 layers; the model has 4"):
         quantised(study)
 
 

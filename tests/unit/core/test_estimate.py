@@ -329,8 +329,9 @@ def recorded(tmp_path):
         manifest = read_json(RECORDED / f"{name}.json")
         folder = tmp_path / "starcoder2-3b-metering/cells" / manifest["cell"]["id"]
         energy = measure_cell(manifest, RECORDED / f"{name}.parquet", None, None, {}).record
-        write_json(folder / "generate.json", whole_record(manifest))
-        write_json(folder / "energy.json", energy)
+        whole = whole_record(manifest)
+        write_json(folder / "generate.json", whole)
+        write_json(folder / "energy.json", {**energy, "cell": whole["cell"], "code": []})
         (folder / "timeline.parquet").write_bytes((RECORDED / f"{name}.parquet").read_bytes())
         assert manifest["cell"]["precision"] == precision
     return tmp_path

@@ -27,7 +27,13 @@ KINDS = {
     "generate": (GENERATE, records.generate_record(), "peak_memory.host_bytes", "generate"),
     "infeasible": (GENERATE, records.infeasible_generate_record(), "reason", "generate"),
     "evaluate": (EVALUATE, records.evaluate_record(), "sampler.cpu_share", "evaluate"),
-    "energy": (ENERGY, records.energy_record(), "carbon", "measure_energy"),
+    "energy": (ENERGY, records.energy_record(), "carbon.g_per_kwh", "measure_energy"),
+    "infeasible energy": (
+        ENERGY,
+        records.infeasible_energy_record(),
+        "cell.token_limit",
+        "measure_energy",
+    ),
     "making energy": (
         MAKING_ENERGY,
         records.making_energy_record(),

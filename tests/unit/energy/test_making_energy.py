@@ -14,8 +14,10 @@ from codewatt.errors import CodewattError
 from codewatt.files import sha256_file, write_json
 
 WINDOW = {"phase": "quantise", "start_s": 1031.0, "end_s": 1036.0}
-MADE = {"windows": [WINDOW], "duration_s": 5.0, "device": "cuda", "sampler": {}}
 IDS = {"model": "m", "prune": "full", "precision": "int8"}
+MADE = {
+    "variant": IDS, "windows": [WINDOW], "duration_s": 5.0, "device": "cuda", "sampler": {},
+}  # fmt: skip
 GPU = ("nvml", "gpu", "GPU-0")
 HOST = ("host", "host", "machine")
 
@@ -62,7 +64,8 @@ def test_others_on_the_machine_are_noted_by_the_studys_own_limits(
 def test_a_variant_that_was_not_made_has_no_energy(tmp_path: Path) -> None:
     timeline = tmp_path / "timeline.parquet"
     write_empty_timeline(timeline)
-    record = measure_making({"windows": [], "duration_s": 0.0}, timeline, None, None, {})
+    nothing = {"variant": IDS, "windows": [], "duration_s": 0.0}
+    record = measure_making(nothing, timeline, None, None, {})
     assert record["quantise"] == {
         "duration_s": 0.0,
         "energy_j": dict.fromkeys(PARTS),
@@ -101,7 +104,7 @@ def test_a_missing_timeline_is_an_error(tmp_path: Path) -> None:
 
 def test_the_record_is_read_in_its_own_version_only(timeline: Path, tmp_path: Path) -> None:
     path = tmp_path / "making_energy.json"
-    record = measure_making({**MADE, "variant": IDS}, timeline, None, None, {})
+    record = measure_making(MADE, timeline, None, None, {})
     whole = {**record, "code": ["measure_making_energy.py aaaa"]}
     write_json(path, whole)
     assert MAKING_ENERGY.read(path) == whole

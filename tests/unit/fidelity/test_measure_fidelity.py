@@ -247,7 +247,7 @@ def test_other_tokens_than_the_baselines_are_refused(bench, tmp_path):
     content = json.loads(file.read_text())
     content["model"]["merges"] = content["model"]["merges"][:-5]
     file.write_text(json.dumps(content))
-    with pytest.raises(CodewattError, match=r"variant 'v': its tokenizer makes other tokens"):
+    with pytest.raises(CodewattError, match=r"variant 'v': its tokenizer gives other tokens"):
         bench.measure(bench.variant("v", other))
 
 

@@ -72,7 +72,7 @@ def test_weights_that_exceed_the_gpu_are_not_loaded(tiny_model, tmp_path, monkey
     monkeypatch.setattr(generate_cell, "gpu_memory", lambda: ("NVIDIA L40S", 1000))
     manifest, out = generated(tiny_model("starcoder2"), tmp_path)
     assert manifest["status"] == "infeasible"
-    assert manifest["reason"] == "its weights take 0.0 GB, the NVIDIA L40S has 0.0 GB"
+    assert manifest["reason"] == "the weights take 0.0 GB, the NVIDIA L40S has 0.0 GB"
     assert manifest["windows"] == []
     assert pyarrow.parquet.read_table(out.tasks).num_rows == 0
 

@@ -9,7 +9,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from codewatt.energy.job_energy_record import MeterRecord
 
 Status = Literal["measured", "modelled", "unavailable"]
 
@@ -72,9 +75,9 @@ class MeterInfo:
     devices: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> "MeterRecord":
         """The fields as a dictionary for JSON."""
-        return asdict(self)
+        return cast("MeterRecord", asdict(self))
 
 
 class Meter(ABC):

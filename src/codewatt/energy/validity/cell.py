@@ -1,15 +1,14 @@
 """Validity checks of a cell as a whole: its readings, its meters and its idle power."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.energy_sources import Sources
 from codewatt.energy.idle_power import idle_cpu_load, relative_drift
+from codewatt.energy.job_energy_record import PhaseWindow, SamplerRecord
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.check import Check, CheckResult
 
-Json = Mapping[str, Any]
 #: Phase (as in energy.json's "baseline") -> component -> mean power in watts.
 PowerByPhase = Mapping[str, Mapping[str, float | None]]
 
@@ -103,16 +102,16 @@ CHECKS = (
 )
 
 
-def check_meters(generate: Json, sources: Sources) -> Iterator[CheckResult]:
+def check_meters(sampler: SamplerRecord | None, sources: Sources) -> Iterator[CheckResult]:
     """Check the readings, the sampler's reads, and what is measured.
 
     Args:
-        generate: the manifest of the metered job; its "sampler" counts failed reads.
+        sampler: of the metered job, it counts failed reads; None if the job recorded none.
     """
     unsound = sum(source.unsound for source in sources.figures.values())
     detail = "readings that are not finite numbers, or whose time did not advance"
     yield READINGS_SOUND.at_most(unsound, 0, detail)
-    failures = list(_failed_reads(generate))
+    failures = list(_failed_reads(sampler))
     failed = {what: count for what, count in failures if not what.startswith("wrap")}
     detail = "; ".join(f"{what} ({count} times)" for what, count in failed.items())
     yield READS_SUCCEED.at_most(sum(failed.values()), 0, detail or "no read failed")
@@ -135,17 +134,16 @@ def check_meters(generate: Json, sources: Sources) -> Iterator[CheckResult]:
     )
 
 
-def _failed_reads(generate: Json) -> Iterator[tuple[str, int]]:
+def _failed_reads(sampler: SamplerRecord | None) -> Iterator[tuple[str, int]]:
     """Yield (what failed, how often) from the sampler's summary."""
-    summary = generate.get("sampler") or {}
-    for facts in summary.get("meters", {}).values():
-        yield from facts.get("failures", {}).items()
+    for sampling in [] if sampler is None else sampler.get("meters", {}).values():
+        yield from sampling.get("failures", {}).items()
 
 
 def check_idle(
     timeline: Timeline,
     sources: Sources,
-    windows: Sequence[Json],
+    windows: Sequence[PhaseWindow],
     baseline: PowerByPhase,
     settings: EnergySettings,
 ) -> Iterator[CheckResult]:

@@ -15,10 +15,11 @@ class CheckResult(TypedDict):
     """The outcome of one check.
 
     Attributes:
-        name: of the check.
-        severity: a cell is valid if no check of severity "error" failed.
-        passed: None if what the check needs was not recorded.
-        observed, limit: what was seen and what is allowed, in `unit`.
+        name: name of the check.
+        severity: "error" or "warning"; a cell is valid if no check of severity "error" failed.
+        passed: whether the check passed; None if the data that it needs was not recorded.
+        observed: observed value, in `unit`.
+        limit: allowed value, in `unit`.
         repeat: the repeat that was checked; None for the whole cell.
         detail: what was compared, on which device.
     """
@@ -38,15 +39,15 @@ class Check:
     """The declaration of a check.
 
     Attributes:
-        name: of the check; "{}" in it stands for each of `subjects`.
+        name: name of the check; "{}" in it is replaced by each of `subjects`.
         severity: "by_boundary": an error where the study's figures include CPU energy, else a
             warning.
         purpose: what the check is for, in one sentence.
         remedy: what to do when it fails, in one sentence.
         limit: what is allowed, in words; {key} stands for the study key `energy.validity.key`.
         applies: when the check is made.
-        per: what each result is about.
-        unit: of what is observed.
+        per: whether there is one result per cell or per repeat.
+        unit: unit of the observed value.
         subjects: components or phases that the check is made for, one result each.
     """
 

@@ -3,19 +3,17 @@
 They need readings of NVML; a GPU whose energy comes from another meter is not checked here.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.energy_record import RunRecord
 from codewatt.energy.energy_sources import Source, Sources
 from codewatt.energy.integration import Floats
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.check import Check, CheckResult
 from codewatt.energy.validity.plausibility import relative_difference
-
-Json = Mapping[str, Any]
 
 #: Bits of nvmlDeviceGetCurrentClocksThrottleReasons (NVML API reference, nvmlClocksEventReasons).
 _POWER_CAP = 0x4
@@ -167,7 +165,7 @@ def check_gpus(timeline: Timeline, sources: Sources) -> Iterator[CheckResult]:
 def check_gpu_repeat(
     timeline: Timeline,
     sources: Sources,
-    run: Json,
+    run: RunRecord,
     start_s: float,
     end_s: float,
     settings: EnergySettings,
@@ -227,7 +225,7 @@ def gpu_readings(
 
 
 def _check_counter(
-    timeline: Timeline, run: Json, settings: EnergySettings
+    timeline: Timeline, run: RunRecord, settings: EnergySettings
 ) -> Iterator[CheckResult]:
     """Compare the energy counter with integrated power.
 
@@ -236,7 +234,7 @@ def _check_counter(
     """
     limits = settings.validity
     figure_j, others = run["energy_j"]["gpu"], run["alternatives"]
-    devices = (timeline.meter("nvml") or {}).get("devices", [])
+    devices = timeline.devices("nvml")
     kinds = {device.get("power_reading") for device in devices}
     average_j, samples_j = others.get("gpu_average_j"), others.get("gpu_samples_j")
     sampled = "one-second averages" if "average" in kinds else "instantaneous samples"

@@ -4,18 +4,17 @@ Outside the repeats are loading, idling, warming up, judging completions, quanti
 layers. Net energy rests on the idle phases, the cost of making a variant on the last two.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.energy_record import RunRecord, WindowRecord
 from codewatt.energy.energy_sources import Source, Sources
+from codewatt.energy.job_energy_record import PhaseWindow, SamplerRecord
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.check import Check, CheckResult
 from codewatt.energy.validity.gpu import gpu_readings
 from codewatt.energy.validity.power import possible_w
 from codewatt.energy.validity.sharing import other_cpus, other_cpus_limit
-
-Json = Mapping[str, Any]
 
 #: Prefill and decode may exceed their repeat by this share, as each edge is taken by itself.
 _OVERLAP = -0.01
@@ -65,18 +64,18 @@ def check_phase(
     phase: str,
     timeline: Timeline,
     sources: Sources,
-    windows: Sequence[Json],
-    manifest: Mapping[str, Any],
+    windows: Sequence[PhaseWindow],
+    sampler: SamplerRecord | None,
     settings: EnergySettings,
 ) -> CheckResult:
     """Check whether the energy of a phase's windows can be trusted.
 
     Args:
         windows: of the phase.
-        manifest: of the job; its "sampler" names reads that failed.
+        sampler: of the job, it names reads that failed; None if that is checked elsewhere.
     """
     wrong = [
-        *_failed_reads(manifest),
+        *_failed_reads(sampler),
         *(
             f"{component}: {problem}"
             for window in windows
@@ -96,13 +95,13 @@ def check_phase(
 
 
 def window_problems(
-    timeline: Timeline, sources: Sources, window: Json, settings: EnergySettings
+    timeline: Timeline, sources: Sources, window: PhaseWindow, settings: EnergySettings
 ) -> Iterator[tuple[str, str]]:
     """Yield (component, problem) for each problem of the energy of one window."""
     start_s, end_s = window["start_s"], window["end_s"]
     for name, source in sources.figures.items():
         if source.unsound:
-            yield name, f"{source.unsound} readings are not sound"
+            yield name, f"{source.unsound} readings are invalid"
         if not _long_enough(window, source):
             continue
         found = source.energy(start_s, end_s)
@@ -114,7 +113,7 @@ def window_problems(
         watts = found.energy_j / (end_s - start_s)
         low_w, high_w = possible_w(timeline, name, source)
         if source.status == "measured" and not low_w <= watts <= high_w:
-            yield name, f"{watts:.4g} W is not possible"
+            yield name, f"a power of {watts:.4g} W is not possible"
     others = gpu_readings(timeline, sources, "other_processes", start_s, end_s)
     if any(values.max() > 0 for values in others):
         yield "gpu", "other processes on the GPU"
@@ -127,15 +126,23 @@ def longest_gap_s(source: Source, settings: EnergySettings) -> float:
 
 
 def check_repeat_phases(
-    sources: Sources, run: Json, windows: Sequence[Json], settings: EnergySettings
+    sources: Sources, run: RunRecord, windows: Sequence[WindowRecord], settings: EnergySettings
 ) -> Iterator[CheckResult]:
     """Check prefill and decode of one repeat."""
     yield _check_cover(run, settings)
-    for phase in ("prefill", "decode"):
+    for phase, lasted_s, energy_j, bound_j in (
+        ("prefill", run["prefill_s"], run["prefill_energy_j"], run["prefill_uncertainty_j"]),
+        ("decode", run["decode_s"], run["decode_energy_j"], run["decode_uncertainty_j"]),
+    ):
         parts = [w for w in windows if w["phase"] == phase and w["repeat"] == run["repeat"]]
-        if not parts or not run[f"{phase}_s"]:
+        if not parts or not lasted_s:
             continue
-        unknown = {name: _unknown_share(run, phase, parts, name) for name in sources.figures}
+        unknown = {
+            name: 1.0
+            if energy_j[name] is None
+            else _unknown_share(bound_j[name], lasted_s, parts, name)
+            for name in sources.figures
+        }
         worst = max(unknown, key=lambda name: unknown[name], default=None)
         resolutions = ", ".join(
             f"{name} every {source.resolution_s:.3g} s" for name, source in sources.figures.items()
@@ -152,7 +159,7 @@ def check_repeat_phases(
         )
 
 
-def _check_cover(run: Json, settings: EnergySettings) -> CheckResult:
+def _check_cover(run: RunRecord, settings: EnergySettings) -> CheckResult:
     """A share below 0 means that prefill and decode overlap, so that joules count twice."""
     most = settings.validity.max_outside_phases
     phases_s = [run["prefill_s"], run["decode_s"]]
@@ -167,43 +174,43 @@ def _check_cover(run: Json, settings: EnergySettings) -> CheckResult:
     )
 
 
-def _unknown_share(run: Json, phase: str, parts: Sequence[Json], name: str) -> float:
+def _unknown_share(
+    bound_j: float | None, lasted_s: float, parts: Sequence[WindowRecord], name: str
+) -> float:
     """Share of a phase's time without a figure, plus edge uncertainty / energy."""
-    if run[f"{phase}_energy_j"][name] is None:
-        return 1.0
     without_s = sum(w["duration_s"] for w in parts if w["energy_j"][name] is None)
-    known_j = sum(w["energy_j"][name] for w in parts if w["energy_j"][name] is not None)
-    bound_j = run[f"{phase}_uncertainty_j"][name]
+    joules = [w["energy_j"][name] for w in parts]
+    known_j = sum(value for value in joules if value is not None)
     edges = bound_j / known_j if bound_j is not None and known_j > 0 else 0.0
-    return float(without_s / run[f"{phase}_s"] + edges)
+    return without_s / lasted_s + edges
 
 
-def _failed_reads(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _failed_reads(sampler: SamplerRecord | None) -> Iterator[str]:
     """Reads of RAPL so late, or with such a step, that its counter cannot be trusted."""
-    meters = (manifest.get("sampler") or {}).get("meters", {})
-    for what in meters.get("rapl", {}).get("failures", {}):
+    rapl = None if sampler is None else sampler.get("meters", {}).get("rapl")
+    for what in [] if rapl is None else rapl["failures"]:
         if what.startswith("wrap"):
             yield what
 
 
-def _long_enough(window: Json, source: Source) -> bool:
+def _long_enough(window: PhaseWindow, source: Source) -> bool:
     """Whether a window is as long as two intervals of the meter."""
     return bool(window["end_s"] - window["start_s"] >= 2 * source.resolution_s)
 
 
 def _other_work(
-    timeline: Timeline, sources: Sources, window: Json, settings: EnergySettings
+    timeline: Timeline, sources: Sources, window: PhaseWindow, settings: EnergySettings
 ) -> Iterator[tuple[str, str]]:
-    """Others than the job that compute on the machine, where CPU energy is in the figures.
+    """Yield a problem if other processes than the job's use CPUs, if CPU energy is included.
 
-    Judging completions is left out: CPU time of a sandbox that was killed is in nobody's account.
+    Judging completions is not checked: the CPU time of a killed sandbox is not counted for the job.
     """
     if window["phase"] == "evaluate" or not settings.includes_cpu or "cpu" not in sources.figures:
         return
     busy = timeline.find("host", "host", "busy_s").get("machine")
     start_s, end_s = window["start_s"], window["end_s"]
     if busy is None or ((busy.t_s >= start_s) & (busy.t_s <= end_s)).sum() < 2:
-        return  # its readings are of other times
+        return  # no readings in this window
     others, stolen = other_cpus(timeline, start_s, end_s)
     limit = other_cpus_limit(timeline, settings)
     if others is not None and others + stolen > limit:

@@ -1,15 +1,13 @@
 """Validity checks of power: what the hardware can draw, idle power, and a second reader of RAPL."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.energy_record import RunRecord
 from codewatt.energy.energy_sources import COMPONENTS, Source, Sources
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.check import Check, CheckResult
 from codewatt.energy.validity.plausibility import relative_difference
-
-Json = Mapping[str, Any]
 
 #: Least and most power (W) of one device that is switched on. The most of a GPU comes from its
 #: power limit where NVML tells it. Largest rated: packages 500 W, memory of a socket 200 W.
@@ -59,7 +57,7 @@ CHECKS = (POWER_PLAUSIBLE, NOT_BELOW_IDLE, CODECARBON_AGREES)
 def check_power(
     timeline: Timeline,
     sources: Sources,
-    run: Json,
+    run: RunRecord,
     idle_w: Mapping[str, float | None],
     settings: EnergySettings,
 ) -> Iterator[CheckResult]:
@@ -92,15 +90,16 @@ def possible_w(timeline: Timeline, name: str, source: Source) -> tuple[float, fl
     """Least and most power (W) of a component, over all its devices."""
     low_w, high_w = (bound * len(source.series) for bound in POSSIBLE_W[name])
     if name == "gpu":
-        devices = (timeline.meter("nvml") or {}).get("devices", [])
+        devices = timeline.devices("nvml")
         limits_w = [d.get("power_limit_w") for d in devices if d["device"] in source.series]
-        if limits_w and all(limits_w):
-            high_w = OVER_POWER_LIMIT * sum(limits_w)
+        known_w = [float(limit_w) for limit_w in limits_w if limit_w]
+        if limits_w and len(known_w) == len(limits_w):
+            high_w = OVER_POWER_LIMIT * sum(known_w)
     return low_w, high_w
 
 
 def _check_below_idle(
-    name: str, run: Json, idle_w: float | None, settings: EnergySettings
+    name: str, run: RunRecord, idle_w: float | None, settings: EnergySettings
 ) -> CheckResult:
     joules, bound_j, below = run["energy_j"][name], run["uncertainty_j"][name] or 0.0, None
     if joules is not None and idle_w is not None and idle_w > 0 and run["duration_s"] > 0:
@@ -117,7 +116,7 @@ def _check_below_idle(
 
 
 def _check_codecarbon(
-    sources: Sources, run: Json, settings: EnergySettings
+    sources: Sources, run: RunRecord, settings: EnergySettings
 ) -> Iterator[CheckResult]:
     other = next((s for s in sources.alternatives if s.name == "codecarbon_cpu_j"), None)
     if other is not None and other.status == "measured":

@@ -1,14 +1,13 @@
 """Validity checks of one repeat that apply to every component: duration, readings, gaps."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from codewatt.config.energy_settings import EnergySettings
+from codewatt.energy.energy_record import RunRecord
 from codewatt.energy.energy_sources import Sources
+from codewatt.energy.job_energy_record import ComponentRecord
 from codewatt.energy.validity.check import Check, CheckResult
 from codewatt.energy.validity.phase import longest_gap_s
-
-Json = Mapping[str, Any]
 
 WINDOW_LONG_ENOUGH = Check(
     "window_long_enough",
@@ -82,8 +81,8 @@ CHECKS = (
 
 def check_repeat(
     sources: Sources,
-    status: Mapping[str, Any],
-    run: Json,
+    status: ComponentRecord,
+    run: RunRecord,
     start_s: float,
     end_s: float,
     settings: EnergySettings,

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.boundaries import Boundaries
+from codewatt.energy.energy_record import RunRecord, WindowRecord
 from codewatt.energy.energy_sources import Sources
 from codewatt.energy.idle_power import IdlePower
+from codewatt.energy.job_energy_record import ComponentRecord, SamplerRecord
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.cell import (
     PowerByPhase,
@@ -27,28 +28,26 @@ from codewatt.energy.validity.sharing import (
     check_stolen_time,
 )
 
-Json = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Measurement:
     """The measurement of one cell, to be checked.
 
     Attributes:
-        generate: the manifest of the cell's metered job.
+        sampler: of the cell's metered job; it counts failed reads.
         components: status and method of each component and boundary, as in energy.json.
         runs, windows, baseline: as in energy.json.
         idle: idle power of the components whose idle windows passed their checks.
         work: repeat -> new tokens; None: the repeats may have done different work.
     """
 
-    generate: Json
+    sampler: SamplerRecord | None
     timeline: Timeline
     sources: Sources
     boundaries: Boundaries
-    components: Mapping[str, Json]
-    runs: Sequence[Json]
-    windows: Sequence[Json]
+    components: Mapping[str, ComponentRecord]
+    runs: Sequence[RunRecord]
+    windows: Sequence[WindowRecord]
     baseline: PowerByPhase
     idle: IdlePower
     work: Mapping[int, float] | None
@@ -57,7 +56,7 @@ class Measurement:
 def check_cell(cell: Measurement, settings: EnergySettings) -> list[CheckResult]:
     """Run all checks of one cell: first those of the whole cell, then those of each repeat."""
     results = [
-        *check_meters(cell.generate, cell.sources),
+        *check_meters(cell.sampler, cell.sources),
         *check_idle(cell.timeline, cell.sources, cell.windows, cell.baseline, settings),
         *check_gpus(cell.timeline, cell.sources),
         check_cpu_share(cell.boundaries),
@@ -76,11 +75,11 @@ def _check_other_phases(cell: Measurement, settings: EnergySettings) -> Iterator
     for phase in CELL_PHASES:
         windows = [w for w in cell.windows if w["phase"] == phase]
         if windows:
-            yield check_phase(phase, cell.timeline, cell.sources, windows, {}, settings)
+            yield check_phase(phase, cell.timeline, cell.sources, windows, None, settings)
 
 
 def _check_run(
-    cell: Measurement, run: Json, start_s: float, end_s: float, settings: EnergySettings
+    cell: Measurement, run: RunRecord, start_s: float, end_s: float, settings: EnergySettings
 ) -> Iterator[CheckResult]:
     """Run all checks of one repeat."""
     timeline, sources = cell.timeline, cell.sources

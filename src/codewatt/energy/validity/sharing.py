@@ -8,16 +8,14 @@ the same work that take different energy.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.boundaries import Boundaries, allocation_of
+from codewatt.energy.energy_record import RunRecord
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.check import Check, CheckResult
-
-Json = Mapping[str, Any]
 
 #: CPUs by which a job may seem to use more than its machine: Linux counts in ticks of 10 ms.
 _COUNTING_TOLERANCE_CPUS = 0.1
@@ -81,7 +79,7 @@ def check_cpu_share(boundaries: Boundaries) -> CheckResult:
 
 
 def check_other_work(
-    timeline: Timeline, run: Json, start_s: float, end_s: float, settings: EnergySettings
+    timeline: Timeline, run: RunRecord, start_s: float, end_s: float, settings: EnergySettings
 ) -> CheckResult:
     """Check that others keep few CPUs busy during a repeat."""
     others, stolen = other_cpus(timeline, start_s, end_s)
@@ -106,7 +104,7 @@ def other_cpus_limit(timeline: Timeline, settings: EnergySettings) -> float:
 
 
 def check_stolen_time(
-    timeline: Timeline, run: Json, start_s: float, end_s: float, settings: EnergySettings
+    timeline: Timeline, run: RunRecord, start_s: float, end_s: float, settings: EnergySettings
 ) -> CheckResult:
     """Check that a hypervisor takes little CPU time during a repeat."""
     stolen = _busy_cpus(timeline, "stolen_s", start_s, end_s)
@@ -120,7 +118,7 @@ def check_stolen_time(
 
 
 def check_repeat_spread(
-    runs: Sequence[Json], work: Mapping[int, float] | None, settings: EnergySettings
+    runs: Sequence[RunRecord], work: Mapping[int, float] | None, settings: EnergySettings
 ) -> CheckResult:
     """Check that repeats of the same work take the same energy.
 
@@ -133,16 +131,17 @@ def check_repeat_spread(
             done different work, and are not compared.
     """
     limit = settings.validity.max_repeat_spread
-    known = {
-        run["repeat"]: (run["energy_j"][settings.boundary], run["uncertainty_j"][settings.boundary])
-        for run in runs
-        if run["energy_j"][settings.boundary] is not None
-    }
+    known = {}
+    for run in runs:
+        figure_j = run["energy_j"][settings.boundary]
+        bound_j = run["uncertainty_j"][settings.boundary]
+        if figure_j is not None and bound_j is not None:
+            known[run["repeat"]] = figure_j, bound_j
     detail = "largest energy of a repeat / smallest - 1, beyond the uncertainty from the edges"
     if work is None:
-        detail = "the repeats' work is not known to be the same: their energies are not compared"
+        detail = "the repeats may have done different work, so their energies are not compared"
     elif len(known) < 2:
-        detail = f"{len(known)} repeats with a figure: two are needed for a comparison"
+        detail = f"{len(known)} repeats have an energy; two are needed for a comparison"
     spread = _spread(known, work)
     if spread is not None:
         joules = ", ".join(f"{repeat}: {figure_j:.4g} J" for repeat, (figure_j, _) in known.items())

@@ -3,8 +3,9 @@
 import math
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
+from codewatt.evaluate.evaluate_record import LimitsRecord
 from codewatt.units import BYTES_PER_GIB, BYTES_PER_MIB
 
 
@@ -70,6 +71,6 @@ class Limits:
         machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return min(self.memory_bytes, machine * 3 // (4 * jobs))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> LimitsRecord:
         """The limits as a dictionary that JSON can hold."""
-        return asdict(self)
+        return cast(LimitsRecord, asdict(self))

@@ -4,9 +4,9 @@ import importlib.util
 import subprocess
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.evaluate.evaluate_record import SandboxRecord
 from codewatt.evaluate.sandbox.bubblewrap import find_bubblewrap, is_machine_root
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
@@ -80,7 +80,7 @@ def _user_namespace_hint() -> str:
     return ""
 
 
-def describe_sandbox(limits: Limits, jobs: int) -> dict[str, Any]:
+def describe_sandbox(limits: Limits, jobs: int) -> SandboxRecord:
     """How programs are isolated, for evaluate.json: tool, privileges, jobs and limits."""
     version = subprocess.run(
         [find_bubblewrap(), "--version"], capture_output=True, text=True, check=False

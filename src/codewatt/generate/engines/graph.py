@@ -21,6 +21,7 @@ from transformers import StopStringCriteria
 from codewatt.errors import CodewattError
 from codewatt.generate.completion_assembly import GeneratedBatch, build_completions
 from codewatt.generate.engine import BatchResult, DecodingParams, Engine, InfeasibleError
+from codewatt.generate.generate_record import GraphEngineRecord
 from codewatt.generate.prompt_batches import pad_prompts
 from codewatt.generate.static.cached_forward import CachedForward, DenseForward, TransformersForward
 from codewatt.generate.static.decode_loop import MIN_NEW_TOKENS, GreedyDecoder
@@ -54,7 +55,7 @@ class GraphEngine(Engine):
         self._cache_length = 0
         self._captures, self._capture_s = 0, 0.0
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> GraphEngineRecord:
         """See `Engine.describe`.
 
         decode_step: 'dense_kernels', or 'transformers_forward' with the reason. capture_s: seconds

@@ -21,6 +21,7 @@ from codewatt.generate.completion_assembly import (
     truncate_at_stop_token,
 )
 from codewatt.generate.engine import BatchResult, DecodingParams, Engine
+from codewatt.generate.generate_record import AttentionEngineRecord
 from codewatt.generate.prompt_batches import pad_prompts
 from codewatt.models.loading import Loaded, invalid_logits
 
@@ -34,7 +35,7 @@ class TransformersEngine(Engine):
         # Without this, generate() would take missing settings from generation_config.json.
         loaded.model.generation_config = GenerationConfig()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> AttentionEngineRecord:
         """See `Engine.describe`."""
         return {
             "name": "transformers",

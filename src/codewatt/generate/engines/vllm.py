@@ -28,7 +28,7 @@ from codewatt.generate.engine import (
     InfeasibleError,
     LoadRequest,
 )
-from codewatt.generate.generate_record import LoadedModelRecord
+from codewatt.generate.generate_record import LoadedModelRecord, VllmEngineRecord
 from codewatt.generate.prompt_batches import encode_prompts
 from codewatt.models.generation_config import read_generation_defaults
 from codewatt.models.loading import Loaded
@@ -119,7 +119,7 @@ class VllmEngine(Engine):
             read_generation_defaults(request.directory, tokenizer),
         )
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> VllmEngineRecord:
         """See `Engine.describe`. preemptions: sequences that vLLM evicted and recomputed."""
         import torch
         import vllm

@@ -14,6 +14,7 @@ from codewatt.quantise.backends.backend import (
 )
 from codewatt.quantise.backends.checkpoint_files import write_checkpoint_config
 from codewatt.quantise.backends.transformers4 import transformers4_directory
+from codewatt.quantise.precision_settings import PrecisionSettings
 
 
 class AutoGptq(QuantisationBackend):
@@ -37,7 +38,7 @@ class AutoGptq(QuantisationBackend):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         sequences: list[list[int]],
     ) -> LibraryCounts:

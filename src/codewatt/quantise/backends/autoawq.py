@@ -18,6 +18,7 @@ from codewatt.quantise.backends.backend import (
 )
 from codewatt.quantise.backends.checkpoint_files import write_checkpoint_config
 from codewatt.quantise.linear_selection import decoder_matrices
+from codewatt.quantise.precision_settings import PrecisionSettings
 
 _OUT_MULTIPLE = 64  # the search for clipping thresholds takes blocks of 64 outputs
 
@@ -33,7 +34,7 @@ class AutoAwq(QuantisationBackend):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         sequences: list[list[int]],
     ) -> LibraryCounts:

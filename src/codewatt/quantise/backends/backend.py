@@ -11,6 +11,7 @@ from codewatt.config.gptq_awq_libraries import ALTERNATIVE, BACKENDS, device_ref
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.models.tokenizers import load_tokenizer
+from codewatt.quantise.precision_settings import PrecisionSettings
 
 
 class LibraryCounts(TypedDict):
@@ -40,7 +41,7 @@ class QuantisationBackend(ABC):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         sequences: list[list[int]],
     ) -> LibraryCounts:

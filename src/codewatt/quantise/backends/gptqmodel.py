@@ -18,6 +18,7 @@ from codewatt.models.weight_headers import read_weight_headers
 from codewatt.quantise.backends.backend import LibraryCounts, QuantisationBackend
 from codewatt.quantise.backends.tensor_names import restore_tensor_names
 from codewatt.quantise.linear_selection import decoder_matrices
+from codewatt.quantise.precision_settings import PrecisionSettings
 
 _AWQ_OUT_MULTIPLE = 64  # the search for clipping thresholds takes blocks of 64 outputs
 _AWQ_FAILS_ON = ("deepseek_v2",)  # cannot scale its low-rank attention
@@ -39,7 +40,7 @@ class GptqModel(QuantisationBackend):
         self,
         source: Path,
         target: Path,
-        settings: dict[str, Any],
+        settings: PrecisionSettings,
         device: str,
         sequences: list[list[int]],
     ) -> LibraryCounts:
@@ -98,7 +99,7 @@ def _temporary_log_directory() -> Iterator[None]:
         yield
 
 
-def _quantisation_config(library: Any, settings: dict[str, Any], device: str) -> Any:
+def _quantisation_config(library: Any, settings: PrecisionSettings, device: str) -> Any:
     """The library's quantisation config for a study's precision."""
     shared = {
         "bits": settings["bits"],
