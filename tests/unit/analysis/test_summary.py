@@ -131,7 +131,7 @@ def test_a_significantly_worse_variant_is_never_called_accurate(study: Any) -> N
     everything = tuple(f"t{i}" for i in range(500))
     study.cell("fp32", solved=everything[:250], tasks=500)
     study.cell("int8", solved=everything[:210], tasks=500, joules_per_run=(1.0, 1.1, 1.2))
-    assert headline(study).main.startswith("0 of 1 variant are shown to be non-inferior")
+    assert headline(study).main.startswith("0 of 1 variant is shown to be non-inferior")
 
 
 def test_tasks_lost_are_said_with_their_adjusted_p(study: Any) -> None:
