@@ -109,7 +109,7 @@ def test_an_unknown_rate_leaves_what_is_counted(study: Any) -> None:
 
 def test_a_demand_of_another_version_is_an_error_of_one_line(study: Any) -> None:
     study.cell(edit=with_roofline(demand={"colour": 1}))
-    with pytest.raises(CodewattError, match=r"manifest: roofline\.demand") as error:
+    with pytest.raises(CodewattError, match=r"generate.json: roofline\.demand") as error:
         tables(study)
     assert "\n" not in str(error.value)
 
