@@ -71,8 +71,8 @@ def claim_cheapest(base: Row, others: Sequence[Row], labels: Labels, accuracy: s
         return Claim(sentences, base_j, None, "")
     near = sorted((r for r in others if r[f"noninferior_{tests}"]), key=_energy_j)
     counted = (
-        f"{len(near)} of {_count(others, 'variant')} {'is' if len(others) == 1 else 'are'} shown to "
-        "be non-inferior to the baseline in pass@1 (margin: "
+        f"{len(near)} of {_count(others, 'variant')} {'is' if len(others) == 1 else 'are'} shown "
+        "to be non-inferior to the baseline in pass@1 (margin: "
         f"{format_points(others[0]['pass_at_1_margin'])})."
     )
     if not near:

@@ -107,7 +107,7 @@ def not_utf8(root: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (no_program, "samples: no program found; allowed: one directory for each task, with whole "),
+        (no_program, "samples: no program found; allowed: one directory for each task, "),
         (unknown_task, r"Mbpp_2/0\.py: task_id: 'Mbpp/2' is not in the benchmark, but of MBPP\+"),
         (not_utf8, r"T_1/3\.py:2: not readable as text: byte 0xe9 is not UTF-8"),
     ],
