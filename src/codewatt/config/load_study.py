@@ -50,6 +50,8 @@ def validate(model: type[_Model], values: Any, where: str) -> _Model:
         return model.model_validate(values)
     except ValidationError as error:
         errors = error.errors(include_url=False)
+        # A misspelt key is both unknown and absent under its right name: the first says more.
+        errors.sort(key=lambda one: one["type"] != "extra_forbidden")
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise CodewattError(f"{where}: {_sentence(model, errors[0])}{more}") from None
 

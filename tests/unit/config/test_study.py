@@ -530,3 +530,9 @@ def test_the_reference_page_has_every_class_of_settings():
 def test_every_key_of_the_reference_page_has_a_description():
     bare = [row for row in reference().splitlines() if row.startswith("| `") and "|  |" in row]
     assert bare == []
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_out():
+    values = {("modles" if key == "models" else key): value for key, value in GOOD.items()}
+    with pytest.raises(CodewattError, match=r"study\.yaml: modles: unknown key; did you mean 'mod"):
+        validate(Study, values, "study.yaml")
