@@ -62,7 +62,7 @@ def test_a_typing_error_in_an_expression(refused):
         "mem_mb", "--set-resources", "generate:mem_mb=config['mem'] * atempt", *AGAIN
     )  # taken as text by Snakemake, which is no memory
     refused(
-        "set-resources: there is no rule 'genrate'",
+        "set-resources: no rule 'genrate'",
         "--set-resources", "genrate:mem_mb=5000", *AGAIN,
     )  # fmt: skip
 
@@ -82,7 +82,10 @@ def test_a_gres_that_the_executor_would_not_take(bench, refused):
     bad["machine"]["hardware"]["l40s"] = {"gres": "gpu:l40s:1,lscratch:9", "threads": 2}
     bench.write_site(bad)
     try:
-        refused("machine.hardware.l40s.gres: 'gpu:l40s:1,lscratch:9' is not gpu:TYPE:N", *AGAIN)
+        refused(
+            "machine.hardware.l40s.gres: 'gpu:l40s:1,lscratch:9' is not allowed; allowed: gpu:TYPE:N",
+            *AGAIN,
+        )
     finally:
         bench.write_site(good)
 
@@ -117,5 +120,5 @@ def test_a_job_that_finds_another_gpu_measures_nothing(bench):
     bench.slurm.run(*command, "--mem", "4000", "--chdir", str(bench.root), "--output", "hand.log",
                     "--wrap", " ".join(by_hand), expect=1)  # fmt: skip
     log = bench.root / "results/small/logs/generate" / f"{cell.parent.name}.log"
-    assert "on a10001 holds gpu:a100:1 and not gpu:l40s:1; nothing was meas" in log.read_text()
+    assert "on a10001 holds gpu:a100:1, not gpu:l40s:1; nothing was meas" in log.read_text()
     assert not (bench.root / cell).exists() or (bench.root / cell).read_bytes() == before
