@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
-from codewatt.analysis.cell_results import Row
-from codewatt.analysis.columns import AA_TEST
+from codewatt.analysis.columns import AA_TEST, Row
 from codewatt.analysis.log_scale_statistics import Difference, logarithms, pooled_variance, welch
 from codewatt.analysis.tables import to_table, write_csv
 from codewatt.energy.energy_record import ENERGY, EnergyRecord, RunRecord, is_measured

@@ -9,7 +9,6 @@ from codewatt.analysis.break_even import add_break_even
 from codewatt.analysis.cell_results import (
     CellEntry,
     CellResults,
-    Row,
     VariantEntry,
     VariantResults,
     variant_key,
@@ -17,7 +16,7 @@ from codewatt.analysis.cell_results import (
 from codewatt.analysis.cell_rows import cell_row, compare_variants, variant_row
 from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
 from codewatt.analysis.code_versions import check_code_versions
-from codewatt.analysis.columns import TABLES
+from codewatt.analysis.columns import TABLES, Row
 from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
 from codewatt.analysis.run_rows import check_rows, run_rows, task_rows

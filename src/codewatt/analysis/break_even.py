@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Row, VariantResults
+from codewatt.analysis.cell_results import VariantResults
+from codewatt.analysis.columns import Row
 from codewatt.analysis.efficient_frontier import boundary_components
 from codewatt.analysis.log_scale_statistics import Difference, finite, welch
 

@@ -8,7 +8,7 @@ are there. A result that fails a check is an error that names the file; it never
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
@@ -43,9 +43,6 @@ from codewatt.parquet import read_table
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 
 INFEASIBLE = "infeasible"
-
-#: A row of a table: column -> value, None where absent. Its columns are those of `columns`.
-Row = dict[str, Any]
 
 
 class TaskTimes(TypedDict):

@@ -4,12 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from codewatt.analysis.cell_results import (
-    CellResults,
-    Measurements,
-    Row,
-    VariantResults,
-)
+from codewatt.analysis.cell_results import CellResults, Measurements, VariantResults
 from codewatt.analysis.changes import WITHIN_ONE_JOB, set_interval
 from codewatt.analysis.columns import (
     BOUNDS,
@@ -20,6 +15,7 @@ from codewatt.analysis.columns import (
     ROOFLINE,
     SIGNED,
     TESTS,
+    Row,
 )
 from codewatt.analysis.fidelity_columns import fidelity_columns
 from codewatt.analysis.log_scale_statistics import (

@@ -8,8 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codewatt.analysis.cell_results import Row
-from codewatt.analysis.columns import CLAIMED, POSITIVE, SIGNED
+from codewatt.analysis.columns import CLAIMED, POSITIVE, SIGNED, Row
 from codewatt.analysis.efficient_frontier import SETTING, energy_basis
 from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
 from codewatt.analysis.proportions import CONFIDENCE, Interval

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.changes import same_host_and_gpus
+from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import (
     accuracy_interval,
     energy_interval,
@@ -28,7 +29,6 @@ from codewatt.analysis.log_scale_statistics import (
     welch_from_moments,
 )
 from codewatt.analysis.proportions import fewest_tasks
-from codewatt.analysis.tables import Row
 
 #: A difference in energy is claimed where the Holm-adjusted p is below this level.
 LEVEL = 0.05

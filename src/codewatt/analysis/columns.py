@@ -5,10 +5,14 @@ kilograms. codewatt.analysis.column_descriptions says what each column means; a 
 column has no description.
 """
 
+from typing import Any
+
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_sources import COMPONENTS
 
 STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
+#: A row of a table: column -> value, None where absent.
+Row = dict[str, Any]
 #: Column name → pandas dtype. Each dtype has NA, so that an absent value is never 0.
 Columns = dict[str, str]
 

@@ -5,9 +5,9 @@ Sentences about results are in `claims` and `headlines`.
 
 from collections.abc import Sequence
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.labels import BOUNDARY_NAMES, Labels, label
 from codewatt.analysis.proportions import Interval
-from codewatt.analysis.tables import Row
 from codewatt.units import J_PER_KJ, J_PER_MJ
 
 _MINUS = "\N{MINUS SIGN}"

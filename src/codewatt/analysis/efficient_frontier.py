@@ -4,12 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from codewatt.analysis.columns import Row
 from codewatt.energy.energy_sources import COMPONENTS
 
 #: The axes of a setting: cells are compared only where these are equal.
 SETTING = ("benchmark", "prompt", "token_limit", "batch_size", "engine", "hardware")
-
-Row = dict[str, Any]
 
 
 def efficient_mask(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:

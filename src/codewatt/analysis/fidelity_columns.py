@@ -3,8 +3,9 @@
 import math
 from typing import Literal, get_args
 
-from codewatt.analysis.cell_results import Row, VariantResults
+from codewatt.analysis.cell_results import VariantResults
 from codewatt.analysis.changes import set_interval
+from codewatt.analysis.columns import Row
 from codewatt.analysis.log_scale_statistics import relative_change, t_quantile
 from codewatt.analysis.proportions import Interval
 from codewatt.fidelity.fidelity_record import PerplexityRecord

@@ -18,6 +18,7 @@ from codewatt.analysis.claims import (
     paired_difference_sentence,
     too_few_tasks_sentence,
 )
+from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import setting_text, variant_text
 from codewatt.analysis.efficient_frontier import (
     SETTING,
@@ -26,7 +27,6 @@ from codewatt.analysis.efficient_frontier import (
     frontier_cells,
 )
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
-from codewatt.analysis.tables import Row
 from codewatt.energy.energy_sources import COMPONENTS
 
 

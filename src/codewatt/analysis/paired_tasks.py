@@ -6,9 +6,8 @@ docs, "How the statistics are done", defines the statistics; `proportions` compu
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Row
 from codewatt.analysis.changes import ComparisonSettings, set_interval
-from codewatt.analysis.columns import TESTS
+from codewatt.analysis.columns import TESTS, Row
 from codewatt.analysis.log_scale_statistics import holm, relative_change
 from codewatt.analysis.proportions import (
     PairedCounts,

@@ -8,9 +8,8 @@ by MOVER, the method of variance estimates recovery (Zou and Donner 2008, Statis
 import math
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import Row
 from codewatt.analysis.changes import ComparisonSettings, energy_difference, set_interval
-from codewatt.analysis.columns import TESTS
+from codewatt.analysis.columns import TESTS, Row
 from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
 from codewatt.analysis.proportions import Interval
 from codewatt.units import J_PER_KWH

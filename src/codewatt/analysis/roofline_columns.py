@@ -5,7 +5,8 @@ Source: Williams, Waterman and Patterson 2009, "Roofline: an insightful visual p
 
 from collections import defaultdict
 
-from codewatt.analysis.cell_results import Measurements, Row
+from codewatt.analysis.cell_results import Measurements
+from codewatt.analysis.columns import Row
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.energy.energy_record import RunRecord
 from codewatt.sizing.measured_machine import MachineRates

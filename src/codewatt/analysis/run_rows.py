@@ -4,8 +4,8 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from codewatt.analysis.cell_results import CellResults, Measurements, Row, TaskTimes
-from codewatt.analysis.columns import TESTS
+from codewatt.analysis.cell_results import CellResults, Measurements, TaskTimes
+from codewatt.analysis.columns import TESTS, Row
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.analysis.repetition_metrics import Repetition, run_shares
 from codewatt.analysis.roofline_columns import roofline_columns

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import boundary_text, devices_notice, setting_text
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups
 from codewatt.analysis.headlines import energy_notice, setting_sections
@@ -18,7 +19,7 @@ from codewatt.analysis.summary_rows import (
     fidelity_views,
     variant_view,
 )
-from codewatt.analysis.tables import Row, to_rows
+from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from codewatt.analysis.break_even import MAY_SAVE_NOTHING, SAVES_NOTHING
+from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import (
     accuracy_interval,
     energy_interval,
@@ -17,7 +18,6 @@ from codewatt.analysis.descriptions import (
 )
 from codewatt.analysis.efficient_frontier import accuracy_column, frontier_cells
 from codewatt.analysis.labels import BOUNDARY_NAMES, COMPONENT_NAMES, Labels, label
-from codewatt.analysis.tables import Row
 from codewatt.energy.energy_sources import COMPONENTS
 from codewatt.units import BYTES_PER_MB
 

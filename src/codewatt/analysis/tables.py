@@ -6,11 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.columns import Columns
+from codewatt.analysis.columns import Columns, Row
 from codewatt.files import atomic_path
 from codewatt.parquet import write_frame
-
-Row = dict[str, Any]
 
 
 def to_table(rows: Sequence[Row], columns: Columns) -> pd.DataFrame:

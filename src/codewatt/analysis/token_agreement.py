@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import CellResults, Row
+from codewatt.analysis.cell_results import CellResults
+from codewatt.analysis.columns import Row
 from codewatt.analysis.completion_statistics import Tokens
 
 REFERENCE = "transformers"

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels
-from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style, panels
 from codewatt.plots.figure_cells import (
     Selection,

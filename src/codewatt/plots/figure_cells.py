@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import boundary_text
 from codewatt.analysis.efficient_frontier import SETTING, boundary_components
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
-from codewatt.analysis.tables import Row, to_rows
+from codewatt.analysis.tables import to_rows
 
 _AXIS_NAMES = {
     "benchmark": "benchmark",

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import devices_notice
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.labels import Labels, label
-from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import (
     Facet,

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.labels import Labels, label
-from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import Facet, ordered_ids
 

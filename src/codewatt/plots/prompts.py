@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.efficient_frontier import SETTING, accuracy_column
 from codewatt.analysis.labels import Labels, label
-from codewatt.analysis.tables import Row
 from codewatt.plots import figure_style, panels
 from codewatt.plots.figure_cells import (
     Selection,

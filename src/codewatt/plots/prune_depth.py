@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from codewatt.analysis.columns import Row
 from codewatt.analysis.efficient_frontier import accuracy_column
 from codewatt.analysis.labels import Labels
-from codewatt.analysis.tables import Row
 from codewatt.plots import depth_axes, figure_style
 from codewatt.plots.figure_cells import (
     Facet,

@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.columns import REPETITION
+from codewatt.analysis.columns import REPETITION, Row
 from codewatt.analysis.labels import Labels
-from codewatt.analysis.tables import Row
 from codewatt.plots import depth_axes, figure_style
 from codewatt.plots.figure_cells import Facet, Selection, no_accuracy_note
 
