@@ -15,45 +15,9 @@ from codewatt.config.strict_model import (
 from codewatt.nano_settings import NanoSettings
 
 
-class HubModel(Entry):
-    """A checkpoint of the Hugging Face hub, pinned to one commit."""
+class _Checkpoint(Entry):
+    """The keys of a model whose configuration is read in a job."""
 
-    source: Literal["hub"]
-    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
-    revision: str = Field(
-        pattern=r"^[0-9a-f]{40}$",
-        description=(
-            "The commit, as 40 hex digits. Branch names are not allowed, because a branch can "
-            "change."
-        ),
-    )
-    layers: PositiveInt | None = Field(
-        None,
-        description=(
-            "Number of decoder layers. If it is given, prune depths are checked before any job."
-        ),
-    )
-
-    @property
-    def model_type(self) -> str | None:
-        """Model type from config.json; unknown until the checkpoint is downloaded."""
-        return None
-
-    @property
-    def max_tokens(self) -> int | None:
-        """Context length from config.json; unknown until the checkpoint is downloaded."""
-        return None
-
-
-class PathModel(Entry):
-    """A directory that save_pretrained wrote: config.json, safetensors files and tokenizer."""
-
-    source: Literal["path"]
-    path: UserPath = Field(
-        description=(
-            "The directory. Relative paths start at the working directory, ~ is the home directory."
-        )
-    )
     layers: PositiveInt | None = Field(
         None,
         description=(
@@ -70,6 +34,31 @@ class PathModel(Entry):
     def max_tokens(self) -> int | None:
         """Context length from config.json; unknown until a job reads it."""
         return None
+
+
+class HubModel(_Checkpoint):
+    """A checkpoint of the Hugging Face hub, pinned to one commit."""
+
+    source: Literal["hub"]
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
+    revision: str = Field(
+        pattern=r"^[0-9a-f]{40}$",
+        description=(
+            "The commit, as 40 hex digits. Branch names are not allowed, because a branch can "
+            "change."
+        ),
+    )
+
+
+class PathModel(_Checkpoint):
+    """A directory that save_pretrained wrote: config.json, safetensors files and tokenizer."""
+
+    source: Literal["path"]
+    path: UserPath = Field(
+        description=(
+            "The directory. Relative paths start at the working directory, ~ is the home directory."
+        )
+    )
 
 
 class _NanoEntry(Entry):
