@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.benchmark import Task, write_tasks
+from codewatt.benchmarks.tasks import FunctionTask, write_tasks
 from codewatt.files import describe_files, write_json
 from codewatt.generate.generate_cell import CellFiles, generate_cell
 from tests.support.records import benchmark_record, variant_record
@@ -39,7 +39,8 @@ def run_cell(
     write_json(inputs[0], variant)
     write_json(inputs[1], benchmark_record(stop_strings=list(stop_strings)))
     tasks = [
-        Task(f"t/{n}", prompt, "f", "\n    pass", [[1]], []) for n, prompt in enumerate(prompts)
+        FunctionTask(f"t/{n}", prompt, "f", "\n    pass", [[1]], [])
+        for n, prompt in enumerate(prompts)
     ]
     write_tasks(inputs[2], tasks)
     settings = {

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from codewatt.benchmarks.benchmark import Benchmark, Task, check_settings, read_tasks
+from codewatt.benchmarks.benchmark import Benchmark, check_settings
 from codewatt.benchmarks.dataset_files import cached_download, require_digest
 from codewatt.benchmarks.task_ids import benchmark_of_task
+from codewatt.benchmarks.tasks import Task, read_tasks
 from codewatt.errors import CodewattError
 
 VERSION = "v0.1.10"

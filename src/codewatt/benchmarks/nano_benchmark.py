@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from codewatt.benchmarks.benchmark import Benchmark, Task, check_settings
+from codewatt.benchmarks.benchmark import Benchmark, check_settings
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.nano.task_sampling import held_out_problems
 
@@ -32,7 +33,7 @@ class NanoBenchmark(Benchmark):
         "\nassert ",
     )
 
-    def tasks(self, settings: Mapping[str, Any]) -> list[Task]:
+    def tasks(self, settings: Mapping[str, Any]) -> list[FunctionTask]:
         """See `Benchmark.tasks`; task ids are "Nano/0", "Nano/1" and so on."""
         check_settings(self.name, settings, tuple(_DEFAULTS))
         for key, value in settings.items():
@@ -42,7 +43,7 @@ class NanoBenchmark(Benchmark):
                 )
         chosen = {**_DEFAULTS, **settings}
         return [
-            Task(
+            FunctionTask(
                 task_id=f"Nano/{number}",
                 prompt=problem.prompt,
                 entry_point=problem.entry_point,

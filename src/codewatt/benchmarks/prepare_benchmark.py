@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import codewatt.benchmarks
-from codewatt.benchmarks.benchmark import Benchmark, write_tasks
+from codewatt.benchmarks.benchmark import Benchmark
 from codewatt.benchmarks.benchmark_record import BenchmarkRecord, BenchmarkSettings
+from codewatt.benchmarks.tasks import write_tasks
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.evaluate.evaluate_record import PassAtK, PassAtKTable
 from codewatt.evaluate.pass_at_k import is_solved, mean_pass_at_k
 from codewatt.evaluate.verdicts import PASS, Program, SuiteVerdict, Verdict
@@ -13,7 +13,7 @@ from codewatt.files import write_json
 
 
 def eval_results(
-    tasks: Sequence[Task],
+    tasks: Sequence[FunctionTask],
     programs: Sequence[Program],
     verdicts: Sequence[Verdict],
     dataset_md5: str,

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.dataset_files import unpacked_digests
+from codewatt.benchmarks.tasks import Task, function_tasks, read_tasks
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
 from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK
 from codewatt.evaluate.judge import count_unique, judge
@@ -71,7 +71,7 @@ def evaluate_cell(
     """
     used = limits or Limits()
     require_sandbox(used)
-    tasks = read_tasks(tasks_path)
+    tasks = function_tasks(read_tasks(tasks_path))
     expected = read_expected(expected_path, tasks)
     samples = sorted(
         read_samples(completions_path, tasks), key=lambda sample: (sample.repeat, sample.sample)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from codewatt.benchmarks.benchmark import SUITES
+from codewatt.benchmarks.tasks import SUITES
 
 PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
 

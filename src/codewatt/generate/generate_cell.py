@@ -11,8 +11,8 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
-from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.benchmark_record import BENCHMARK
+from codewatt.benchmarks.tasks import Task, read_tasks
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.record_ids import CellIds
