@@ -14,6 +14,7 @@ from typing import Any
 
 from codewatt.benchmarks.tasks import UnittestTask
 from codewatt.errors import CodewattError
+from codewatt.evaluate.evaluate_record import EnvironmentRecord
 from codewatt.evaluate.parallel_jobs import check_jobs, run_workers
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.unittest_view import find_interpreter
@@ -100,12 +101,10 @@ def run_references(
 
 def _reference_run(outcome: UnittestOutcome) -> ReferenceRun:
     why = outcome.why or "; ".join(f"{name}: {text}" for name, text in outcome.failed.items())
-    return ReferenceRun(
-        outcome.status, outcome.seconds, why or None, outcome.ran, outcome.skipped
-    )
+    return ReferenceRun(outcome.status, outcome.seconds, why or None, outcome.ran, outcome.skipped)
 
 
-def describe_environment(interpreter: Path) -> dict[str, str]:
+def describe_environment(interpreter: Path) -> EnvironmentRecord:
     """Version of Python, and a digest of the names and versions of all installed packages.
 
     Raises:
@@ -125,21 +124,21 @@ def write_references(
     path: str | Path,
     runs: Mapping[str, ReferenceRun],
     tasks: Sequence[UnittestTask],
-    environment: Mapping[str, str],
+    environment: EnvironmentRecord,
 ) -> None:
     """Write reference runs as JSON (gzip by suffix), atomically, with tasks and environment."""
     content = {
         "schema": FORMAT,
         "judged_by": UnittestTask.judged_by,
         "tasks_sha256": _tasks_digest(tasks),
-        "environment": dict(environment),
+        "environment": environment,
         "tasks": {task.task_id: asdict(runs[task.task_id]) for task in tasks},
     }
     write_json(path, content)
 
 
 def read_references(
-    path: str | Path, tasks: Sequence[UnittestTask], environment: Mapping[str, str] | None = None
+    path: str | Path, tasks: Sequence[UnittestTask], environment: EnvironmentRecord | None = None
 ) -> dict[str, ReferenceRun]:
     """Read a file that `write_references` wrote.
 
@@ -158,7 +157,7 @@ def read_references(
         raise CodewattError(f"{path}: not a file of reference runs in format {FORMAT}")
     if content.get("tasks_sha256") != _tasks_digest(tasks):
         raise CodewattError(f"{path}: the reference programs that ran are of other tasks")
-    if environment is not None and content.get("environment") != dict(environment):
+    if environment is not None and content.get("environment") != environment:
         raise CodewattError(
             f"{path}: the reference programs ran in another Python environment; run them again"
         )

@@ -29,6 +29,7 @@ def judge_unittests(
     jobs: int,
     limits: Limits | None = None,
     on_done: Callable[[int], None] | None = None,
+    on_start: Callable[[bool], None] | None = None,
 ) -> list[Verdict]:
     """Judge programs; identical programs run once.
 
@@ -41,6 +42,7 @@ def judge_unittests(
         jobs: number of programs that run at the same time.
         limits: resource limits of each program; None for the defaults.
         on_done: called with the number of programs that have a verdict so far.
+        on_start: called with whether programs are forked from a warm process.
 
     Returns:
         One verdict for each program, in the same order; without a plus suite.
@@ -85,6 +87,8 @@ def judge_unittests(
         wanted = {program.task_id for program in to_run}
         modules = modules_to_preload([known[task_id] for task_id in sorted(wanted)])
         with ProgramRunner(find_interpreter(interpreter), modules, used, jobs) as runner:
+            if on_start is not None:
+                on_start(runner.is_warm)
             run_workers(to_run, work, jobs, lambda index, one: finish(to_run[index], one))
     return [verdicts[program] for program in programs]
 

@@ -155,10 +155,10 @@ def _test_class_parts(cls: type) -> Iterator[tuple[str, Any]]:
 # ---------------------------------------------------------------- the tests
 
 
-def _result_class(outcomes: list[tuple[str, str, str]]) -> type:
+def _result_class(outcomes: list[tuple[str, str, str]]) -> type[unittest.result.TestResult]:
     """A result that also keeps (kind, name, text) of each test where no attribute leads to it."""
 
-    class Result(_TestResult):
+    class Result(_TestResult):  # type: ignore[misc, valid-type]
         def startTest(self, test: Any) -> None:
             outcomes.append(("ran", _test_name(test), ""))
             _TestResult.startTest(self, test)
