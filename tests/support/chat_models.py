@@ -13,7 +13,11 @@ PROMPT = '\n\ndef add(a, b):\n    """Add <b>two</b> numbers: `a` & `b`."""\n'
 SPECIAL_TOKENS = {
     "qwen2.5-7b-instruct": (None, "<|im_end|>", False),
     "llama-3.1-8b-instruct": ("<|begin_of_text|>", "<|eot_id|>", True),
-    "deepseek-coder-v2-lite-instruct": ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", True),
+    "deepseek-coder-v2-lite-instruct": (
+        "<\uff5cbegin\u2581of\u2581sentence\uff5c>",
+        "<\uff5cend\u2581of\u2581sentence\uff5c>",
+        True,
+    ),
     "phi-3.5-mini-instruct": ("<s>", "<|endoftext|>", False),
     "phi-4": ("<|endoftext|>", "<|im_end|>", False),
     "smollm2-135m-instruct": ("<|im_start|>", "<|im_end|>", False),

@@ -9,8 +9,8 @@ from codewatt.benchmarks.tasks import Task
 from codewatt.errors import CodewattError
 from codewatt.generate.generate_record import PromptRecord
 
-#: Stands for the model's answer in a rendered chat; the prompt is the text before it. As in EvalPlus
-#: 0.3.1 and BigCodeBench 0.2.5 (provider/utility.py).
+#: Stands for the model's answer in a rendered chat; the prompt is the text before it. As in
+#: EvalPlus 0.3.1 and BigCodeBench 0.2.5 (provider/utility.py).
 _ANSWER = "-[[]]-this-is-really-our-highest-priority-[[]]-"
 
 
@@ -34,7 +34,7 @@ class CellPrompts:
 
     @property
     def add_special_tokens(self) -> bool:
-        """Whether the tokenizer adds its special tokens, such as BOS; a chat template wrote them."""
+        """Whether the tokenizer adds its special tokens, such as BOS; a chat holds them."""
         return self.asked == "direct completion"
 
     def solution(self, prompt: str, completion: str) -> str:

@@ -30,9 +30,7 @@ def check_context_length(
     context = context_length(read_json(Path(directory) / "config.json"))
     if context is None:
         return
-    ids = encode_prompts(
-        tokenizer, prompts.texts, add_special_tokens=prompts.add_special_tokens
-    )
+    ids = encode_prompts(tokenizer, prompts.texts, add_special_tokens=prompts.add_special_tokens)
     lengths = list(map(len, ids))
     longest = max(lengths)
     where = f"task {prompts.task_ids[lengths.index(longest)]}: the prompt has {longest} tokens"

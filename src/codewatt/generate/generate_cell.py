@@ -17,7 +17,6 @@ from codewatt.benchmarks.tasks import read_tasks
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.record_ids import CellIds
-from codewatt.errors import CodewattError
 from codewatt.files import describe_files
 from codewatt.generate.cell_prompts import CellPrompts, cell_prompts
 from codewatt.generate.completion_files import (

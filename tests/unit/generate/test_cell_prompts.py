@@ -156,7 +156,7 @@ def test_without_a_template_bigcodebench_gives_the_prompt_as_it_is(base_tokenize
 
 @pytest.mark.parametrize("style", ["stripped", "as_is", "chat"])
 def test_an_instruction_is_not_completed_directly(base_tokenizer, style):
-    with pytest.raises(CodewattError, match="tasks are instructions.*allowed: prompt style chat"):
+    with pytest.raises(CodewattError, match=r"tasks are instructions.*allowed: prompt style chat"):
         cell_prompts([task()], style, BIGCODEBENCH_INSTRUCT_FORMAT, base_tokenizer)
 
 
