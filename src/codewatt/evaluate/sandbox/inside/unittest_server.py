@@ -203,7 +203,10 @@ def _serve(link: socket.socket, config: dict[str, Any]) -> None:
         socket.send_fds(link, [b"{}"], [first])
         os.close(first)
         if not config["isolates"]:
-            return  # everything inside belongs to the one program
+            # The sandbox ends with this process, and everything in it belongs to the program.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, 0)
+            return
 
 
 def _fork(
