@@ -308,6 +308,8 @@ TIMEOUTS = {
     *("os._exit while it is loaded", "abort", "a daemon that holds the results"),
     *("close everything", "a stream that trickles", "a long sleep without its timer"),
 }
+#: Of those that end as "fail": these would run for ever.
+ENDED_BY_THE_CALL_LIMIT = {"a loop"}
 EITHER = {
     *("fork bomb", "threads without end", "memory of many processes", "deep recursion"),
     *("deep recursion in C", "patch through the stack", "stop the parent"),

@@ -18,7 +18,17 @@ import pytest
 from codewatt.evaluate.sandbox import bubblewrap
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.verdicts import Verdict
-from tests.support.hostile_programs import ATTACKS, EITHER, TIMEOUTS, TOOLS
+from tests.support.hostile_programs import (
+    ATTACKS,
+    EITHER,
+    ENDED_BY_THE_CALL_LIMIT,
+    TIMEOUTS,
+    TOOLS,
+)
+from tests.unit.evaluate.conftest import PATIENT, QUICK
+
+#: The limit of a call is met before that of the suite, on slow machines too.
+CALL_LIMIT_FIRST = Limits(min_time_s=0.5, suite_time_s=60, grace_s=60)
 
 
 def _results_descriptor(code: str) -> str:
@@ -72,17 +82,23 @@ def secrets() -> Iterator[dict[str, str]]:
 def verdicts(
     secrets: dict[str, str],
     judge_programs: Callable[..., list[Verdict]],
-    quick_limits: Limits,
 ) -> dict[str, Verdict]:
-    """All attacks, judged in one go, four at a time."""
-    limits = replace(quick_limits, total_memory_bytes=512 << 20)
+    """All attacks, judged eight at a time: those that may hang with short time limits."""
     before, threads = _children(), threading.active_count()
-    codes = []
-    for attack in ATTACKS.values():
+    codes = {}
+    for attack, code in ATTACKS.items():
         for name, value in secrets.items():
-            attack = attack.replace("{" + name + "}", value)
-        codes.append(_results_descriptor(TOOLS + attack))
-    found = dict(zip(ATTACKS, judge_programs(codes, limits), strict=True))
+            code = code.replace("{" + name + "}", value)
+        codes[attack] = _results_descriptor(TOOLS + code)
+    found = {}
+    for limits, attacks in (
+        (QUICK, TIMEOUTS | EITHER),
+        (CALL_LIMIT_FIRST, ENDED_BY_THE_CALL_LIMIT),
+        (PATIENT, set(ATTACKS) - TIMEOUTS - EITHER - ENDED_BY_THE_CALL_LIMIT),
+    ):
+        some = replace(limits, total_memory_bytes=512 << 20)
+        verdicts = judge_programs([codes[attack] for attack in attacks], some)
+        found |= dict(zip(attacks, verdicts, strict=True))
     assert threading.active_count() == threads
     assert _children() == before
     return found
