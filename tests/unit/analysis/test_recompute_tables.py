@@ -163,16 +163,9 @@ def test_a_csv_file_that_holds_something_else_is_reported(script, studies, level
     assert list(script.csv_differences(table, texts.iloc[1:]))
 
 
-def _run(repository, study: RawStudy) -> subprocess.CompletedProcess[str]:
-    command = ["tools/recompute_tables.py", str(study.yaml), str(study.results)]
-    return subprocess.run(
-        [sys.executable, *command], cwd=repository, capture_output=True, text=True, check=False
-    )
-
-
-def test_the_command_fails_where_something_differs(repository, studies, tmp_path):
+def test_the_command_fails_where_something_differs(script, repository, studies, tmp_path):
     study = studies["greedy"]
-    assert _run(repository, study).returncode == 0
+    assert script.main([str(study.yaml), str(study.results)]) == 0
     shutil.copytree(study.root, tmp_path / "copy")
     copy = RawStudy(tmp_path / "copy")
     (verdicts,) = (copy.results / "cells").glob(f"one--cut1--fp32{GRAPH}/evaluate.json")
@@ -180,7 +173,10 @@ def test_the_command_fails_where_something_differs(repository, studies, tmp_path
     first = evaluated["verdicts"][0]
     first["base"] = "fail" if first["base"] == "pass" else "pass"
     write_json(verdicts, evaluated)
-    done = _run(repository, copy)
+    command = ["tools/recompute_tables.py", str(copy.yaml), str(copy.results)]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=repository, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "eval_results.json.gz and evaluate.json differ" in done.stdout
     assert "pass_at_1_base" in done.stdout

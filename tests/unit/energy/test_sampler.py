@@ -18,15 +18,6 @@ from codewatt.energy.timeline_reader import read_timeline
 from codewatt.errors import CodewattError
 
 
-@pytest.fixture
-def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samplers without CodeCarbon, whose start takes 2 s."""
-    (tmp_path / "absent").mkdir()
-    (tmp_path / "absent" / "codecarbon.py").write_text("raise ImportError")
-    paths = [str(tmp_path / "absent"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-
-
 def gone(pid: int, within_s: float = 5.0) -> bool:
     """Whether a process ends (a zombie has ended) within a time."""
     deadline_s = time.monotonic() + within_s
@@ -83,7 +74,7 @@ def test_a_real_job_gets_a_timeline_a_summary_and_nothing_else(
     json.dumps(sampler.summary, allow_nan=False)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 def test_the_timeline_describes_its_meters_and_outlives_an_interrupt(tmp_path: Path) -> None:
     """An interrupt from the keyboard reaches the whole process group; it is the job's to handle."""
     path = tmp_path / "deep" / "timeline.parquet"
@@ -102,7 +93,7 @@ def test_the_timeline_describes_its_meters_and_outlives_an_interrupt(tmp_path: P
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 def test_a_killed_sampler_is_one_line_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "timeline.parquet"
 
@@ -117,7 +108,7 @@ def test_a_killed_sampler_is_one_line_at_the_end(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 def test_a_job_that_fails_leaves_no_timeline_and_its_own_error(tmp_path: Path) -> None:
     path, pids = tmp_path / "timeline.parquet", []
 
@@ -146,7 +137,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 @pytest.mark.parametrize("when", ["starting", "forked"])
 def test_the_sampler_ends_when_its_job_is_killed(tmp_path: Path, when: str) -> None:
     path = tmp_path / "timeline.parquet"
