@@ -1,17 +1,19 @@
 """A small task, a judge for it, and a view into the sandbox."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs, ExpectedSuite
 from codewatt.evaluate.outputs.output_decoder import decode
 from codewatt.evaluate.reference_programs import modules_to_preload
+from codewatt.evaluate.sandbox import bubblewrap
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
 from codewatt.evaluate.sandbox.sandbox_probe import require_sandbox
@@ -33,9 +35,9 @@ def _sandbox(request: pytest.FixtureRequest) -> None:
         pytest.fail(f"these tests judge programs, and {error}")
 
 
-def succ_task(task_id: str = "Test/0") -> Task:
+def succ_task(task_id: str = "Test/0") -> FunctionTask:
     """answer(x) is x + 1; three base tests and two plus tests."""
-    return Task(
+    return FunctionTask(
         task_id, "def answer(x):\n", "answer", "    return x + 1\n", [[1], [2], [3]], [[10], [20]]
     )
 
@@ -77,6 +79,18 @@ def look_inside() -> Callable[..., Any]:
         return decode(lines[1])
 
     return looked
+
+
+def sandboxed_processes() -> set[tuple[str, bytes]]:
+    """Processes of users that only sandboxes have."""
+    own = {bubblewrap.sandbox_uid(slot) for slot in range(256)}
+    found = set()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                if process.stat().st_uid in own:
+                    found.add((process.name, (process / "cmdline").read_bytes()))
+    return found
 
 
 @pytest.fixture

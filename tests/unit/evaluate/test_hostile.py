@@ -3,7 +3,6 @@
 A program answers correctly only if its attack succeeds, so a pass would be a breach.
 """
 
-import contextlib
 import os
 import platform
 import socket
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.evaluate.sandbox import bubblewrap
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.verdicts import Verdict
 from tests.support.hostile_programs import (
@@ -26,7 +24,7 @@ from tests.support.hostile_programs import (
     TOOLS,
 )
 from tests.support.patience import wait_until
-from tests.unit.evaluate.conftest import PATIENT, QUICK
+from tests.unit.evaluate.conftest import PATIENT, QUICK, sandboxed_processes
 
 #: The limit of a call is met before that of the suite, on slow machines too.
 CALL_LIMIT_FIRST = Limits(min_time_s=0.5, suite_time_s=60, grace_s=60)
@@ -105,18 +103,6 @@ def verdicts(
     return found
 
 
-def _sandboxed() -> set[tuple[str, bytes]]:
-    """Processes of users that only sandboxes have."""
-    own = {bubblewrap.sandbox_uid(slot) for slot in range(256)}
-    found = set()
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            with contextlib.suppress(OSError):
-                if process.stat().st_uid in own:
-                    found.add((process.name, (process / "cmdline").read_bytes()))
-    return found
-
-
 def _children() -> set[int]:
     """The processes below this one, zombies included."""
     found: set[int] = set()
@@ -152,7 +138,7 @@ def test_the_same_harness_passes_a_right_program(
 
 def test_nothing_is_left_in_the_machine(verdicts: dict[str, Verdict]) -> None:
     """No process of an attack lives on under another parent, and no file stays in /tmp."""
-    left = _sandboxed()
+    left = sandboxed_processes()
     # Other tests may judge at the same time: their programs end, daemons do not.
-    wait_until(lambda: not left & _sandboxed(), f"the end of processes {left}")
+    wait_until(lambda: not left & sandboxed_processes(), f"the end of processes {left}")
     assert [path for path in Path(tempfile.gettempdir()).iterdir() if path.name == "mine"] == []

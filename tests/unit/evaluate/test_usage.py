@@ -32,7 +32,9 @@ def usage_of(code: str, until: Callable[[Usage, Sandbox], bool]) -> Usage:
 
 # The last thing that a program does: two more threads show that it has done everything else. One
 # would not do: a child that still works makes one more as well.
-REST = "    for _ in range(2): _thread.start_new_thread(time.sleep, (60,))\n    time.sleep(60)\n"
+REST = (
+    "    for _ in range(2): _thread.start_new_thread(time.sleep, (6000,))\n    time.sleep(6000)\n"
+)
 EMPTY = "def look():\n" + REST
 
 
