@@ -79,7 +79,9 @@ def download(target: Path) -> Path:
             unzip=unzip,
         )  # fmt: skip
         try:
-            Downloader().download(package, download_dir=str(target), quiet=True, raise_on_error=True)
+            Downloader().download(
+                package, download_dir=str(target), quiet=True, raise_on_error=True
+            )
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             fail(f"{reason}; set NLTK_DATA_ARCHIVE to a local copy")

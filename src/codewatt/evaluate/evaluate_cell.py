@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from codewatt.benchmarks.dataset_files import unpacked_digests
-from codewatt.benchmarks.tasks import Task, function_tasks, read_tasks
+from codewatt.benchmarks.tasks import Task, UnittestTask, function_tasks, read_tasks
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
 from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK
 from codewatt.evaluate.judge import count_unique, judge
@@ -85,7 +85,7 @@ def evaluate_cell(
     by_repeat = _by_repeat(samples, verdicts, ks)
     first = by_repeat[0]
     record: JudgedCell = {
-        "schema": 2,
+        "schema": 3,
         "status": "ok",
         "benchmark": benchmark,
         "dataset_sha256": digests["sha256"],
@@ -103,6 +103,7 @@ def evaluate_cell(
             for sample, verdict in zip(samples, verdicts, strict=True)
         ],
         "tasks": len(tasks),
+        "domains": {task.task_id: task.domains for task in tasks if isinstance(task, UnittestTask)},
         "judged": count_unique(programs),
         "sanitized": sanitize,
         "windows": [

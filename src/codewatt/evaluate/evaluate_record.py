@@ -34,8 +34,10 @@ class RepeatPassAtK(PassAtKTable):
 class VerdictRecord(TypedDict):
     """The verdict on one completion.
 
-    base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests.
-    why: the first test that failed, and how; None for a completion that passed.
+    base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests. Both are None
+    for a task that is excluded, because its reference solution does not pass its own tests here.
+    why: the first test that failed, and how, or why the task is excluded; None for a completion
+    that passed.
     """
 
     task_id: str
@@ -82,10 +84,11 @@ class JudgedCell(TypedDict):
 
     benchmark: the study's id; None for completions from elsewhere.
     pass_at_k: of the first repeat. tasks: of the benchmark. judged: different programs.
+    domains: task_id -> its domains; empty if the benchmark's tasks have none.
     windows: one, of phase "evaluate".
     """
 
-    schema: Literal[2]
+    schema: Literal[3]
     status: Literal["ok"]
     benchmark: str | None
     dataset_sha256: str
@@ -93,6 +96,7 @@ class JudgedCell(TypedDict):
     by_repeat: list[RepeatPassAtK]
     verdicts: list[VerdictRecord]
     tasks: int
+    domains: dict[str, list[str]]
     judged: int
     sanitized: bool
     windows: list[PhaseWindow]
@@ -110,7 +114,7 @@ class EvaluatedCellRecord(JudgedCell, MadeRecord):
 class SkippedEvaluationRecord(SkippedStage, MadeRecord):
     """cells/<cell>/evaluate.json of a cell that could not run."""
 
-    schema: Literal[2]
+    schema: Literal[3]
     meters: list[MeterRecord]
     sampler: SamplerRecord
 
