@@ -10,8 +10,8 @@ import pytest
 
 from codewatt.benchmarks.bigcodebench_benchmark import BigCodeBench
 from codewatt.benchmarks.tasks import UnittestTask
+from codewatt.evaluate.bigcodebench_pass_at_k import EvaluatedRun, bigcodebench_pass_at_k
 from codewatt.evaluate.bigcodebench_programs import bigcodebench_programs
-from codewatt.evaluate.bigcodebench_results import EvaluatedRun, bigcodebench_pass_at_k
 from codewatt.evaluate.sample_files import Sample, read_samples
 
 pytestmark = pytest.mark.data

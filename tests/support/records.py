@@ -189,8 +189,11 @@ def evaluate_record(**changes: Any) -> Record:
                 "why": "plus: test 1: wrong output",
             }
         ],
-        "tasks": 1, "domains": {}, "judged": 1, "sanitized": False, "sandbox": {
-            "tool": "bubblewrap 0.9", "privileges": "user namespace", "jobs": 2,
+        "tasks": 1, "domains": {}, "excluded": [], "environment": None, "judged": 1,
+        "sanitized": False,
+        "sandbox": {
+            "tool": "bubblewrap 0.9", "privileges": "user namespace",
+            "start": "one sandbox for each program", "jobs": 2,
             "total_memory_bytes": 2**32, "limits": LIMITS,
         },
         **metered(window("evaluate", 200.0, 203.5)), **MADE,

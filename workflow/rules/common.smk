@@ -11,7 +11,7 @@ from codewatt.config.load_study import load_config
 from codewatt.config.site import Machine
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
-from codewatt.evaluate.bigcodebench_python import bigcodebench_python
+from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter
 from codewatt.code_digests import stage_code
 from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
@@ -45,7 +45,7 @@ onstart:
     try:
         hold_run(os.getcwd(), paths.root)
         if "bigcodebench" in judged_kinds():
-            bigcodebench_python(settings.bigcodebench_python)
+            benchmark_interpreter(settings.bigcodebench_python)
         if workflow.non_local_exec:
             cancel_orphaned_jobs(os.getcwd())
     except CodewattError as error:

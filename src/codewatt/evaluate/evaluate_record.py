@@ -34,10 +34,10 @@ class RepeatPassAtK(PassAtKTable):
 class VerdictRecord(TypedDict):
     """The verdict on one completion.
 
-    base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests. Both are None
-    for a task that is excluded, because its reference solution does not pass its own tests here.
+    base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests, or the task
+        is excluded.
     why: the first test that failed, and how, or why the task is excluded; None for a completion
-    that passed.
+        that passed.
     """
 
     task_id: str
@@ -68,15 +68,33 @@ class LimitsRecord(TypedDict):
 class SandboxRecord(TypedDict):
     """How programs were isolated.
 
-    tool: bubblewrap with its version. privileges: of the programs. jobs: sandboxes at a time.
-    total_memory_bytes: limit of all processes of one sandbox.
+    tool: bubblewrap with its version. privileges: of the programs. start: how a program's process
+    starts. jobs: sandboxes at a time. total_memory_bytes: limit of all processes of one sandbox.
     """
 
     tool: str
     privileges: str
+    start: Literal["one sandbox for each program", "forked from a warm process"]
     jobs: int
     total_memory_bytes: int
     limits: LimitsRecord
+
+
+class ExcludedTask(TypedDict):
+    """A task that cannot be judged here: its reference program does not pass its tests."""
+
+    task_id: str
+    why: str
+
+
+class EnvironmentRecord(TypedDict):
+    """The Python environment in which programs run, if it is not codewatt's own.
+
+    python: its version. packages_sha256: digest of the names and versions of its packages.
+    """
+
+    python: str
+    packages_sha256: str
 
 
 class JudgedCell(TypedDict):
@@ -84,6 +102,8 @@ class JudgedCell(TypedDict):
 
     benchmark: the study's id; None for completions from elsewhere.
     pass_at_k: of the first repeat. tasks: of the benchmark. judged: different programs.
+    excluded: tasks without verdicts, which do not count in pass@k.
+    environment: of the programs; None if it is codewatt's own.
     domains: task_id -> its domains; empty if the benchmark's tasks have none.
     windows: one, of phase "evaluate".
     """
@@ -96,6 +116,8 @@ class JudgedCell(TypedDict):
     by_repeat: list[RepeatPassAtK]
     verdicts: list[VerdictRecord]
     tasks: int
+    excluded: list[ExcludedTask]
+    environment: EnvironmentRecord | None
     domains: dict[str, list[str]]
     judged: int
     sanitized: bool

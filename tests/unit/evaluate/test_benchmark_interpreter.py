@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.evaluate.bigcodebench_python import VARIABLE, bigcodebench_python
+from codewatt.evaluate.benchmark_interpreter import VARIABLE, benchmark_interpreter
 
 
 @pytest.fixture(autouse=True)
@@ -28,23 +28,23 @@ def test_the_variable_precedes_the_configuration_which_precedes_the_checkout(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = interpreter(nowhere / "elsewhere/.venv-bigcodebench/bin/python")
-    assert bigcodebench_python() == beside
+    assert benchmark_interpreter() == beside
     here = interpreter(nowhere / ".venv-bigcodebench/bin/python")
-    assert bigcodebench_python() == here, "the link itself, not what it points at"
+    assert benchmark_interpreter() == here, "the link itself, not what it points at"
     configured = interpreter(nowhere / "configured")
-    assert bigcodebench_python("configured") == configured
+    assert benchmark_interpreter("configured") == configured
     monkeypatch.setenv(VARIABLE, str(interpreter(nowhere / "named")))
-    assert bigcodebench_python("configured") == nowhere / "named"
+    assert benchmark_interpreter("configured") == nowhere / "named"
 
 
 def test_what_is_missing_is_said_in_one_line(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CodewattError, match=r"python is missing, .*`make bigcodebench`"):
-        bigcodebench_python()
+        benchmark_interpreter()
     with pytest.raises(CodewattError, match=r"config\.yaml: bigcodebench_python: x: no such file"):
-        bigcodebench_python("x")
+        benchmark_interpreter("x")
     (nowhere / "text").write_text("")
     monkeypatch.setenv(VARIABLE, "text")
     with pytest.raises(CodewattError, match=f"{VARIABLE}: text: is not executable"):
-        bigcodebench_python()
+        benchmark_interpreter()

@@ -18,7 +18,7 @@ ENVIRONMENT = ".venv-bigcodebench"
 """Directory that `make bigcodebench` makes, beside .venv."""
 
 
-def bigcodebench_python(configured: str | None = None) -> Path:
+def benchmark_interpreter(configured: str | None = None) -> Path:
     """The interpreter: of the environment variable, of the configuration, or of the checkout.
 
     Args:

@@ -1,17 +1,16 @@
-"""BigCodeBench's result files: the verdicts (eval_results.json) and pass@k (pass_at_k.json).
+"""BigCodeBench's file of pass@k (pass_at_k.json), in the format of bigcodebench 0.2.5.
 
-Formats: bigcodebench 0.2.5 (bigcodebench/evaluate.py). A task whose reference solution does not
-pass on this machine is excluded: it has no verdict, so neither file counts it, and pass_at_k.json
-lists it in "failed_tasks". bigcodebench itself counts such a task, mostly as failed.
+A task whose reference solution does not pass on this machine is excluded: it has no verdict, so
+pass@k does not count it, and the file lists it in "failed_tasks". bigcodebench itself counts such a
+task, mostly as failed (bigcodebench/evaluate.py).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from codewatt.evaluate.pass_at_k import mean_pass_at_k
-from codewatt.evaluate.verdicts import PASS, Program, Verdict
+from codewatt.evaluate.verdicts import PASS
 
 #: The k of pass@k that bigcodebench estimates by default, where every task has so many samples.
 KS = (1, 5, 10)
@@ -34,31 +33,6 @@ class EvaluatedRun:
     subset: str
     calibrated: bool
     excluded: Mapping[str, str]
-
-
-def bigcodebench_results(
-    programs: Sequence[Program], verdicts: Sequence[Verdict]
-) -> dict[str, Any]:
-    """Content of eval_results.json.
-
-    Args:
-        programs: the judged programs, in the order of the samples.
-        verdicts: one verdict for each program; a program of an excluded task has none.
-    """
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for program, verdict in zip(programs, verdicts, strict=True):
-        if verdict.base is None:
-            continue
-        rows.setdefault(program.task_id, []).append(
-            {
-                "task_id": program.task_id,
-                # JSON files cannot contain a lone surrogate; a program with one fails to load.
-                "solution": program.code.encode("utf-8", "backslashreplace").decode(),
-                "status": verdict.base.status,
-                "details": _details(verdict),
-            }
-        )
-    return {"date": datetime.now().strftime("%Y-%m-%d %H:%M"), "eval": rows}
 
 
 def bigcodebench_pass_at_k(
@@ -85,9 +59,3 @@ def bigcodebench_pass_at_k(
         "gt_pass_rate": (tasks - len(run.excluded)) / tasks,
         "failed_tasks": list(run.excluded),
     }
-
-
-def _details(verdict: Verdict) -> dict[str, str]:
-    """Reason of a failure; empty for "pass" and "timeout", as in bigcodebench."""
-    suite = verdict.base
-    return {"ALL": suite.why} if suite.status == "fail" and suite.why else {}
