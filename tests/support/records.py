@@ -3,6 +3,8 @@
 from copy import deepcopy
 from typing import Any
 
+from codewatt.benchmarks.prompt_format import HUMANEVAL_PLUS_FORMAT
+
 Record = dict[str, Any]
 PROVENANCE: Record = {
     "python": "3.11.7", "versions": {"torch": "2.13.0", "autoawq": None}, "host": "node1",
@@ -76,8 +78,8 @@ def model_record(**changes: Any) -> Record:
 def benchmark_record(**changes: Any) -> Record:
     """benchmarks/<benchmark>/manifest.json."""
     record = {
-        "schema": 1, "kind": "nano", "settings": {"kind": "nano", "tasks": 12}, "tasks": 12,
-        "sha256": DIGEST, "stop_strings": ["\ndef "],
+        "schema": 2, "kind": "nano", "settings": {"kind": "nano", "tasks": 12}, "tasks": 12,
+        "sha256": DIGEST, "prompt_format": HUMANEVAL_PLUS_FORMAT.to_record(),
     }  # fmt: skip
     return deepcopy(record) | changes
 
@@ -139,7 +141,11 @@ def generate_record(**changes: Any) -> Record:
         "engine": "transformers", "hardware": None,
     }  # fmt: skip
     record = {
-        "schema": 2, "cell": cell, "status": "ok", "repeats": 3,
+        "schema": 3, "cell": cell, "status": "ok", "repeats": 3,
+        "prompt": {
+            "asked": "direct completion", "has_chat_template": False, "stop_strings": ["\ndef "],
+            "first_task_id": "Nano/0", "first_prompt": "def f(x):",
+        },
         "decoding": {
             "strategy": "greedy", "samples": 1, "repeats": 3, "seed": 0, "warmup_batches": 1,
             "temperature": None, "top_p": None,

@@ -12,6 +12,11 @@ from codewatt.benchmarks.bigcodebench_dataset import (
     read_dataset,
     require_version,
 )
+from codewatt.benchmarks.prompt_format import (
+    BIGCODEBENCH_COMPLETE_FORMAT,
+    BIGCODEBENCH_INSTRUCT_FORMAT,
+    PromptFormat,
+)
 from codewatt.benchmarks.tasks import UnittestTask
 from codewatt.errors import CodewattError
 from codewatt.untrusted_files import display_path
@@ -37,21 +42,11 @@ class BigCodeBench(Benchmark):
     name: ClassVar[str] = "bigcodebench"
     judges_files: ClassVar[bool] = True
 
-    # Those of bigcodebench 0.2.5 for base models: EOS and extra_eos_for_direct_completion
-    # (bigcodebench/provider/utility.py).
-    stop_strings: ClassVar[tuple[str, ...]] = (
-        "<|endoftext|>",
-        "<|endofmask|>",
-        "</s>",
-        "\nif __name__",
-        "\ndef main(",
-        "\nprint(",
-        "\ndef ",
-        "\nclass ",
-        "\nimport ",
-        "\nfrom ",
-        "\nassert ",
-    )
+    def prompt_format(self, settings: Mapping[str, Any]) -> PromptFormat:
+        """See `Benchmark.prompt_format`: as bigcodebench asks in the chosen split."""
+        if self._choice(settings, "split", SPLITS) == "instruct":
+            return BIGCODEBENCH_INSTRUCT_FORMAT
+        return BIGCODEBENCH_COMPLETE_FORMAT
 
     def tasks(self, settings: Mapping[str, Any]) -> list[UnittestTask]:
         """See `Benchmark.tasks`; rows of other benchmarks and versions are refused."""
