@@ -24,6 +24,7 @@ def test_every_level_has_its_rows(study: Any) -> None:
         "run": 2 * 3,
         "cell": 2,
         "variant": 2,
+        "domain": 0,
         "check": 2,
     }
 

@@ -27,7 +27,7 @@ STUDIES = {
     "sampled": {"samples": 6, "infeasible": ("one--full--int8" + GRAPH,), "boundary": "job"},
     "gpu": {"samples": 2, "boundary": "gpu"},
 }
-CHECKED = ("task", "run", "cell", "variant")
+CHECKED = ("task", "run", "cell", "variant", "domain")
 COLUMNS = [
     pytest.param(level, column, id=f"{level}-{column}")
     for level in CHECKED
@@ -117,6 +117,7 @@ def test_a_wrong_value_in_any_column_is_reported(script, recomputed, level, colu
 EMPTY = {
     "task": {"hardware", "energy_note"},
     "run": {"hardware"},
+    "domain": {"hardware"},
     "cell": {
         "hardware", "failed_checks", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
         "pass_at_100_base", "pass_at_100_plus", "change_note", "break_even_note",
