@@ -17,6 +17,7 @@ from codewatt.analysis.cell_rows import cell_row, compare_variants, variant_row
 from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
 from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.columns import TABLES, Row
+from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
 from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
@@ -86,6 +87,7 @@ def build_tables(
         runs = runs_of[record.identity["id"]] = run_rows(record, tasks, meaningful)
         rows["task"] += tasks
         rows["run"] += runs
+        rows["domain"] += domain_rows(tasks, meaningful)
         rows["check"] += check_rows(record)
         rows["cell"].append(cell_row(record, runs, tasks, variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]

@@ -35,6 +35,7 @@ CELL_DESCRIPTIONS = describe(
         "Scope of the confidence intervals of energy and time: repeats within one job.",
     ),
     ("repeats", "repeats", "Number of repeats."),
+    ("excluded_tasks", "-", "Excluded tasks (see `tasks_judged`), each with the reason."),
     ("completions_identical", "-", "Whether all repeats gave the same completions."),
     ("engine_reference_cell_id", "-", "The same cell with the engine `transformers`."),
     (
@@ -181,7 +182,8 @@ CELL_DESCRIPTIONS = describe(
     (
         "j_per_correct_task_<tests>",
         "J/completion",
-        "Energy of all repeats / number of their completions that solve the task.",
+        "Energy of all repeats / number of their completions that solve the task; the energy of "
+        "excluded tasks is left out (times `tasks_judged` / `tasks`).",
     ),
     (
         "pass_at_1_<tests>_per_kwh",

@@ -53,6 +53,7 @@ TASK: Columns = {
     "repeat": INTEGER,
     "sample": INTEGER,
     "task_id": STRING,
+    "domains": STRING,
     "prompt_tokens": INTEGER,
     "new_tokens": INTEGER,
     "latency_s": REAL,
@@ -64,6 +65,7 @@ TASK: Columns = {
     "ends_in_loop": BOOLEAN,
     "base_status": STRING,
     "plus_status": STRING,
+    "exclusion_reason": STRING,
     **{f"solved_{tests}": BOOLEAN for tests in TESTS},
     "valid": BOOLEAN,
     **{f"{part}{kind}_j": REAL for part in FIGURES for kind in ("", "_uncertainty")},
@@ -129,6 +131,7 @@ RUN: Columns = {
     "repeat": INTEGER,
     "valid": BOOLEAN,
     "tasks": INTEGER,
+    "tasks_judged": INTEGER,
     "samples_per_task": INTEGER,
     "prompt_tokens": INTEGER,
     "new_tokens": INTEGER,
@@ -217,6 +220,8 @@ CELL: Columns = {
     "interval_scope": STRING,
     "repeats": INTEGER,
     "tasks": INTEGER,
+    "tasks_judged": INTEGER,
+    "excluded_tasks": STRING,
     "samples_per_task": INTEGER,
     "completions_identical": BOOLEAN,
     "engine_reference_cell_id": STRING,
@@ -299,6 +304,19 @@ VARIANT: Columns = {
     **_cost("score_layers"),
 }
 
+#: Empty if the benchmark's tasks have no domains.
+DOMAIN: Columns = {
+    **CELL_IDS,
+    "domain": STRING,
+    "tasks": INTEGER,
+    "tasks_judged": INTEGER,
+    "pass_at_1_base": REAL,
+    **dict.fromkeys(_ends("pass_at_1_base_wilson95"), REAL),
+    "new_tokens_per_task": REAL,
+    "j_per_task": REAL,
+    "j_per_correct_task_base": REAL,
+}
+
 CHECK: Columns = {
     "cell_id": STRING,
     "repeat": INTEGER,
@@ -341,5 +359,6 @@ TABLES: dict[str, Columns] = {
     "run": RUN,
     "cell": CELL,
     "variant": VARIANT,
+    "domain": DOMAIN,
     "check": CHECK,
 }

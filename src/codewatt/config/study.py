@@ -319,6 +319,19 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _instructions_are_asked_in_a_chat(self) -> Self:
+        for index, benchmark in enumerate(self.benchmarks):
+            if benchmark.kind != "bigcodebench" or benchmark.split != "instruct":
+                continue
+            for style in self.prompts:
+                if style != "chat" and not self._excluded(benchmark=benchmark.id, prompt=style):
+                    raise ValueError(
+                        f"benchmarks[{index}].split: 'instruct' has instructions, which prompt "
+                        f"style {style!r} cannot ask; allowed: prompts: [chat], or exclude the pair"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _samples_suffice(self) -> Self:
         samples, most = self.decoding.samples, max(self.evaluation.k)
         if most > samples:

@@ -226,7 +226,13 @@ def test_joules_per_correct_task_cover_the_truth(n: int, tasks: int, share: floa
             "energy_j_ci95_high": summary.ci95[1],
         }
         runs = [
-            {"energy_j": joules, "correct_base": solved, "correct_plus": None}
+            {
+                "energy_j": joules,
+                "correct_base": solved,
+                "correct_plus": None,
+                "tasks": tasks,
+                "tasks_judged": tasks,
+            }
             for joules in energies
         ]
         found = pooled_columns(row, runs)

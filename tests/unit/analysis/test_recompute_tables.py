@@ -27,7 +27,7 @@ STUDIES = {
     "sampled": {"samples": 6, "infeasible": ("one--full--int8" + GRAPH,), "boundary": "job"},
     "gpu": {"samples": 2, "boundary": "gpu"},
 }
-CHECKED = ("task", "run", "cell", "variant")
+CHECKED = ("task", "run", "cell", "variant", "domain")
 COLUMNS = [
     pytest.param(level, column, id=f"{level}-{column}")
     for level in CHECKED
@@ -117,6 +117,7 @@ def test_a_wrong_value_in_any_column_is_reported(script, recomputed, level, colu
 EMPTY = {
     "task": {"hardware", "energy_note"},
     "run": {"hardware"},
+    "domain": {"hardware"},
     "cell": {
         "hardware", "failed_checks", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
         "pass_at_100_base", "pass_at_100_plus", "change_note", "break_even_note",
@@ -156,24 +157,16 @@ def test_a_csv_file_that_holds_something_else_is_reported(script, studies, level
     texts = pd.read_csv(tables / f"{level}.csv", dtype=str, keep_default_na=False)
     assert not list(script.csv_differences(table, texts))
     for column in table.columns:
-        spoilt = texts.copy()
         of_type = {"boolean": "False" if texts[column][1] == "True" else "True", "string": "no"}
-        spoilt.loc[1, column] = of_type.get(str(table[column].dtype), "77")
-        found = [difference[:2] for difference in script.csv_differences(table, spoilt)]
-        assert found == [("line 3", column)]
+        texts.loc[1, column] = of_type.get(str(table[column].dtype), "77")
+    found = [difference[:2] for difference in script.csv_differences(table, texts)]
+    assert found == [("line 3", column) for column in table.columns]
     assert list(script.csv_differences(table, texts.iloc[1:]))
 
 
-def _run(repository, study: RawStudy) -> subprocess.CompletedProcess[str]:
-    command = ["tools/recompute_tables.py", str(study.yaml), str(study.results)]
-    return subprocess.run(
-        [sys.executable, *command], cwd=repository, capture_output=True, text=True, check=False
-    )
-
-
-def test_the_command_fails_where_something_differs(repository, studies, tmp_path):
+def test_the_command_fails_where_something_differs(script, repository, studies, tmp_path):
     study = studies["greedy"]
-    assert _run(repository, study).returncode == 0
+    assert script.main([str(study.yaml), str(study.results)]) == 0
     shutil.copytree(study.root, tmp_path / "copy")
     copy = RawStudy(tmp_path / "copy")
     (verdicts,) = (copy.results / "cells").glob(f"one--cut1--fp32{GRAPH}/evaluate.json")
@@ -181,7 +174,10 @@ def test_the_command_fails_where_something_differs(repository, studies, tmp_path
     first = evaluated["verdicts"][0]
     first["base"] = "fail" if first["base"] == "pass" else "pass"
     write_json(verdicts, evaluated)
-    done = _run(repository, copy)
+    command = ["tools/recompute_tables.py", str(copy.yaml), str(copy.results)]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=repository, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "eval_results.json.gz and evaluate.json differ" in done.stdout
     assert "pass_at_1_base" in done.stdout

@@ -120,7 +120,7 @@ def test_without_a_gpu_nothing_asks_for_triton():
         "from codewatt.generate.static import kv_cache, linear_layers, torch_ops",
         "assert 'codewatt.generate.static.triton_ops' not in sys.modules",
     )
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 
 
 def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
