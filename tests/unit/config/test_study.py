@@ -431,12 +431,12 @@ def test_the_schema_accepts_the_studies(repository):
         jsonschema.validate({**GOOD, "colour": 1}, schema)
 
 
-def test_the_graph_engine_is_for_greedy_decoding():
-    study = _changed(("engines",), ["transformers", "graph"])
-    assert validate(Study, study, "study.yaml").engines == ["transformers", "graph"]
-    study["decoding"] = {"strategy": "sampled", "temperature": 0.8}
-    with pytest.raises(CodewattError, match="'graph' cannot sample"):
-        validate(Study, study, "study.yaml")
+@pytest.mark.parametrize("decoding", [{}, {"strategy": "sampled", "temperature": 0.8}])
+def test_all_engines_decode_by_both_strategies(decoding):
+    study = _changed(("engines",), ["transformers", "graph", "vllm"])
+    study["decoding"] = decoding
+    found = validate(Study, study, "study.yaml")
+    assert found.engines == ["transformers", "graph", "vllm"]
 
 
 def test_pass_at_k_of_all_samples_is_good():
