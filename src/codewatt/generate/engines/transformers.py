@@ -57,18 +57,18 @@ class TransformersEngine(Engine):
         if decoding.stop_strings:
             stops = _RecordingCriterion(self._stop_string_criterion(decoding.stop_strings))
             criteria.append(stops)
+        if decoding.sampler is not None:
+            uniforms = seeds.uniforms(len(prompts), decoding.samples, decoding.token_limit)
+            drawer = _TokenDrawer(decoding.sampler, uniforms, logit_ranges, self.loaded.device)
+            processors.append(drawer)
         self.synchronise()
         start_s = time.monotonic()
         encoded = pad_prompts(tokenizer, prompts, known.padding(tokenizer), self.loaded.device)
-        if decoding.sampler is not None:
+        if decoding.samples > 1:
             encoded = {
                 name: rows.repeat_interleave(decoding.samples, dim=0)
                 for name, rows in encoded.items()
             }
-            uniforms = seeds.uniforms(len(prompts), decoding.samples, decoding.token_limit)
-            processors.append(
-                _TokenDrawer(decoding.sampler, uniforms, logit_ranges, self.loaded.device)
-            )
         with torch.inference_mode():
             tokens = model.generate(
                 **encoded,
