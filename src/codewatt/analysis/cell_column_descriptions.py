@@ -59,7 +59,8 @@ CELL_DESCRIPTIONS = describe(
     (
         "pass_at_1_<tests>_change_ci95_low",
         "fraction",
-        "Lower end of its 95 % confidence interval for paired proportions (Bonett and Price 2006).",
+        "Lower end of its 95 % confidence interval for paired proportions (Bonett and Price 2006); "
+        "empty as `tasks_lost_<tests>`.",
     ),
     ("pass_at_1_<tests>_change_ci95_high", "fraction", "Upper end of the same interval."),
     (
