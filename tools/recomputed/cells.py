@@ -221,7 +221,7 @@ def _accuracy(cell, study, tests):
         name: share,
         **ends(f"{name}_wilson95", None if share is None else statistics.wilson(share, tasks)),
     }
-    for k in (5, 10, 100):
+    for k in sorted({5, 10, 100, *study.ks} - {1}):
         row[f"pass_at_{k}_{tests}"] = None
         counts = cell.tasks.groupby(["repeat", "task_id"])[f"solved_{tests}"].agg(["size", "sum"])
         if share is not None and k in study.ks and counts["size"].min() >= k:
