@@ -87,7 +87,7 @@ class GraphEngine(Engine):
             InfeasibleError: the decode step cannot be captured, or prompt and new tokens exceed the
                 model's sliding window.
         """
-        encoded = [self._encode(prompts) for prompts in batches]
+        encoded = [self._encode(prompts, decoding) for prompts in batches]
         longest = max(batch["input_ids"].shape[1] for batch in encoded)
         rows = max(map(len, batches)) * decoding.samples
         self._decoder_for(rows, longest, decoding, encoded[0])
@@ -102,7 +102,7 @@ class GraphEngine(Engine):
         self.synchronise()
         start_s = time.monotonic()
         clock = _TokenTimer(self._cuda, start_s)
-        encoded, order = self._encode_by_length(prompts, decoding.samples)
+        encoded, order = self._encode_by_length(prompts, decoding)
         rows = order.argsort().tolist()
         uniforms = None if drawn is None else torch.from_numpy(drawn)[order].to(self.loaded.device)
         decoder = self._decoder_for(len(rows), encoded["input_ids"].shape[1], decoding, encoded)
@@ -233,20 +233,27 @@ class GraphEngine(Engine):
         return DenseForward(model, self._dense_decoder, self._ops, batch_size, cache_length)
 
     def _encode_by_length(
-        self, prompts: list[str], samples: int
+        self, prompts: list[str], decoding: DecodingParams
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Encoded prompts, one row for each sample, shortest first; and their order, on the CPU."""
+        samples = decoding.samples
         encoded = {
             name: rows.repeat_interleave(samples, dim=0) if samples > 1 else rows
-            for name, rows in self._encode(prompts).items()
+            for name, rows in self._encode(prompts, decoding).items()
         }
         order = encoded["attention_mask"].sum(dim=1).argsort(stable=True)
         return {name: rows[order] for name, rows in encoded.items()}, order.cpu()
 
-    def _encode(self, prompts: list[str]) -> dict[str, torch.Tensor]:
+    def _encode(self, prompts: list[str], decoding: DecodingParams) -> dict[str, torch.Tensor]:
         tokenizer = self.loaded.tokenizer
         padding = self.loaded.generation.padding(tokenizer)
-        return pad_prompts(tokenizer, prompts, padding, self.loaded.device)
+        return pad_prompts(
+            tokenizer,
+            prompts,
+            padding,
+            self.loaded.device,
+            add_special_tokens=decoding.add_special_tokens,
+        )
 
 
 def _capture_graph(step: Callable[[], None], model: Any) -> Callable[[], None]:

@@ -63,7 +63,13 @@ class TransformersEngine(Engine):
             processors.append(drawer)
         self.synchronise()
         start_s = time.monotonic()
-        encoded = pad_prompts(tokenizer, prompts, known.padding(tokenizer), self.loaded.device)
+        encoded = pad_prompts(
+            tokenizer,
+            prompts,
+            known.padding(tokenizer),
+            self.loaded.device,
+            add_special_tokens=decoding.add_special_tokens,
+        )
         if decoding.samples > 1:
             encoded = {
                 name: rows.repeat_interleave(decoding.samples, dim=0)
