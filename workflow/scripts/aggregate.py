@@ -1,4 +1,4 @@
-"""Every cell's files become one tidy table a level."""
+"""Make the tables of tasks, runs, cells, variants and checks from the files of all cells."""
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings
