@@ -14,8 +14,8 @@ UNIT := pytest tests/unit --ignore $(KERNELS) -m "not clock" $(PARALLEL)
 # Tests that look at clocks run alone.
 CLOCK := pytest tests/unit --ignore $(KERNELS) -m clock
 
-.PHONY: help setup dev vllm autoawq autogptq demo test test-cluster unit check format lock reference docs \
-	clean
+.PHONY: help setup dev vllm autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
+	reference docs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,9 @@ autoawq: setup ## make .venv-autoawq, for backend autoawq (docs/how-to/unmaintai
 
 autogptq: setup ## make .venv-autogptq, for backend auto_gptq (docs/how-to/unmaintained-backends.md)
 	@tools/setup_environment.sh autogptq
+
+bigcodebench: setup ## make .venv-bigcodebench, in which BigCodeBench's programs run (docs/how-to/bigcodebench.md)
+	@tools/setup_bigcodebench.sh
 
 demo: setup ## run the default study to figures and a report
 	@$(RUN) tools/demo.sh $(STUDY) $(CORES)

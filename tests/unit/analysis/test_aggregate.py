@@ -24,6 +24,7 @@ def test_every_level_has_its_rows(study: Any) -> None:
         "run": 2 * 3,
         "cell": 2,
         "variant": 2,
+        "domain": 0,
         "check": 2,
     }
 
@@ -197,6 +198,27 @@ def test_the_plus_suite_alone_does_not_solve_a_task(study: Any) -> None:
     assert made["run"][0]["correct_plus"] == 1
     assert cell["j_per_correct_task_plus"] == pytest.approx(330 / 3)
     assert (other["tasks_gained_plus"], other["tasks_lost_plus"]) == (1, 0)
+
+
+def test_the_cell_table_has_pass_at_every_k_of_the_study(study: Any) -> None:
+    def ask_for_more(contents: dict[str, Any]) -> None:
+        for number, entry in enumerate(contents["evaluate"]["by_repeat"]):
+            for tests in ("base", "plus"):
+                entry[tests] = {"1": 0.25, "2": 0.5 + 0.1 * number, "4": 1.0}
+
+    study.cell("fp32", samples=4, joules_per_run=(9.0, 9.5), edit=ask_for_more)
+    study.cell("int8", samples=4, joules_per_run=(9.0, 9.5))
+    table = aggregate(study.cells, study.variants, BASELINE, {})["cell"]
+    first, second = to_rows(table)
+    assert first["pass_at_2_plus"] == pytest.approx(0.55)
+    assert first["pass_at_4_base"] == 1.0
+    assert (first["pass_at_5_base"], second["pass_at_2_base"]) == (None, None)
+    named = [column for column in table.columns if column.endswith("_plus")]
+    assert [f"pass_at_{k}_plus" for k in (5, 10, 100, 2, 4)] == [
+        column
+        for column in named
+        if column.removeprefix("pass_at_").split("_")[0] in ("5", "10", "100", "2", "4")
+    ]
 
 
 def test_equal_repeats_are_told_from_different_ones(study: Any) -> None:

@@ -273,6 +273,14 @@ def test_a_missing_study_is_named(tmp_path):
         load_study(tmp_path / "nothing.yaml")
 
 
+@pytest.mark.parametrize("decoding", [{}, {"strategy": "sampled", "temperature": 0.8}])
+def test_all_engines_decode_by_both_strategies(decoding):
+    study = changed(("engines",), ["transformers", "graph", "vllm"])
+    study["decoding"] = decoding
+    found = validate(Study, study, "study.yaml")
+    assert found.engines == ["transformers", "graph", "vllm"]
+
+
 def test_pass_at_k_of_all_samples_is_good():
     study = changed(("evaluation",), {"k": [1, 10]})
     study["decoding"] = {"strategy": "sampled", "temperature": 0.8, "samples": 10}

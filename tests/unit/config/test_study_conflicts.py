@@ -96,11 +96,3 @@ def test_sequences_longer_than_a_model_reads_are_refused(keys, what, entry):
     random = {"id": "m", "source": "architecture", "config": config}
     with pytest.raises(CodewattError, match="model 'm' reads 300; allowed"):
         validate(Study, {**_reading(**keys), "models": [random]}, "study.yaml")
-
-
-def test_the_graph_engine_is_for_greedy_decoding():
-    study = changed(("engines",), ["transformers", "graph"])
-    assert validate(Study, study, "study.yaml").engines == ["transformers", "graph"]
-    study["decoding"] = {"strategy": "sampled", "temperature": 0.8}
-    with pytest.raises(CodewattError, match="'graph' cannot sample"):
-        validate(Study, study, "study.yaml")
