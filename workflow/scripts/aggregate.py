@@ -1,4 +1,4 @@
-"""Make the tables of tasks, runs, cells, variants and checks from the files of all cells."""
+"""Make the tables of tasks, runs, cells, variants, domains and checks from all cells' files."""
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings
