@@ -4,11 +4,15 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 STUDY ?= config/studies/nano.yaml
 CORES ?= all
-# In a process of its own: it has Triton interpret kernels, and GPTQModel imports Triton as it is.
-KERNELS := tests/unit/generate/test_kernels.py
-# Unit tests run in this many processes; the tests of a file stay together.
+# Unit tests run in this many processes. A process that has finished its part takes over tests of
+# another, so that all end at the same time.
 TEST_JOBS ?= 2
-UNIT := pytest tests/unit --ignore $(KERNELS) -n $(TEST_JOBS) --dist loadfile
+PARALLEL := -n $(TEST_JOBS) --dist worksteal
+# In processes of its own: it has Triton interpret kernels, and GPTQModel imports Triton as it is.
+KERNELS := tests/unit/generate/test_kernels.py
+UNIT := pytest tests/unit --ignore $(KERNELS) -m "not clock" $(PARALLEL)
+# Tests that look at clocks run alone.
+CLOCK := pytest tests/unit --ignore $(KERNELS) -m clock
 
 .PHONY: help setup dev vllm autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
 	reference docs clean
@@ -39,8 +43,9 @@ demo: setup ## run the default study to figures and a report
 
 test: dev ## every test but those on a Slurm
 	@$(RUN) $(UNIT)
+	@$(RUN) pytest $(KERNELS) $(PARALLEL)
+	@$(RUN) $(CLOCK)
 	@$(RUN) pytest --ignore tests/cluster --ignore tests/unit
-	@$(RUN) pytest $(KERNELS)
 
 test-cluster: dev ## the tests on a real Slurm, which it installs if it may (root, apt)
 	@tools/setup_slurm.sh
@@ -48,7 +53,8 @@ test-cluster: dev ## the tests on a real Slurm, which it installs if it may (roo
 
 unit: dev ## the fast part of the tests
 	@$(RUN) $(UNIT)
-	@$(RUN) pytest $(KERNELS)
+	@$(RUN) pytest $(KERNELS) $(PARALLEL)
+	@$(RUN) $(CLOCK)
 
 check: dev ## format, lint and types
 	@$(RUN) ruff format --check src tests tools workflow/scripts benchmarks

@@ -5,6 +5,7 @@ value in some row: energies of all boundaries, comparisons, pooled ratios, break
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,6 @@ STUDY: Json = {
     "batch_sizes": [BATCH],
     "engines": ["transformers", "graph"],
     "fidelity": {"corpus": "held-out"},
-    "evaluation": {"k": [1, 5]},
     "energy": {"country": "NLD", "validity": {"min_window_s": 5.0}},
     "baseline": {"precision": "fp32", "prune": "full"},
     "comparisons": {"pass_at_1_margin": 0.4, "board_spread": 0.03},
@@ -103,7 +103,8 @@ class RawStudy:
         self.results.mkdir(parents=True)
         energy = {**STUDY["energy"], "boundary": self.boundary}
         exclude = [{"prune": "cut1", "precision": "int8"}]
-        study = {**STUDY, "energy": energy, "exclude": exclude}
+        ks = [k for k in (1, 2, 5) if k <= self.samples]
+        study = {**STUDY, "energy": energy, "exclude": exclude, "evaluation": {"k": ks}}
         self.yaml.write_text(yaml.safe_dump(study))
         draw = np.random.default_rng(7)
         self._model(draw)
@@ -364,12 +365,13 @@ def _evaluated(
 
 
 def _pass_at(rows: pd.DataFrame, name: str, samples: int) -> Json:
-    """pass@1 and, of six samples, pass@5: 1 - the chance that five of six are all wrong."""
-    solved = rows.groupby("task_id")[name].sum()
-    wrong_of_five = solved.map({0: 1.0, 1: 1 / 6}).fillna(0.0)
-    return {"1": float((solved / samples).mean())} | (
-        {"5": float((1 - wrong_of_five).mean())} if samples == 6 else {}
-    )
+    """pass@1, 2 and 5, up to the number of samples: 1 - the chance that all of k are wrong."""
+    wrong = samples - rows.groupby("task_id")[name].sum()
+    return {
+        str(k): float(1 - wrong.map(lambda w, k=k: math.comb(w, k) / math.comb(samples, k)).mean())
+        for k in (1, 2, 5)
+        if k <= samples
+    }
 
 
 def _fidelity(ids: Json, draw: np.random.Generator) -> Json:

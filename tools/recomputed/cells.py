@@ -233,7 +233,7 @@ def _accuracy(cell, study, tests):
         name: share,
         **ends(f"{name}_wilson95", None if share is None else statistics.wilson(share, tasks)),
     }
-    for k in (5, 10, 100):
+    for k in sorted({5, 10, 100, *study.ks} - {1}):
         row[f"pass_at_{k}_{tests}"] = None
         judged = cell.tasks[cell.tasks["excluded"].isna()]
         counts = judged.groupby(["repeat", "task_id"])[f"solved_{tests}"].agg(["size", "sum"])

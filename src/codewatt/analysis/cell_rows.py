@@ -178,7 +178,10 @@ def _accuracy(evaluate: EvaluatedCellRecord, runs: list[Row], meaningful: bool) 
         share, tasks = math.fsum(shares) / len(shares), runs[0]["tasks_judged"]
         low, high = wilson_interval(min(share, 1.0) * tasks, tasks)
         row |= {name: share, f"{name}_wilson95_low": low, f"{name}_wilson95_high": high}
-        row |= {f"pass_at_{k}_{tests}": _pass_at(evaluate, tests, k) for k in PASS_AT}
+        row |= {
+            f"pass_at_{k}_{tests}": _pass_at(evaluate, tests, k)
+            for k in sorted({*PASS_AT, *evaluated_ks(evaluate)} - {1})
+        }
     return row
 
 
@@ -186,6 +189,11 @@ def _excluded(tasks: list[Row]) -> str | None:
     """The excluded tasks with their reasons: "A: reason; B: reason"; None if there is none."""
     reasons = {row["task_id"]: row["exclusion_reason"] for row in tasks}
     return "; ".join(f"{task}: {why}" for task, why in reasons.items() if why) or None
+
+
+def evaluated_ks(evaluate: EvaluatedCellRecord) -> set[int]:
+    """The k with which a cell's pass@k were computed: the study's `evaluation.k`."""
+    return {int(k) for entry in evaluate["by_repeat"] for k in entry["base"]}
 
 
 def _pass_at(evaluate: EvaluatedCellRecord, tests: str, k: int) -> float | None:

@@ -5,6 +5,7 @@ kilograms. codewatt.analysis.column_descriptions says what each column means; a 
 column has no description.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from codewatt.energy.boundaries import PARTS
@@ -22,7 +23,8 @@ TESTS = ("base", "plus")
 #: Times of idle power: before loading, loaded before the warm-up, after the last repeat, and the
 #: mean of the last two.
 IDLE = ("idle_unloaded", "idle_loaded", "idle_after", "idle")
-#: The k of pass@k besides 1; a column is empty if a task has fewer samples.
+#: The k of pass@k, besides 1, that every cell table has; a column is empty if a task has fewer
+#: samples, or the study does not ask for this k. `cell_columns` adds a study's other k.
 PASS_AT = (5, 10, 100)
 
 _VARIANT_IDS: Columns = {
@@ -262,6 +264,22 @@ CELL: Columns = {
     "size_bytes": INTEGER,
     "parameters": INTEGER,
 }
+
+
+def cell_columns(ks: Iterable[int]) -> Columns:
+    """The columns of the cell table of a study that asks for pass@k with these k.
+
+    Each k that is not in PASS_AT has its columns after those of the last k in PASS_AT.
+    """
+    more = sorted(set(ks) - {1, *PASS_AT})
+    columns: Columns = {}
+    for name, dtype in CELL.items():
+        columns[name] = dtype
+        for tests in TESTS:
+            if name == f"pass_at_{PASS_AT[-1]}_{tests}":
+                columns |= {f"pass_at_{k}_{tests}": REAL for k in more}
+    return columns
+
 
 #: Empty if the study measures no fidelity.
 FIDELITY: Columns = {

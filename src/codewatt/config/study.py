@@ -267,15 +267,6 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
-    def _engines_can_decode_so(self) -> Self:
-        if "graph" in self.engines and self.decoding.strategy != "greedy":
-            raise ValueError(
-                "engines: 'graph' cannot sample; allowed with decoding.strategy 'sampled': "
-                "transformers, vllm"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _device_has_kernels(self) -> Self:
         for precision in self.precisions:
             if why := refusal_on_device(precision, self.device):

@@ -86,6 +86,7 @@ class Workload:
         engine: name of the engine.
         judged: number of completions that are judged; with greedy decoding only those of one
             repeat, because all repeats are equal.
+        sampled: whether tokens are drawn, which needs memory of its own.
     """
 
     completions: int
@@ -100,6 +101,7 @@ class Workload:
     interval_s: float
     engine: str
     judged: int
+    sampled: bool = False
 
 
 def workload_of(
@@ -128,6 +130,7 @@ def workload_of(
     tasks, samples = size.tasks, decoding["samples"]
     batch_size = min(cell["batch_size"], tasks)
     limit = cell["token_limit"]
+    sampled = decoding["strategy"] == "sampled"
     return Workload(
         completions=tasks * samples,
         sequences=batch_size * samples,
@@ -140,5 +143,6 @@ def workload_of(
         idle_s=energy["idle_s"],
         interval_s=energy["nvml_interval_s"],
         engine=cell["engine"],
-        judged=tasks * samples * (1 if decoding["strategy"] == "greedy" else decoding["repeats"]),
+        judged=tasks * samples * (decoding["repeats"] if sampled else 1),
+        sampled=sampled,
     )
