@@ -14,6 +14,7 @@ from typing import Any
 
 from codewatt.cells import ID_SEPARATOR, SECOND_RUN, Cell, Variant, variants_of
 from codewatt.config.compression_settings import calibration_of, lines_of
+from codewatt.config.model_settings import Model
 from codewatt.config.prune_depths import layers_removed
 from codewatt.config.strict_model import Entry
 from codewatt.config.study import AXES, Study, matches
@@ -144,11 +145,17 @@ class Grid:
         """The method of a prune or precision; its module has the same name."""
         return str(self.settings(kind, entry_id)["method"])
 
+    def is_instruct(self, model_id: str) -> bool | None:
+        """Whether a model is an instruct model; None if unknown."""
+        model: Model = next(entry for entry in self.study.models if entry.id == model_id)
+        return model.is_instruct
+
     def model_slice(self, model_id: str) -> str:
         """The settings that training or fetching a model reads."""
         settings = self.settings("model", model_id)
         if settings["source"] in ("hub", "path"):
-            settings.pop("layers")  # what the study says of the layers does not change the weights
+            for key in ("layers", "instruct"):  # what the study says of them changes no weights
+                settings.pop(key)
         return canonical_json(settings)
 
     def calibrations(self, variant: Variant) -> tuple[str, ...]:
