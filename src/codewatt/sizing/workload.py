@@ -46,6 +46,10 @@ BENCHMARKS = {
     ),
 }  # fmt: skip
 
+#: Tokens that a chat adds to a prompt: 56 to 93, counted with SmolLM2's tokenizer for the six chat
+#: templates in tests/fixtures/chat_templates.
+CHAT_TOKENS = 93
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -88,7 +92,7 @@ def workload_of(
     """The workload of a cell, from the study's settings.
 
     Args:
-        cell: has token_limit, batch_size and engine.
+        cell: has prompt, token_limit, batch_size and engine.
         benchmark: has kind, and optionally tasks.
         decoding: has samples, repeats, warmup_batches and strategy.
         energy: has idle_s and nvml_interval_s.
@@ -105,12 +109,13 @@ def workload_of(
     tasks, samples = benchmark.get("tasks") or size.tasks, decoding["samples"]
     batch_size = min(cell["batch_size"], tasks)
     limit = cell["token_limit"]
+    added = CHAT_TOKENS if cell["prompt"] == "chat" else 0
     return Workload(
         completions=tasks * samples,
         sequences=batch_size * samples,
         batches=-(-tasks // batch_size),
-        prompt_tokens=size.prompt_tokens,
-        longest_prompt=size.longest_prompt,
+        prompt_tokens=size.prompt_tokens + added,
+        longest_prompt=size.longest_prompt + added,
         new_tokens=limit if size.new_tokens is None else min(limit, size.new_tokens),
         repeats=decoding["repeats"],
         warmup_batches=decoding["warmup_batches"],
