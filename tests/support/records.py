@@ -187,7 +187,7 @@ def evaluate_record(**changes: Any) -> Record:
     """cells/<cell>/evaluate.json, of a cell that ran."""
     shares = {"base": {"1": 1.0, "10": None}, "plus": {"1": 0.0, "10": None}}
     record = {
-        "schema": 2, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
+        "schema": 3, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
         "pass_at_k": shares, "by_repeat": [{"repeat": 0, **shares}],
         "verdicts": [
             {
@@ -195,8 +195,10 @@ def evaluate_record(**changes: Any) -> Record:
                 "why": "plus: test 1: wrong output",
             }
         ],
-        "tasks": 1, "judged": 1, "sanitized": False, "sandbox": {
-            "tool": "bubblewrap 0.9", "privileges": "user namespace", "jobs": 2,
+        "tasks": 1, "excluded": [], "environment": None, "judged": 1, "sanitized": False,
+        "sandbox": {
+            "tool": "bubblewrap 0.9", "privileges": "user namespace",
+            "start": "one sandbox for each program", "jobs": 2,
             "total_memory_bytes": 2**32, "limits": LIMITS,
         },
         **metered(window("evaluate", 200.0, 203.5)), **MADE,
