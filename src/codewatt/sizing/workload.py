@@ -53,6 +53,10 @@ BENCHMARKS = {
     ),
 }  # fmt: skip
 
+#: Tokens that a chat adds to a prompt: 56 to 93, counted with SmolLM2's tokenizer for the six chat
+#: templates in tests/fixtures/chat_templates.
+CHAT_TOKENS = 93
+
 
 def benchmark_size(benchmark: Mapping[str, Any]) -> BenchmarkSize | None:
     """The size of a benchmark with the settings of a study; None for an unknown kind.
@@ -113,7 +117,7 @@ def workload_of(
     """The workload of a cell, from the study's settings.
 
     Args:
-        cell: has token_limit, batch_size and engine.
+        cell: has prompt, token_limit, batch_size and engine.
         benchmark: has kind, and optionally tasks, split and subset.
         decoding: has samples, repeats, warmup_batches and strategy.
         energy: has idle_s and nvml_interval_s.
@@ -130,13 +134,14 @@ def workload_of(
     tasks, samples = size.tasks, decoding["samples"]
     batch_size = min(cell["batch_size"], tasks)
     limit = cell["token_limit"]
+    added = CHAT_TOKENS if cell["prompt"] == "chat" else 0
     sampled = decoding["strategy"] == "sampled"
     return Workload(
         completions=tasks * samples,
         sequences=batch_size * samples,
         batches=-(-tasks // batch_size),
-        prompt_tokens=size.prompt_tokens,
-        longest_prompt=size.longest_prompt,
+        prompt_tokens=size.prompt_tokens + added,
+        longest_prompt=size.longest_prompt + added,
         new_tokens=limit if size.new_tokens is None else min(limit, size.new_tokens),
         repeats=decoding["repeats"],
         warmup_batches=decoding["warmup_batches"],

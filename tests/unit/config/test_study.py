@@ -339,7 +339,7 @@ NAMED = {
 def test_a_name_tells_an_instruct_model_unless_the_study_says_otherwise(repo):
     def said(**keys):
         model = {"id": "m", **HUB, "repo": repo, **keys}
-        return Grid(validate(Study, _changed(("models",), [model]), "study.yaml")).is_instruct("m")
+        return Grid(validate(Study, changed(("models",), [model]), "study.yaml")).is_instruct("m")
 
     assert said() is NAMED[repo]
     assert said(instruct=True) is True
@@ -349,7 +349,7 @@ def test_a_name_tells_an_instruct_model_unless_the_study_says_otherwise(repo):
 def test_models_of_other_sources():
     path = {"id": "p", "source": "path", "path": "~/models/phi-4-chat"}
     random = {"id": "r", "source": "architecture", "config": {"model_type": "llama"}}
-    study = _changed(("models",), [*GOOD["models"], path, random])
+    study = changed(("models",), [*GOOD["models"], path, random])
     grid = Grid(validate(Study, study, "study.yaml"))
     assert [grid.is_instruct(model) for model in ("m", "p", "r")] == [False, True, None]
 
@@ -357,7 +357,7 @@ def test_models_of_other_sources():
 def test_what_kind_of_model_it_is_does_not_make_its_weights_stale():
     model = {"id": "m", **HUB, "repo": "a/b"}
     slices = {
-        Grid(validate(Study, _changed(("models",), [{**model, **keys}]), "s.yaml")).model_slice("m")
+        Grid(validate(Study, changed(("models",), [{**model, **keys}]), "s.yaml")).model_slice("m")
         for keys in ({}, {"instruct": True}, {"instruct": False, "layers": 3})
     }
     assert len(slices) == 1
