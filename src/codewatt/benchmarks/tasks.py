@@ -116,7 +116,7 @@ class FunctionTask(Task):
     def _check_argument_types(cls, row: dict[str, Any], where: str) -> None:
         types = row.get("argument_types", [])
         known = " or ".join(map(repr, ARGUMENT_TYPES))
-        right = isinstance(types, list) and all(name in ARGUMENT_TYPES for name in types)
+        right = isinstance(types, list) and all(name in list(ARGUMENT_TYPES) for name in types)
         _require(right, where, "argument_types", f"a list of {known}", row)
         for arguments in [*row["base_input"], *row["plus_input"]] if types else []:
             try:
