@@ -24,6 +24,7 @@ from codewatt.evaluate.verdicts import Program
 
 pytestmark = pytest.mark.data
 
+LLAMAS = ("", "-instruct")
 RUNS = ("Phi2_128", "Phi2_128_3", "3b_256", "3b_128_8bit")
 JOBS = os.cpu_count() or 1
 
@@ -44,10 +45,16 @@ def expected(tasks: list[FunctionTask]) -> ExpectedOutputs:
     return compute_expected(tasks, jobs=JOBS)
 
 
+def result_file(path: Path) -> dict[str, dict[str, Any]]:
+    rows: dict[str, list[dict[str, Any]]] = json.loads(gzip.decompress(path.read_bytes()))["eval"]
+    return {key: row for key, (row,) in rows.items()}
+
+
 def recorded(test_data: Path, run: str) -> dict[str, tuple[str, str]]:
     path = test_data / "greenllms/samples" / f"samples_{run}-sanitized_eval_results.json.gz"
-    rows: dict[str, list[dict[str, Any]]] = json.loads(gzip.decompress(path.read_bytes()))["eval"]
-    return {key: (row[0]["base_status"], row[0]["plus_status"]) for key, row in rows.items()}
+    return {
+        key: (row["base_status"], row["plus_status"]) for key, row in result_file(path).items()
+    }
 
 
 def statuses(
@@ -96,4 +103,16 @@ def test_raw_completions_come_out_the_same_when_sanitised_here(
     for task_id in CUT_RIGHTLY_NOW.get(run, ()):
         assert wanted[task_id] == ("fail", "fail")
         wanted[task_id] = ("pass", "pass")
+    assert statuses(tasks, expected, programs) == wanted
+
+
+@pytest.mark.parametrize("kind", LLAMAS)
+def test_solutions_in_published_result_files_get_their_verdicts(
+    kind: str, test_data: Path, tasks: list[FunctionTask], expected: ExpectedOutputs
+) -> None:
+    """Every fourth task; benchmarks/recorded_verdicts.py judges all of them."""
+    path = test_data / f"evalplus_recorded/humaneval-meta-llama-3-8b{kind}_eval_results.json.gz"
+    rows = dict(list(result_file(path).items())[::4])
+    programs = [Program(key, row["solution"]) for key, row in rows.items()]
+    wanted = {key: (row["base_status"], row["plus_status"]) for key, row in rows.items()}
     assert statuses(tasks, expected, programs) == wanted

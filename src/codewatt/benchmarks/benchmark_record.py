@@ -14,6 +14,7 @@ class BenchmarkSettings(TypedDict):
 
     nano: tasks (their number), seed.
     humaneval_plus: mini (the reduced plus inputs), tasks (None: all of them).
+    mbpp_plus: tasks (None: all of them).
     """
 
     kind: str

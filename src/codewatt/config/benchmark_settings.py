@@ -28,4 +28,13 @@ class HumanEvalPlusTasks(Entry):
     )
 
 
-Benchmark = Annotated[NanoTasks | HumanEvalPlusTasks, Field(discriminator="kind")]
+class MbppPlusTasks(Entry):
+    """MBPP+ (Liu et al. 2023), 378 tasks, with MBPP's tests as its base part."""
+
+    kind: Literal["mbpp_plus"]
+    tasks: Annotated[int, Field(gt=0, le=378)] | None = Field(
+        None, description="Use only the first tasks, this many, for a trial run; null: all tasks."
+    )
+
+
+Benchmark = Annotated[NanoTasks | HumanEvalPlusTasks | MbppPlusTasks, Field(discriminator="kind")]
