@@ -52,9 +52,7 @@ def result_file(path: Path) -> dict[str, dict[str, Any]]:
 
 def recorded(test_data: Path, run: str) -> dict[str, tuple[str, str]]:
     path = test_data / "greenllms/samples" / f"samples_{run}-sanitized_eval_results.json.gz"
-    return {
-        key: (row["base_status"], row["plus_status"]) for key, row in result_file(path).items()
-    }
+    return {key: (row["base_status"], row["plus_status"]) for key, row in result_file(path).items()}
 
 
 def statuses(

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from codewatt.benchmarks.prompt_format import PromptFormat
 from codewatt.benchmarks.tasks import Task
 from codewatt.errors import CodewattError
 
@@ -21,7 +22,7 @@ def check_settings(benchmark: str, settings: Iterable[str], allowed: Sequence[st
 
 
 class Benchmark(ABC):
-    """A set of tasks, and how a base model completes them.
+    """A set of tasks, and how models are asked to solve them.
 
     Places to change for a new benchmark, besides its module in this package:
     `codewatt.config.benchmark_settings` and the list in `codewatt.config.schema` (its settings in a
@@ -36,8 +37,13 @@ class Benchmark(ABC):
     judges_files: ClassVar[bool] = False
     """Whether `codewatt evaluate` judges completions for a dataset file of this benchmark."""
 
-    stop_strings: ClassVar[tuple[str, ...]] = ()
-    """Generation ends before the first of these strings; the completion contains none of them."""
+    @abstractmethod
+    def prompt_format(self, settings: Mapping[str, Any]) -> PromptFormat:
+        """How models are asked to solve the tasks, and where their completions end.
+
+        Args:
+            settings: as of `tasks`.
+        """
 
     @abstractmethod
     def tasks(self, settings: Mapping[str, Any]) -> Sequence[Task]:

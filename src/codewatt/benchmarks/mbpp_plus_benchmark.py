@@ -19,6 +19,7 @@ from codewatt.benchmarks.output_rules import (
     PYRAMID_SURFACE,
     SAME_SET,
 )
+from codewatt.benchmarks.prompt_format import MBPP_PLUS_FORMAT, PromptFormat
 from codewatt.benchmarks.task_ids import benchmark_of_task
 from codewatt.benchmarks.tasks import Task, read_tasks
 from codewatt.errors import CodewattError
@@ -89,17 +90,9 @@ class MbppPlus(Benchmark):
     name: ClassVar[str] = "mbpp_plus"
     judges_files: ClassVar[bool] = True
 
-    # Those of EvalPlus 0.3.1 for base models on MBPP (provider/utility.py, provider/base.py).
-    stop_strings: ClassVar[tuple[str, ...]] = (
-        "<|endoftext|>",
-        "<|endofmask|>",
-        "</s>",
-        "\nif __name__",
-        "\ndef main(",
-        "\nprint(",
-        '\n"""',
-        "\nassert",
-    )
+    def prompt_format(self, settings: Mapping[str, Any]) -> PromptFormat:
+        """See `Benchmark.prompt_format`: as EvalPlus asks."""
+        return MBPP_PLUS_FORMAT
 
     def tasks(self, settings: Mapping[str, Any]) -> list[Task]:
         """See `Benchmark.tasks`; rows of other benchmarks are refused."""

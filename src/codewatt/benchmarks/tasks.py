@@ -247,3 +247,16 @@ def function_tasks(tasks: Sequence[Task]) -> list[FunctionTask]:
         other = next(task for task in tasks if not isinstance(task, FunctionTask))
         raise CodewattError(f"{other.task_id}: has no inputs; it is judged by unit tests")
     return found
+
+
+def unittest_tasks(tasks: Sequence[Task]) -> list[UnittestTask]:
+    """The same tasks, all of which are judged by unit tests.
+
+    Raises:
+        CodewattError: a task is judged by its outputs.
+    """
+    found = [task for task in tasks if isinstance(task, UnittestTask)]
+    if len(found) != len(tasks):
+        other = next(task for task in tasks if not isinstance(task, UnittestTask))
+        raise CodewattError(f"{other.task_id}: has no unit tests; it is judged by its outputs")
+    return found

@@ -95,7 +95,8 @@ def test_another_benchmarks_row_is_named(tmp_path: Path, task_id: object, said: 
 def test_stop_strings_are_those_of_evalplus() -> None:
     from evalplus.provider.utility import EOS, extra_eos_for_direct_completion
 
-    assert list(MbppPlus.stop_strings) == EOS + extra_eos_for_direct_completion("mbpp")
+    stops = MbppPlus().prompt_format({}).direct_stop_strings
+    assert list(stops) == EOS + extra_eos_for_direct_completion("mbpp")
 
 
 def test_each_task_of_evalplus_special_oracles_has_a_rule() -> None:
