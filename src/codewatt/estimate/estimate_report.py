@@ -22,8 +22,6 @@ from codewatt.sizing.workload import BENCHMARKS
 from codewatt.units import BYTES_PER_GB
 
 _SHARED = "shared"
-#: Benchmarks that are judged by EvalPlus's rules.
-_EVALPLUS = ("humaneval_plus", "mbpp_plus")
 #: Assumptions that are used on a CPU only, and on a GPU only.
 _ON_CPU = ("graph_call_s", "cpu_bytes_per_s", "cpu_flops_per_s", "cpu_host_w")
 _ON_GPU = (
@@ -198,8 +196,8 @@ def _is_used(name: str, plan: Plan, gpus: int) -> bool:
         "download_bytes_per_s": any(f.downloads for f in plan.models.values()),
         "idle_share": any(gpu.idle_w is None for gpu in plan.gpus),
         "graph_call_s": "graph" in study.engines,
-        "judge_s": any(b.kind in _EVALPLUS for b in study.benchmarks),
-        "expected_s": any(b.kind in _EVALPLUS for b in study.benchmarks),
+        "judge_s": any(b.kind == "humaneval_plus" for b in study.benchmarks),
+        "expected_s": any(b.kind == "humaneval_plus" for b in study.benchmarks),
         "memory_margin": False,
         "runtime_margin": False,
         "runtime_floor_s": False,
