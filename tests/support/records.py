@@ -195,7 +195,8 @@ def evaluate_record(**changes: Any) -> Record:
                 "why": "plus: test 1: wrong output",
             }
         ],
-        "tasks": 1, "excluded": [], "environment": None, "judged": 1, "sanitized": False,
+        "tasks": 1, "domains": {}, "excluded": [], "environment": None, "judged": 1,
+        "sanitized": False,
         "sandbox": {
             "tool": "bubblewrap 0.9", "privileges": "user namespace",
             "start": "one sandbox for each program", "jobs": 2,

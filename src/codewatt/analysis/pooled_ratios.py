@@ -12,6 +12,7 @@ from codewatt.analysis.changes import ComparisonSettings, energy_difference, set
 from codewatt.analysis.columns import TESTS, Row
 from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
 from codewatt.analysis.proportions import Interval
+from codewatt.analysis.run_rows import judged_share
 from codewatt.units import J_PER_KWH
 
 
@@ -23,8 +24,9 @@ def pooled_columns(row: Row, runs: Sequence[Row]) -> Row:
         runs: its rows of the run table.
 
     Returns:
-        `j_per_correct_task_*` (J): energy of all runs / number of correct completions; absent if
-        there are none. `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run.
+        `j_per_correct_task_*` (J): energy of all runs / number of correct completions, without the
+        energy of excluded tasks; absent if no completion is correct.
+        `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run.
     """
     found: Row = {}
     for tests in TESTS:
@@ -33,10 +35,11 @@ def pooled_columns(row: Row, runs: Sequence[Row]) -> Row:
         if not known or accuracy is None:
             continue
         energies = finite(run["energy_j"] for run in known)
+        judged_j = (run["energy_j"] * judged_share(run) for run in known)
         correct = sum(run[f"correct_{tests}"] for run in known)
         joules = f"j_per_correct_task_{tests}"
         per_kwh = f"pass_at_1_{tests}_per_kwh"
-        found[joules] = ratio(math.fsum(energies), correct)
+        found[joules] = ratio(math.fsum(judged_j), correct)
         found[per_kwh] = ratio(accuracy, mean_of(energies) / J_PER_KWH)
         distances = _cell_distances(row, tests)
         if distances is None:
