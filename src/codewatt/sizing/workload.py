@@ -39,6 +39,12 @@ BENCHMARKS = {
         "8,192 tokens); every completion runs to the token limit, as in de Reus et al. 2024, where "
         "twice the limit took twice the time",
     ),
+    "mbpp_plus": BenchmarkSize(
+        378, 55, 175, None, 0.45, 0.45,
+        "prompts of 27 to 175 tokens, 55 on average (a tokenizer of 8,192 tokens, trained on the "
+        "standard library); every completion is assumed to run to the token limit; judging: "
+        "docs/archive/small-measurements.md",
+    ),
     "nano": BenchmarkSize(
         100, 22, 40, 20, 0.04, 0.04,
         "prompts of 22 tokens, completions of 16, the longer of two 20 (counted on the held-out "
