@@ -181,12 +181,13 @@ def evaluate_record(**changes: Any) -> Record:
     """cells/<cell>/evaluate.json, of a cell that ran."""
     shares = {"base": {"1": 1.0, "10": None}, "plus": {"1": 0.0, "10": None}}
     record = {
-        "schema": 2, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
+        "schema": 3, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
         "pass_at_k": shares, "by_repeat": [{"repeat": 0, **shares}],
         "verdicts": [
             {
                 "task_id": "t0", "repeat": 0, "sample": 0, "base": "pass", "plus": "fail",
-                "why": "plus: test 1: wrong output",
+                "why": "plus: test 1: wrong output", "program": 0, "start_s": 201.0,
+                "end_s": 202.5, "cpu_s": 0.2,
             }
         ],
         "tasks": 1, "judged": 1, "sanitized": False, "sandbox": {

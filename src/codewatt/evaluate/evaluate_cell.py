@@ -10,7 +10,7 @@ from pathlib import Path
 from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.dataset_files import unpacked_digests
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
-from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK
+from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK, VerdictRecord
 from codewatt.evaluate.judge import count_unique, judge
 from codewatt.evaluate.outputs.expected_outputs import read_expected
 from codewatt.evaluate.sample_files import Sample, read_samples
@@ -85,23 +85,13 @@ def evaluate_cell(
     by_repeat = _by_repeat(samples, verdicts, ks)
     first = by_repeat[0]
     record: JudgedCell = {
-        "schema": 2,
+        "schema": 3,
         "status": "ok",
         "benchmark": benchmark,
         "dataset_sha256": digests["sha256"],
         "pass_at_k": {"base": first["base"], "plus": first["plus"]},
         "by_repeat": by_repeat,
-        "verdicts": [
-            {
-                "task_id": verdict.task_id,
-                "repeat": sample.repeat,
-                "sample": sample.sample,
-                "base": verdict.base.status,
-                "plus": verdict.plus.status,
-                "why": verdict.why,
-            }
-            for sample, verdict in zip(samples, verdicts, strict=True)
-        ],
+        "verdicts": _verdict_records(samples, programs, verdicts),
         "tasks": len(tasks),
         "judged": count_unique(programs),
         "sanitized": sanitize,
@@ -114,6 +104,31 @@ def evaluate_cell(
     if out_evaluate is not None:
         write_json(out_evaluate, record)
     return record
+
+
+def _verdict_records(
+    samples: Sequence[Sample], programs: Sequence[Program], verdicts: Sequence[Verdict]
+) -> list[VerdictRecord]:
+    """The record of each verdict; identical programs have the same number."""
+    numbers: dict[Program, int] = {}
+    records: list[VerdictRecord] = []
+    for sample, program, verdict in zip(samples, programs, verdicts, strict=True):
+        times = verdict.times
+        records.append(
+            {
+                "task_id": verdict.task_id,
+                "repeat": sample.repeat,
+                "sample": sample.sample,
+                "base": verdict.base.status,
+                "plus": verdict.plus.status,
+                "why": verdict.why,
+                "program": numbers.setdefault(program, len(numbers)),
+                "start_s": None if times is None else times.start_s,
+                "end_s": None if times is None else times.end_s,
+                "cpu_s": None if times is None else times.cpu_s,
+            }
+        )
+    return records
 
 
 def _by_repeat(

@@ -36,6 +36,9 @@ class VerdictRecord(TypedDict):
 
     base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests.
     why: the first test that failed, and how; None for a completion that passed.
+    program: number of the completion's program; identical programs have one number and ran once.
+    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if the judge does not record it.
+    cpu_s: CPU time of its sandboxes (s), in steps of 10 ms; None if it was not read.
     """
 
     task_id: str
@@ -44,6 +47,10 @@ class VerdictRecord(TypedDict):
     base: str | None
     plus: str | None
     why: str | None
+    program: int
+    start_s: float | None
+    end_s: float | None
+    cpu_s: float | None
 
 
 class LimitsRecord(TypedDict):
@@ -85,7 +92,7 @@ class JudgedCell(TypedDict):
     windows: one, of phase "evaluate".
     """
 
-    schema: Literal[2]
+    schema: Literal[3]
     status: Literal["ok"]
     benchmark: str | None
     dataset_sha256: str
@@ -110,7 +117,7 @@ class EvaluatedCellRecord(JudgedCell, MadeRecord):
 class SkippedEvaluationRecord(SkippedStage, MadeRecord):
     """cells/<cell>/evaluate.json of a cell that could not run."""
 
-    schema: Literal[2]
+    schema: Literal[3]
     meters: list[MeterRecord]
     sampler: SamplerRecord
 

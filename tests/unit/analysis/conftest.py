@@ -209,8 +209,12 @@ class Study:
                     "base": "pass" if t in also else "fail",
                     "plus": "pass" if t in solved else "fail",
                     "why": None,
+                    "program": i,
+                    "start_s": 200.5,
+                    "end_s": 203.0,
+                    "cpu_s": 0.1,
                 }
-                for r, s, t in keys
+                for i, (r, s, t) in enumerate(keys)
             ],
             windows=[window("evaluate", 200.0, 203.5)],
             code=CODE,
