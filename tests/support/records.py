@@ -231,7 +231,7 @@ def component(status: str) -> Record:
 def energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that ran, without runs and checks."""
     record = {
-        "schema": 2, "cell": generate_record()["cell"], "boundary": "node", "components": {},
+        "schema": 3, "cell": generate_record()["cell"], "boundary": "node", "components": {},
         "allocation": {"share": 0.5}, "baseline": {"idle_w": {"cpu": 3.0}}, "windows": [],
         "runs": [], "evaluate": None, "load": None, "warmup": None,
         "sampler": {"cpu_share": 0.01, "max_rss_bytes": None},
@@ -244,7 +244,7 @@ def energy_record(**changes: Any) -> Record:
 def infeasible_energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that could not run."""
     record = {
-        "schema": 2, "cell": generate_record()["cell"], "status": "infeasible",
+        "schema": 3, "cell": generate_record()["cell"], "status": "infeasible",
         "reason": "does not fit", "code": CODE,
     }  # fmt: skip
     return deepcopy(record) | changes

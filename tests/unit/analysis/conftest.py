@@ -222,7 +222,7 @@ class Study:
 
     def _energy(self, entry: Json, joules_per_run: tuple[float, ...]) -> Json:
         return {
-            "schema": 2,
+            "schema": 3,
             "windows": [],
             "cell": entry["cell"],
             "components": deepcopy(COMPONENTS),
@@ -254,7 +254,22 @@ class Study:
                 }
                 for repeat, total in enumerate(joules_per_run)
             ],
-            "evaluate": {"duration_s": 3.5, "energy_j": joules(7.0, 3.0), "status": {}},
+            "evaluate": {
+                "duration_s": 3.5,
+                "energy_j": joules(7.0, 3.0),
+                "uncertainty_j": joules(0.5, 0.25),
+                "status": {},
+                "runs": [
+                    {
+                        "repeat": repeat,
+                        "energy_j": joules(7.0 / len(joules_per_run), 3.0 / len(joules_per_run)),
+                        "uncertainty_j": joules(0.25, 0.125),
+                        "unshared_energy_j": joules(6.0, 2.0),
+                    }
+                    for repeat in range(len(joules_per_run))
+                ],
+                "note": None,
+            },
             "load": {"duration_s": 1.0, "energy_j": joules(4.0, 1.0)},
             "warmup": {"duration_s": 0.5, "energy_j": joules(2.0, 1.0)},
             "carbon": {"country": "NLD", "g_per_kwh": 360.0, "source": "test"},
