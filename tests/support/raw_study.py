@@ -72,6 +72,8 @@ class RawStudy:
     Attributes:
         samples: completions a task and repeat; more than one are drawn anew in each.
         elsewhere: cells that ran on the second machine.
+        judged_elsewhere: cells that were judged on a machine of another model.
+        untimed: cells whose judge did not record when programs ran.
         infeasible: cells that could not run.
         boundary: the study's energy boundary.
     """
@@ -79,6 +81,8 @@ class RawStudy:
     root: Path
     samples: int = 1
     elsewhere: tuple[str, ...] = ()
+    judged_elsewhere: tuple[str, ...] = ()
+    untimed: tuple[str, ...] = ()
     infeasible: tuple[str, ...] = ()
     boundary: str = "node"
     cells: list[Json] = field(default_factory=list)
@@ -226,6 +230,11 @@ class RawStudy:
         generate["model"]["device"] = "cuda"
         write_json(paths["generate"], generate)
         evaluate = _evaluated(folder, tasks, draw, SHARE[variant], self.samples)
+        cpu = ("host-C", "EPYC") if name in self.judged_elsewhere else ("host-A", "Xeon")
+        evaluate["provenance"] = {**PROVENANCE, "host": cpu[0], "cpu": cpu[1]}
+        if name in self.untimed:
+            for verdict in evaluate["verdicts"]:
+                verdict |= {"start_s": None, "end_s": None, "cpu_s": None}
         write_json(paths["evaluate"], evaluate)
         settings = {**STUDY["energy"], "boundary": self.boundary}
         judged = folder / "evaluate_timeline.parquet"

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from codewatt.analysis.cell_results import CellResults, Measurements, TaskTimes
-from codewatt.analysis.columns import TESTS, Row
+from codewatt.analysis.columns import BOTH, TESTS, Row
+from codewatt.analysis.judging_columns import run_columns, task_columns
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.analysis.repetition_metrics import Repetition, run_shares
 from codewatt.analysis.roofline_columns import roofline_columns
@@ -72,6 +73,7 @@ def task_rows(record: CellResults) -> list[Row]:
                 **{f"solved_{tests}": is_solved(tests, *statuses) for tests in TESTS},
                 "valid": _valid(measured.energy, key[0]),
                 **_task_joules(joules.get(key), measured.energy["boundary"]),
+                **task_columns(joules.get(key), verdicts[key], measured.energy["boundary"]),
             }
         )
     return rows
@@ -169,6 +171,8 @@ def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningfu
     correct = {tests: _correct(tasks, tests) if meaningful else None for tests in TESTS}
     accuracy = {tests: pass_at_1(tasks, tests) if meaningful else None for tests in TESTS}
     new_tokens = _total(row["new_tokens"] for row in tasks)
+    judging = run_columns(measured, run)
+    both_j = judging[f"{BOTH}energy_j"]
     grams = energy["carbon"]["g_per_kwh"]
     return {
         "repeat": run["repeat"],
@@ -196,6 +200,10 @@ def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningfu
         "j_per_task": ratio(energy_j, len(tasks)),
         **{f"j_per_correct_task_{t}": ratio(energy_j, correct[t]) for t in TESTS},
         **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], energy_j) for t in TESTS},
+        **judging,
+        f"{BOTH}j_per_task": ratio(both_j, len(tasks)),
+        **{f"{BOTH}j_per_correct_task_{t}": ratio(both_j, correct[t]) for t in TESTS},
+        **{f"{BOTH}pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], both_j) for t in TESTS},
         "co2e_kg": None
         if energy_j is None or grams is None
         else energy_j / J_PER_KWH * grams / G_PER_KG,

@@ -145,6 +145,28 @@ def uncertainty_of(row: TaskEnergy) -> Joules:
     }
 
 
+def judging_joules_of(row: TaskEnergy) -> Joules:
+    """The joules of judging a task's completion, by part."""
+    return {
+        "gpu": None,
+        "cpu": row["evaluate_cpu_j"],
+        "dram": row["evaluate_dram_j"],
+        "node": row["evaluate_node_j"],
+        "job": row["evaluate_job_j"],
+    }
+
+
+def judging_uncertainty_of(row: TaskEnergy) -> Joules:
+    """The bound on the error of the joules of judging a task's completion, by part."""
+    return {
+        "gpu": None,
+        "cpu": row["evaluate_cpu_uncertainty_j"],
+        "dram": row["evaluate_dram_uncertainty_j"],
+        "node": row["evaluate_node_uncertainty_j"],
+        "job": row["evaluate_job_uncertainty_j"],
+    }
+
+
 def shared_joules(
     series: Series, start_s: Floats, end_s: Floats
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
