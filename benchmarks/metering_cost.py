@@ -29,7 +29,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONP
 from scipy.stats import binom
 
 from codewatt.analysis.log_scale_statistics import summarise
-from codewatt.benchmarks.benchmark import read_tasks
+from codewatt.benchmarks.tasks import read_tasks
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
 from codewatt.models.loading import load_model, resolve_device, used_gpu_uuids

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import SUITES, Task, read_tasks
+from codewatt.benchmarks.tasks import SUITES, FunctionTask, read_tasks
 from codewatt.evaluate.evaluate_cell import programs_to_judge
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
@@ -33,12 +33,12 @@ CUT_RIGHTLY_NOW = {"Phi2_128": {"HumanEval/84"}, "3b_256": {"HumanEval/72"}}
 
 
 @pytest.fixture(scope="module")
-def tasks(test_data: Path) -> list[Task]:
+def tasks(test_data: Path) -> list[FunctionTask]:
     return read_tasks(test_data / "humaneval_plus" / "HumanEvalPlus-v0.1.10.jsonl.gz")
 
 
 @pytest.fixture(scope="module")
-def expected(tasks: list[Task]) -> ExpectedOutputs:
+def expected(tasks: list[FunctionTask]) -> ExpectedOutputs:
     return compute_expected(tasks, jobs=JOBS)
 
 
@@ -49,13 +49,13 @@ def recorded(test_data: Path, run: str) -> dict[str, tuple[str, str]]:
 
 
 def statuses(
-    tasks: list[Task], expected: ExpectedOutputs, programs: list[Program]
+    tasks: list[FunctionTask], expected: ExpectedOutputs, programs: list[Program]
 ) -> dict[str, tuple[str, str]]:
     verdicts = judge(tasks, expected, programs, jobs=JOBS)
     return {verdict.task_id: (verdict.base.status, verdict.plus.status) for verdict in verdicts}
 
 
-def test_the_data_is_whole(tasks: list[Task], expected: ExpectedOutputs) -> None:
+def test_the_data_is_whole(tasks: list[FunctionTask], expected: ExpectedOutputs) -> None:
     assert [len(tasks), *(sum(len(t.inputs(s)) for t in tasks) for s in SUITES)] == [
         *(164, 1570, 122_683)
     ]
@@ -66,7 +66,9 @@ def test_the_data_is_whole(tasks: list[Task], expected: ExpectedOutputs) -> None
     )
 
 
-def test_the_canonical_solutions_are_right(tasks: list[Task], expected: ExpectedOutputs) -> None:
+def test_the_canonical_solutions_are_right(
+    tasks: list[FunctionTask], expected: ExpectedOutputs
+) -> None:
     programs = [Program(task.task_id, task.prompt + task.canonical_solution) for task in tasks]
     found = statuses(tasks, expected, programs)
     assert Counter(found.values()) == {("pass", "pass"): 164}
@@ -74,7 +76,7 @@ def test_the_canonical_solutions_are_right(tasks: list[Task], expected: Expected
 
 @pytest.mark.parametrize("run", RUNS)
 def test_sanitised_completions_get_the_recorded_verdicts(
-    run: str, test_data: Path, tasks: list[Task], expected: ExpectedOutputs
+    run: str, test_data: Path, tasks: list[FunctionTask], expected: ExpectedOutputs
 ) -> None:
     """All 164 base and 164 plus statuses, though the record is of an older data set."""
     path = test_data / "greenllms/samples" / f"samples_{run}-sanitized.jsonl.gz"
@@ -84,7 +86,7 @@ def test_sanitised_completions_get_the_recorded_verdicts(
 
 @pytest.mark.parametrize("run", RUNS)
 def test_raw_completions_come_out_the_same_when_sanitised_here(
-    run: str, test_data: Path, tasks: list[Task], expected: ExpectedOutputs
+    run: str, test_data: Path, tasks: list[FunctionTask], expected: ExpectedOutputs
 ) -> None:
     path = test_data / "greenllms/samples" / f"samples_{run}.jsonl.gz"
     programs = programs_to_judge(read_samples(path, tasks), tasks, sanitize=True, jobs=JOBS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from evalplus import sanitize as evalplus
 
-from codewatt.benchmarks.benchmark import read_tasks
+from codewatt.benchmarks.tasks import read_tasks
 from codewatt.evaluate.sample_files import read_samples
 from codewatt.evaluate.sanitize import sanitize_all
 

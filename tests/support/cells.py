@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.benchmark import Task, write_tasks
+from codewatt.benchmarks.prompt_format import PromptFormat
+from codewatt.benchmarks.tasks import FunctionTask, write_tasks
 from codewatt.files import describe_files, write_json
 from codewatt.generate.generate_cell import CellFiles, generate_cell
 from tests.support.records import benchmark_record, variant_record
@@ -37,9 +38,11 @@ def run_cell(
     )
     inputs = (folder / "variant.json", folder / "benchmark.json", folder / "tasks.jsonl.gz")
     write_json(inputs[0], variant)
-    write_json(inputs[1], benchmark_record(stop_strings=list(stop_strings)))
+    prompt_format = PromptFormat(direct_stop_strings=tuple(stop_strings))
+    write_json(inputs[1], benchmark_record(prompt_format=prompt_format.to_record()))
     tasks = [
-        Task(f"t/{n}", prompt, "f", "\n    pass", [[1]], []) for n, prompt in enumerate(prompts)
+        FunctionTask(f"t/{n}", prompt, "f", "\n    pass", [[1]], [])
+        for n, prompt in enumerate(prompts)
     ]
     write_tasks(inputs[2], tasks)
     settings = {

@@ -3,6 +3,8 @@
 from copy import deepcopy
 from typing import Any
 
+from codewatt.benchmarks.prompt_format import HUMANEVAL_PLUS_FORMAT
+
 Record = dict[str, Any]
 PROVENANCE: Record = {
     "python": "3.11.7", "versions": {"torch": "2.13.0", "autoawq": None}, "host": "node1",
@@ -76,8 +78,8 @@ def model_record(**changes: Any) -> Record:
 def benchmark_record(**changes: Any) -> Record:
     """benchmarks/<benchmark>/manifest.json."""
     record = {
-        "schema": 1, "kind": "nano", "settings": {"kind": "nano", "tasks": 12}, "tasks": 12,
-        "sha256": DIGEST, "stop_strings": ["\ndef "],
+        "schema": 2, "kind": "nano", "settings": {"kind": "nano", "tasks": 12}, "tasks": 12,
+        "sha256": DIGEST, "prompt_format": HUMANEVAL_PLUS_FORMAT.to_record(),
     }  # fmt: skip
     return deepcopy(record) | changes
 
@@ -139,7 +141,11 @@ def generate_record(**changes: Any) -> Record:
         "engine": "transformers", "hardware": None,
     }  # fmt: skip
     record = {
-        "schema": 2, "cell": cell, "status": "ok", "repeats": 3,
+        "schema": 3, "cell": cell, "status": "ok", "repeats": 3,
+        "prompt": {
+            "asked": "direct completion", "has_chat_template": False, "stop_strings": ["\ndef "],
+            "first_task_id": "Nano/0", "first_prompt": "def f(x):",
+        },
         "decoding": {
             "strategy": "greedy", "samples": 1, "repeats": 3, "seed": 0, "warmup_batches": 1,
             "temperature": None, "top_p": None,
@@ -181,7 +187,7 @@ def evaluate_record(**changes: Any) -> Record:
     """cells/<cell>/evaluate.json, of a cell that ran."""
     shares = {"base": {"1": 1.0, "10": None}, "plus": {"1": 0.0, "10": None}}
     record = {
-        "schema": 3, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
+        "schema": 4, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
         "pass_at_k": shares, "by_repeat": [{"repeat": 0, **shares}],
         "verdicts": [
             {
@@ -190,8 +196,10 @@ def evaluate_record(**changes: Any) -> Record:
                 "end_s": 202.5, "cpu_s": 0.2,
             }
         ],
-        "tasks": 1, "judged": 1, "sanitized": False, "sandbox": {
-            "tool": "bubblewrap 0.9", "privileges": "user namespace", "jobs": 2,
+        "tasks": 1, "excluded": [], "environment": None, "judged": 1, "sanitized": False,
+        "sandbox": {
+            "tool": "bubblewrap 0.9", "privileges": "user namespace",
+            "start": "one sandbox for each program", "jobs": 2,
             "total_memory_bytes": 2**32, "limits": LIMITS,
         },
         **metered(window("evaluate", 200.0, 203.5)), **MADE,

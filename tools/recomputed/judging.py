@@ -26,12 +26,14 @@ def measure(cell, study):
     spans = energy.spans(cell.evaluate["windows"], "evaluate")
     for part in HOST:
         judged[part] = judged[f"{part}_alone"] = None
-        if cell.judging is None or judged[["start_s", "end_s"]].isna().any(axis=None):
+        # No program ran for an excluded task, which has no verdict.
+        unknown = judged["start_s"].isna() & judged["base"].notna()
+        if cell.judging is None or unknown.any():
             continue
         (edges,) = spans
         if _is_sound(cell, part, edges, study.limits):
             of_program, rest = _joules(cell.judging.sources[part], judged, edges)
-            alone = judged["program"].map(of_program)
+            alone = judged["program"].map(of_program).fillna(0.0)
             judged[part] = alone / judged["completions"] + rest / len(judged)
             judged[f"{part}_alone"] = alone + rest / len(judged)
     cell.judged = judged
@@ -52,7 +54,7 @@ def _is_sound(cell, part, edges, limits):
 
 def _joules(source, judged, edges):
     """(program -> joules, joules while none ran): each moment is divided among what runs."""
-    programs = judged.groupby("program")[["start_s", "end_s"]].first()
+    programs = judged.dropna(subset="start_s").groupby("program")[["start_s", "end_s"]].first()
     times = sorted({*edges, *programs["start_s"], *programs["end_s"]})
     of_program, rest = dict.fromkeys(programs.index, 0.0), 0.0
     for start_s, end_s in itertools.pairwise(times):

@@ -1,12 +1,11 @@
-"""What a benchmark's reference solutions answer."""
+"""What a benchmark's reference programs answer, or what their unit tests say."""
 
-from codewatt.benchmarks.benchmark import read_tasks
-from codewatt.evaluate.outputs.expected_outputs import write_expected
+from codewatt.benchmarks.tasks import read_tasks
+from codewatt.evaluate.judging_rules import write_expected_file
 from codewatt.evaluate.parallel_jobs import jobs_for_cores
-from codewatt.evaluate.reference_programs import compute_expected
 from codewatt.logs import rule_log
 
 with rule_log(snakemake):
     tasks = read_tasks(snakemake.input.tasks)
-    expected = compute_expected(tasks, jobs=jobs_for_cores(snakemake.threads))
-    write_expected(snakemake.output.expected, expected, tasks)
+    jobs = jobs_for_cores(snakemake.threads)
+    write_expected_file(snakemake.output.expected, tasks, jobs=jobs)

@@ -85,12 +85,13 @@ _TASK = describe(
         "evaluate_s",
         "s",
         "Time for which the completion's program was judged: it ran in its sandboxes, and its "
-        "outputs were compared.",
+        "outputs were compared. Empty for an excluded task, whose programs do not run.",
     ),
     (
         "evaluate_cpu_s",
         "s",
-        "CPU time of the program's sandboxes, in steps of 10 ms. No energy depends on it.",
+        "CPU time of the program's sandboxes, in steps of 10 ms; empty if it was not read. No energy "
+        "depends on it.",
     ),
     (
         "evaluate_completions",

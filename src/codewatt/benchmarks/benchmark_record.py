@@ -4,6 +4,7 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from codewatt.benchmarks.prompt_format import PromptFormatRecord
 from codewatt.record_files import RecordFormat
 
 
@@ -25,17 +26,17 @@ class BenchmarkSettings(TypedDict):
 class BenchmarkRecord(TypedDict):
     """benchmarks/<benchmark>/manifest.json.
 
-    tasks: their number. sha256: of the file of tasks.
+    tasks: their number. sha256: of the file of tasks. prompt_format: how models are asked.
     It holds neither provenance nor code: a benchmark that is prepared again with the same tasks
     makes no cell stale.
     """
 
-    schema: Literal[1]
+    schema: Literal[2]
     kind: str
     settings: BenchmarkSettings
     tasks: int
     sha256: str
-    stop_strings: list[str]
+    prompt_format: PromptFormatRecord
 
 
 BENCHMARK: RecordFormat[BenchmarkRecord] = RecordFormat(BenchmarkRecord, "prepare_benchmark")

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from codewatt.benchmarks.benchmark import Benchmark, Task, check_settings, read_tasks
+from codewatt.benchmarks.benchmark import Benchmark, check_settings
 from codewatt.benchmarks.dataset_files import cached_download, require_digest
+from codewatt.benchmarks.prompt_format import HUMANEVAL_PLUS_FORMAT, PromptFormat
 from codewatt.benchmarks.task_ids import benchmark_of_task
+from codewatt.benchmarks.tasks import Task, read_tasks
 from codewatt.errors import CodewattError
 
 VERSION = "v0.1.10"
@@ -37,20 +39,9 @@ class HumanEvalPlus(Benchmark):
     name: ClassVar[str] = "humaneval_plus"
     judges_files: ClassVar[bool] = True
 
-    # Those of EvalPlus 0.3.1 for base models on HumanEval (provider/utility.py, provider/base.py).
-    stop_strings: ClassVar[tuple[str, ...]] = (
-        "<|endoftext|>",
-        "<|endofmask|>",
-        "</s>",
-        "\nif __name__",
-        "\ndef main(",
-        "\nprint(",
-        "\ndef ",
-        "\nclass ",
-        "\nimport ",
-        "\nfrom ",
-        "\nassert ",
-    )
+    def prompt_format(self, settings: Mapping[str, Any]) -> PromptFormat:
+        """See `Benchmark.prompt_format`: as EvalPlus asks."""
+        return HUMANEVAL_PLUS_FORMAT
 
     def tasks(self, settings: Mapping[str, Any]) -> list[Task]:
         """See `Benchmark.tasks`; rows of other benchmarks are refused."""

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from codewatt.benchmarks.benchmark import Benchmark, Task, check_settings
+from codewatt.benchmarks.benchmark import Benchmark, check_settings
+from codewatt.benchmarks.prompt_format import HUMANEVAL_PLUS_FORMAT, PromptFormat
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.nano.task_sampling import held_out_problems
 
@@ -20,19 +22,11 @@ class NanoBenchmark(Benchmark):
 
     name: ClassVar[str] = "nano"
 
-    # Those of EvalPlus for base models on HumanEval that can follow a finished function.
-    stop_strings: ClassVar[tuple[str, ...]] = (
-        "<|endoftext|>",
-        "\nif __name__",
-        "\nprint(",
-        "\ndef ",
-        "\nclass ",
-        "\nimport ",
-        "\nfrom ",
-        "\nassert ",
-    )
+    def prompt_format(self, settings: Mapping[str, Any]) -> PromptFormat:
+        """See `Benchmark.prompt_format`: as EvalPlus asks on HumanEval+."""
+        return HUMANEVAL_PLUS_FORMAT
 
-    def tasks(self, settings: Mapping[str, Any]) -> list[Task]:
+    def tasks(self, settings: Mapping[str, Any]) -> list[FunctionTask]:
         """See `Benchmark.tasks`; task ids are "Nano/0", "Nano/1" and so on."""
         check_settings(self.name, settings, tuple(_DEFAULTS))
         for key, value in settings.items():
@@ -42,7 +36,7 @@ class NanoBenchmark(Benchmark):
                 )
         chosen = {**_DEFAULTS, **settings}
         return [
-            Task(
+            FunctionTask(
                 task_id=f"Nano/{number}",
                 prompt=problem.prompt,
                 entry_point=problem.entry_point,

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import codewatt.benchmarks
-from codewatt.benchmarks.benchmark import Benchmark, write_tasks
+from codewatt.benchmarks.benchmark import Benchmark
 from codewatt.benchmarks.benchmark_record import BenchmarkRecord, BenchmarkSettings
+from codewatt.benchmarks.tasks import write_tasks
 from codewatt.errors import CodewattError
 from codewatt.files import sha256_file
 
@@ -46,7 +47,7 @@ def prepare_benchmark(
         tasks_path: file to write.
 
     Returns:
-        The benchmark's manifest: kind, number of tasks, digest, stop strings.
+        The benchmark's manifest: kind, number of tasks, digest, prompt format.
 
     Raises:
         CodewattError: see `Benchmark.tasks`.
@@ -58,10 +59,10 @@ def prepare_benchmark(
     tasks = benchmark.tasks(chosen)
     write_tasks(tasks_path, tasks)
     return {
-        "schema": 1,
+        "schema": 2,
         "kind": settings["kind"],
         "settings": settings,
         "tasks": len(tasks),
         "sha256": sha256_file(tasks_path),
-        "stop_strings": list(benchmark.stop_strings),
+        "prompt_format": benchmark.prompt_format(chosen).to_record(),
     }

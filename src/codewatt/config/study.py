@@ -29,7 +29,7 @@ from codewatt.config.run_settings import (
 )
 from codewatt.config.strict_model import Entry, Id, Line, PositiveInt, Strict
 
-PromptStyle = Literal["stripped", "as_is"]
+PromptStyle = Literal["stripped", "as_is", "chat"]
 Engine = Literal["transformers", "graph", "vllm"]
 AXES = (
     "model",
@@ -81,7 +81,9 @@ class Study(Strict):
         description=(
             "'stripped' removes white space at both ends of the prompt. 'as_is' keeps the last "
             "newline; this splits the token of newline and indentation that the model would "
-            "generate next."
+            "generate next. 'chat' asks by the chat template of the model's tokenizer, as EvalPlus "
+            "and BigCodeBench ask instruct models; a model without a chat template is asked as "
+            "these ask base models (docs/explanation/prompts.md)."
         ),
     )
     token_limits: list[PositiveInt] = Field(
@@ -304,6 +306,16 @@ class Study(Strict):
                         f"model {model.id!r} reads {limit}; allowed: tokens up to {limit}, or "
                         f"exclude {'the pair' if len(pair) > 1 else 'the model'}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _answers_are_sanitised(self) -> Self:
+        if "chat" in self.prompts and not self.evaluation.sanitize:
+            raise ValueError(
+                "prompts: 'chat' needs evaluation.sanitize: true, because an answer to a chat is "
+                "text with code, which cannot be judged as it is; allowed with sanitize: false: "
+                "stripped, as_is"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from codewatt.benchmarks.benchmark import read_tasks
+from codewatt.benchmarks.tasks import read_tasks
 from codewatt.corpora.contamination import (
     MAX_SHARE,
     NGRAM_LENGTH,

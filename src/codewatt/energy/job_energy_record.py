@@ -118,13 +118,16 @@ class MeteredRecord(TypedDict):
 class JudgedCompletion(TypedDict):
     """The fields of a verdict (`evaluate.evaluate_record`) that the energy of judging rests on.
 
+    base: None if the task is excluded, so that no program ran.
     program: identical completions have the same number; their program ran once.
-    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if it was not recorded.
+    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if none ran, or if it was not
+        recorded.
     """
 
     task_id: str
     repeat: int
     sample: int
+    base: str | None
     program: int
     start_s: float | None
     end_s: float | None

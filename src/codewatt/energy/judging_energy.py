@@ -2,9 +2,10 @@
 
 At each moment the power is divided equally among the programs that run. Energy of the time in which
 no program runs (sanitising, start-up, the time between two programs) is divided equally among all
-completions. A program that several completions share ran once, and each of them is billed an equal
-part of it. So the energies of the completions add up to the energy of the window: they are what was
-spent. What every completion by itself would have cost is given for each run (`unshared_energy_j`).
+completions. A completion of an excluded task, for which no program ran, has this part only. A
+program that several completions share ran once, and each of them is billed an equal part of it. So
+the energies of the completions add up to the energy of the window: they are what was spent. What
+every completion by itself would have cost is given for each run (`unshared_energy_j`).
 
 Power is divided equally, and not by the CPU time of the programs. CPU time of a sandbox is only
 known as a total, in steps of 10 ms, which is a large part of a program that runs for 0.1 s. It
@@ -91,7 +92,7 @@ def judging_energy(
     energy_j, uncertainty_j = meter.window(start_s, end_s)
     completions = evaluate["verdicts"]
     reasons = _reasons(meter, windows[0], sampler, settings)
-    if any(row["start_s"] is None or row["end_s"] is None for row in completions):
+    if any(row["start_s"] is None and row["base"] is not None for row in completions):
         reasons = dict.fromkeys(_COMPONENTS, "the judge did not record when each program ran")
     programs = JudgedPrograms.read(completions, start_s, end_s, timeline_path)
     bills = {
@@ -179,11 +180,11 @@ class JudgedPrograms:
         end_s: float,
         timeline_path: str | os.PathLike[str],
     ) -> "JudgedPrograms":
-        """The programs of all completions; times that were not recorded are the window's."""
+        """The programs of all completions; one without times counts as one that never ran."""
         times: dict[int, tuple[float, float]] = {}
         for row in completions:
             began_s = start_s if row["start_s"] is None else row["start_s"]
-            ended_s = end_s if row["end_s"] is None else row["end_s"]
+            ended_s = began_s if row["end_s"] is None else row["end_s"]
             if not start_s <= began_s <= ended_s <= end_s:
                 raise CodewattError(
                     f"{timeline_path}: program {row['program']} ran from {began_s:.3f} to "

@@ -1,21 +1,20 @@
 """The evaluate stage: the verdicts on a cell's completions, and pass@k.
 
-How a program is run and compared is `judge`'s matter; metering is the calling script's.
+How a program is run and judged is `judging_rules`' matter; metering is the calling script's.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.dataset_files import unpacked_digests
-from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
+from codewatt.benchmarks.tasks import Task, read_tasks
+from codewatt.evaluate.eval_results import pass_at_k_table, write_eval_results
 from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK, VerdictRecord
-from codewatt.evaluate.judge import count_unique, judge
-from codewatt.evaluate.outputs.expected_outputs import read_expected
+from codewatt.evaluate.judge import count_unique
+from codewatt.evaluate.judging_rules import judging_rule
 from codewatt.evaluate.sample_files import Sample, read_samples
 from codewatt.evaluate.sandbox.resource_limits import Limits
-from codewatt.evaluate.sandbox.sandbox_probe import describe_sandbox, require_sandbox
 from codewatt.evaluate.sanitize import sanitize_all
 from codewatt.evaluate.verdicts import Program, Verdict
 from codewatt.files import write_json
@@ -48,11 +47,11 @@ def evaluate_cell(
     limits: Limits | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> JudgedCell:
-    """Judge the completions of a cell and write EvalPlus's result file.
+    """Judge the completions of a cell and write the result file of the benchmark's evaluator.
 
     Args:
         tasks_path: the benchmark's tasks (`write_tasks`).
-        expected_path: outputs of the reference solutions (`write_expected`).
+        expected_path: what became of the reference programs (`write_expected_file`).
         completions_path: rows {task_id, solution, repeat, sample}.
         out_results: eval_results.json.gz to write.
         out_evaluate: also write the returned record there; None leaves that to the caller.
@@ -60,7 +59,7 @@ def evaluate_cell(
         sanitize: whether completions are sanitised as EvalPlus does it.
         ks: the k for which pass@k is estimated, within a repeat.
         benchmark: its id in the study; None for completions from elsewhere.
-        limits: time and memory of a program; None for the defaults.
+        limits: time and memory of a program; None for the defaults of the benchmark.
         on_done: called with the number of samples that have a verdict so far.
 
     Returns:
@@ -69,23 +68,21 @@ def evaluate_cell(
     Raises:
         CodewattError: an input is missing or wrong, or the sandbox cannot be set up.
     """
-    used = limits or Limits()
-    require_sandbox(used)
     tasks = read_tasks(tasks_path)
-    expected = read_expected(expected_path, tasks)
+    rule = judging_rule(tasks, expected_path, limits)
     samples = sorted(
         read_samples(completions_path, tasks), key=lambda sample: (sample.repeat, sample.sample)
     )
     start_s = time.monotonic()
     programs = programs_to_judge(samples, tasks, sanitize=sanitize, jobs=jobs)
-    verdicts = judge(tasks, expected, programs, jobs=jobs, limits=used, on_done=on_done)
+    verdicts = rule.judge(programs, jobs=jobs, on_done=on_done)
     end_s = time.monotonic()
     digests = unpacked_digests(tasks_path)
-    write_eval_results(out_results, eval_results(tasks, programs, verdicts, digests["md5"]))
+    write_eval_results(out_results, rule.results(programs, verdicts, digests["md5"]))
     by_repeat = _by_repeat(samples, verdicts, ks)
     first = by_repeat[0]
     record: JudgedCell = {
-        "schema": 3,
+        "schema": 4,
         "status": "ok",
         "benchmark": benchmark,
         "dataset_sha256": digests["sha256"],
@@ -93,13 +90,15 @@ def evaluate_cell(
         "by_repeat": by_repeat,
         "verdicts": _verdict_records(samples, programs, verdicts),
         "tasks": len(tasks),
+        "excluded": rule.excluded,
+        "environment": rule.environment,
         "judged": count_unique(programs),
         "sanitized": sanitize,
         "windows": [
             {"phase": "evaluate", "repeat": None, "batch": None, "start_s": start_s, "end_s": end_s}
         ],
         "epoch_offset_s": time.time() - time.monotonic(),
-        "sandbox": describe_sandbox(used, jobs),
+        "sandbox": rule.sandbox(jobs),
     }
     if out_evaluate is not None:
         write_json(out_evaluate, record)
@@ -119,8 +118,8 @@ def _verdict_records(
                 "task_id": verdict.task_id,
                 "repeat": sample.repeat,
                 "sample": sample.sample,
-                "base": verdict.base.status,
-                "plus": verdict.plus.status,
+                "base": verdict.status("base"),
+                "plus": verdict.status("plus"),
                 "why": verdict.why,
                 "program": numbers.setdefault(program, len(numbers)),
                 "start_s": None if times is None else times.start_s,

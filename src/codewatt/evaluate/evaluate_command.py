@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.benchmark import Task
 from codewatt.benchmarks.dataset_files import cache_directory, unpacked_digests
 from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
+from codewatt.benchmarks.tasks import FunctionTask, function_tasks
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
@@ -101,7 +101,7 @@ def evaluate_file(
         allowed = ", ".join(_judged_benchmarks())
         raise CodewattError(f"--benchmark {benchmark!r}: unknown benchmark; allowed: {allowed}")
     md5 = unpacked_digests(dataset)["md5"]
-    tasks = open_benchmark(benchmark).tasks({"path": str(dataset), "pinned": False})
+    tasks = function_tasks(open_benchmark(benchmark).tasks({"path": str(dataset), "pinned": False}))
     rows = read_samples(samples, tasks)
     check_writable(out, _size_bytes(rows, tasks))
     require_sandbox()
@@ -123,13 +123,13 @@ def _judged_benchmarks() -> list[str]:
     return [name for name in benchmark_names() if open_benchmark(name).judges_files]
 
 
-def _size_bytes(samples: Sequence[Sample], tasks: Sequence[Task]) -> int:
+def _size_bytes(samples: Sequence[Sample], tasks: Sequence[FunctionTask]) -> int:
     """Approximate size of the result file: each program and the input of its failed test."""
     longest = max(len(json.dumps(test)) for task in tasks for test in [[], *task.base_input])
     return sum(2 * len(sample.solution) + longest + 300 for sample in samples)
 
 
-def _expected(tasks: list[Task], jobs: int) -> ExpectedOutputs:
+def _expected(tasks: list[FunctionTask], jobs: int) -> ExpectedOutputs:
     """Expected outputs, from the cache directory if that is writable."""
     try:
         cache: Path | None = cache_directory()

@@ -34,10 +34,13 @@ class RepeatPassAtK(PassAtKTable):
 class VerdictRecord(TypedDict):
     """The verdict on one completion.
 
-    base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests.
-    why: the first test that failed, and how; None for a completion that passed.
+    base, plus: "pass", "fail" or "timeout"; None where a benchmark has no such tests, or the task
+        is excluded.
+    why: the first test that failed, and how, or why the task is excluded; None for a completion
+        that passed.
     program: number of the completion's program; identical programs have one number and ran once.
-    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if the judge does not record it.
+    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if it did not run, because the
+        task is excluded, or if the judge does not record it.
     cpu_s: CPU time of its sandboxes (s), in steps of 10 ms; None if it was not read.
     """
 
@@ -73,15 +76,33 @@ class LimitsRecord(TypedDict):
 class SandboxRecord(TypedDict):
     """How programs were isolated.
 
-    tool: bubblewrap with its version. privileges: of the programs. jobs: sandboxes at a time.
-    total_memory_bytes: limit of all processes of one sandbox.
+    tool: bubblewrap with its version. privileges: of the programs. start: how a program's process
+    starts. jobs: sandboxes at a time. total_memory_bytes: limit of all processes of one sandbox.
     """
 
     tool: str
     privileges: str
+    start: Literal["one sandbox for each program", "forked from a warm process"]
     jobs: int
     total_memory_bytes: int
     limits: LimitsRecord
+
+
+class ExcludedTask(TypedDict):
+    """A task that cannot be judged here: its reference program does not pass its tests."""
+
+    task_id: str
+    why: str
+
+
+class EnvironmentRecord(TypedDict):
+    """The Python environment in which programs run, if it is not codewatt's own.
+
+    python: its version. packages_sha256: digest of the names and versions of its packages.
+    """
+
+    python: str
+    packages_sha256: str
 
 
 class JudgedCell(TypedDict):
@@ -89,10 +110,12 @@ class JudgedCell(TypedDict):
 
     benchmark: the study's id; None for completions from elsewhere.
     pass_at_k: of the first repeat. tasks: of the benchmark. judged: different programs.
+    excluded: tasks without verdicts, which do not count in pass@k.
+    environment: of the programs; None if it is codewatt's own.
     windows: one, of phase "evaluate".
     """
 
-    schema: Literal[3]
+    schema: Literal[4]
     status: Literal["ok"]
     benchmark: str | None
     dataset_sha256: str
@@ -100,6 +123,8 @@ class JudgedCell(TypedDict):
     by_repeat: list[RepeatPassAtK]
     verdicts: list[VerdictRecord]
     tasks: int
+    excluded: list[ExcludedTask]
+    environment: EnvironmentRecord | None
     judged: int
     sanitized: bool
     windows: list[PhaseWindow]
@@ -117,7 +142,7 @@ class EvaluatedCellRecord(JudgedCell, MadeRecord):
 class SkippedEvaluationRecord(SkippedStage, MadeRecord):
     """cells/<cell>/evaluate.json of a cell that could not run."""
 
-    schema: Literal[3]
+    schema: Literal[4]
     meters: list[MeterRecord]
     sampler: SamplerRecord
 

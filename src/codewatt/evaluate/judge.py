@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from codewatt.benchmarks.benchmark import SUITES, Task
+from codewatt.benchmarks.tasks import SUITES, FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.evaluate.outputs.bounded_lines import Line, LineReader, LineTooLong
 from codewatt.evaluate.outputs.comparison_process import OutputComparer
@@ -44,7 +44,7 @@ _BATCH_S = 0.0005
 
 
 def judge(
-    tasks: Sequence[Task],
+    tasks: Sequence[FunctionTask],
     expected: ExpectedOutputs,
     programs: Sequence[Program],
     *,
@@ -111,12 +111,12 @@ def _reference_time_s(suites: Mapping[str, ExpectedSuite]) -> float:
 class _ExpectedTask:
     """A task and the expected outputs of its suites."""
 
-    task: Task
+    task: FunctionTask
     suites: Mapping[str, ExpectedSuite]
 
 
 def _expected_tasks(
-    tasks: Sequence[Task], expected: ExpectedOutputs, wanted: set[str]
+    tasks: Sequence[FunctionTask], expected: ExpectedOutputs, wanted: set[str]
 ) -> dict[str, _ExpectedTask]:
     known = {task.task_id: task for task in tasks}
     found = {}

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codewatt.benchmarks.benchmark import SUITES, Task
+from codewatt.benchmarks.tasks import SUITES, FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.evaluate.outputs.bounded_lines import Line, LineReader, LineTooLong
 from codewatt.evaluate.outputs.expected_outputs import (
@@ -53,7 +53,7 @@ def modules_to_preload(code: str) -> tuple[str, ...]:
 
 
 def compute_expected(
-    tasks: Sequence[Task],
+    tasks: Sequence[FunctionTask],
     *,
     jobs: int,
     limits: Limits | None = None,
@@ -83,7 +83,7 @@ def compute_expected(
         if on_done is not None:
             on_done(tasks[index].task_id)
 
-    def work(slot: int, task: Task, stop: threading.Event) -> dict[str, ExpectedSuite]:
+    def work(slot: int, task: FunctionTask, stop: threading.Event) -> dict[str, ExpectedSuite]:
         return _expected_suites(task, used, slot, jobs, stop)
 
     run_workers(tasks, work, jobs, finish)
@@ -91,7 +91,7 @@ def compute_expected(
 
 
 def cached_expected(
-    tasks: Sequence[Task],
+    tasks: Sequence[FunctionTask],
     directory: Path,
     *,
     jobs: int,
@@ -115,7 +115,13 @@ def cached_expected(
 
 
 def recompute_output(
-    task: Task, suite: str, index: int, limits: Limits, slot: int, jobs: int, stop: threading.Event
+    task: FunctionTask,
+    suite: str,
+    index: int,
+    limits: Limits,
+    slot: int,
+    jobs: int,
+    stop: threading.Event,
 ) -> bytes:
     """The whole encoded output of one test, by running the reference program on it again.
 
@@ -131,7 +137,7 @@ def recompute_output(
 
 
 def _expected_suites(
-    task: Task, limits: Limits, slot: int, jobs: int, stop: threading.Event
+    task: FunctionTask, limits: Limits, slot: int, jobs: int, stop: threading.Event
 ) -> dict[str, ExpectedSuite]:
     suites = {name: task.inputs(name) for name in SUITES}
     parse = partial(_parse, task)
@@ -146,7 +152,7 @@ def _expected_suites(
 
 
 def _run_reference(
-    task: Task,
+    task: FunctionTask,
     suites: dict[str, list[list[Any]]],
     parse: Callable[[int, bytes], Parsed],
     limits: Limits,
@@ -241,7 +247,7 @@ class _ParsedOutput:
     floats: bool
 
 
-def _parse(task: Task, number: int, line: bytes) -> _ParsedOutput:
+def _parse(task: FunctionTask, number: int, line: bytes) -> _ParsedOutput:
     """Parse a "SECONDS JSON" line."""
     duration, _, output = line.partition(b" ")
     if contains_opaque(output):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.benchmark import Task
 from codewatt.benchmarks.task_ids import benchmark_of_task
+from codewatt.benchmarks.tasks import Task
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows
 from codewatt.untrusted_files import convert_read_errors, display_path, read_text

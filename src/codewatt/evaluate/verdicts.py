@@ -1,8 +1,9 @@
 """Programs and the verdicts on them. A status is one of EvalPlus's: "pass", "fail", "timeout"."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codewatt.benchmarks.benchmark import SUITES
+from codewatt.benchmarks.tasks import SUITES
 
 PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
 
@@ -30,11 +31,14 @@ class SuiteVerdict:
             suite or ended without reporting a result.
         tests_run: number of tests that ran, including the failed one.
         why: reason of the failure; None for "pass".
+        failed_tests: name of each failed unit test, and the last line of its traceback; "ALL" for
+            a failure outside a test. Empty for suites that are judged by their outputs.
     """
 
     status: str
     tests_run: int
     why: str | None = None
+    failed_tests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,20 +62,34 @@ class Verdict:
     """Verdicts on a program for the base tests and the plus tests.
 
     Attributes:
-        times: when the program ran; None if the judge does not record it. Two verdicts are equal
-            whatever their times. Identical programs that ran once have the same times.
+        task_id: the task.
+        base: verdict on the base tests; None if the task is excluded.
+        plus: verdict on the plus tests; None if the task has none or is excluded.
+        excluded: why the task is excluded; None if it is not.
+        times: when the program ran; None if it did not run, because the task is excluded, or if
+            the judge does not record it. Two verdicts are equal whatever their times. Identical
+            programs that ran once have the same times.
     """
 
     task_id: str
-    base: SuiteVerdict
-    plus: SuiteVerdict
+    base: SuiteVerdict | None
+    plus: SuiteVerdict | None
+    excluded: str | None = None
     times: JudgingTimes | None = field(default=None, compare=False)
 
     @property
     def why(self) -> str | None:
-        """Reason of the first failure, base tests before plus tests; None if both suites passed."""
+        """Why there is no verdict, or the reason of the first failure, base tests before plus
+        tests; None if all suites passed."""
+        if self.excluded is not None:
+            return f"excluded: {self.excluded}"
         for name in SUITES:
-            suite: SuiteVerdict = getattr(self, name)
-            if suite.why is not None:
+            suite: SuiteVerdict | None = getattr(self, name)
+            if suite is not None and suite.why is not None:
                 return f"{name}: {suite.why}"
         return None
+
+    def status(self, suite: str) -> str | None:
+        """Status of a suite ("base" or "plus"); None if there is no verdict on it."""
+        verdict: SuiteVerdict | None = getattr(self, suite)
+        return None if verdict is None else verdict.status

@@ -25,19 +25,22 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class MeasuredCompletion:
-    """A completion, with the repeat, batch, task and prompt that it belongs to."""
+    """A completion, with the repeat, batch and task that it belongs to.
+
+    solution: the text that is judged; it has the prompt unless the model answered in a chat.
+    """
 
     repeat: int
     batch: int
     task_id: str
-    prompt: str
+    solution: str
     completion: Completion
 
 
 def write_completions(path: Path, measured: Iterable[MeasuredCompletion]) -> None:
     """Write a JSON Lines file as EvalPlus reads it.
 
-    Each line has task_id, repeat, sample, solution (prompt as given + completion) and completion.
+    Each line has task_id, repeat, sample, solution (the text that is judged) and completion.
     """
     write_jsonl(
         path,
@@ -46,7 +49,7 @@ def write_completions(path: Path, measured: Iterable[MeasuredCompletion]) -> Non
                 "task_id": item.task_id,
                 "repeat": item.repeat,
                 "sample": item.completion.sample,
-                "solution": item.prompt + item.completion.text,
+                "solution": item.solution,
                 "completion": item.completion.text,
             }
             for item in measured

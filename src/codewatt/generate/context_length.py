@@ -1,25 +1,26 @@
 """Checks that prompts and new tokens fit a model's context, before the model is loaded."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
+from codewatt.generate.cell_prompts import CellPrompts
+from codewatt.generate.prompt_batches import encode_prompts
 from codewatt.models.model_config import context_length
-from codewatt.models.tokenizers import load_tokenizer
 
 
 def check_context_length(
-    prompts: Sequence[str], task_ids: Sequence[str], directory: str | Path, token_limit: int
+    prompts: CellPrompts, tokenizer: Any, directory: str | Path, token_limit: int
 ) -> None:
     """Check that the longest prompt and the token limit fit the model's context.
 
-    Beyond its context, a model with learned positions fails and other models answer nonsense. Only
-    the tokenizer and config.json are read. A config.json without a context length sets no limit.
+    Beyond its context, a model with learned positions fails and other models answer nonsense. A
+    config.json without a context length sets no limit.
 
     Args:
-        prompts: as the model gets them, one per task.
-        task_ids: of the tasks, for the message.
+        prompts: of the cell.
+        tokenizer: of the model.
         directory: of the model.
         token_limit: maximum of new tokens.
 
@@ -29,9 +30,10 @@ def check_context_length(
     context = context_length(read_json(Path(directory) / "config.json"))
     if context is None:
         return
-    lengths = [len(ids) for ids in load_tokenizer(directory)(list(prompts)).input_ids]
+    ids = encode_prompts(tokenizer, prompts.texts, add_special_tokens=prompts.add_special_tokens)
+    lengths = list(map(len, ids))
     longest = max(lengths)
-    where = f"task {task_ids[lengths.index(longest)]}: the prompt has {longest} tokens"
+    where = f"task {prompts.task_ids[lengths.index(longest)]}: the prompt has {longest} tokens"
     if longest >= context:
         raise CodewattError(
             f"{where}, the model's context has {context}; use a model with a longer context, or "

@@ -20,11 +20,13 @@ StopReason = Literal["eos", "stop_string", "length"]
 
 @dataclass(frozen=True)
 class DecodingParams:
-    """How tokens are chosen, and where completions end.
+    """How prompts become tokens, how new tokens are chosen, and where completions end.
 
     Attributes:
         token_limit: maximum of new tokens per completion.
         stop_strings: a completion ends before the first of them.
+        add_special_tokens: whether the tokenizer adds its special tokens, such as BOS, to a prompt;
+            False for prompts that hold them.
         samples: completions per prompt.
         temperature: None for greedy decoding.
         top_p: probability mass of nucleus sampling; None for all tokens.
@@ -32,6 +34,7 @@ class DecodingParams:
 
     token_limit: int
     stop_strings: tuple[str, ...]
+    add_special_tokens: bool = True
     samples: int = 1
     temperature: float | None = None
     top_p: float | None = None

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
-from codewatt.benchmarks.benchmark import Task, read_tasks
 from codewatt.benchmarks.benchmark_record import BENCHMARK
+from codewatt.benchmarks.prompt_format import PromptFormat
+from codewatt.benchmarks.tasks import read_tasks
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.record_ids import CellIds
-from codewatt.errors import CodewattError
 from codewatt.files import describe_files
+from codewatt.generate.cell_prompts import CellPrompts, cell_prompts
 from codewatt.generate.completion_files import (
     MeasuredCompletion,
     write_completions,
@@ -42,6 +43,7 @@ from codewatt.generate.logit_checks import invalid_logits_reason, summarise_logi
 from codewatt.generate.roofline_inputs import describe_roofline
 from codewatt.logs import mute_library_logs
 from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
+from codewatt.models.tokenizers import load_tokenizer
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 from codewatt.sizing.loaded_memory import PeakMemory
 from codewatt.units import BYTES_PER_GB
@@ -87,7 +89,7 @@ def generate_cell(
     Args:
         settings: the study's slice.
         variant_manifest: the record of the variant to load.
-        benchmark_manifest: the record of the benchmark, with its stop strings.
+        benchmark_manifest: the record of the benchmark, with its prompt format.
         tasks_path: the benchmark's tasks.
         out: where completions, task rows and telemetry are written.
         threads: CPU threads for torch; results are repeatable for a fixed number of threads.
@@ -101,10 +103,11 @@ def generate_cell(
 
     Raises:
         CodewattError: an input differs from its manifest, the hardware is not the cell's, the
-            model cannot be loaded, or the engine is not installed.
+            model cannot be asked in the cell's prompt style or cannot be loaded, or the engine is
+            not installed.
     """
     variant = VARIANT.read(variant_manifest)
-    stop_strings = tuple(BENCHMARK.read(benchmark_manifest)["stop_strings"])
+    prompt_format = PromptFormat.from_record(BENCHMARK.read(benchmark_manifest)["prompt_format"])
     tasks = read_tasks(tasks_path)
     job = MeteredJob(out.timeline, settings["energy"]).start()
     import torch  # both imports run while the meters open, and outside the window of loading
@@ -120,15 +123,13 @@ def generate_cell(
         gpu_ids = used_gpu_uuids(device)
         placement = check_placement(requested, settings["device"], device, gpu_ids)
         job.use_gpus(gpu_ids)
-        check_context_length(
-            [_prompt(task, settings["cell"]["prompt"]) for task in tasks],
-            [task.task_id for task in tasks],
-            variant["weights"]["directory"],
-            settings["cell"]["token_limit"],
-        )
+        directory = variant["weights"]["directory"]
+        tokenizer = load_tokenizer(directory)
+        prompts = cell_prompts(tasks, settings["cell"]["prompt"], prompt_format, tokenizer)
+        check_context_length(prompts, tokenizer, directory, settings["cell"]["token_limit"])
         try:
             _refuse_oversized_weights(variant, device)
-            run = _CellRun(settings, variant, tasks, stop_strings, device, job)
+            run = _CellRun(settings, variant, prompts, device, job)
             completions, described = run.measure()
             reason = invalid_logits_reason(described["logits"])
         except (torch.cuda.OutOfMemoryError, MemoryError, *_INFEASIBLE) as error:
@@ -137,8 +138,9 @@ def generate_cell(
     write_task_records(out.tasks, completions)
     names = [path.name for path in (out.completions, out.tasks, out.timeline)]
     frame: CommonCellFields = {
-        "schema": 2,
+        "schema": 3,
         "cell": settings["cell"],
+        "prompt": prompts.describe(),
         "repeats": settings["decoding"]["repeats"],
         "decoding": settings["decoding"],
         "threads": threads,
@@ -162,8 +164,7 @@ class _CellRun:
         self,
         settings: GenerateSettings,
         variant: VariantRecord,
-        tasks: list[Task],
-        stop_strings: tuple[str, ...],
+        prompts: CellPrompts,
         device: str,
         job: MeteredJob,
     ) -> None:
@@ -173,11 +174,11 @@ class _CellRun:
         self.engine, self.batch_size = engine_class(cell["engine"]), cell["batch_size"]
         self.repeats, self.seed = decoding["repeats"], decoding["seed"]
         self.warmup_batches = decoding["warmup_batches"]
-        self.prompts = [_prompt(task, cell["prompt"]) for task in tasks]
-        self.task_ids = [task.task_id for task in tasks]
+        self.prompts = prompts
         self.decoding = DecodingParams(
             token_limit=cell["token_limit"],
-            stop_strings=stop_strings,
+            stop_strings=prompts.stop_strings,
+            add_special_tokens=prompts.add_special_tokens,
             samples=decoding["samples"],
             temperature=decoding["temperature"],
             top_p=decoding["top_p"],
@@ -251,17 +252,18 @@ class _CellRun:
                 self.job.add_window("prefill", batch.start_s, batch.first_token_s, repeat, number)
                 self.job.add_window("decode", batch.first_token_s, batch.end_s, repeat, number)
                 for done in batch.completions:
-                    task_id = self.task_ids[first + done.prompt_index]
-                    prompt = prompts[done.prompt_index]
-                    found.append(MeasuredCompletion(repeat, number, task_id, prompt, done))
+                    task_id = self.prompts.task_ids[first + done.prompt_index]
+                    solution = self.prompts.solution(prompts[done.prompt_index], done.text)
+                    found.append(MeasuredCompletion(repeat, number, task_id, solution, done))
         tokens = sum(item.completion.new_tokens for item in found)
         _LOG.info("repeat %d: %d completions, %d new tokens", repeat, len(found), tokens)
         return found
 
     def _batches(self) -> list[tuple[int, list[str]]]:
         """(index of the first prompt, prompts) of each batch, in the benchmark's order."""
-        starts = range(0, len(self.prompts), self.batch_size)
-        return [(start, self.prompts[start : start + self.batch_size]) for start in starts]
+        texts = self.prompts.texts
+        starts = range(0, len(texts), self.batch_size)
+        return [(start, texts[start : start + self.batch_size]) for start in starts]
 
     def _seed(self, repeat: int) -> None:
         """Seed torch before each repeat, so that its samples do not depend on earlier repeats."""
@@ -292,16 +294,3 @@ def _refuse_oversized_weights(variant: VariantRecord, device: str) -> None:
             f"the weights take {variant['size_bytes'] / BYTES_PER_GB:.1f} GB, "
             f"the {name} has {memory_bytes / BYTES_PER_GB:.1f} GB"
         )
-
-
-def _prompt(task: Task, style: str) -> str:
-    """The prompt as the model gets it.
-
-    Raises:
-        CodewattError: the style is not known.
-    """
-    if style == "stripped":
-        return task.prompt.strip()
-    if style == "as_is":
-        return task.prompt
-    raise CodewattError(f"prompt style {style!r}: allowed: stripped, as_is")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from codewatt.benchmarks.prompt_format import Asked
 from codewatt.energy.job_energy_record import MeteredRecord, SkippedStage
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.energy.record_ids import CellIds
@@ -169,15 +170,30 @@ class GenerationDescription(TypedDict):
     peak_memory: PeakMemoryRecord
 
 
+class PromptRecord(TypedDict):
+    """What the model was asked (`cell_prompts.CellPrompts`).
+
+    has_chat_template: whether the model's tokenizer has one. stop_strings: a completion ends before
+    the first of them. first_prompt: of the benchmark's first task, as the tokenizer gets it.
+    """
+
+    asked: Asked
+    has_chat_template: bool
+    stop_strings: list[str]
+    first_task_id: str
+    first_prompt: str
+
+
 class CommonCellFields(MeteredRecord):
     """The fields that both kinds have.
 
-    repeats: that were asked for. threads: of torch on the CPU.
+    repeats: that were asked for. threads: of torch on the CPU. prompt: what the model was asked.
     files: completions, tasks and timeline, beside the record.
     """
 
-    schema: Literal[2]
+    schema: Literal[3]
     cell: CellIds
+    prompt: PromptRecord
     repeats: int
     decoding: DecodingRecord
     threads: int

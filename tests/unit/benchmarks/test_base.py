@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
 from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
+from codewatt.benchmarks.tasks import FunctionTask, read_tasks, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.files import write_jsonl
 
@@ -24,7 +24,7 @@ ROW: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", ["tasks.jsonl", "tasks.jsonl.gz"])
 def test_tasks_come_back_as_written(tmp_path: Path, name: str) -> None:
-    tasks = [Task.from_row({**ROW, "task_id": f"T/{i}"}, "here") for i in range(3)]
+    tasks = [FunctionTask.from_row({**ROW, "task_id": f"T/{i}"}, "here") for i in range(3)]
     write_tasks(tmp_path / name, tasks)
     assert read_tasks(tmp_path / name) == tasks
     assert tasks[0].inputs("base") == [[1], [[2, 3]]]

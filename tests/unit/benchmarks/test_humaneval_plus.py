@@ -76,12 +76,6 @@ def test_a_download_of_another_version_is_refused(
             HumanEvalPlus().tasks({"mini": True})
 
 
-def test_stop_strings_are_those_of_evalplus() -> None:
-    from evalplus.provider.utility import EOS, extra_eos_for_direct_completion
-
-    assert list(HumanEvalPlus.stop_strings) == EOS + extra_eos_for_direct_completion("humaneval")
-
-
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "plus"), [("", 122_683), ("-Mini", 1_107)])
 def test_the_pinned_digests_are_those_of_the_data(test_data: Path, name: str, plus: int) -> None:

@@ -536,3 +536,15 @@ def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_out():
     values = {("modles" if key == "models" else key): value for key, value in GOOD.items()}
     with pytest.raises(CodewattError, match=r"study\.yaml: modles: unknown key; did you mean 'mod"):
         validate(Study, values, "study.yaml")
+
+
+def test_a_chat_is_not_judged_without_the_sanitiser():
+    study = _changed(("prompts",), ["stripped", "chat"])
+    assert validate(Study, study, "mine.yaml").prompts == ["stripped", "chat"]
+    with pytest.raises(CodewattError) as refused:
+        validate(Study, {**study, "evaluation": {"sanitize": False}}, "mine.yaml")
+    assert str(refused.value) == (
+        "mine.yaml: prompts: 'chat' needs evaluation.sanitize: true, because an answer to a chat "
+        "is text with code, which cannot be judged as it is; allowed with sanitize: false: "
+        "stripped, as_is"
+    )

@@ -20,7 +20,7 @@ from tests.support import records
 
 KINDS = {
     "model": (MODEL, records.model_record(), "weights.directory", "fetch_model or train_nano"),
-    "benchmark": (BENCHMARK, records.benchmark_record(), "stop_strings", "prepare_benchmark"),
+    "benchmark": (BENCHMARK, records.benchmark_record(), "prompt_format", "prepare_benchmark"),
     "layer scores": (LAYER_SCORES, records.layer_scores_record(), "removed", "score_layers"),
     "variant": (VARIANT, records.variant_record(), "weights.files", "quantise"),
     "fidelity": (FIDELITY, records.fidelity_record(), "model.perplexity", "measure_fidelity"),

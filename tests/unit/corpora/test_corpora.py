@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task, write_tasks
+from codewatt.benchmarks.tasks import FunctionTask, write_tasks
 from codewatt.corpora.contamination import (
     measure_contamination,
     require_disjoint,
@@ -114,9 +114,9 @@ def test_files_of_both_forms(tmp_path):
     assert sorted(source.documents({**STDLIB, "path": str(rows)})) == [f"x = {n}" for n in range(9)]
 
 
-def _tasks() -> list[Task]:
+def _tasks() -> list[FunctionTask]:
     return [
-        Task(f"Nano/{n}", p.prompt, p.entry_point, p.canonical_solution, [[1]], [])
+        FunctionTask(f"Nano/{n}", p.prompt, p.entry_point, p.canonical_solution, [[1]], [])
         for n, p in enumerate(held_out_problems(40, 0))
     ]
 

@@ -26,7 +26,7 @@ START_S, END_S = 1040.0, 1050.0
 def verdict(
     task: str, program: int, start_s: float | None, end_s: float | None, repeat: int = 0
 ) -> dict[str, Any]:
-    ids = {"task_id": task, "repeat": repeat, "sample": 0}
+    ids = {"task_id": task, "repeat": repeat, "sample": 0, "base": "fail"}
     return {**ids, "program": program, "start_s": start_s, "end_s": end_s, "cpu_s": None}
 
 
@@ -191,6 +191,15 @@ def test_a_judge_that_records_no_times_gives_the_window_but_no_tasks(judged: Mea
     evaluated = cell.record["evaluate"]
     assert evaluated is not None
     assert evaluated["energy_j"]["node"] == pytest.approx((CPU_W + DRAM_W) * 10)
+
+
+def test_a_completion_of_an_excluded_task_has_only_its_part_of_the_rest(judged: Measure) -> None:
+    excluded = {**verdict("d", 3, None, None), "base": None}
+    rows = judged([*VERDICTS, excluded]).tasks
+    rest_j = CPU_W * 5 / 5
+    assert rows[-1]["evaluate_cpu_j"] == pytest.approx(rest_j)
+    assert rows[0]["evaluate_cpu_j"] == pytest.approx(CPU_W * 1.5 + rest_j)
+    assert sum(row["evaluate_cpu_j"] or 0 for row in rows) == pytest.approx(CPU_W * 10)
 
 
 def test_a_program_outside_the_window_is_refused(judged: Measure) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs, ExpectedSuite
@@ -34,9 +34,9 @@ def quick_limits() -> Limits:
     return QUICK
 
 
-def succ_task(task_id: str = "Test/0") -> Task:
+def succ_task(task_id: str = "Test/0") -> FunctionTask:
     """answer(x) is x + 1; three base tests and two plus tests."""
-    return Task(
+    return FunctionTask(
         task_id, "def answer(x):\n", "answer", "    return x + 1\n", [[1], [2], [3]], [[10], [20]]
     )
 

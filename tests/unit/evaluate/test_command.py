@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task, write_tasks
+from codewatt.benchmarks.tasks import FunctionTask, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.evaluate.evaluate_cell import evaluate_cell
 from codewatt.evaluate.evaluate_command import add_arguments, run
@@ -19,8 +19,8 @@ from codewatt.evaluate.sample_files import read_samples
 from codewatt.files import read_json, write_jsonl
 
 TASKS = [
-    Task("T/0", "def add(x):\n", "add", "    return x + 1\n", [[1], [2]], [[3]]),
-    Task("T/1", "def double(x):\n", "double", "    return 2 * x\n", [[1]], [[5]]),
+    FunctionTask("T/0", "def add(x):\n", "add", "    return x + 1\n", [[1], [2]], [[3]]),
+    FunctionTask("T/1", "def double(x):\n", "double", "    return 2 * x\n", [[1]], [[5]]),
 ]
 RIGHT = {"T/0": "    return x + 1\n", "T/1": "    return x + x\n"}
 HALF = {"T/0": "    return 2 if x == 1 else 3 if x == 2 else 0\n", "T/1": "    return x +\n"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task, write_tasks
+from codewatt.benchmarks.tasks import FunctionTask, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.evaluate import evaluate_command
 from codewatt.evaluate.evaluate_command import add_arguments, run
@@ -19,8 +19,8 @@ from codewatt.evaluate.sample_files import read_samples
 from codewatt.files import read_json, write_jsonl
 
 TASKS = [
-    Task("T/0", "def add(x):\n", "add", "    return x + 1\n", [[1], [2]], [[3]]),
-    Task("T/1", "def double(x):\n", "double", "    return 2 * x\n", [[1]], [[5]]),
+    FunctionTask("T/0", "def add(x):\n", "add", "    return x + 1\n", [[1], [2]], [[3]]),
+    FunctionTask("T/1", "def double(x):\n", "double", "    return 2 * x\n", [[1]], [[5]]),
 ]
 PROGRAMS = {task.task_id: task.prompt + task.canonical_solution for task in TASKS}
 SAID = "pass@1: base 1.000, plus 1.000"

@@ -68,7 +68,7 @@ def test_equal_hashes_meet_the_limit_on_cpu_time(hostile: dict[str, Any]) -> Non
 LONG = """
 import json
 from pathlib import Path
-from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.evaluate.reference_programs import compute_expected
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.verdicts import Program
@@ -96,7 +96,8 @@ CODES = {
     "a text": "def answer(n): send(b'\\"' + b'x' * 31_000_000 + b'\\"\\\\n')\\n",
     "honest": "def answer(n): return 'x' * (1 << 25)\\n",
 }
-task = Task("T", "", "answer", "def answer(n): return list(range(n))\\n", [[300_000]], [[1]])
+solution = "def answer(n): return list(range(n))\\n"
+task = FunctionTask("T", "", "answer", solution, [[300_000]], [[1]])
 expected = compute_expected([task], jobs=1)
 before = peak_bytes()
 programs = [Program("T", TOOLS + code) for code in CODES.values()]

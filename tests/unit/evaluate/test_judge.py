@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
+from codewatt.benchmarks.tasks import FunctionTask, read_tasks, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.evaluate.judge import count_unique, judge
 from codewatt.evaluate.outputs.expected_outputs import (
@@ -24,12 +24,16 @@ Judged = Callable[..., list[Verdict]]
 GOOD = "def answer(x): return x + 1\n"
 
 
-def task(solution: str, base: list[Any], plus: list[Any] | None = None, **more: Any) -> Task:
+def task(
+    solution: str, base: list[Any], plus: list[Any] | None = None, **more: Any
+) -> FunctionTask:
     given = {"task_id": "Test/1", "prompt": "", "entry_point": "answer", **more}
-    return Task(canonical_solution=solution, base_input=base, plus_input=plus or [], **given)
+    return FunctionTask(
+        canonical_solution=solution, base_input=base, plus_input=plus or [], **given
+    )
 
 
-def judged(the_task: Task, code: str, limits: Limits | None = None) -> Verdict:
+def judged(the_task: FunctionTask, code: str, limits: Limits | None = None) -> Verdict:
     used = limits or Limits(grace_s=0.5, suite_time_s=2)
     expected = compute_expected([the_task], jobs=1, limits=used)
     (verdict,) = judge([the_task], expected, [Program("Test/1", code)], jobs=1, limits=used)

@@ -42,11 +42,11 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent("""
         import signal
-        from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
+        from codewatt.benchmarks.tasks import FunctionTask, read_tasks, write_tasks
         from codewatt.evaluate.outputs.expected_outputs import ExpectedSuite
         from codewatt.evaluate.judge import judge
         from codewatt.evaluate.verdicts import Program
-        task = Task("T", "", "f", "", [[1]], [], 0.0)
+        task = FunctionTask("T", "", "f", "", [[1]], [], 0.0)
         answers = {"base": ExpectedSuite([b"1"], [9.0], None), "plus": ExpectedSuite([], [], None)}
         # A shell's background jobs, and what they start, are deaf to it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -70,11 +70,11 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
 
 
 JUDGE = """
-from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.evaluate.outputs.expected_outputs import ExpectedSuite
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.verdicts import Program
-task = Task("T", "", "f", "", [[1]], [], 0.0)
+task = FunctionTask("T", "", "f", "", [[1]], [], 0.0)
 answers = {"base": ExpectedSuite([b"1"], [0.0], None), "plus": ExpectedSuite([], [], None)}
 ends = [Program("T", f"def f(x): return {n}") for n in range(900)]
 loops = [Program("T", f"while True: {n}") for n in range(100)]

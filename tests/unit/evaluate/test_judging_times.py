@@ -1,18 +1,26 @@
 """The judge records when each program ran, and the CPU time of its sandboxes."""
 
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import write_tasks
+from codewatt.benchmarks.tasks import write_tasks
 from codewatt.evaluate.evaluate_cell import evaluate_cell
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import write_expected
+from codewatt.evaluate.reference_runs import ReferenceRun
 from codewatt.evaluate.sandbox.resource_limits import Limits
+from codewatt.evaluate.unittest_judge import judge_unittests
+from codewatt.evaluate.unittest_run import UNITTEST_LIMITS
 from codewatt.evaluate.verdicts import JudgingTimes, Program, SuiteVerdict, Verdict
 from codewatt.files import write_jsonl
+from tests.support.unittest_tasks import TASK_ID
+from tests.support.unittest_tasks import task as unittest_task
 from tests.unit.evaluate.conftest import succ_expected, succ_task
 
 GOOD = "def answer(x): return x + 1\n"
@@ -106,3 +114,34 @@ def test_identical_completions_have_one_program_and_its_times(
         assert row["start_s"] is not None
         assert row["end_s"] is not None
         assert window["start_s"] <= row["start_s"] < row["end_s"] <= window["end_s"]
+
+
+def unittest_times(codes: list[str], jobs: int) -> list[JudgingTimes]:
+    test = "import unittest\nclass TestCases(unittest.TestCase):\n    def test(self): answer(1)\n"
+    verdicts = judge_unittests(
+        [unittest_task(test)],
+        [Program(TASK_ID, code) for code in codes],
+        interpreter=Path(sys.executable),
+        references={TASK_ID: ReferenceRun("pass", 0.01, None, ("test",), ())},
+        jobs=jobs,
+        limits=replace(UNITTEST_LIMITS, min_time_s=5.0, memory_bytes=2 << 30),
+    )
+    found = []
+    for verdict in verdicts:
+        assert verdict.times is not None
+        found.append(verdict.times)
+    return found
+
+
+def test_the_judge_of_unit_tests_records_times_too() -> None:
+    before = time.monotonic()
+    busy, sleeps, again = unittest_times([BUSY, SLEEPS, BUSY], jobs=1)
+    after = time.monotonic()
+    assert again == busy
+    for one in (busy, sleeps):
+        assert before <= one.start_s < one.end_s <= after
+        assert one.end_s - one.start_s >= 0.5
+        assert one.cpu_s is not None
+    assert busy.end_s <= sleeps.start_s or sleeps.end_s <= busy.start_s
+    assert (busy.cpu_s or 0) >= 0.45
+    assert (sleeps.cpu_s or 0) < 0.4

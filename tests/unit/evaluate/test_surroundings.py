@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.reference_programs import compute_expected, modules_to_preload
 from codewatt.evaluate.verdicts import Program
@@ -139,7 +139,9 @@ VALUES = {
 
 def ours(programs: dict[str, tuple[str, str]]) -> dict[str, str]:
     tasks = {
-        expected: Task(expected, "", "f", f"def f(x): return ({expected})[x - 1]\n", [[1], [2]], [])
+        expected: FunctionTask(
+            expected, "", "f", f"def f(x): return ({expected})[x - 1]\n", [[1], [2]], []
+        )
         for _, expected in programs.values()
     }
     outputs = compute_expected(list(tasks.values()), jobs=2)

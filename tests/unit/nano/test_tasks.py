@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.benchmark import Task, read_tasks, write_tasks
 from codewatt.benchmarks.nano_benchmark import NanoBenchmark
+from codewatt.benchmarks.tasks import FunctionTask, read_tasks, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.nano.task_families import FAMILIES
 from codewatt.nano.task_sampling import Problem, held_out_problems, is_held_out, training_problems
@@ -114,7 +114,7 @@ def test_benchmark_writes_humaneval_rows(tmp_path: Any) -> None:
     assert len({task.task_id for task in tasks}) == 30
     write_tasks(tmp_path / "tasks.jsonl.gz", tasks)
     assert read_tasks(tmp_path / "tasks.jsonl.gz") == tasks
-    assert all(Task.from_row(task.to_row(), "here") == task for task in tasks)
+    assert all(FunctionTask.from_row(task.to_row(), "here") == task for task in tasks)
 
 
 @pytest.mark.parametrize(

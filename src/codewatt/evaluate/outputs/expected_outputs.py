@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.benchmark import SUITES, Task
+from codewatt.benchmarks.tasks import SUITES, FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.evaluate.outputs.output_decoder import ENCODED_NAN
 from codewatt.files import canonical_json, read_json, write_json
@@ -66,7 +66,7 @@ def digest_if_long(line: bytes) -> bytes:
     return DIGEST_MARK + f"{hashlib.sha256(line).hexdigest()} {len(line)}".encode()
 
 
-def tasks_digest(tasks: Sequence[Task]) -> str:
+def tasks_digest(tasks: Sequence[FunctionTask]) -> str:
     """sha256 (hex) over the tasks, on which the expected outputs depend.
 
     Tasks may contain lone surrogates, which UTF-8 cannot encode; they are digested as backslash
@@ -78,7 +78,9 @@ def tasks_digest(tasks: Sequence[Task]) -> str:
     return total.hexdigest()
 
 
-def write_expected(path: str | Path, expected: ExpectedOutputs, tasks: Sequence[Task]) -> None:
+def write_expected(
+    path: str | Path, expected: ExpectedOutputs, tasks: Sequence[FunctionTask]
+) -> None:
     """Write expected outputs as JSON (gzip by suffix), atomically, with the digest of the tasks.
 
     Lines are bytes that may not be valid UTF-8 (lone surrogates), so each byte is written as the
@@ -98,7 +100,7 @@ def write_expected(path: str | Path, expected: ExpectedOutputs, tasks: Sequence[
     write_json(path, {"schema": FORMAT, "tasks_sha256": tasks_digest(tasks), "tasks": rows})
 
 
-def read_expected(path: str | Path, tasks: Sequence[Task]) -> ExpectedOutputs:
+def read_expected(path: str | Path, tasks: Sequence[FunctionTask]) -> ExpectedOutputs:
     """Read a file that `write_expected` wrote.
 
     Raises:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
-from codewatt.benchmarks.benchmark import Task
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.evaluate.outputs.bounded_lines import Line, LineOnDisk, line_size
 from codewatt.evaluate.outputs.comparison_process import CPU_S, OutputComparer
 from codewatt.evaluate.outputs.expected_outputs import (
@@ -56,7 +56,7 @@ class OutputChecker:
 
     def __init__(
         self,
-        task: Task,
+        task: FunctionTask,
         inputs: Sequence[list[Any]],
         expected: ExpectedSuite,
         recompute: Callable[[int], bytes],

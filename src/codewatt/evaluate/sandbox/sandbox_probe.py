@@ -80,8 +80,8 @@ def _user_namespace_hint() -> str:
     return ""
 
 
-def describe_sandbox(limits: Limits, jobs: int) -> SandboxRecord:
-    """How programs are isolated, for evaluate.json: tool, privileges, jobs and limits."""
+def describe_sandbox(limits: Limits, jobs: int, forked: bool = False) -> SandboxRecord:
+    """How programs are isolated, for evaluate.json: tool, privileges, start, jobs and limits."""
     version = subprocess.run(
         [find_bubblewrap(), "--version"], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -90,6 +90,7 @@ def describe_sandbox(limits: Limits, jobs: int) -> SandboxRecord:
         "privileges": "root, replaced by a separate user ID"
         if is_machine_root()
         else "user namespace",
+        "start": "forked from a warm process" if forked else "one sandbox for each program",
         "jobs": jobs,
         "total_memory_bytes": limits.total_memory_limit(jobs),
         "limits": limits.to_dict(),

@@ -98,6 +98,8 @@ _SOCKET = (41, 198)
 # CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _NAMESPACE_FLAGS = 0x80 | 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x70000000
 _AF_UNIX = 1
+_NETWORK_FAMILIES = (2, 10, 16)  # AF_INET, AF_INET6, AF_NETLINK (the list of interfaces)
+_UNIT_TEST_CALLS = frozenset({"flock"})
 _MAP_SHARED_BIT, _MAP_ANONYMOUS, _MAP_HUGETLB = 0x01, 0x20, 0x40000
 
 # Calls that are denied for some values of an argument: (numbers, argument, values).
@@ -123,11 +125,13 @@ _DENY = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
 Instruction = tuple[int, int, int, int]
 
 
-def seccomp_filter(machine: str | None = None) -> bytes:
+def seccomp_filter(machine: str | None = None, unit_tests: bool = False) -> bytes:
     """The filter as a classic BPF program, in the form that `bwrap --seccomp` reads.
 
     Args:
         machine: architecture as in `platform.machine()`; None for this machine.
+        unit_tests: whether the program may use what unit tests need: sockets of the internet
+            families (in a network namespace with one loopback interface) and locks on files.
 
     Raises:
         CodewattError: the architecture is not supported.
@@ -147,7 +151,8 @@ def seccomp_filter(machine: str | None = None) -> bytes:
     ]
     if machine == "x86_64":
         program += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    for numbers in _DENIED.values():
+    allowed = _UNIT_TEST_CALLS if unit_tests else frozenset()
+    for numbers in (numbers for name, numbers in _DENIED.items() if name not in allowed):
         program += _on_call(numbers[column], [_DENY])
     for numbers in _ABSENT.values():
         program += _on_call(numbers[column], [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)])
@@ -159,8 +164,8 @@ def seccomp_filter(machine: str | None = None) -> bytes:
     program += _on_call(_CLONE[column], _unless(0, _ANY_BIT, (_NAMESPACE_FLAGS,)))
     program += _on_call(_MMAP[column], _no_uncounted_mapping())
     program += _on_call(_PRCTL[column], _not_dumpable_again())
-    family = [_load(0), (_EQUAL, 1, 0, _AF_UNIX), (_RETURN, 0, 0, _ERRNO | errno.EAFNOSUPPORT)]
-    program += _on_call(_SOCKET[column], [*family, (_RETURN, 0, 0, _ALLOW)])
+    families = (_AF_UNIX, *_NETWORK_FAMILIES) if unit_tests else (_AF_UNIX,)
+    program += _on_call(_SOCKET[column], _only_families(families))
     program += [(_RETURN, 0, 0, _ALLOW)]
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
@@ -185,6 +190,14 @@ def _unless(argument: int, test: int, values: tuple[int, ...]) -> list[Instructi
 
 def _only_zero(argument: int) -> list[Instruction]:
     return [_load(argument), (_EQUAL, 1, 0, 0), _DENY]
+
+
+def _only_families(families: tuple[int, ...]) -> list[Instruction]:
+    """Deny sockets of all other families."""
+    body = [_load(0)]
+    for family in families:
+        body += [(_EQUAL, 0, 1, family), (_RETURN, 0, 0, _ALLOW)]
+    return [*body, (_RETURN, 0, 0, _ERRNO | errno.EAFNOSUPPORT)]
 
 
 def _no_uncounted_mapping() -> list[Instruction]:

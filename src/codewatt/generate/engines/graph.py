@@ -93,7 +93,7 @@ class GraphEngine(Engine):
                 f"engine graph: temperature {decoding.temperature}, samples {decoding.samples}; "
                 "allowed: greedy decoding (no temperature) of one sample"
             )
-        encoded = [self._encode(prompts) for prompts in batches]
+        encoded = [self._encode(prompts, decoding) for prompts in batches]
         longest = max(batch["input_ids"].shape[1] for batch in encoded)
         self._decoder_for(max(map(len, batches)), longest, decoding, encoded[0])
 
@@ -102,7 +102,7 @@ class GraphEngine(Engine):
         self.synchronise()
         start_s = time.monotonic()
         clock = _TokenTimer(self._cuda, start_s)
-        encoded, rows = self._encode_by_length(prompts)
+        encoded, rows = self._encode_by_length(prompts, decoding)
         decoder = self._decoder_for(len(prompts), encoded["input_ids"].shape[1], decoding, encoded)
         with torch.inference_mode():
             decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
@@ -229,17 +229,25 @@ class GraphEngine(Engine):
             return TransformersForward(model, batch_size, cache_length)
         return DenseForward(model, self._dense_decoder, self._ops, batch_size, cache_length)
 
-    def _encode_by_length(self, prompts: list[str]) -> tuple[dict[str, torch.Tensor], list[int]]:
+    def _encode_by_length(
+        self, prompts: list[str], decoding: DecodingParams
+    ) -> tuple[dict[str, torch.Tensor], list[int]]:
         """Encoded prompts, shortest first; and the row of each prompt."""
-        encoded = self._encode(prompts)
+        encoded = self._encode(prompts, decoding)
         order = encoded["attention_mask"].sum(dim=1).argsort(stable=True)
         sorted_rows = {name: rows[order] for name, rows in encoded.items()}
         return sorted_rows, order.argsort().tolist()
 
-    def _encode(self, prompts: list[str]) -> dict[str, torch.Tensor]:
+    def _encode(self, prompts: list[str], decoding: DecodingParams) -> dict[str, torch.Tensor]:
         tokenizer = self.loaded.tokenizer
         padding = self.loaded.generation.padding(tokenizer)
-        return pad_prompts(tokenizer, prompts, padding, self.loaded.device)
+        return pad_prompts(
+            tokenizer,
+            prompts,
+            padding,
+            self.loaded.device,
+            add_special_tokens=decoding.add_special_tokens,
+        )
 
 
 def _capture_graph(step: Callable[[], None], model: Any) -> Callable[[], None]:

@@ -58,7 +58,13 @@ class TransformersEngine(Engine):
             criteria.append(stops)
         self.synchronise()
         start_s = time.monotonic()
-        encoded = pad_prompts(tokenizer, prompts, known.padding(tokenizer), self.loaded.device)
+        encoded = pad_prompts(
+            tokenizer,
+            prompts,
+            known.padding(tokenizer),
+            self.loaded.device,
+            add_special_tokens=decoding.add_special_tokens,
+        )
         with torch.inference_mode():
             tokens = model.generate(
                 **encoded,

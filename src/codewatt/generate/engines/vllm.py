@@ -96,7 +96,8 @@ class VllmEngine(Engine):
             )
         tokenizer = load_tokenizer(request.directory)
         prompts = [prompt for batch in request.batches for prompt in batch]
-        longest = max(map(len, encode_prompts(tokenizer, prompts)))
+        added = request.decoding.add_special_tokens
+        longest = max(map(len, encode_prompts(tokenizer, prompts, add_special_tokens=added)))
         with _infeasible_if_refused(), only_model_files(request.directory) as own:
             model = LLM(
                 model=str(own),
@@ -171,7 +172,9 @@ class VllmEngine(Engine):
         """
         self.synchronise()
         start_s = time.monotonic()
-        encoded = encode_prompts(self.loaded.tokenizer, prompts)
+        encoded = encode_prompts(
+            self.loaded.tokenizer, prompts, add_special_tokens=decoding.add_special_tokens
+        )
         # One request per sample: a request of n samples has the times of its last sample only.
         rows = [
             (index, sample) for index in range(len(prompts)) for sample in range(decoding.samples)

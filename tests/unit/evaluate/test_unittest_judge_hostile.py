@@ -1,0 +1,149 @@
+"""Hostile programs that are judged by unit tests do not pass, are contained and leave nothing."""
+
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codewatt.evaluate.reference_runs import ReferenceRun
+from codewatt.evaluate.sandbox import bubblewrap, unittest_view
+from codewatt.evaluate.unittest_judge import judge_unittests
+from codewatt.evaluate.unittest_run import UNITTEST_LIMITS
+from codewatt.evaluate.verdicts import Program, Verdict
+from tests.support.hostile_unittests import ATTACKS, BOMBS, FORGERIES, RIGHT, TESTS
+from tests.support.unittest_tasks import TASK_ID, task
+
+LIMITS = replace(
+    UNITTEST_LIMITS,
+    min_time_s=2.0,
+    grace_s=0.5,
+    memory_bytes=2 << 30,
+    total_memory_bytes=384 << 20,
+    processes=32,
+    tmpfs_bytes=64 << 20,
+)
+PASSED = ReferenceRun("pass", 0.01, None, ("test_one", "test_two"), ())
+PROGRAMS = {**FORGERIES, **ATTACKS, **BOMBS}
+INTERPRETER = Path(sys.executable)
+
+
+def judged(codes: list[str]) -> list[Verdict]:
+    return judge_unittests(
+        [task(TESTS)],
+        [Program(TASK_ID, code) for code in codes],
+        interpreter=INTERPRETER,
+        references={TASK_ID: PASSED},
+        jobs=4,
+        limits=LIMITS,
+    )
+
+
+@pytest.fixture(scope="module")
+def secrets() -> Iterator[dict[str, str]]:
+    """Things outside that programs try to reach: they are really there."""
+    abstract = f"codewatt-unittest-{os.getpid()}"
+    interpreter = unittest_view.find_interpreter(INTERPRETER)
+    below = {path.split("/")[2] for path in unittest_view.paths_below_tmp(interpreter)}
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as unix,
+        tempfile.TemporaryDirectory(prefix="codewatt-outside-") as folder,
+    ):
+        unix.bind(f"\0{abstract}")
+        unix.listen()
+        os.chmod(folder, 0o777)
+        secret = Path(folder, "secret")
+        secret.write_text("outside")
+        secret.chmod(0o666)
+        os.environ["CODEWATT_SECRET"] = "outside"
+        yield {
+            "port": str(server.getsockname()[1]),
+            "abstract": abstract,
+            "folder": folder,
+            "secret": str(secret),
+            "checkout": str(Path(__file__).parents[3]),
+            "below_tmp": " ".join(below),
+        }
+        del os.environ["CODEWATT_SECRET"]
+        assert {path.name for path in Path(folder).iterdir()} == {"secret"}
+        assert secret.read_text() == "outside"
+
+
+@pytest.fixture(scope="module")
+def verdicts(secrets: dict[str, str]) -> dict[str, Verdict]:
+    """All of them, judged in one go, four at a time."""
+    codes = []
+    for code in PROGRAMS.values():
+        for name, value in secrets.items():
+            code = code.replace("{" + name + "}", value)
+        codes.append(code)
+    return dict(zip(PROGRAMS, judged(codes), strict=True))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_does_not_pass(name: str, verdicts: dict[str, Verdict]) -> None:
+    assert verdicts[name].status("base") in ("fail", "timeout")
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_fails_by_its_answer(name: str, verdicts: dict[str, Verdict]) -> None:
+    """An attack that breaks on a mistake of its own would show nothing."""
+    assert verdicts[name].why == "base: test_one: AssertionError: None != 2"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("no attack", "test_one: AssertionError: None != 2"),
+        ("replace an assert method", "changed unittest.case.TestCase.assertEqual"),
+        ("replace the code of an assert method", "changed unittest.case.TestCase.assertEqual"),
+        ("replace how failures are kept, later", "changed unittest.result.TestResult.addFailure"),
+        ("a unittest of its own", "changed sys.modules['unittest']"),
+        ("replace a built-in function", "changed builtins.__build_class__"),
+        ("replace the built-in names", "changed __builtins__"),
+        ("no tests", "0 tests ran, not the 2 of the reference"),
+        ("delete the other test", "changed TestCases.test_two"),
+        ("replace a method of the running test", "changed self.assertEqual"),
+        ("clear the failures", "changed the result of the tests"),
+        ("skip the test", "test_one: skipped, although it ran with the reference program"),
+        ("end the process in a test", "test_one: SystemExit: 0"),
+        ("end the process while it loads", "SystemExit: 0"),
+        ("end the process at once in a test", "ended without reporting a result"),
+        ("crash", "ended without reporting a result"),
+        ("write a report", "the program wrote to the pipe of reports"),
+        ("go on in a forked process", "ended without reporting a result"),
+        ("a loop while it loads", "exceeded its time limit"),
+        ("a sleep", "exceeded its time limit"),
+    ],
+)
+def test_the_reason_names_the_forgery(name: str, why: str, verdicts: dict[str, Verdict]) -> None:
+    assert why in (verdicts[name].why or "")
+
+
+def test_a_right_program_passes_among_them() -> None:
+    (verdict,) = judged([RIGHT])
+    assert verdict.status("base") == "pass", verdict.why
+
+
+def test_a_value_that_equals_everything_passes() -> None:
+    """Tests in the program's own process cannot tell; upstream passes it as well."""
+    code = "class Any:\n    def __eq__(self, other): return True\n"
+    (verdict,) = judged([code + "def task_func(x):\n    return Any()\n"])
+    assert verdict.status("base") == "pass"
+
+
+def test_nothing_is_left_in_the_machine(verdicts: dict[str, Verdict]) -> None:
+    own = {bubblewrap.sandbox_uid(slot) for slot in range(256)}
+    left = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                if process.stat().st_uid in own:
+                    left.append((process / "cmdline").read_bytes())
+    assert left == []
