@@ -90,8 +90,8 @@ _TASK = describe(
     (
         "evaluate_cpu_s",
         "s",
-        "CPU time of the program's sandboxes, in steps of 10 ms; empty if it was not read. No energy "
-        "depends on it.",
+        "CPU time of the program's sandboxes, in steps of 10 ms; empty if it was not read. No "
+        "energy depends on it.",
     ),
     (
         "evaluate_completions",
