@@ -169,8 +169,8 @@ _JUDGED_RUN = describe(
     (
         "evaluate_unshared_energy_j",
         "J",
-        "Energy of judging if every completion were judged by itself. It is more than "
-        "`evaluate_energy_j` where identical completions were judged once.",
+        "Energy of judging if each completion were judged, also where identical ones were judged "
+        "once: the energy of a program counts once for each of its completions.",
     ),
     (
         "evaluate_<judged_part>_j",

@@ -92,8 +92,8 @@ class JudgedRunEnergy(TypedDict):
     Attributes:
         energy_j, uncertainty_j: joules by part, and a bound on their error. The runs add up to the
             energy of judging all completions.
-        unshared_energy_j: joules by part if every completion were judged by itself; more than
-            energy_j where identical completions were judged once.
+        unshared_energy_j: joules by part if each completion were judged, also where identical
+            ones were judged once; the energy of a program counts once for each completion.
     """
 
     repeat: int
