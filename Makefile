@@ -4,14 +4,18 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 STUDY ?= config/studies/nano.yaml
 CORES ?= all
-# In a process of its own: it has Triton interpret kernels, and GPTQModel imports Triton as it is.
-KERNELS := tests/unit/generate/test_kernels.py
-# Unit tests run in this many processes; the tests of a file stay together.
+# Unit tests run in this many processes. A process that has finished its part takes over tests of
+# another, so that all end at the same time.
 TEST_JOBS ?= 2
-UNIT := pytest tests/unit --ignore $(KERNELS) -n $(TEST_JOBS) --dist loadfile
+PARALLEL := -n $(TEST_JOBS) --dist worksteal
+# In processes of its own: it has Triton interpret kernels, and GPTQModel imports Triton as it is.
+KERNELS := tests/unit/generate/test_kernels.py
+UNIT := pytest tests/unit --ignore $(KERNELS) -m "not clock" $(PARALLEL)
+# Tests that look at clocks run alone.
+CLOCK := pytest tests/unit --ignore $(KERNELS) -m clock
 
-.PHONY: help setup dev vllm autoawq autogptq demo test test-cluster unit check format lock reference docs \
-	clean
+.PHONY: help setup dev vllm autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
+	reference docs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,13 +35,17 @@ autoawq: setup ## make .venv-autoawq, for backend autoawq (docs/how-to/unmaintai
 autogptq: setup ## make .venv-autogptq, for backend auto_gptq (docs/how-to/unmaintained-backends.md)
 	@tools/setup_environment.sh autogptq
 
+bigcodebench: setup ## make .venv-bigcodebench, in which BigCodeBench's programs run (docs/how-to/bigcodebench.md)
+	@tools/setup_bigcodebench.sh
+
 demo: setup ## run the default study to figures and a report
 	@$(RUN) tools/demo.sh $(STUDY) $(CORES)
 
 test: dev ## every test but those on a Slurm
 	@$(RUN) $(UNIT)
+	@$(RUN) pytest $(KERNELS) $(PARALLEL)
+	@$(RUN) $(CLOCK)
 	@$(RUN) pytest --ignore tests/cluster --ignore tests/unit
-	@$(RUN) pytest $(KERNELS)
 
 test-cluster: dev ## the tests on a real Slurm, which it installs if it may (root, apt)
 	@tools/setup_slurm.sh
@@ -45,7 +53,8 @@ test-cluster: dev ## the tests on a real Slurm, which it installs if it may (roo
 
 unit: dev ## the fast part of the tests
 	@$(RUN) $(UNIT)
-	@$(RUN) pytest $(KERNELS)
+	@$(RUN) pytest $(KERNELS) $(PARALLEL)
+	@$(RUN) $(CLOCK)
 
 check: dev ## format, lint and types
 	@$(RUN) ruff format --check src tests tools workflow/scripts benchmarks

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import yaml
 
+from tests.support.patience import PATIENCE_S
 from tests.support.workbench import SMALL, Workbench, jobs_in
 
 pytestmark = pytest.mark.dag
@@ -35,7 +36,7 @@ def _run(bench, folder, *arguments, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
 
@@ -153,7 +154,7 @@ def test_a_python_under_a_path_with_a_space_is_refused(bench, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
     assert "cannot start jobs with this Python, because its path contains spaces" in done.stdout
     assert "Traceback" not in done.stdout

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from codewatt.files import read_json, read_jsonl
+from tests.support.patience import PATIENCE_S
 from tests.support.workbench import SAME, SMALL, Workbench
 
 pytestmark = pytest.mark.e2e
@@ -41,15 +42,15 @@ def _killed_in(bench, rule, victim):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE_S
     while {p: p.stat().st_mtime_ns for p in logs.glob("*.log")} == before:
         assert run.poll() is None, f"the study ended before {rule} began"
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(1.0)  # into its work: imports, loading, tokens
     os.kill(victim(run), signal.SIGKILL)
-    assert run.wait(timeout=240) != 0
-    deadline = time.monotonic() + 30
+    assert run.wait(timeout=PATIENCE_S) != 0
+    deadline = time.monotonic() + PATIENCE_S
     while left := _processes_in(bench):
         assert time.monotonic() < deadline, f"left over: {left}"
         time.sleep(0.2)

@@ -1,9 +1,14 @@
 """Studies to be estimated, and their plans."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+
+from codewatt.cli import main
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.estimate.job_plan import Plan
@@ -48,3 +53,16 @@ def pruned_architecture(config: dict[str, Any], layers_removed: int) -> Architec
     """The architecture of a model without its last layers."""
     kept = config["num_hidden_layers"] - layers_removed
     return architecture_of({**config, "num_hidden_layers": kept})
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """The file of the small study with other values."""
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump(study(**changes), sort_keys=False))
+    return file
+
+
+def estimated(capsys: pytest.CaptureFixture[str], file: Path, *options: str) -> Any:
+    """What `codewatt estimate --json` says of a study's file."""
+    assert main(["estimate", str(file), "--json", *options]) == 0
+    return json.loads(capsys.readouterr().out)

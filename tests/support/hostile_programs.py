@@ -266,11 +266,11 @@ ATTACKS = {
     "        posix.setsid()\n"
     "        if posix.fork() == 0:\n"
     "            for number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)\n"
-    "            time.sleep(600)\n"
+    "            time.sleep(6000)\n"
     "        posix._exit(0)\n",
     "a daemon that holds the results": "def attack():\n"
     "    if posix.fork() == 0:\n"
-    "        time.sleep(600)\n"
+    "        time.sleep(6000)\n"
     "    posix._exit(0)\n",
     "deep recursion": "def attack():\n"
     "    sys.setrecursionlimit(10**9)\n"
@@ -308,6 +308,8 @@ TIMEOUTS = {
     *("os._exit while it is loaded", "abort", "a daemon that holds the results"),
     *("close everything", "a stream that trickles", "a long sleep without its timer"),
 }
+#: Of those that end as "fail": these would run for ever.
+ENDED_BY_THE_CALL_LIMIT = {"a loop"}
 EITHER = {
     *("fork bomb", "threads without end", "memory of many processes", "deep recursion"),
     *("deep recursion in C", "patch through the stack", "stop the parent"),

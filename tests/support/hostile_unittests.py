@@ -71,7 +71,7 @@ FORGERIES = {
     "    for pid in (1, -1, os.getpid()):\n        ctypes.CDLL(None).kill(pid, 9)\n"
     "    return x + 1\n",
     "a loop while it loads": "while True:\n    pass\n",
-    "a sleep": "import time\ndef task_func(x):\n    time.sleep(600)\n",
+    "a sleep": "import time\ndef task_func(x):\n    time.sleep(6000)\n",
 }
 
 _TOOLS = """
@@ -151,5 +151,5 @@ BOMBS = {
     "files without end": "number = 0\nwhile True:\n    number += 1\n"
     "    with open(f'/tmp/{number}', 'wb') as file:\n        file.write(bytes(1 << 20))\n",
     "a process that is left behind": "import os, time\nif os.fork() == 0:\n    os.setpgid(0, 0)\n"
-    "    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)\n" + WRONG,
+    "    if os.fork() == 0:\n        time.sleep(6000)\n    os._exit(0)\n" + WRONG,
 }

@@ -196,7 +196,8 @@ def evaluate_record(**changes: Any) -> Record:
                 "end_s": 202.5, "cpu_s": 0.2,
             }
         ],
-        "tasks": 1, "excluded": [], "environment": None, "judged": 1, "sanitized": False,
+        "tasks": 1, "domains": {}, "excluded": [], "environment": None, "judged": 1,
+        "sanitized": False,
         "sandbox": {
             "tool": "bubblewrap 0.9", "privileges": "user namespace",
             "start": "one sandbox for each program", "jobs": 2,

@@ -1,5 +1,6 @@
-"""Little models of the studies' architectures, saved as transformers saves real ones."""
+"""Little models of the studies' architectures, and jobs that are metered without CodeCarbon."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,3 +22,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def without_codecarbon(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samplers find no CodeCarbon, whose start and end take seconds; the other meters are read."""
+    absent = tmp_path_factory.getbasetemp() / "no-codecarbon"
+    absent.mkdir(exist_ok=True)
+    (absent / "codecarbon.py").write_text("raise ImportError")
+    paths = [str(absent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))

@@ -81,6 +81,8 @@ def cell_row(cell, study, variant):
         "interval_scope": "within one job",
         "repeats": len(cell.rows),
         "tasks": first["tasks"],
+        "tasks_judged": first["tasks_judged"],
+        "excluded_tasks": _excluded(cell),
         "samples_per_task": first["samples_per_task"],
         "completions_identical": _identical(cell),
         "accuracy_note": None
@@ -110,6 +112,16 @@ def cell_row(cell, study, variant):
         for of in ("", judging.BOTH):
             row |= _pooled(cell, row, tests, of)
     return row
+
+
+def _excluded(cell):
+    """Excluded tasks and their reasons, in the order of their first verdicts."""
+    reasons = dict(zip(cell.tasks["task_id"], cell.tasks["excluded"], strict=True))
+    names = dict.fromkeys(verdict["task_id"] for verdict in cell.evaluate["verdicts"])
+    listed = "; ".join(
+        f"{name}: {reasons[name]}" for name in names if isinstance(reasons[name], str)
+    )
+    return listed or None
 
 
 def _machine(cell):
@@ -246,14 +258,15 @@ def _net(cell, name):
 def _accuracy(cell, study, tests):
     name = f"pass_at_1_{tests}"
     share = mean(values_of(cell, name))
-    tasks = cell.rows[0]["tasks"]
+    tasks = cell.rows[0]["tasks_judged"]
     row = {
         name: share,
         **ends(f"{name}_wilson95", None if share is None else statistics.wilson(share, tasks)),
     }
-    for k in (5, 10, 100):
+    for k in sorted({5, 10, 100, *study.ks} - {1}):
         row[f"pass_at_{k}_{tests}"] = None
-        counts = cell.tasks.groupby(["repeat", "task_id"])[f"solved_{tests}"].agg(["size", "sum"])
+        judged = cell.tasks[cell.tasks["excluded"].isna()]
+        counts = judged.groupby(["repeat", "task_id"])[f"solved_{tests}"].agg(["size", "sum"])
         if share is not None and k in study.ks and counts["size"].min() >= k:
             each = [statistics.pass_at_k(int(n), int(c), k) for n, c in counts.to_numpy()]
             by_repeat = counts.assign(each=each).groupby("repeat")["each"].mean()
@@ -272,7 +285,8 @@ def _pooled(cell, row, tests, of):
     known = [r for r in cell.rows if r[energy_j] is not None and r[f"correct_{tests}"] is not None]
     share = row[f"pass_at_1_{tests}"]
     spent = math.fsum(r[energy_j] for r in known)
-    pooled = over(spent, sum(r[f"correct_{tests}"] for r in known)) if known else None
+    excluded = math.fsum(r["energy_j"] * (1 - r["tasks_judged"] / r["tasks"]) for r in known)
+    pooled = over(spent - excluded, sum(r[f"correct_{tests}"] for r in known)) if known else None
     rate = over(share, spent / len(known) / JOULES_PER_KWH) if known else None
     row = {joules: pooled, per_kwh: rate, **row}
     low, high = row[f"{energy_j}_ci95_low"], row[f"{energy_j}_ci95_high"]

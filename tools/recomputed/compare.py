@@ -189,7 +189,9 @@ def _accuracy(cells, pairs, rows, study, tests):
             continue
         row["pass_at_1_margin"] = study.margin
         row[f"{name}_change"] = over(row[name] - base_row[name], base_row[name])
-        ours, theirs = (c.tasks.groupby("task_id")[f"solved_{tests}"].mean() for c in (cell, base))
+        ours, theirs = (
+            c.tasks.groupby("task_id")[f"solved_{tests}"].mean().dropna() for c in (cell, base)
+        )
         if cell is base or set(ours.index) != set(theirs.index):
             continue
         row |= _paired(ours, theirs.reindex(ours.index), tests, study.margin)

@@ -178,16 +178,25 @@ class Cell:
         with gzip.open(self.folder / "completions.jsonl.gz", "rt") as lines:
             completions = pd.DataFrame([json.loads(line) for line in lines])
         named = verdicts.rename(columns={"base": "base_status", "plus": "plus_status"})
-        merged = tasks.merge(named[[*key, "base_status", "plus_status"]], on=key, how="outer")
+        named = named[[*key, "base_status", "plus_status", "why"]]
+        merged = tasks.merge(named, on=key, how="outer")
         merged = merged.merge(completions[[*key, "completion"]], on=key, how="outer")
         if not len(tasks) == len(named) == len(completions) == len(merged):
             self.problems.append("tasks, verdicts and completions are not of the same tasks")
         self.tasks = merged.sort_values(key).reset_index(drop=True)
         base, plus = self.tasks["base_status"], self.tasks["plus_status"]
-        self.tasks["solved_base"] = base == "pass"
-        # Of a benchmark without plus tests nothing is known by them.
-        self.tests = ("base", "plus") if plus.notna().all() else ("base",)
-        self.tasks["solved_plus"] = (base == "pass") & (plus == "pass")
+        # Excluded tasks have no verdict; nothing is known by plus tests that a benchmark lacks.
+        judged = base.notna()
+        self.tests = ("base", "plus") if plus[judged].notna().all() else ("base",)
+        self.tasks["solved_base"] = (base == "pass").astype(float).where(judged)
+        both = (base == "pass") & (plus == "pass")
+        self.tasks["solved_plus"] = both.astype(float).where(judged)
+        domains = self.evaluate["domains"]
+        self.tasks["domains"] = [", ".join(domains.get(t, [])) for t in self.tasks["task_id"]]
+        self.tasks["excluded"] = [
+            None if known else why.removeprefix("excluded: ")
+            for known, why in zip(judged, self.tasks["why"], strict=True)
+        ]
         self._check_verdicts()
 
     def _check_verdicts(self):

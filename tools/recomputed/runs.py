@@ -95,6 +95,7 @@ def run_row(cell, study, repeat):
         "repeat": repeat,
         "valid": is_valid(cell, repeat),
         "tasks": len(counts),
+        "tasks_judged": int(tasks[tasks["excluded"].isna()]["task_id"].nunique()),
         "samples_per_task": int(counts.iloc[0]) if counts.nunique() == 1 else None,
         "prompt_tokens": int(tasks["prompt_tokens"].sum()),
         "new_tokens": int(tasks["new_tokens"].sum()),
@@ -114,6 +115,8 @@ def run_row(cell, study, repeat):
     row["co2e_kg"] = (
         None if joules is None else joules / JOULES_PER_KWH * cell.grid["g_per_kwh"] / 1000
     )
+    # Excluded tasks cost energy, but none of it went into tasks that could be solved.
+    judged = row["tasks_judged"] / row["tasks"]
     for tests in TESTS:
         known = cell.meaningful and tests in cell.tests
         solved = tasks[f"solved_{tests}"]
@@ -122,7 +125,10 @@ def run_row(cell, study, repeat):
         row[f"correct_{tests}"], row[f"pass_at_1_{tests}"] = correct, share
         for of in ("", judging.BOTH):
             joules = row[f"{of}energy_j"]
-            row[f"{of}j_per_correct_task_{tests}"] = over(joules, correct)
+            excluded = None if joules is None else (1 - judged) * row["energy_j"]
+            row[f"{of}j_per_correct_task_{tests}"] = over(
+                None if joules is None else joules - excluded, correct
+            )
             kwh = None if joules is None else joules / JOULES_PER_KWH
             row[f"{of}pass_at_1_{tests}_per_kwh"] = over(share, kwh)
     return row

@@ -1,9 +1,9 @@
-"""All rows of the task, run, cell and variant tables."""
+"""All rows of the task, run, cell, variant and domain tables."""
 
 import importlib.util
 from pathlib import Path
 
-from recomputed import compare, energy, judging, runs, tasks, variants
+from recomputed import compare, domains, energy, judging, runs, tasks, variants
 from recomputed.cells import cell_row
 from recomputed.raw import Study, read_json
 
@@ -13,6 +13,7 @@ KEYS = {
     "run": ("cell_id", "repeat"),
     "cell": ("cell_id",),
     "variant": ("variant_id",),
+    "domain": ("cell_id", "domain"),
 }
 
 
@@ -27,18 +28,26 @@ def recompute(yaml_path, results):
     variants.compare_sizes(of_variant, study)
     by_variant = {row["variant_id"]: row for row in of_variant}
     grid = grid_intensity(study.country)
-    of_cell, of_run, of_task = {}, [], []
+    of_cell, of_run, of_task, of_domain = {}, [], [], []
     for cell in cells:
         cell.grid, cell.rows = grid, []
         cell.meaningful = by_variant[cell.variant]["meaningful_accuracy"] is not False
         if cell.ran:
             _measure(cell, study)
             problems += _given(cell, study)
-            of_task += tasks.task_rows(cell, study)
+            rows = tasks.task_rows(cell, study)
+            of_task += rows
+            of_domain += domains.domain_rows(cell, rows)
         of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
         of_run += cell.rows
     compare.compare(cells, of_cell, study, making)
-    of = {"task": of_task, "run": of_run, "cell": list(of_cell.values()), "variant": of_variant}
+    of = {
+        "task": of_task,
+        "run": of_run,
+        "cell": list(of_cell.values()),
+        "variant": of_variant,
+        "domain": of_domain,
+    }
     return {table: _by_key(rows, KEYS[table]) for table, rows in of.items()}, problems
 
 

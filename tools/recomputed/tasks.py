@@ -27,6 +27,7 @@ def task_rows(cell, study):
             {
                 **id_columns(cell),
                 **dict(zip(("repeat", "sample", "task_id"), key, strict=True)),
+                "domains": task["domains"] or None,
                 "prompt_tokens": int(task["prompt_tokens"]),
                 "new_tokens": tokens,
                 "latency_s": _known(task["end_s"] - task["start_s"]),
@@ -37,8 +38,9 @@ def task_rows(cell, study):
                 "ends_in_loop": _flag(task["loops_share"]),
                 "base_status": task["base_status"],
                 "plus_status": task["plus_status"],
+                "exclusion_reason": task["excluded"] if isinstance(task["excluded"], str) else None,
                 **{
-                    f"solved_{tests}": bool(task[f"solved_{tests}"])
+                    f"solved_{tests}": _flag(task[f"solved_{tests}"])
                     if tests in cell.tests
                     else None
                     for tests in TESTS

@@ -37,6 +37,8 @@ rule aggregate:
             labels={"table": "variants", "rows": "one for each variant"},
         ),
         variant=paths.table("variant.parquet"),
+        domain_csv=paths.table("domain.csv"),
+        domain=paths.table("domain.parquet"),
         check_csv=report(
             paths.table("check.csv"),
             caption="../report/table_check.rst",

@@ -11,6 +11,7 @@ from codewatt.config.load_study import load_config
 from codewatt.config.site import Machine
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
+from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter
 from codewatt.code_digests import stage_code
 from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
@@ -43,12 +44,22 @@ if workflow.remote_exec:
 onstart:
     try:
         hold_run(os.getcwd(), paths.root)
+        if "bigcodebench" in judged_kinds():
+            benchmark_interpreter(settings.bigcodebench_python)
         if workflow.non_local_exec:
             cancel_orphaned_jobs(os.getcwd())
     except CodewattError as error:
         sys.exit(f"codewatt: {printable(error)}")
     except OSError as error:
         sys.exit(f"codewatt: results: {paths.root}: {printable(describe(error))}")
+
+
+def judged_kinds():
+    """The kinds of the benchmarks, if this run judges completions."""
+    to_run = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if to_run.isdisjoint(("compute_expected", "evaluate")):
+        return set()
+    return {grid.settings("benchmark", name)["kind"] for name in grid.benchmark_ids}
 
 
 wildcard_constraints:

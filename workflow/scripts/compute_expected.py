@@ -8,4 +8,5 @@ from codewatt.logs import rule_log
 with rule_log(snakemake):
     tasks = read_tasks(snakemake.input.tasks)
     jobs = jobs_for_cores(snakemake.threads)
-    write_expected_file(snakemake.output.expected, tasks, jobs=jobs)
+    python = snakemake.config.get("bigcodebench_python")
+    write_expected_file(snakemake.output.expected, tasks, jobs=jobs, python=python)

@@ -26,6 +26,7 @@ with rule_log(snakemake):
                 sanitize=settings["sanitize"],
                 ks=settings["k"],
                 benchmark=generate["cell"]["benchmark"],
+                bigcodebench_python=snakemake.config.get("bigcodebench_python"),
             )
         else:
             record = {"schema": EVALUATE.version, **skipped_stage(generate)}

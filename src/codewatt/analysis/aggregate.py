@@ -13,10 +13,11 @@ from codewatt.analysis.cell_results import (
     VariantResults,
     variant_key,
 )
-from codewatt.analysis.cell_rows import cell_row, compare_variants, variant_row
+from codewatt.analysis.cell_rows import cell_row, compare_variants, evaluated_ks, variant_row
 from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
 from codewatt.analysis.code_versions import check_code_versions
-from codewatt.analysis.columns import TABLES, Row
+from codewatt.analysis.columns import TABLES, Row, cell_columns
+from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
 from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
@@ -37,8 +38,9 @@ def aggregate(
 ) -> dict[str, pd.DataFrame]:
     """Read every cell's and variant's results and write the tables.
 
-    The columns are those of codewatt.analysis.columns, in that order; rows stand in the order of
-    `cells` and `variants`. The tables hold ids only: labels belong to figures and pages.
+    The columns are those of codewatt.analysis.columns, in that order, with pass@k of every k of the
+    study (`cell_columns`); rows stand in the order of `cells` and `variants`. The tables hold ids
+    only: labels belong to figures and pages.
 
     Args:
         cells, variants: their ids and the files of their results.
@@ -86,6 +88,7 @@ def build_tables(
         runs = runs_of[record.identity["id"]] = run_rows(record, tasks, meaningful)
         rows["task"] += tasks
         rows["run"] += runs
+        rows["domain"] += domain_rows(tasks, meaningful)
         rows["check"] += check_rows(record)
         rows["cell"].append(cell_row(record, runs, tasks, variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
@@ -96,7 +99,10 @@ def build_tables(
     add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
     compare_engines(rows["cell"], cells)
     compare_variants(rows["variant"], baseline)
-    return {level: to_table(rows[level], columns) for level, columns in TABLES.items()}
+    measured = [record.measured for record in cells if record.measured is not None]
+    ks = {k for one in measured for k in evaluated_ks(one.evaluate)}
+    columns = {**TABLES, "cell": cell_columns(ks)}
+    return {level: to_table(rows[level], columns[level]) for level in TABLES}
 
 
 def _target(name: str) -> tuple[str, str]:

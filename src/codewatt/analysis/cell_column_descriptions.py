@@ -35,6 +35,7 @@ CELL_DESCRIPTIONS = describe(
         "Scope of the confidence intervals of energy and time: repeats within one job.",
     ),
     ("repeats", "repeats", "Number of repeats."),
+    ("excluded_tasks", "-", "Excluded tasks (see `tasks_judged`), each with the reason."),
     ("completions_identical", "-", "Whether all repeats gave the same completions."),
     ("engine_reference_cell_id", "-", "The same cell with the engine `transformers`."),
     (
@@ -59,7 +60,8 @@ CELL_DESCRIPTIONS = describe(
     (
         "pass_at_1_<tests>_change_ci95_low",
         "fraction",
-        "Lower end of its 95 % confidence interval for paired proportions (Bonett and Price 2006).",
+        "Lower end of its 95 % confidence interval for paired proportions (Bonett and Price 2006); "
+        "empty as `tasks_lost_<tests>`.",
     ),
     ("pass_at_1_<tests>_change_ci95_high", "fraction", "Upper end of the same interval."),
     (
@@ -74,9 +76,22 @@ CELL_DESCRIPTIONS = describe(
         "sampled completions).",
     ),
     ("pass_at_1_<tests>_difference_ci95_high", "fraction", "Upper end of the same interval."),
-    ("tasks_lost_<tests>", "tasks", "Tasks that the baseline solves and this cell does not."),
-    ("tasks_gained_<tests>", "tasks", "Tasks that this cell solves and the baseline does not."),
-    ("mcnemar_p_<tests>", "-", "p value of the exact two-sided McNemar test."),
+    (
+        "tasks_lost_<tests>",
+        "tasks",
+        "Tasks that the baseline solves and this cell does not; empty if one of the two cells "
+        "solves some task in a part of its completions only.",
+    ),
+    (
+        "tasks_gained_<tests>",
+        "tasks",
+        "Tasks that this cell solves and the baseline does not; empty as `tasks_lost_<tests>`.",
+    ),
+    (
+        "mcnemar_p_<tests>",
+        "-",
+        "p value of the exact two-sided McNemar test; empty as `tasks_lost_<tests>`.",
+    ),
     ("mcnemar_p_holm_<tests>", "-", "The same, Holm-adjusted over the study's comparisons."),
     ("pass_at_1_<tests>_comparisons", "comparisons", "Number of pass@1 comparisons of the study."),
     (
@@ -182,7 +197,8 @@ CELL_DESCRIPTIONS = describe(
     (
         "j_per_correct_task_<tests>",
         "J/completion",
-        "Energy of all repeats / number of their completions that solve the task.",
+        "Energy of all repeats / number of their completions that solve the task; the energy of "
+        "excluded tasks is left out (times `tasks_judged` / `tasks`).",
     ),
     (
         "pass_at_1_<tests>_per_kwh",
@@ -193,7 +209,8 @@ CELL_DESCRIPTIONS = describe(
         "generate_evaluate_j_per_correct_task_<tests>",
         "J/completion",
         "Energy of generating and judging all repeats / number of their completions that solve "
-        "the task. Changes of this energy are empty if the two cells were judged on different "
+        "the task; the energy of generating excluded tasks is left out. Changes of this energy are "
+        "empty if the two cells were judged on different "
         "models of CPU, or if their energies of judging have different origins.",
     ),
     (

@@ -69,6 +69,8 @@ def cell_row(
         "interval_scope": WITHIN_ONE_JOB,
         "repeats": len(runs),
         "tasks": runs[0]["tasks"],
+        "tasks_judged": runs[0]["tasks_judged"],
+        "excluded_tasks": _excluded(tasks),
         "samples_per_task": runs[0]["samples_per_task"],
         "completions_identical": measured.completions_identical,
         "accuracy_note": None if meaningful else RANDOM_WEIGHTS,
@@ -164,8 +166,8 @@ def _described(check: CheckResult) -> str:
 def _accuracy(evaluate: EvaluatedCellRecord, runs: list[Row], meaningful: bool) -> Row:
     """pass@1 over all repeats and samples, its Wilson interval over tasks, and pass@k.
 
-    The interval's n is the number of tasks, however many samples each has: tasks are the sample of
-    a population of tasks.
+    The interval's n is the number of judged tasks, however many samples each has: tasks are the
+    sample of a population of tasks.
     """
     if not meaningful:
         return {}
@@ -175,11 +177,25 @@ def _accuracy(evaluate: EvaluatedCellRecord, runs: list[Row], meaningful: bool) 
         shares = [run[name] for run in runs]
         if None in shares:
             continue
-        share, tasks = math.fsum(shares) / len(shares), runs[0]["tasks"]
+        share, tasks = math.fsum(shares) / len(shares), runs[0]["tasks_judged"]
         low, high = wilson_interval(min(share, 1.0) * tasks, tasks)
         row |= {name: share, f"{name}_wilson95_low": low, f"{name}_wilson95_high": high}
-        row |= {f"pass_at_{k}_{tests}": _pass_at(evaluate, tests, k) for k in PASS_AT}
+        row |= {
+            f"pass_at_{k}_{tests}": _pass_at(evaluate, tests, k)
+            for k in sorted({*PASS_AT, *evaluated_ks(evaluate)} - {1})
+        }
     return row
+
+
+def _excluded(tasks: list[Row]) -> str | None:
+    """The excluded tasks with their reasons: "A: reason; B: reason"; None if there is none."""
+    reasons = {row["task_id"]: row["exclusion_reason"] for row in tasks}
+    return "; ".join(f"{task}: {why}" for task, why in reasons.items() if why) or None
+
+
+def evaluated_ks(evaluate: EvaluatedCellRecord) -> set[int]:
+    """The k with which a cell's pass@k were computed: the study's `evaluation.k`."""
+    return {int(k) for entry in evaluate["by_repeat"] for k in entry["base"]}
 
 
 def _pass_at(evaluate: EvaluatedCellRecord, tests: str, k: int) -> float | None:

@@ -136,15 +136,15 @@ def cheaper_without_noninferiority(
 
 def too_few_tasks_sentence(base: Row, others: Sequence[Row], accuracy: str) -> str:
     """A warning that the benchmark is too small for the margin; empty if it is large enough."""
-    if not others or base["tasks"] is None:
+    if not others or base["tasks_judged"] is None:
         return ""
     comparisons = others[0][f"{accuracy}_comparisons"] or 1
     margin = others[0]["pass_at_1_margin"]
     needed = fewest_tasks(margin, 1 - LEVEL / comparisons)
-    if base["tasks"] >= needed:
+    if base["tasks_judged"] >= needed:
         return ""
     return (
-        f"{base['tasks']} tasks are too few to show non-inferiority with a margin of "
+        f"{base['tasks_judged']} tasks are too few to show non-inferiority with a margin of "
         f"{format_points(margin)}, even for a variant that solves the same tasks as the baseline: "
         f"{needed} tasks are needed for {comparisons} "
         f"comparison{'' if comparisons == 1 else 's'}."

@@ -49,6 +49,13 @@ _ACCURACY = describe(
         "pass@1: mean over tasks of the share of completions that solve the task.",
     ),
     ("tasks", "tasks", "Number of tasks of the benchmark that were run."),
+    (
+        "tasks_judged",
+        "tasks",
+        "Number of these tasks that have a verdict. The others are excluded: their reference "
+        "solution does not pass its own tests on this machine. pass@1, pass@k, their intervals and "
+        "comparisons use the judged tasks only.",
+    ),
     ("samples_per_task", "samples", "Number of completions of each task in one repeat."),
 )
 _SIZE = describe(
@@ -128,6 +135,12 @@ _TASK = describe(
     ("evaluate_note", "-", "Reason why the task has no energy of judging; empty otherwise."),
     ("sample", "-", "Number of the completion of this task in this repeat, from 0."),
     ("task_id", "-", "Id of the benchmark's task."),
+    (
+        "domains",
+        "-",
+        "Domains of the task, by the libraries that its reference solution uses; empty where the "
+        "benchmark has no domains.",
+    ),
     ("prompt_tokens", "tokens", "Number of tokens of the prompt."),
     ("new_tokens", "tokens", "Number of generated tokens."),
     ("latency_s", "s", "Time from the start of the sequence's batch to its last token."),
@@ -139,8 +152,13 @@ _TASK = describe(
     ),
     ("stop_reason", "-", "Reason why generation of the completion ended."),
     ("ends_in_loop", "-", "Whether the completion ends in a loop (see `loops_share`)."),
-    ("base_status", "-", "Verdict of the base tests alone."),
+    ("base_status", "-", "Verdict of the base tests alone; empty for an excluded task."),
     ("plus_status", "-", "Verdict of the plus tests alone."),
+    (
+        "exclusion_reason",
+        "-",
+        "Reason why the task is excluded, so its completions have no verdict; empty otherwise.",
+    ),
     ("solved_base", "-", "Whether the completion passes the base tests."),
     ("solved_plus", "-", "Whether the completion passes the base tests and the plus tests."),
     ("valid", "-", "False if a validity check of severity `error` failed for this repeat."),
@@ -194,7 +212,8 @@ _JUDGED_RUN = describe(
     (
         "generate_evaluate_j_per_correct_task_<tests>",
         "J/completion",
-        f"{_BOTH} per completion that solves its task.",
+        f"{_BOTH} per completion that solves its task; the energy of generating excluded tasks "
+        "is left out.",
     ),
     (
         "generate_evaluate_pass_at_1_<tests>_per_kwh",
@@ -269,7 +288,8 @@ _RUN = describe(
     (
         "j_per_correct_task_<tests>",
         "J/completion",
-        "`energy_j` per completion that solves its task.",
+        "`energy_j` per completion that solves its task; the energy of excluded tasks is left out "
+        "(`energy_j` times `tasks_judged` / `tasks`).",
     ),
     (
         "pass_at_1_<tests>_per_kwh",
@@ -277,6 +297,35 @@ _RUN = describe(
         "pass@kWh (Buis 2024): pass@1 divided by the run's energy in kWh.",
     ),
     ("co2e_kg", "kg CO2e", "Emissions: `energy_j` times the grid's carbon intensity."),
+)
+
+_DOMAIN = describe(
+    ("domain", "-", "Domain of the tasks. A task with several domains counts in each of them."),
+    ("tasks", "tasks", "Number of tasks of the domain that were run."),
+    ("tasks_judged", "tasks", "Number of these tasks that have a verdict (not excluded)."),
+    (
+        "pass_at_1_base",
+        "fraction",
+        "pass@1 on the judged tasks of the domain, over all repeats and samples.",
+    ),
+    (
+        "pass_at_1_base_wilson95_low",
+        "fraction",
+        "Lower end of its 95 % Wilson interval over tasks.",
+    ),
+    ("pass_at_1_base_wilson95_high", "fraction", "Upper end of the same interval."),
+    ("new_tokens_per_task", "tokens/completion", "Mean number of generated tokens."),
+    (
+        "j_per_task",
+        "J/completion",
+        "Mean of `energy_j` of the task table: completions that are generated at the same time "
+        "share the power equally.",
+    ),
+    (
+        "j_per_correct_task_base",
+        "J/completion",
+        "Sum of that energy over the judged tasks / number of completions that solve their task.",
+    ),
 )
 
 _CHECK = describe(
@@ -350,6 +399,7 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
         *CELL_DESCRIPTIONS,
     ),
     "variant": (*_IDS, *_STATUS, *_SIZE, *VARIANT_DESCRIPTIONS),
+    "domain": (*_DOMAIN, *_IDS),
     "check": (*_CHECK, *_IDS),
     "aa_test": (*_AA_TEST, *_IDS),
 }
@@ -360,6 +410,8 @@ ROWS = {
     "run": "One row for each run: one repeat of a cell, every task of the benchmark once.",
     "cell": "One row for each cell: one variant in one setting, over all its repeats.",
     "variant": "One row for each variant: one model with one prune setting and one precision.",
+    "domain": "One row for each cell and each domain of its tasks; none for benchmarks without "
+    "domains. BigCodeBench has domains.",
     "check": "One row for each validity check of a cell or of one of its repeats.",
     "aa_test": "One row for each comparison of the A/A test (`snakemake aa_test`); CSV only.",
 }

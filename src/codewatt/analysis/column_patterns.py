@@ -53,7 +53,7 @@ PLACEHOLDER_MEANINGS = {
     "phase": "Phase of generation.",
     "idle": "Time at which idle power was measured: before the model was loaded, after loading "
     "and before the warm-up, after the last repeat, and the mean of the last two.",
-    "k": "The k of pass@k.",
+    "k": "The k of pass@k: these, and those of the study's `evaluation.k`.",
     "metric": "Positive metric of a run; its statistics are on a log scale.",
     "tested": "Metric whose change against the baseline is tested (with Holm's adjustment).",
     "net": "Net energy; it can be zero or negative, so its statistics are on a linear scale.",

@@ -5,6 +5,7 @@ kilograms. codewatt.analysis.column_descriptions says what each column means; a 
 column has no description.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from codewatt.energy.boundaries import PARTS
@@ -27,7 +28,8 @@ TESTS = ("base", "plus")
 #: Times of idle power: before loading, loaded before the warm-up, after the last repeat, and the
 #: mean of the last two.
 IDLE = ("idle_unloaded", "idle_loaded", "idle_after", "idle")
-#: The k of pass@k besides 1; a column is empty if a task has fewer samples.
+#: The k of pass@k, besides 1, that every cell table has; a column is empty if a task has fewer
+#: samples, or the study does not ask for this k. `cell_columns` adds a study's other k.
 PASS_AT = (5, 10, 100)
 
 _VARIANT_IDS: Columns = {
@@ -58,6 +60,7 @@ TASK: Columns = {
     "repeat": INTEGER,
     "sample": INTEGER,
     "task_id": STRING,
+    "domains": STRING,
     "prompt_tokens": INTEGER,
     "new_tokens": INTEGER,
     "latency_s": REAL,
@@ -69,6 +72,7 @@ TASK: Columns = {
     "ends_in_loop": BOOLEAN,
     "base_status": STRING,
     "plus_status": STRING,
+    "exclusion_reason": STRING,
     **{f"solved_{tests}": BOOLEAN for tests in TESTS},
     "valid": BOOLEAN,
     **{f"{part}{kind}_j": REAL for part in FIGURES for kind in ("", "_uncertainty")},
@@ -158,6 +162,7 @@ RUN: Columns = {
     "repeat": INTEGER,
     "valid": BOOLEAN,
     "tasks": INTEGER,
+    "tasks_judged": INTEGER,
     "samples_per_task": INTEGER,
     "prompt_tokens": INTEGER,
     "new_tokens": INTEGER,
@@ -247,6 +252,8 @@ CELL: Columns = {
     "interval_scope": STRING,
     "repeats": INTEGER,
     "tasks": INTEGER,
+    "tasks_judged": INTEGER,
+    "excluded_tasks": STRING,
     "samples_per_task": INTEGER,
     "completions_identical": BOOLEAN,
     "engine_reference_cell_id": STRING,
@@ -294,6 +301,22 @@ CELL: Columns = {
     "parameters": INTEGER,
 }
 
+
+def cell_columns(ks: Iterable[int]) -> Columns:
+    """The columns of the cell table of a study that asks for pass@k with these k.
+
+    Each k that is not in PASS_AT has its columns after those of the last k in PASS_AT.
+    """
+    more = sorted(set(ks) - {1, *PASS_AT})
+    columns: Columns = {}
+    for name, dtype in CELL.items():
+        columns[name] = dtype
+        for tests in TESTS:
+            if name == f"pass_at_{PASS_AT[-1]}_{tests}":
+                columns |= {f"pass_at_{k}_{tests}": REAL for k in more}
+    return columns
+
+
 #: Empty if the study measures no fidelity.
 FIDELITY: Columns = {
     "fidelity_corpus": STRING,
@@ -333,6 +356,19 @@ VARIANT: Columns = {
     **FIDELITY,
     **_cost("quantise"),
     **_cost("score_layers"),
+}
+
+#: Empty if the benchmark's tasks have no domains.
+DOMAIN: Columns = {
+    **CELL_IDS,
+    "domain": STRING,
+    "tasks": INTEGER,
+    "tasks_judged": INTEGER,
+    "pass_at_1_base": REAL,
+    **dict.fromkeys(_ends("pass_at_1_base_wilson95"), REAL),
+    "new_tokens_per_task": REAL,
+    "j_per_task": REAL,
+    "j_per_correct_task_base": REAL,
 }
 
 CHECK: Columns = {
@@ -377,5 +413,6 @@ TABLES: dict[str, Columns] = {
     "run": RUN,
     "cell": CELL,
     "variant": VARIANT,
+    "domain": DOMAIN,
     "check": CHECK,
 }

@@ -3,7 +3,6 @@
 docs, "How the statistics are done", defines the statistics; `proportions` computes them.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from codewatt.analysis.changes import ComparisonSettings, set_interval
@@ -17,6 +16,7 @@ from codewatt.analysis.proportions import (
     shares_difference,
     tango_interval,
 )
+from codewatt.analysis.run_rows import solved_shares
 
 #: One-sided level of the non-inferiority test; it corresponds to a two-sided 95 % interval.
 NONINFERIORITY_LEVEL = 0.025
@@ -53,14 +53,6 @@ def compare_tasks(
             row |= _paired_columns(ours, theirs, tests, settings.pass_at_1_margin)
             compared.append(row)
         _add_adjusted_tests(compared, tests)
-
-
-def solved_shares(tasks: Sequence[Row], tests: str) -> dict[str, float]:
-    """Task id → share of its completions, over all repeats and samples, that solve the task."""
-    solved: dict[str, list[bool]] = defaultdict(list)
-    for task in tasks:
-        solved[task["task_id"]].append(bool(task[f"solved_{tests}"]))
-    return {task: sum(found) / len(found) for task, found in solved.items()}
 
 
 def paired_counts(ours: Shares, theirs: Shares) -> PairedCounts | None:

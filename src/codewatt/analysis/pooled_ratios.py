@@ -14,6 +14,7 @@ from codewatt.analysis.columns import BOTH, TESTS, Row
 from codewatt.analysis.judging_columns import same_judging
 from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
 from codewatt.analysis.proportions import Interval
+from codewatt.analysis.run_rows import judged_tasks_j
 from codewatt.units import J_PER_KWH
 
 
@@ -25,9 +26,10 @@ def pooled_columns(row: Row, runs: Sequence[Row]) -> Row:
         runs: its rows of the run table.
 
     Returns:
-        `j_per_correct_task_*` (J): energy of all runs / number of correct completions; absent if
-        there are none. `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run. The same
-        with `generate_evaluate_` before: of the energy of generating and judging.
+        `j_per_correct_task_*` (J): energy of all runs / number of correct completions, without the
+        energy of excluded tasks; absent if no completion is correct.
+        `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run. The same with
+        `generate_evaluate_` before: of the energy of generating and judging.
     """
     found: Row = {}
     for of in ("", BOTH):
@@ -44,9 +46,10 @@ def _pooled_columns(row: Row, runs: Sequence[Row], of: str, tests: str) -> Row:
     if not known or accuracy is None:
         return {}
     energies = finite(run[energy] for run in known)
+    judged_j = (judged_tasks_j(run[energy], run["energy_j"], run) for run in known)
     joules, per_kwh = f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
     found: Row = {
-        joules: ratio(math.fsum(energies), sum(run[solved] for run in known)),
+        joules: ratio(math.fsum(judged_j), sum(run[solved] for run in known)),
         per_kwh: ratio(accuracy, mean_of(energies) / J_PER_KWH),
     }
     distances = _cell_distances(row, energy, tests)

@@ -13,8 +13,12 @@ from codewatt.analysis.roofline_columns import roofline_columns
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import EnergyRecord, RunRecord
 from codewatt.energy.task_energy import TaskEnergy, joules_of, uncertainty_of
+from codewatt.evaluate.evaluate_record import VerdictRecord
 from codewatt.evaluate.pass_at_k import is_solved
 from codewatt.units import G_PER_KG, J_PER_KWH
+
+#: Separates the domains of a task in the task table.
+DOMAIN_SEPARATOR = ", "
 
 
 def id_columns(record: CellResults) -> Row:
@@ -51,16 +55,19 @@ def task_rows(record: CellResults) -> list[Row]:
     if measured is None:
         return []
     ids, verdicts, joules = id_columns(record), measured.verdicts(), measured.task_energy()
+    domains = measured.evaluate["domains"]
     rows = []
     for task in sorted(measured.tasks, key=lambda row: (row["repeat"], row["sample"])):
         key = task["repeat"], task["sample"], task["task_id"]
-        statuses = verdicts[key]["base"], verdicts[key]["plus"]
+        verdict = verdicts[key]
+        statuses = verdict["base"], verdict["plus"]
         rows.append(
             {
                 **ids,
                 "repeat": task["repeat"],
                 "sample": task["sample"],
                 "task_id": task["task_id"],
+                "domains": DOMAIN_SEPARATOR.join(domains.get(task["task_id"], ())) or None,
                 "prompt_tokens": task["prompt_tokens"],
                 "new_tokens": task["new_tokens"],
                 "latency_s": _difference(task["end_s"], task["start_s"]),
@@ -70,6 +77,7 @@ def task_rows(record: CellResults) -> list[Row]:
                 **vars(measured.repetitions.get(key, Repetition())),
                 "base_status": statuses[0],
                 "plus_status": statuses[1],
+                "exclusion_reason": _exclusion_reason(verdict),
                 **{f"solved_{tests}": is_solved(tests, *statuses) for tests in TESTS},
                 "valid": _valid(measured.energy, key[0]),
                 **_task_joules(joules.get(key), measured.energy["boundary"]),
@@ -77,6 +85,13 @@ def task_rows(record: CellResults) -> list[Row]:
             }
         )
     return rows
+
+
+def _exclusion_reason(verdict: VerdictRecord) -> str | None:
+    """Why the task is excluded; None for a completion with a verdict."""
+    if verdict["base"] is not None:
+        return None
+    return (verdict["why"] or "no reason recorded").removeprefix("excluded: ")
 
 
 def _task_joules(row: TaskEnergy | None, boundary: str) -> Row:
@@ -132,22 +147,49 @@ def pass_at_1(rows: Iterable[Row], tests: str) -> float | None:
     """Mean over tasks of the share of a task's samples that solve it (`pass_at_k.is_solved`).
 
     It is the unbiased pass@k at k = 1 (Chen et al. 2021, arXiv:2107.03374, section 2.1: c/n).
+    Excluded tasks, which have no verdict, are left out.
 
     Args:
         rows: rows of the task table; tests: "base" or "plus".
 
     Returns:
-        A fraction; None when the benchmark has no such tests, or there are no rows.
+        A fraction; None when the benchmark has no such tests, or no task has a verdict.
     """
-    verdicts: dict[str, list[bool]] = defaultdict(list)
+    shares = solved_shares(rows, tests).values()
+    return math.fsum(shares) / len(shares) if shares else None
+
+
+def solved_shares(rows: Iterable[Row], tests: str) -> dict[str, float]:
+    """Task id → share of its completions that solve the task; without excluded tasks.
+
+    Args:
+        rows: rows of the task table, of one repeat or of several; tests: "base" or "plus".
+    """
+    solved: dict[str, list[bool]] = defaultdict(list)
     for row in rows:
-        solved = row[f"solved_{tests}"]
-        if solved is None:
-            return None
-        verdicts[row["task_id"]].append(solved)
-    if not verdicts:
-        return None
-    return math.fsum(sum(v) / len(v) for v in verdicts.values()) / len(verdicts)
+        if (verdict := row[f"solved_{tests}"]) is not None:
+            solved[row["task_id"]].append(verdict)
+    return {task: sum(found) / len(found) for task, found in solved.items()}
+
+
+def judged_share(run: Row) -> float:
+    """Share of a run's tasks that have a verdict: 1 unless tasks are excluded.
+
+    Args:
+        run: a row of the run table.
+    """
+    return float(run["tasks_judged"] / run["tasks"])
+
+
+def judged_tasks_j(energy_j: float, generated_j: float, run: Row) -> float:
+    """Energy (J) without the excluded tasks, which are generated but not judged.
+
+    Args:
+        energy_j: of generating, or of generating and judging all tasks of a run.
+        generated_j: of generating them.
+        run: its numbers of tasks (`judged_share`).
+    """
+    return energy_j - generated_j * (1 - judged_share(run))
 
 
 def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None:
@@ -163,7 +205,8 @@ def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None
 def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningful: bool) -> Row:
     """A run's energy, in total and per token, task and correct task, its accuracy and its times.
 
-    Where a task has several samples, each of them counts as one task in `j_per_*task*`.
+    Where a task has several samples, each of them counts as one task in `j_per_*task*`. Energy per
+    correct task leaves out the energy of excluded tasks, at the run's energy per task.
     """
     energy, boundary = measured.energy, measured.energy["boundary"]
     joules = _joules(run, boundary)
@@ -174,10 +217,18 @@ def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningfu
     judging = run_columns(measured, run)
     both_j = judging[f"{BOTH}energy_j"]
     grams = energy["carbon"]["g_per_kwh"]
+    counts: Row = {
+        "tasks": len({row["task_id"] for row in tasks}),
+        "tasks_judged": len({row["task_id"] for row in tasks if row["base_status"] is not None}),
+    }
+    judged_j = None if energy_j is None else judged_tasks_j(energy_j, energy_j, counts)
+    both_judged_j = None
+    if both_j is not None and energy_j is not None:
+        both_judged_j = judged_tasks_j(both_j, energy_j, counts)
     return {
         "repeat": run["repeat"],
         "valid": _valid(energy, run["repeat"]),
-        "tasks": len({row["task_id"] for row in tasks}),
+        **counts,
         "samples_per_task": _samples(tasks),
         "prompt_tokens": _total(row["prompt_tokens"] for row in tasks),
         "new_tokens": new_tokens,
@@ -198,11 +249,11 @@ def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningfu
         **_net_bounds(run, boundary),
         "j_per_token": ratio(energy_j, new_tokens),
         "j_per_task": ratio(energy_j, len(tasks)),
-        **{f"j_per_correct_task_{t}": ratio(energy_j, correct[t]) for t in TESTS},
+        **{f"j_per_correct_task_{t}": ratio(judged_j, correct[t]) for t in TESTS},
         **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], energy_j) for t in TESTS},
         **judging,
         f"{BOTH}j_per_task": ratio(both_j, len(tasks)),
-        **{f"{BOTH}j_per_correct_task_{t}": ratio(both_j, correct[t]) for t in TESTS},
+        **{f"{BOTH}j_per_correct_task_{t}": ratio(both_judged_j, correct[t]) for t in TESTS},
         **{f"{BOTH}pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], both_j) for t in TESTS},
         "co2e_kg": None
         if energy_j is None or grams is None
@@ -240,9 +291,12 @@ def _valid(energy: EnergyRecord, repeat: int) -> bool:
 
 
 def _correct(tasks: list[Row], tests: str) -> int | None:
-    """Completions that solve their task; with one sample a task the number of solved tasks."""
+    """Completions that solve their task; with one sample a task the number of solved tasks.
+
+    None when the benchmark has no such tests, or no task has a verdict.
+    """
     solved = [row[f"solved_{tests}"] for row in tasks]
-    return None if None in solved else solved.count(True)
+    return solved.count(True) if True in solved or False in solved else None
 
 
 def _samples(tasks: list[Row]) -> int | None:

@@ -119,12 +119,14 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
     for setting, group in groups.items():
         accuracy = accuracy_column(group)
         tasks = {row["tasks"] for row in group if row["tasks"] is not None}
+        excluded = {row["excluded_tasks"]: None for row in group if row["excluded_tasks"]}
         repeats = {row["repeats"] for row in group if row["repeats"] is not None}
         result.append(
             {
                 "setting": setting,
                 "tests": accuracy.rpartition("_")[2],
                 "tasks": _joined(tasks),
+                "excluded": [text.split("; ") for text in excluded],
                 "repeats": _joined(repeats),
                 "devices": devices_notice(group),
                 "mixed": len(comparable_groups([r for r in group if r["status"] == "ok"])) > 1,

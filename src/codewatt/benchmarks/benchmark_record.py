@@ -15,12 +15,15 @@ class BenchmarkSettings(TypedDict):
 
     nano: tasks (their number), seed.
     humaneval_plus: mini (the reduced plus inputs), tasks (None: all of them).
+    bigcodebench: split ("complete" or "instruct"), subset ("full" or "hard"), tasks (as above).
     """
 
     kind: str
     tasks: NotRequired[int | None]
     seed: NotRequired[int]
     mini: NotRequired[bool]
+    split: NotRequired[str]
+    subset: NotRequired[str]
 
 
 class BenchmarkRecord(TypedDict):

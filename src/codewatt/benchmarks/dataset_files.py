@@ -5,8 +5,11 @@ import hashlib
 import os
 import urllib.request
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO
 
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
@@ -95,15 +98,30 @@ def download(url: str) -> bytes:
     Raises:
         CodewattError: the file cannot be downloaded.
     """
+    with _answer(url) as answer, gzip.GzipFile(fileobj=answer) as unpacked:
+        content: bytes = unpacked.read(_MAX_BYTES)
+    return content
+
+
+def download_file(url: str) -> bytes:
+    """The bytes of a file at a URL.
+
+    Raises:
+        CodewattError: the file cannot be downloaded.
+    """
+    with _answer(url) as answer:
+        content: bytes = answer.read(_MAX_BYTES)
+    return content
+
+
+@contextmanager
+def _answer(url: str) -> Iterator[IO[bytes]]:
+    """The answer to a request of a URL; a failure in the block is one line that names the URL."""
     try:
-        with (
-            urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer,
-            gzip.GzipFile(fileobj=answer) as unpacked,
-        ):
-            content: bytes = unpacked.read(_MAX_BYTES)
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
+            yield answer
     except (OSError, EOFError, zlib.error, HTTPException) as error:
         raise CodewattError(
             f"{url}: cannot be downloaded ({error}); "
             "set benchmark_files in config/config.yaml to a local copy"
         ) from None
-    return content

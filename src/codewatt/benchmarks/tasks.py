@@ -34,9 +34,14 @@ class Task:
     canonical_solution: str
 
     @property
+    def program_start(self) -> str:
+        """The text that a completion is appended to, so that both are a whole program."""
+        return self.prompt
+
+    @property
     def reference_program(self) -> str:
         """The whole reference program."""
-        return self.prompt + self.canonical_solution
+        return self.program_start + self.canonical_solution
 
     @classmethod
     def from_row(cls, row: dict[str, Any], where: str) -> Self:
@@ -133,9 +138,9 @@ class UnittestTask(Task):
     domains: list[str]
 
     @property
-    def reference_program(self) -> str:
-        """The whole reference program."""
-        return self.complete_prompt + self.canonical_solution
+    def program_start(self) -> str:
+        """See `Task.program_start`: `complete_prompt` in both splits."""
+        return self.complete_prompt
 
     @classmethod
     def _check_tests(cls, row: dict[str, Any], where: str) -> None:

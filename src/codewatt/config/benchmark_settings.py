@@ -1,8 +1,8 @@
 """The benchmarks that a study may name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from codewatt.config.strict_model import Entry, Seed
 
@@ -28,4 +28,40 @@ class HumanEvalPlusTasks(Entry):
     )
 
 
-Benchmark = Annotated[NanoTasks | HumanEvalPlusTasks, Field(discriminator="kind")]
+_HARD_TASKS = 148
+
+
+class BigCodeBenchTasks(Entry):
+    """BigCodeBench v0.1.4 (Zhuo et al. 2024), 1,140 tasks that use many libraries, judged by tests.
+
+    It needs an environment of its own (docs/how-to/bigcodebench.md).
+    """
+
+    kind: Literal["bigcodebench"]
+    split: Literal["complete", "instruct"] = Field(
+        "complete",
+        description=(
+            "What the model is given: 'complete', the imports, signature and docstring of the "
+            "function; 'instruct', the task in words, for models with a chat template."
+        ),
+    )
+    subset: Literal["full", "hard"] = Field(
+        "full", description="'full', or 'hard' for the 148 tasks of BigCodeBench-Hard."
+    )
+    tasks: Annotated[int, Field(gt=0, le=1140)] | None = Field(
+        None,
+        description="Use only the first tasks of the subset, this many; null: all of its tasks.",
+    )
+
+    @model_validator(mode="after")
+    def _subset_has_as_many_tasks(self) -> Self:
+        if self.subset == "hard" and self.tasks is not None and self.tasks > _HARD_TASKS:
+            raise ValueError(
+                f"tasks {self.tasks}: the subset 'hard' has fewer; allowed: at most {_HARD_TASKS}"
+            )
+        return self
+
+
+Benchmark = Annotated[
+    NanoTasks | HumanEvalPlusTasks | BigCodeBenchTasks, Field(discriminator="kind")
+]

@@ -53,7 +53,14 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             compression_settings.Awq,
         ),
     ),
-    ("benchmarks", (benchmark_settings.NanoTasks, benchmark_settings.HumanEvalPlusTasks)),
+    (
+        "benchmarks",
+        (
+            benchmark_settings.NanoTasks,
+            benchmark_settings.HumanEvalPlusTasks,
+            benchmark_settings.BigCodeBenchTasks,
+        ),
+    ),
     (
         "corpora",
         (corpus_settings.NanoCorpus, corpus_settings.StdlibCorpus, corpus_settings.FileCorpus),

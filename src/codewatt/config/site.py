@@ -13,10 +13,17 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class BenchmarkFiles(Strict):
-    """Local copies of benchmark files. Each file is checked against the pinned sha256."""
+    """Local copies of benchmark files. Each file's content is checked against a pinned sha256."""
 
     humaneval_plus: UserPath | None = Field(
         None, description="HumanEvalPlus.jsonl[.gz]; downloaded if absent."
+    )
+    bigcodebench: UserPath | None = Field(
+        None,
+        description=(
+            "BigCodeBench v0.1.4 as .parquet, .jsonl or .jsonl.gz; its content is checked, not its "
+            "bytes. Downloaded if absent."
+        ),
     )
 
 
@@ -173,4 +180,12 @@ class Config(Strict):
     study: UserPath = Field("config/studies/nano.yaml", description="The study file.")
     results: RulePath = Field("results", description="The folder that contains results/<study>/.")
     benchmark_files: BenchmarkFiles = BenchmarkFiles()
+    bigcodebench_python: UserPath | None = Field(
+        None,
+        description=(
+            "Python of the environment in which programs of BigCodeBench are judged, on the nodes "
+            "that judge. Absent: .venv-bigcodebench, which `make bigcodebench` makes. The "
+            "environment variable CODEWATT_BIGCODEBENCH_PYTHON takes precedence."
+        ),
+    )
     machine: Machine = Machine()

@@ -267,15 +267,6 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
-    def _engines_can_decode_so(self) -> Self:
-        if "graph" in self.engines and self.decoding.strategy != "greedy":
-            raise ValueError(
-                "engines: 'graph' cannot sample; allowed with decoding.strategy 'sampled': "
-                "transformers, vllm"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _device_has_kernels(self) -> Self:
         for precision in self.precisions:
             if why := refusal_on_device(precision, self.device):
@@ -316,6 +307,19 @@ class Study(Strict):
                 "text with code, which cannot be judged as it is; allowed with sanitize: false: "
                 "stripped, as_is"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _instructions_are_asked_in_a_chat(self) -> Self:
+        for index, benchmark in enumerate(self.benchmarks):
+            if benchmark.kind != "bigcodebench" or benchmark.split != "instruct":
+                continue
+            for style in self.prompts:
+                if style != "chat" and not self._excluded(benchmark=benchmark.id, prompt=style):
+                    raise ValueError(
+                        f"benchmarks[{index}].split: 'instruct' has instructions, which prompt "
+                        f"style {style!r} cannot ask; allowed: prompts: [chat], or exclude the pair"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -59,7 +59,7 @@ def check_contamination(
         CodewattError: the corpus contains a task.
     """
     tasks = read_tasks(tasks_path)
-    programs = {task.task_id: task.prompt + task.canonical_solution for task in tasks}
+    programs = {task.task_id: task.reference_program for task in tasks}
     # A prompt with another solution is contamination as well.
     programs |= {f"the prompt of {task.task_id}": task.prompt for task in tasks}
     found = measure_contamination(read_documents(documents_path), programs)

@@ -26,7 +26,7 @@ from codewatt.sizing.job_costs import (
 )
 from codewatt.sizing.parameter_counts import Architecture
 from codewatt.sizing.weight_bytes import weight_bytes
-from codewatt.sizing.workload import BENCHMARKS, Workload, workload_of
+from codewatt.sizing.workload import BENCHMARKS, Workload, benchmark_size, workload_of
 
 #: Id of hardware (None if the study names none) → the GPU that its jobs use; None: a CPU.
 GpuByHardware = Mapping[str | None, Gpu | None]
@@ -266,12 +266,11 @@ class Plan:
     def _benchmark_jobs(self, benchmark: str) -> Iterator[Job]:
         settings = self.grid.settings("benchmark", benchmark)
         yield Job("prepare_benchmark", benchmark, None, None, _small_job())
-        size, expected = BENCHMARKS.get(settings["kind"]), None
+        size, expected = benchmark_size(settings), None
         if size is None:
             self.notes[benchmark] = f"benchmark kind {settings['kind']!r}: its size is unknown"
         else:
-            tasks = settings.get("tasks") or size.tasks
-            expected = _small_job(size.expected_s * tasks / self.cores)
+            expected = _small_job(size.expected_s * size.tasks / self.cores)
         needs = (("prepare_benchmark", benchmark),)
         yield Job("compute_expected", benchmark, None, None, expected, needs=needs)
 

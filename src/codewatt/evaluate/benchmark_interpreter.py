@@ -1,33 +1,61 @@
-"""The Python environment in which programs that are judged by unit tests run.
+"""Finds the Python in whose environment BigCodeBench's programs are judged.
 
-It is not codewatt's own: BigCodeBench's tests depend on the versions of 100 libraries.
+The programs need libraries at versions of their own (Python 3.10), so they never run in codewatt's
+environment. `make bigcodebench` makes one in the checkout (docs/how-to/bigcodebench.md).
 """
 
 import os
+import sys
 from pathlib import Path
 
 from codewatt.errors import CodewattError
+from codewatt.untrusted_files import display_path
 
 VARIABLE = "CODEWATT_BIGCODEBENCH_PYTHON"
-"""Environment variable that names another python than the one of `make bigcodebench`."""
+"""Environment variable with the path of the interpreter."""
 
-_FOLDER = ".venv-bigcodebench"
+ENVIRONMENT = ".venv-bigcodebench"
+"""Directory that `make bigcodebench` makes, beside .venv."""
 
 
-def benchmark_interpreter() -> Path:
-    """Absolute path of the python of that environment.
+def benchmark_interpreter(configured: str | None = None) -> Path:
+    """The interpreter: of the environment variable, of the configuration, or of the checkout.
 
-    It is the value of `CODEWATT_BIGCODEBENCH_PYTHON`, or `.venv-bigcodebench/bin/python` in the
-    working directory.
+    Args:
+        configured: `bigcodebench_python` of config/config.yaml; None if it is absent.
 
     Raises:
-        CodewattError: there is no such file.
+        CodewattError: there is no such file, or it cannot be executed.
     """
-    given = os.environ.get(VARIABLE, "")
-    path = Path(os.path.abspath(given or Path(_FOLDER, "bin", "python")))
+    if given := os.environ.get(VARIABLE):
+        return _checked(given, f"{VARIABLE}: ")
+    if configured:
+        return _checked(configured, "config/config.yaml: bigcodebench_python: ")
+    candidates = [folder / ENVIRONMENT / "bin" / "python" for folder in _checkouts()]
+    for path in candidates:
+        if path.exists():
+            return _checked(path)
+    raise CodewattError(
+        f"BigCodeBench: {display_path(candidates[0])} is missing, the Python with the libraries of "
+        f"its tasks; make it with `make bigcodebench`, or name one in {VARIABLE} or as "
+        "bigcodebench_python in config/config.yaml"
+    )
+
+
+def _checkouts() -> list[Path]:
+    """Directories that may contain the environment: the current one, and that of codewatt's own."""
+    return list(dict.fromkeys((Path.cwd(), Path(sys.prefix).parent)))
+
+
+def _checked(named: str | Path, source: str = "") -> Path:
+    """The absolute path of an interpreter. A link is kept: its directory makes the environment.
+
+    Raises:
+        CodewattError: it is not an executable file.
+    """
+    path = Path(named)
+    if not path.is_file():
+        raise CodewattError(f"{source}{display_path(path)}: no such file; allowed: a Python 3.10")
     if not os.access(path, os.X_OK):
-        where = f"{VARIABLE}: {path}" if given else str(path)
-        raise CodewattError(
-            f"{where}: no Python environment of the benchmark; make it: make bigcodebench"
-        )
-    return path
+        raise CodewattError(f"{source}{display_path(path)}: is not executable")
+    return path.absolute()

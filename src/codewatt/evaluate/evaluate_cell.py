@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from codewatt.benchmarks.dataset_files import unpacked_digests
-from codewatt.benchmarks.tasks import Task, read_tasks
+from codewatt.benchmarks.tasks import Task, UnittestTask, read_tasks, unittest_tasks
+from codewatt.evaluate.bigcodebench_programs import bigcodebench_programs
 from codewatt.evaluate.eval_results import pass_at_k_table, write_eval_results
 from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK, VerdictRecord
 from codewatt.evaluate.judge import count_unique
@@ -23,7 +24,14 @@ from codewatt.files import write_json
 def programs_to_judge(
     samples: Sequence[Sample], tasks: Sequence[Task], *, sanitize: bool, jobs: int
 ) -> list[Program]:
-    """The programs to judge, one for each sample, sanitised if `sanitize` is true."""
+    """The programs to judge, one for each sample, sanitised if `sanitize` is true.
+
+    Programs of BigCodeBench are calibrated, as its evaluator does by default.
+    """
+    if isinstance(tasks[0], UnittestTask):
+        return bigcodebench_programs(
+            samples, unittest_tasks(tasks), sanitize=sanitize, calibrate=True, jobs=jobs
+        )
     if not sanitize:
         return [Program(sample.task_id, sample.solution) for sample in samples]
     entry_points = {task.task_id: task.entry_point for task in tasks}
@@ -45,6 +53,7 @@ def evaluate_cell(
     ks: Sequence[int] = (1,),
     benchmark: str | None = None,
     limits: Limits | None = None,
+    bigcodebench_python: str | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> JudgedCell:
     """Judge the completions of a cell and write the result file of the benchmark's evaluator.
@@ -56,10 +65,11 @@ def evaluate_cell(
         out_results: eval_results.json.gz to write.
         out_evaluate: also write the returned record there; None leaves that to the caller.
         jobs: programs that run at the same time.
-        sanitize: whether completions are sanitised as EvalPlus does it.
+        sanitize: whether completions are sanitised as the benchmark's own evaluator does it.
         ks: the k for which pass@k is estimated, within a repeat.
         benchmark: its id in the study; None for completions from elsewhere.
         limits: time and memory of a program; None for the defaults of the benchmark.
+        bigcodebench_python: see `benchmark_interpreter`.
         on_done: called with the number of samples that have a verdict so far.
 
     Returns:
@@ -69,7 +79,7 @@ def evaluate_cell(
         CodewattError: an input is missing or wrong, or the sandbox cannot be set up.
     """
     tasks = read_tasks(tasks_path)
-    rule = judging_rule(tasks, expected_path, limits)
+    rule = judging_rule(tasks, expected_path, limits, bigcodebench_python)
     samples = sorted(
         read_samples(completions_path, tasks), key=lambda sample: (sample.repeat, sample.sample)
     )
@@ -92,6 +102,7 @@ def evaluate_cell(
         "tasks": len(tasks),
         "excluded": rule.excluded,
         "environment": rule.environment,
+        "domains": {task.task_id: task.domains for task in tasks if isinstance(task, UnittestTask)},
         "judged": count_unique(programs),
         "sanitized": sanitize,
         "windows": [

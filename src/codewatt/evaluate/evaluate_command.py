@@ -8,12 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from codewatt.benchmarks.bigcodebench_benchmark import SPLITS, SUBSETS, BigCodeBench
 from codewatt.benchmarks.dataset_files import cache_directory, unpacked_digests
 from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
 from codewatt.benchmarks.tasks import FunctionTask, function_tasks
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results
+from codewatt.evaluate.evaluate_bigcodebench import (
+    BigCodeBenchOptions,
+    judge_bigcodebench,
+    pass_at_k_path,
+    summary_lines,
+)
 from codewatt.evaluate.evaluate_cell import programs_to_judge
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
@@ -30,29 +37,55 @@ _CACHE_BYTES = 16 << 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `codewatt evaluate` to a parser."""
-    parser.description = "Judge completions by EvalPlus's rules, each in a sandbox."
+    parser.description = (
+        "Judge completions by the rules of EvalPlus (HumanEval+) or of BigCodeBench, each in a "
+        "sandbox."
+    )
     parser.add_argument("--benchmark", required=True, choices=_judged_benchmarks())
     parser.add_argument(
         "--dataset",
         required=True,
         metavar="FILE",
-        help="the benchmark's tasks (.jsonl or .jsonl.gz)",
+        help="the benchmark's tasks (.jsonl or .jsonl.gz; BigCodeBench also .parquet)",
     )
     parser.add_argument(
         "--samples",
         required=True,
         metavar="PATH",
-        help="completions in EvalPlus's format: JSON lines (.jsonl or .jsonl.gz) with task_id and "
-        "solution or completion, or a directory of programs (HumanEval_0/0.py)",
+        help="completions in the format of EvalPlus and BigCodeBench: JSON lines (.jsonl or "
+        ".jsonl.gz) with task_id and solution or completion, or a directory of programs "
+        "(HumanEval_0/0.py)",
     )
     parser.add_argument(
         "--out",
         required=True,
         metavar="FILE",
-        help="result file in EvalPlus's format (.json or .json.gz)",
+        help="result file in the benchmark's own format (.json or .json.gz); for BigCodeBench, "
+        "pass@k is written beside it (NAME_eval_results.json, NAME_pass_at_k.json)",
     )
     parser.add_argument(
-        "--sanitize", action="store_true", help="apply EvalPlus's sanitiser to the completions"
+        "--sanitize",
+        action="store_true",
+        help="apply the sanitiser of the benchmark's own evaluator to the completions",
+    )
+    parser.add_argument(
+        "--calibrate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="BigCodeBench: begin each program with the task's imports and signature, as its "
+        "evaluator does by default",
+    )
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        default=SPLITS[0],
+        help="BigCodeBench: the split that the completions are of; noted in the file of pass@k",
+    )
+    parser.add_argument(
+        "--subset",
+        choices=SUBSETS,
+        default=SUBSETS[0],
+        help="BigCodeBench: hard judges the 148 tasks of BigCodeBench-Hard only",
     )
     parser.add_argument(
         "--jobs",
@@ -66,7 +99,31 @@ def run(args: argparse.Namespace) -> int:
     """Run the command with parsed options; returns the exit code."""
     dataset, samples, out = map(expand_home, (args.dataset, args.samples, args.out))
     jobs = default_jobs() if args.jobs is None else args.jobs
+    if args.benchmark == BigCodeBench.name:
+        options = BigCodeBenchOptions(args.split, args.subset, args.sanitize, args.calibrate, jobs)
+        return evaluate_bigcodebench_file(Path(dataset), Path(samples), Path(out), options)
     return evaluate_file(args.benchmark, dataset, samples, out, args.sanitize, jobs)
+
+
+def evaluate_bigcodebench_file(
+    dataset: Path, samples: Path, out: Path, options: BigCodeBenchOptions
+) -> int:
+    """Judge samples of BigCodeBench, write its two result files, print pass@k.
+
+    Args and Raises: see `judge_bigcodebench`.
+
+    Returns:
+        The exit code, 0.
+    """
+    results, table = judge_bigcodebench(dataset, samples, out, options, _Progress)
+    try:
+        _write_results(out, results)
+        _write_results(pass_at_k_path(out), table)
+    finally:  # print the result even if a file could not be written
+        tasks = len(results["eval"]) + len(table["failed_tasks"])
+        for line in summary_lines(table, table["failed_tasks"], tasks):
+            print(line)
+    return 0
 
 
 def evaluate_file(

@@ -112,6 +112,7 @@ class JudgedCell(TypedDict):
     pass_at_k: of the first repeat. tasks: of the benchmark. judged: different programs.
     excluded: tasks without verdicts, which do not count in pass@k.
     environment: of the programs; None if it is codewatt's own.
+    domains: task_id -> its domains; empty if the benchmark's tasks have none.
     windows: one, of phase "evaluate".
     """
 
@@ -125,6 +126,7 @@ class JudgedCell(TypedDict):
     tasks: int
     excluded: list[ExcludedTask]
     environment: EnvironmentRecord | None
+    domains: dict[str, list[str]]
     judged: int
     sanitized: bool
     windows: list[PhaseWindow]

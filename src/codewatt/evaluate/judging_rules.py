@@ -113,6 +113,7 @@ class UnittestRule(JudgingRule):
         tasks: the benchmark's tasks.
         references_path: outcomes of the reference programs (`write_references`).
         limits: resource limits of a program; None for the defaults.
+        python: see `benchmark_interpreter`.
 
     Raises:
         CodewattError: the benchmark's environment is missing, or the file does not fit the tasks
@@ -124,10 +125,11 @@ class UnittestRule(JudgingRule):
         tasks: Sequence[UnittestTask],
         references_path: str | Path,
         limits: Limits | None = None,
+        python: str | None = None,
     ) -> None:
         self._limits = limits or UNITTEST_LIMITS
         self._forked = False
-        self._interpreter = benchmark_interpreter()
+        self._interpreter = benchmark_interpreter(python)
         self._tasks = tasks
         self.environment = describe_environment(self._interpreter)
         self._references = read_references(references_path, tasks, self.environment)
@@ -167,7 +169,10 @@ class UnittestRule(JudgingRule):
 
 
 def judging_rule(
-    tasks: Sequence[Task], expected_path: str | Path, limits: Limits | None = None
+    tasks: Sequence[Task],
+    expected_path: str | Path,
+    limits: Limits | None = None,
+    python: str | None = None,
 ) -> JudgingRule:
     """The rule for a benchmark's tasks.
 
@@ -175,18 +180,27 @@ def judging_rule(
         tasks: the tasks, all of one type.
         expected_path: the file that `write_expected_file` wrote.
         limits: resource limits of a program; None for the defaults of the rule.
+        python: see `benchmark_interpreter`; used for unit tests only.
 
     Raises:
         CodewattError: the tasks are of several types, the file does not fit them, or programs
             cannot be run.
     """
     if isinstance(tasks[0], UnittestTask):
-        return UnittestRule(unittest_tasks(tasks), expected_path, limits)
+        return UnittestRule(unittest_tasks(tasks), expected_path, limits, python)
     return OutputsRule(function_tasks(tasks), expected_path, limits)
 
 
-def write_expected_file(path: str | Path, tasks: Sequence[Task], *, jobs: int) -> None:
+def write_expected_file(
+    path: str | Path, tasks: Sequence[Task], *, jobs: int, python: str | None = None
+) -> None:
     """Run the reference programs and write what judging needs of them.
+
+    Args:
+        path: file to write.
+        tasks: the tasks, all of one type.
+        jobs: programs that run at the same time.
+        python: see `benchmark_interpreter`; used for unit tests only.
 
     Raises:
         CodewattError: the tasks are of several types, programs cannot be run, or a reference
@@ -194,7 +208,7 @@ def write_expected_file(path: str | Path, tasks: Sequence[Task], *, jobs: int) -
     """
     if isinstance(tasks[0], UnittestTask):
         tested = unittest_tasks(tasks)
-        interpreter = benchmark_interpreter()
+        interpreter = benchmark_interpreter(python)
         environment = describe_environment(interpreter)
         runs = run_references(tested, interpreter=interpreter, jobs=jobs)
         write_references(path, runs, tested, environment)

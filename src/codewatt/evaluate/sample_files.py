@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class Sample:
         raw: input of the sanitiser; as in EvalPlus, with a newline between prompt and completion.
         repeat: number of the repeat, from 0.
         sample: number of the task's sample in that repeat, from 0.
+        is_program: whether the file had a whole program; false for a completion.
     """
 
     task_id: str
@@ -31,9 +32,12 @@ class Sample:
     raw: str
     repeat: int
     sample: int
+    is_program: bool = True
 
 
-def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
+def read_samples(
+    path: str | Path, tasks: Sequence[Task], *, skip: Collection[str] = ()
+) -> list[Sample]:
     """Read samples from a file (in its order) or a directory (in the order of the tasks).
 
     A row of a file has `task_id`, and `solution` (a whole program) or `completion` (the prompt is
@@ -44,6 +48,7 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
     Args:
         path: the file (.jsonl or .jsonl.gz) or directory.
         tasks: the benchmark's tasks.
+        skip: task_ids whose samples are left out, such as tasks outside of a subset.
 
     Raises:
         CodewattError: a row is not a sample or is for an unknown task (the message names file and
@@ -55,6 +60,8 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
     samples = []
     for where, row in rows:
         task_id = row.get("task_id")
+        if isinstance(task_id, str) and task_id in skip:
+            continue
         if not isinstance(task_id, str) or task_id not in known:
             raise CodewattError(f"{where}: task_id: {_unknown_task(task_id, tasks)}")
         solution, completion = row.get("solution"), row.get("completion")
@@ -66,7 +73,7 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
                 )
         if not isinstance(solution, str) and not isinstance(completion, str):
             raise CodewattError(f"{where}: expected a string in solution or in completion")
-        prompt = known[task_id].prompt
+        prompt = known[task_id].program_start
         samples.append(
             Sample(
                 task_id=task_id,
@@ -74,6 +81,7 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> list[Sample]:
                 raw=solution if isinstance(solution, str) else f"{prompt}\n{completion}",
                 repeat=_count(row.get("repeat", 0), where, "repeat"),
                 sample=_count(row.get("sample", counts[task_id]), where, "sample"),
+                is_program=isinstance(solution, str),
             )
         )
         counts[task_id] += 1

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from codewatt.errors import CodewattError
 from codewatt.files import FileRecord
 from codewatt.generate.generate_record import AttentionRecord, EngineRecord, LoadedModelRecord
+from codewatt.generate.sampling import DEFAULT_SEEDS, SampleSeeds, TokenSampler
 from codewatt.models.loading import Loaded, build_kernels, load_model
 from codewatt.models.packed_kernels import count_linear_kernels
 from codewatt.sizing.loaded_memory import memory_bytes, step_weight_bytes
@@ -38,6 +39,13 @@ class DecodingParams:
     samples: int = 1
     temperature: float | None = None
     top_p: float | None = None
+
+    @property
+    def sampler(self) -> TokenSampler | None:
+        """What draws tokens; None for greedy decoding."""
+        if self.temperature is None:
+            return None
+        return TokenSampler(self.temperature, self.top_p)
 
 
 @dataclass(frozen=True)
@@ -206,12 +214,15 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
+    def complete(
+        self, prompts: list[str], decoding: DecodingParams, seeds: SampleSeeds = DEFAULT_SEEDS
+    ) -> BatchResult:
         """Complete prompts as one batch.
 
         Args:
             prompts: texts.
             decoding: how tokens are chosen.
+            seeds: the random numbers of sampled decoding; greedy decoding ignores them.
 
         Returns:
             `decoding.samples` completions of each prompt, in the order of the prompts.

@@ -41,6 +41,7 @@ from codewatt.generate.generate_record import (
 )
 from codewatt.generate.logit_checks import invalid_logits_reason, summarise_logits
 from codewatt.generate.roofline_inputs import describe_roofline
+from codewatt.generate.sampling import SampleSeeds
 from codewatt.logs import mute_library_logs
 from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
 from codewatt.models.tokenizers import load_tokenizer
@@ -204,11 +205,10 @@ class _CellRun:
         # The probe's energy is in no other window, and its memory is not the model's.
         with self.job.window("probe"), peak.excluded():
             roofline = describe_roofline(engine)
-        self._seed(0)
         with self.job.window("warmup"):
             engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
-            for _, prompts in self._batches()[: self.warmup_batches]:
-                engine.complete(prompts, self.decoding)
+            for first, prompts in self._batches()[: self.warmup_batches]:
+                engine.complete(prompts, self.decoding, SampleSeeds(self.seed, first))
         completions: list[MeasuredCompletion] = []
         for repeat in range(self.repeats):
             completions += self._repeat(engine, repeat)
@@ -244,11 +244,11 @@ class _CellRun:
 
     def _repeat(self, engine: Engine, repeat: int) -> list[MeasuredCompletion]:
         """Run one measured pass over the benchmark."""
-        self._seed(repeat)
         found: list[MeasuredCompletion] = []
         with mute_library_logs(), self.job.window("repeat", repeat=repeat):
             for number, (first, prompts) in enumerate(self._batches()):
-                batch = engine.complete(prompts, self.decoding)
+                seeds = SampleSeeds(self.seed + repeat, first)
+                batch = engine.complete(prompts, self.decoding, seeds)
                 self.job.add_window("prefill", batch.start_s, batch.first_token_s, repeat, number)
                 self.job.add_window("decode", batch.first_token_s, batch.end_s, repeat, number)
                 for done in batch.completions:
@@ -264,12 +264,6 @@ class _CellRun:
         texts = self.prompts.texts
         starts = range(0, len(texts), self.batch_size)
         return [(start, texts[start : start + self.batch_size]) for start in starts]
-
-    def _seed(self, repeat: int) -> None:
-        """Seed torch before each repeat, so that its samples do not depend on earlier repeats."""
-        import torch
-
-        torch.manual_seed(self.seed + repeat)
 
     def _describe(self, engine: Engine) -> GeneratingModel:
         """The model that was really loaded, with two facts from its manifest."""

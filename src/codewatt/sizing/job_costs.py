@@ -24,6 +24,9 @@ from codewatt.units import BYTES_PER_GB, BYTES_PER_MB, S_PER_MIN
 
 _DEFAULT_INTERVAL_S = 0.02  # sampling interval at which telemetry_bytes_per_s was measured
 _PREFILL_ROWS = 32  # engine graph prefills at most this many prompts at a time
+#: Temporary memory of drawing a token, per logit: sorted scores (4), their order (8), cumulative
+#: weights (8), and a copy of the weights or of the sort (8 to 12).
+_SAMPLING_BYTES = 30
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,8 @@ def _vram(
     rows = work.sequences if work.engine == "transformers" else min(work.sequences, _PREFILL_ROWS)
     widest = max(m.outs for m in architecture.matrices if m.kind != "expert")
     held += rows * work.longest_prompt * element * (6 * architecture.hidden_size + 3 * widest)
-    held += work.sequences * architecture.vocabulary * (4 + element)
+    sampling = _SAMPLING_BYTES if work.sampled and work.engine != "vllm" else 0
+    held += work.sequences * architecture.vocabulary * (4 + element + sampling)
     need = assumed_value("context_bytes") + assumed_value("vram_margin") * held
     if work.engine == "vllm":  # reserves a fixed share of the GPU's memory
         return round(max(need, assumed_value("vllm_memory_share") * gpu.memory_bytes))

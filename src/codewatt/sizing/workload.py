@@ -1,7 +1,7 @@
 """The workload of a cell: numbers of sequences, tokens, batches and repeats."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codewatt.errors import CodewattError
@@ -44,7 +44,30 @@ BENCHMARKS = {
         "prompts of 22 tokens, completions of 16, the longer of two 20 (counted on the held-out "
         "tasks); judging: assumed",
     ),
+    "bigcodebench": BenchmarkSize(
+        1140, 425, 1370, None, 2.4, 2.4,
+        "prompts of 1,112 characters on average (split instruct: 663), at most 3,590, taken as "
+        "tokens of the length that HumanEval+ has (2.62 characters); every completion runs to the "
+        "token limit; judging takes as long as the reference solution, 2.4 s on average in a "
+        "process of its own (docs/archive/small-measurements.md, BigCodeBench)",
+    ),
 }  # fmt: skip
+
+
+def benchmark_size(benchmark: Mapping[str, Any]) -> BenchmarkSize | None:
+    """The size of a benchmark with the settings of a study; None for an unknown kind.
+
+    Args:
+        benchmark: has kind, and optionally tasks, split and subset.
+    """
+    size = BENCHMARKS.get(benchmark["kind"])
+    if size is None:
+        return None
+    if benchmark.get("subset") == "hard":
+        size = replace(size, tasks=148)
+    if benchmark.get("split") == "instruct":
+        size = replace(size, prompt_tokens=253, longest_prompt=1322)
+    return replace(size, tasks=benchmark.get("tasks") or size.tasks)
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,7 @@ class Workload:
         engine: name of the engine.
         judged: number of completions that are judged; with greedy decoding only those of one
             repeat, because all repeats are equal.
+        sampled: whether tokens are drawn, which needs memory of its own.
     """
 
     completions: int
@@ -77,6 +101,7 @@ class Workload:
     interval_s: float
     engine: str
     judged: int
+    sampled: bool = False
 
 
 def workload_of(
@@ -89,22 +114,23 @@ def workload_of(
 
     Args:
         cell: has token_limit, batch_size and engine.
-        benchmark: has kind, and optionally tasks.
+        benchmark: has kind, and optionally tasks, split and subset.
         decoding: has samples, repeats, warmup_batches and strategy.
         energy: has idle_s and nvml_interval_s.
 
     Raises:
         CodewattError: the size of the benchmark is unknown.
     """
-    kind = benchmark["kind"]
-    if kind not in BENCHMARKS:
+    size = benchmark_size(benchmark)
+    if size is None:
         raise CodewattError(
-            f"benchmark kind {kind!r}: its size is unknown; allowed: {', '.join(BENCHMARKS)}"
+            f"benchmark kind {benchmark['kind']!r}: its size is unknown; "
+            f"allowed: {', '.join(BENCHMARKS)}"
         )
-    size = BENCHMARKS[kind]
-    tasks, samples = benchmark.get("tasks") or size.tasks, decoding["samples"]
+    tasks, samples = size.tasks, decoding["samples"]
     batch_size = min(cell["batch_size"], tasks)
     limit = cell["token_limit"]
+    sampled = decoding["strategy"] == "sampled"
     return Workload(
         completions=tasks * samples,
         sequences=batch_size * samples,
@@ -117,5 +143,6 @@ def workload_of(
         idle_s=energy["idle_s"],
         interval_s=energy["nvml_interval_s"],
         engine=cell["engine"],
-        judged=tasks * samples * (1 if decoding["strategy"] == "greedy" else decoding["repeats"]),
+        judged=tasks * samples * (decoding["repeats"] if sampled else 1),
+        sampled=sampled,
     )

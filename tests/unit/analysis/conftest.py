@@ -9,6 +9,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from codewatt.analysis.aggregate import aggregate
+from codewatt.analysis.tables import to_rows
 from codewatt.files import describe_files, write_json, write_jsonl
 from tests.support.records import (
     evaluate_record,
@@ -294,3 +296,41 @@ class Study:
 def study(tmp_path: Path) -> Study:
     """An empty study."""
     return Study(tmp_path)
+
+
+BASELINE = {"precision": "fp32", "prune": "none"}
+
+
+FP32 = "nano--none--fp32--held--stripped--t64--b1--transformers"
+
+
+def tables(study: Any) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table of a study."""
+    made = aggregate(study.cells, study.variants, BASELINE, {})
+    return {level: to_rows(table) for level, table in made.items()}
+
+
+def two_cells(study: Any) -> dict[str, list[dict[str, Any]]]:
+    """The tables of the baseline and of one quantised cell with half of its energy."""
+    study.variant("fp32")
+    study.variant("int8")
+    study.cell("fp32", solved=("t0", "t1", "t2"), joules_per_run=(100.0, 110.0, 120.0))
+    study.cell("int8", solved=("t0",), joules_per_run=(50.0, 55.0, 60.0))
+    return tables(study)
+
+
+def fail_repeat_1(contents: dict[str, Any]) -> None:
+    """Change the files of a cell: repeat 1 shared its GPU."""
+    contents["energy"]["valid"] = False
+    contents["energy"]["checks"].append(
+        {
+            "name": "gpu_not_shared",
+            "severity": "error",
+            "passed": False,
+            "observed": 2,
+            "limit": 1,
+            "unit": "processes",
+            "repeat": 1,
+            "detail": "",
+        }
+    )

@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import stats as scipy_stats
 
 from codewatt.analysis.log_scale_statistics import holm, summarise, welch
 from codewatt.analysis.paired_tasks import NONINFERIORITY_LEVEL
@@ -18,6 +20,7 @@ from codewatt.analysis.proportions import (
     mcnemar_p,
     noninferiority_p,
     paired_ratio_interval,
+    shares_difference,
     tango_interval,
     wilson_interval,
 )
@@ -177,6 +180,80 @@ def test_mcnemars_test_errs_at_most_as_often_as_it_says() -> None:
     assert wrong / DRAWS <= 0.05 + ROOM
 
 
+#: Studies of sampled decoding that are drawn for each case.
+SAMPLED_DRAWS = 1000
+SAMPLED_ROOM = 3 * math.sqrt(0.95 * 0.05 / SAMPLED_DRAWS)
+
+
+def sampled_draws(
+    tasks: int, samples: int, loss: float, concentration: float, seed: int
+) -> NDArray[np.float64]:
+    """Differences of shares (draws, tasks) of a variant that loses `loss` of its pass@1.
+
+    A sample of the baseline solves task i with probability p_i from a beta distribution of mean
+    0.4; a small concentration means that most tasks are solved always or never. A sample of the
+    variant solves it with probability (1 - loss) * p_i, so the true difference is -0.4 * loss.
+    """
+    generator = np.random.default_rng(seed)
+    share = generator.beta(0.4 * concentration, 0.6 * concentration, (SAMPLED_DRAWS, tasks))
+    ours = generator.binomial(samples, (1 - loss) * share)
+    return np.asarray((ours - generator.binomial(samples, share)) / samples)
+
+
+def broken_draws(tasks: int, samples: int, broken: float, seed: int) -> NDArray[np.float64]:
+    """The same, of a variant that breaks a few tasks wholly and leaves the others as they are.
+
+    A sample of the baseline solves 0.36 of the tasks with probability 0.9 and the others never.
+    """
+    generator = np.random.default_rng(seed)
+    share = np.where(generator.random((SAMPLED_DRAWS, tasks)) < 0.36, 0.9, 0.0)
+    left = np.where(generator.random((SAMPLED_DRAWS, tasks)) < broken, 0.0, share)
+    ours = generator.binomial(samples, left)
+    return np.asarray((ours - generator.binomial(samples, share)) / samples)
+
+
+def covered(draws: NDArray[np.float64], truth: float) -> tuple[float, float]:
+    """How often the library's interval, and Student's t interval, cover the true difference."""
+    ours = student = 0
+    for differences in draws:
+        low, high = shares_difference(list(differences)).ci95
+        ours += low <= truth <= high
+        mean, error = differences.mean(), scipy_stats.sem(differences)
+        student += abs(mean - truth) <= scipy_stats.t.ppf(0.975, len(differences) - 1) * error
+    return ours / len(draws), student / len(draws)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "samples", "loss", "concentration"),
+    [(10, 2, 0.1, 0.3), (20, 4, 0.1, 1.0), (164, 4, 0.0, 0.3), (164, 10, 0.2, 1.0),
+     (400, 2, 0.05, 3.0)],
+)  # fmt: skip
+def test_the_difference_of_sampled_shares_covers_the_truth(
+    tasks: int, samples: int, loss: float, concentration: float
+) -> None:
+    draws = sampled_draws(tasks, samples, loss, concentration, seed=20 + tasks)
+    ours, _ = covered(draws, -0.4 * loss)
+    assert ours >= 0.95 - SAMPLED_ROOM
+
+
+def test_where_few_tasks_break_a_t_interval_of_the_shares_would_cover_too_little() -> None:
+    """Why the library uses Agresti and Min's: a t interval sees no variance without a loss."""
+    draws = broken_draws(50, 10, broken=0.05, seed=30)
+    ours, student = covered(draws, -0.36 * 0.05 * 0.9)
+    assert ours >= 0.95 - SAMPLED_ROOM
+    assert student < 0.92
+
+
+@pytest.mark.parametrize(("tasks", "samples"), [(164, 4), (1140, 10)])
+def test_a_sampled_variant_at_the_margin_is_rarely_called_noninferior(
+    tasks: int, samples: int
+) -> None:
+    draws = sampled_draws(tasks, samples, loss=0.05, concentration=1.0, seed=40)  # 2 points
+    found = [shares_difference(list(row)).noninferiority_p(0.02) for row in draws]
+    wrong = sum(p < NONINFERIORITY_LEVEL for p in found)
+    assert wrong / len(draws) <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / len(draws))
+
+
 @repeats
 def test_equivalence_is_claimed_of_unequal_things_in_5_percent_at_most(n: int) -> None:
     """The true difference lies at the margin: the worst case of the two one-sided tests."""
@@ -226,7 +303,13 @@ def test_joules_per_correct_task_cover_the_truth(n: int, tasks: int, share: floa
             "energy_j_ci95_high": summary.ci95[1],
         }
         runs = [
-            {"energy_j": joules, "correct_base": solved, "correct_plus": None}
+            {
+                "energy_j": joules,
+                "correct_base": solved,
+                "correct_plus": None,
+                "tasks": tasks,
+                "tasks_judged": tasks,
+            }
             for joules in energies
         ]
         found = pooled_columns(row, runs)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from codewatt.analysis.columns import TABLES
+from codewatt.analysis.columns import TABLES, cell_columns
 from codewatt.files import read_json, write_json
 from tests.support.raw_study import BATCH, RawStudy
 
@@ -35,11 +35,13 @@ STUDIES = {
     },
     "gpu": {"samples": 2, "boundary": "gpu"},
 }
-CHECKED = ("task", "run", "cell", "variant")
+CHECKED = ("task", "run", "cell", "variant", "domain")
+#: The studies with several samples also ask for pass@2.
+TYPES = {**TABLES, "cell": cell_columns([2])}
 COLUMNS = [
     pytest.param(level, column, id=f"{level}-{column}")
     for level in CHECKED
-    for column in TABLES[level]
+    for column in TYPES[level]
 ]
 
 
@@ -106,10 +108,14 @@ def _spoilt(value: object, dtype: str) -> object:
 @pytest.mark.parametrize(("level", "column"), COLUMNS)
 def test_a_wrong_value_in_any_column_is_reported(script, recomputed, level, column):
     # The first study in which the column has a value; where none has, a value is too many.
-    having = [s for s in recomputed.values() if s[0][level][column].notna().any()]
+    having = [
+        s
+        for s in recomputed.values()
+        if column in s[0][level].columns and s[0][level][column].notna().any()
+    ]
     table, rows = _narrowed(script, (having or list(recomputed.values()))[0], level, column)
     known = table[column].notna().to_numpy().nonzero()[0]
-    row, dtype = known[-1] if len(known) else 0, TABLES[level][column]
+    row, dtype = known[-1] if len(known) else 0, TYPES[level][column]
     position = table.columns.get_loc(column)
     for value in (_spoilt(table.iloc[row, position], dtype), *([pd.NA] if having else [])):
         spoilt = table.copy()
@@ -125,6 +131,7 @@ def test_a_wrong_value_in_any_column_is_reported(script, recomputed, level, colu
 EMPTY = {
     "task": {"hardware", "energy_note"},
     "run": {"hardware"},
+    "domain": {"hardware"},
     "cell": {
         "hardware", "failed_checks", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
         "pass_at_100_base", "pass_at_100_plus", "change_note", "break_even_note",
@@ -164,24 +171,16 @@ def test_a_csv_file_that_holds_something_else_is_reported(script, studies, level
     texts = pd.read_csv(tables / f"{level}.csv", dtype=str, keep_default_na=False)
     assert not list(script.csv_differences(table, texts))
     for column in table.columns:
-        spoilt = texts.copy()
         of_type = {"boolean": "False" if texts[column][1] == "True" else "True", "string": "no"}
-        spoilt.loc[1, column] = of_type.get(str(table[column].dtype), "77")
-        found = [difference[:2] for difference in script.csv_differences(table, spoilt)]
-        assert found == [("line 3", column)]
+        texts.loc[1, column] = of_type.get(str(table[column].dtype), "77")
+    found = [difference[:2] for difference in script.csv_differences(table, texts)]
+    assert found == [("line 3", column) for column in table.columns]
     assert list(script.csv_differences(table, texts.iloc[1:]))
 
 
-def _run(repository, study: RawStudy) -> subprocess.CompletedProcess[str]:
-    command = ["tools/recompute_tables.py", str(study.yaml), str(study.results)]
-    return subprocess.run(
-        [sys.executable, *command], cwd=repository, capture_output=True, text=True, check=False
-    )
-
-
-def test_the_command_fails_where_something_differs(repository, studies, tmp_path):
+def test_the_command_fails_where_something_differs(script, repository, studies, tmp_path):
     study = studies["greedy"]
-    assert _run(repository, study).returncode == 0
+    assert script.main([str(study.yaml), str(study.results)]) == 0
     shutil.copytree(study.root, tmp_path / "copy")
     copy = RawStudy(tmp_path / "copy")
     (verdicts,) = (copy.results / "cells").glob(f"one--cut1--fp32{GRAPH}/evaluate.json")
@@ -189,7 +188,10 @@ def test_the_command_fails_where_something_differs(repository, studies, tmp_path
     first = evaluated["verdicts"][0]
     first["base"] = "fail" if first["base"] == "pass" else "pass"
     write_json(verdicts, evaluated)
-    done = _run(repository, copy)
+    command = ["tools/recompute_tables.py", str(copy.yaml), str(copy.results)]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=repository, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "eval_results.json.gz and evaluate.json differ" in done.stdout
     assert "pass_at_1_base" in done.stdout

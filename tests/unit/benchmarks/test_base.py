@@ -75,7 +75,7 @@ def test_a_task_without_any_test_is_refused(tmp_path: Path) -> None:
 
 
 def test_benchmarks_are_found_by_the_names_of_their_modules() -> None:
-    assert benchmark_names() == ["humaneval_plus", "nano"]
+    assert benchmark_names() == ["bigcodebench", "humaneval_plus", "nano"]
     assert [open_benchmark(name).name for name in benchmark_names()] == benchmark_names()
-    with pytest.raises(CodewattError, match="'none': unknown benchmark; allowed: humaneval_plus, "):
+    with pytest.raises(CodewattError, match="'none': unknown benchmark; allowed: bigcodebench, "):
         open_benchmark("none")

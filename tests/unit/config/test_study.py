@@ -1,56 +1,12 @@
 """A bad study is one line: the file, the key, what is allowed."""
 
-import copy
-import re
-from pathlib import Path
-
 import pytest
-import yaml
 
-from codewatt.config.energy_settings import EnergySettings
 from codewatt.config.load_study import load_config, load_study, validate
-from codewatt.config.schema import reference, study_schema
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.grid import Grid
-from codewatt.sampler_settings import SamplerSettings
-
-GOOD = {
-    "study": "small",
-    "title": "A small study",
-    "models": [{"id": "m", "source": "nano", "architecture": "starcoder2"}],
-    "prunes": [{"id": "full", "method": "none"}, {"id": "last1", "method": "last", "layers": 1}],
-    "precisions": [
-        {"id": "fp32", "method": "none", "dtype": "float32"},
-        {
-            "id": "nf4",
-            "method": "bitsandbytes",
-            "quant_type": "nf4",
-            "compute_dtype": "float32",
-        },
-    ],
-    "benchmarks": [{"id": "nano", "kind": "nano"}],
-    "corpora": [{"id": "t", "source": "nano"}],
-    "token_limits": [48],
-    "baseline": {"precision": "fp32", "prune": "full"},
-}
-
-TORCHAO = {"id": "nf4", "method": "torchao"}
-GPTQ = {"id": "nf4", "method": "gptq", "bits": 4, "compute_dtype": "float16"}
-
-
-def _changed(path, value):
-    """The good study with one key set (or removed, with value `...`)."""
-    study = copy.deepcopy(GOOD)
-    at = study
-    for part in path[:-1]:
-        at = at[part]
-    if value is ...:
-        del at[path[-1]]
-    else:
-        at[path[-1]] = value
-    return study
-
+from tests.support.good_study import GOOD, GPTQ, TORCHAO, changed
 
 BAD = {
     "unknown key": (("token_limt",), 1, "token_limt: unknown key; did you mean 'token_limits'?"),
@@ -294,7 +250,7 @@ BAD = {
 def test_bad_studies_say_what_where_and_what_is_allowed(name):
     path, value, message = BAD[name]
     with pytest.raises(CodewattError) as caught:
-        validate(Study, _changed(path, value), "some/study.yaml")
+        validate(Study, changed(path, value), "some/study.yaml")
     text = str(caught.value)
     assert text.startswith("some/study.yaml: " + message)
     assert "\n" not in text
@@ -309,95 +265,7 @@ def test_bad_studies_say_what_where_and_what_is_allowed(name):
 )
 def test_an_empty_grid_is_refused(exclude, message):
     with pytest.raises(CodewattError, match=message):
-        Grid(validate(Study, _changed(("exclude",), exclude), "study.yaml"))
-
-
-@pytest.mark.parametrize(
-    ("device", "settings", "message"),
-    [
-        ("cuda", {"compute_dtype": "float32"}, "compute_dtype float32 is not allowed on device"),
-        (
-            "cpu",
-            {"compute_dtype": "float32", "group_size": 256},
-            "group_size 256 is not allowed on device",
-        ),
-    ],
-)
-def test_a_device_without_the_kernel_is_refused(device, settings, message):
-    study = _changed(("precisions", 1), {**TORCHAO, "quant_type": "int4", **settings})
-    validate(Study, {**study, "device": "auto"}, "study.yaml")
-    with pytest.raises(CodewattError, match=f"precision 'nf4': .*{message}"):
-        validate(Study, {**study, "device": device}, "study.yaml")
-
-
-def test_a_backend_that_needs_a_gpu_is_refused_on_a_cpu():
-    study = _changed(("precisions", 1), {**GPTQ, "backend": "auto_gptq"})
-    study["models"][0]["architecture"] = "qwen2"
-    validate(Study, {**study, "device": "cuda"}, "study.yaml")
-    with pytest.raises(CodewattError) as refused:
-        validate(Study, {**study, "device": "cpu"}, "study.yaml")
-    assert str(refused.value) == (
-        "study.yaml: precision 'nf4': backend auto_gptq: AutoGPTQ 0.7.1 quantises on device 'cuda' "
-        "only; allowed on 'cpu': backend: gptqmodel"
-    )
-
-
-def test_a_model_that_a_backend_does_not_know_can_be_excluded():
-    study = _changed(("precisions", 1), {**GPTQ, "backend": "auto_gptq"})
-    pair = {"model": "m", "precision": "nf4"}
-    validate(Study, {**study, "exclude": [pair]}, "study.yaml")
-    with pytest.raises(CodewattError, match="or exclude the pair"):
-        validate(Study, {**study, "exclude": [{**pair, "prune": "last1"}]}, "study.yaml")
-
-
-LONG = {"id": "long", "source": "stdlib", "tokens": 512}
-READS_LONG = {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "long"}
-
-
-def _reading(model=(), corpus=(), **keys):
-    """The good study with a further corpus of sequences longer than nano's 256 tokens."""
-    models = [{**GOOD["models"][0], **dict(model)}]
-    return {
-        **GOOD,
-        "models": models,
-        "corpora": [*GOOD["corpora"], {**LONG, **dict(corpus)}],
-        **keys,
-    }
-
-
-@pytest.mark.parametrize(
-    ("keys", "what", "entry"),
-    [
-        ({"fidelity": {"corpus": "long"}}, "fidelity.corpus", {"model": "m"}),
-        (
-            {"prunes": [*GOOD["prunes"], READS_LONG]},
-            "prune 'bi': calibration",
-            {"model": "m", "prune": "bi"},
-        ),
-        (
-            {"precisions": [GOOD["precisions"][0], {**GPTQ, "calibration": "long"}]},
-            "precision 'nf4': calibration",
-            {"model": "m", "precision": "nf4"},
-        ),
-    ],
-)
-def test_sequences_longer_than_a_model_reads_are_refused(keys, what, entry):
-    """By the models whose context is known beforehand."""
-    with pytest.raises(CodewattError) as refused:
-        validate(Study, _reading(**keys), "study.yaml")
-    left_out = "the pair" if len(entry) > 1 else "the model"
-    assert str(refused.value) == (
-        f"study.yaml: {what}: sequences of corpus 'long' have 512 tokens, model 'm' reads 256; "
-        f"allowed: tokens up to 256, or exclude {left_out}"
-    )
-    validate(Study, _reading(corpus={"tokens": 256}, **keys), "study.yaml")
-    validate(Study, _reading(corpus={"source": "nano"}, **keys), "study.yaml")  # cut, not joined
-    validate(Study, _reading(model={"max_tokens": 512}, **keys), "study.yaml")
-    validate(Study, _reading(exclude=[entry], **keys), "study.yaml")
-    config = {"model_type": "gpt2", "n_positions": 300, "n_layer": 3}
-    random = {"id": "m", "source": "architecture", "config": config}
-    with pytest.raises(CodewattError, match="model 'm' reads 300; allowed"):
-        validate(Study, {**_reading(**keys), "models": [random]}, "study.yaml")
+        Grid(validate(Study, changed(("exclude",), exclude), "study.yaml"))
 
 
 def test_a_missing_study_is_named(tmp_path):
@@ -405,102 +273,23 @@ def test_a_missing_study_is_named(tmp_path):
         load_study(tmp_path / "nothing.yaml")
 
 
-def test_every_study_of_the_project_is_good(repository):
-    studies = sorted((repository / "config" / "studies").glob("*.yaml"))
-    assert studies
-    for path in studies:
-        assert Grid(load_study(path)).cells, path
-        assert path.stem == load_study(path).study, "a study's file has its name"
-
-
-def test_schema_and_reference_are_those_of_the_code(repository):
-    """On failure: make reference."""
-    assert (repository / "config" / "study.schema.json").read_text() == study_schema()
-    assert (repository / "docs" / "reference" / "study-file.md").read_text() == reference()
-
-
-def test_the_schema_accepts_the_studies(repository):
-    import json
-
-    import jsonschema
-
-    schema = json.loads(study_schema())
-    for path in sorted(Path(repository, "config", "studies").glob("*.yaml")):
-        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**GOOD, "colour": 1}, schema)
-
-
-def test_the_graph_engine_is_for_greedy_decoding():
-    study = _changed(("engines",), ["transformers", "graph"])
-    assert validate(Study, study, "study.yaml").engines == ["transformers", "graph"]
-    study["decoding"] = {"strategy": "sampled", "temperature": 0.8}
-    with pytest.raises(CodewattError, match="'graph' cannot sample"):
-        validate(Study, study, "study.yaml")
+@pytest.mark.parametrize("decoding", [{}, {"strategy": "sampled", "temperature": 0.8}])
+def test_all_engines_decode_by_both_strategies(decoding):
+    study = changed(("engines",), ["transformers", "graph", "vllm"])
+    study["decoding"] = decoding
+    found = validate(Study, study, "study.yaml")
+    assert found.engines == ["transformers", "graph", "vllm"]
 
 
 def test_pass_at_k_of_all_samples_is_good():
-    study = _changed(("evaluation",), {"k": [1, 10]})
+    study = changed(("evaluation",), {"k": [1, 10]})
     study["decoding"] = {"strategy": "sampled", "temperature": 0.8, "samples": 10}
     assert validate(Study, study, "study.yaml").evaluation.k == [1, 10]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"idle_s": 0.01, "nvml_interval_s": 0.001, "codecarbon_interval_s": 0.1},
-        {"idle_s": 3600, "nvml_interval_s": 60, "codecarbon_interval_s": 60},
-        {},
-    ],
-)
-def test_what_the_study_may_say_the_sampler_takes(settings):
-    """The ends of each range, and the defaults: both sides read the same ranges."""
-    energy = validate(Study, {**GOOD, "energy": settings}, "study.yaml").energy
-    assert SamplerSettings.from_dict(energy.model_dump()).nvml_interval_s == energy.nvml_interval_s
-    assert EnergySettings.from_dict(energy.model_dump()) == energy
-    if not settings:
-        assert SamplerSettings() == SamplerSettings.from_dict(energy.model_dump())
-        assert EnergySettings() == energy
-
-
-@pytest.mark.parametrize("name", ["nvml_interval_s", "codecarbon_interval_s"])
-@pytest.mark.parametrize("value", [0.0009, 0.05, 0.0999, 0.1, 59.9, 60.1, 1e300, 0.0, -1.0])
-def test_what_the_sampler_refuses_the_study_refuses(name, value):
-    refused = []
-    for read in (
-        lambda: validate(Study, {**GOOD, "energy": {name: value}}, "study.yaml"),
-        lambda: SamplerSettings.from_dict({name: value}),
-    ):
-        try:
-            read()
-        except CodewattError as error:
-            refused.append(str(error))
-    assert len(refused) in (0, 2), refused
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"country": "XYZ"},
-        {"country": "nld"},
-        {"boundary": "rack"},
-        {"validity": {"max_gap_s": -1.0}},
-        {"validity": {"max_gap": 1.0}},
-        {"min_window_s": 5.0},
-    ],
-)
-def test_the_study_file_and_the_energy_job_refuse_alike(settings):
-    with pytest.raises(CodewattError) as job:
-        EnergySettings.from_dict(settings)
-    with pytest.raises(CodewattError) as study:
-        validate(Study, {**GOOD, "energy": settings}, "study.yaml")
-    key = str(job.value).split(": ")[0]
-    assert str(study.value).startswith(f"study.yaml: {key}: ")
-
-
 def test_labels_are_one_line_and_paths_know_the_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
-    study = _changed(("title",), "two\nlines\t and \u00a0more ")
+    study = changed(("title",), "two\nlines\t and \u00a0more ")
     study["models"] = [{"id": "m", "source": "path", "path": "~/model", "label": " $x_{ %s <b> \n"}]
     study["corpora"] = [{"id": "t", "source": "file", "path": "~/text.txt"}]
     read = validate(Study, study, "study.yaml")
@@ -517,21 +306,6 @@ def test_labels_are_one_line_and_paths_know_the_home(monkeypatch):
         load_config({"results": "out{x}"})
 
 
-def test_the_reference_page_has_every_class_of_settings():
-    """Each class that a type names is linked, so it has a table of its own."""
-    page = reference()
-    headings = {line.strip("# ").lower() for line in page.splitlines() if line.startswith("#")}
-    assert set(re.findall(r"\]\(#([\w./-]+)\)", page)) <= headings
-    for row in (line for line in page.splitlines() if line.startswith("| `")):
-        kind = re.sub(r"\[\w+\]\(#[\w./-]+\)", "", row.replace("\\|", "/").split("|")[2])
-        assert not re.search(r"\b[A-Z][a-z]+[A-Z]?\w*", kind.replace("Any", "")), row
-
-
-def test_every_key_of_the_reference_page_has_a_description():
-    bare = [row for row in reference().splitlines() if row.startswith("| `") and "|  |" in row]
-    assert bare == []
-
-
 def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_out():
     values = {("modles" if key == "models" else key): value for key, value in GOOD.items()}
     with pytest.raises(CodewattError, match=r"study\.yaml: modles: unknown key; did you mean 'mod"):
@@ -539,7 +313,7 @@ def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_out():
 
 
 def test_a_chat_is_not_judged_without_the_sanitiser():
-    study = _changed(("prompts",), ["stripped", "chat"])
+    study = changed(("prompts",), ["stripped", "chat"])
     assert validate(Study, study, "mine.yaml").prompts == ["stripped", "chat"]
     with pytest.raises(CodewattError) as refused:
         validate(Study, {**study, "evaluation": {"sanitize": False}}, "mine.yaml")

@@ -24,7 +24,12 @@ def test_conda_has_the_pins_of_the_lock(repository):
 
 @pytest.mark.parametrize(
     ("name", "later"),
-    [("vllm", set()), ("autoawq", {"autoawq==0.2.9"}), ("autogptq", {"auto-gptq==0.7.1"})],
+    [
+        ("vllm", set()),
+        ("autoawq", {"autoawq==0.2.9"}),
+        ("autogptq", {"auto-gptq==0.7.1"}),
+        ("bigcodebench", set()),
+    ],
 )
 def test_conda_has_the_pins_of_the_lock_of_another_environment(repository, name, later):
     """On failure: make lock."""
@@ -88,6 +93,7 @@ def test_every_version_is_exact_and_no_cuda_is_asked_for(repository, locked):
         ("vllm", "vllm.lock"),
         ("autoawq", "autoawq.lock"),
         ("autogptq", "autogptq.lock"),
+        ("bigcodebench", "bigcodebench.lock"),
     ],
 )
 def test_what_is_asked_for_is_what_is_locked(repository, asked, locked):

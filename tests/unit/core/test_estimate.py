@@ -1,45 +1,30 @@
 """`codewatt estimate`: every job counted, unknown models said, measurements beside, and fast."""
 
 import itertools
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from codewatt.cli import main
 from codewatt.config.load_study import load_study, validate
 from codewatt.config.study import Study
-from codewatt.energy.cell_energy import measure_cell
 from codewatt.errors import CodewattError
 from codewatt.estimate.job_plan import Plan
 from codewatt.estimate.job_sums import sum_jobs, wall_h
-from codewatt.files import describe_files, read_json, write_json
+from codewatt.files import describe_files, write_json
 from codewatt.grid import Grid
 from codewatt.paths import Paths
 from codewatt.prune_chains import build_chains
 from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.sizing.weight_bytes import weight_bytes
 from tests.dag.test_inspect import GRID
-from tests.support.estimates import HUB, ON_A_GPU, planned, study
-from tests.support.records import generate_record, model_record
+from tests.support.estimates import HUB, ON_A_GPU, estimated, planned, study, written
+from tests.support.records import model_record
 from tests.support.workbench import SMALL
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-RECORDED = REPOSITORY / "tests/fixtures/energy"
-
-
-def estimated(capsys, file, *options):
-    assert main(["estimate", str(file), "--json", *options]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def written(tmp_path, **changes):
-    file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump(study(**changes), sort_keys=False))
-    return file
 
 
 def test_the_jobs_are_those_that_snakemake_plans(tmp_path):
@@ -176,121 +161,6 @@ def test_a_model_type_and_a_benchmark_of_unknown_size_are_said(tmp_path):
     assert plan.notes["b"].startswith("model type 'bert': its size is unknown; allowed: starcoder2")
 
 
-def test_what_does_not_fit_is_named_and_takes_no_gpu_time(tmp_path, capsys):
-    large = {**HUB, "repo": "Qwen/Qwen2.5-14B"}
-    file = written(tmp_path, **{**ON_A_GPU, "models": [large]})
-    found = estimated(capsys, file, "--gpu", "a10", "--results", str(tmp_path))
-    fp32 = {cell for cell in found["infeasible"] if "--fp32--" in cell}
-    assert set(found["infeasible"]) == fp32
-    assert len(fp32) == 2
-    assert all("the NVIDIA A10 has 24 GB" in why for why in found["infeasible"].values())
-    assert main(["estimate", str(file), "--gpu", "a10", "--results", str(tmp_path)]) == 0
-    assert "DOES NOT FIT: 2 of 4 cells:" in capsys.readouterr().out
-
-
-def test_what_may_not_fit_is_asked_for_in_full(tmp_path):
-    """The estimate is cautious: such a cell may run, and then needs the time of its whole run."""
-    values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "Qwen/Qwen2.5-14B"}]})
-    values["token_limits"] = [1024]
-    small, large = planned(values, tmp_path, "a10"), planned(values, tmp_path, "h200")
-    assert len(small.infeasible) == 2
-    assert not large.infeasible
-    for cell in small.infeasible:
-        job = next(j for j in small.jobs if (j.rule, j.id) == ("generate", cell))
-        asked = small.resources("generate", cell)
-        assert asked["runtime_min"] >= 10 + 2 * job.size.job_s / 60
-        assert job.size.job_s > 3600 > 60 > job.expected_size.job_s
-        on_another = large.resources("generate", cell)
-        assert {asked[key] - on_another[key] for key in ("mem_mb", "vram_bytes")} == {0}
-    sums = sum_jobs(small.jobs, small, 100.0, 268.0)
-    assert sums.job_h == pytest.approx(sum(job.expected_size.job_s for job in small.jobs) / 3600)
-
-
-def test_each_hardware_is_a_card_of_its_own(tmp_path, capsys):
-    """Sums are those of both studies of one card, less the second making of variants."""
-    large = {**ON_A_GPU, "models": [{**HUB, "repo": "Qwen/Qwen2.5-14B"}]}
-    file = written(tmp_path, **large, hardware=["a10", "h200"])
-    found = estimated(capsys, file, "--results", str(tmp_path))
-    assert {name: gpu["name"] for name, gpu in found["hardware"].items()} == {
-        "a10": "NVIDIA A10", "h200": "NVIDIA H200 SXM 141 GB",
-    }  # fmt: skip
-    assert "gpu" not in found
-    assert {cell.split("--")[-1] for cell in found["infeasible"]} == {"a10"}
-    alone = {
-        name: estimated(
-            capsys, written(tmp_path, **large), "--gpu", name, "--results", str(tmp_path)
-        )
-        for name in ("a10", "h200")
-    }
-    cells = {name: one["models"]["m"] for name, one in alone.items()}
-    both = planned({**study(**large), "hardware": ["a10", "h200"]}, tmp_path)
-    making = [job.size for job in both.jobs if job.rule == "quantise"]
-    first = planned(study(**large), tmp_path, "a10").jobs
-    assert making == [job.size for job in first if job.rule == "quantise"], "on the first one"
-    second = planned(study(**large), tmp_path, "h200").jobs
-    made_j = sum(job.size.gpu_j for job in second if job.rule == "quantise")
-    total = cells["a10"]["gpu_kwh"] + cells["h200"]["gpu_kwh"] - made_j / 3.6e6
-    assert found["models"]["m"]["gpu_kwh"] == pytest.approx(total)
-    file = written(tmp_path, **large, hardware=["a10", "h200"])
-    assert main(["estimate", str(file), "--results", str(tmp_path)]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith("small on NVIDIA A10 and NVIDIA H200 SXM 141 GB: estimate\n")
-    assert "DOES NOT FIT: 2 of 8 cells:" in text
-
-
-def test_gpu_stands_for_hardware_that_is_no_card(tmp_path, capsys):
-    def notes(hardware, *options):
-        file = written(tmp_path, **ON_A_GPU, hardware=hardware)
-        return estimated(capsys, file, "--results", str(tmp_path), *options)
-
-    found = notes(["odd", "a100"], "--gpu", "h100")
-    assert [gpu["id"] for gpu in found["hardware"].values()] == ["h100", "a100-40"]
-    assert found["notes"][0] == "Hardware odd: estimated as NVIDIA H100 SXM5 80 GB (--gpu)."
-    found = notes(["l40s", "a100"], "--gpu", "h100")
-    assert [gpu["id"] for gpu in found["hardware"].values()] == ["l40s", "a100-40"]
-    assert found["notes"][0] == (
-        "--gpu h100 has no effect: all hardware of the study is in the table of GPUs."
-    )
-    file = written(tmp_path, **ON_A_GPU, hardware=["l40s", "odd"])
-    assert main(["estimate", str(file)]) == 1
-    assert capsys.readouterr().err.startswith(
-        f"codewatt: {file}: hardware: 'odd' is not in the table of GPUs; name a similar GPU with "
-        "--gpu; allowed: t4, v100-16"
-    )
-
-
-def test_hardware_is_no_cpu(tmp_path, capsys):
-    file = written(tmp_path, **{**ON_A_GPU, "device": "auto"}, hardware=["l40s"])
-    assert main(["estimate", str(file), "--gpu", "none"]) == 1
-    error = capsys.readouterr().err
-    assert error == "codewatt: --gpu none: the study names hardware; allowed: a GPU's name\n"
-
-
-def test_hardware_whose_cells_are_excluded_needs_no_card(tmp_path, capsys):
-    changes = {**ON_A_GPU, "exclude": [{"hardware": "odd"}], "hardware": ["l40s", "odd"]}
-    found = estimated(capsys, written(tmp_path, **changes), "--results", str(tmp_path))
-    assert list(found["hardware"]) == ["l40s"]
-
-
-def test_layers_are_scored_on_the_first_hardware_of_a_model(tmp_path):
-    prunes = [
-        {"id": "full", "method": "none"},
-        {"id": "bi", "method": "block_influence", "layers": 1, "calibration": "corpus"},
-    ]
-    changes = {**ON_A_GPU, "prunes": prunes, "corpora": [{"id": "corpus", "source": "nano"}]}
-    values = study(**changes)
-    two = {**values, "hardware": ["t4", "h100"]}
-    scores = {
-        name: next(job.size for job in plan.jobs if job.rule == "score_layers")
-        for name, plan in {
-            "both": planned(two, tmp_path),
-            "t4": planned(values, tmp_path, "t4"),
-            "h100": planned(values, tmp_path, "h100"),
-        }.items()
-    }
-    assert scores["both"] == scores["t4"] != scores["h100"]
-
-
 def test_pruned_and_packed_variants_are_sized_as_such(tmp_path):
     plan = planned(study(**ON_A_GPU), tmp_path)
     disk = {job.id: job.size.disk_bytes for job in plan.jobs if job.rule == "quantise"}
@@ -309,61 +179,6 @@ def test_rules_can_ask_for_the_resources_of_a_job(tmp_path):
     assert asked["mem_mb"] * 1e6 > plan.models["m"].stored_bytes
     with pytest.raises(KeyError):
         plan.resources("generate", "none")
-
-
-RECORDINGS = {"bf16": "h100_decode_bf16", "nf4": "h100_decode_nf4"}
-
-
-def whole_record(manifest):
-    """A recording of before records had all fields, with the fields that it lacks."""
-    base = generate_record()
-    parts = {k: {**base[k], **manifest[k]} for k in ("model", "provenance", "sampler", "cell")}
-    peak = {"device_bytes": None, "host_bytes": None}
-    return {**base, **manifest, **parts, "peak_memory": peak}
-
-
-@pytest.fixture
-def recorded(tmp_path):
-    """Results of two cells of starcoder2-3b-metering, as they were recorded on an H100."""
-    for precision, name in RECORDINGS.items():
-        manifest = read_json(RECORDED / f"{name}.json")
-        folder = tmp_path / "starcoder2-3b-metering/cells" / manifest["cell"]["id"]
-        energy = measure_cell(manifest, RECORDED / f"{name}.parquet", None, None, {}).record
-        whole = whole_record(manifest)
-        write_json(folder / "generate.json", whole)
-        write_json(folder / "energy.json", {**energy, "cell": whole["cell"], "code": []})
-        (folder / "timeline.parquet").write_bytes((RECORDED / f"{name}.parquet").read_bytes())
-        assert manifest["cell"]["precision"] == precision
-    return tmp_path
-
-
-def test_what_was_measured_stands_beside_the_estimate(recorded, capsys):
-    """On the card that it ran on, time and energy of real jobs are within a factor of 1.4."""
-    file = REPOSITORY / "config/studies/starcoder2-3b-metering.yaml"
-    found = estimated(capsys, file, "--gpu", "h100", "--results", str(recorded))
-    ratios = {ratio["what"]: ratio for ratio in found["measured"]}
-    assert set(ratios) == {
-        "generate, metered", "generate, GPU energy", "generate, node energy (modelled)",
-        "weights and telemetry",
-    }  # fmt: skip
-    hours, joules = ratios["generate, metered"], ratios["generate, GPU energy"]
-    assert hours["jobs"] == joules["jobs"] == 2, "of three cells"
-    assert hours["measured"] == pytest.approx((95.95 + 99.54) / 3600, rel=0.001)
-    # The repeats' joules (test_replay.py), and some 55 s of loading, warming up and rest.
-    repeats_j = 10_816.5 + 11_039.2
-    assert repeats_j + 55 * 100 < joules["measured"] * 3.6e6 < repeats_j + 55 * 150
-    assert 1 / 1.4 < hours["ratio"] < 1.4
-    assert 1 / 1.4 < joules["ratio"] < 1.4
-    assert main(["estimate", str(file), "--gpu", "h100", "--results", str(recorded)]) == 0
-    assert "Estimated and measured, for the finished jobs" in capsys.readouterr().out
-
-
-def test_a_cell_that_did_not_run_is_not_compared(recorded, capsys):
-    for path in recorded.glob("*/cells/*nf4*/generate.json"):
-        write_json(path, {**read_json(path), "status": "infeasible", "reason": "no memory"})
-    file = REPOSITORY / "config/studies/starcoder2-3b-metering.yaml"
-    found = estimated(capsys, file, "--gpu", "h100", "--results", str(recorded))
-    assert {ratio["jobs"] for ratio in found["measured"]} == {1}
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "config/studies").glob("*.yaml")))
@@ -392,22 +207,6 @@ def test_bad_options_are_one_line(tmp_path, capsys, options, message):
     error = capsys.readouterr().err
     assert error.startswith(f"codewatt: {message}")
     assert error.count("\n") == 1
-
-
-def test_any_number_of_cards_is_taken(tmp_path, capsys):
-    file = written(tmp_path, **ON_A_GPU)
-    many, all_of_them = (
-        estimated(capsys, file, "--gpus", gpus, "--results", str(tmp_path))["wall_h"]
-        for gpus in ("100", "100000000000")
-    )
-    assert many == all_of_them > 0
-
-
-def test_a_card_for_a_study_on_cpus_is_refused(tmp_path, capsys):
-    for name in ("l40s", ""):
-        assert main(["estimate", str(written(tmp_path)), "--gpu", name]) == 1
-        said = f"--gpu {name!r}: the study's device is 'cpu'; allowed: none"
-        assert said in capsys.readouterr().err
 
 
 def test_an_unknown_method_is_one_line(tmp_path, monkeypatch):

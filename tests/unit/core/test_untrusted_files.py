@@ -126,9 +126,7 @@ def test_a_bomb_ends_early_and_in_little_memory(tmp_path, unit):
     path = tmp_path / "bomb.json.gz"
     member = gzip.compress(unit * ((64 << 20) // len(unit)), mtime=0)
     path.write_bytes(member * 64)
-    done = subprocess.run(
-        [sys.executable, "-c", _BOMB, path], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", _BOMB, path], capture_output=True, text=True)
     said = done.stdout.splitlines()
     assert len(said) == 2, done.stderr
     assert all("bomb.json.gz" in line for line in said)

@@ -25,7 +25,7 @@ def test_a_job_is_recorded_from_its_first_window_to_its_last(tmp_path):
     assert (tmp_path / "t.parquet").is_file()
     assert record["sampler"]["ready_s"] <= window["start_s"]
     assert {"nvml", "host", "codecarbon"} <= {meter["name"] for meter in record["meters"]}
-    assert record["epoch_offset_s"] + time.monotonic() == pytest.approx(time.time(), abs=1)
+    assert record["epoch_offset_s"] + time.monotonic() == pytest.approx(time.time(), abs=60)
 
 
 def test_a_job_that_fails_leaves_no_timeline_and_no_record(tmp_path):

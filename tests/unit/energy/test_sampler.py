@@ -16,29 +16,19 @@ from codewatt.energy.job_meter import window_energy
 from codewatt.energy.sampler import Sampler
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.errors import CodewattError
+from tests.support.patience import wait_until
+
+#: Times of a job (s), the longer ones for a machine that is too busy to poll often enough.
+LONGER_AND_LONGER = (1.2, 12.0, 120.0)
 
 
-@pytest.fixture
-def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samplers without CodeCarbon, whose start takes 2 s."""
-    (tmp_path / "absent").mkdir()
-    (tmp_path / "absent" / "codecarbon.py").write_text("raise ImportError")
-    paths = [str(tmp_path / "absent"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-
-
-def gone(pid: int, within_s: float = 5.0) -> bool:
-    """Whether a process ends (a zombie has ended) within a time."""
-    deadline_s = time.monotonic() + within_s
-    while time.monotonic() < deadline_s:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.05)
-    return False
+def gone(pid: int) -> bool:
+    """Whether a process has ended; a zombie has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"
 
 
 def process_of(sampler: Sampler) -> subprocess.Popen[bytes]:
@@ -57,10 +47,15 @@ def test_a_real_job_gets_a_timeline_a_summary_and_nothing_else(
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("CODECARBON_FORCE_RAM_POWER", "555")
     monkeypatch.chdir(here)
-    with Sampler("timeline.parquet", {"codecarbon_interval_s": 0.2}) as sampler:
-        start_s = time.monotonic()
-        time.sleep(1.2)
-        end_s = time.monotonic()
+    for job_s in LONGER_AND_LONGER:
+        with Sampler("timeline.parquet", {"codecarbon_interval_s": 0.2}) as sampler:
+            start_s = time.monotonic()
+            time.sleep(job_s)
+            end_s = time.monotonic()
+        read = sampler.summary["meters"]["codecarbon"]
+        if read["reads"] >= 6:
+            break
+    assert read["reads"] >= 6
     assert capfd.readouterr() == ("", "")
     assert {path.name for path in here.iterdir()} == {".codecarbon.config", "timeline.parquet"}
     assert {path.name for path in home.iterdir()} == {".codecarbon.config"}
@@ -75,25 +70,26 @@ def test_a_real_job_gets_a_timeline_a_summary_and_nothing_else(
         assert found["energy_j"]["dram"] == pytest.approx(expected_j, rel=0.05)
         assert found["status"]["dram"] == "modelled"
         assert facts["dram_power_w"] < 500
-    read = sampler.summary["meters"]["codecarbon"]
-    assert read["reads"] >= 6
     assert read["failures"] == {}
     assert sampler.summary["startup_cpu_s"] > 0
     assert 0 <= sampler.summary["cpu_share"] < 1
     json.dumps(sampler.summary, allow_nan=False)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 def test_the_timeline_describes_its_meters_and_outlives_an_interrupt(tmp_path: Path) -> None:
     """An interrupt from the keyboard reaches the whole process group; it is the job's to handle."""
     path = tmp_path / "deep" / "timeline.parquet"
-    with Sampler(path, {"host_interval_s": 0.05}, gpu_ids=[]) as sampler:
-        process_of(sampler).send_signal(signal.SIGINT)
-        time.sleep(0.5)
-    timeline = read_timeline(path)
-    assert timeline.meters == sampler.meters
-    load = timeline.find("host", "host", "cpu_load")["machine"]
+    for job_s in LONGER_AND_LONGER:
+        with Sampler(path, {"host_interval_s": 0.05}, gpu_ids=[]) as sampler:
+            process_of(sampler).send_signal(signal.SIGINT)
+            time.sleep(job_s)
+        timeline = read_timeline(path)
+        load = timeline.find("host", "host", "cpu_load")["machine"]
+        if len(load.t_s) >= 6:
+            break
     assert len(load.t_s) >= 6
+    assert timeline.meters == sampler.meters
     assert load.unsound == 0
     assert ((load.values >= 0) & (load.values <= 1)).all()
     codecarbon = timeline.meter("codecarbon")
@@ -102,7 +98,7 @@ def test_the_timeline_describes_its_meters_and_outlives_an_interrupt(tmp_path: P
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 def test_a_killed_sampler_is_one_line_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "timeline.parquet"
 
@@ -117,7 +113,7 @@ def test_a_killed_sampler_is_one_line_at_the_end(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 def test_a_job_that_fails_leaves_no_timeline_and_its_own_error(tmp_path: Path) -> None:
     path, pids = tmp_path / "timeline.parquet", []
 
@@ -128,7 +124,7 @@ def test_a_job_that_fails_leaves_no_timeline_and_its_own_error(tmp_path: Path) -
 
     with pytest.raises(ZeroDivisionError):
         job()
-    assert gone(pids[0], within_s=0.5)
+    assert gone(pids[0])
     assert not path.exists()
 
 
@@ -139,14 +135,14 @@ sampler = Sampler(sys.argv[1]).start()
 if sys.argv[2] == "forked":
     sampler.wait_ready()
     if os.fork() == 0:   # holds the sampler's pipes open
-        time.sleep(20)
+        time.sleep(6000)
         os._exit(0)
 print(sampler._process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("without_codecarbon")
 @pytest.mark.parametrize("when", ["starting", "forked"])
 def test_the_sampler_ends_when_its_job_is_killed(tmp_path: Path, when: str) -> None:
     path = tmp_path / "timeline.parquet"
@@ -159,7 +155,7 @@ def test_the_sampler_ends_when_its_job_is_killed(tmp_path: Path, when: str) -> N
     pid = int(job.stdout.readline())
     try:
         job.wait()
-        assert gone(pid)
+        wait_until(lambda: gone(pid), "the end of the sampler")
         assert not path.exists()
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -7,6 +7,7 @@ from typing import Any
 from codewatt.energy.meters.meter import ComponentInfo, Meter, MeterInfo, Reading
 from codewatt.energy.sampler_process import Poller, _narrowed
 from codewatt.energy.timeline_writer import Recorder
+from tests.support.patience import wait_until
 
 
 class Flaky(Meter):
@@ -24,27 +25,28 @@ class Flaky(Meter):
         return [Reading(time.monotonic(), "host", "machine", "cpu_load", 0.5)]
 
 
-def polled(meter: Meter, for_s: float) -> dict[str, Any]:
-    stopping = threading.Event()
+def polled(meter: Flaky, reads: int) -> tuple[dict[str, Any], float]:
+    """The summary of at least so many reads, and the time (s) that they took."""
+    stopping, start_s = threading.Event(), time.monotonic()
     poller = Poller(meter, Recorder(), stopping)
     poller.start()
-    time.sleep(for_s)
+    wait_until(lambda: meter.calls >= reads, f"{reads} reads", step_s=0.01)
     stopping.set()
     poller.join()
-    return poller.summary()
+    return poller.summary(), time.monotonic() - start_s
 
 
 def test_a_failing_read_is_counted_and_polling_goes_on() -> None:
     meter = Flaky(0.02)
-    summary = polled(meter, 0.5)
+    summary, took_s = polled(meter, 20)
     assert summary["reads"] == meter.calls
-    assert 15 <= summary["reads"] <= 27
+    assert 20 <= summary["reads"] <= took_s / 0.02 + 2, "the first read and the last are extra"
     assert summary["failures"] == {"OSError: gone": meter.calls // 3}
 
 
 def test_slow_reads_do_not_bunch_up() -> None:
-    summary = polled(Flaky(0.02, slow_s=0.1), 0.5)
-    assert summary["reads"] <= 7
+    summary, took_s = polled(Flaky(0.02, slow_s=0.1), 5)
+    assert summary["reads"] <= took_s / 0.1 + 1
     assert summary["max_gap_s"] >= 0.1
 
 

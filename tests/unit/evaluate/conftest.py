@@ -1,5 +1,6 @@
 """A small task, a judge for it, and a view into the sandbox."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs, ExpectedSuite
 from codewatt.evaluate.outputs.output_decoder import decode
 from codewatt.evaluate.reference_programs import modules_to_preload
+from codewatt.evaluate.sandbox import bubblewrap
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox import Sandbox, SandboxRequest, SuiteInputs
 from codewatt.evaluate.sandbox.sandbox_probe import require_sandbox
 from codewatt.evaluate.verdicts import Program, Verdict
+from tests.support.patience import PATIENCE_S
 
+#: For programs that hang: they cost less than a second. A program that must pass can exceed these
+#: limits on a slow machine.
 QUICK = Limits(min_time_s=0.3, suite_time_s=0.4, grace_s=0.3, next_s=1.0)
+#: For all other programs: no slow or busy machine decides a verdict.
+PATIENT = Limits(min_time_s=60, suite_time_s=120, grace_s=60, start_s=PATIENCE_S)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,12 +33,6 @@ def _sandbox(request: pytest.FixtureRequest) -> None:
         require_sandbox()
     except CodewattError as error:
         pytest.fail(f"these tests judge programs, and {error}")
-
-
-@pytest.fixture(scope="session")
-def quick_limits() -> Limits:
-    """Short times, so that a program that hangs costs a second and not a minute."""
-    return QUICK
 
 
 def succ_task(task_id: str = "Test/0") -> FunctionTask:
@@ -53,9 +54,9 @@ def succ_expected(task_id: str = "Test/0") -> ExpectedOutputs:
 
 @pytest.fixture(scope="session")
 def judge_programs() -> Callable[..., list[Verdict]]:
-    """Judge programs for `succ_task`, with short limits."""
+    """Judge programs for `succ_task`, by default with time limits that none meets."""
 
-    def judged(codes: list[str], limits: Limits = QUICK, jobs: int = 8) -> list[Verdict]:
+    def judged(codes: list[str], limits: Limits = PATIENT, jobs: int = 8) -> list[Verdict]:
         programs = [Program("Test/0", code) for code in codes]
         return judge([succ_task()], succ_expected(), programs, jobs=jobs, limits=limits)
 
@@ -66,11 +67,11 @@ def judge_programs() -> Callable[..., list[Verdict]]:
 def look_inside() -> Callable[..., Any]:
     """What `look()` of a program returns when it runs in the sandbox."""
 
-    def looked(code: str, limits: Limits = QUICK) -> Any:
+    def looked(code: str, limits: Limits = PATIENT) -> Any:
         said, modules = b"", modules_to_preload(code)
         request = SandboxRequest(code, "look", [SuiteInputs([[]])], preload=modules)
         with Sandbox(request, limits) as sandbox:
-            while chunk := sandbox.read(0, 10.0):
+            while chunk := sandbox.read(0, PATIENCE_S):
                 said += chunk
         lines = said.splitlines()
         assert len(lines) == 3, said
@@ -78,6 +79,18 @@ def look_inside() -> Callable[..., Any]:
         return decode(lines[1])
 
     return looked
+
+
+def sandboxed_processes() -> set[tuple[str, bytes]]:
+    """Processes of users that only sandboxes have."""
+    own = {bubblewrap.sandbox_uid(slot) for slot in range(256)}
+    found = set()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                if process.stat().st_uid in own:
+                    found.add((process.name, (process / "cmdline").read_bytes()))
+    return found
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from codewatt.errors import CodewattError
 from codewatt.evaluate.judge import count_unique, judge
 from codewatt.evaluate.outputs.expected_outputs import (
     DIGEST_THRESHOLD_BYTES,
+    ExpectedSuite,
     read_expected,
     tasks_digest,
     write_expected,
@@ -19,6 +20,7 @@ from codewatt.evaluate.outputs.expected_outputs import (
 from codewatt.evaluate.reference_programs import cached_expected, compute_expected
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.verdicts import Program, Verdict
+from tests.unit.evaluate.conftest import PATIENT
 
 Judged = Callable[..., list[Verdict]]
 GOOD = "def answer(x): return x + 1\n"
@@ -33,10 +35,9 @@ def task(
     )
 
 
-def judged(the_task: FunctionTask, code: str, limits: Limits | None = None) -> Verdict:
-    used = limits or Limits(grace_s=0.5, suite_time_s=2)
-    expected = compute_expected([the_task], jobs=1, limits=used)
-    (verdict,) = judge([the_task], expected, [Program("Test/1", code)], jobs=1, limits=used)
+def judged(the_task: FunctionTask, code: str) -> Verdict:
+    expected = compute_expected([the_task], jobs=1, limits=PATIENT)
+    (verdict,) = judge([the_task], expected, [Program("Test/1", code)], jobs=1, limits=PATIENT)
     return verdict
 
 
@@ -51,7 +52,6 @@ def test_statuses_are_those_of_evalplus(judge_programs: Judged) -> None:
         "def answer(x, y): return x\n": ("fail", "fail"),
         "def answer(x): return float(x + 1)\n": ("pass", "pass"),
         "def answer(x): return str(x + 1)\n": ("fail", "fail"),
-        "def answer(x):\n    while x > 9: pass\n    return x + 1\n": ("pass", "fail"),
         "def answer(x):\n    import os\n    return x + 1 if x > 9 else os._exit(0)\n": (
             *("timeout", "pass"),
         ),
@@ -77,6 +77,13 @@ def test_statuses_are_those_of_evalplus(judge_programs: Judged) -> None:
         code: (verdict.base.status, verdict.plus.status)
         for code, verdict in zip(wanted, found, strict=True)
     } == wanted
+
+
+@pytest.mark.clock
+def test_a_call_that_does_not_end_fails_as_in_evalplus(judge_programs: Judged) -> None:
+    code = "def answer(x):\n    while x > 9: pass\n    return x + 1\n"
+    (verdict,) = judge_programs([code], Limits(min_time_s=1, grace_s=60))
+    assert (verdict.base.status, verdict.plus.status) == ("pass", "fail")
 
 
 def test_the_failed_test_and_the_reason_are_named(judge_programs: Judged) -> None:
@@ -119,13 +126,20 @@ def test_long_outputs_are_compared_by_digest_and_looked_at_when_it_differs() -> 
         assert judged(the_task, code).base.status == wanted
 
 
+@pytest.mark.clock
 def test_slow_programs_get_four_times_what_the_reference_takes() -> None:
-    sleeper = "import time\ndef answer(s):\n    time.sleep(s)\n    return s\n"
-    the_task = task(sleeper, [[0.15]])
-    quick = Limits(min_time_s=0.1, grace_s=0.5)
-    assert judged(the_task, sleeper, quick).base.status == "pass"
-    slower = sleeper.replace("sleep(s)", "sleep(6 * s)")
-    assert judged(the_task, slower, quick).base.why == "test 1: the call exceeded its time limit"
+    the_task = task("", [[7]])
+    sleeper = "import time\ndef answer(x):\n    time.sleep({})\n    return x\n"
+    limits = Limits(min_time_s=0.1, grace_s=60)
+    for reference_s, sleep_s, wanted in (
+        (15.0, 0.5, None),
+        (0.1, 60, "test 1: the call exceeded its time limit"),
+    ):
+        suites = {"base": ExpectedSuite([b"7"], [reference_s], None)}
+        suites["plus"] = ExpectedSuite([], [], None)
+        program = Program("Test/1", sleeper.format(sleep_s))
+        (verdict,) = judge([the_task], {"Test/1": suites}, [program], jobs=1, limits=limits)
+        assert verdict.base.why == wanted
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other versions count otherwise")

@@ -15,6 +15,7 @@ import pytest
 
 from codewatt.evaluate.parallel_jobs import run_workers
 from codewatt.evaluate.verdicts import Verdict
+from tests.support.patience import PATIENCE_S, wait_until
 
 Judged = Callable[..., list[Verdict]]
 
@@ -37,7 +38,7 @@ def test_an_error_in_a_worker_or_a_callback_ends_all_of_them() -> None:
 
 
 def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C while four programs hang: gone within a second or two, with all processes."""
+    """Ctrl-C while four programs hang: gone with all processes."""
     script = tmp_path / "hang.py"
     script.write_text(
         textwrap.dedent("""
@@ -59,12 +60,10 @@ def test_an_interrupted_judge_leaves_nothing(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     process.stdout.readline()
-    below: set[int] = set()
-    while len(below) < 4:
-        time.sleep(0.05)
-        below = _below(process.pid)
+    wait_until(lambda: len(_below(process.pid)) >= 4, "four programs")
+    below = _below(process.pid)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert b"KeyboardInterrupt" in said
     assert not [pid for pid in below if os.path.exists(f"/proc/{pid}")]
 
@@ -93,15 +92,11 @@ def test_a_killed_judge_leaves_nothing(tmp_path: Path) -> None:
         )
         assert judge_process.stdout is not None
         judge_process.stdout.readline()
-        while not _naming(tmp_path):
-            time.sleep(0.01)
+        wait_until(lambda: _naming(tmp_path), "a sandbox", step_s=0.01)
         time.sleep(0.02 * number)
         judge_process.kill()
         judge_process.communicate()
-        deadline = time.monotonic() + 60
-        while (left := _naming(tmp_path)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not left
+        wait_until(lambda: not _naming(tmp_path), "the end of its processes")
 
 
 def _naming(folder: Path) -> list[str]:

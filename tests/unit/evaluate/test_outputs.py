@@ -5,7 +5,6 @@ import math
 import pickle
 import subprocess
 import sys
-import time
 from collections import Counter, OrderedDict, UserDict, UserList, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from decimal import Decimal
@@ -281,7 +280,7 @@ def test_types_survive() -> None:
     assert decode(encode(Point(1, 2)).encode()) == (1, 2)
 
 
-def test_huge_and_endless_values_take_no_time() -> None:
+def test_huge_and_endless_values_are_given_up_early() -> None:
     loop: list[Any] = []
     loop.append(loop)
     doubled: list[Any] = []
@@ -290,12 +289,12 @@ def test_huge_and_endless_values_take_no_time() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    start = time.monotonic()
     for value in (loop, doubled, deep, "x" * (1 << 27)):
-        assert isinstance(decode(encode(value).encode()), OpaqueValue)
+        line = encode(value)
+        assert isinstance(decode(line.encode()), OpaqueValue)
+        assert len(line) < 200
     number = 7**200_000
     assert decode(encode([number]).encode()) == [number]
-    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox import Sandbox
 from codewatt.evaluate.sandbox.time_limits import CALL_TIMED_OUT, SUITE_TIMED_OUT
 from codewatt.evaluate.verdicts import Verdict
+from tests.unit.evaluate.conftest import QUICK
 
 Judged = Callable[..., list[Verdict]]
 
@@ -87,9 +88,10 @@ def answer(x):
 """
 
 
+@pytest.mark.clock
 def test_busy_neighbours_decide_no_verdict(judge_programs: Judged) -> None:
-    """Each call takes half of its limit in CPU time, far more than its limit on the wall."""
-    limits = Limits(min_time_s=0.3, suite_time_s=2, grace_s=0.5)
+    """Each call takes a third of its limit in CPU time, far more than its limit on the wall."""
+    limits = Limits(min_time_s=0.5, suite_time_s=2, grace_s=0.5)
     right = [f"{BUSY}# {number}\n" for number in range(4)]
     wrong = [f"{MANY_BUSY}# {number}\n" for number in range(4)]
     found = judge_programs([*right, *wrong], limits, 8)
@@ -97,11 +99,14 @@ def test_busy_neighbours_decide_no_verdict(judge_programs: Judged) -> None:
     assert {v.base.status for v in found[4:]} <= {"fail", "timeout"}
 
 
+@pytest.mark.clock
 def test_a_sleep_counts_though_it_takes_no_cpu_time(judge_programs: Judged) -> None:
-    (verdict,) = judge_programs(["import time\ndef answer(x):\n    time.sleep(30)\n"])
+    limits = Limits(min_time_s=0.5, grace_s=60)
+    (verdict,) = judge_programs(["import time\ndef answer(x):\n    time.sleep(300)\n"], limits)
     assert verdict.why == "base: test 1: the call exceeded its time limit"
 
 
+@pytest.mark.clock
 def test_a_program_is_charged_for_all_of_its_processes(judge_programs: Judged) -> None:
     code = (
         "import posix, signal, time\n"
@@ -110,6 +115,6 @@ def test_a_program_is_charged_for_all_of_its_processes(judge_programs: Judged) -
         "    posix.fork()\n"
         "    while True: pass\n"
     )
-    (verdict,) = judge_programs([code])
+    (verdict,) = judge_programs([code], QUICK)
     assert verdict.base.status == "timeout"
     assert (verdict.why or "").removeprefix("base: ") in (CALL_TIMED_OUT, SUITE_TIMED_OUT)

@@ -33,7 +33,7 @@ from codewatt.files import write_jsonl
 from tests.support.unittest_tasks import TASK_ID, task
 
 INTERPRETER = Path(sys.executable)
-LIMITS = replace(UNITTEST_LIMITS, min_time_s=3.0, grace_s=0.5, memory_bytes=2 << 30)
+LIMITS = replace(UNITTEST_LIMITS, min_time_s=60, memory_bytes=2 << 30)
 HEAD = "import unittest\nclass TestCases(unittest.TestCase):\n"
 TEST = HEAD + "    def test_one(self):\n        self.assertEqual(task_func(1), 2)\n"
 SOLUTION = "def task_func(x):\n    return x + 1\n"
@@ -246,7 +246,7 @@ def test_references_are_written_and_read(tmp_path: Path) -> None:
     assert [run.status for run in runs.values()] == ["pass", "pass", "fail"]
     assert runs[TASK_ID].ran == ("test_one",)
     assert runs[TASK_ID].excluded is None
-    assert 0.5 <= runs["BigCodeBench/1"].seconds < 3
+    assert runs["BigCodeBench/1"].seconds >= 0.5
     assert "AssertionError: 1 != 2" in (runs["BigCodeBench/2"].excluded or "")
     path, environment = tmp_path / "references.json.gz", describe_environment(INTERPRETER)
     write_references(path, runs, tasks, environment)

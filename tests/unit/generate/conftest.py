@@ -12,3 +12,8 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _quick_sampler(without_codecarbon):
+    """What CodeCarbon does in a job is tested in tests/unit/energy."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from codewatt.errors import CodewattError
 from codewatt.generate.engine import DecodingParams, InfeasibleError, open_engine
 from codewatt.generate.engines.graph import GraphEngine
 from codewatt.models.generation_config import GenerationDefaults
@@ -120,7 +119,7 @@ def test_without_a_gpu_nothing_asks_for_triton():
         "from codewatt.generate.static import kv_cache, linear_layers, torch_ops",
         "assert 'codewatt.generate.static.triton_ops' not in sys.modules",
     )
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 
 
 def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
@@ -142,12 +141,12 @@ def test_one_decoder_serves_all_batches_that_it_was_prepared_for(starcoder):
 
 
 def test_a_sequence_that_has_ended_costs_no_further_steps_when_all_have(starcoder, monkeypatch):
-    from codewatt.generate.static.decode_loop import GreedyDecoder
+    from codewatt.generate.static.decode_loop import BatchDecoder
 
     steps = []
-    step = GreedyDecoder.decode_one_token
+    step = BatchDecoder.decode_one_token
     monkeypatch.setattr(
-        GreedyDecoder, "decode_one_token", lambda self: steps.append(1) or step(self)
+        BatchDecoder, "decode_one_token", lambda self: steps.append(1) or step(self)
     )
     engine = open_engine("graph", starcoder, lambda: None)
     text = (
@@ -165,12 +164,6 @@ def test_what_reaches_beyond_a_sliding_window_is_refused_with_the_reason(starcod
     with pytest.raises(InfeasibleError, match="exceed the model's sliding window of 128"):
         engine.prepare([["x"]], DecodingParams(token_limit=128, stop_strings=()))
     engine.prepare([["x"]], DecodingParams(token_limit=127, stop_strings=()))
-
-
-def test_sampling_is_refused_in_one_line(starcoder):
-    engine = open_engine("graph", starcoder, lambda: None)
-    with pytest.raises(CodewattError, match=r"allowed: greedy decoding \(no temperature\) of one"):
-        engine.prepare([["x"]], DecodingParams(4, (), temperature=1.0))
 
 
 def test_a_model_that_cannot_be_captured_is_a_record_with_the_reason(

@@ -46,12 +46,16 @@ def test_what_is_computed_behind_a_sequences_end_is_not_its_own(tmp_path, engine
     assert found == [None, None]
 
 
-def test_sampled_sequences_are_marked_and_do_not_end_the_process(tmp_path):
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("top_p", [None, 0.9])
+def test_sampled_sequences_are_marked_and_do_not_end_the_process(tmp_path, engine, top_p):
+    """At this temperature sampling follows the chain of tokens as greedy decoding does."""
     save_overflow(tmp_path, "d", "overflow")
+    prompts = ["xx d", "a", "a long prompt, 1"]
     found = first_bad(
-        tmp_path, "float16", "transformers", ["d", "1"], samples=2, temperature=0.01, top_p=0.9
+        tmp_path, "float16", engine, prompts, samples=2, temperature=0.01, top_p=top_p
     )
-    assert found[:2] == [0, 0]
+    assert found == [0, 0, 3, 3, None, None]
 
 
 @pytest.mark.parametrize(

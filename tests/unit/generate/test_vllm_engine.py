@@ -21,6 +21,7 @@ from codewatt.generate.engine import (
     stop_string_spans_prompt,
 )
 from codewatt.generate.engines import vllm as module
+from codewatt.generate.sampling import SampleSeeds
 from codewatt.models.loading import load_model
 from codewatt.sizing.parameter_counts import architecture_of
 from tests.support import vllm as double
@@ -186,14 +187,11 @@ def test_a_stop_string_that_begins_in_the_prompt_is_none_for_vllm(fake, tiny_mod
 
 
 def test_samples_follow_the_repeats_seed(fake, tiny_model):
-    import torch
-
     asked = work(tiny_model("starcoder2"), samples=3, temperature=1.0, top_p=0.95)
     engine = opened(asked)
 
     def draw(seed):
-        torch.manual_seed(seed)
-        return said(engine.complete(PROMPTS, asked.decoding))
+        return said(engine.complete(PROMPTS, asked.decoding, SampleSeeds(seed)))
 
     first = draw(0)
     assert first == draw(0) != draw(1)

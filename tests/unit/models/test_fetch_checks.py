@@ -1,9 +1,9 @@
 """What cannot be used of a model is said when it is fetched, before anything is loaded."""
 
+import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -86,24 +86,14 @@ def test_a_tokenizers_own_code_is_never_run(model):
     assert not Path("ran").exists()
 
 
-def test_code_is_refused_with_stdin_closed_and_with_an_eager_yes(model):
+@pytest.mark.parametrize("answer", ["", "y\n"], ids=["stdin closed", "an eager yes"])
+def test_code_is_refused_whatever_stdin_says(model, monkeypatch, capfd, answer):
     change(model, model_type="new", auto_map={"AutoConfig": "configuration_new.NewConfig"})
     (model / "configuration_new.py").write_text("raise SystemExit('ran')\n")
-    script = (
-        "import sys; from pathlib import Path; from codewatt.errors import CodewattError\n"
-        "from codewatt.models.fetch import fetch_model\n"
-        "try: fetch_model({'source': 'path', 'path': sys.argv[1]}, Path('/nowhere'))\n"
-        "except CodewattError as error: print(error)\n"
-    )
-    for stdin in (subprocess.DEVNULL, subprocess.PIPE):
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(model)],
-            stdin=stdin if stdin == subprocess.DEVNULL else None,
-            input=None if stdin == subprocess.DEVNULL else "y\n",
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert "(configuration_new.py), which codewatt never runs" in done.stdout
-        assert "Do you wish to run" not in done.stdout + done.stderr
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    refused(model, r"\(configuration_new\.py\), which codewatt never runs")
+    assert "Do you wish to run" not in "".join(capfd.readouterr())
+    assert sys.stdin.read() == answer, "nothing has asked"
 
 
 def test_code_that_transformers_has_classes_for_is_not_needed(model):
@@ -208,16 +198,16 @@ def test_the_hub_is_asked_for_a_models_own_files_only(tiny_model, tmp_path, monk
         load_model(cache, dtype="float32", device="cpu", files=manifest["weights"]["files"])
 
 
-def test_random_weights_end_where_their_tokenizer_ends(tmp_path):
+def test_random_weights_end_where_their_tokenizer_ends(tiny_model, tmp_path):
     """A type's default end is another tokenizer's token: Llama's is 2."""
     settings = {
         "source": "architecture",
         "config": {"model_type": "llama", "hidden_size": 32, "intermediate_size": 32,
-                   "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 300},
+                   "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 400},
         "dtype": "float32",
-        "tokenizer": {"source": "stdlib", "vocab_size": 300},
+        "tokenizer": {"source": "path", "path": str(tiny_model("llama"))},
         "seed": 1,
     }  # fmt: skip
     fetch_model(settings, tmp_path / "m")
     loaded = load_model(tmp_path / "m", dtype="float32", device="cpu")
-    assert loaded.generation.stop_token_ids == (loaded.tokenizer.eos_token_id,)
+    assert loaded.generation.stop_token_ids == (loaded.tokenizer.eos_token_id,) != (2,)

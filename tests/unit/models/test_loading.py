@@ -167,7 +167,8 @@ def test_random_weights_of_an_architecture_are_seeded(tmp_path):
     }
     first = fetch_model(settings, tmp_path / "a")
     second = fetch_model(settings, tmp_path / "b")
-    other = fetch_model({**settings, "seed": 4}, tmp_path / "c")
+    same_tokenizer = {"source": "path", "path": str(tmp_path / "a")}
+    other = fetch_model({**settings, "tokenizer": same_tokenizer, "seed": 4}, tmp_path / "c")
     name = "model.safetensors"
     digests = [manifest["weights"]["files"][name]["sha256"] for manifest in (first, second, other)]
     assert digests[0] == digests[1] != digests[2]

@@ -27,8 +27,16 @@ UNAVAILABLE = dict.fromkeys(("gpu", "cpu", "dram"), "unavailable")
 
 
 @pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that a plot function saves, kept instead of written; not laid out."""
+    kept: list[Figure] = []
+    monkeypatch.setattr(figure_style, "save", lambda figure, out_stem: kept.append(figure) or [])
+    return kept
+
+
+@pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that a plot function saves, kept instead of written."""
+    """The figures that a plot function saves, laid out and kept instead of written."""
     kept: list[Figure] = []
 
     def keep(figure: Figure, out_stem: Path) -> list[Path]:
@@ -122,18 +130,18 @@ def test_the_interval_is_that_of_the_geometric_mean(
 
 @pytest.mark.parametrize("module", [energy_by_precision, prune_depth, frontier])
 def test_invalid_cells_have_no_interval_of_energy_and_the_legend_shows_what_is_drawn(
-    module: Any, cell_table: Build, labels: Any, drawn: list[Figure]
+    module: Any, cell_table: Build, labels: Any, made: list[Figure]
 ) -> None:
     def edit(rows: list[dict[str, Any]]) -> None:
         for row in rows:
             row["valid"] = False
 
     module.plot(cell_table(edit, precisions=("bf16",)), labels, Path("x"))
-    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    legend = [text.get_text() for text in made[0].legends[0].get_texts()]
     assert any("failed a validity check" in text for text in legend)
     assert not any("frontier" in text and "not on" not in text for text in legend)
     assert not any("open marker" in text or "confidence interval" in text for text in legend)
-    panel = drawn[0].axes[1] if module is prune_depth else drawn[0].axes[0]
+    panel = made[0].axes[1] if module is prune_depth else made[0].axes[0]
     for container in panel.containers:
         if isinstance(container, ErrorbarContainer):
             assert not (container.has_yerr if module is prune_depth else container.has_xerr)
@@ -160,11 +168,11 @@ def test_cells_without_a_bar_give_the_reason(
     assert [t.get_text().strip() for t in second.texts] == ["not in the study"]
 
 
-def test_what_is_filtered_out_is_named(cell_table: Build, labels: Any, drawn: list[Figure]) -> None:
+def test_what_is_filtered_out_is_named(cell_table: Build, labels: Any, made: list[Figure]) -> None:
     table = cell_table(precisions=("bf16", "int8"), prompts=("stripped", "as_is"))
     for module in MODULES:
         module.plot(table, labels, Path("x"))
-    energy, prune, repeated, front, prompt = (words(figure) for figure in drawn)
+    energy, prune, repeated, front, prompt = (words(figure) for figure in made)
     assert "Not shown: prune setting last layer, last 2 layers; prompt style as_is." in energy
     assert "Not shown: precision INT8; prompt style as_is." in prune
     assert "Not shown: precision INT8; prompt style as_is." in repeated
@@ -173,23 +181,23 @@ def test_what_is_filtered_out_is_named(cell_table: Build, labels: Any, drawn: li
 
 
 def test_token_limits_stand_in_panels_of_their_own(
-    cell_table: Build, labels: Any, drawn: list[Figure]
+    cell_table: Build, labels: Any, made: list[Figure]
 ) -> None:
     table = cell_table(models=1, precisions=("bf16",), depths=(0, 1), token_limits=(64, 256))
     for module in MODULES:
         module.plot(table, labels, Path("x"))
-    for figure in drawn:
+    for figure in made:
         titles = " ".join(axes.get_title(loc="left") for axes in figure.axes)
         assert "token limit 64" in titles
         assert "token limit 256" in titles
 
 
 def test_depth_lines_go_through_the_means(
-    cell_table: Build, labels: Any, drawn: list[Figure]
+    cell_table: Build, labels: Any, made: list[Figure]
 ) -> None:
     table = cell_table(models=1, precisions=("bf16",))
     prune_depth.plot(table, labels, Path("x"))
-    accuracy, energy = drawn[0].axes
+    accuracy, energy = made[0].axes
     assert list(accuracy.lines[0].get_ydata()) == pytest.approx(list(table["pass_at_1_plus"]))
     assert list(energy.lines[0].get_ydata()) == pytest.approx(list(table["energy_j_mean"] / 1000))
     assert list(energy.lines[0].get_xdata()) == [0, 1, 2]
@@ -267,7 +275,7 @@ def test_labels_of_repetition_do_not_cover_each_other(
 
 
 def test_ways_of_pruning_are_lines_of_a_panel_a_model(
-    cell_table: Build, labels: Any, drawn: list[Figure]
+    cell_table: Build, labels: Any, made: list[Figure]
 ) -> None:
     def edit(rows: list[dict[str, Any]]) -> None:
         other = [dict(row) for row in rows if row["prune_layers"]]
@@ -282,33 +290,33 @@ def test_ways_of_pruning_are_lines_of_a_panel_a_model(
     table = cell_table(edit, precisions=("bf16",))
     for module in (prune_depth, repetition):
         module.plot(table, labels, Path("x"))
-    titles = [axes.get_title(loc="left") for axes in drawn[0].axes]
+    titles = [axes.get_title(loc="left") for axes in made[0].axes]
     assert titles == [name for name in labels["model"].values() for _ in range(2)]
-    accuracy = drawn[0].axes[0]
+    accuracy = made[0].axes[0]
     whole = table[(table["model"] == "m0") & (table["prune"] == "none")]["pass_at_1_plus"].item()
     lines = [container.lines[0] for container in accuracy.containers]
     assert [list(line.get_ydata()[1:]) for line in lines][1] == [0.5, 0.5]
     assert [line.get_ydata()[0] for line in lines] == [whole, whole]
     assert len({line.get_color() for line in lines}) == 2
-    for figure in drawn:
+    for figure in made:
         legend = [text.get_text() for text in figure.legends[0].get_texts()]
         assert legend[:2] == ["last layers", "SLEB"]
     frontier.plot(table, labels, Path("x"))
-    assert any("layers (SLEB)" in text for text in texts(drawn[2]))
+    assert any("layers (SLEB)" in text for text in texts(made[2]))
 
 
 def test_one_way_of_pruning_is_a_line_a_model(
-    cell_table: Build, labels: Any, drawn: list[Figure]
+    cell_table: Build, labels: Any, made: list[Figure]
 ) -> None:
     labels = {**labels, "prune_line": {"last1": "last layers", "last2": "last layers"}}
     prune_depth.plot(cell_table(precisions=("bf16",)), labels, Path("x"))
-    assert len(drawn[0].axes) == 2
-    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert len(made[0].axes) == 2
+    legend = [text.get_text() for text in made[0].legends[0].get_texts()]
     assert legend[:2] == list(labels["model"].values())
 
 
 def test_random_weights_have_no_pass_at_1_and_the_figure_says_why(
-    cell_table: Build, labels: Any, drawn: list[Figure]
+    cell_table: Build, labels: Any, made: list[Figure]
 ) -> None:
     def edit(rows: list[dict[str, Any]]) -> None:
         for row in rows:
@@ -317,7 +325,7 @@ def test_random_weights_have_no_pass_at_1_and_the_figure_says_why(
                 row |= {"pass_at_1_base": None}
 
     frontier.plot(cell_table(edit), labels, Path("x"))
-    assert "Not shown in pass@1: Phi-2 (random weights)." in words(drawn[0])
+    assert "Not shown in pass@1: Phi-2 (random weights)." in words(made[0])
 
 
 @pytest.mark.parametrize("models", [1, 8])
@@ -339,11 +347,11 @@ def test_labels_of_the_frontier_do_not_cover_each_other(
 
 
 def test_dominated_points_are_pale_and_members_are_not(
-    cell_table: Build, labels: Any, drawn: list[Figure]
+    cell_table: Build, labels: Any, made: list[Figure]
 ) -> None:
     table = cell_table(models=1, precisions=("bf16", "int8"), depths=(0,))
     frontier.plot(table, labels, Path("x"))
-    colours = [container.lines[0].get_color() for container in drawn[0].axes[0].containers]
+    colours = [container.lines[0].get_color() for container in made[0].axes[0].containers]
     strong = figure_style.model_style(0)["color"]
     assert colours == [strong, figure_style.lighten(strong)]
 

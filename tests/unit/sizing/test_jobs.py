@@ -68,6 +68,17 @@ def test_gpu_memory_is_weights_cache_activations_and_logits_by_hand():
     assert need == round(expected)
 
 
+@pytest.mark.parametrize("engine", ["transformers", "graph"])
+def test_samples_are_sequences_and_drawing_needs_memory(engine):
+    """30 bytes for each logit: sorted scores, their order, and sums of 64-bit integers."""
+    greedy = generate(batch_size=32, engine=engine).vram_bytes
+    sampled = {"engine": engine, "samples": 4, "strategy": "sampled"}
+    drawing = 32 * 49152 * 30
+    assert generate(batch_size=8, **sampled).vram_bytes - greedy == pytest.approx(
+        1.1 * drawing, abs=2
+    )
+
+
 def test_a_window_bounds_the_cache():
     starcoder = pruned_architecture(config("bigcode/starcoder2-3b"), 0)
     asked = workload_of(

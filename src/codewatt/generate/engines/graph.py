@@ -1,4 +1,4 @@
-"""Engine `graph`: greedy decoding over a static KV cache, each decode step one CUDA graph.
+"""Engine `graph`: decoding over a static KV cache, each decode step one CUDA graph.
 
 transformers' generate() launches hundreds of kernels from Python for each token; at small batches
 the GPU waits for the host, and a measurement would measure the host. Here one decode step is
@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from transformers import StopStringCriteria
 
-from codewatt.errors import CodewattError
 from codewatt.generate.completion_assembly import GeneratedBatch, build_completions
 from codewatt.generate.engine import BatchResult, DecodingParams, Engine, InfeasibleError
 from codewatt.generate.generate_record import GraphEngineRecord
 from codewatt.generate.prompt_batches import pad_prompts
+from codewatt.generate.sampling import DEFAULT_SEEDS, SampleSeeds
 from codewatt.generate.static.cached_forward import CachedForward, DenseForward, TransformersForward
-from codewatt.generate.static.decode_loop import MIN_NEW_TOKENS, GreedyDecoder
+from codewatt.generate.static.decode_loop import MIN_NEW_TOKENS, BatchDecoder
 from codewatt.generate.static.dense_decoder import DenseDecoder, read_dense_decoder
 from codewatt.generate.static.torch_ops import TorchOps
 from codewatt.units import MS_PER_S
@@ -39,7 +39,7 @@ _WARMUP_RUNS = 3
 
 
 class GraphEngine(Engine):
-    """Greedy decoding by one CUDA graph per batch size, over a static KV cache."""
+    """Decoding by one CUDA graph per batch size, over a static KV cache."""
 
     keeps_packed_layout = True
 
@@ -48,7 +48,7 @@ class GraphEngine(Engine):
         self._cuda = self.loaded.device == "cuda"
         self._dense_decoder: DenseDecoder | str | None = None
         self._ops = TorchOps()
-        self._decoder: GreedyDecoder | None = None
+        self._decoder: BatchDecoder | None = None
         self._decode_one_token: Callable[[], None] = _nothing
         self._check_ended: Callable[[], None] = _nothing
         self._decoding: DecodingParams | None = None
@@ -86,32 +86,34 @@ class GraphEngine(Engine):
         Raises:
             InfeasibleError: the decode step cannot be captured, or prompt and new tokens exceed the
                 model's sliding window.
-            CodewattError: the decoding is not greedy.
         """
-        if decoding.temperature is not None or decoding.samples != 1:
-            raise CodewattError(
-                f"engine graph: temperature {decoding.temperature}, samples {decoding.samples}; "
-                "allowed: greedy decoding (no temperature) of one sample"
-            )
         encoded = [self._encode(prompts, decoding) for prompts in batches]
         longest = max(batch["input_ids"].shape[1] for batch in encoded)
-        self._decoder_for(max(map(len, batches)), longest, decoding, encoded[0])
+        rows = max(map(len, batches)) * decoding.samples
+        self._decoder_for(rows, longest, decoding, encoded[0])
 
-    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
+    def complete(
+        self, prompts: list[str], decoding: DecodingParams, seeds: SampleSeeds = DEFAULT_SEEDS
+    ) -> BatchResult:
         """See `Engine.complete`. Token times are measured by CUDA events."""
+        drawn = None
+        if decoding.sampler is not None:
+            drawn = seeds.uniforms(len(prompts), decoding.samples, decoding.token_limit)
         self.synchronise()
         start_s = time.monotonic()
         clock = _TokenTimer(self._cuda, start_s)
-        encoded, rows = self._encode_by_length(prompts, decoding)
-        decoder = self._decoder_for(len(prompts), encoded["input_ids"].shape[1], decoding, encoded)
+        encoded, order = self._encode_by_length(prompts, decoding)
+        rows = order.argsort().tolist()
+        uniforms = None if drawn is None else torch.from_numpy(drawn)[order].to(self.loaded.device)
+        decoder = self._decoder_for(len(rows), encoded["input_ids"].shape[1], decoding, encoded)
         with torch.inference_mode():
-            decoder.prefill(encoded["input_ids"], encoded["attention_mask"])
+            decoder.prefill(encoded["input_ids"], encoded["attention_mask"], uniforms)
             clock.record()
             self._decode_n_tokens(decoder, clock)
             self.synchronise()
             end_s = time.monotonic()
             tokens_s = clock.times()
-            tokens, invalid = decoder.results(len(prompts), len(tokens_s))
+            tokens, invalid = decoder.results(len(rows), len(tokens_s))
         prompt_tokens = encoded["attention_mask"].sum(dim=1).tolist()
         generated = GeneratedBatch(
             [tokens[row] for row in rows],
@@ -126,7 +128,7 @@ class GraphEngine(Engine):
         )
         return BatchResult(completions, start_s, tokens_s[0], end_s)
 
-    def _decode_n_tokens(self, decoder: GreedyDecoder, clock: "_TokenTimer") -> None:
+    def _decode_n_tokens(self, decoder: BatchDecoder, clock: "_TokenTimer") -> None:
         """Launch decode steps until all sequences have ended or reached the token limit."""
         every, pending = (_CHECK_EVERY, 1) if self._cuda else (1, 0)
         checks = deque([self._start_check(decoder)])
@@ -140,7 +142,7 @@ class GraphEngine(Engine):
             left -= every
             checks.append(self._start_check(decoder))
 
-    def _start_check(self, decoder: GreedyDecoder) -> Callable[[], bool]:
+    def _start_check(self, decoder: BatchDecoder) -> Callable[[], bool]:
         """Launch the check for ended sequences.
 
         Returns:
@@ -162,7 +164,7 @@ class GraphEngine(Engine):
 
     def _decoder_for(
         self, batch_size: int, longest_prompt: int, decoding: DecodingParams, encoded: Any
-    ) -> GreedyDecoder:
+    ) -> BatchDecoder:
         """The decoder whose buffers hold such a batch; built and captured if there is none yet.
 
         Args:
@@ -193,7 +195,7 @@ class GraphEngine(Engine):
         start_s = time.monotonic()
         self._cache_length = -(-positions // _CACHE_MULTIPLE) * _CACHE_MULTIPLE
         with torch.inference_mode():
-            decoder = GreedyDecoder(
+            decoder = BatchDecoder(
                 self.loaded.model,
                 self.loaded.generation.stop_token_ids,
                 self._forward(batch_size, self._cache_length),
@@ -201,6 +203,7 @@ class GraphEngine(Engine):
                 decoding.token_limit,
                 stop_strings,
                 _CHECK_EVERY if self._cuda else 1,
+                decoding.sampler,
             )
             self._decode_one_token, self._check_ended = (
                 decoder.decode_one_token,
@@ -231,12 +234,15 @@ class GraphEngine(Engine):
 
     def _encode_by_length(
         self, prompts: list[str], decoding: DecodingParams
-    ) -> tuple[dict[str, torch.Tensor], list[int]]:
-        """Encoded prompts, shortest first; and the row of each prompt."""
-        encoded = self._encode(prompts, decoding)
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Encoded prompts, one row for each sample, shortest first; and their order, on the CPU."""
+        samples = decoding.samples
+        encoded = {
+            name: rows.repeat_interleave(samples, dim=0) if samples > 1 else rows
+            for name, rows in self._encode(prompts, decoding).items()
+        }
         order = encoded["attention_mask"].sum(dim=1).argsort(stable=True)
-        sorted_rows = {name: rows[order] for name, rows in encoded.items()}
-        return sorted_rows, order.argsort().tolist()
+        return {name: rows[order] for name, rows in encoded.items()}, order.cpu()
 
     def _encode(self, prompts: list[str], decoding: DecodingParams) -> dict[str, torch.Tensor]:
         tokenizer = self.loaded.tokenizer

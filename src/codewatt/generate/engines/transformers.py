@@ -23,6 +23,7 @@ from codewatt.generate.completion_assembly import (
 from codewatt.generate.engine import BatchResult, DecodingParams, Engine
 from codewatt.generate.generate_record import AttentionEngineRecord
 from codewatt.generate.prompt_batches import pad_prompts
+from codewatt.generate.sampling import DEFAULT_SEEDS, SampleSeeds, TokenSampler
 from codewatt.models.loading import Loaded, invalid_logits
 
 
@@ -44,18 +45,22 @@ class TransformersEngine(Engine):
             "torch_threads": torch.get_num_threads(),
         }
 
-    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
+    def complete(
+        self, prompts: list[str], decoding: DecodingParams, seeds: SampleSeeds = DEFAULT_SEEDS
+    ) -> BatchResult:
         """See `Engine.complete`."""
         tokenizer, model, known = self.loaded.tokenizer, self.loaded.model, self.loaded.generation
-        clock, logit_ranges = (
-            _TokenClock(self.synchronise),
-            _LogitRangeRecorder(decoding.temperature is not None),
-        )
+        clock, logit_ranges = _TokenClock(self.synchronise), _LogitRangeRecorder()
+        processors: list[LogitsProcessor] = [logit_ranges]
         criteria: list[StoppingCriteria] = [clock]
         stops = None
         if decoding.stop_strings:
             stops = _RecordingCriterion(self._stop_string_criterion(decoding.stop_strings))
             criteria.append(stops)
+        if decoding.sampler is not None:
+            uniforms = seeds.uniforms(len(prompts), decoding.samples, decoding.token_limit)
+            drawer = _TokenDrawer(decoding.sampler, uniforms, logit_ranges, self.loaded.device)
+            processors.append(drawer)
         self.synchronise()
         start_s = time.monotonic()
         encoded = pad_prompts(
@@ -65,11 +70,16 @@ class TransformersEngine(Engine):
             self.loaded.device,
             add_special_tokens=decoding.add_special_tokens,
         )
+        if decoding.samples > 1:
+            encoded = {
+                name: rows.repeat_interleave(decoding.samples, dim=0)
+                for name, rows in encoded.items()
+            }
         with torch.inference_mode():
             tokens = model.generate(
                 **encoded,
                 generation_config=self._generation_config(decoding),
-                logits_processor=LogitsProcessorList([logit_ranges]),
+                logits_processor=LogitsProcessorList(processors),
                 stopping_criteria=StoppingCriteriaList(criteria),
             )
         self.synchronise()
@@ -81,10 +91,9 @@ class TransformersEngine(Engine):
             truncate_at_stop_token(row[:length], known.stop_token_ids)
             for row, length in zip(new_tokens, lengths, strict=True)
         ]
-        prompt_tokens = encoded["attention_mask"].sum(dim=1).repeat_interleave(decoding.samples)
         generated = GeneratedBatch(
             rows,
-            prompt_tokens.tolist(),
+            encoded["attention_mask"].sum(dim=1).tolist(),
             start_s,
             clock.times_s,
             first_invalid_token(*logit_ranges.read(), [len(row) for row in rows]),
@@ -103,17 +112,17 @@ class TransformersEngine(Engine):
         return self._stop_criteria[stop_strings]
 
     def _generation_config(self, decoding: DecodingParams) -> GenerationConfig:
-        """The settings of generate(); of generation_config.json only the stop tokens are used."""
-        known, sampled = self.loaded.generation, decoding.temperature is not None
-        chosen = {"temperature": decoding.temperature, "top_p": decoding.top_p or 1.0, "top_k": 0}
+        """The settings of generate(); of generation_config.json only the stop tokens are used.
+
+        With sampled decoding generate() is greedy too: `_TokenDrawer` leaves it one token.
+        """
+        known = self.loaded.generation
         return GenerationConfig(
             max_new_tokens=decoding.token_limit,
-            do_sample=sampled,
-            num_return_sequences=decoding.samples,
+            do_sample=False,
             eos_token_id=list(known.stop_token_ids) or None,
             pad_token_id=known.padding(self.loaded.tokenizer),
             use_cache=True,
-            **(chosen if sampled else {}),
         )
 
 
@@ -156,12 +165,10 @@ class _RecordingCriterion(StoppingCriteria):  # type: ignore[misc]
 class _LogitRangeRecorder(LogitsProcessor):  # type: ignore[misc]
     """Records minimum and maximum logit of every row and decode step, on the device.
 
-    They are read once, at the end of the batch. Greedy decoding is not changed. When sampling, a
-    row of invalid logits becomes a row of zeros, because drawing from NaN would end the process.
+    They are read once, at the end of the batch. The logits are not changed.
     """
 
-    def __init__(self, sampled: bool) -> None:
-        self._sampled = sampled
+    def __init__(self) -> None:
         self._minima: list[Any] = []
         self._maxima: list[Any] = []
 
@@ -169,13 +176,41 @@ class _LogitRangeRecorder(LogitsProcessor):  # type: ignore[misc]
         minima, maxima = scores.aminmax(dim=-1)
         self._minima.append(minima)
         self._maxima.append(maxima)
-        if self._sampled:
-            return scores.masked_fill(invalid_logits(minima, maxima)[:, None], 0.0)
         return scores
+
+    def latest(self) -> tuple[Any, Any]:
+        """Minimum and maximum logit of the latest decode step, each (rows,), on the device."""
+        return self._minima[-1], self._maxima[-1]
 
     def read(self) -> tuple[Any, Any]:
         """Minimum and maximum logit, each (rows, decode steps), on the CPU."""
         return torch.stack(self._minima, dim=1).cpu(), torch.stack(self._maxima, dim=1).cpu()
+
+
+class _TokenDrawer(LogitsProcessor):  # type: ignore[misc]
+    """Draws the next token of every row and masks the logits of all others.
+
+    generate() would draw from torch's global generator, whose numbers depend on the batch; engine
+    `graph` could not draw the same ones.
+
+    Args:
+        sampler: draws the tokens.
+        uniforms: (rows, new tokens), see `SampleSeeds.uniforms`.
+        logit_ranges: has recorded the logits before.
+        device: of the logits.
+    """
+
+    def __init__(
+        self, sampler: TokenSampler, uniforms: Any, logit_ranges: _LogitRangeRecorder, device: str
+    ) -> None:
+        self._sampler, self._logit_ranges = sampler, logit_ranges
+        self._columns = iter(torch.from_numpy(uniforms).to(device).unbind(dim=1))
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        minima, maxima = self._logit_ranges.latest()
+        invalid = invalid_logits(minima, maxima)
+        tokens = self._sampler.draw(scores, maxima, invalid, next(self._columns))
+        return torch.full_like(scores, float("-inf")).scatter_(1, tokens[:, None], 0.0)
 
 
 ENGINE = TransformersEngine

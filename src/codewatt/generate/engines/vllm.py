@@ -30,6 +30,7 @@ from codewatt.generate.engine import (
 )
 from codewatt.generate.generate_record import LoadedModelRecord, VllmEngineRecord
 from codewatt.generate.prompt_batches import encode_prompts
+from codewatt.generate.sampling import DEFAULT_SEEDS, SampleSeeds
 from codewatt.models.generation_config import read_generation_defaults
 from codewatt.models.loading import Loaded
 from codewatt.models.model_config import read_configuration
@@ -164,7 +165,9 @@ class VllmEngine(Engine):
         [read_bytes] = self.loaded.model.apply_model(count)
         return Demand.of(architecture, read_bytes, size)
 
-    def complete(self, prompts: list[str], decoding: DecodingParams) -> BatchResult:
+    def complete(
+        self, prompts: list[str], decoding: DecodingParams, seeds: SampleSeeds = DEFAULT_SEEDS
+    ) -> BatchResult:
         """See `Engine.complete`.
 
         Raises:
@@ -181,7 +184,7 @@ class VllmEngine(Engine):
         ]
         requests = self.loaded.model.generate(
             [{"prompt_token_ids": encoded[index]} for index, _ in rows],
-            self._parameters(len(rows), decoding),
+            self._parameters(seeds.request_seeds(len(prompts), decoding.samples), decoding),
             use_tqdm=False,
         )
         self.synchronise()
@@ -195,9 +198,8 @@ class VllmEngine(Engine):
         first_token_s = max(done.first_token_s for done in completions)
         return BatchResult(completions, start_s, first_token_s, end_s)
 
-    def _parameters(self, rows: int, decoding: DecodingParams) -> list[Any]:
-        """vLLM's SamplingParams of each row; sampled rows get seeds from the repeat's seed."""
-        import torch
+    def _parameters(self, seeds: list[int], decoding: DecodingParams) -> list[Any]:
+        """vLLM's SamplingParams of each row; seeds: of each row, for sampled decoding."""
         from vllm import SamplingParams
 
         chosen = {
@@ -212,7 +214,7 @@ class VllmEngine(Engine):
             "spaces_between_special_tokens": False,
         }
         if decoding.temperature is None:
-            return [SamplingParams(temperature=0.0, **chosen) for _ in range(rows)]
+            return [SamplingParams(temperature=0.0, **chosen) for _ in seeds]
         return [
             SamplingParams(
                 temperature=decoding.temperature,
@@ -221,7 +223,7 @@ class VllmEngine(Engine):
                 seed=seed,
                 **chosen,
             )
-            for seed in torch.randint(2**31, (rows,)).tolist()
+            for seed in seeds
         ]
 
     def _completion(

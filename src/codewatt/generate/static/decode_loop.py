@@ -1,4 +1,4 @@
-"""Greedy decoding in buffers of fixed address: prefill, decode one token, find ended sequences."""
+"""Decoding in buffers of fixed address: prefill, decode one token, find ended sequences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,10 @@ import torch
 from transformers import StopStringCriteria
 
 from codewatt.generate.completion_assembly import first_invalid_token
+from codewatt.generate.sampling import TokenSampler
 from codewatt.generate.static.cached_forward import CachedForward
 from codewatt.generate.static.kv_cache import prefill_rows
+from codewatt.models.loading import invalid_logits
 
 #: New tokens that the buffers hold at least: warm-up before graph capture decodes a few.
 MIN_NEW_TOKENS = 8
@@ -35,10 +37,11 @@ def greedy_tokens(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return value.squeeze(1), (row * _ARGMAX_COLUMNS + columns.gather(1, row)).squeeze(1)
 
 
-class GreedyDecoder:
-    """Greedy decoding of a batch of fixed size, in buffers whose addresses never change.
+class BatchDecoder:
+    """Decoding of a batch of fixed size, in buffers whose addresses never change.
 
-    After `prefill`, each `decode_one_token` appends the most likely token to every sequence.
+    After `prefill`, each `decode_one_token` appends one token to every sequence: the most likely
+    one, or one that is drawn with a random number that `prefill` got.
     `check_ended` finds sequences whose recent tokens hold a stop token or complete a stop string
     (by transformers' StopStringCriteria). It is a function of its own because it launches as many
     kernels as a decoder layer and need not run at every token: `results` removes what a sequence
@@ -54,6 +57,7 @@ class GreedyDecoder:
         stop_strings: transformers' criterion; None without stop strings.
         check_window: recent tokens that `check_ended` reads; at most that many decode steps may lie
             between two calls.
+        sampler: draws the tokens; None for greedy decoding.
 
     Attributes:
         all_ended: bool (1,), whether all sequences had ended at the last `check_ended`.
@@ -68,6 +72,7 @@ class GreedyDecoder:
         token_limit: int,
         stop_strings: StopStringCriteria | None,
         check_window: int,
+        sampler: TokenSampler | None = None,
     ) -> None:
         self.model, self._forward, self._stop_strings = model, forward, stop_strings
         self.batch_size, self.token_limit = batch_size, token_limit
@@ -80,6 +85,12 @@ class GreedyDecoder:
         # Last tokens of the prompt, then the new tokens: a stop string can begin in the prompt.
         self._context = stop_strings.maximum_token_len if stop_strings is not None else 1
         self._tokens = zeros(batch_size, self._context + max(token_limit, MIN_NEW_TOKENS))
+        self._sampler = sampler
+        self._uniforms = torch.zeros(  # of each new token; float64, not read if decoding is greedy
+            (batch_size, max(token_limit, MIN_NEW_TOKENS) if sampler is not None else 0),
+            dtype=torch.float64,
+            device=device,
+        )
         self._column, self._new_tokens, self._latest = zeros(1), zeros(1), zeros(batch_size)
         self._lengths = zeros(batch_size)
         #: Minimum and maximum logit (2, batch, new tokens), in the logits' dtype.
@@ -88,7 +99,12 @@ class GreedyDecoder:
         self._recent = torch.arange(-check_window, 0, device=device)
         self._window = torch.arange(1, self._context + 1, device=device)
 
-    def prefill(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
+    def prefill(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        uniforms: torch.Tensor | None = None,
+    ) -> None:
         """Run the prompts through the model and append the first token of each sequence.
 
         Runs PREFILL_ROWS prompts at a time, each time only over the width of the longest of them:
@@ -97,8 +113,12 @@ class GreedyDecoder:
         Args:
             input_ids, attention_mask: int64 (rows, prompt length), left-padded. If there are fewer
                 rows than the batch size, the remaining sequences count as ended.
+            uniforms: float64 (rows, token limit), a random number in [0, 1) for each new token;
+                needed with a sampler.
         """
         rows, prompt_length = input_ids.shape
+        if uniforms is not None:
+            self._uniforms[:rows, : self.token_limit] = uniforms
         lengths = attention_mask.sum(dim=-1)
         self._lengths.fill_(self.token_limit)
         self._lengths[rows:] = 0
@@ -170,10 +190,16 @@ class GreedyDecoder:
         return [row[:length] for row, length in zip(tokens, lengths, strict=True)], invalid
 
     def _append_tokens(self, logits: torch.Tensor) -> None:
-        """Append the most likely token of each sequence; logits (batch, vocabulary)."""
-        maxima, tokens = greedy_tokens(logits)
+        """Append the most likely or a drawn token of each sequence; logits (batch, vocabulary)."""
+        if self._sampler is None:
+            maxima, tokens = greedy_tokens(logits)
+            minima = logits.amin(dim=-1)
+        else:
+            minima, maxima = logits.aminmax(dim=-1)
+            uniforms = self._uniforms.index_select(1, self._new_tokens).squeeze(1)
+            tokens = self._sampler.draw(logits, maxima, invalid_logits(minima, maxima), uniforms)
         self._latest.copy_(tokens)
-        self._keep_logit_range(logits.amin(dim=-1), maxima)
+        self._keep_logit_range(minima, maxima)
         self._tokens.index_copy_(1, self._column, self._latest[:, None])
         self._column.add_(1)
         self._new_tokens.add_(1)

@@ -1,0 +1,64 @@
+"""Rows of the domain table: accuracy and energy of each cell by the domains of its tasks.
+
+A task that belongs to several domains counts in each of them, so the rows of a cell overlap.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+from codewatt.analysis.columns import CELL_IDS, Row
+from codewatt.analysis.log_scale_statistics import ratio
+from codewatt.analysis.proportions import wilson_interval
+from codewatt.analysis.run_rows import DOMAIN_SEPARATOR, solved_shares
+
+
+def domain_rows(tasks: Sequence[Row], meaningful: bool) -> list[Row]:
+    """One row for each domain of a cell's tasks, by name. Empty if the tasks have no domains.
+
+    Args:
+        tasks: the cell's rows of the task table.
+        meaningful: False when the weights are random; figures of accuracy are then absent.
+    """
+    by_domain: dict[str, list[Row]] = defaultdict(list)
+    for row in tasks:
+        for domain in (row["domains"] or "").split(DOMAIN_SEPARATOR):
+            if domain:
+                by_domain[domain].append(row)
+    return [_domain_row(name, by_domain[name], meaningful) for name in sorted(by_domain)]
+
+
+def _domain_row(domain: str, tasks: Sequence[Row], meaningful: bool) -> Row:
+    """Figures over all repeats and samples.
+
+    Energies are those of the task table: at every moment an equal part for each completion that is
+    generated then. They are absent if the energy of a completion is.
+    """
+    shares = solved_shares(tasks, "base")
+    judged = [row for row in tasks if row["task_id"] in shares]
+    correct = sum(bool(row["solved_base"]) for row in judged)
+    row: Row = {
+        **{name: tasks[0][name] for name in CELL_IDS},
+        "domain": domain,
+        "tasks": len({task["task_id"] for task in tasks}),
+        "tasks_judged": len(shares),
+        "new_tokens_per_task": ratio(sum(task["new_tokens"] for task in tasks), len(tasks)),
+        "j_per_task": ratio(_joules(tasks), len(tasks)),
+    }
+    if not (meaningful and shares):
+        return row
+    share = math.fsum(shares.values()) / len(shares)
+    low, high = wilson_interval(min(share, 1.0) * len(shares), len(shares))
+    return row | {
+        "pass_at_1_base": share,
+        "pass_at_1_base_wilson95_low": low,
+        "pass_at_1_base_wilson95_high": high,
+        "j_per_correct_task_base": ratio(_joules(judged), correct),
+    }
+
+
+def _joules(tasks: Sequence[Row]) -> float | None:
+    """Energy (J) of completions inside the study's boundary; None if one is unknown."""
+    known = [row.get("energy_j") for row in tasks]
+    values = [value for value in known if value is not None]
+    return math.fsum(values) if len(values) == len(known) else None
