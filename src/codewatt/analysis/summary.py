@@ -18,6 +18,7 @@ from codewatt.analysis.summary_rows import (
     cell_views,
     check_views,
     fidelity_views,
+    judging_view,
     variant_view,
 )
 from codewatt.analysis.tables import to_rows
@@ -74,6 +75,7 @@ def write_summary(
         notice=energy_notice(rows),
         boundary=boundary_text(rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
+        judging=[judging_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
         sections=setting_sections(rows, labels),
         groups=groups,
