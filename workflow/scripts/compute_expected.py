@@ -1,4 +1,4 @@
-"""What a benchmark's reference programs answer, or what their unit tests say."""
+"""Run a benchmark's reference programs; keep their outputs or the results of their unit tests."""
 
 from codewatt.benchmarks.tasks import read_tasks
 from codewatt.evaluate.expected_file import write_expected_file

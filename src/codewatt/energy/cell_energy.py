@@ -26,6 +26,7 @@ from codewatt.energy.job_meter import JobMeter, check_timeline, sum_known
 from codewatt.energy.task_energy import MeteredTask, TaskEnergy, read_tasks, task_energies
 from codewatt.energy.validity.check import CheckResult
 from codewatt.energy.validity.phase import check_phase
+from codewatt.energy.validity.prompt import check_prompt
 from codewatt.energy.validity.run_checks import Measurement, check_cell
 from codewatt.errors import CodewattError
 
@@ -59,6 +60,8 @@ def measure_cell(
     evaluate_timeline_path: Path | None,
     settings: Mapping[str, Any],
     tasks_path: Path | None = None,
+    *,
+    instruct: bool | None = None,
 ) -> CellEnergy:
     """Compute the energy of a cell and run its validity checks.
 
@@ -69,6 +72,7 @@ def measure_cell(
         settings: of energy, as a study has them (codewatt.config.energy_settings).
         tasks_path: its tasks.parquet, with times and tokens of each task. Without it repeats of
             greedy decoding count as the same work, and those of sampled decoding are not compared.
+        instruct: whether the model is an instruct model; None if unknown.
 
     Raises:
         CodewattError: a timeline is missing or not the manifest's, no repeat was measured, or a
@@ -108,7 +112,11 @@ def measure_cell(
         _work(generate, tasks if tasks_path is not None else None),
     )
     evaluated, evaluation_checks = _evaluate(evaluate, evaluate_timeline_path, energy_settings)
-    checks = [*check_cell(measurement, energy_settings), *evaluation_checks]
+    checks = [
+        *check_cell(measurement, energy_settings),
+        *evaluation_checks,
+        *_check_prompt(generate, instruct),
+    ]
     record: EnergyRecord = {
         "schema": SCHEMA,
         "cell": generate["cell"],
@@ -197,6 +205,13 @@ def _work(generate: MeteredCell, tasks: Sequence[MeteredTask] | None) -> dict[in
         return None
     repeats = (w["repeat"] for w in generate["windows"] if w["phase"] == "repeat")
     return {repeat: 1.0 for repeat in repeats if repeat is not None}
+
+
+def _check_prompt(generate: MeteredCell, instruct: bool | None) -> list[CheckResult]:
+    """The check of how the model was asked; none if the record does not say it."""
+    if "prompt" not in generate:
+        return []
+    return [check_prompt(generate["prompt"], generate["cell"]["prompt"], instruct)]
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""The two ways to judge programs: by their outputs (HumanEval+) and by unit tests (BigCodeBench).
+"""The two ways to judge programs: by their outputs (EvalPlus) and by unit tests (BigCodeBench).
 
 Which one applies follows from the type of a benchmark's tasks. The evaluate stage calls only this
 module; `expected_file` prepares what it reads.
