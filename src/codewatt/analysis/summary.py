@@ -18,6 +18,7 @@ from codewatt.analysis.summary_rows import (
     cell_views,
     check_views,
     fidelity_views,
+    judging_view,
     variant_view,
 )
 from codewatt.analysis.tables import to_rows
@@ -30,6 +31,7 @@ _CAPTIONS = {
     "energy_by_precision": "Energy per run for each precision, stacked by component.",
     "prune_depth": "pass@1 and energy per run against the number of pruned layers.",
     "repetition": "Repetition in completions against the number of pruned layers.",
+    "domains": "pass@1 on the tasks of each domain.",
     "layer_scores": "Layer scores of the prune methods.",
     "frontier": "pass@1 against energy per run, with the efficient frontier.",
     "prompts": "pass@1 for each prompt style.",
@@ -74,6 +76,7 @@ def write_summary(
         notice=energy_notice(rows),
         boundary=boundary_text(rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
+        judging=[judging_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
         sections=setting_sections(rows, labels),
         groups=groups,

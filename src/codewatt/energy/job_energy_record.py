@@ -4,6 +4,7 @@ Every stage that is metered writes these fields into its own record. They hold n
 computed afterwards, from the timeline and the windows.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from typing_extensions import ReadOnly, TypedDict
@@ -113,6 +114,30 @@ class MeteredRecord(TypedDict):
     epoch_offset_s: float
     meters: list[MeterRecord]
     sampler: SamplerRecord
+
+
+class JudgedCompletion(TypedDict):
+    """The fields of a verdict (`evaluate.evaluate_record`) that the energy of judging rests on.
+
+    base: None if the task is excluded, so that no program ran.
+    program: identical completions have the same number; their program ran once.
+    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if none ran, or if it was not
+        recorded.
+    """
+
+    task_id: str
+    repeat: int
+    sample: int
+    base: str | None
+    program: int
+    start_s: float | None
+    end_s: float | None
+
+
+class MeteredEvaluation(MeteredRecord):
+    """The fields of evaluate.json that the energy of judging rests on."""
+
+    verdicts: ReadOnly[Sequence[JudgedCompletion]]
 
 
 class ComputeDevice(TypedDict):

@@ -7,7 +7,7 @@ outputs.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from codewatt.benchmarks.tasks import SUITES, FunctionTask
 from codewatt.errors import CodewattError
@@ -29,7 +29,15 @@ from codewatt.evaluate.reference_programs import recompute_output, sandbox_reque
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox import PIPE_BYTES, Sandbox, SandboxRequest, SuiteInputs
 from codewatt.evaluate.sandbox.time_limits import SuiteClock
-from codewatt.evaluate.verdicts import FAIL, PASS, TIMEOUT, Program, SuiteVerdict, Verdict
+from codewatt.evaluate.verdicts import (
+    FAIL,
+    PASS,
+    TIMEOUT,
+    JudgingTimes,
+    Program,
+    SuiteVerdict,
+    Verdict,
+)
 
 _POLL_S = 0.05
 _BATCH_S = 0.0005
@@ -59,7 +67,7 @@ def judge(
         on_done: called with the number of programs that have a verdict so far.
 
     Returns:
-        One verdict for each program, in the same order.
+        One verdict for each program, in the same order, with the times at which it ran.
 
     Raises:
         CodewattError: a program is for an unknown task, or the sandbox cannot be started. Nothing
@@ -84,8 +92,10 @@ def judge(
             on_done(judged)
 
     def work(slot: int, program: Program, stop: threading.Event) -> Verdict:
+        start_s = time.monotonic()
         run = _ProgramRun(known[program.task_id], program, used, slot, jobs, stop, comparer)
-        return run.verdict()
+        verdict = run.verdict()
+        return replace(verdict, times=JudgingTimes(start_s, time.monotonic(), run.cpu_s))
 
     with OutputComparer() as comparer:
         run_workers(unique, work, jobs, finish)
@@ -136,6 +146,7 @@ class _ProgramRun:
 
     Attributes:
         full_output_suites: suites in which long outputs are sent whole, not as digests.
+        cpu_s: CPU time (s) of the sandboxes that have ended; None if one could not be read.
     """
 
     expected: _ExpectedTask
@@ -146,6 +157,7 @@ class _ProgramRun:
     stop: threading.Event
     comparer: OutputComparer
     full_output_suites: set[str] = field(default_factory=set, init=False)
+    cpu_s: float | None = field(default=0.0, init=False)
 
     def verdict(self) -> Verdict:
         """Run the suites, in one sandbox unless the program destroys it."""
@@ -167,6 +179,8 @@ class _ProgramRun:
                         break  # the program ended the sandbox: the next suite gets a new one
                     found[name] = verdict
                     sandbox.end_suite(position)
+                used_s = sandbox.read_cpu_s()
+                self.cpu_s = None if self.cpu_s is None or used_s is None else self.cpu_s + used_s
         return Verdict(self.program.task_id, found["base"], found["plus"])
 
     def _request(self, names: list[str]) -> SandboxRequest:

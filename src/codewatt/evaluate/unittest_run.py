@@ -5,7 +5,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from codewatt.errors import CodewattError
@@ -48,6 +48,7 @@ class UnittestOutcome:
         ran: names of the tests that ran.
         skipped: names of the tests that were skipped.
         failed: name of each failed test, and the last line of its traceback.
+        cpu_s: CPU time of the program's processes (s), in steps of 10 ms.
     """
 
     status: str
@@ -56,6 +57,7 @@ class UnittestOutcome:
     ran: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
+    cpu_s: float = 0.0
 
 
 class CannotIsolate(CodewattError):
@@ -128,7 +130,8 @@ class ProgramRunner:
             self._interpreter, [], self._limits, self._jobs, isolates=False
         )
         with server.fork(code, test, slot, cpu_s) as program:
-            return _watch(program, limit_s, self._limits, stop)
+            outcome = _watch(program, limit_s, self._limits, stop)
+            return replace(outcome, cpu_s=program.read_cpu_s())
 
     def _require_isolation(self) -> None:
         outcome = self.run("", _PROBE_TEST, self._limits.start_s, 0, threading.Event())

@@ -157,8 +157,27 @@ class Sandbox:
         now = time.monotonic()
         if now < self._next_read_s:
             return None
-        if (init := self._namespace_init()) is None:
+        if (reader := self._reader()) is None:
             self._next_read_s = now + _RETRY_S
+            return None
+        usage = reader.read()
+        end = time.monotonic()
+        # A program cannot make the judge spend more than half of its time on reading usage.
+        self._next_read_s = end + max(reader.next_read_in_s(), end - now)
+        return usage
+
+    def read_cpu_s(self) -> float | None:
+        """CPU time (s) of all processes since the start; None if the sandbox has not begun.
+
+        Linux counts it in steps of 10 ms. Call it before the sandbox is left: the kernel does not
+        report the CPU time of processes that are killed with their PID namespace.
+        """
+        reader = self._reader()
+        return None if reader is None else reader.read().cpu_s
+
+    def _reader(self) -> UsageReader | None:
+        """Reads the usage of all processes; None if the sandbox has not begun."""
+        if (init := self._namespace_init()) is None:
             return None
         if self._usage_reader is None:
             self._usage_reader = UsageReader(
@@ -167,11 +186,7 @@ class Sandbox:
                 self.limits.total_memory_limit(self.jobs),
                 self.limits.processes,
             )
-        usage = self._usage_reader.read()
-        end = time.monotonic()
-        # A program cannot make the judge spend more than half of its time on reading usage.
-        self._next_read_s = end + max(self._usage_reader.next_read_in_s(), end - now)
-        return usage
+        return self._usage_reader
 
     def next_read_in_s(self) -> float:
         """Seconds until usage should be read again, so that limits are not exceeded by much."""
