@@ -63,7 +63,8 @@ def unpack(archive: Path, target: Path) -> Path:
             with tarfile.open(archive) as packed:
                 packed.extractall(target, filter="data")
     except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        fail(f"{archive}: cannot be unpacked ({error}); allowed: .tar, .tar.gz, .tar.xz, .zip")
+        reason = str(error).splitlines()[0]
+        fail(f"{archive}: cannot be unpacked: {reason}; allowed: .tar, .tar.gz, .tar.xz, .zip")
     if not (target / "nltk_data").is_dir():
         fail(f"{archive}: contains no directory nltk_data")
     return target / "nltk_data"

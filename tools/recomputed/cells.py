@@ -131,6 +131,7 @@ def _machine(cell):
     described = generate.get("roofline") or {}
     machine, asked = described.get("machine") or {}, described.get("demand") or {}
     return {
+        "asked": generate["prompt"]["asked"],
         "host": made.get("host"),
         "cpu_name": made.get("cpu"),
         "gpu_uuids": ", ".join(sorted(str(d.get("device")) for d in boards)) or None,

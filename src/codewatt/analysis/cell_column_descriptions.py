@@ -14,6 +14,12 @@ CELL_DESCRIPTIONS = describe(
         "Every change and difference is against this cell.",
     ),
     ("change_note", "-", "Reason why changes are withheld, in full or for energy only."),
+    (
+        "asked",
+        "-",
+        "How the model was asked: `chat template` or `direct completion` "
+        "(docs/explanation/prompts.md).",
+    ),
     ("host", "-", "Name of the machine."),
     ("cpu_name", "-", "Model of the CPU."),
     ("gpu_uuids", "-", "UUIDs of the job's GPUs."),

@@ -65,6 +65,7 @@ def cell_row(
     meaningful = manifest is None or manifest["meaningful_accuracy"]
     row |= {
         **_validity(measured.energy),
+        "asked": measured.generate["prompt"]["asked"],
         **_machine(measured.generate),
         "interval_scope": WITHIN_ONE_JOB,
         "repeats": len(runs),

@@ -15,7 +15,7 @@ _IDS = describe(
     ("precision", "-", "Id of the precision in the study file."),
     ("prune_layers", "layers", "Number of decoder layers that were removed."),
     ("benchmark", "-", "Id of the benchmark in the study file."),
-    ("prompt", "-", "Prompt style: `stripped` or `as_is`."),
+    ("prompt", "-", "Prompt style: `stripped`, `as_is` or `chat`."),
     ("token_limit", "tokens", "Largest number of new tokens of a completion."),
     ("batch_size", "sequences", "Number of sequences that are generated together."),
     ("engine", "-", "Id of the inference engine."),

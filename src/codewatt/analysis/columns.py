@@ -244,6 +244,7 @@ CELL: Columns = {
     "skipped_checks": STRING,
     "baseline_cell_id": STRING,
     "change_note": STRING,
+    "asked": STRING,
     "host": STRING,
     "cpu_name": STRING,
     "gpu_uuids": STRING,

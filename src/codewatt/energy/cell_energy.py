@@ -35,6 +35,8 @@ from codewatt.energy.task_energy import (
     read_tasks,
     task_energies,
 )
+from codewatt.energy.validity.check import CheckResult
+from codewatt.energy.validity.prompt import check_prompt
 from codewatt.energy.validity.run_checks import Measurement, check_cell
 from codewatt.errors import CodewattError
 
@@ -68,6 +70,8 @@ def measure_cell(
     evaluate_timeline_path: Path | None,
     settings: Mapping[str, Any],
     tasks_path: Path | None = None,
+    *,
+    instruct: bool | None = None,
 ) -> CellEnergy:
     """Compute the energy of a cell and run its validity checks.
 
@@ -79,6 +83,7 @@ def measure_cell(
         settings: of energy, as a study has them (codewatt.config.energy_settings).
         tasks_path: its tasks.parquet, with times and tokens of each task. Without it repeats of
             greedy decoding count as the same work, and those of sampled decoding are not compared.
+        instruct: whether the model is an instruct model; None if unknown.
 
     Raises:
         CodewattError: a timeline is missing or not the manifest's, no repeat was measured, a
@@ -120,9 +125,11 @@ def measure_cell(
     judged = None
     if evaluate is not None and evaluate_timeline_path is not None:
         judged = judging_energy(evaluate, evaluate_timeline_path, energy_settings)
-    checks = check_cell(measurement, energy_settings)
-    if judged is not None:
-        checks.append(judged.check)
+    checks = [
+        *check_cell(measurement, energy_settings),
+        *([] if judged is None else [judged.check]),
+        *_check_prompt(generate, instruct),
+    ]
     record: EnergyRecord = {
         "schema": SCHEMA,
         "cell": generate["cell"],
@@ -222,6 +229,13 @@ def _work(generate: MeteredCell, tasks: Sequence[MeteredTask] | None) -> dict[in
         return None
     repeats = (w["repeat"] for w in generate["windows"] if w["phase"] == "repeat")
     return {repeat: 1.0 for repeat in repeats if repeat is not None}
+
+
+def _check_prompt(generate: MeteredCell, instruct: bool | None) -> list[CheckResult]:
+    """The check of how the model was asked; none if the record does not say it."""
+    if "prompt" not in generate:
+        return []
+    return [check_prompt(generate["prompt"], generate["cell"]["prompt"], instruct)]
 
 
 def _run(

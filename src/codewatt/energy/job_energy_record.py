@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from typing_extensions import ReadOnly, TypedDict
 
+from codewatt.benchmarks.prompt_format import PromptRecord
 from codewatt.energy.record_ids import CellIds, VariantIds
 from codewatt.files import FileRecord
 
@@ -155,6 +156,7 @@ class MeteredCell(MeteredRecord):
     """The fields of generate.json (`generate.generate_record`) that a cell's energy rests on."""
 
     cell: CellIds
+    prompt: PromptRecord
     model: ReadOnly[ComputeDevice]
     decoding: ReadOnly[DecodingStrategy]
     files: dict[str, FileRecord]

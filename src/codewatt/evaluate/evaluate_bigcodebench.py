@@ -137,10 +137,12 @@ def summary_lines(table: dict[str, Any], excluded: Iterable[str], tasks: int) ->
     scores = ", ".join(f"{key} {value:.3f}" for key, value in table.items() if "@" in key)
     lines = [f"{scores or 'no task was judged'} ({tasks - len(names)} of {tasks} tasks)"]
     if names:
-        lines.append(
-            f"{len(names)} tasks are excluded, as their reference solution does not pass here: "
-            f"{', '.join(names)}"
+        which = (
+            "1 task is excluded, as its"
+            if len(names) == 1
+            else (f"{len(names)} tasks are excluded, as their")
         )
+        lines.append(f"{which} reference solution does not pass here: {', '.join(names)}")
     return lines
 
 

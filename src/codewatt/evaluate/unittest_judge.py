@@ -88,8 +88,8 @@ def judge_unittests(
         return Verdict(program.task_id, _suite_verdict(outcome, reference), None, times=times)
 
     if to_run:
-        wanted = {program.task_id for program in to_run}
-        modules = modules_to_preload([known[task_id] for task_id in sorted(wanted)])
+        # Of all tasks, so that a verdict does not depend on which programs are judged together.
+        modules = modules_to_preload(tasks)
         with ProgramRunner(find_interpreter(interpreter), modules, used, jobs) as runner:
             if on_start is not None:
                 on_start(runner.is_warm)

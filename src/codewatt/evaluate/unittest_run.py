@@ -20,7 +20,7 @@ from codewatt.units import BYTES_PER_GIB, BYTES_PER_MIB
 UNITTEST_LIMITS = Limits(
     min_time_s=60.0,
     time_factor=5.0,
-    suite_time_s=3600.0,
+    suite_time_s=240.0,
     grace_s=2.0,
     memory_bytes=8 * BYTES_PER_GIB,
     processes=256,
@@ -28,7 +28,8 @@ UNITTEST_LIMITS = Limits(
     tmpfs_bytes=512 * BYTES_PER_MIB,
 )
 """Default limits: a program gets the larger of `min_time_s` and `time_factor` times the time of
-the reference program. Upstream gives each program 240 s of wall time and 30 GB."""
+the reference program, at most `suite_time_s`. Upstream gives each program 240 s of wall time, or
+the time of the reference program if that is longer, and 30 GB."""
 
 _POLL_S = 0.05
 _REPORT_BYTES = 4 << 20

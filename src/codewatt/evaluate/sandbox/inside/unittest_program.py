@@ -337,7 +337,7 @@ def preload(modules: list[str]) -> None:
     for name in modules:
         try:
             importlib.import_module(name)
-        except Exception:
+        except (Exception, SystemExit):
             continue
     gc.collect()
     gc.freeze()
