@@ -54,6 +54,7 @@ rule report:
     default_target: True
     input:
         rules.plot.output,
+        domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),
         rules.aggregate.output,
         rules.summarise.output,
@@ -109,4 +110,5 @@ rule aggregate_all:
 rule plot_all:
     input:
         rules.plot.output,
+        domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),

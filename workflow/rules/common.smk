@@ -177,6 +177,14 @@ def layer_figure(*kinds):
     return [rules.plot_layers.output[kind] for kind in kinds if grid.scorings]
 
 
+def domain_figure(*kinds):
+    """The figure of domains, png or pdf, if the tasks of a benchmark have domains."""
+    named = {grid.settings("benchmark", name)["kind"] for name in grid.benchmark_ids}
+    return [
+        rules.plot_domains.output[kind] for kind in kinds if "bigcodebench" in named
+    ]
+
+
 def figure(name, extension, shown=None):
     """A figure's path; the PNG is what the report shows, under FIGURES' or the given words."""
     path = paths.figure(f"{name}.{extension}")

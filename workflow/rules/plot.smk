@@ -48,13 +48,33 @@ rule plot_layers:
         "../scripts/plot_layers.py"
 
 
+rule plot_domains:
+    input:
+        domains=paths.table("domain.parquet"),
+    output:
+        png=figure("domains", "png", "domains of tasks"),
+        pdf=figure("domains", "pdf"),
+    log:
+        paths.log("plot_domains"),
+    conda:
+        "../../envs/codewatt.yaml"
+    threads: 1
+    resources:
+        **cpu_node_resources(),
+    params:
+        settings=lambda wildcards: grid.labels_slice(),
+        code=code("plot_domains"),
+    script:
+        "../scripts/plot_domains.py"
+
+
 rule summarise:
     input:
         cells=paths.table("cell.parquet"),
         variants=paths.table("variant.parquet"),
         checks=paths.table("check.parquet"),
         generate=each_cell("generate.json"),
-        figures=rules.plot.output.png + layer_figure("png"),
+        figures=rules.plot.output.png + domain_figure("png") + layer_figure("png"),
         template=lambda wildcards: SUMMARY_TEMPLATE,
     output:
         summary=report(

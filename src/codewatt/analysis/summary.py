@@ -31,6 +31,7 @@ _CAPTIONS = {
     "energy_by_precision": "Energy per run for each precision, stacked by component.",
     "prune_depth": "pass@1 and energy per run against the number of pruned layers.",
     "repetition": "Repetition in completions against the number of pruned layers.",
+    "domains": "pass@1 on the tasks of each domain.",
     "layer_scores": "Layer scores of the prune methods.",
     "frontier": "pass@1 against energy per run, with the efficient frontier.",
     "prompts": "pass@1 for each prompt style.",

@@ -125,11 +125,10 @@ def measure_cell(
     judged = None
     if evaluate is not None and evaluate_timeline_path is not None:
         judged = judging_energy(evaluate, evaluate_timeline_path, energy_settings)
-    checks = [
-        *check_cell(measurement, energy_settings),
-        *([] if judged is None else [judged.check]),
-        *_check_prompt(generate, instruct),
-    ]
+    checks = check_cell(measurement, energy_settings)
+    if judged is not None:
+        checks.append(judged.check)
+    checks += _check_prompt(generate, instruct)
     record: EnergyRecord = {
         "schema": SCHEMA,
         "cell": generate["cell"],

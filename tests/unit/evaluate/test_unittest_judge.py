@@ -136,6 +136,11 @@ def test_an_exception_outside_a_test_fails_as_all() -> None:
     assert "AttributeError" in (status("import unittest\n")[1] or "")
 
 
+def test_a_test_class_may_keep_data_under_any_name() -> None:
+    setup = "    @classmethod\n    def setUpClass(cls):\n        cls.test_data = [1]\n"
+    assert status(method("self.assertEqual(self.test_data, [1])") + setup) == ("pass", None)
+
+
 @pytest.mark.parametrize(
     "body",
     [
