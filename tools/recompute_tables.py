@@ -14,7 +14,8 @@ column that is not recomputed is a difference too, so that a new one cannot slip
 Where figures come from: tokens, times and repetition from tasks.parquet and completions.jsonl.gz;
 verdicts from evaluate.json, compared with eval_results.json.gz; joules and their statuses from
 timeline.parquet, evaluate_timeline.parquet and the timelines of variants and layer scores, over
-the windows in the manifests; sizes from the weights' files, where they are still there; perplexity
+the windows in the manifests; the energy of judging a task from the times of programs in
+evaluate.json; sizes from the weights' files, where they are still there; perplexity
 from fidelity.json's sums per sequence; grid intensities from CodeCarbon's table; the grid of cells
 and all settings from the study's YAML.
 
@@ -22,7 +23,8 @@ Taken as given, and not recomputed:
 
 - energy.json: checks (name, severity, outcome, figures), and the bounds on the error of a
   window that its edges leave open (`uncertainty_j`, and those of prefill and decode);
-- task_energy.parquet: those bounds of a task, and the note why it has no energy;
+- task_energy.parquet: those bounds of a task, and the note why it has no energy; the same of
+  judging it (`evaluate_*`), there and in energy.json's "evaluate";
 - generate.json: what the machine can do and the model asks for (`roofline`), host, processor,
   boards, and the sampler's own cost;
 - fidelity.json: cosines, divergence and top-1 agreement, as logits are not kept;

@@ -1,7 +1,7 @@
 """The grid of a study: its cells, and the part of the study's settings that each stage reads.
 
-What a stage reads decides when its results are stale: a setting that is in no slice of a stage
-changes nothing there.
+The settings that a stage reads are its slice. Results of a stage are stale if its slice has
+changed; a change of other settings has no effect on them.
 """
 
 import itertools
@@ -14,6 +14,7 @@ from typing import Any
 
 from codewatt.cells import ID_SEPARATOR, SECOND_RUN, Cell, Variant, variants_of
 from codewatt.config.compression_settings import calibration_of, lines_of
+from codewatt.config.model_settings import Model
 from codewatt.config.prune_depths import layers_removed
 from codewatt.config.strict_model import Entry
 from codewatt.config.study import AXES, Study, matches
@@ -63,7 +64,7 @@ class Grid:
 
     @cached_property
     def twins(self) -> dict[str, Cell]:
-        """Id of each cell of the baseline -> the same cell under its second name."""
+        """Id of each baseline cell -> its twin, the same cell with a second id for the A/A test."""
         baseline = (self.study.baseline.prune, self.study.baseline.precision)
         chosen = [cell for cell in self.cells if (cell.prune, cell.precision) == baseline]
         return {cell.id: replace(cell, second_run=True) for cell in chosen}
@@ -121,11 +122,11 @@ class Grid:
         return {cell.variant: cell.hardware for cell in reversed(self.cells)}
 
     def quantise_hardware(self, variant: Variant) -> str | None:
-        """Where a variant is made, once for all its cells: on the hardware of the first of them."""
+        """The hardware on which a variant is made for all its cells: that of the first cell."""
         return self._hardware_of_variant[variant]
 
     def model_hardware(self, model_id: str) -> str | None:
-        """Where a model's layers are scored: on the hardware of its first cell."""
+        """The hardware on which a model's layers are scored: that of its first cell."""
         return next(cell.hardware for cell in self.cells if cell.model == model_id)
 
     def models_of(self, *sources: str) -> list[str]:
@@ -141,14 +142,20 @@ class Grid:
         return next(entry for entry in entries if entry.id == entry_id)
 
     def method(self, kind: str, entry_id: str) -> str:
-        """The module that serves a prune or precision."""
+        """The method of a prune or precision; its module has the same name."""
         return str(self.settings(kind, entry_id)["method"])
+
+    def is_instruct(self, model_id: str) -> bool | None:
+        """Whether a model is an instruct model; None if unknown."""
+        model: Model = next(entry for entry in self.study.models if entry.id == model_id)
+        return model.is_instruct
 
     def model_slice(self, model_id: str) -> str:
         """The settings that training or fetching a model reads."""
         settings = self.settings("model", model_id)
         if settings["source"] in ("hub", "path"):
-            settings.pop("layers")  # known beforehand or not, the weights are the same
+            for key in ("layers", "instruct"):  # what the study says of them changes no weights
+                settings.pop(key)
         return canonical_json(settings)
 
     def calibrations(self, variant: Variant) -> tuple[str, ...]:
@@ -168,7 +175,7 @@ class Grid:
         return tuple(dict.fromkeys([*named, *fidelity]))
 
     def scoring(self, variant: Variant) -> tuple[str, str, str] | None:
-        """(model, method, corpus) of the layer scores that a variant is pruned by, if it is."""
+        """(model, method, corpus) of the layer scores that pruning a variant uses; None if none."""
         corpus = calibration_of(self._entry("prune", variant.prune))
         method = self.method("prune", variant.prune)
         return None if corpus is None else (variant.model, method, corpus)
@@ -180,7 +187,7 @@ class Grid:
         return tuple(dict.fromkeys(needed))
 
     def score_slice(self, model_id: str, method: str, corpus_id: str) -> str:
-        """The settings that scoring a model's layers reads: no depth, as the scores serve all."""
+        """The settings that scoring a model's layers reads; scores are the same for all depths."""
         return canonical_json(
             {
                 "model": model_id,
@@ -222,7 +229,7 @@ class Grid:
         )
 
     def baseline_of(self, variant: Variant) -> Variant | None:
-        """The baseline of a variant's model; None where exclude takes it out."""
+        """The baseline variant of a variant's model; None if the study excludes it."""
         baseline = self.study.baseline
         found = Variant(variant.model, baseline.prune, baseline.precision)
         return found if found in self.variants else None
@@ -271,7 +278,7 @@ class Grid:
         return canonical_json(self.study.energy.model_dump(mode="json", include=read))
 
     def aggregate_slice(self, cells: Sequence[Cell]) -> str:
-        """The settings that aggregate reads: the cells that ran, and their comparisons."""
+        """The settings that aggregate reads: the cells that ran, and how they are compared."""
         prunes = {cell.prune for cell in cells}
         return canonical_json(
             {

@@ -6,7 +6,10 @@ names. Checks of the study file alone are in `config`.
 
 import os
 from pathlib import Path
+from typing import Any
 
+from codewatt.benchmarks.prepare_benchmark import open_benchmark
+from codewatt.benchmarks.prompt_format import PromptFormat
 from codewatt.config.load_study import load_study
 from codewatt.config.model_settings import Model
 from codewatt.errors import CodewattError
@@ -33,6 +36,7 @@ def load_grid(path: str | Path) -> Grid:
     grid = Grid(load_study(path), display_path(path))
     _check_named(grid)
     _check_contexts(grid)
+    _check_prompts(grid)
     check_names(grid)
     return grid
 
@@ -129,6 +133,46 @@ def _check_contexts(grid: Grid) -> None:
                 f"{cell.model!r} has {context} tokens, which leaves none for the prompt; allowed: "
                 f"below {context}, or exclude the pair"
             )
+
+
+def _check_prompts(grid: Grid) -> None:
+    """Check that tasks which cannot be completed directly are asked by a chat template.
+
+    Rule generate refuses the same for models whose tokenizer is not known before.
+    """
+    formats = {
+        benchmark: _prompt_format(grid.settings("benchmark", benchmark))
+        for benchmark in grid.benchmark_ids
+    }
+    without_template = {model.id for model in grid.study.models if _lacks_chat_template(model)}
+    for cell in grid.cells:
+        if formats[cell.benchmark].without_template != "refused":
+            continue
+        tasks = f"the tasks of benchmark {cell.benchmark!r} are instructions"
+        if cell.prompt != "chat":
+            raise CodewattError(
+                f"{grid.where}: prompts: {cell.prompt!r}: {tasks}, which cannot be completed "
+                "directly; allowed: chat, or exclude the pair"
+            )
+        if cell.model in without_template:
+            raise CodewattError(
+                f"{grid.where}: benchmarks: {tasks}, which model {cell.model!r} cannot be asked, "
+                "as it has no chat template; allowed: models with a chat template, or exclude the "
+                "pair"
+            )
+
+
+def _prompt_format(settings: dict[str, Any]) -> PromptFormat:
+    """The prompt format of a benchmark with its settings in the study."""
+    chosen = {key: value for key, value in settings.items() if key != "kind"}
+    return open_benchmark(settings["kind"]).prompt_format(chosen)
+
+
+def _lacks_chat_template(model: Model) -> bool:
+    """Whether codewatt itself makes the model's tokenizer, which then has no chat template."""
+    if model.source == "architecture":
+        return model.tokenizer.source == "stdlib"
+    return model.source == "nano"
 
 
 def _context(model: Model) -> int | None:

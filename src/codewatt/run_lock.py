@@ -1,11 +1,11 @@
-"""The lock of a run: a run that was killed can be started again by the same command.
+"""Locks of a run, so that a killed run can be started again with the same command.
 
-Snakemake's lock stays after a Snakemake that was killed, and so do its jobs. Therefore the running
-process also holds a file lock of the kernel, which ends with the process, and writes its host and
-process id into the locked file. A process on the same host that gets the lock knows that
-Snakemake's lock is stale. Some file systems have no locks, or none that other hosts see: a run on
-another host that did not empty its file may be active, so the user decides. Jobs watch the process
-that started them and end with it.
+If Snakemake is killed, its own lock and its jobs remain. Therefore the Snakemake process also holds
+a file lock (flock), which the kernel releases when the process ends, and writes its host and
+process id into the locked file. If a process on the same host obtains this lock, Snakemake's own
+lock is stale. Some file systems have no file locks, or locks that only one host sees. So if the
+file names another host, a run may be active there, and the user must decide. Jobs watch the
+Snakemake process that started them, and end when it has ended.
 """
 
 import atexit
@@ -22,7 +22,8 @@ from typing import IO
 
 from codewatt.errors import CodewattError
 
-OWNER = "CODEWATT_RUN"  # host:pid:start of the Snakemake that jobs belong to
+#: Environment variable of jobs: host, process id and start time of their Snakemake process.
+OWNER = "CODEWATT_RUN"
 _POLL_S = 0.5
 #: What flock(2) answers on a file system without locks, such as Lustre without its option flock.
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
@@ -30,9 +31,9 @@ _held: list[IO[str]] = []  # kept open for the life of the process
 
 
 def forget_killed_run(directory: str | Path) -> None:
-    """Remove Snakemake's lock of a directory if the run that made it is gone.
+    """Remove Snakemake's lock from a directory if the run that created it has ended.
 
-    A run of another host is left to Snakemake's own lock and its message.
+    The lock of a run on another host stays; Snakemake then reports it.
     """
     state = Path(directory) / ".snakemake"
     if not (state / "locks").is_dir():
@@ -46,21 +47,22 @@ def forget_killed_run(directory: str | Path) -> None:
 
 
 def hold_run(directory: str | Path, results: str | Path) -> None:
-    """Mark this process as the running Snakemake of a directory and of a study's results.
+    """Mark this process as the active run in a directory and for a study's results.
 
-    The mark lasts for as long as the process lives; when it ends by itself, it is taken away.
+    The process keeps the locks until it ends. At a normal end it also empties the lock files.
 
     Args:
         directory: where Snakemake runs.
         results: the study's results, which another copy of the project may write as well.
 
     Raises:
-        CodewattError: another run is active in the directory or on the results (Snakemake itself
-            would allow it for other files, but then the jobs of a killed run could not be told
-            from those of the other). Or a run on another host has not recorded its end.
+        CodewattError: another run is active in the directory or on the results, or a run on
+            another host has not recorded its end. Snakemake itself allows two runs that write
+            different files; but then it is unknown which of the two a job belongs to.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}:{_start_ticks(os.getpid())}"
-    atexit.register(_release, os.getpid())  # of what is held by then, if the second is refused too
+    # Before the locks are taken: if the second one is refused, the first file is emptied too.
+    atexit.register(_release, os.getpid())
     places = (Path(directory) / ".snakemake" / "codewatt.lock", Path(results) / ".codewatt.lock")
     for file in places:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ def _acquire(handle: IO[str], file: Path) -> None:
 
 
 def _locked(handle: IO[str]) -> bool:
-    """Whether this process now has the kernel's lock of a file; true without file locks."""
+    """Try to lock a file; returns whether this process has the lock, True without file locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -120,16 +122,16 @@ def _is_running(owner: str) -> bool:
 
 
 def _release(pid: int) -> None:
-    """Empty the lock files when the process that holds them ends; its forks hold none."""
+    """Empty the lock files at the end of the process `pid`; its forks do nothing."""
     if os.getpid() == pid:
         for handle in _held:
             handle.truncate(0)
 
 
 def end_with_run() -> None:
-    """In a job: end when the Snakemake that started it has ended.
+    """Kill this process, which is a job, when the Snakemake that started it has ended.
 
-    A job on another host (of a cluster) is ended by its scheduler.
+    This needs both on the same host. On a cluster, the scheduler ends the job.
     """
     host, _, rest = os.environ.get(OWNER, "").partition(":")
     if host != socket.gethostname():

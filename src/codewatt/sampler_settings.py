@@ -1,7 +1,7 @@
 """The sampling intervals of the meters, validated both in the study file and in the job.
 
-This module is outside `codewatt.config` because measured stages import it: an edit of other
-settings must not make measurements stale.
+Measured stages import this module, and results become stale when an imported module changes.
+Therefore it is outside `codewatt.config`: a change of other settings keeps measurements valid.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _LEAST_CODECARBON_INTERVAL_S = 0.1
 
 
 def in_seconds(least_s: float, most_s: float) -> Any:
-    """The constraint of a field that holds a number of seconds in a closed range."""
+    """The constraint of a field: seconds from `least_s` to `most_s`, both included."""
     return Field(ge=least_s, le=most_s, allow_inf_nan=False)
 
 
@@ -55,7 +55,7 @@ class SamplerSettings(BaseModel):
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The keys of this model out of a stage's energy settings; defaults for absent ones.
+        """Take the sampling intervals from a stage's energy settings; defaults for absent keys.
 
         Raises:
             CodewattError: a value is outside its range.
@@ -65,7 +65,7 @@ class SamplerSettings(BaseModel):
 
     @classmethod
     def validated(cls, settings: Mapping[str, Any]) -> Self:
-        """A model of these values; defaults for absent keys.
+        """Validate sampling intervals; defaults for absent keys.
 
         Raises:
             CodewattError: a key is unknown, or a value is not allowed.

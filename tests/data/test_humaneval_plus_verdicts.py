@@ -1,7 +1,7 @@
 """HumanEval+ v0.1.10: verdicts on published completions are the recorded ones.
 
-The completions and EvalPlus's recorded verdicts are those of four runs of de Reus et al. (2024).
-Takes one to two minutes on two cores.
+The completions and EvalPlus's recorded verdicts are those of four runs of de Reus et al. (2024),
+and those of Llama-3-8B that EvalPlus's authors published. Takes two minutes on two cores.
 """
 
 import gzip
@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from codewatt.benchmarks.tasks import SUITES, FunctionTask, read_tasks
+from codewatt.benchmarks.humaneval_plus_benchmark import HumanEvalPlus
+from codewatt.benchmarks.tasks import SUITES, FunctionTask, function_tasks
 from codewatt.evaluate.evaluate_cell import programs_to_judge
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
@@ -23,6 +24,7 @@ from codewatt.evaluate.verdicts import Program
 
 pytestmark = pytest.mark.data
 
+LLAMAS = ("", "-instruct")
 RUNS = ("Phi2_128", "Phi2_128_3", "3b_256", "3b_128_8bit")
 JOBS = os.cpu_count() or 1
 
@@ -34,7 +36,8 @@ CUT_RIGHTLY_NOW = {"Phi2_128": {"HumanEval/84"}, "3b_256": {"HumanEval/72"}}
 
 @pytest.fixture(scope="module")
 def tasks(test_data: Path) -> list[FunctionTask]:
-    return read_tasks(test_data / "humaneval_plus" / "HumanEvalPlus-v0.1.10.jsonl.gz")
+    path = test_data / "humaneval_plus" / "HumanEvalPlus-v0.1.10.jsonl.gz"
+    return function_tasks(HumanEvalPlus().tasks({"path": str(path)}))
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +45,14 @@ def expected(tasks: list[FunctionTask]) -> ExpectedOutputs:
     return compute_expected(tasks, jobs=JOBS)
 
 
+def result_file(path: Path) -> dict[str, dict[str, Any]]:
+    rows: dict[str, list[dict[str, Any]]] = json.loads(gzip.decompress(path.read_bytes()))["eval"]
+    return {key: row for key, (row,) in rows.items()}
+
+
 def recorded(test_data: Path, run: str) -> dict[str, tuple[str, str]]:
     path = test_data / "greenllms/samples" / f"samples_{run}-sanitized_eval_results.json.gz"
-    rows: dict[str, list[dict[str, Any]]] = json.loads(gzip.decompress(path.read_bytes()))["eval"]
-    return {key: (row[0]["base_status"], row[0]["plus_status"]) for key, row in rows.items()}
+    return {key: (row["base_status"], row["plus_status"]) for key, row in result_file(path).items()}
 
 
 def statuses(
@@ -94,4 +101,16 @@ def test_raw_completions_come_out_the_same_when_sanitised_here(
     for task_id in CUT_RIGHTLY_NOW.get(run, ()):
         assert wanted[task_id] == ("fail", "fail")
         wanted[task_id] = ("pass", "pass")
+    assert statuses(tasks, expected, programs) == wanted
+
+
+@pytest.mark.parametrize("kind", LLAMAS)
+def test_solutions_in_published_result_files_get_their_verdicts(
+    kind: str, test_data: Path, tasks: list[FunctionTask], expected: ExpectedOutputs
+) -> None:
+    """Every fourth task; benchmarks/recorded_verdicts.py judges all of them."""
+    path = test_data / f"evalplus_recorded/humaneval-meta-llama-3-8b{kind}_eval_results.json.gz"
+    rows = dict(list(result_file(path).items())[::4])
+    programs = [Program(key, row["solution"]) for key, row in rows.items()]
+    wanted = {key: (row["base_status"], row["plus_status"]) for key, row in rows.items()}
     assert statuses(tasks, expected, programs) == wanted

@@ -76,6 +76,8 @@ class RawStudy:
     Attributes:
         samples: completions a task and repeat; more than one are drawn anew in each.
         elsewhere: cells that ran on the second machine.
+        judged_elsewhere: cells that were judged on a machine of another model.
+        untimed: cells whose judge did not record when programs ran.
         infeasible: cells that could not run.
         boundary: the study's energy boundary.
     """
@@ -83,6 +85,8 @@ class RawStudy:
     root: Path
     samples: int = 1
     elsewhere: tuple[str, ...] = ()
+    judged_elsewhere: tuple[str, ...] = ()
+    untimed: tuple[str, ...] = ()
     infeasible: tuple[str, ...] = ()
     boundary: str = "node"
     cells: list[Json] = field(default_factory=list)
@@ -231,6 +235,11 @@ class RawStudy:
         generate["model"]["device"] = "cuda"
         write_json(paths["generate"], generate)
         evaluate = _evaluated(folder, tasks, draw, SHARE[variant], self.samples)
+        cpu = ("host-C", "EPYC") if name in self.judged_elsewhere else ("host-A", "Xeon")
+        evaluate["provenance"] = {**PROVENANCE, "host": cpu[0], "cpu": cpu[1]}
+        if name in self.untimed:
+            for verdict in evaluate["verdicts"]:
+                verdict |= {"start_s": None, "end_s": None, "cpu_s": None}
         write_json(paths["evaluate"], evaluate)
         settings = {**STUDY["energy"], "boundary": self.boundary}
         judged = folder / "evaluate_timeline.parquet"
@@ -327,7 +336,8 @@ def _evaluated(
         if task["task_id"] in EXCLUDED:
             ids = {name: task[name] for name in ("task_id", "repeat", "sample")}
             why = f"excluded: {EXCLUDED[task['task_id']]}"
-            verdicts.append({**ids, "base": None, "plus": None, "why": why})
+            program = 1000 + int(task["task_id"].partition("/")[2])
+            verdicts.append({**ids, "base": None, "plus": None, "why": why, "program": program})
             continue
         key = task["task_id"], (task["repeat"], task["sample"]) if samples > 1 else 0
         if key not in statuses:
@@ -335,7 +345,11 @@ def _evaluated(
             statuses[key] = ["pass" if solved else "fail" for solved in (base, plus)]
         base, plus = statuses[key]
         ids = {name: task[name] for name in ("task_id", "repeat", "sample")}
-        verdicts.append({**ids, "base": base, "plus": plus, "why": None})
+        program = list(statuses).index(key)
+        verdicts.append({**ids, "base": base, "plus": plus, "why": None, "program": program})
+    times = _judging_times(len(statuses))
+    not_run = {"start_s": None, "end_s": None, "cpu_s": None}
+    verdicts = [v | (times[v["program"]] if v["base"] else not_run) for v in verdicts]
     verdicts.sort(key=lambda v: (v["repeat"], v["sample"]))
     recorded: dict[str, list[Json]] = {}
     for v in verdicts:
@@ -362,6 +376,18 @@ def _evaluated(
         sampler={**SAMPLER, "meters": {}},
         code=CODE,
     )
+
+
+def _judging_times(programs: int) -> list[Json]:
+    """When each program ran: on two workers that begin at 1.3 and 1.4 s and end before 5 s."""
+    draw = np.random.default_rng(11)
+    free_s, times = [1.3, 1.4], []
+    for _ in range(programs):
+        worker = int(np.argmin(free_s))
+        start_s = free_s[worker] + draw.uniform(0, 0.5) / programs
+        end_s = free_s[worker] = start_s + draw.uniform(0.5, 6.0) / programs
+        times.append({"start_s": start_s, "end_s": end_s, "cpu_s": 0.7 * (end_s - start_s)})
+    return times
 
 
 def _pass_at(rows: pd.DataFrame, name: str, samples: int) -> Json:

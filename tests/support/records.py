@@ -187,12 +187,13 @@ def evaluate_record(**changes: Any) -> Record:
     """cells/<cell>/evaluate.json, of a cell that ran."""
     shares = {"base": {"1": 1.0, "10": None}, "plus": {"1": 0.0, "10": None}}
     record = {
-        "schema": 3, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
+        "schema": 4, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
         "pass_at_k": shares, "by_repeat": [{"repeat": 0, **shares}],
         "verdicts": [
             {
                 "task_id": "t0", "repeat": 0, "sample": 0, "base": "pass", "plus": "fail",
-                "why": "plus: test 1: wrong output",
+                "why": "plus: test 1: wrong output", "program": 0, "start_s": 201.0,
+                "end_s": 202.5, "cpu_s": 0.2,
             }
         ],
         "tasks": 1, "domains": {}, "excluded": [], "environment": None, "judged": 1,
@@ -239,7 +240,7 @@ def component(status: str) -> Record:
 def energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that ran, without runs and checks."""
     record = {
-        "schema": 2, "cell": generate_record()["cell"], "boundary": "node", "components": {},
+        "schema": 3, "cell": generate_record()["cell"], "boundary": "node", "components": {},
         "allocation": {"share": 0.5}, "baseline": {"idle_w": {"cpu": 3.0}}, "windows": [],
         "runs": [], "evaluate": None, "load": None, "warmup": None,
         "sampler": {"cpu_share": 0.01, "max_rss_bytes": None},
@@ -252,7 +253,7 @@ def energy_record(**changes: Any) -> Record:
 def infeasible_energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that could not run."""
     record = {
-        "schema": 2, "cell": generate_record()["cell"], "status": "infeasible",
+        "schema": 3, "cell": generate_record()["cell"], "status": "infeasible",
         "reason": "does not fit", "code": CODE,
     }  # fmt: skip
     return deepcopy(record) | changes

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from recomputed import statistics
+from recomputed import judging, statistics
 from recomputed.energy import COMPONENTS, FIGURES, PARTS, figures, joules_of, seconds, spans
 from recomputed.runs import (
     JOULES_PER_KWH,
@@ -32,6 +32,16 @@ POSITIVE = (
     *(f"{phase}_s" for phase in PHASES),
     *(f"{phase}_roofline_{kind}" for phase in PHASES for kind in ("s", "share")),
     *(f"{prefix}{part}_j" for prefix in ("", "prefill_", "decode_") for part in FIGURES),
+    f"{judging.BOTH}energy_j",
+)
+#: Columns of a run that rest on one judging of the whole cell: the cell has their mean only.
+JUDGING = (
+    *(f"evaluate_{part}_j" for part in judging.PARTS),
+    *(f"{judging.BOTH}{part}_j" for part in judging.PARTS if part != "energy"),
+    "evaluate_unshared_energy_j",
+    "evaluate_energy_uncertainty_j",
+    f"{judging.BOTH}energy_uncertainty_j",
+    f"{judging.BOTH}j_per_task",
 )
 NET = tuple(f"net_{part}" for part in FIGURES)
 BOUNDS = tuple(f"{prefix}energy_uncertainty_j" for prefix in ("", "prefill_", "decode_"))
@@ -86,6 +96,7 @@ def cell_row(cell, study, variant):
         "sampler_cpu_share": (cell.generate.get("sampler") or {}).get("cpu_share"),
         **{f"{name}_mean": mean(values_of(cell, name)) for name in ROOFLINE},
         **_phases(cell, study),
+        **_judging(cell, study),
     }
     for name, kind in SHARES.items():
         row |= _share(by_task(cell.tasks, name), name, kind)
@@ -98,7 +109,8 @@ def cell_row(cell, study, variant):
         row |= _net(cell, name)
     for tests in TESTS:
         row |= _accuracy(cell, study, tests)
-        row |= _pooled(cell, row, tests)
+        for of in ("", judging.BOTH):
+            row |= _pooled(cell, row, tests, of)
     return row
 
 
@@ -119,6 +131,7 @@ def _machine(cell):
     described = generate.get("roofline") or {}
     machine, asked = described.get("machine") or {}, described.get("demand") or {}
     return {
+        "asked": generate["prompt"]["asked"],
         "host": made.get("host"),
         "cpu_name": made.get("cpu"),
         "gpu_uuids": ", ".join(sorted(str(d.get("device")) for d in boards)) or None,
@@ -183,6 +196,24 @@ def _phases(cell, study):
     }
 
 
+def _judging(cell, study):
+    """Where a cell was judged, and its runs' energies of judging; the bound is energy.json's."""
+    made, told = cell.evaluate["provenance"], cell.energy["evaluate"]
+    statuses = [cell.status["energy_status"]]
+    if study.boundary != "gpu":
+        status = cell.judging.status() if cell.judging else {}
+        statuses.append(status.get(study.boundary, "unavailable"))
+    order = ("unavailable", "modelled", "measured")
+    return {
+        "evaluate_host": made["host"],
+        "evaluate_cpu_name": made["cpu"],
+        "evaluate_note": judging.note(cell),
+        "evaluate_energy_uncertainty_j": told and told["uncertainty_j"].get(study.boundary),
+        f"{judging.BOTH}energy_status": min(statuses, key=order.index),
+        **{f"{name}_mean": mean(values_of(cell, name)) for name in JUDGING},
+    }
+
+
 def _share(values, name, kind):
     """A mean over tasks, with an interval that is a part of [0, 1]."""
     share = mean(values)
@@ -244,19 +275,22 @@ def _accuracy(cell, study, tests):
     return row
 
 
-def _pooled(cell, row, tests):
-    """Joules per correct task and pass@kWh, over all repeats that have an energy."""
-    joules, per_kwh = f"j_per_correct_task_{tests}", f"pass_at_1_{tests}_per_kwh"
-    known = [
-        r for r in cell.rows if r["energy_j"] is not None and r[f"correct_{tests}"] is not None
-    ]
+def _pooled(cell, row, tests, of):
+    """Joules per correct task and pass@kWh, over all repeats that have an energy.
+
+    Args:
+        of: "" for generating, judging.BOTH for generating and judging.
+    """
+    joules, per_kwh = f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
+    energy_j = f"{of}energy_j"
+    known = [r for r in cell.rows if r[energy_j] is not None and r[f"correct_{tests}"] is not None]
     share = row[f"pass_at_1_{tests}"]
-    spent = math.fsum(r["energy_j"] for r in known)
-    judged = math.fsum(r["energy_j"] * r["tasks_judged"] / r["tasks"] for r in known)
-    pooled = over(judged, sum(r[f"correct_{tests}"] for r in known)) if known else None
+    spent = math.fsum(r[energy_j] for r in known)
+    excluded = math.fsum(r["energy_j"] * (1 - r["tasks_judged"] / r["tasks"]) for r in known)
+    pooled = over(spent - excluded, sum(r[f"correct_{tests}"] for r in known)) if known else None
     rate = over(share, spent / len(known) / JOULES_PER_KWH) if known else None
     row = {joules: pooled, per_kwh: rate, **row}
-    low, high = row["energy_j_ci95_low"], row["energy_j_ci95_high"]
+    low, high = row[f"{energy_j}_ci95_low"], row[f"{energy_j}_ci95_high"]
     if not known or low is None or not share:
         return {**row, **ends(f"{joules}_ci95", None), **ends(f"{per_kwh}_ci95", None)}
     half = math.log(high / low) / 2

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from recomputed import statistics
+from recomputed import judging, statistics
 from recomputed.cells import NET, POSITIVE, ends, values_of
 from recomputed.energy import COMPONENTS
 from recomputed.runs import SETTING, TESTS, over
@@ -39,7 +39,8 @@ def compare(cells, rows, study, making):
     for tests in TESTS:
         _accuracy(cells, pairs, rows, study, tests)
         for cell in cells:
-            _pooled(rows, cell, baselines.get(_comparison_key(cell)), tests)
+            for of in ("", judging.BOTH):
+                _pooled(rows, cell, baselines.get(_comparison_key(cell)), tests, of)
     for cell in cells:
         _break_even(rows, cell, baselines.get(_comparison_key(cell)), making[cell.variant])
     _engines(cells, rows)
@@ -118,6 +119,8 @@ def _metrics(cells, pairs, rows, study):
         row["board_spread"] = 0.0 if row["same_host_and_gpus"] else study.board_spread
         same_origin = _energy_origin(row) == _energy_origin(base_row)
         for metric in POSITIVE:
+            if metric.startswith(judging.BOTH) and not judging.same_judging(row, base_row):
+                continue
             if same_origin or not is_energy(metric):
                 apart = _change(row, metric, cell, base)
                 if metric in CLAIMED and apart is not None and cell is not base:
@@ -226,20 +229,22 @@ def _paired(ours, theirs, tests, margin):
     }
 
 
-def _pooled(rows, cell, base, tests):
+def _pooled(rows, cell, base, tests, of):
     """Changes of joules per correct task and pass@kWh; energy's and accuracy's intervals joined."""
     row = rows[cell.id]
-    metrics = f"j_per_correct_task_{tests}", f"pass_at_1_{tests}_per_kwh"
+    metrics = f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
     for metric in metrics:
         row |= {f"{metric}_change": None, **ends(f"{metric}_change_ci95", None)}
     if base is None or not cell.ran or row["change_note"] is not None:
+        return
+    if of and not judging.same_judging(row, rows[base.id]):
         return
     name = f"pass_at_1_{tests}_change"
     ratio, low, high = (
         None if row[key] is None else 1 + row[key]
         for key in (name, f"{name}_ci95_low", f"{name}_ci95_high")
     )
-    apart = log_difference("energy_j", row, cell, base)
+    apart = log_difference(f"{of}energy_j", row, cell, base)
     for metric in metrics:
         of = row[metric], rows[base.id][metric]
         if None in of or of[1] <= 0:

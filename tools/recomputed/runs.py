@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from recomputed import energy, repetition, soundness
+from recomputed import energy, judging, repetition, soundness
 from recomputed.energy import FIGURES, phase_joules, seconds, spans
 
 JOULES_PER_KWH = 3.6e6
@@ -107,7 +107,9 @@ def run_row(cell, study, repeat):
     row["tokens_per_s"] = over(row["new_tokens"], row["duration_s"])
     row |= _times(tasks) | _joules(cell, study, repeat, (start_s, end_s))
     row |= roofline(cell, tasks, row)
+    row |= _judging(cell, study, repeat, row)
     joules = row["energy_j"]
+    row[f"{judging.BOTH}j_per_task"] = over(row[f"{judging.BOTH}energy_j"], len(tasks))
     row["j_per_token"] = over(joules, row["new_tokens"])
     row["j_per_task"] = over(joules, len(tasks))
     row["co2e_kg"] = (
@@ -121,11 +123,14 @@ def run_row(cell, study, repeat):
         correct = int(solved.sum()) if known else None
         share = float(solved.groupby(tasks["task_id"]).mean().mean()) if known else None
         row[f"correct_{tests}"], row[f"pass_at_1_{tests}"] = correct, share
-        row[f"j_per_correct_task_{tests}"] = over(
-            None if joules is None else joules * judged, correct
-        )
-        kwh = None if joules is None else joules / JOULES_PER_KWH
-        row[f"pass_at_1_{tests}_per_kwh"] = over(share, kwh)
+        for of in ("", judging.BOTH):
+            joules = row[f"{of}energy_j"]
+            excluded = None if joules is None else (1 - judged) * row["energy_j"]
+            row[f"{of}j_per_correct_task_{tests}"] = over(
+                None if joules is None else joules - excluded, correct
+            )
+            kwh = None if joules is None else joules / JOULES_PER_KWH
+            row[f"{of}pass_at_1_{tests}_per_kwh"] = over(share, kwh)
     return row
 
 
@@ -170,6 +175,24 @@ def _joules(cell, study, repeat, edges):
         row[f"{prefix}energy_uncertainty_j"] = bound.get(study.boundary)
     net_bounds = energy.figures(net_bounds, study.boundary)
     return row | {f"net_{name}_uncertainty_j": net_bounds[name] for name in FIGURES}
+
+
+def _judging(cell, study, repeat, row):
+    """Judging the completions of a repeat: the sum over them; bounds are energy.json's."""
+    of_run = cell.judged.loc[[repeat]]
+    told = cell.energy["evaluate"] or {"runs": []}
+    bounds = [one["uncertainty_j"] for one in told["runs"] if one["repeat"] == repeat]
+    bound = bounds[0].get(study.boundary) if bounds else None
+    generated = {part: row[f"{part}_j"] for part in energy.PARTS}
+    alone = {**judging.joules_of(cell, of_run, "_alone"), "gpu": None}
+    both = judging.both_bound(row["energy_uncertainty_j"], bound, study.boundary)
+    return {
+        **judging.columns(generated, judging.joules_of(cell, of_run), study.boundary),
+        "evaluate_energy_uncertainty_j": bound,
+        "evaluate_unshared_energy_j": alone[study.boundary],
+        f"{judging.BOTH}energy_uncertainty_j": both,
+        "evaluate_note": judging.note(cell),
+    }
 
 
 ROOFLINE = tuple(

@@ -36,8 +36,13 @@ def making_note(meter, window, manifest, limits):
     return "; ".join(dict.fromkeys(wrong)) or judged
 
 
-def problems(meter, edges, limits):
-    """(component, what is wrong with its figure of a window)."""
+def problems(meter, edges, limits, others=True):
+    """(component, what is wrong with its figure of a window).
+
+    Args:
+        others: whether the work of other processes is wrong; not while judging, as the CPU time
+            of killed sandboxes is not counted for the job.
+    """
     start_s, end_s = edges
     for name, source in _sources(meter).items():
         if source.unsound:
@@ -56,7 +61,8 @@ def problems(meter, edges, limits):
     ]
     if inside and all(map(len, inside)) and any(values.max() > 0 for values in inside):
         yield "gpu", "other processes on the GPU"
-    yield from _others(meter, edges, limits)
+    if others:
+        yield from _others(meter, edges, limits)
 
 
 def _sources(meter):

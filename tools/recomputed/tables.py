@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from recomputed import compare, domains, energy, runs, tasks, variants
+from recomputed import compare, domains, energy, judging, runs, tasks, variants
 from recomputed.cells import cell_row
 from recomputed.raw import Study, read_json
 
@@ -58,6 +58,7 @@ def _measure(cell, study):
     cell.judging = None
     if timeline.is_file():
         cell.judging = energy.Meter(timeline, "cpu", cell.evaluate.get("meters"))
+    judging.measure(cell, study)
     repeats = sorted(int(repeat) for repeat in cell.tasks["repeat"].unique())
     cell.rows = [runs.run_row(cell, study, repeat) for repeat in repeats]
 

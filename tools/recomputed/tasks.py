@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from recomputed import energy
+from recomputed import energy, judging
 from recomputed.runs import SHARES, TESTS, id_columns, is_valid
 
 
@@ -49,9 +49,30 @@ def task_rows(cell, study):
                 **_columns(of_task, "_j", study.boundary),
                 **_columns(bounds, "_uncertainty_j", study.boundary),
                 "energy_note": told["energy_note"],
+                **_judging(cell, study, key, of_task, bounds, told),
             }
         )
     return rows
+
+
+def _judging(cell, study, key, of_task, bounds, told):
+    """How the completion was judged; bounds are those of task_energy.parquet."""
+    row = cell.judged.loc[key]
+    parts = ("cpu", "dram", "node", "job")
+    given = {part: _known(told[f"evaluate_{part}_uncertainty_j"]) for part in parts}
+    given = energy.figures(given, study.boundary)
+    metered = cell.energy["evaluate"] is not None
+    return {
+        "evaluate_s": _known(row["end_s"] - row["start_s"]),
+        "evaluate_cpu_s": _known(row["cpu_s"]),
+        "evaluate_completions": int(row["completions"]) if metered else None,
+        **judging.columns(of_task, judging.joules_of(cell, cell.judged.loc[[key]]), study.boundary),
+        **{f"evaluate_{name}_uncertainty_j": given[name] for name in judging.PARTS},
+        f"{judging.BOTH}energy_uncertainty_j": judging.both_bound(
+            bounds[study.boundary], given["energy"], study.boundary
+        ),
+        "evaluate_note": cell.energy["evaluate"]["note"] if metered else "judging was not metered",
+    }
 
 
 def shared_joules(cell, component):

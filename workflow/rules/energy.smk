@@ -20,6 +20,7 @@ rule measure_energy:
         **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.energy_slice(),
+        instruct=lambda wildcards: grid.is_instruct(grid.cell(wildcards.cell).model),
         code=code("measure_energy"),
     script:
         "../scripts/measure_energy.py"

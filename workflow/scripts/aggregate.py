@@ -1,4 +1,4 @@
-"""Every cell's files become one tidy table a level."""
+"""Make the tables of tasks, runs, cells, variants, domains and checks from all cells' files."""
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings

@@ -1,4 +1,4 @@
-"""See that a corpus holds none of a benchmark's tasks."""
+"""Check that a corpus contains no task of a benchmark."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""What a benchmark's reference programs answer, or what their unit tests say."""
+"""Run a benchmark's reference programs; keep their outputs or the results of their unit tests."""
 
 from codewatt.benchmarks.tasks import read_tasks
-from codewatt.evaluate.judging_rules import write_expected_file
+from codewatt.evaluate.expected_file import write_expected_file
 from codewatt.evaluate.parallel_jobs import jobs_for_cores
 from codewatt.logs import rule_log
 

@@ -1,4 +1,4 @@
-"""Judge a cell's completions, metered."""
+"""Judge a cell's completions and record the energy of judging."""
 
 from pathlib import Path
 

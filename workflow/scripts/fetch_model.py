@@ -1,4 +1,4 @@
-"""Make a model's weights available."""
+"""Download or locate a model's weights, or make random ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Generate a cell's completions, metered."""
+"""Generate a cell's completions and record telemetry for its energy."""
 
 from pathlib import Path
 

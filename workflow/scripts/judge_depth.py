@@ -1,4 +1,4 @@
-"""Say whether a cell solved any task."""
+"""Count the tasks that a cell solved, to decide whether a deeper prune depth runs."""
 
 from codewatt.evaluate.depth_record import DEPTH
 from codewatt.evaluate.depth_verdict import count_solved_tasks

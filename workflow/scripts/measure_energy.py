@@ -19,6 +19,7 @@ with rule_log(snakemake):
             files.evaluate_timeline,
             read_settings(snakemake),
             files.tasks,
+            instruct=snakemake.params.instruct,
         )
         record, tasks = cell.record, cell.tasks
     else:

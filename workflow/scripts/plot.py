@@ -1,4 +1,4 @@
-"""Draw the figures from the cell table."""
+"""Draw the figures of the cell table."""
 
 from pathlib import Path
 

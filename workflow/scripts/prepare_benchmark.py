@@ -11,5 +11,5 @@ with rule_log(snakemake):
     settings = read_settings(snakemake)
     local_file = snakemake.config.get("benchmark_files", {}).get(settings["kind"])
     manifest = prepare_benchmark(settings, local_file, Path(snakemake.output.tasks))
-    # Without where and when: prepared again with the same tasks, no cell goes stale.
+    # Without host and time: if the same tasks are prepared again, no cell becomes stale.
     BENCHMARK.write(snakemake.output.manifest, manifest)

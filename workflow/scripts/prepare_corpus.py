@@ -10,5 +10,5 @@ from codewatt.rule_io import read_settings
 with rule_log(snakemake):
     out = snakemake.output
     manifest = prepare_corpus(read_settings(snakemake), Path(out.documents))
-    # Without where and when: prepared again with the same documents, no variant goes stale.
+    # Without host and time: if the same documents are prepared again, no variant becomes stale.
     write_json(out.manifest, manifest)

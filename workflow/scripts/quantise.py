@@ -1,4 +1,4 @@
-"""Make a variant."""
+"""Make a variant: prune and quantise a model."""
 
 from pathlib import Path
 

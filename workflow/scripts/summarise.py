@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from codewatt.analysis.summary import write_summary
+from codewatt.generate.generate_record import GENERATE
 from codewatt.logs import rule_log
 from codewatt.provenance import provenance
 from codewatt.rule_io import read_settings
@@ -19,5 +20,6 @@ with rule_log(snakemake):
         {Path(path).stem: Path(path) for path in snakemake.input.figures},
         provenance(),
         Path(snakemake.output.summary),
+        prompts=[GENERATE.read(path) for path in snakemake.input.generate],
         title=settings["title"],
     )

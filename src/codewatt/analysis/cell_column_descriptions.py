@@ -14,6 +14,12 @@ CELL_DESCRIPTIONS = describe(
         "Every change and difference is against this cell.",
     ),
     ("change_note", "-", "Reason why changes are withheld, in full or for energy only."),
+    (
+        "asked",
+        "-",
+        "How the model was asked: `chat template` or `direct completion` "
+        "(docs/explanation/prompts.md).",
+    ),
     ("host", "-", "Name of the machine."),
     ("cpu_name", "-", "Model of the CPU."),
     ("gpu_uuids", "-", "UUIDs of the job's GPUs."),
@@ -149,6 +155,7 @@ CELL_DESCRIPTIONS = describe(
         "meters' error and by `board_spread` of the larger mean energy.",
     ),
     ("<net>_difference_ci95_high", "J", "Upper end of the same interval."),
+    ("<judging>_mean", "unit of the energy", "Arithmetic mean over repeats."),
     ("<bound>_mean", "J", "Mean over repeats."),
     ("<bound>_max", "J", "Largest value over repeats."),
     ("<net_bound>_mean", "J", "Mean over repeats."),
@@ -205,6 +212,20 @@ CELL_DESCRIPTIONS = describe(
         "pass@kWh (Buis 2024): pass@1 / mean energy of a run in kWh.",
     ),
     (
+        "generate_evaluate_j_per_correct_task_<tests>",
+        "J/completion",
+        "Energy of generating and judging all repeats / number of their completions that solve "
+        "the task; the energy of generating excluded tasks is left out. Changes of this energy are "
+        "empty if the two cells were judged on different "
+        "models of CPU, or if their energies of judging have different origins.",
+    ),
+    (
+        "generate_evaluate_pass_at_1_<tests>_per_kwh",
+        "1/kWh",
+        "pass@kWh by the energy of generating and judging: pass@1 / mean of "
+        "`generate_evaluate_energy_j` in kWh.",
+    ),
+    (
         "<ratio>_ci95_low",
         "unit of the ratio",
         "Lower end of the 95 % confidence interval (MOVER, Zou and Donner 2008), from the "
@@ -244,8 +265,28 @@ CELL_DESCRIPTIONS = describe(
     ("load_<part>_j", "J", "Energy of loading the model."),
     ("warmup_<part>_j", "J", "Energy of the warm-up."),
     ("evaluate_s", "s", "Duration of running the tests on the completions."),
-    ("evaluate_<part>_j", "J", "Energy of running the tests; not part of the run's energy."),
+    (
+        "evaluate_<part>_j",
+        "J",
+        "Energy of running the tests on the completions of all repeats; not part of the run's "
+        "energy. Identical completions are judged once.",
+    ),
     ("evaluate_<scope>_energy_status", "-", "Origin of that energy."),
+    ("evaluate_energy_uncertainty_j", "J", "Bound on the error of `evaluate_energy_j`."),
+    (
+        "generate_evaluate_energy_status",
+        "-",
+        "Origin of `generate_evaluate_energy_j`: the worse one of `energy_status` and the status "
+        "of judging.",
+    ),
+    ("evaluate_host", "-", "Name of the machine that judged the completions."),
+    ("evaluate_cpu_name", "-", "Model of the CPU that judged the completions."),
+    (
+        "evaluate_note",
+        "-",
+        "Reason why runs and tasks have no energy of judging, and whether the completions were "
+        "judged on another machine than they were generated on; empty otherwise.",
+    ),
 )
 
 VARIANT_DESCRIPTIONS = describe(

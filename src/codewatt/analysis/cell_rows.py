@@ -18,6 +18,7 @@ from codewatt.analysis.columns import (
     Row,
 )
 from codewatt.analysis.fidelity_columns import fidelity_columns
+from codewatt.analysis.judging_columns import cell_columns
 from codewatt.analysis.log_scale_statistics import (
     finite,
     mean_of,
@@ -64,6 +65,7 @@ def cell_row(
     meaningful = manifest is None or manifest["meaningful_accuracy"]
     row |= {
         **_validity(measured.energy),
+        "asked": measured.generate["prompt"]["asked"],
         **_machine(measured.generate),
         "interval_scope": WITHIN_ONE_JOB,
         "repeats": len(runs),
@@ -82,6 +84,7 @@ def cell_row(
         **machine_columns(measured),
         **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in ROOFLINE},
         **_background(measured),
+        **cell_columns(measured, runs),
     }
     return row | pooled_columns(row, runs)
 

@@ -8,8 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codewatt.analysis.columns import CLAIMED, POSITIVE, SIGNED, Row
+from codewatt.analysis.columns import BOTH, CLAIMED, POSITIVE, SIGNED, Row
 from codewatt.analysis.efficient_frontier import SETTING, energy_basis
+from codewatt.analysis.judging_columns import same_judging
 from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 
@@ -65,7 +66,8 @@ def compare_metrics(
     The change of a positive metric is the ratio of geometric means - 1; a net energy has a
     difference of means. Energies of different origin (energy_basis) are not compared. No metric
     is compared where one of the two cells failed a validity check or where they ran on different
-    models of GPU or CPU. `change_note` gives the reason.
+    models of GPU or CPU. `change_note` gives the reason. Energy with judging is compared only
+    where both were judged alike (`judging_columns.same_judging`).
 
     Args:
         rows: rows of the cell table, after `find_baselines`.
@@ -82,6 +84,8 @@ def compare_metrics(
         allowance = board_allowance(row, settings)
         for metric in (*POSITIVE, *SIGNED):
             if not same_basis and is_energy(metric):
+                continue
+            if metric.startswith(BOTH) and not same_judging(row, base):
                 continue
             pair = [
                 finite(run.get(metric) for run in runs[cell["cell_id"]]) for cell in (base, row)
@@ -118,13 +122,21 @@ def set_interval(row: Row, name: str, interval: Interval | None) -> None:
 
 
 def energy_difference(
-    row: Row, base: Row, runs: Mapping[str, Sequence[Row]], settings: ComparisonSettings
+    row: Row,
+    base: Row,
+    runs: Mapping[str, Sequence[Row]],
+    settings: ComparisonSettings,
+    energy: str = "energy_j",
 ) -> Difference | None:
-    """Difference ln(energy) - ln(baseline's energy); None where they cannot be compared."""
+    """Difference ln(energy) - ln(baseline's energy); None where they cannot be compared.
+
+    Args:
+        energy: the column of the run table.
+    """
     if row["change_note"] is not None or row["status"] != "ok":
         return None
     sides = [
-        logarithms(finite(run["energy_j"] for run in runs[cell["cell_id"]])) for cell in (base, row)
+        logarithms(finite(run[energy] for run in runs[cell["cell_id"]])) for cell in (base, row)
     ]
     if sides[0] is None or sides[1] is None:
         return None

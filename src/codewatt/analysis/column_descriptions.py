@@ -15,7 +15,7 @@ _IDS = describe(
     ("precision", "-", "Id of the precision in the study file."),
     ("prune_layers", "layers", "Number of decoder layers that were removed."),
     ("benchmark", "-", "Id of the benchmark in the study file."),
-    ("prompt", "-", "Prompt style: `stripped` or `as_is`."),
+    ("prompt", "-", "Prompt style: `stripped`, `as_is` or `chat`."),
     ("token_limit", "tokens", "Largest number of new tokens of a completion."),
     ("batch_size", "sequences", "Number of sequences that are generated together."),
     ("engine", "-", "Id of the inference engine."),
@@ -88,6 +88,51 @@ _STATUS = describe(
 )
 
 _TASK = describe(
+    (
+        "evaluate_s",
+        "s",
+        "Time for which the completion's program was judged: it ran in its sandboxes, and its "
+        "outputs were compared. Empty for an excluded task, whose programs do not run.",
+    ),
+    (
+        "evaluate_cpu_s",
+        "s",
+        "CPU time of the program's sandboxes, in steps of 10 ms; empty if it was not read. No "
+        "energy depends on it.",
+    ),
+    (
+        "evaluate_completions",
+        "completions",
+        "Number of completions of the cell, in all repeats, that consist of the same program. It "
+        "ran once for all of them.",
+    ),
+    (
+        "evaluate_<judged_part>_uncertainty_j",
+        "J",
+        "Bound on the error of `evaluate_<judged_part>_j`. It is often larger than the energy, "
+        "because a program is shorter than the time between two readings.",
+    ),
+    (
+        "evaluate_<judged_part>_j",
+        "J",
+        "Energy of judging the completion, as it was spent: programs that run at the same time "
+        "share the power equally, the time without a program is divided among all completions, "
+        "and completions of one program share its energy equally. The values of a cell add up to "
+        "the energy of its judging.",
+    ),
+    (
+        "generate_evaluate_<judged_part>_j",
+        "J",
+        "Energy of generating and judging the completion: `<judged_part>_j` + "
+        "`evaluate_<judged_part>_j`. With boundary `gpu`, `generate_evaluate_energy_j` is "
+        "`energy_j`, because judging uses no GPU.",
+    ),
+    (
+        "generate_evaluate_energy_uncertainty_j",
+        "J",
+        "Bound on the error of `generate_evaluate_energy_j`: the sum of both bounds.",
+    ),
+    ("evaluate_note", "-", "Reason why the task has no energy of judging; empty otherwise."),
     ("sample", "-", "Number of the completion of this task in this repeat, from 0."),
     ("task_id", "-", "Id of the benchmark's task."),
     (
@@ -132,6 +177,57 @@ _TASK = describe(
     ("energy_note", "-", "Reason why the task has no energy; empty otherwise."),
 )
 
+_BOTH = "Energy of generating and judging (`generate_evaluate_energy_j`)"
+_JUDGED_RUN = describe(
+    (
+        "evaluate_energy_uncertainty_j",
+        "J",
+        "Bound on the error of `evaluate_energy_j`.",
+    ),
+    (
+        "evaluate_unshared_energy_j",
+        "J",
+        "Energy of judging if each completion were judged, also where identical ones were judged "
+        "once: the energy of a program counts once for each of its completions.",
+    ),
+    (
+        "evaluate_<judged_part>_j",
+        "J",
+        "Energy of judging the completions of the run, as it was spent: the sum over its tasks. A "
+        "program of several repeats ran once, and each repeat has its part of it. The runs of a "
+        "cell add up to the energy of its judging.",
+    ),
+    (
+        "generate_evaluate_energy_uncertainty_j",
+        "J",
+        "Bound on the error of `generate_evaluate_energy_j`: the sum of both bounds.",
+    ),
+    (
+        "generate_evaluate_<judged_part>_j",
+        "J",
+        "Energy of generating and judging: `<judged_part>_j` + `evaluate_<judged_part>_j`. With "
+        "boundary `gpu`, `generate_evaluate_energy_j` is `energy_j`, because judging uses no GPU.",
+    ),
+    ("generate_evaluate_j_per_task", "J/completion", f"{_BOTH} per completion."),
+    (
+        "generate_evaluate_j_per_correct_task_<tests>",
+        "J/completion",
+        f"{_BOTH} per completion that solves its task; the energy of generating excluded tasks "
+        "is left out.",
+    ),
+    (
+        "generate_evaluate_pass_at_1_<tests>_per_kwh",
+        "1/kWh",
+        f"pass@kWh by the energy of generating and judging: pass@1 / {_BOTH[:1].lower()}"
+        f"{_BOTH[1:]} in kWh.",
+    ),
+    (
+        "evaluate_note",
+        "-",
+        "Reason why the energy of judging is missing, and whether the completions were judged on "
+        "another machine than they were generated on; empty otherwise.",
+    ),
+)
 _RUN = describe(
     ("valid", "-", "False if a validity check of severity `error` failed for this repeat."),
     ("prompt_tokens", "tokens", "Sum of the prompts' tokens."),
@@ -292,7 +388,7 @@ _AA_TEST = describe(
 #: Table -> descriptions of its columns; the first that matches a column holds.
 DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
     "task": (*_TASK, *_IDS, *_REPETITION, *_ENERGY_STATUS),
-    "run": (*_IDS, *_REPETITION, *_ACCURACY, *_ENERGY_STATUS, *_RUN),
+    "run": (*_IDS, *_REPETITION, *_ACCURACY, *_ENERGY_STATUS, *_JUDGED_RUN, *_RUN),
     "cell": (
         *_IDS,
         *_STATUS,

@@ -9,6 +9,8 @@ from codewatt.analysis.columns import (
     CLAIMED,
     FIGURES,
     IDLE,
+    JUDGED_FIGURES,
+    JUDGING,
     NET_BOUNDS,
     PASS_AT,
     POOLED,
@@ -23,6 +25,7 @@ from codewatt.energy.energy_sources import COMPONENTS
 #: Placeholder of a pattern -> the values that it stands for.
 PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "part": FIGURES,
+    "judged_part": JUDGED_FIGURES,
     "scope": PARTS,
     "component": COMPONENTS,
     "tests": TESTS,
@@ -36,12 +39,14 @@ PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "net_bound": NET_BOUNDS,
     "ratio": POOLED,
     "counted": tuple(ROOFLINE),
+    "judging": JUDGING,
 }
 
 #: Placeholder -> what its values are.
 PLACEHOLDER_MEANINGS = {
     "part": "Part of the machine whose energy is given. `energy` is the part that the study "
     "chose (`energy_boundary`).",
+    "judged_part": "`<part>` without `gpu`, because judging uses no GPU.",
     "scope": "Component or energy boundary.",
     "component": "Hardware component.",
     "tests": "Test suite. `base`: the benchmark's own tests. `plus`: base and added tests.",
@@ -56,6 +61,8 @@ PLACEHOLDER_MEANINGS = {
     "net_bound": "Bound on the error of a run's net energy.",
     "ratio": "Ratio of energy and solved tasks, pooled over the repeats.",
     "counted": "Roofline quantity that is counted or computed, not measured.",
+    "judging": "Energy of a run that includes judging. A cell is judged once, so there is a mean "
+    "over its runs and no interval.",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_sources import COMPONENTS
+from codewatt.energy.task_energy import JUDGED_PARTS
 
 STRING, INTEGER, REAL, BOOLEAN = "string", "Int64", "Float64", "boolean"
 #: A row of a table: column -> value, None where absent.
@@ -19,6 +20,10 @@ Columns = dict[str, str]
 
 #: PARTS, and "energy": the part that the study chose (`energy_boundary`).
 FIGURES = (*PARTS, "energy")
+#: Parts of the energy of judging, which uses no GPU; "energy" as in FIGURES.
+JUDGED_FIGURES = (*JUDGED_PARTS, "energy")
+#: Begins the names of columns on the energy of generating and judging together.
+BOTH = "generate_evaluate_"
 TESTS = ("base", "plus")
 #: Times of idle power: before loading, loaded before the warm-up, after the last repeat, and the
 #: mean of the last two.
@@ -72,6 +77,15 @@ TASK: Columns = {
     "valid": BOOLEAN,
     **{f"{part}{kind}_j": REAL for part in FIGURES for kind in ("", "_uncertainty")},
     "energy_note": STRING,
+    "evaluate_s": REAL,
+    "evaluate_cpu_s": REAL,
+    "evaluate_completions": INTEGER,
+    **{
+        f"evaluate_{part}{kind}_j": REAL for part in JUDGED_FIGURES for kind in ("", "_uncertainty")
+    },
+    **{f"{BOTH}{part}_j": REAL for part in JUDGED_FIGURES},
+    f"{BOTH}energy_uncertainty_j": REAL,
+    "evaluate_note": STRING,
 }
 
 #: Repetition metric (a mean over tasks) -> kind of its interval over tasks in the cell table.
@@ -99,6 +113,17 @@ POSITIVE: tuple[str, ...] = (
     "j_per_token",
     "j_per_task",
     "co2e_kg",
+    f"{BOTH}energy_j",
+)
+#: Energies of a run that include judging: the cell table has only their mean, as a cell is judged
+#: once.
+JUDGING: tuple[str, ...] = (
+    *(f"evaluate_{part}_j" for part in JUDGED_FIGURES),
+    "evaluate_energy_uncertainty_j",
+    "evaluate_unshared_energy_j",
+    *(f"{BOTH}{part}_j" for part in JUDGED_PARTS),
+    f"{BOTH}energy_uncertainty_j",
+    f"{BOTH}j_per_task",
 )
 #: Net energies can be zero or negative: the cell table has differences, not relative changes.
 SIGNED: tuple[str, ...] = tuple(f"net_{part}_j" for part in FIGURES)
@@ -109,9 +134,13 @@ BOUNDS: tuple[str, ...] = tuple(
 #: Bounds on the error of net energies: the cell table has their mean.
 NET_BOUNDS: tuple[str, ...] = tuple(f"net_{part}_uncertainty_j" for part in FIGURES)
 #: Ratios of energy and solved tasks: the cell table pools them over the repeats.
-POOLED: tuple[str, ...] = (
-    *(f"j_per_correct_task_{tests}" for tests in TESTS),
-    *(f"pass_at_1_{tests}_per_kwh" for tests in TESTS),
+POOLED: tuple[str, ...] = tuple(
+    name
+    for of in ("", BOTH)
+    for name in (
+        *(f"{of}j_per_correct_task_{tests}" for tests in TESTS),
+        *(f"{of}pass_at_1_{tests}_per_kwh" for tests in TESTS),
+    )
 )
 #: Metrics whose changes are tested: their p values are Holm-adjusted over the study.
 CLAIMED: tuple[str, ...] = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
@@ -140,7 +169,8 @@ RUN: Columns = {
     **dict.fromkeys(REPETITION, REAL),
     **{f"correct_{tests}": INTEGER for tests in TESTS},
     **{f"pass_at_1_{tests}": REAL for tests in TESTS},
-    **dict.fromkeys((*POSITIVE, *SIGNED, *BOUNDS, *NET_BOUNDS, *POOLED), REAL),
+    **dict.fromkeys((*POSITIVE, *SIGNED, *BOUNDS, *NET_BOUNDS, *POOLED, *JUDGING), REAL),
+    "evaluate_note": STRING,
     **ROOFLINE,
     **ENERGY_STATUS,
 }
@@ -214,6 +244,7 @@ CELL: Columns = {
     "skipped_checks": STRING,
     "baseline_cell_id": STRING,
     "change_note": STRING,
+    "asked": STRING,
     "host": STRING,
     "cpu_name": STRING,
     "gpu_uuids": STRING,
@@ -261,6 +292,12 @@ CELL: Columns = {
     "evaluate_s": REAL,
     **{f"evaluate_{part}_j": REAL for part in FIGURES},
     **{f"evaluate_{part}_energy_status": STRING for part in PARTS},
+    "evaluate_energy_uncertainty_j": REAL,
+    **{f"{name}_mean": REAL for name in JUDGING},
+    f"{BOTH}energy_status": STRING,
+    "evaluate_host": STRING,
+    "evaluate_cpu_name": STRING,
+    "evaluate_note": STRING,
     "size_bytes": INTEGER,
     "parameters": INTEGER,
 }

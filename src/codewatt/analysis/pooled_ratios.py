@@ -5,14 +5,16 @@ by MOVER, the method of variance estimates recovery (Zou and Donner 2008, Statis
 27(10):1693-1702), on a log scale. docs, "How the statistics are done", has the formulas.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
 from codewatt.analysis.changes import ComparisonSettings, energy_difference, set_interval
-from codewatt.analysis.columns import TESTS, Row
+from codewatt.analysis.columns import BOTH, TESTS, Row
+from codewatt.analysis.judging_columns import same_judging
 from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
 from codewatt.analysis.proportions import Interval
-from codewatt.analysis.run_rows import judged_share
+from codewatt.analysis.run_rows import judged_tasks_j
 from codewatt.units import J_PER_KWH
 
 
@@ -20,30 +22,38 @@ def pooled_columns(row: Row, runs: Sequence[Row]) -> Row:
     """A cell's pooled ratios with their 95 % intervals.
 
     Args:
-        row: the cell's row with pass@1 and `energy_j_*`.
+        row: the cell's row with pass@1, `energy_j_*` and `generate_evaluate_energy_j_*`.
         runs: its rows of the run table.
 
     Returns:
         `j_per_correct_task_*` (J): energy of all runs / number of correct completions, without the
         energy of excluded tasks; absent if no completion is correct.
-        `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run.
+        `pass_at_1_*_per_kwh` (1/kWh): pass@1 / mean energy of a run. The same with
+        `generate_evaluate_` before: of the energy of generating and judging.
     """
     found: Row = {}
-    for tests in TESTS:
-        known = [r for r in runs if r["energy_j"] is not None and r[f"correct_{tests}"] is not None]
-        accuracy = row.get(f"pass_at_1_{tests}")
-        if not known or accuracy is None:
-            continue
-        energies = finite(run["energy_j"] for run in known)
-        judged_j = (run["energy_j"] * judged_share(run) for run in known)
-        correct = sum(run[f"correct_{tests}"] for run in known)
-        joules = f"j_per_correct_task_{tests}"
-        per_kwh = f"pass_at_1_{tests}_per_kwh"
-        found[joules] = ratio(math.fsum(judged_j), correct)
-        found[per_kwh] = ratio(accuracy, mean_of(energies) / J_PER_KWH)
-        distances = _cell_distances(row, tests)
-        if distances is None:
-            continue
+    for of in ("", BOTH):
+        for tests in TESTS:
+            found |= _pooled_columns(row, runs, of, tests)
+    return found
+
+
+def _pooled_columns(row: Row, runs: Sequence[Row], of: str, tests: str) -> Row:
+    """The columns of one energy ("" or BOTH) by one test suite."""
+    energy, solved = f"{of}energy_j", f"correct_{tests}"
+    known = [r for r in runs if r.get(energy) is not None and r[solved] is not None]
+    accuracy = row.get(f"pass_at_1_{tests}")
+    if not known or accuracy is None:
+        return {}
+    energies = finite(run[energy] for run in known)
+    judged_j = (judged_tasks_j(run[energy], run["energy_j"], run) for run in known)
+    joules, per_kwh = f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
+    found: Row = {
+        joules: ratio(math.fsum(judged_j), sum(run[solved] for run in known)),
+        per_kwh: ratio(accuracy, mean_of(energies) / J_PER_KWH),
+    }
+    distances = _cell_distances(row, energy, tests)
+    if distances is not None:
         lower, upper = _mover_distances(*distances)
         set_interval(found, f"{joules}_ci95", _interval(found[joules], lower, upper))
         set_interval(found, f"{per_kwh}_ci95", _interval(found[per_kwh], upper, lower))
@@ -65,10 +75,12 @@ def compare_pooled(
         base = by_id.get(row["baseline_cell_id"])
         if base is None or row["change_note"] is not None or row["status"] != "ok":
             continue
-        apart = energy_difference(row, base, runs, settings)
-        for tests in TESTS:
+        for of, tests in itertools.product(("", BOTH), TESTS):
+            if of == BOTH and not same_judging(row, base):
+                continue
+            apart = energy_difference(row, base, runs, settings, f"{of}energy_j")
             accuracy = _accuracy_change_distances(row, tests)
-            for metric in (f"j_per_correct_task_{tests}", f"pass_at_1_{tests}_per_kwh"):
+            for metric in (f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"):
                 change = relative_change(row.get(metric), base.get(metric))
                 row[f"{metric}_change"] = change
                 if change is None or apart is None or accuracy is None:
@@ -103,10 +115,10 @@ def _accuracy_change_distances(row: Row, tests: str) -> tuple[float, float] | No
     return math.log1p(change) - math.log1p(low), math.log1p(high) - math.log1p(change)
 
 
-def _cell_distances(row: Row, tests: str) -> tuple[float, float, float] | None:
+def _cell_distances(row: Row, energy: str, tests: str) -> tuple[float, float, float] | None:
     """In ln: half width of the energy's interval, distances from pass@1 to its interval's ends."""
     name = f"pass_at_1_{tests}"
-    ends = row.get("energy_j_ci95_low"), row.get("energy_j_ci95_high")
+    ends = row.get(f"{energy}_ci95_low"), row.get(f"{energy}_ci95_high")
     if ends[0] is None or ends[1] is None or not row[name]:
         return None
     share = math.log(row[name])

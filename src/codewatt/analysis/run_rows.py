@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from codewatt.analysis.cell_results import CellResults, Measurements, TaskTimes
-from codewatt.analysis.columns import TESTS, Row
+from codewatt.analysis.columns import BOTH, TESTS, Row
+from codewatt.analysis.judging_columns import run_columns, task_columns
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.analysis.repetition_metrics import Repetition, run_shares
 from codewatt.analysis.roofline_columns import roofline_columns
@@ -80,6 +81,7 @@ def task_rows(record: CellResults) -> list[Row]:
                 **{f"solved_{tests}": is_solved(tests, *statuses) for tests in TESTS},
                 "valid": _valid(measured.energy, key[0]),
                 **_task_joules(joules.get(key), measured.energy["boundary"]),
+                **task_columns(joules.get(key), verdicts[key], measured.energy["boundary"]),
             }
         )
     return rows
@@ -179,6 +181,17 @@ def judged_share(run: Row) -> float:
     return float(run["tasks_judged"] / run["tasks"])
 
 
+def judged_tasks_j(energy_j: float, generated_j: float, run: Row) -> float:
+    """Energy (J) without the excluded tasks, which are generated but not judged.
+
+    Args:
+        energy_j: of generating, or of generating and judging all tasks of a run.
+        generated_j: of generating them.
+        run: its numbers of tasks (`judged_share`).
+    """
+    return energy_j - generated_j * (1 - judged_share(run))
+
+
 def pass_per_kwh(accuracy: float | None, energy_j: float | None) -> float | None:
     """pass@kWh: pass@1 divided by the kilowatt-hours of the run; unit: 1/kWh.
 
@@ -201,12 +214,17 @@ def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningfu
     correct = {tests: _correct(tasks, tests) if meaningful else None for tests in TESTS}
     accuracy = {tests: pass_at_1(tasks, tests) if meaningful else None for tests in TESTS}
     new_tokens = _total(row["new_tokens"] for row in tasks)
+    judging = run_columns(measured, run)
+    both_j = judging[f"{BOTH}energy_j"]
     grams = energy["carbon"]["g_per_kwh"]
     counts: Row = {
         "tasks": len({row["task_id"] for row in tasks}),
         "tasks_judged": len({row["task_id"] for row in tasks if row["base_status"] is not None}),
     }
-    judged_j = None if energy_j is None else energy_j * judged_share(counts)
+    judged_j = None if energy_j is None else judged_tasks_j(energy_j, energy_j, counts)
+    both_judged_j = None
+    if both_j is not None and energy_j is not None:
+        both_judged_j = judged_tasks_j(both_j, energy_j, counts)
     return {
         "repeat": run["repeat"],
         "valid": _valid(energy, run["repeat"]),
@@ -233,6 +251,10 @@ def _run_row(measured: Measurements, run: RunRecord, tasks: list[Row], meaningfu
         "j_per_task": ratio(energy_j, len(tasks)),
         **{f"j_per_correct_task_{t}": ratio(judged_j, correct[t]) for t in TESTS},
         **{f"pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], energy_j) for t in TESTS},
+        **judging,
+        f"{BOTH}j_per_task": ratio(both_j, len(tasks)),
+        **{f"{BOTH}j_per_correct_task_{t}": ratio(both_judged_j, correct[t]) for t in TESTS},
+        **{f"{BOTH}pass_at_1_{t}_per_kwh": pass_per_kwh(accuracy[t], both_j) for t in TESTS},
         "co2e_kg": None
         if energy_j is None or grams is None
         else energy_j / J_PER_KWH * grams / G_PER_KG,

@@ -1,7 +1,7 @@
 """The summary page: one self-contained HTML file with statements, figures and tables."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,19 @@ from codewatt.analysis.descriptions import boundary_text, devices_notice, settin
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups
 from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.labels import Labels
+from codewatt.analysis.prompt_views import prompt_views
 from codewatt.analysis.summary_rows import (
     boundary_view,
     cell_views,
     check_views,
     fidelity_views,
+    judging_view,
     variant_view,
 )
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
+from codewatt.generate.generate_record import GenerateRecord
 
 _MEDIA = {".png": "image/png", ".svg": "image/svg+xml"}
 _CAPTIONS = {
@@ -44,6 +47,7 @@ def write_summary(
     provenance: Mapping[str, Any],
     out: str | Path,
     *,
+    prompts: Sequence[GenerateRecord] = (),
     title: str = "codewatt",
 ) -> None:
     """Write the summary page, atomically.
@@ -58,6 +62,7 @@ def write_summary(
         figures: name of a plot module → its PNG or SVG, in the order of the page.
         provenance: versions and machine behind the results; nested values are listed by path.
         out: path of the page.
+        prompts: generate.json of each cell, for what its model was asked.
         title: the study's title.
 
     Raises:
@@ -71,6 +76,7 @@ def write_summary(
         notice=energy_notice(rows),
         boundary=boundary_text(rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
+        judging=[judging_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
         sections=setting_sections(rows, labels),
         groups=groups,
@@ -78,6 +84,7 @@ def write_summary(
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],
         fidelity=fidelity_views(variants, labels),
+        prompts=prompt_views(prompts, labels),
         figures=[_figure(name, Path(path)) for name, path in figures.items()],
         provenance=list(_flatten(provenance)),
     )

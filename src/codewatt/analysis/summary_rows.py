@@ -153,6 +153,27 @@ def boundary_view(row: Row, labels: Labels) -> dict[str, Any]:
     }
 
 
+def judging_view(row: Row, labels: Labels) -> dict[str, Any]:
+    """Energy of a run for generating, for judging, and for both."""
+    tests = accuracy_column([row]).rpartition("_")[2]
+    judged_j, both_j = row["evaluate_energy_j_mean"], row["generate_evaluate_energy_j_geomean"]
+    mean_j = row["generate_evaluate_energy_j_mean"]
+    return {
+        "model": label(labels, "model", row["model"]),
+        "variant": variant_text(row, labels),
+        "setting": setting_text(row, labels),
+        "generate": _joules(row["energy_j_geomean"]),
+        "generate_interval": _joules_interval(row, "energy_j_ci95"),
+        "evaluate": _joules(judged_j),
+        "share": None if judged_j is None or not mean_j else f"{judged_j / mean_j:.1%} of both",
+        "both": _joules(both_j),
+        "both_interval": _joules_interval(row, "generate_evaluate_energy_j_ci95"),
+        "per_correct": _joules(row[f"generate_evaluate_j_per_correct_task_{tests}"]),
+        "status": row["generate_evaluate_energy_status"],
+        "note": row["evaluate_note"],
+    }
+
+
 def check_views(rows: list[Row]) -> list[dict[str, Any]]:
     """Each validity check once, with the numbers of passed, failed and skipped checks."""
     views: dict[tuple[str, str], dict[str, Any]] = {}

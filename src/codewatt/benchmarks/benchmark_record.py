@@ -15,6 +15,7 @@ class BenchmarkSettings(TypedDict):
 
     nano: tasks (their number), seed.
     humaneval_plus: mini (the reduced plus inputs), tasks (None: all of them).
+    mbpp_plus: tasks (None: all of them).
     bigcodebench: split ("complete" or "instruct"), subset ("full" or "hard"), tasks (as above).
     """
 

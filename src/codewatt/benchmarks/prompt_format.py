@@ -47,6 +47,20 @@ class PromptFormatRecord(TypedDict):
     without_template: Literal["stripped_line", "as_is", "refused"]
 
 
+class PromptRecord(TypedDict):
+    """What the model of a cell was asked, in the cell's record (`codewatt.generate.cell_prompts`).
+
+    has_chat_template: whether the model's tokenizer has one. stop_strings: a completion ends before
+    the first of them. first_prompt: of the benchmark's first task, as the tokenizer gets it.
+    """
+
+    asked: Asked
+    has_chat_template: bool
+    stop_strings: list[str]
+    first_task_id: str
+    first_prompt: str
+
+
 @dataclass(frozen=True)
 class PromptFormat:
     """How a benchmark's upstream evaluator asks models, and where it ends their completions.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from codewatt.benchmarks.argument_types import ARGUMENT_TYPES, convert_arguments
+from codewatt.benchmarks.output_rules import EQUAL, OUTPUT_RULES
 from codewatt.errors import CodewattError
 from codewatt.files import numbered_rows, write_jsonl
 from codewatt.untrusted_files import display_path
@@ -75,7 +77,7 @@ class Task:
 class FunctionTask(Task):
     """A task whose function is called with inputs; its outputs are compared with the reference's.
 
-    Rows have the format of HumanEval+ (EvalPlus).
+    Rows have the format of HumanEval+ (EvalPlus), with two more fields where a task needs them.
 
     Attributes:
         prompt: text that the model completes: imports, signature and docstring.
@@ -84,6 +86,9 @@ class FunctionTask(Task):
             be empty; as in EvalPlus, a program that loads and defines the entry point passes it.
         atol: absolute tolerance on floating-point outputs; 0 for exact equality, but see
             `codewatt.evaluate.outputs.output_check.OutputChecker.tolerance`.
+        output_rule: how outputs are compared (`codewatt.benchmarks.output_rules`).
+        argument_types: type of each argument (`codewatt.benchmarks.argument_types`); empty if all
+            arguments are JSON values.
     """
 
     judged_by: ClassVar[str] = "outputs"
@@ -91,6 +96,8 @@ class FunctionTask(Task):
     base_input: list[list[Any]]
     plus_input: list[list[Any]]
     atol: float = 0.0
+    output_rule: str = EQUAL
+    argument_types: Sequence[str] = ()
 
     @classmethod
     def _check_tests(cls, row: dict[str, Any], where: str) -> None:
@@ -106,10 +113,37 @@ class FunctionTask(Task):
         atol = row.get("atol", 0)
         right = isinstance(atol, (int, float)) and not isinstance(atol, bool)
         _require(right and math.isfinite(atol) and atol >= 0, where, "atol", "a number >= 0", row)
+        right = row.get("output_rule", EQUAL) in OUTPUT_RULES
+        _require(right, where, "output_rule", " or ".join(OUTPUT_RULES), row)
+        cls._check_argument_types(row, where)
+
+    @classmethod
+    def _check_argument_types(cls, row: dict[str, Any], where: str) -> None:
+        types = row.get("argument_types", [])
+        known = " or ".join(map(repr, ARGUMENT_TYPES))
+        right = isinstance(types, list) and all(name in list(ARGUMENT_TYPES) for name in types)
+        _require(right, where, "argument_types", f"a list of {known}", row)
+        for arguments in [*row["base_input"], *row["plus_input"]] if types else []:
+            try:
+                convert_arguments(arguments, types)
+            except Exception as error:
+                raise CodewattError(
+                    f"{where}: {row['task_id']}: the arguments {arguments!r:.60} cannot be "
+                    f"converted to {', '.join(types)}: {error}"
+                ) from None
 
     def inputs(self, suite: str) -> list[list[Any]]:
         """Argument lists of a suite: "base" or "plus"."""
         return self.base_input if suite == "base" else self.plus_input
+
+    def to_row(self) -> dict[str, Any]:
+        """See `Task.to_row`; the two fields that most tasks lack are left out where unused."""
+        row = super().to_row()
+        if self.output_rule == EQUAL:
+            del row["output_rule"]
+        if not self.argument_types:
+            del row["argument_types"]
+        return row
 
 
 @dataclass(frozen=True)
@@ -167,7 +201,9 @@ def _require(right: bool, where: str, field: str, allowed: str, row: dict[str, A
 
 
 def read_tasks(
-    path: str | Path, check: Callable[[dict[str, Any], str], None] | None = None
+    path: str | Path,
+    check: Callable[[dict[str, Any], str], None] | None = None,
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> list[Task]:
     """Read tasks from JSON lines (gzip by suffix), in the order of the file.
 
@@ -175,6 +211,7 @@ def read_tasks(
         path: the file.
         check: called with each row and its "file:line" before the row becomes a task; raises
             CodewattError if the row does not belong to the benchmark.
+        prepare: called with each checked row; returns the row from which the task is made.
 
     Raises:
         CodewattError: the file is missing, empty or not JSON lines, a row is not a task, or two
@@ -185,6 +222,8 @@ def read_tasks(
         where = f"{display_path(path)}:{number}"
         if check is not None:
             check(row, where)
+        if prepare is not None:
+            row = prepare(row)
         judged_by = row.get("judged_by", FunctionTask.judged_by)
         if not isinstance(judged_by, str) or judged_by not in _TYPES:
             _require(False, where, "judged_by", " or ".join(map(str, _TYPES)), row)

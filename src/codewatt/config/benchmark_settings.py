@@ -28,6 +28,15 @@ class HumanEvalPlusTasks(Entry):
     )
 
 
+class MbppPlusTasks(Entry):
+    """MBPP+ (Liu et al. 2023), 378 tasks, with MBPP's tests as its base part."""
+
+    kind: Literal["mbpp_plus"]
+    tasks: Annotated[int, Field(gt=0, le=378)] | None = Field(
+        None, description="Use only the first tasks, this many, for a trial run; null: all tasks."
+    )
+
+
 _HARD_TASKS = 148
 
 
@@ -63,5 +72,5 @@ class BigCodeBenchTasks(Entry):
 
 
 Benchmark = Annotated[
-    NanoTasks | HumanEvalPlusTasks | BigCodeBenchTasks, Field(discriminator="kind")
+    NanoTasks | HumanEvalPlusTasks | MbppPlusTasks | BigCodeBenchTasks, Field(discriminator="kind")
 ]

@@ -1,5 +1,7 @@
 """The settings of models: where each comes from."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +16,9 @@ from codewatt.config.strict_model import (
 )
 from codewatt.nano_settings import NanoSettings
 
+#: Parts of the names of instruct models; "it" stands for instruction-tuned.
+_INSTRUCT_PARTS = {"instruct", "chat", "it"}
+
 
 class _Checkpoint(Entry):
     """The keys of a model whose configuration is read in a job."""
@@ -24,6 +29,29 @@ class _Checkpoint(Entry):
             "Number of decoder layers. If it is given, prune depths are checked before any job."
         ),
     )
+    instruct: bool | None = Field(
+        None,
+        description=(
+            "Whether the model was trained to follow instructions. null: true if its name has the "
+            "part instruct, chat or it, as 'Qwen2.5-Coder-7B-Instruct' has; else unknown. The "
+            "validity check asked_as_trained reads it (docs/explanation/prompts.md)."
+        ),
+    )
+
+    @property
+    def is_instruct(self) -> bool | None:
+        """Whether it is an instruct model, as declared or by its name; None if unknown.
+
+        The presence of a chat template is no sign: tokenizers of base models have one, too.
+        """
+        if self.instruct is not None:
+            return self.instruct
+        return True if _INSTRUCT_PARTS & set(re.split(r"[^a-z0-9]", self.name.lower())) else None
+
+    @property
+    def name(self) -> str:
+        """The name under which the model was published."""
+        raise NotImplementedError
 
     @property
     def model_type(self) -> str | None:
@@ -49,6 +77,11 @@ class HubModel(_Checkpoint):
         ),
     )
 
+    @property
+    def name(self) -> str:
+        """The name of its repository."""
+        return self.repo.partition("/")[2]
+
 
 class PathModel(_Checkpoint):
     """A directory that save_pretrained wrote: config.json, safetensors files and tokenizer."""
@@ -60,6 +93,11 @@ class PathModel(_Checkpoint):
         )
     )
 
+    @property
+    def name(self) -> str:
+        """The name of its directory."""
+        return Path(self.path).name
+
 
 class _NanoEntry(Entry):
     """The keys of a nano model before its settings."""
@@ -69,6 +107,11 @@ class _NanoEntry(Entry):
 
 class NanoModel(NanoSettings, _NanoEntry):
     """A small model that codewatt trains, on generated Python functions."""
+
+    @property
+    def is_instruct(self) -> bool:
+        """Whether it is an instruct model: codewatt trains it to continue functions."""
+        return False
 
     @property
     def model_type(self) -> str | None:
@@ -121,6 +164,11 @@ class ArchitectureModel(Entry):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"config.{name}: {value!r}; allowed: an integer above 0")
         return self
+
+    @property
+    def is_instruct(self) -> bool | None:
+        """Whether it is an instruct model: random weights were trained for nothing."""
+        return None
 
     @property
     def layers(self) -> int | None:

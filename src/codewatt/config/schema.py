@@ -58,6 +58,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         (
             benchmark_settings.NanoTasks,
             benchmark_settings.HumanEvalPlusTasks,
+            benchmark_settings.MbppPlusTasks,
             benchmark_settings.BigCodeBenchTasks,
         ),
     ),

@@ -18,6 +18,9 @@ class BenchmarkFiles(Strict):
     humaneval_plus: UserPath | None = Field(
         None, description="HumanEvalPlus.jsonl[.gz]; downloaded if absent."
     )
+    mbpp_plus: UserPath | None = Field(
+        None, description="MbppPlus.jsonl[.gz]; downloaded if absent."
+    )
     bigcodebench: UserPath | None = Field(
         None,
         description=(

@@ -15,17 +15,28 @@ from codewatt.energy.boundaries import PARTS, allocation_of
 from codewatt.energy.energy_record import (
     SCHEMA,
     EnergyRecord,
-    EvaluationEnergy,
     RunRecord,
     SamplerCost,
     WindowRecord,
 )
 from codewatt.energy.idle_power import IDLE_PHASES, IdlePower, idle_power
-from codewatt.energy.job_energy_record import Joules, MeteredCell, MeteredRecord, PhaseWindow
+from codewatt.energy.job_energy_record import (
+    Joules,
+    MeteredCell,
+    MeteredEvaluation,
+    PhaseWindow,
+)
 from codewatt.energy.job_meter import JobMeter, check_timeline, sum_known
-from codewatt.energy.task_energy import MeteredTask, TaskEnergy, read_tasks, task_energies
+from codewatt.energy.judging_energy import judging_energy
+from codewatt.energy.task_energy import (
+    JudgingShare,
+    MeteredTask,
+    TaskEnergy,
+    read_tasks,
+    task_energies,
+)
 from codewatt.energy.validity.check import CheckResult
-from codewatt.energy.validity.phase import check_phase
+from codewatt.energy.validity.prompt import check_prompt
 from codewatt.energy.validity.run_checks import Measurement, check_cell
 from codewatt.errors import CodewattError
 
@@ -55,24 +66,28 @@ class CellEnergy:
 def measure_cell(
     generate: MeteredCell,
     timeline_path: Path,
-    evaluate: MeteredRecord | None,
+    evaluate: MeteredEvaluation | None,
     evaluate_timeline_path: Path | None,
     settings: Mapping[str, Any],
     tasks_path: Path | None = None,
+    *,
+    instruct: bool | None = None,
 ) -> CellEnergy:
     """Compute the energy of a cell and run its validity checks.
 
     Args:
         generate: generate.json; its windows are CLOCK_MONOTONIC seconds.
         timeline_path: its raw telemetry.
-        evaluate, evaluate_timeline_path: the same of the evaluation, None if not metered.
+        evaluate, evaluate_timeline_path: evaluate.json and its raw telemetry, None if judging was
+            not metered.
         settings: of energy, as a study has them (codewatt.config.energy_settings).
         tasks_path: its tasks.parquet, with times and tokens of each task. Without it repeats of
             greedy decoding count as the same work, and those of sampled decoding are not compared.
+        instruct: whether the model is an instruct model; None if unknown.
 
     Raises:
-        CodewattError: a timeline is missing or not the manifest's, no repeat was measured, or a
-            setting is wrong.
+        CodewattError: a timeline is missing or not the manifest's, no repeat was measured, a
+            program was judged outside the window of judging, or a setting is wrong.
     """
     energy_settings = EnergySettings.from_dict(settings)
     windows = generate["windows"]
@@ -107,8 +122,13 @@ def measure_cell(
         idle,
         _work(generate, tasks if tasks_path is not None else None),
     )
-    evaluated, evaluation_checks = _evaluate(evaluate, evaluate_timeline_path, energy_settings)
-    checks = [*check_cell(measurement, energy_settings), *evaluation_checks]
+    judged = None
+    if evaluate is not None and evaluate_timeline_path is not None:
+        judged = judging_energy(evaluate, evaluate_timeline_path, energy_settings)
+    checks = check_cell(measurement, energy_settings)
+    if judged is not None:
+        checks.append(judged.check)
+    checks += _check_prompt(generate, instruct)
     record: EnergyRecord = {
         "schema": SCHEMA,
         "cell": generate["cell"],
@@ -118,7 +138,7 @@ def measure_cell(
         "baseline": baseline,
         "windows": measured,
         "runs": runs,
-        "evaluate": evaluated,
+        "evaluate": None if judged is None else judged.record,
         "load": meter.phase_total(windows, "load"),
         "warmup": meter.phase_total(windows, "warmup"),
         "sampler": _sampler_cost(generate),
@@ -126,7 +146,18 @@ def measure_cell(
         "checks": checks,
         "valid": all(c["passed"] is not False for c in checks if c["severity"] == "error"),
     }
-    return CellEnergy(record, task_energies(meter.sources, meter.boundaries, tasks))
+    rows = task_energies(meter.sources, meter.boundaries, tasks)
+    if judged is not None:
+        rows = [_with_judging(row, judged.shares) for row in rows]
+    return CellEnergy(record, rows)
+
+
+def _with_judging(
+    row: TaskEnergy, shares: Mapping[tuple[int, int, str], JudgingShare]
+) -> TaskEnergy:
+    """The row with the energy of judging its completion, if that was judged."""
+    share = shares.get((row["repeat"], row["sample"], row["task_id"]))
+    return row if share is None else {**row, **share}
 
 
 def _idle_power(meter: JobMeter, windows: Sequence[PhaseWindow], phases: Iterable[str]) -> Joules:
@@ -199,6 +230,13 @@ def _work(generate: MeteredCell, tasks: Sequence[MeteredTask] | None) -> dict[in
     return {repeat: 1.0 for repeat in repeats if repeat is not None}
 
 
+def _check_prompt(generate: MeteredCell, instruct: bool | None) -> list[CheckResult]:
+    """The check of how the model was asked; none if the record does not say it."""
+    if "prompt" not in generate:
+        return []
+    return [check_prompt(generate["prompt"], generate["cell"]["prompt"], instruct)]
+
+
 def _run(
     meter: JobMeter, window: WindowRecord, measured: Sequence[WindowRecord], net_note: str | None
 ) -> RunRecord:
@@ -263,25 +301,6 @@ def _phase_uncertainty(meter: JobMeter, windows: Sequence[WindowRecord]) -> Joul
         return sum_known(w["uncertainty_j"][name] for w in known)
 
     return meter.boundaries.add({name: bound(name) for name in meter.sources.figures})
-
-
-def _evaluate(
-    evaluate: MeteredRecord | None, timeline_path: Path | None, settings: EnergySettings
-) -> tuple[EvaluationEnergy | None, list[CheckResult]]:
-    """Duration, energy and status of judging completions, which uses no GPU, and its check.
-
-    None and no check if judging was not metered.
-    """
-    if evaluate is None or timeline_path is None:
-        return None, []
-    meter = JobMeter.read(timeline_path, "cpu", evaluate.get("meters"))
-    total = meter.phase_total(evaluate["windows"], "evaluate")
-    if total is None:
-        return None, []
-    windows = [w for w in evaluate["windows"] if w["phase"] == "evaluate"]
-    sampler = evaluate.get("sampler")
-    sound = check_phase("evaluate", meter.timeline, meter.sources, windows, sampler, settings)
-    return {**total, "status": meter.statuses()}, [sound]
 
 
 def _sampler_cost(generate: MeteredCell) -> SamplerCost:

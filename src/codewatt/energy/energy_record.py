@@ -22,8 +22,10 @@ from codewatt.energy.validity.check import CheckResult
 from codewatt.provenance import CodeRecord
 from codewatt.record_files import RecordFormat
 
-#: Version 2: "checks" in place of "expectations".
-SCHEMA: Literal[2] = 2
+#: Of energy.json. Version 3: the energy of judging each run.
+SCHEMA: Literal[3] = 3
+#: Of making_energy.json.
+MAKING_SCHEMA: Literal[2] = 2
 
 
 class WindowRecord(TypedDict):
@@ -84,14 +86,36 @@ class PhaseEnergy(TypedDict):
     energy_j: Joules
 
 
+class JudgedRunEnergy(TypedDict):
+    """Judging the completions of one repeat (judging_energy.py). It uses no GPU.
+
+    Attributes:
+        energy_j, uncertainty_j: joules by part, and a bound on their error. The runs add up to the
+            energy of judging all completions.
+        unshared_energy_j: joules by part if each completion were judged, also where identical
+            ones were judged once; the energy of a program counts once for each completion.
+    """
+
+    repeat: int
+    energy_j: Joules
+    uncertainty_j: Joules
+    unshared_energy_j: Joules
+
+
 class EvaluationEnergy(PhaseEnergy):
     """Judging a cell's completions.
 
     Attributes:
+        uncertainty_j: joules by part, the bound from the window's edges.
         status: of each part's figure.
+        runs: by repeat, ascending.
+        note: why runs and tasks lack energy of a component; None if they have all.
     """
 
+    uncertainty_j: Joules
     status: dict[str, Status]
+    runs: list[JudgedRunEnergy]
+    note: str | None
 
 
 class SamplerCost(TypedDict):
@@ -121,7 +145,7 @@ class EnergyRecord(TypedDict):
         valid: whether no check of severity "error" failed.
     """
 
-    schema: Literal[2]
+    schema: Literal[3]
     cell: CellIds
     boundary: str
     components: dict[str, ComponentRecord]
@@ -177,7 +201,7 @@ class EnergyFileRecord(EnergyRecord, CodeRecord):
 class SkippedEnergyRecord(SkippedStage, CodeRecord):
     """energy.json of a cell that could not run."""
 
-    schema: Literal[2]
+    schema: Literal[3]
 
 
 class MakingEnergyFileRecord(MakingEnergyRecord, CodeRecord):

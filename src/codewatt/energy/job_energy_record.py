@@ -4,10 +4,12 @@ Every stage that is metered writes these fields into its own record. They hold n
 computed afterwards, from the timeline and the windows.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from typing_extensions import ReadOnly, TypedDict
 
+from codewatt.benchmarks.prompt_format import PromptRecord
 from codewatt.energy.record_ids import CellIds, VariantIds
 from codewatt.files import FileRecord
 
@@ -114,6 +116,30 @@ class MeteredRecord(TypedDict):
     sampler: SamplerRecord
 
 
+class JudgedCompletion(TypedDict):
+    """The fields of a verdict (`evaluate.evaluate_record`) that the energy of judging rests on.
+
+    base: None if the task is excluded, so that no program ran.
+    program: identical completions have the same number; their program ran once.
+    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if none ran, or if it was not
+        recorded.
+    """
+
+    task_id: str
+    repeat: int
+    sample: int
+    base: str | None
+    program: int
+    start_s: float | None
+    end_s: float | None
+
+
+class MeteredEvaluation(MeteredRecord):
+    """The fields of evaluate.json that the energy of judging rests on."""
+
+    verdicts: ReadOnly[Sequence[JudgedCompletion]]
+
+
 class ComputeDevice(TypedDict):
     """Where a cell's model computed: "cuda" or "cpu"."""
 
@@ -130,6 +156,7 @@ class MeteredCell(MeteredRecord):
     """The fields of generate.json (`generate.generate_record`) that a cell's energy rests on."""
 
     cell: CellIds
+    prompt: PromptRecord
     model: ReadOnly[ComputeDevice]
     decoding: ReadOnly[DecodingStrategy]
     files: dict[str, FileRecord]

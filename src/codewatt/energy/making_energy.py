@@ -6,7 +6,7 @@ from typing import Any
 
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.boundaries import PARTS
-from codewatt.energy.energy_record import SCHEMA, MakingEnergyRecord, StageEnergy
+from codewatt.energy.energy_record import MAKING_SCHEMA, MakingEnergyRecord, StageEnergy
 from codewatt.energy.job_energy_record import JobEnergyRecord, Joules, MadeVariant, PhaseWindow
 from codewatt.energy.job_meter import JobMeter
 from codewatt.energy.validity.phase import check_phase
@@ -51,7 +51,7 @@ def measure_making(
             )
         scored = measure_stage(read_json(scores_path), scores_timeline_path, energy_settings)
     return {
-        "schema": SCHEMA,
+        "schema": MAKING_SCHEMA,
         "variant": manifest["variant"],
         "quantise": measure_stage(manifest, timeline_path, energy_settings),
         "score_layers": scored,

@@ -35,10 +35,30 @@ class MeteredTask(TypedDict):
     new_tokens: int
 
 
-class TaskEnergy(TypedDict):
+class JudgingShare(TypedDict):
+    """The energy of judging one completion (judging_energy.py), in joules, and bounds on its error.
+
+    evaluate_completions: completions that share the program, which ran once; None if not judged.
+    evaluate_note: why a part has no figure; None if every part has one.
+    """
+
+    evaluate_cpu_j: float | None
+    evaluate_cpu_uncertainty_j: float | None
+    evaluate_dram_j: float | None
+    evaluate_dram_uncertainty_j: float | None
+    evaluate_node_j: float | None
+    evaluate_node_uncertainty_j: float | None
+    evaluate_job_j: float | None
+    evaluate_job_uncertainty_j: float | None
+    evaluate_completions: int | None
+    evaluate_note: str | None
+
+
+class TaskEnergy(JudgingShare):
     """A row of task_energy.parquet: one completion's joules by part, and the bounds on their error.
 
-    A part without a figure is None; energy_note says why, and is None if every part has one.
+    The fields without "evaluate" are of generating it. A part without a figure is None;
+    energy_note says why, and is None if every part has one.
     """
 
     repeat: int
@@ -58,13 +78,29 @@ class TaskEnergy(TypedDict):
 
 
 KEYS = (("repeat", "int32"), ("sample", "int32"), ("task_id", "string"))
-FIGURES = tuple(f"{part}{suffix}" for part in PARTS for suffix in ("_j", "_uncertainty_j"))
+_SUFFIXES = ("_j", "_uncertainty_j")
+FIGURES = tuple(f"{part}{suffix}" for part in PARTS for suffix in _SUFFIXES)
+#: Parts of the energy of judging, which uses no GPU.
+JUDGED_PARTS = tuple(part for part in PARTS if part != "gpu")
+_JUDGED = tuple(f"evaluate_{part}{suffix}" for part in JUDGED_PARTS for suffix in _SUFFIXES)
+NOT_JUDGED: JudgingShare = {
+    "evaluate_cpu_j": None,
+    "evaluate_cpu_uncertainty_j": None,
+    "evaluate_dram_j": None,
+    "evaluate_dram_uncertainty_j": None,
+    "evaluate_node_j": None,
+    "evaluate_node_uncertainty_j": None,
+    "evaluate_job_j": None,
+    "evaluate_job_uncertainty_j": None,
+    "evaluate_completions": None,
+    "evaluate_note": "judging was not metered",
+}
 
 
 def task_energies(
     sources: Sources, boundaries: Boundaries, tasks: Sequence[MeteredTask]
 ) -> list[TaskEnergy]:
-    """The energy of each task, in the order of `tasks`."""
+    """The energy of generating each task, in the order of `tasks`; judging is not included."""
     parts: list[dict[str, tuple[float | None, float | None]]] = [{} for _ in tasks]
     notes: list[list[str]] = [[] for _ in tasks]
     for members in _repeats(tasks):
@@ -109,6 +145,28 @@ def uncertainty_of(row: TaskEnergy) -> Joules:
     }
 
 
+def judging_joules_of(row: TaskEnergy) -> Joules:
+    """The joules of judging a task's completion, by part."""
+    return {
+        "gpu": None,
+        "cpu": row["evaluate_cpu_j"],
+        "dram": row["evaluate_dram_j"],
+        "node": row["evaluate_node_j"],
+        "job": row["evaluate_job_j"],
+    }
+
+
+def judging_uncertainty_of(row: TaskEnergy) -> Joules:
+    """The bound on the error of the joules of judging a task's completion, by part."""
+    return {
+        "gpu": None,
+        "cpu": row["evaluate_cpu_uncertainty_j"],
+        "dram": row["evaluate_dram_uncertainty_j"],
+        "node": row["evaluate_node_uncertainty_j"],
+        "job": row["evaluate_job_uncertainty_j"],
+    }
+
+
 def shared_joules(
     series: Series, start_s: Floats, end_s: Floats
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -141,7 +199,14 @@ def shared_joules(
 
 def write_task_energies(path: str | os.PathLike[str], rows: Sequence[TaskEnergy]) -> None:
     """Write the rows as parquet, atomically."""
-    fields = [*KEYS, *((name, "float64") for name in FIGURES), ("energy_note", "string")]
+    fields = [
+        *KEYS,
+        *((name, "float64") for name in FIGURES),
+        ("energy_note", "string"),
+        *((name, "float64") for name in _JUDGED),
+        ("evaluate_completions", "int32"),
+        ("evaluate_note", "string"),
+    ]
     write_rows(path, rows, fields)
 
 
@@ -167,6 +232,7 @@ def _row(task: MeteredTask, energy_j: Joules, bounds_j: Joules, note: str | None
         "job_j": energy_j["job"],
         "job_uncertainty_j": bounds_j["job"],
         "energy_note": note,
+        **NOT_JUDGED,
     }
 
 

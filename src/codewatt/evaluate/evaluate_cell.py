@@ -11,7 +11,7 @@ from codewatt.benchmarks.dataset_files import unpacked_digests
 from codewatt.benchmarks.tasks import Task, UnittestTask, read_tasks, unittest_tasks
 from codewatt.evaluate.bigcodebench_programs import bigcodebench_programs
 from codewatt.evaluate.eval_results import pass_at_k_table, write_eval_results
-from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK
+from codewatt.evaluate.evaluate_record import JudgedCell, RepeatPassAtK, VerdictRecord
 from codewatt.evaluate.judge import count_unique
 from codewatt.evaluate.judging_rules import judging_rule
 from codewatt.evaluate.sample_files import Sample, read_samples
@@ -92,23 +92,13 @@ def evaluate_cell(
     by_repeat = _by_repeat(samples, verdicts, ks)
     first = by_repeat[0]
     record: JudgedCell = {
-        "schema": 3,
+        "schema": 4,
         "status": "ok",
         "benchmark": benchmark,
         "dataset_sha256": digests["sha256"],
         "pass_at_k": {"base": first["base"], "plus": first["plus"]},
         "by_repeat": by_repeat,
-        "verdicts": [
-            {
-                "task_id": verdict.task_id,
-                "repeat": sample.repeat,
-                "sample": sample.sample,
-                "base": verdict.status("base"),
-                "plus": verdict.status("plus"),
-                "why": verdict.why,
-            }
-            for sample, verdict in zip(samples, verdicts, strict=True)
-        ],
+        "verdicts": _verdict_records(samples, programs, verdicts),
         "tasks": len(tasks),
         "excluded": rule.excluded,
         "environment": rule.environment,
@@ -124,6 +114,31 @@ def evaluate_cell(
     if out_evaluate is not None:
         write_json(out_evaluate, record)
     return record
+
+
+def _verdict_records(
+    samples: Sequence[Sample], programs: Sequence[Program], verdicts: Sequence[Verdict]
+) -> list[VerdictRecord]:
+    """The record of each verdict; identical programs have the same number."""
+    numbers: dict[Program, int] = {}
+    records: list[VerdictRecord] = []
+    for sample, program, verdict in zip(samples, programs, verdicts, strict=True):
+        times = verdict.times
+        records.append(
+            {
+                "task_id": verdict.task_id,
+                "repeat": sample.repeat,
+                "sample": sample.sample,
+                "base": verdict.status("base"),
+                "plus": verdict.status("plus"),
+                "why": verdict.why,
+                "program": numbers.setdefault(program, len(numbers)),
+                "start_s": None if times is None else times.start_s,
+                "end_s": None if times is None else times.end_s,
+                "cpu_s": None if times is None else times.cpu_s,
+            }
+        )
+    return records
 
 
 def _by_repeat(

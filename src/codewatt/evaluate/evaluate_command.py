@@ -38,8 +38,8 @@ _CACHE_BYTES = 16 << 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `codewatt evaluate` to a parser."""
     parser.description = (
-        "Judge completions by the rules of EvalPlus (HumanEval+) or of BigCodeBench, each in a "
-        "sandbox."
+        "Judge completions by the rules of EvalPlus (HumanEval+, MBPP+) or of BigCodeBench, each "
+        "in a sandbox."
     )
     parser.add_argument("--benchmark", required=True, choices=_judged_benchmarks())
     parser.add_argument(

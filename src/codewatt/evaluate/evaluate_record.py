@@ -38,6 +38,10 @@ class VerdictRecord(TypedDict):
         is excluded.
     why: the first test that failed, and how, or why the task is excluded; None for a completion
         that passed.
+    program: number of the completion's program; identical programs have one number and ran once.
+    start_s, end_s: when that program ran (CLOCK_MONOTONIC s); None if it did not run, because the
+        task is excluded, or if the judge does not record it.
+    cpu_s: CPU time of its sandboxes (s), in steps of 10 ms; None if it was not read.
     """
 
     task_id: str
@@ -46,6 +50,10 @@ class VerdictRecord(TypedDict):
     base: str | None
     plus: str | None
     why: str | None
+    program: int
+    start_s: float | None
+    end_s: float | None
+    cpu_s: float | None
 
 
 class LimitsRecord(TypedDict):
@@ -108,7 +116,7 @@ class JudgedCell(TypedDict):
     windows: one, of phase "evaluate".
     """
 
-    schema: Literal[3]
+    schema: Literal[4]
     status: Literal["ok"]
     benchmark: str | None
     dataset_sha256: str
@@ -136,7 +144,7 @@ class EvaluatedCellRecord(JudgedCell, MadeRecord):
 class SkippedEvaluationRecord(SkippedStage, MadeRecord):
     """cells/<cell>/evaluate.json of a cell that could not run."""
 
-    schema: Literal[3]
+    schema: Literal[4]
     meters: list[MeterRecord]
     sampler: SamplerRecord
 

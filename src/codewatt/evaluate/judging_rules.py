@@ -1,7 +1,7 @@
-"""The two ways to judge programs: by their outputs (HumanEval+) and by unit tests (BigCodeBench).
+"""The two ways to judge programs: by their outputs (EvalPlus) and by unit tests (BigCodeBench).
 
-Which one applies follows from the type of a benchmark's tasks. The evaluate stage and the rule
-that prepares it call only this module.
+Which one applies follows from the type of a benchmark's tasks. The evaluate stage calls only this
+module; `expected_file` prepares what it reads.
 """
 
 from abc import ABC, abstractmethod
@@ -20,13 +20,10 @@ from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter
 from codewatt.evaluate.eval_results import eval_results, unittest_results
 from codewatt.evaluate.evaluate_record import EnvironmentRecord, ExcludedTask, SandboxRecord
 from codewatt.evaluate.judge import judge
-from codewatt.evaluate.outputs.expected_outputs import read_expected, write_expected
-from codewatt.evaluate.reference_programs import compute_expected
+from codewatt.evaluate.outputs.expected_outputs import read_expected
 from codewatt.evaluate.reference_runs import (
     describe_environment,
     read_references,
-    run_references,
-    write_references,
 )
 from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.sandbox_probe import describe_sandbox, require_sandbox
@@ -178,7 +175,7 @@ def judging_rule(
 
     Args:
         tasks: the tasks, all of one type.
-        expected_path: the file that `write_expected_file` wrote.
+        expected_path: the file that `expected_file.write_expected_file` wrote.
         limits: resource limits of a program; None for the defaults of the rule.
         python: see `benchmark_interpreter`; used for unit tests only.
 
@@ -189,29 +186,3 @@ def judging_rule(
     if isinstance(tasks[0], UnittestTask):
         return UnittestRule(unittest_tasks(tasks), expected_path, limits, python)
     return OutputsRule(function_tasks(tasks), expected_path, limits)
-
-
-def write_expected_file(
-    path: str | Path, tasks: Sequence[Task], *, jobs: int, python: str | None = None
-) -> None:
-    """Run the reference programs and write what judging needs of them.
-
-    Args:
-        path: file to write.
-        tasks: the tasks, all of one type.
-        jobs: programs that run at the same time.
-        python: see `benchmark_interpreter`; used for unit tests only.
-
-    Raises:
-        CodewattError: the tasks are of several types, programs cannot be run, or a reference
-            program that is judged by its outputs fails.
-    """
-    if isinstance(tasks[0], UnittestTask):
-        tested = unittest_tasks(tasks)
-        interpreter = benchmark_interpreter(python)
-        environment = describe_environment(interpreter)
-        runs = run_references(tested, interpreter=interpreter, jobs=jobs)
-        write_references(path, runs, tested, environment)
-    else:
-        called = function_tasks(tasks)
-        write_expected(path, compute_expected(called, jobs=jobs), called)

@@ -6,6 +6,7 @@ with it must not be skipped.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from codewatt.evaluate.sandbox.resource_limits import Limits
 from codewatt.evaluate.sandbox.unittest_view import find_interpreter
 from codewatt.evaluate.unittest_modules import modules_to_preload
 from codewatt.evaluate.unittest_run import UNITTEST_LIMITS, ProgramRunner, UnittestOutcome
-from codewatt.evaluate.verdicts import FAIL, PASS, Program, SuiteVerdict, Verdict
+from codewatt.evaluate.verdicts import FAIL, PASS, JudgingTimes, Program, SuiteVerdict, Verdict
 
 
 def judge_unittests(
@@ -45,7 +46,8 @@ def judge_unittests(
         on_start: called with whether programs are forked from a warm process.
 
     Returns:
-        One verdict for each program, in the same order; without a plus suite.
+        One verdict for each program, in the same order, with the times at which it ran; without a
+        plus suite.
 
     Raises:
         CodewattError: a program is for an unknown task, or the sandbox cannot be started. Nothing
@@ -80,12 +82,14 @@ def judge_unittests(
     def work(slot: int, program: Program, stop: threading.Event) -> Verdict:
         task, reference = known[program.task_id], references[program.task_id]
         (limit_s,) = used.call_limits_s([reference.seconds])
+        start_s = time.monotonic()
         outcome = runner.run(program.code, task.test, limit_s, slot, stop)
-        return Verdict(program.task_id, _suite_verdict(outcome, reference), None)
+        times = JudgingTimes(start_s, time.monotonic(), outcome.cpu_s)
+        return Verdict(program.task_id, _suite_verdict(outcome, reference), None, times=times)
 
     if to_run:
-        wanted = {program.task_id for program in to_run}
-        modules = modules_to_preload([known[task_id] for task_id in sorted(wanted)])
+        # Of all tasks, so that a verdict does not depend on which programs are judged together.
+        modules = modules_to_preload(tasks)
         with ProgramRunner(find_interpreter(interpreter), modules, used, jobs) as runner:
             if on_start is not None:
                 on_start(runner.is_warm)

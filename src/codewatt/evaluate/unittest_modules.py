@@ -5,6 +5,7 @@ This saves time only: a program's own import loads any other module.
 
 import ast
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -32,7 +33,9 @@ def modules_to_preload(tasks: Sequence[UnittestTask]) -> list[str]:
 
 def _imported(source: str) -> Iterator[str]:
     try:
-        tree = ast.parse(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # escape sequences that later versions refuse
+            tree = ast.parse(source)
     except SyntaxError:
         return
     for node in ast.walk(tree):

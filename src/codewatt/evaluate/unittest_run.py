@@ -5,7 +5,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from codewatt.errors import CodewattError
@@ -20,7 +20,7 @@ from codewatt.units import BYTES_PER_GIB, BYTES_PER_MIB
 UNITTEST_LIMITS = Limits(
     min_time_s=60.0,
     time_factor=5.0,
-    suite_time_s=3600.0,
+    suite_time_s=240.0,
     grace_s=2.0,
     memory_bytes=8 * BYTES_PER_GIB,
     processes=256,
@@ -28,7 +28,8 @@ UNITTEST_LIMITS = Limits(
     tmpfs_bytes=512 * BYTES_PER_MIB,
 )
 """Default limits: a program gets the larger of `min_time_s` and `time_factor` times the time of
-the reference program. Upstream gives each program 240 s of wall time and 30 GB."""
+the reference program, at most `suite_time_s`. Upstream gives each program 240 s of wall time, or
+the time of the reference program if that is longer, and 30 GB."""
 
 _POLL_S = 0.05
 _REPORT_BYTES = 4 << 20
@@ -47,6 +48,7 @@ class UnittestOutcome:
         ran: names of the tests that ran.
         skipped: names of the tests that were skipped.
         failed: name of each failed test, and the last line of its traceback.
+        cpu_s: CPU time of the program's processes (s), in steps of 10 ms.
     """
 
     status: str
@@ -55,6 +57,7 @@ class UnittestOutcome:
     ran: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
+    cpu_s: float = 0.0
 
 
 class CannotIsolate(CodewattError):
@@ -127,7 +130,8 @@ class ProgramRunner:
             self._interpreter, [], self._limits, self._jobs, isolates=False
         )
         with server.fork(code, test, slot, cpu_s) as program:
-            return _watch(program, limit_s, self._limits, stop)
+            outcome = _watch(program, limit_s, self._limits, stop)
+            return replace(outcome, cpu_s=program.read_cpu_s())
 
     def _require_isolation(self) -> None:
         outcome = self.run("", _PROBE_TEST, self._limits.start_s, 0, threading.Event())

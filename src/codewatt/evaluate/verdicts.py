@@ -42,6 +42,22 @@ class SuiteVerdict:
 
 
 @dataclass(frozen=True)
+class JudgingTimes:
+    """When a judge ran a program. Energy is billed to tasks by these times.
+
+    Attributes:
+        start_s: when the judge began with the program (CLOCK_MONOTONIC s, as of `time.monotonic`).
+        end_s: when it had the verdict, and all processes of the program had ended.
+        cpu_s: CPU time (s) of all processes of the program's sandboxes, with their start-up; None
+            if it could not be read. It is for information; no energy depends on it.
+    """
+
+    start_s: float
+    end_s: float
+    cpu_s: float | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Verdicts on a program for the base tests and the plus tests.
 
@@ -50,12 +66,16 @@ class Verdict:
         base: verdict on the base tests; None if the task is excluded.
         plus: verdict on the plus tests; None if the task has none or is excluded.
         excluded: why the task is excluded; None if it is not.
+        times: when the program ran; None if it did not run, because the task is excluded, or if
+            the judge does not record it. Two verdicts are equal whatever their times. Identical
+            programs that ran once have the same times.
     """
 
     task_id: str
     base: SuiteVerdict | None
     plus: SuiteVerdict | None
     excluded: str | None = None
+    times: JudgingTimes | None = field(default=None, compare=False)
 
     @property
     def why(self) -> str | None:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codewatt.benchmarks.prompt_format import Asked, PromptFormat
+from codewatt.benchmarks.prompt_format import Asked, PromptFormat, PromptRecord
 from codewatt.benchmarks.tasks import Task
 from codewatt.errors import CodewattError
-from codewatt.generate.generate_record import PromptRecord
 
 #: Stands for the model's answer in a rendered chat; the prompt is the text before it. As in
 #: EvalPlus 0.3.1 and BigCodeBench 0.2.5 (provider/utility.py).

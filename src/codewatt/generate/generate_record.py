@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from codewatt.benchmarks.prompt_format import Asked
+from codewatt.benchmarks.prompt_format import PromptRecord
 from codewatt.energy.job_energy_record import MeteredRecord, SkippedStage
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.energy.record_ids import CellIds
@@ -168,20 +168,6 @@ class GenerationDescription(TypedDict):
     logits: LogitsRecord
     roofline: RooflineRecord
     peak_memory: PeakMemoryRecord
-
-
-class PromptRecord(TypedDict):
-    """What the model was asked (`cell_prompts.CellPrompts`).
-
-    has_chat_template: whether the model's tokenizer has one. stop_strings: a completion ends before
-    the first of them. first_prompt: of the benchmark's first task, as the tokenizer gets it.
-    """
-
-    asked: Asked
-    has_chat_template: bool
-    stop_strings: list[str]
-    first_task_id: str
-    first_prompt: str
 
 
 class CommonCellFields(MeteredRecord):

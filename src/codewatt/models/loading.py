@@ -18,7 +18,7 @@ from codewatt.models.model_config import (
     resolved_configuration,
 )
 from codewatt.models.model_files import only_model_files
-from codewatt.models.packed_checkpoints import read_packed_format, read_quantisation_config
+from codewatt.models.packed_format import read_packed_format, read_quantisation_config
 from codewatt.models.packed_loading import build_packed_kernels, packed_configuration
 from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.torchao_layouts import check_torchao_checkpoint

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from codewatt.models.packed_checkpoints import PackedFormat, PackedLayer
+from codewatt.models.packed_checkpoints import PackedLayer
+from codewatt.models.packed_format import PackedFormat
 
 _LOG = logging.getLogger(__name__)
 _PACKAGE = "gptqmodel.nn_modules.qlinear"

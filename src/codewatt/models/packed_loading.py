@@ -14,12 +14,12 @@ from codewatt.errors import CodewattError
 from codewatt.models.gptqmodel_library import import_gptqmodel, silence_output
 from codewatt.models.model_config import resolved_configuration
 from codewatt.models.packed_checkpoints import (
-    PackedFormat,
     PackedLayer,
     check_packed_tensors,
     find_scaled_activations,
     packed_layers,
 )
+from codewatt.models.packed_format import PackedFormat
 from codewatt.models.packed_kernels import build_kernels, convert_for_kernels, make_packed_linear
 from codewatt.models.weight_headers import read_weight_headers
 

@@ -1,7 +1,8 @@
 """The resources that each job requests of Slurm, from the site file.
 
-They stand in the rules, not in a profile: a flag on the command line replaces the whole
-set-resources block of a profile. `profile_checks` refuses settings that would override them.
+The rules contain these requests. They are not in a profile, because one --set-resources flag on the
+command line replaces all set-resources of a profile. `profile_checks` refuses settings that would
+override them.
 """
 
 import math
@@ -31,12 +32,12 @@ RESOURCE_NAMES = (
 )
 #: The resources of which a retry requests more.
 _GROWING = ("mem_mb", "runtime")
-#: MB and minutes of a job whose model is unknown, and the least MB of any job that loads a model:
-#: beside the model, two Snakemakes, Python and torch take memory, and on a CPU for a moment 1.1 GB
-#: with which its bandwidth is measured (a nano model's job was seen to take 1.9 GB).
+#: MB and minutes of a job whose model is unknown, and the least MB of any job that loads a model.
+#: Besides the model, memory is taken by two Snakemake processes, Python and torch, and on a CPU for
+#: a moment by the 1.1 GB with which its bandwidth is measured. A nano model's job took 1.9 GB.
 _UNKNOWN_MB, _UNKNOWN_MIN, _LEAST_MB = 32_000, 240, 3000
-#: MB of a job that judges, beside the memory of its sandboxes: two Snakemakes, the judge and the
-#: expected answers of the benchmark. The minutes are many times what HumanEval+ takes.
+#: MB of a job that judges, in addition to its sandboxes: two Snakemake processes, the judge and the
+#: benchmark's expected outputs. The minutes are many times the time that HumanEval+ takes.
 _JUDGE_MB, _JUDGE_MIN = 4000, 60
 
 
@@ -65,7 +66,7 @@ def check_hardware(study: Study, machine: Machine, where: str) -> None:
         where: the study file, for the message.
 
     Raises:
-        CodewattError: an entry is missing, or its estimated_as is no known GPU.
+        CodewattError: an entry is missing, or its estimated_as is not in the table of GPUs.
     """
     for name, nodes in machine.hardware.items():
         if (problem := estimated_as_problem(name, nodes)) is not None:
@@ -80,7 +81,7 @@ def check_hardware(study: Study, machine: Machine, where: str) -> None:
 
 
 def estimated_as_problem(name: str, nodes: GpuNodes) -> str | None:
-    """Why the estimated_as of a site file's entry is refused; None if it is not."""
+    """What is wrong with the estimated_as of a site file's entry; None if nothing is."""
     if nodes.estimated_as is not None:
         try:
             get_gpu(nodes.estimated_as)
@@ -90,13 +91,13 @@ def estimated_as_problem(name: str, nodes: GpuNodes) -> str | None:
 
 
 def gpu_nodes(machine: Machine, hardware: str | None) -> GpuNodes | None:
-    """The nodes of a GPU stage; None where neither study nor site file names hardware."""
+    """The nodes for jobs on a GPU; None if neither the study nor the site file names hardware."""
     chosen = choose_hardware(machine.hardware, machine.default_hardware, hardware)
     return None if chosen is None else machine.hardware[chosen]
 
 
 def uses_gpu(study: Study, job: ModelJob) -> bool:
-    """Whether a job requests a GPU: in a study on the CPU only where the study names hardware."""
+    """Whether a job requests a GPU; in a study on the CPU, only if the study names hardware."""
     return job.on_gpu and (study.device != "cpu" or job.hardware is not None)
 
 
@@ -108,7 +109,7 @@ def model_job_nodes(study: Study, machine: Machine, job: ModelJob) -> CpuNodes:
 
 
 def site_file_key(machine: Machine, job: ModelJob, nodes: CpuNodes) -> str:
-    """The key of the site file that has the nodes of a job (those of `model_job_nodes`)."""
+    """The key of the site file that describes a job's nodes, those of `model_job_nodes`."""
     if not isinstance(nodes, GpuNodes):
         return "machine.cpu"
     name = choose_hardware(machine.hardware, machine.default_hardware, job.hardware)
@@ -116,11 +117,13 @@ def site_file_key(machine: Machine, job: ModelJob, nodes: CpuNodes) -> str:
 
 
 def first_attempt(nodes: CpuNodes, size: Mapping[str, int] | None) -> tuple[int, int]:
-    """MB and minutes of the first attempt of a job that loads a model, without the nodes' maxima.
+    """Memory (MB) and time (minutes) that the first attempt of a job that loads a model requests.
+
+    The maxima of the site file are not applied here.
 
     Args:
-        size: mem_mb and runtime_min from the model's size, None if unknown; the values of the site
-            file go before.
+        size: mem_mb and runtime_min estimated from the model's size; None if unknown. Values in the
+            site file take precedence.
     """
     size = size or {}
     mem_mb = nodes.mem_mb or max(size.get("mem_mb", _UNKNOWN_MB), _LEAST_MB)
@@ -138,8 +141,8 @@ def model_request(
     """The request of a job that loads a model.
 
     Args:
-        number: position of the job's model in the study, from 0: a site file can give each model
-            its own node.
+        number: position of the job's model in the study, from 0. If the site file lists several
+            nodes, it selects the model's node.
         attempt: 1 for the first attempt; memory and time are multiplied by it.
         size: see `first_attempt`.
     """
@@ -155,11 +158,11 @@ def model_request(
 def cpu_request(
     machine: Machine, mem_mb: int, runtime_min: int, attempt: int, measured: bool = False
 ) -> Request:
-    """The request of any other job.
+    """The request of a job that needs no GPU.
 
     Args:
-        measured: whether the job is measured: then it gets machine.cpu.threads and, if
-            machine.cpu.exclusive, the node for itself.
+        measured: whether the job's energy is measured. If so, it requests machine.cpu.threads cores
+            and, with machine.cpu.exclusive, the whole node; else one core.
     """
     nodes = machine.cpu
     if not measured:
@@ -168,11 +171,11 @@ def cpu_request(
 
 
 def judge_request(machine: Machine, attempt: int) -> Request:
-    """The request of a job that judges completions: memory for all its sandboxes at once.
+    """The request of a job that judges completions, with memory for all its sandboxes.
 
-    The mem_mb and runtime_min of the site file are taken where they are more.
+    If mem_mb or runtime_min of the site file is larger, it is requested instead.
     """
-    # Without threads in the site file nothing is submitted to Slurm; one sandbox is then assumed.
+    # A site file without threads is not used with Slurm; then one sandbox is assumed.
     sandboxes = jobs_for_cores(machine.cpu.threads or 1)
     mem_mb = _JUDGE_MB + math.ceil(sandboxes * Limits().memory_bytes / BYTES_PER_MB)
     return cpu_request(
@@ -189,10 +192,11 @@ def as_resources(
 ) -> dict[str, str | int | Callable[[Any, int], str | int | None]]:
     """The resources of a rule: a value if all its jobs request the same, else a function.
 
-    Snakemake calls each function for every job, which takes long in large studies.
+    Values are preferred because Snakemake calls a function for every job, which is slow in large
+    studies.
 
     Args:
-        first_requests: the first requests that the rule's jobs can have.
+        first_requests: what each of the rule's jobs requests at its first attempt.
         request: (wildcards, attempt) -> the request of a job.
     """
 
@@ -232,5 +236,5 @@ def _request(
 
 
 def _grown(first: int, attempt: int, limit: int | None) -> int:
-    """A retry requests more, up to the limit."""
+    """The request of an attempt: `first` times the number of the attempt, at most `limit`."""
     return first * attempt if limit is None else min(first * attempt, limit)

@@ -12,23 +12,23 @@ from codewatt.sizing.gpu_datasheets import Gpu, find_gpu
 
 
 class JobSizes:
-    """Memory and time of jobs, each on the GPU that the site file has for its hardware."""
+    """Memory and time of jobs, each estimated for the GPU that the site file names for it."""
 
     def __init__(self, grid: Grid, paths: Paths, machine: Machine, cores: int) -> None:
         """Prepare the estimates of a study's jobs.
 
         Args:
-            cores: the cores of a job that judges.
+            cores: number of cores of a job that judges.
         """
         self._grid, self._paths, self._machine, self._cores = grid, paths, machine, cores
 
     def size(self, job: ModelJob) -> dict[str, int] | None:
-        """mem_mb and runtime_min (`Plan.resources`) of a job; None if GPU or model are unknown."""
+        """mem_mb and runtime_min of a job (`Plan.resources`); None if GPU or model is unknown."""
         return self._plan.resources(job.stage, job.id)
 
     @cached_property
     def _plan(self) -> Plan:
-        """Made when the first size is needed, as it takes a while."""
+        """The plan of all jobs; made when the first size is needed, because it takes a while."""
         named = self._grid.hardware_ids
         cards: dict[str | None, Gpu | None] = dict.fromkeys(named, None)
         if self._grid.study.device != "cpu":

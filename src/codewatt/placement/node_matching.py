@@ -14,12 +14,12 @@ ATTEMPTS = 3
 
 
 class Candidates(NamedTuple):
-    """Nodes of which at least one must have what an entry requests.
+    """Nodes; at least one of them must have everything that an entry of the site file requests.
 
     Attributes:
-        any, fitting: how messages name them: 'any node of gpu' and 'every node that fits', or the
-            name of the only node.
-        nodes: each with what a job in the partition can have of it (`Partition.limit_node`).
+        any, fitting: what messages call the nodes, for example 'any node of gpu' and 'every node
+            that fits'; for a single node both are its name.
+        nodes: the nodes, with the partition's limits applied (`Partition.limit_node`).
     """
 
     any: str
@@ -49,7 +49,7 @@ def node_problems(
     """Why no job of an entry can start on the nodes, as 'key: what is wrong; what is allowed'.
 
     Args:
-        key: where the entry stands in the site file.
+        key: key of the entry in the site file.
         partition_known: whether the entry's partition exists; without it, cores and memory are not
             checked.
     """
@@ -86,12 +86,19 @@ def node_problems(
 def limit_problems(
     key: str, name: str, first: int | None, most: int | None, limit: int, unit: str
 ) -> Iterator[str]:
-    """Whether the first attempt (key `name`) or a retry (key `max_name`) requests too much.
+    """Compare what an entry's jobs may request with the largest request that can be granted.
 
     Args:
-        first, most: the entry's values; first is None if each job requests what its model needs.
-        limit: the most that a job can have.
-        unit: the unit of all three, and where the limit holds.
+        key: key of the entry in the site file.
+        name: "mem_mb" or "runtime_min".
+        first: value of the key `name`, the request of the first attempt; None if each job requests
+            what its model needs.
+        most: value of the key `max_NAME`, the largest request of a retry; None if absent.
+        limit: largest request that can be granted.
+        unit: unit of these values and what the limit applies to, for the message.
+
+    Yields:
+        'key: what is wrong; what is allowed'.
     """
     if first is not None and first > limit:
         yield f"{key}.{name}: {first} requested; allowed: at most {limit} {unit}"

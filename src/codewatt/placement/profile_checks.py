@@ -1,10 +1,9 @@
-"""Refuse Snakemake settings that put jobs on other nodes than the rules say.
+"""Refuse Snakemake settings with which jobs would run on other nodes than the rules request.
 
-Each of them was seen to misplace a job with exit code 0 (docs/explanation/slurm-placement.md):
-job arrays give every
-task the resources of the first; set-resources and default-resources override those of a rule; a
-group of GPU jobs shares one partition and one GRES; an expression with a typing error is taken as
-text.
+With each of these settings, a job ran on a wrong node and exited with code 0
+(docs/explanation/slurm-placement.md). Job arrays give every task the resources of the first task.
+set-resources and default-resources override the resources of a rule. The jobs of a group share one
+partition and one GRES. An expression with a typing error is used as text.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +15,7 @@ from codewatt.energy.placement_check import choose_hardware
 from codewatt.errors import CodewattError
 from codewatt.placement.job_requests import RESOURCE_NAMES
 
-#: The resources that a profile or a flag may set: how much, and for whom, but not where.
+#: The resources that a profile or a flag may set: amounts, account and QOS, but not the nodes.
 ALLOWED = (
     "mem", "mem_mb", "mem_mib", "disk", "disk_mb", "disk_mib", "runtime", "tmpdir",
     "slurm_account", "qos",
@@ -25,13 +24,13 @@ _WHERE = "the site file says where jobs run (machine.hardware and machine.cpu)"
 
 
 def refuse_overrides(settings: Any) -> None:
-    """Refuse resources of the command line or a profile that change where a job runs.
+    """Refuse resources of the command line or a profile that change the nodes of a job.
 
     Args:
         settings: Snakemake's ResourceSettings.
 
     Raises:
-        CodewattError: set-resources or default-resources names such a resource.
+        CodewattError: set-resources or default-resources sets a resource that is not in `ALLOWED`.
     """
     for rule, resources in (settings.overwrite_resources or {}).items():
         _refuse_resources(f"set-resources: {rule}:", resources)
@@ -58,13 +57,14 @@ def refuse_run(
     """Refuse a run on a cluster that could misplace a job, or whose site file is incomplete.
 
     Args:
-        rules: names of all rules; gpu_rules: of those that run on GPU nodes.
+        rules: names of all rules.
+        gpu_rules: names of the rules that run on GPU nodes.
         resources: Snakemake's ResourceSettings.
         executor: the Slurm executor's settings.
-        groups: rule -> group, as --groups has it.
+        groups: rule -> group, as given with --groups.
 
     Raises:
-        CodewattError: one line, with what to change.
+        CodewattError: a setting is refused, or a key of the site file is missing.
     """
     refuse_overrides(resources)
     _refuse_limits(resources)
@@ -91,7 +91,7 @@ def refuse_run(
 
 
 def _refuse_limits(settings: Any) -> None:
-    """Refuse limits of a whole run: Snakemake would lower the request of each job."""
+    """Refuse limits that apply to a whole run: with them Snakemake lowers each job's request."""
     if capped := [
         name for name in settings.resources or {} if name in (*RESOURCE_NAMES, "threads")
     ]:

@@ -1,4 +1,4 @@
-"""Warnings about jobs that need more than the site file allows: no retry could request enough."""
+"""Warnings about jobs that need more than the maxima of the site file: every retry fails."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -8,12 +8,18 @@ from codewatt.config.site import Machine
 from codewatt.config.study import Study
 from codewatt.placement.job_requests import ModelJob, first_attempt, model_job_nodes, site_file_key
 
-#: Snakemake's resource, the site file's key of its maximum, and their unit.
+#: Snakemake's resource, the site file's key for its maximum, and the unit of both.
 _LIMITED = (("mem_mb", "max_mem_mb", "MB"), ("runtime", "max_runtime_min", "min"))
 
 
 class _Shortfall(NamedTuple):
-    """The jobs of a rule that need more than one maximum: their number, and the largest."""
+    """Jobs of one rule that need more than a maximum of the site file.
+
+    Attributes:
+        needed, id: largest need, and the id of that job.
+        allowed: the maximum.
+        jobs: number of jobs that need more.
+    """
 
     needed: int
     id: str
@@ -27,7 +33,7 @@ def requests_above_limit(
     jobs: Iterable[tuple[ModelJob, Mapping[str, int] | None]],
     overridden: Mapping[str, Collection[str]],
 ) -> list[str]:
-    """One warning for each rule and maximum that some of the rule's jobs exceed.
+    """Warnings, one for each rule and each maximum that jobs of the rule exceed.
 
     Args:
         jobs: the jobs of a run, each with its size (`JobSizes.size`); a job of unknown size is not

@@ -1,4 +1,4 @@
-"""Compare a site file with the cluster: one line for each problem, before a job is submitted."""
+"""Compare a site file with the cluster before jobs are submitted; one line for each problem."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +17,7 @@ from codewatt.slurm.slurm_nodes import Cluster, Node, Partition
 
 
 def site_problems(machine: Machine, cluster: Cluster) -> list[str]:
-    """Everything that would fail or misplace jobs, as 'key: what is wrong; what is allowed'."""
+    """Entries with which jobs fail or are misplaced, as 'key: what is wrong; what is allowed'."""
     found = list(_account(machine, cluster))
     entries = {f"machine.hardware.{name}": nodes for name, nodes in machine.hardware.items()}
     for key, nodes in {"machine.cpu": machine.cpu, **entries}.items():
@@ -28,7 +28,7 @@ def site_problems(machine: Machine, cluster: Cluster) -> list[str]:
 
 
 def site_notes(machine: Machine) -> list[str]:
-    """Settings that are no mistake, but with which some studies are refused."""
+    """Notes on settings that are allowed, but with which some studies are refused."""
     if len(machine.hardware) > 1 and machine.default_hardware is None:
         return [
             "machine.default_hardware: absent, and machine.hardware has "
@@ -129,7 +129,7 @@ def _node_name_problems(
 def _gpu_problems(
     key: str, entry: GpuNodes, nodes: Sequence[Node], cluster: Cluster
 ) -> Iterator[str]:
-    """Check that an entry names its GPU, and that its GRES can mean one GPU type only."""
+    """Check that an entry names its GPU, and that its GRES matches a single GPU type."""
     if entry.gpu_name is None:
         yield (f"{key}.gpu_name: required; the GPU's name as `nvidia-smi -L` on the node writes it")
     if entry.gres is None:
@@ -144,7 +144,7 @@ def _gpu_problems(
 
 
 def _time_problems(key: str, entry: CpuNodes, partitions: Sequence[Partition]) -> Iterator[str]:
-    """Compare the time limits with the partition that allows most."""
+    """Compare an entry's times with the largest time limit of its partitions."""
     times = [each.max_runtime_min for each in partitions]
     limits = [time for time in times if time is not None]
     if len(limits) == len(times):

@@ -12,8 +12,9 @@ from codewatt.placement.site_check import site_notes, site_problems
 from codewatt.slurm.slurm_nodes import Cluster, read_cluster
 
 _DEFAULT = Path("profiles/slurm/site.yaml")
-#: If Slurm forgets finished jobs sooner than this (three first waits of the profile), Snakemake's
-#: executor falls back from squeue to sacct, which never reports some cancelled jobs.
+#: Smallest MinJobAge (s), the time that Slurm remembers finished jobs: three times the profile's
+#: first wait. If it is smaller, Snakemake's executor reads states from sacct instead of squeue, and
+#: sacct does not report some cancelled jobs.
 _MIN_JOB_AGE_S = 120
 
 

@@ -1,1 +1,1 @@
-"""Figures."""
+"""Figures: one module for each, and modules for what several figures share."""

@@ -137,7 +137,7 @@ def _bar(axes: Any, row: Row | None, position: int, divisor: float) -> None:
             elinewidth=0.9,
         )
     if not row["valid"]:
-        # Beside a short bar, but on a long one, beside which there is no room.
+        # Beside the bar; inside a long bar, because there is no room beside it.
         reach = _top(row) / divisor
         start = reach if reach < 0.6 * axes.get_xlim()[1] else 0.0
         axes.text(

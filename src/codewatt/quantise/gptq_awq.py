@@ -10,12 +10,8 @@ from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_config import check_sequence_lengths, resolved_configuration
 from codewatt.models.model_record import QuantisedCounts
-from codewatt.models.packed_checkpoints import (
-    PackedFormat,
-    count_packed_weights,
-    packed_layers,
-    read_packed_format,
-)
+from codewatt.models.packed_checkpoints import count_packed_weights, packed_layers
+from codewatt.models.packed_format import PackedFormat, read_packed_format
 from codewatt.models.weight_headers import read_weight_headers
 from codewatt.quantise.backends.backend import check_backend, open_backend
 from codewatt.quantise.linear_selection import decoder_matrices

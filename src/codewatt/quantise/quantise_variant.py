@@ -22,7 +22,7 @@ from codewatt.models.loading import resolve_device, used_gpu_uuids
 from codewatt.models.model_config import LAYER_KEYS, layer_count, read_configuration
 from codewatt.models.model_files import list_model_files
 from codewatt.models.model_record import MODEL, ModelRecord, QuantisedCounts, WeightsSummary
-from codewatt.models.packed_checkpoints import METHODS, read_packed_format
+from codewatt.models.packed_format import METHODS, read_packed_format
 from codewatt.models.weight_headers import describe_weights
 from codewatt.prune import remove_layers
 from codewatt.prune.layer_scores_record import LAYER_SCORES

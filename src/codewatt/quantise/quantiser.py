@@ -7,7 +7,7 @@ from pathlib import Path
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.model_record import QuantisedCounts
-from codewatt.models.packed_checkpoints import read_quantisation_config
+from codewatt.models.packed_format import read_quantisation_config
 from codewatt.quantise.precision_settings import PrecisionSettings
 
 #: Methods that share a module; every other method has a module of its own name.

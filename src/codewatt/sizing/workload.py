@@ -39,6 +39,12 @@ BENCHMARKS = {
         "8,192 tokens); every completion runs to the token limit, as in de Reus et al. 2024, where "
         "twice the limit took twice the time",
     ),
+    "mbpp_plus": BenchmarkSize(
+        378, 55, 175, None, 0.45, 0.45,
+        "prompts of 27 to 175 tokens, 55 on average (a tokenizer of 8,192 tokens, trained on the "
+        "standard library); every completion is assumed to run to the token limit; judging: "
+        "docs/archive/small-measurements.md",
+    ),
     "nano": BenchmarkSize(
         100, 22, 40, 20, 0.04, 0.04,
         "prompts of 22 tokens, completions of 16, the longer of two 20 (counted on the held-out "
@@ -52,6 +58,10 @@ BENCHMARKS = {
         "of them, each in a process of its own, on two cores)",
     ),
 }  # fmt: skip
+
+#: Tokens that a chat adds to a prompt: 56 to 93, counted with SmolLM2's tokenizer for the six chat
+#: templates in tests/fixtures/chat_templates.
+CHAT_TOKENS = 93
 
 
 def benchmark_size(benchmark: Mapping[str, Any]) -> BenchmarkSize | None:
@@ -113,7 +123,7 @@ def workload_of(
     """The workload of a cell, from the study's settings.
 
     Args:
-        cell: has token_limit, batch_size and engine.
+        cell: has prompt, token_limit, batch_size and engine.
         benchmark: has kind, and optionally tasks, split and subset.
         decoding: has samples, repeats, warmup_batches and strategy.
         energy: has idle_s and nvml_interval_s.
@@ -130,13 +140,14 @@ def workload_of(
     tasks, samples = size.tasks, decoding["samples"]
     batch_size = min(cell["batch_size"], tasks)
     limit = cell["token_limit"]
+    added = CHAT_TOKENS if cell["prompt"] == "chat" else 0
     sampled = decoding["strategy"] == "sampled"
     return Workload(
         completions=tasks * samples,
         sequences=batch_size * samples,
         batches=-(-tasks // batch_size),
-        prompt_tokens=size.prompt_tokens,
-        longest_prompt=size.longest_prompt,
+        prompt_tokens=size.prompt_tokens + added,
+        longest_prompt=size.longest_prompt + added,
         new_tokens=limit if size.new_tokens is None else min(limit, size.new_tokens),
         repeats=decoding["repeats"],
         warmup_batches=decoding["warmup_batches"],

@@ -211,8 +211,12 @@ class Study:
                     "base": "pass" if t in also else "fail",
                     "plus": "pass" if t in solved else "fail",
                     "why": None,
+                    "program": i,
+                    "start_s": 200.5,
+                    "end_s": 203.0,
+                    "cpu_s": 0.1,
                 }
-                for r, s, t in keys
+                for i, (r, s, t) in enumerate(keys)
             ],
             windows=[window("evaluate", 200.0, 203.5)],
             code=CODE,
@@ -220,7 +224,7 @@ class Study:
 
     def _energy(self, entry: Json, joules_per_run: tuple[float, ...]) -> Json:
         return {
-            "schema": 2,
+            "schema": 3,
             "windows": [],
             "cell": entry["cell"],
             "components": deepcopy(COMPONENTS),
@@ -252,7 +256,22 @@ class Study:
                 }
                 for repeat, total in enumerate(joules_per_run)
             ],
-            "evaluate": {"duration_s": 3.5, "energy_j": joules(7.0, 3.0), "status": {}},
+            "evaluate": {
+                "duration_s": 3.5,
+                "energy_j": joules(7.0, 3.0),
+                "uncertainty_j": joules(0.5, 0.25),
+                "status": {},
+                "runs": [
+                    {
+                        "repeat": repeat,
+                        "energy_j": joules(7.0 / len(joules_per_run), 3.0 / len(joules_per_run)),
+                        "uncertainty_j": joules(0.25, 0.125),
+                        "unshared_energy_j": joules(6.0, 2.0),
+                    }
+                    for repeat in range(len(joules_per_run))
+                ],
+                "note": None,
+            },
             "load": {"duration_s": 1.0, "energy_j": joules(4.0, 1.0)},
             "warmup": {"duration_s": 0.5, "energy_j": joules(2.0, 1.0)},
             "carbon": {"country": "NLD", "g_per_kwh": 360.0, "source": "test"},

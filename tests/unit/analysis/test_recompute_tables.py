@@ -23,8 +23,16 @@ from tests.support.raw_study import BATCH, RawStudy
 GRAPH = f"--nano--stripped--t24--b{BATCH}--graph"
 #: Studies in which, taken together, every column has a value somewhere.
 STUDIES = {
-    "greedy": {"elsewhere": ("one--cut1--fp32" + GRAPH,)},
-    "sampled": {"samples": 6, "infeasible": ("one--full--int8" + GRAPH,), "boundary": "job"},
+    "greedy": {
+        "elsewhere": ("one--cut1--fp32" + GRAPH,),
+        "judged_elsewhere": ("one--full--int8" + GRAPH,),
+    },
+    "sampled": {
+        "samples": 6,
+        "infeasible": ("one--full--int8" + GRAPH,),
+        "untimed": ("one--cut1--fp32" + GRAPH,),
+        "boundary": "job",
+    },
     "gpu": {"samples": 2, "boundary": "gpu"},
 }
 CHECKED = ("task", "run", "cell", "variant", "domain")

@@ -8,6 +8,7 @@ import pytest
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.summary import write_summary
+from tests.support.records import generate_record
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -43,7 +44,10 @@ def page(study: Any, out: Path, text: str) -> _Page:
     kinds = {"model": "nano", "precision": "fp32", "prune": "none", "benchmark": "b"}
     labels = {kind: {name: f"{kind} {text}"} for kind, name in kinds.items()}
     shown = (made["cell"], made["variant"], made["check"])
-    write_summary(*shown, labels, {}, {"made": {text: text}}, out, title=f"Title {text}")
+    record = generate_record()
+    record["prompt"] |= {"first_prompt": f"prompt {text}", "first_task_id": f"task {text}"}
+    options = {"prompts": [record], "title": f"Title {text}"}
+    write_summary(*shown, labels, {}, {"made": {text: text}}, out, **options)
     return _Page(out.read_text(encoding="utf-8"))
 
 
@@ -54,6 +58,7 @@ def test_text_is_shown_and_adds_no_element(study: Any, tmp_path: Path, text: str
     study.infeasible("int8", f"no {text}")
     plain = page(study, tmp_path / "plain.html", "plain")
     made = page(study, tmp_path / "nasty.html", text)
-    for written in (f"Title {text}", f"model {text}", f"precision {text}", f"no {text}"):
+    parts = ("Title", "model", "precision", "no", "prompt", "task")
+    for written in (f"{part} {text}" for part in parts):
         assert written in made.shown
     assert made.elements == plain.elements

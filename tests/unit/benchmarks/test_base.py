@@ -37,6 +37,8 @@ def test_tasks_come_back_as_written(tmp_path: Path, name: str) -> None:
         ("task_id", ""), ("task_id", 3), ("prompt", None), ("entry_point", "no name"),
         ("canonical_solution", 1), ("base_input", [1]), ("base_input", {}), ("plus_input", None),
         ("atol", -1), ("atol", "x"), ("atol", True), ("atol", float("inf")),
+        ("output_rule", "any"), ("output_rule", ["equal"]), ("argument_types", "tuple"),
+        ("argument_types", ["set"]), ("argument_types", [["tuple"]]),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_file_and_line(
@@ -47,6 +49,25 @@ def test_a_wrong_field_is_named_with_file_and_line(
     with pytest.raises(CodewattError, match=f"tasks.jsonl:2: {field}: expected") as error:
         read_tasks(path)
     assert "\n" not in str(error.value)
+
+
+def test_arguments_of_another_type_than_named_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    row = {**ROW, "base_input": [[[1]], [2]], "argument_types": ["tuple"]}
+    write_jsonl(path, [row])
+    said = r"tasks.jsonl:1: T/0: the arguments \[2\] cannot be converted to tuple: 'int' object"
+    with pytest.raises(CodewattError, match=said):
+        read_tasks(path)
+
+
+def test_only_tasks_that_need_them_have_fields_beyond_humaneval_plus(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    row = {**ROW, "base_input": [[[2, 3]]], "argument_types": ["tuple"], "output_rule": "same_set"}
+    tasks = [FunctionTask.from_row(one, "here") for one in (ROW, {**row, "task_id": "T/1"})]
+    write_tasks(path, tasks)
+    assert read_tasks(path) == tasks
+    plain, special = (task.to_row() for task in tasks)
+    assert set(special) - set(plain) == {"argument_types", "output_rule"}
 
 
 def test_missing_fields_twins_and_empty_files_are_refused(tmp_path: Path) -> None:
@@ -75,7 +96,7 @@ def test_a_task_without_any_test_is_refused(tmp_path: Path) -> None:
 
 
 def test_benchmarks_are_found_by_the_names_of_their_modules() -> None:
-    assert benchmark_names() == ["bigcodebench", "humaneval_plus", "nano"]
+    assert benchmark_names() == ["bigcodebench", "humaneval_plus", "mbpp_plus", "nano"]
     assert [open_benchmark(name).name for name in benchmark_names()] == benchmark_names()
     with pytest.raises(CodewattError, match="'none': unknown benchmark; allowed: bigcodebench, "):
         open_benchmark("none")

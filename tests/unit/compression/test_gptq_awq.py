@@ -9,7 +9,7 @@ import pytest
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import parse_packed_format
+from codewatt.models.packed_format import parse_packed_format
 from codewatt.models.packed_kernels import count_linear_kernels
 from codewatt.models.weight_headers import describe_weights, read_weight_headers
 from codewatt.quantise.gptq_awq import check_quantised_checkpoint, join_to_one_length

@@ -322,3 +322,42 @@ def test_a_chat_is_not_judged_without_the_sanitiser():
         "is text with code, which cannot be judged as it is; allowed with sanitize: false: "
         "stripped, as_is"
     )
+
+
+HUB = {"source": "hub", "revision": "0" * 40}
+NAMED = {
+    "Qwen/Qwen2.5-Coder-7B-Instruct": True,
+    "meta-llama/CodeLlama-7b-Instruct-hf": True,
+    "google/gemma-2-2b-it": True,
+    "deepseek-ai/deepseek-llm-7b-chat": True,
+    "Qwen/Qwen2.5-Coder-7B": None,
+    "instruct/italic-chatter": None,  # the owner's name and parts of words say nothing
+}
+
+
+@pytest.mark.parametrize("repo", NAMED)
+def test_a_name_tells_an_instruct_model_unless_the_study_says_otherwise(repo):
+    def said(**keys):
+        model = {"id": "m", **HUB, "repo": repo, **keys}
+        return Grid(validate(Study, changed(("models",), [model]), "study.yaml")).is_instruct("m")
+
+    assert said() is NAMED[repo]
+    assert said(instruct=True) is True
+    assert said(instruct=False) is False
+
+
+def test_models_of_other_sources():
+    path = {"id": "p", "source": "path", "path": "~/models/phi-4-chat"}
+    random = {"id": "r", "source": "architecture", "config": {"model_type": "llama"}}
+    study = changed(("models",), [*GOOD["models"], path, random])
+    grid = Grid(validate(Study, study, "study.yaml"))
+    assert [grid.is_instruct(model) for model in ("m", "p", "r")] == [False, True, None]
+
+
+def test_what_kind_of_model_it_is_does_not_make_its_weights_stale():
+    model = {"id": "m", **HUB, "repo": "a/b"}
+    slices = {
+        Grid(validate(Study, changed(("models",), [{**model, **keys}]), "s.yaml")).model_slice("m")
+        for keys in ({}, {"instruct": True}, {"instruct": False, "layers": 3})
+    }
+    assert len(slices) == 1

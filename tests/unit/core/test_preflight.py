@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from codewatt.benchmarks.nano_benchmark import NanoBenchmark
+from codewatt.benchmarks.prompt_format import BIGCODEBENCH_INSTRUCT_FORMAT
 from codewatt.cli import main
 from codewatt.config.load_study import validate
 from codewatt.config.study import Study
@@ -35,6 +37,37 @@ def test_a_country_without_a_carbon_intensity_is_refused(tmp_path, country, caps
         )
         assert said.count("\n") == 1
     assert load_grid(_file(tmp_path, energy={"country": "DEU"})).cells
+
+
+def _instructions(monkeypatch):
+    """The format of the benchmark nano becomes one of tasks that cannot be completed directly."""
+    monkeypatch.setattr(
+        NanoBenchmark, "prompt_format", lambda self, settings: BIGCODEBENCH_INSTRUCT_FORMAT
+    )
+
+
+@pytest.mark.parametrize("style", ["stripped", "as_is"])
+def test_tasks_in_words_are_only_asked_by_chat(tmp_path, monkeypatch, style):
+    path = _file(tmp_path, prompts=[style])
+    assert load_grid(path).cells
+    _instructions(monkeypatch)
+    with pytest.raises(CodewattError) as refused:
+        load_grid(path)
+    assert str(refused.value) == (
+        f"{path}: prompts: {style!r}: the tasks of benchmark 'nano' are instructions, which cannot "
+        "be completed directly; allowed: chat, or exclude the pair"
+    )
+
+
+def test_tasks_in_words_need_a_model_with_a_chat_template(tmp_path, monkeypatch):
+    path = _file(tmp_path, prompts=["chat"], evaluation={})
+    assert load_grid(path).cells
+    _instructions(monkeypatch)
+    with pytest.raises(CodewattError, match="model 'one' cannot be asked, as it has no chat templ"):
+        load_grid(path)
+    hub = {"source": "hub", "repo": "a/b", "revision": "0" * 40}
+    models = [{"id": model["id"], **hub} for model in SMALL["models"]]
+    assert load_grid(_file(tmp_path, prompts=["chat"], evaluation={}, models=models)).cells
 
 
 def _named(length):

@@ -111,7 +111,7 @@ _BOMB = """
 import resource, sys
 from codewatt.errors import CodewattError
 from codewatt.files import read_json, read_jsonl
-resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+resource.setrlimit(resource.RLIMIT_AS, 2 * (int(sys.argv[2]) << 20,))
 for read in (read_json, lambda path: list(read_jsonl(path))):
     try:
         read(sys.argv[1])
@@ -120,13 +120,19 @@ for read in (read_json, lambda path: list(read_jsonl(path))):
 """
 
 
-@pytest.mark.parametrize("unit", [b" ", b"\n", b"[]\n"])
-def test_a_bomb_ends_early_and_in_little_memory(tmp_path, unit):
-    """4 GB of one thing, in 4 MB: refused with less than 700 MB of address space."""
+@pytest.mark.parametrize(
+    ("unit", "members", "mib"), [(b" ", 64, 700), (b"\n", 8, 200), (b"[]\n", 8, 200)]
+)
+def test_a_bomb_ends_early_and_in_little_memory(tmp_path, unit, members, mib):
+    """4 GB of one thing in 4 MB, or 512 MB in 0.5 MB: refused with less address space than that.
+
+    The first ends at the limit of a file's size, the others at that of its ratio.
+    """
     path = tmp_path / "bomb.json.gz"
     member = gzip.compress(unit * ((64 << 20) // len(unit)), mtime=0)
-    path.write_bytes(member * 64)
-    done = subprocess.run([sys.executable, "-c", _BOMB, path], capture_output=True, text=True)
+    path.write_bytes(member * members)
+    command = [sys.executable, "-c", _BOMB, path, str(mib)]
+    done = subprocess.run(command, capture_output=True, text=True)
     said = done.stdout.splitlines()
     assert len(said) == 2, done.stderr
     assert all("bomb.json.gz" in line for line in said)

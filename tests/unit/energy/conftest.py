@@ -9,6 +9,7 @@ import pytest
 
 from codewatt.energy.meters.meter import ComponentInfo, MeterInfo, Reading
 from codewatt.energy.timeline_writer import Recorder
+from tests.support.records import generate_record
 
 Key = tuple[str, str, str, str]
 GPU = "GPU-0"
@@ -150,7 +151,8 @@ class Bench:
     def manifest(self) -> dict[str, Any]:
         return {
             "schema": 1,
-            "cell": {"id": "cell"},
+            "cell": {"id": "cell", "prompt": "stripped"},
+            "prompt": generate_record()["prompt"],
             "model": {"device": self.device},
             "windows": self.windows,
             "meters": [info.to_dict() for info in self.meters.values()],

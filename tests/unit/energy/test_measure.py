@@ -267,7 +267,7 @@ def test_evaluate_has_its_own_timeline(bench: Any, tmp_path: Path) -> None:
     path = bench.write(tmp_path / "timeline.parquet")
     bench.drop("nvml")
     other = bench.write(tmp_path / "evaluate.parquet")
-    evaluate = {"windows": [bench.window("evaluate", 1040, 1050)], "meters": []}
+    evaluate = {"windows": [bench.window("evaluate", 1040, 1050)], "meters": [], "verdicts": []}
     cell = measure_cell(bench.manifest, path, evaluate, other, {}).record
     assert cell["evaluate"]["duration_s"] == 10.0
     assert cell["evaluate"]["energy_j"]["gpu"] is None

@@ -9,6 +9,7 @@ import resource
 from collections.abc import Iterator
 
 from codewatt.evaluate.outputs.comparison_process import OutputComparer
+from codewatt.evaluate.outputs.special_oracles import TestRule
 
 MERSENNE = (1 << 61) - 1  # integers that differ by it have equal hashes
 LIMIT_S = 0.3
@@ -61,12 +62,12 @@ def main() -> None:
     said = {}
     with OutputComparer() as comparer:
         for name, output, expected in outputs():
-            rule = {"atol": 1e-6}
+            rule = TestRule(atol=1e-6)
             wrong, _ = comparer.compare(
                 output.encode(), rule, expected.encode(), LIMIT_S, lambda: None
             )
             said[name] = wrong
-        right, _ = comparer.compare(b"[1,2]", {"atol": 0}, b"[1,2.0]", 60.0, lambda: None)
+        right, _ = comparer.compare(b"[1,2]", TestRule(), b"[1,2.0]", 60.0, lambda: None)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     print(json.dumps({"said": said, "right": right, "peak_bytes": peak}))
 

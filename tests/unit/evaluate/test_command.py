@@ -159,7 +159,8 @@ def test_a_cell_is_judged_by_repeat(folder: Path, tree: Callable[[], set[str]]) 
     assert record["by_repeat"][1]["plus"] == {"1": 1.0, "2": 1.0, "3": None}
     assert (record["tasks"], record["judged"], len(record["verdicts"])) == (2, 4, 8)
     half = {"task_id": "T/1", "repeat": 0, "sample": 1, "base": "fail", "plus": "fail"}
-    assert {**half, "why": "base: loading the program raised SyntaxError"} in record["verdicts"]
+    half["why"] = "base: loading the program raised SyntaxError"
+    assert any(half.items() <= verdict.items() for verdict in record["verdicts"])
     (window,) = record["windows"]
     assert window["start_s"] < window["end_s"]
     assert record["sandbox"]["tool"].startswith("bubblewrap")

@@ -22,6 +22,7 @@ from codewatt.evaluate.outputs.bounded_lines import (
 )
 from codewatt.evaluate.outputs.comparison_process import OutputComparer
 from codewatt.evaluate.outputs.output_equality import RTOL, floats_close, outputs_equal
+from codewatt.evaluate.outputs.special_oracles import TestRule
 from codewatt.evaluate.sandbox.limited_process import LimitedProcess
 
 JUDGE_BYTES = 400 << 20
@@ -34,7 +35,7 @@ def comparer() -> Iterator[OutputComparer]:
 
 
 def differs(comparer: OutputComparer, output: str, expected: str, atol: float = 0.0) -> str | None:
-    rule = {"atol": atol}
+    rule = TestRule(atol=atol)
     return comparer.compare(output.encode(), rule, expected.encode(), 5.0, lambda: None)[0]
 
 
@@ -143,7 +144,7 @@ def test_what_idle_raises_ends_the_helper_and_passes_through() -> None:
 
     flood = ",".join(str(number * ((1 << 61) - 1)) for number in range(1, 100_000))
     with OutputComparer() as comparer, pytest.raises(Stop):
-        comparer.compare(f'{{"set":[{flood}]}}'.encode(), {"atol": 0}, b"1", 60.0, stop)
+        comparer.compare(f'{{"set":[{flood}]}}'.encode(), TestRule(), b"1", 60.0, stop)
 
 
 def test_a_helper_that_does_not_start_says_so() -> None:
@@ -156,7 +157,7 @@ def test_a_helper_that_does_not_start_says_so() -> None:
 
 
 def test_no_cpu_time_left_is_a_wrong_answer(comparer: OutputComparer) -> None:
-    wrong, _ = comparer.compare(b"1", {"atol": 0}, b"1", 0.0, lambda: None)
+    wrong, _ = comparer.compare(b"1", TestRule(), b"1", 0.0, lambda: None)
     assert "used up" in str(wrong)
 
 
@@ -165,7 +166,7 @@ def test_a_long_line_is_compared_from_its_file(comparer: OutputComparer) -> None
     text = json.dumps([float(number) for number in range(200_000)]).encode()
     line.write(text)
     expected = json.dumps(list(range(200_000))).encode()
-    rule = {"atol": 0}
+    rule = TestRule()
     assert comparer.compare(line, rule, expected, 10.0, lambda: None)[0] is None
     assert comparer.compare(line, rule, expected[:-2] + b"]", 10.0, lambda: None)[0] is not None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from codewatt.benchmarks.output_rules import POLYNOMIAL_ROOT
 from codewatt.benchmarks.tasks import FunctionTask, read_tasks, write_tasks
 from codewatt.errors import CodewattError
 from codewatt.evaluate.judge import count_unique, judge
@@ -105,7 +106,7 @@ def test_a_float_raises_the_tolerance_for_the_tests_after_it() -> None:
 
 def test_find_zero_is_judged_by_its_polynomial_and_untouched_inputs() -> None:
     the_task = task("def find_zero(xs): return -0.5\n", [[[1, 2]]], entry_point="find_zero",
-                    atol=1e-4)  # fmt: skip
+                    atol=1e-4, output_rule=POLYNOMIAL_ROOT)  # fmt: skip
     for answer, wanted in [("-0.50001", "pass"), ("-0.6", "fail"), ("'x'", "fail"),
                            ("xs.clear() or 1", "fail"), ("10**400", "fail")]:  # fmt: skip
         assert judged(the_task, f"def find_zero(xs): return {answer}\n").base.status == wanted

@@ -198,5 +198,5 @@ def test_verdicts_go_stale_when_code_inside_the_sandbox_changes(repository: Path
         script = repository / "workflow" / "scripts" / f"{stage}.py"
         modules = {line.split()[0] for line in stage_code(script)}
         for name in sandbox.RUNNER_FILES:
-            assert f"codewatt.evaluate.sandbox.inside.{name}" in modules
+            assert f"codewatt.{name.replace('/', '.')}" in modules
         assert "codewatt.evaluate.sandbox.launcher_process" in modules

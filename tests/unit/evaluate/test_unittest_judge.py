@@ -15,7 +15,7 @@ from codewatt.errors import CodewattError
 from codewatt.evaluate.benchmark_interpreter import VARIABLE, benchmark_interpreter
 from codewatt.evaluate.evaluate_cell import evaluate_cell
 from codewatt.evaluate.evaluate_record import EnvironmentRecord
-from codewatt.evaluate.judging_rules import write_expected_file
+from codewatt.evaluate.expected_file import write_expected_file
 from codewatt.evaluate.reference_runs import (
     ReferenceRun,
     describe_environment,
@@ -27,7 +27,12 @@ from codewatt.evaluate.sandbox.fork_server import ForkServer
 from codewatt.evaluate.sandbox.unittest_view import find_interpreter
 from codewatt.evaluate.unittest_judge import judge_unittests
 from codewatt.evaluate.unittest_modules import modules_to_preload
-from codewatt.evaluate.unittest_run import UNITTEST_LIMITS, CannotIsolate, ProgramRunner
+from codewatt.evaluate.unittest_run import (
+    UNITTEST_LIMITS,
+    CannotIsolate,
+    ProgramRunner,
+    UnittestOutcome,
+)
 from codewatt.evaluate.verdicts import Program, Verdict
 from codewatt.files import write_jsonl
 from tests.support.unittest_tasks import TASK_ID, task
@@ -131,6 +136,11 @@ def test_an_exception_outside_a_test_fails_as_all() -> None:
     assert "AttributeError" in (status("import unittest\n")[1] or "")
 
 
+def test_a_test_class_may_keep_data_under_any_name() -> None:
+    setup = "    @classmethod\n    def setUpClass(cls):\n        cls.test_data = [1]\n"
+    assert status(method("self.assertEqual(self.test_data, [1])") + setup) == ("pass", None)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -166,6 +176,8 @@ def test_a_program_runs_as_upstream_runs_it(body: str) -> None:
         "import multiprocessing\nvalue = multiprocessing.Value('i', 1)\n"
         "child = multiprocessing.Process(target=lambda: setattr(value, 'value', 2))\n"
         "child.start()\nchild.join()\nself.assertEqual(value.value, 2)",
+        "import multiprocessing\nwith multiprocessing.Pool(2) as pool:\n"
+        "    self.assertEqual(pool.map(abs, [-1, 2]), [1, 2])",
         "import os, tempfile\nwith tempfile.TemporaryDirectory() as folder:\n"
         "    open(os.path.join(folder, 'a'), 'w').close()\nopen('b', 'w').close()\n"
         "self.assertEqual(os.listdir('.'), ['b'])",
@@ -259,6 +271,19 @@ def test_references_are_written_and_read(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(CodewattError, match="not a file of reference runs"):
         read_references(tmp_path / "other.json", tasks)
+
+
+@pytest.mark.parametrize(("failures", "status"), [(2, "pass"), (3, "fail")])
+def test_a_reference_program_that_fails_runs_three_times(
+    failures: int, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests that measure time fail now and then."""
+    outcomes = [UnittestOutcome("fail", failed={"test_one": "late"})] * failures
+    outcomes.append(UnittestOutcome("pass"))
+    monkeypatch.setattr(ProgramRunner, "run", lambda *given: outcomes.pop(0))
+    monkeypatch.setattr(ProgramRunner, "_require_isolation", lambda self: None)
+    runs = run_references([task(TEST)], interpreter=INTERPRETER, jobs=1, limits=LIMITS)
+    assert runs[TASK_ID].status == status
 
 
 def test_the_environment_is_described_by_its_packages() -> None:

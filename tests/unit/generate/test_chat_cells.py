@@ -7,10 +7,15 @@ import pyarrow.parquet
 import pytest
 import torch
 from evalplus.provider import utility as evalplus
+from evalplus.sanitize import sanitize as evalplus_sanitize
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from codewatt.benchmarks.prompt_format import INSTRUCTION_PREFIX, RESPONSE_PREFIX
+from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.errors import CodewattError
+from codewatt.evaluate.evaluate_cell import programs_to_judge
+from codewatt.evaluate.sample_files import read_samples
+from codewatt.files import write_jsonl
 from tests.support import vllm as double
 from tests.support.cells import run_cell
 from tests.support.chat_models import save_chat_tokenizer
@@ -104,3 +109,23 @@ def test_a_chat_that_exceeds_the_context_is_refused_before_the_model_is_loaded(t
     assert run_cell(tmp_path, tmp_path / "direct", TASKS, **asked)[0]["status"] == "ok"
     with pytest.raises(CodewattError, match=r"task t/1: the prompt has \d{3} tokens"):
         run_cell(tmp_path, tmp_path / "chat", TASKS, prompt="chat", **asked)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "def add(a, b):\n    return a + b\n```",  # the code block ends with the answer
+        "def add(a, b):\n    return a + b\n\n\nadd(1, 2)",
+        "import math\n\n\ndef add(a, b):\n    return math.fsum([a, b])",
+    ],
+)
+def test_the_code_of_an_answer_is_taken_as_evalplus_takes_it(tmp_path, answer):
+    """evalplus/codegen.py: solution = impl; sanitize(solution, entrypoint)."""
+    tasks = [FunctionTask("t/0", "def add(a, b):\n", "add", "    return a + b\n", [[1, 2]], [])]
+    row = {"task_id": "t/0", "repeat": 0, "sample": 0, "solution": answer, "completion": answer}
+    write_jsonl(tmp_path / "completions.jsonl.gz", [row])
+    samples = read_samples(tmp_path / "completions.jsonl.gz", tasks)
+    [program] = programs_to_judge(samples, tasks, sanitize=True, jobs=1)
+    assert program.code == evalplus_sanitize(answer, "add")
+    assert "def add(a, b):" in program.code
+    compile(program.code, "answer", "exec")

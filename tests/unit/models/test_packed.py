@@ -9,7 +9,8 @@ import pytest
 from codewatt.errors import CodewattError
 from codewatt.generate.engine import DecodingParams, open_engine
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import count_packed_weights, parse_packed_format
+from codewatt.models.packed_checkpoints import count_packed_weights
+from codewatt.models.packed_format import parse_packed_format
 from codewatt.models.packed_kernels import count_linear_kernels
 from codewatt.models.packed_weights import unpack_layer
 from codewatt.models.weight_headers import describe_weights

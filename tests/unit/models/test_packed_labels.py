@@ -6,11 +6,8 @@ import pytest
 
 from codewatt.errors import CodewattError
 from codewatt.models.loading import load_model
-from codewatt.models.packed_checkpoints import (
-    count_packed_weights,
-    parse_packed_format,
-    read_packed_format,
-)
+from codewatt.models.packed_checkpoints import count_packed_weights
+from codewatt.models.packed_format import parse_packed_format, read_packed_format
 from codewatt.quantise.quantiser import open_quantiser
 from tests.support.packed import PACKINGS, Packing, save_packed
 

@@ -30,8 +30,8 @@ def config(repo):
     return known_models()[repo].config
 
 
-def work(batch_size=1, engine="transformers", **decoding):
-    cell = {"token_limit": 128, "batch_size": batch_size, "engine": engine}
+def work(batch_size=1, engine="transformers", prompt="stripped", **decoding):
+    cell = {"prompt": prompt, "token_limit": 128, "batch_size": batch_size, "engine": engine}
     return workload_of(cell, {"kind": "humaneval_plus"}, {**DECODING, **decoding}, ENERGY)
 
 
@@ -48,6 +48,12 @@ def test_a_workload_counts_batches_completions_and_what_is_judged():
     assert asked.judged == 5 * 492
     assert work().judged == 164, "greedy repeats are equal: judged once"
     assert work().new_tokens == 128
+
+
+def test_a_chat_adds_tokens_to_every_prompt():
+    direct, chat = work(), work(prompt="chat")
+    assert (direct.prompt_tokens, direct.longest_prompt) == (172, 538)
+    assert (chat.prompt_tokens, chat.longest_prompt) == (172 + 93, 538 + 93)
 
 
 def test_an_unknown_benchmark_is_said():
@@ -82,7 +88,7 @@ def test_samples_are_sequences_and_drawing_needs_memory(engine):
 def test_a_window_bounds_the_cache():
     starcoder = pruned_architecture(config("bigcode/starcoder2-3b"), 0)
     asked = workload_of(
-        {"token_limit": 9000, "batch_size": 1, "engine": "transformers"},
+        {"prompt": "stripped", "token_limit": 9000, "batch_size": 1, "engine": "transformers"},
         {"kind": "humaneval_plus"}, DECODING, ENERGY,
     )  # fmt: skip
     kept = generate_job(starcoder, BF16, asked, get_gpu("l40s"), 0).vram_bytes

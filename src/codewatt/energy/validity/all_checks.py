@@ -3,7 +3,7 @@
 import re
 
 from codewatt.config.energy_settings import ValidityLimits
-from codewatt.energy.validity import cell, gpu, phase, power, repeat, sharing
+from codewatt.energy.validity import cell, gpu, phase, power, prompt, repeat, sharing
 from codewatt.energy.validity.check import Check
 
 #: Title of a section of the reference page -> its checks.
@@ -14,6 +14,7 @@ CHECKS_BY_SECTION: dict[str, tuple[Check, ...]] = {
     "GPUs": gpu.CHECKS,
     "Phases": phase.CHECKS,
     "Other processes on the machine, and agreement of repeats": sharing.CHECKS,
+    "How the model was asked": prompt.CHECKS,
 }
 ALL_CHECKS: tuple[Check, ...] = tuple(
     check for checks in CHECKS_BY_SECTION.values() for check in checks

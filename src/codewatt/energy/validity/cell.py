@@ -103,10 +103,11 @@ CHECKS = (
 
 
 def check_meters(sampler: SamplerRecord | None, sources: Sources) -> Iterator[CheckResult]:
-    """Check the readings, the sampler's reads, and what is measured.
+    """Check the readings, that reads succeeded, and that energies are measured, not modelled.
 
     Args:
-        sampler: of the metered job, it counts failed reads; None if the job recorded none.
+        sampler: the sampler's statistics, with the number of failed reads; None if not recorded.
+        sources: source of each component's energy.
     """
     unsound = sum(source.unsound for source in sources.figures.values())
     detail = "readings that are not finite numbers, or whose time did not advance"
@@ -150,8 +151,8 @@ def check_idle(
     """Check idle power before and after the repeats.
 
     Args:
-        windows: of the cell.
-        baseline: idle power by phase, as in energy.json.
+        windows: phases of the cell.
+        baseline: idle power (W) of each phase and component, as in energy.json.
     """
     before, after = baseline["idle_loaded_w"], baseline["idle_after_w"]
     missing = [name for name in sources.figures if before[name] is None or after[name] is None]
@@ -181,7 +182,7 @@ def check_idle(
 
 
 def check_all_decided(results: Sequence[CheckResult]) -> CheckResult:
-    """Name the checks of severity error that could not be decided."""
+    """Check that no check of severity error was skipped; the result names the skipped ones."""
     open_checks = {r["name"] for r in results if r["severity"] == "error" and r["passed"] is None}
     return ALL_CHECKED.result(
         not open_checks,

@@ -173,36 +173,37 @@ def check_gpu_repeat(
     """Run the checks of the GPUs during one repeat; none without NVML."""
     if not _measured_by_nvml(sources):
         return
-    repeat = run["repeat"]
     state = {
         quantity: gpu_readings(timeline, sources, quantity, start_s, end_s)
         for quantity in ("other_processes", "throttle_reasons", "sm_clock_mhz")
     }
     yield from _check_counter(timeline, run, settings)
-    yield GPU_NOT_SHARED.at_most(
-        max((float(values.max()) for values in state["other_processes"]), default=None),
-        0,
-        "processes of others than the job on its GPUs, the largest number seen",
-        repeat,
-    )
     bits = [int(bits) for values in state["throttle_reasons"] for bits in values]
     slow = sorted({name for bit, name in _SLOWDOWNS.items() if any(b & bit for b in bits)})
-    yield NO_SLOWDOWN.at_most(
-        _share(bits, sum(_SLOWDOWNS)),
-        0,
-        "share of readings with a lowered clock" + (f": {', '.join(slow)}" if slow else ""),
-        repeat,
-    )
-    yield NO_POWER_CAP.at_most(
-        _share(bits, _POWER_CAP), 0, "share of readings at the power limit", repeat
-    )
-    spreads = [_spread(values) for values in state["sm_clock_mhz"]]
-    yield CLOCKS_STEADY.at_most(
-        max((spread for spread in spreads if spread is not None), default=None),
-        settings.validity.max_clock_spread,
-        "(95th - 5th percentile) / median of the SM clock",
-        repeat,
-    )
+    spreads = map(_spread, state["sm_clock_mhz"])
+    compared: list[tuple[Check, float | None, float, str]] = [
+        (
+            GPU_NOT_SHARED,
+            max((float(values.max()) for values in state["other_processes"]), default=None),
+            0,
+            "processes of others than the job on its GPUs, the largest number seen",
+        ),
+        (
+            NO_SLOWDOWN,
+            _share(bits, sum(_SLOWDOWNS)),
+            0,
+            "share of readings with a lowered clock" + (f": {', '.join(slow)}" if slow else ""),
+        ),
+        (NO_POWER_CAP, _share(bits, _POWER_CAP), 0, "share of readings at the power limit"),
+        (
+            CLOCKS_STEADY,
+            max((spread for spread in spreads if spread is not None), default=None),
+            settings.validity.max_clock_spread,
+            "(95th - 5th percentile) / median of the SM clock",
+        ),
+    ]
+    for check, observed, limit, detail in compared:
+        yield check.at_most(observed, limit, detail, run["repeat"])
 
 
 def gpu_readings(
@@ -234,21 +235,23 @@ def _check_counter(
     """
     limits = settings.validity
     figure_j, others = run["energy_j"]["gpu"], run["alternatives"]
-    devices = timeline.devices("nvml")
-    kinds = {device.get("power_reading") for device in devices}
     average_j, samples_j = others.get("gpu_average_j"), others.get("gpu_samples_j")
-    sampled = "one-second averages" if "average" in kinds else "instantaneous samples"
-    by_average = average_j is not None
+    kinds = {device.get("power_reading") for device in timeline.devices("nvml")}
+    averages, samples = "one-second averages", "instantaneous samples"
+    sampled = averages if "average" in kinds else samples
     compared = "|figure - integrated power| / integrated power"
+    power_j, limit, detail = samples_j, limits.max_samples_difference, sampled
+    if average_j is not None:
+        power_j, limit, detail = average_j, limits.max_counter_difference, averages
     yield COUNTER_AGREES.at_most(
-        relative_difference(figure_j, average_j if by_average else samples_j),
-        limits.max_counter_difference if by_average else limits.max_samples_difference,
+        relative_difference(figure_j, power_j),
+        limit,
         "no counter or no power was recorded, so there is nothing to compare"
-        if average_j is None and samples_j is None
-        else f"{compared}: {'one-second averages' if by_average else sampled}",
+        if power_j is None
+        else f"{compared}: {detail}",
         run["repeat"],
     )
-    if by_average and samples_j is not None:
+    if average_j is not None and samples_j is not None:
         yield SAMPLES_AGREE.at_most(
             relative_difference(figure_j, samples_j),
             limits.max_samples_difference,

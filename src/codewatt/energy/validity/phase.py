@@ -75,7 +75,7 @@ def check_phase(
         sampler: of the job, it names reads that failed; None if that is checked elsewhere.
     """
     wrong = [
-        *_failed_reads(sampler),
+        *failed_reads(sampler),
         *(
             f"{component}: {problem}"
             for window in windows
@@ -83,7 +83,7 @@ def check_phase(
         ),
     ]
     decided = any(
-        _long_enough(window, source) for window in windows for source in sources.figures.values()
+        long_enough(window, source) for window in windows for source in sources.figures.values()
     )
     return PHASE_SOUND.result(
         False if wrong else True if decided else None,
@@ -102,7 +102,7 @@ def window_problems(
     for name, source in sources.figures.items():
         if source.unsound:
             yield name, f"{source.unsound} readings are invalid"
-        if not _long_enough(window, source):
+        if not long_enough(window, source):
             continue
         found = source.energy(start_s, end_s)
         if found.energy_j is None:
@@ -185,7 +185,7 @@ def _unknown_share(
     return without_s / lasted_s + edges
 
 
-def _failed_reads(sampler: SamplerRecord | None) -> Iterator[str]:
+def failed_reads(sampler: SamplerRecord | None) -> Iterator[str]:
     """Reads of RAPL so late, or with such a step, that its counter cannot be trusted."""
     rapl = None if sampler is None else sampler.get("meters", {}).get("rapl")
     for what in [] if rapl is None else rapl["failures"]:
@@ -193,7 +193,7 @@ def _failed_reads(sampler: SamplerRecord | None) -> Iterator[str]:
             yield what
 
 
-def _long_enough(window: PhaseWindow, source: Source) -> bool:
+def long_enough(window: PhaseWindow, source: Source) -> bool:
     """Whether a window is as long as two intervals of the meter."""
     return bool(window["end_s"] - window["start_s"] >= 2 * source.resolution_s)
 

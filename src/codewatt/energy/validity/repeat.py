@@ -90,9 +90,11 @@ def check_repeat(
     """Run the checks of one repeat.
 
     Args:
+        sources: source of each component's energy.
         status: status, method and detail of the study's boundary.
-        run: of energy.json.
-        start_s, end_s: its window, CLOCK_MONOTONIC seconds.
+        run: the repeat's record in energy.json.
+        start_s, end_s: window of the repeat (CLOCK_MONOTONIC, s).
+        settings: the study's energy settings.
     """
     repeat, limits, boundary = run["repeat"], settings.validity, settings.boundary
     yield WINDOW_LONG_ENOUGH.result(
@@ -149,7 +151,7 @@ def check_repeat(
 def _flat_times_s(
     sources: Sources, start_s: float, end_s: float, settings: EnergySettings
 ) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield "component device" and (longest time without an increase, its limit), seconds."""
+    """Yield "component device", and (longest time without an increase (s), its limit (s))."""
     for name, source in sources.figures.items():
         for device, series in source.series.items():
             if series.kind == "counter":
@@ -164,7 +166,12 @@ def _worst(
     repeat: int,
     settings: EnergySettings,
 ) -> CheckResult:
-    """The result for the (observed, limit) with the largest ratio; not decided without any."""
+    """The result of a check that compares several times, for the one that is worst.
+
+    Args:
+        found: name -> (observed time (s), its limit (s)); the worst has the largest ratio of both.
+            If it is empty, the check is skipped.
+    """
     worst = max(found, key=lambda key: found[key][0] / found[key][1], default=None)
     observed_s, limit_s = (None, settings.validity.max_gap_s) if worst is None else found[worst]
     where = detail if worst is None else f"{detail}: {worst}"

@@ -8,11 +8,12 @@ of CPU time.
 import json
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 from codewatt.evaluate.outputs.bounded_lines import Line, LineOnDisk, line_size
 from codewatt.evaluate.outputs.output_decoder import decode
-from codewatt.evaluate.outputs.output_equality import is_polynomial_root, outputs_equal
+from codewatt.evaluate.outputs.special_oracles import TestRule, is_right
 from codewatt.evaluate.sandbox.limited_process import LimitedProcess, RequestRefused, serve_requests
 
 MEMORY_BYTES = 192 << 20
@@ -35,23 +36,22 @@ class OutputComparer:
         self._helper.close()
 
     def compare(
-        self, output: Line, rule: dict[str, Any], expected: bytes, cpu_s: float,
+        self, output: Line, rule: TestRule, expected: bytes, cpu_s: float,
         while_waiting: Callable[[], None],
     ) -> tuple[str | None, float]:  # fmt: skip
         """Compare an encoded output with the expected output.
 
         Args:
             output: the program's output, as `output_encoder` encodes it.
-            rule: {"atol": A} to compare with `expected`, or {"atol": A, "coefficients": [...]}
-                to test whether the output is a root of the polynomial.
-            expected: the encoded expected output; unused for a polynomial.
+            rule: how to check it.
+            expected: the encoded expected output; unused if the rule does not need it.
             cpu_s: remaining CPU time (s).
             while_waiting: called every 50 ms until there is an answer; its exceptions propagate.
 
         Returns:
             The reason why the output is wrong, or None if it is correct; and the CPU time used (s).
         """
-        header = json.dumps({**rule, "output": line_size(output)}).encode() + b"\n"
+        header = json.dumps({"rule": asdict(rule), "output": line_size(output)}).encode() + b"\n"
         size = len(header) + line_size(output) + len(expected)
         while not self._lock.acquire(timeout=_POLL_S):
             while_waiting()
@@ -81,14 +81,12 @@ def _request_pieces(header: bytes, output: Line, expected: bytes) -> Iterable[by
 def compare_request(request: bytes) -> bytes:
     """Answer a request: b"equal" if the output is correct, else b"different"."""
     end = request.index(b"\n") + 1
-    rule = json.loads(request[:end])
-    middle = end + rule["output"]
+    header: dict[str, Any] = json.loads(request[:end])
+    rule, middle = TestRule(**header["rule"]), end + header["output"]
     try:
         output = decode(request[end:middle])
-        if "coefficients" in rule:
-            equal = is_polynomial_root(rule["coefficients"], output, rule["atol"])
-        else:
-            equal = outputs_equal(output, decode(request[middle:]), rule["atol"])
+        expected = decode(request[middle:]) if rule.needs_expected else None
+        equal = is_right(output, expected, rule)
     except MemoryError:
         raise
     except Exception:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
+from codewatt.benchmarks.output_rules import ANY_OUTPUT, EQUAL, NOT_NONE, POLYNOMIAL_ROOT
 from codewatt.benchmarks.tasks import FunctionTask
 from codewatt.evaluate.outputs.bounded_lines import Line, LineOnDisk, line_size
 from codewatt.evaluate.outputs.comparison_process import CPU_S, OutputComparer
@@ -23,7 +24,8 @@ from codewatt.evaluate.outputs.expected_outputs import (
     encoded_length,
 )
 from codewatt.evaluate.outputs.output_decoder import ENCODED_NAN, TOO_LARGE, opaque_type_name
-from codewatt.evaluate.outputs.output_equality import floats_close, is_polynomial_root
+from codewatt.evaluate.outputs.output_equality import floats_close
+from codewatt.evaluate.outputs.special_oracles import TestRule, is_right, matches
 
 FLOAT_ATOL = 1e-6
 
@@ -46,7 +48,7 @@ class OutputChecker:
     """Checks the outputs of one test suite of a task.
 
     Args:
-        task: the task; decides the tolerance and whether outputs are checked by an oracle.
+        task: the task; decides the tolerance and the rule of comparison.
         inputs: one argument list for each test.
         expected: its expected outputs.
         recompute: returns the whole expected output of a test that is kept as a digest.
@@ -63,7 +65,7 @@ class OutputChecker:
         comparer: OutputComparer,
         while_waiting: Callable[[], None],
     ) -> None:
-        self._oracle = task.entry_point == "find_zero"
+        self._rule = task.output_rule
         self._inputs = inputs
         self._lines = expected.lines
         self._atol = task.atol
@@ -72,7 +74,7 @@ class OutputChecker:
         self._comparer = comparer
         self._while_waiting = while_waiting
         self._cpu_left_s = CPU_S
-        self._compares_bytes = not self._oracle and not any(
+        self._compares_bytes = self._rule != POLYNOMIAL_ROOT and not any(
             ENCODED_NAN in line or line.startswith(NAN_DIGEST_MARK) for line in self._lines
         )
 
@@ -88,11 +90,13 @@ class OutputChecker:
         """Maximum length (bytes) of the encoded output of a test; longer outputs are wrong.
 
         An equal number may have a longer encoding by a constant factor (1e308 as an integer, a
-        list of NumPy scalars); no other type that compares equal needs more. Lines that report an
-        error or follow the last test are short.
+        list of NumPy scalars); no other type that compares equal needs more. Some rules accept
+        outputs of any length. Lines that report an error or follow the last test are short.
         """
         if index >= len(self._lines):
             return _SLACK_BYTES
+        if self._rule in (ANY_OUTPUT, NOT_NONE):
+            return MAX_LINE_BYTES
         return min(
             _SLACK_FACTOR * encoded_length(self._lines[index]) + _SLACK_BYTES, MAX_LINE_BYTES
         )
@@ -138,6 +142,12 @@ class OutputChecker:
             return FLOAT_ATOL
         return self._atol
 
+    def _test_rule(self, index: int) -> TestRule:
+        if self._rule == EQUAL:
+            return TestRule(atol=self.tolerance(index))
+        before = self.tolerance(index - 1) if index > 0 else self._atol
+        return TestRule(self._rule, self.tolerance(index), before, self._inputs[index])
+
     def _compare_plain(self, index: int, line: Line) -> bool | None:
         """Whether a short number, string or list is correct; None for any other output."""
         if not _is_plain(line):
@@ -146,15 +156,15 @@ class OutputChecker:
             output = [_load(line)]
         except (ValueError, RecursionError):
             return False
-        atol = self.tolerance(index)
-        if self._oracle:
-            try:
-                return is_polynomial_root(self._inputs[index][0], output[0], atol)
-            except Exception:
-                return False
+        atol, rule = self.tolerance(index), self._test_rule(index)
+        if not rule.needs_expected:
+            return _bool_or_false(lambda: is_right(output[0], None, rule))
         if not _is_plain(self._lines[index]):
             return None
         wanted = [_load(self._lines[index])]
+        if rule.name != EQUAL:
+            right = _bool_or_false(lambda: bool(matches(output[0], wanted[0], rule)))
+            return right if right or atol == 0 else None
         if output == wanted or atol == 0:
             return output == wanted
         if type(output[0]) is type(wanted[0]) is float:
@@ -162,10 +172,8 @@ class OutputChecker:
         return None
 
     def _compare_in_helper(self, index: int, line: Line) -> str | None:
-        rule: dict[str, Any] = {"atol": self.tolerance(index)}
-        expected = self._lines[index]
-        if self._oracle:
-            rule["coefficients"] = self._inputs[index][0]
+        rule, expected = self._test_rule(index), self._lines[index]
+        if not rule.needs_expected:
             expected = b""
         elif expected.startswith(DIGEST_MARK):
             if encoded_length(expected) > MAX_LINE_BYTES:
@@ -186,6 +194,14 @@ def _equal_bytes(line: Line, expected: bytes) -> bool:
         return False
     sha256 = line.sha256() if isinstance(line, LineOnDisk) else hashlib.sha256(line).hexdigest()
     return expected == f"{DIGEST_MARK.decode()}{sha256} {line_size(line)}".encode()
+
+
+def _bool_or_false(compare: Callable[[], bool]) -> bool:
+    """The result of a comparison; False if it raises, as in EvalPlus."""
+    try:
+        return compare()
+    except Exception:
+        return False
 
 
 def _is_plain(line: Line) -> TypeGuard[bytes]:

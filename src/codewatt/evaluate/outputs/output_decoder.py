@@ -172,6 +172,15 @@ def _ambiguous_array_type() -> Any:
     return Plural
 
 
+def as_plain_array(value: Any) -> Any:
+    """The value; a decoded array as NumPy's own type, which compares element by element."""
+    if not hasattr(value, "dtype"):
+        return value
+    import numpy
+
+    return value.view(numpy.ndarray) if isinstance(value, numpy.ndarray) else value
+
+
 def _scalar(content: list[Any]) -> Any:
     (value,) = _scalars([content[0], content[1:]])
     return value

@@ -23,7 +23,19 @@ def outputs_equal(output: Any, expected: Any, atol: float) -> bool:
     Raises:
         Exception: any exception of the comparison, which EvalPlus counts as a mismatch.
     """
-    exact = output == expected
+    return match_or_close(output == expected, output, expected, atol)
+
+
+def match_or_close(exact: Any, output: Any, expected: Any, atol: float) -> bool:
+    """Whether an output matches exactly, or is of the same type and shape and close to it.
+
+    Args:
+        exact: whether it matches exactly; the result of a comparison, not always a bool.
+        output, expected, atol: see `outputs_equal`.
+
+    Raises:
+        Exception: see `outputs_equal`.
+    """
     if not exact and atol != 0:
         import numpy
 

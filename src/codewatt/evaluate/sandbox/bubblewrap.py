@@ -129,13 +129,13 @@ def _readable_paths() -> list[str]:
     return paths
 
 
-@lru_cache(maxsize=4)
-def compiled_runner_file(name: str) -> bytes:
-    """Bytecode of a module of `inside`, compiled once instead of at every start."""
+@lru_cache(maxsize=8)
+def compiled_runner_file(path: str) -> bytes:
+    """Bytecode of a Python file, compiled once instead of at every start."""
     with tempfile.TemporaryDirectory(prefix="codewatt-") as folder:
-        target = os.path.join(folder, name)
+        target = os.path.join(folder, Path(path).stem)
         py_compile.compile(
-            str(Path(__file__).parent / "inside" / f"{name}.py"),
+            path,
             cfile=target,
             doraise=True,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,

@@ -11,6 +11,7 @@ import select
 import signal
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +33,20 @@ from codewatt.evaluate.sandbox.seccomp import seccomp_filter
 from codewatt.units import BYTES_PER_MIB, MS_PER_S
 
 if TYPE_CHECKING:  # read as files, not imported; named here because code_digests.py follows imports
+    from codewatt.benchmarks import argument_types  # noqa: F401
     from codewatt.evaluate.sandbox.inside import (  # noqa: F401
         evalplus_guard,
         output_encoder,
         sandboxed_runner,
     )
 
-RUNNER_FILES = ("sandboxed_runner", "evalplus_guard", "output_encoder")
-"""Modules of `inside` that are copied into the sandbox as files."""
+RUNNER_FILES = (
+    *("evaluate/sandbox/inside/sandboxed_runner", "evaluate/sandbox/inside/evalplus_guard"),
+    *("evaluate/sandbox/inside/output_encoder", "benchmarks/argument_types"),
+)
+"""Modules of codewatt that are copied into the sandbox as files."""
+
+_PACKAGE = Path(__file__).parents[2]
 
 PIPE_BYTES = BYTES_PER_MIB
 _RETRY_S = 0.05
@@ -54,11 +61,13 @@ class SuiteInputs:
         inputs: one argument list for each call.
         call_limits_s: time limit of each call (s); None for no limits.
         digest_over: encoded outputs longer than this (bytes) are sent as digests; None for never.
+        digest_too_large: whether outputs with too many items for an encoding are sent as digests.
     """
 
     inputs: list[list[Any]]
     call_limits_s: list[float] | None = None
     digest_over: int | None = None
+    digest_too_large: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,9 @@ class SandboxRequest:
         suites: inputs of each suite.
         timed: whether the duration of each call is sent with its output.
         preload: modules that are imported once before the first suite.
+        argument_types: type of each argument (`codewatt.benchmarks.argument_types`).
+        iterate_outputs: whether an output without an encoding, such as a generator, is sent as the
+            set of its items.
     """
 
     code: str
@@ -78,6 +90,8 @@ class SandboxRequest:
     suites: list[SuiteInputs]
     timed: bool = False
     preload: tuple[str, ...] = ()
+    argument_types: tuple[str, ...] = ()
+    iterate_outputs: bool = False
 
 
 @dataclass
@@ -141,8 +155,27 @@ class Sandbox:
         now = time.monotonic()
         if now < self._next_read_s:
             return None
-        if (init := self._namespace_init()) is None:
+        if (reader := self._reader()) is None:
             self._next_read_s = now + _RETRY_S
+            return None
+        usage = reader.read()
+        end = time.monotonic()
+        # A program cannot make the judge spend more than half of its time on reading usage.
+        self._next_read_s = end + max(reader.next_read_in_s(), end - now)
+        return usage
+
+    def read_cpu_s(self) -> float | None:
+        """CPU time (s) of all processes since the start; None if the sandbox has not begun.
+
+        Linux counts it in steps of 10 ms. Call it before the sandbox is left: the kernel does not
+        report the CPU time of processes that are killed with their PID namespace.
+        """
+        reader = self._reader()
+        return None if reader is None else reader.read().cpu_s
+
+    def _reader(self) -> UsageReader | None:
+        """Reads the usage of all processes; None if the sandbox has not begun."""
+        if (init := self._namespace_init()) is None:
             return None
         if self._usage_reader is None:
             self._usage_reader = UsageReader(
@@ -151,11 +184,7 @@ class Sandbox:
                 self.limits.total_memory_limit(self.jobs),
                 self.limits.processes,
             )
-        usage = self._usage_reader.read()
-        end = time.monotonic()
-        # A program cannot make the judge spend more than half of its time on reading usage.
-        self._next_read_s = end + max(self._usage_reader.next_read_in_s(), end - now)
-        return usage
+        return self._usage_reader
 
     def next_read_in_s(self) -> float:
         """Seconds until usage should be read again, so that limits are not exceeded by much."""
@@ -196,9 +225,10 @@ class Sandbox:
         self._info, info = self._pipe()
         command = [*bubblewrap_arguments(self.limits.tmpfs_bytes), "--seccomp", str(filters)]
         for name in RUNNER_FILES:
-            descriptor = self._pass_descriptor(self._memory_file(compiled_runner_file(name)))
+            bytecode = compiled_runner_file(str(_PACKAGE / f"{name}.py"))
+            descriptor = self._pass_descriptor(self._memory_file(bytecode))
             command += ["--perms", "0444", "--ro-bind-data", str(descriptor)]
-            command += [f"/runner/{name}.pyc"]
+            command += [f"/runner/{Path(name).name}.pyc"]
         command += [
             "--remount-ro",
             "/",
@@ -247,6 +277,8 @@ class Sandbox:
             "entry_point": self.request.entry_point,
             "timed": self.request.timed,
             "preload": self.request.preload,
+            "argument_types": self.request.argument_types,
+            "iterate_outputs": self.request.iterate_outputs,
             "paths": package_paths(),
             "memory_bytes": limits.memory_bytes,
             "rlimits": rlimits,
@@ -257,6 +289,7 @@ class Sandbox:
                     "inputs": suite.inputs,
                     "limits_s": suite.call_limits_s,
                     "digest_over": suite.digest_over,
+                    "digest_too_large": suite.digest_too_large,
                     "fd": descriptor,
                 }
                 for suite, descriptor in zip(suites, results, strict=True)

@@ -28,11 +28,20 @@ class SuiteClock:
         call_limits_s: time limit of each call (s).
         limits: resource limits of the program.
         now_s: start of the suite, by a monotonic clock (s).
+        encoding_s: time allowed for encoding the output of each call, in addition to the limits
+            (s); None for no additional time.
     """
 
-    def __init__(self, call_limits_s: Sequence[float], limits: Limits, now_s: float) -> None:
+    def __init__(
+        self,
+        call_limits_s: Sequence[float],
+        limits: Limits,
+        now_s: float,
+        encoding_s: Sequence[float] | None = None,
+    ) -> None:
         self._call_limits_s = call_limits_s
-        self._suite_s = limits.suite_limit_s(list(call_limits_s))
+        self._encoding_s = encoding_s or [0.0] * len(call_limits_s)
+        self._suite_s = limits.suite_limit_s(list(call_limits_s)) + sum(self._encoding_s)
         self._limits = limits
         self._began_s = now_s
         self._excluded_s = self._late_s = 0.0
@@ -78,9 +87,8 @@ class SuiteClock:
             return None
         if self._call_start is None:
             self._call_start = now
-        if self._call_start.time_used_until(now) > self._limits.outer_call_limit_s(
-            self._call_limits_s[answered]
-        ):
+        limit_s = self._limits.outer_call_limit_s(self._call_limits_s[answered])
+        if self._call_start.time_used_until(now) > limit_s + self._encoding_s[answered]:
             return CALL_TIMED_OUT
         return None
 

@@ -56,7 +56,11 @@ def install_guard() -> None:
 
 
 def _wrap_signals(children: set[int]) -> None:
-    """os.kill and os.killpg reach this process and the children of `subprocess` only."""
+    """os.kill and os.killpg reach this process and its children only.
+
+    Upstream counts children of `subprocess` only. There `multiprocessing.Pool.terminate` cannot end
+    its processes and hangs or not, depending on a race (BigCodeBench/205 and /363).
+    """
     kill, killpg = os.kill, os.killpg
     own, own_group = os.getpid(), os.getpgid(0)
 
@@ -65,7 +69,7 @@ def _wrap_signals(children: set[int]) -> None:
             os.getpgid(pid)
         except ProcessLookupError:
             return
-        if pid == own or pid in children:
+        if pid == own or pid in children or pid in _multiprocessing_children():
             kill(pid, sig)
         else:
             print(f"Prevented attempt to kill PID {pid} with signal {sig}")
@@ -77,6 +81,13 @@ def _wrap_signals(children: set[int]) -> None:
             print(f"Prevented attempt to kill PGID {pgid} with signal {sig}")
 
     os.kill, os.killpg = safe_kill, safe_killpg
+
+
+def _multiprocessing_children() -> set[int]:
+    """Process IDs of the processes that `multiprocessing` started in this process."""
+    module = sys.modules.get("multiprocessing.process")
+    processes = getattr(module, "_children", ())
+    return {process.pid for process in list(processes)}
 
 
 def _wrap_commands() -> None:

@@ -1,10 +1,10 @@
 """The trusted script inside the sandbox: runs one untrusted program and reports its outputs.
 
 Runs in a bare interpreter (`python -P -s -S -B sandboxed_runner.py FD`); it imports only the
-standard library and the files `evalplus_guard` and `output_encoder` beside it. The judge outside
-sends a request (a JSON file on descriptor FD) and reads one line for each test from a pipe for
-each suite. Expected outputs never enter the sandbox, so a program that takes over this process can
-forge only its own outputs.
+standard library and the files `evalplus_guard`, `output_encoder` and `argument_types` beside it.
+The judge outside sends a request (a JSON file on descriptor FD) and reads one line for each test
+from a pipe for each suite. Expected outputs never enter the sandbox, so a program that takes over
+this process can forge only its own outputs.
 
 As in EvalPlus, every suite runs in its own process, forked before the untrusted code is loaded.
 The next suite starts here only if the suite before it left no trace; most do not. Otherwise this
@@ -16,7 +16,8 @@ without a core does not count. A program can disable it; the judge enforces the 
 Each line on the pipe is one of:
     ^               the suite starts; the program has not run yet
     JSON            output of a call, as `output_encoder` encodes it
-    #SHA256 LENGTH  digest of an output that is longer than the suite's "digest_over" (bytes)
+    #SHA256 LENGTH  digest of an output that is longer than the suite's "digest_over" (bytes), or,
+                    if its "digest_too_large" is set, of one that is too large for `encode`
     SECONDS JSON    duration of a call and its output (if "timed" is set)
     !NAME           a call raised an exception of type NAME; the suite ends
     ?NAME           loading the program raised an exception of type NAME; the suite ends
@@ -49,7 +50,9 @@ if TYPE_CHECKING:  # saves an import in every sandbox
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 _guard: Any = importlib.import_module("evalplus_guard")
 _outputs: Any = importlib.import_module("output_encoder")
+_arguments: Any = importlib.import_module("argument_types")
 del sys.path[0], sys.modules["evalplus_guard"], sys.modules["output_encoder"]
+del sys.modules["argument_types"]
 
 # Kept here because a program may replace them in their modules.
 _encode, _name = _outputs.encode, _outputs.type_name
@@ -167,6 +170,27 @@ def _output_line(text: str, digest_over: int | None) -> bytes:
     return line
 
 
+def _encode_items(output: Any, otherwise: str) -> str:
+    """The set of the items of an output; `otherwise` if it has none. EvalPlus takes this set."""
+    try:
+        items: str = _encode(set(output))
+    except BaseException:
+        return otherwise
+    return items
+
+
+def _digest_in_pieces(output: Any) -> bytes | None:
+    """The digest line of a long list or tuple; None if it has no encoding."""
+    digest, length = _sha256(), 0
+    try:
+        for piece in _outputs.encode_in_pieces(output):
+            digest.update(piece)
+            length += len(piece)
+    except BaseException:
+        return None
+    return b"#%s %d" % (digest.hexdigest().encode(), length)
+
+
 def _send(descriptor: int, line: bytes) -> None:
     """Write a whole line; if the program closed the pipe, end its process."""
     line += b"\n"
@@ -216,7 +240,12 @@ def run_suite(request: dict[str, Any], suite: dict[str, Any]) -> None:
             _send(descriptor, b"!" + _name(error).encode())
             return
         taken = _clock() - start
-        line = _output_line(_encode(output), digest_over)
+        text = _encode(output)
+        if request["iterate_outputs"] and text.startswith('{"opaque":'):
+            text = _encode_items(output, text)
+        line = _output_line(text, digest_over)
+        if suite["digest_too_large"] and text == _outputs.TOO_LARGE:
+            line = _digest_in_pieces(output) or line
         _send(descriptor, b"%.9f " % taken + line if timed else line)
     _send(descriptor, b".")
 
@@ -334,7 +363,7 @@ def main() -> None:
         request = json.load(stream)
     _drop_privileges(request)
     sys.path.extend(request["paths"])
-    if any(suite["digest_over"] is not None for suite in request["suites"]):
+    if any(s["digest_over"] is not None or s["digest_too_large"] for s in request["suites"]):
         global _sha256
         _sha256 = importlib.import_module("hashlib").sha256
     for name in request["preload"]:  # imported once instead of in every suite's process
@@ -342,6 +371,11 @@ def main() -> None:
             importlib.import_module(name)
     gc.freeze()
     suites, traces = request["suites"], _SuiteTraces()
+    for suite in suites if request["argument_types"] else ():
+        suite["inputs"] = [
+            _arguments.convert_arguments(arguments, request["argument_types"])
+            for arguments in suite["inputs"]
+        ]
     for index, suite in enumerate(suites):
         if not traces.make_folder(index):
             return

@@ -89,6 +89,10 @@ def _parts(value: Any) -> tuple[Any, ...]:
     return (value,)
 
 
+def _is_method(value: Any) -> bool:
+    return callable(value) or isinstance(value, (classmethod, staticmethod, property))
+
+
 def _watched_names() -> Iterator[tuple[str, Any]]:
     """Built-in functions, functions and classes of `unittest`, and ways to end the process."""
     for name, value in list(vars(builtins).items()):
@@ -113,7 +117,7 @@ def _watched_methods() -> Iterator[tuple[str, Any]]:
     """Methods of the classes of `unittest`."""
     for cls in _CLASSES:
         for key, value in list(vars(cls).items()):
-            if callable(value) or isinstance(value, (classmethod, staticmethod, property)):
+            if _is_method(value):
                 yield f"{cls.__module__}.{cls.__qualname__}.{key}", value
 
 
@@ -148,7 +152,8 @@ def _test_class_parts(cls: type) -> Iterator[tuple[str, Any]]:
     for base in type.mro(cls):
         if base is not _TestCase and base is not object:
             for name, value in list(vars(base).items()):
-                if name.startswith(("test", "assert")) or name in _OWN_NAMES:
+                wanted = name.startswith(("test", "assert")) or name in _OWN_NAMES
+                if wanted and _is_method(value):
                     yield f"{base.__name__}.{name}", value
 
 
@@ -337,7 +342,7 @@ def preload(modules: list[str]) -> None:
     for name in modules:
         try:
             importlib.import_module(name)
-        except Exception:
+        except (Exception, SystemExit):
             continue
     gc.collect()
     gc.freeze()

@@ -203,7 +203,10 @@ def _serve(link: socket.socket, config: dict[str, Any]) -> None:
         socket.send_fds(link, [b"{}"], [first])
         os.close(first)
         if not config["isolates"]:
-            return  # everything inside belongs to the one program
+            # The sandbox ends with this process, and everything in it belongs to the program.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, 0)
+            return
 
 
 def _fork(
@@ -242,7 +245,12 @@ def main() -> None:
         config = json.load(stream)
     os.makedirs(config["home"], exist_ok=True)
     sys.argv[:] = ["judge"]
+    # Warnings of libraries would fill the pipe, which is for the reason why this process ended.
+    errors = os.dup(2)
+    os.dup2(1, 2)
     _program.preload(config["preload"])
+    os.dup2(errors, 2)
+    os.close(errors)
     # Ended programs are reaped by the kernel.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     if (count := len(os.listdir("/proc/self/task"))) > 1:
