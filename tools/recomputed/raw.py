@@ -200,11 +200,17 @@ class Cell:
         self._check_verdicts()
 
     def _check_verdicts(self):
-        """EvalPlus's file against evaluate.json: statuses of each task, in order of repeats."""
+        """The evaluator's file against evaluate.json: statuses of each task, in order of repeats.
+
+        BigCodeBench's file has one status; excluded tasks are in neither file.
+        """
         recorded = read_json(self.folder / "eval_results.json.gz")["eval"]
-        for task, rows in self.tasks.groupby("task_id"):
+        for task, rows in self.tasks[self.tasks["excluded"].isna()].groupby("task_id"):
             ours = rows.sort_values(["repeat", "sample"])[["base_status", "plus_status"]]
-            theirs = [(v["base_status"], v["plus_status"]) for v in recorded.get(task, [])]
+            theirs = [
+                (v["status"], None) if "status" in v else (v["base_status"], v["plus_status"])
+                for v in recorded.get(task, [])
+            ]
             wanted = [tuple(None if pd.isna(x) else x for x in row) for row in ours.to_numpy()]
             if theirs != wanted:
                 self.problems.append(f"{task}: eval_results.json.gz and evaluate.json differ")

@@ -70,10 +70,10 @@ def test_a_program_over_its_time_is_left_as_it_is_and_the_others_are_sanitised(
 
 def test_a_program_over_its_memory_is_refused() -> None:
     helper = LimitedProcess("codewatt.evaluate.sanitize", 16 << 20)
-    text = json.dumps(["x = [" + "1, " * 2_000_000 + "]\ny = 1\n", "y"]).encode()
+    text = json.dumps(["x = [" + "1, " * 2_000_000 + "]\ny = 1\n", "y", "evalplus"]).encode()
     with pytest.raises(RequestRefused, match="memory"):
         helper.request(len(text), [text], 600.0, lambda: None)
-    text = json.dumps([GOOD, "add"]).encode()
+    text = json.dumps([GOOD, "add", "evalplus"]).encode()
     assert json.loads(helper.request(len(text), [text], 600.0, lambda: None)[0]) == GOOD.strip()
     helper.close()
 
