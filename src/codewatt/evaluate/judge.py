@@ -216,7 +216,7 @@ class _ProgramRun:
 
         def recompute(index: int) -> bytes:
             slot = self.slot + MAX_JOBS  # this worker's own sandbox still exists
-            return recompute_output(task, name, index, self.limits, slot, self.jobs, self.stop)
+            return recompute_output(task, name, index, self.limits, slot, self.stop)
 
         return OutputChecker(
             task, task.inputs(name), suite, recompute, self.comparer, while_waiting

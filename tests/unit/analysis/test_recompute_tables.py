@@ -149,6 +149,13 @@ def test_the_studies_have_a_value_in_every_column(recomputed, level):
     assert empty == EMPTY[level]
 
 
+def test_a_table_without_rows_on_both_sides_is_no_difference(script, recomputed):
+    tables, rows, _ = recomputed["greedy"]
+    assert not list(script.differences("domain", tables["domain"].head(0), {}))
+    assert list(script.differences("domain", tables["domain"].head(0), rows["domain"]))
+    assert list(script.differences("domain", tables["domain"], {}))
+
+
 @pytest.mark.parametrize("level", CHECKED)
 def test_columns_and_rows_that_one_side_lacks_are_reported(script, recomputed, level):
     tables, rows, _ = recomputed["greedy"]

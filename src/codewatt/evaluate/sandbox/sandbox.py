@@ -36,13 +36,15 @@ if TYPE_CHECKING:  # read as files, not imported; named here because code_digest
     from codewatt.benchmarks import argument_types  # noqa: F401
     from codewatt.evaluate.sandbox.inside import (  # noqa: F401
         evalplus_guard,
+        large_outputs,
         output_encoder,
         sandboxed_runner,
     )
 
 RUNNER_FILES = (
     *("evaluate/sandbox/inside/sandboxed_runner", "evaluate/sandbox/inside/evalplus_guard"),
-    *("evaluate/sandbox/inside/output_encoder", "benchmarks/argument_types"),
+    *("evaluate/sandbox/inside/output_encoder", "evaluate/sandbox/inside/large_outputs"),
+    "benchmarks/argument_types",
 )
 """Modules of codewatt that are copied into the sandbox as files."""
 

@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # saves an import in every sandbox
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 MAX_DEPTH = 100
@@ -25,11 +25,6 @@ MAX_CHARACTERS = 1 << 26
 """Longer strings have no encoding."""
 
 _NESTED = 16
-
-TOO_LARGE = '{"opaque":"too_large"}'
-"""What `encode` returns for a value with too many items."""
-
-_ITEMS_OF_A_PIECE = 4096
 
 MAX_DIGITS = 4300
 """Integers with more decimal digits are sent in hexadecimal."""
@@ -85,29 +80,6 @@ def encode(value: Any) -> str:
     finally:
         if digits != MAX_DIGITS:
             _set_digits(digits)
-
-
-def encode_in_pieces(value: Any) -> Iterator[bytes]:
-    """Yield the encoding of a list or tuple that is too large for `encode`, in pieces.
-
-    The value may have any number of items. Lists that begin with a float are refused: they may be
-    compared with a tolerance, for which the whole value is needed.
-
-    Raises:
-        Unencodable: the value or an item has no encoding, or contains NaN.
-        ValueError: an integer has too many digits.
-    """
-    kind = type(value)
-    if kind not in (list, tuple) or not value or isinstance(value[0], float):
-        raise Unencodable(type_name(value))
-    yield b"[" if kind is list else b'{"tuple":['
-    for start in range(0, len(value), _ITEMS_OF_A_PIECE):
-        items = list(value[start : start + _ITEMS_OF_A_PIECE])
-        text = "".join(_json(_encode_value(items, [MAX_NODES], 0, False), 0))
-        if text[0] != "[" or "NaN" in text:
-            raise Unencodable(type_name(value))
-        yield (("," if start else "") + text[1:-1]).encode("utf-8", "surrogatepass")
-    yield b"]" if kind is list else b"]}"
 
 
 def type_name(value: Any) -> str:

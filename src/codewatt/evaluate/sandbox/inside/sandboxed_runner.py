@@ -1,7 +1,7 @@
 """The trusted script inside the sandbox: runs one untrusted program and reports its outputs.
 
 Runs in a bare interpreter (`python -P -s -S -B sandboxed_runner.py FD`); it imports only the
-standard library and the files `evalplus_guard`, `output_encoder` and `argument_types` beside it.
+standard library and the files beside it (`sandbox.RUNNER_FILES`).
 The judge outside sends a request (a JSON file on descriptor FD) and reads one line for each test
 from a pipe for each suite. Expected outputs never enter the sandbox, so a program that takes over
 this process can forge only its own outputs.
@@ -51,8 +51,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 _guard: Any = importlib.import_module("evalplus_guard")
 _outputs: Any = importlib.import_module("output_encoder")
 _arguments: Any = importlib.import_module("argument_types")
+_large: Any = importlib.import_module("large_outputs")
 del sys.path[0], sys.modules["evalplus_guard"], sys.modules["output_encoder"]
-del sys.modules["argument_types"]
+del sys.modules["argument_types"], sys.modules["large_outputs"]
 
 # Kept here because a program may replace them in their modules.
 _encode, _name = _outputs.encode, _outputs.type_name
@@ -170,27 +171,6 @@ def _output_line(text: str, digest_over: int | None) -> bytes:
     return line
 
 
-def _encode_items(output: Any, otherwise: str) -> str:
-    """The set of the items of an output; `otherwise` if it has none. EvalPlus takes this set."""
-    try:
-        items: str = _encode(set(output))
-    except BaseException:
-        return otherwise
-    return items
-
-
-def _digest_in_pieces(output: Any) -> bytes | None:
-    """The digest line of a long list or tuple; None if it has no encoding."""
-    digest, length = _sha256(), 0
-    try:
-        for piece in _outputs.encode_in_pieces(output):
-            digest.update(piece)
-            length += len(piece)
-    except BaseException:
-        return None
-    return b"#%s %d" % (digest.hexdigest().encode(), length)
-
-
 def _send(descriptor: int, line: bytes) -> None:
     """Write a whole line; if the program closed the pipe, end its process."""
     line += b"\n"
@@ -242,10 +222,10 @@ def run_suite(request: dict[str, Any], suite: dict[str, Any]) -> None:
         taken = _clock() - start
         text = _encode(output)
         if request["iterate_outputs"] and text.startswith('{"opaque":'):
-            text = _encode_items(output, text)
+            text = _large.encode_items(output, text, _encode)
         line = _output_line(text, digest_over)
-        if suite["digest_too_large"] and text == _outputs.TOO_LARGE:
-            line = _digest_in_pieces(output) or line
+        if suite["digest_too_large"] and text == _large.TOO_LARGE:
+            line = _large.digest_in_pieces(output, _encode, _sha256) or line
         _send(descriptor, b"%.9f " % taken + line if timed else line)
     _send(descriptor, b".")
 
