@@ -61,7 +61,7 @@ STUDY: Json = {
     "comparisons": {"pass_at_1_margin": 0.4, "board_spread": 0.03},
 }
 #: Tasks without a verdict, and the reasons.
-EXCLUDED = {"Nano/5": "it needs the internet", "Nano/17": "a library is missing"}
+EXCLUDED = {"Nano/5": "fail: no network; no name", "Nano/17": "a library is missing"}
 #: Domains of the first tasks; the others have none.
 DOMAINS = {f"Nano/{n}": ["Network", "Time"] if n % 3 else ["Time"] for n in range(TASKS - 4)}
 #: Watts of the baseline while it generates, and what each variant takes of them.

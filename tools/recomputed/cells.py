@@ -119,7 +119,9 @@ def _excluded(cell):
     reasons = dict(zip(cell.tasks["task_id"], cell.tasks["excluded"], strict=True))
     names = dict.fromkeys(verdict["task_id"] for verdict in cell.evaluate["verdicts"])
     listed = "; ".join(
-        f"{name}: {reasons[name]}" for name in names if isinstance(reasons[name], str)
+        f"{name}: {reasons[name].replace(';', ',')}"
+        for name in names
+        if isinstance(reasons[name], str)
     )
     return listed or None
 

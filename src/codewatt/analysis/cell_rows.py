@@ -189,9 +189,13 @@ def _accuracy(evaluate: EvaluatedCellRecord, runs: list[Row], meaningful: bool) 
 
 
 def _excluded(tasks: list[Row]) -> str | None:
-    """The excluded tasks with their reasons: "A: reason; B: reason"; None if there is none."""
+    """The excluded tasks with their reasons: "A: reason; B: reason"; None if there is none.
+
+    A semicolon in a reason becomes a comma, so that semicolons separate tasks.
+    """
     reasons = {row["task_id"]: row["exclusion_reason"] for row in tasks}
-    return "; ".join(f"{task}: {why}" for task, why in reasons.items() if why) or None
+    told = {task: why.replace(";", ",") for task, why in reasons.items() if why}
+    return "; ".join(f"{task}: {why}" for task, why in told.items()) or None
 
 
 def evaluated_ks(evaluate: EvaluatedCellRecord) -> set[int]:
