@@ -136,9 +136,9 @@ def _check_contexts(grid: Grid) -> None:
 
 
 def _check_prompts(grid: Grid) -> None:
-    """Check that tasks which cannot be completed directly are asked by a chat template.
+    """Check that tasks that are instructions are combined with chat and a chat template.
 
-    Rule generate refuses the same for models whose tokenizer is not known before.
+    For models whose tokenizer is not known yet, rule generate makes the same check.
     """
     formats = {
         benchmark: _prompt_format(grid.settings("benchmark", benchmark))
@@ -156,9 +156,9 @@ def _check_prompts(grid: Grid) -> None:
             )
         if cell.model in without_template:
             raise CodewattError(
-                f"{grid.where}: benchmarks: {tasks}, which model {cell.model!r} cannot be asked, "
-                "as it has no chat template; allowed: models with a chat template, or exclude the "
-                "pair"
+                f"{grid.where}: benchmarks: {tasks}, which need a chat template, but model "
+                f"{cell.model!r} has no chat template; allowed: models with a chat template, or "
+                "exclude the pair"
             )
 
 

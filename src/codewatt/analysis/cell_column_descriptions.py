@@ -67,7 +67,7 @@ CELL_DESCRIPTIONS = describe(
         "pass_at_1_<tests>_change_ci95_low",
         "fraction",
         "Lower end of its 95 % confidence interval for paired proportions (Bonett and Price 2006); "
-        "empty as `tasks_lost_<tests>`.",
+        "empty where `tasks_lost_<tests>` is empty.",
     ),
     ("pass_at_1_<tests>_change_ci95_high", "fraction", "Upper end of the same interval."),
     (
@@ -85,18 +85,19 @@ CELL_DESCRIPTIONS = describe(
     (
         "tasks_lost_<tests>",
         "tasks",
-        "Tasks that the baseline solves and this cell does not; empty if one of the two cells "
-        "solves some task in a part of its completions only.",
+        "Tasks that the baseline solves and this cell does not; empty if, in one of the two "
+        "cells, a task is solved by some of its completions and not by others.",
     ),
     (
         "tasks_gained_<tests>",
         "tasks",
-        "Tasks that this cell solves and the baseline does not; empty as `tasks_lost_<tests>`.",
+        "Tasks that this cell solves and the baseline does not; empty where "
+        "`tasks_lost_<tests>` is empty.",
     ),
     (
         "mcnemar_p_<tests>",
         "-",
-        "p value of the exact two-sided McNemar test; empty as `tasks_lost_<tests>`.",
+        "p value of the exact two-sided McNemar test; empty where `tasks_lost_<tests>` is empty.",
     ),
     ("mcnemar_p_holm_<tests>", "-", "The same, Holm-adjusted over the study's comparisons."),
     ("pass_at_1_<tests>_comparisons", "comparisons", "Number of pass@1 comparisons of the study."),
@@ -204,7 +205,7 @@ CELL_DESCRIPTIONS = describe(
         "j_per_correct_task_<tests>",
         "J/completion",
         "Energy of all repeats / number of their completions that solve the task; the energy of "
-        "excluded tasks is left out (times `tasks_judged` / `tasks`).",
+        "excluded tasks is left out (energy times `tasks_judged` / `tasks`).",
     ),
     (
         "pass_at_1_<tests>_per_kwh",
@@ -215,9 +216,9 @@ CELL_DESCRIPTIONS = describe(
         "generate_evaluate_j_per_correct_task_<tests>",
         "J/completion",
         "Energy of generating and judging all repeats / number of their completions that solve "
-        "the task; the energy of generating excluded tasks is left out. Changes of this energy are "
-        "empty if the two cells were judged on different "
-        "models of CPU, or if their energies of judging have different origins.",
+        "the task; the energy of generating excluded tasks is left out. The changes of "
+        "`generate_evaluate_` columns are empty if the two cells were judged on different models "
+        "of CPU, or if their energies of judging have different origins.",
     ),
     (
         "generate_evaluate_pass_at_1_<tests>_per_kwh",
@@ -276,16 +277,16 @@ CELL_DESCRIPTIONS = describe(
     (
         "generate_evaluate_energy_status",
         "-",
-        "Origin of `generate_evaluate_energy_j`: the worse one of `energy_status` and the status "
-        "of judging.",
+        "Origin of `generate_evaluate_energy_j`: the less reliable of `energy_status` and the "
+        "status of the energy of judging (measured, modelled, unavailable).",
     ),
     ("evaluate_host", "-", "Name of the machine that judged the completions."),
     ("evaluate_cpu_name", "-", "Model of the CPU that judged the completions."),
     (
         "evaluate_note",
         "-",
-        "Reason why runs and tasks have no energy of judging, and whether the completions were "
-        "judged on another machine than they were generated on; empty otherwise.",
+        "Reason why runs and tasks have no energy of judging; also says so if judging and "
+        "generating ran on different machines. Empty otherwise.",
     ),
 )
 

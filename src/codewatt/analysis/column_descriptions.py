@@ -91,20 +91,20 @@ _TASK = describe(
     (
         "evaluate_s",
         "s",
-        "Time for which the completion's program was judged: it ran in its sandboxes, and its "
-        "outputs were compared. Empty for an excluded task, whose programs do not run.",
+        "Wall time of judging the completion's program: starting sandboxes, running its tests and "
+        "comparing outputs. Empty for an excluded task, whose programs do not run.",
     ),
     (
         "evaluate_cpu_s",
         "s",
-        "CPU time of the program's sandboxes, in steps of 10 ms; empty if it was not read. No "
-        "energy depends on it.",
+        "CPU time of the program's sandboxes, in steps of 10 ms; empty if it was not read. It is "
+        "not used to compute energy.",
     ),
     (
         "evaluate_completions",
         "completions",
-        "Number of completions of the cell, in all repeats, that consist of the same program. It "
-        "ran once for all of them.",
+        "Number of completions of the cell, in all repeats, that have the same program. The "
+        "program ran once for all of them.",
     ),
     (
         "evaluate_<judged_part>_uncertainty_j",
@@ -115,10 +115,10 @@ _TASK = describe(
     (
         "evaluate_<judged_part>_j",
         "J",
-        "Energy of judging the completion, as it was spent: programs that run at the same time "
-        "share the power equally, the time without a program is divided among all completions, "
-        "and completions of one program share its energy equally. The values of a cell add up to "
-        "the energy of its judging.",
+        "Energy of judging the completion. Programs that run at the same time share the power "
+        "equally; the energy of the time without a program is divided equally among all "
+        "completions; completions with the same program share its energy equally. The values of "
+        "a cell add up to the energy of judging the cell.",
     ),
     (
         "generate_evaluate_<judged_part>_j",
@@ -138,7 +138,7 @@ _TASK = describe(
     (
         "domains",
         "-",
-        "Domains of the task, by the libraries that its reference solution uses; empty where the "
+        "Domains of the libraries that the task's reference solution uses; empty if the "
         "benchmark has no domains.",
     ),
     ("prompt_tokens", "tokens", "Number of tokens of the prompt."),
@@ -187,15 +187,15 @@ _JUDGED_RUN = describe(
     (
         "evaluate_unshared_energy_j",
         "J",
-        "Energy of judging if each completion were judged, also where identical ones were judged "
-        "once: the energy of a program counts once for each of its completions.",
+        "Energy of judging if every completion were judged, also identical ones: the energy of a "
+        "program counts once for each of its completions.",
     ),
     (
         "evaluate_<judged_part>_j",
         "J",
-        "Energy of judging the completions of the run, as it was spent: the sum over its tasks. A "
-        "program of several repeats ran once, and each repeat has its part of it. The runs of a "
-        "cell add up to the energy of its judging.",
+        "Energy of judging the completions of the run: the sum over its tasks. A program that "
+        "occurs in several repeats ran once, and its energy is divided among them. The values of "
+        "a cell's runs add up to the energy of judging the cell.",
     ),
     (
         "generate_evaluate_energy_uncertainty_j",
@@ -224,8 +224,8 @@ _JUDGED_RUN = describe(
     (
         "evaluate_note",
         "-",
-        "Reason why the energy of judging is missing, and whether the completions were judged on "
-        "another machine than they were generated on; empty otherwise.",
+        "Reason why the energy of judging is missing; also says so if judging and generating ran "
+        "on different machines. Empty otherwise.",
     ),
 )
 _RUN = describe(
@@ -318,13 +318,14 @@ _DOMAIN = describe(
     (
         "j_per_task",
         "J/completion",
-        "Mean of `energy_j` of the task table: completions that are generated at the same time "
-        "share the power equally.",
+        "Mean of `energy_j` of the task table, in which completions that are generated at the same "
+        "time share the power equally.",
     ),
     (
         "j_per_correct_task_base",
         "J/completion",
-        "Sum of that energy over the judged tasks / number of completions that solve their task.",
+        "Sum of `energy_j` of the task table over the judged tasks / number of completions that "
+        "solve their task.",
     ),
 )
 
@@ -410,8 +411,8 @@ ROWS = {
     "run": "One row for each run: one repeat of a cell, every task of the benchmark once.",
     "cell": "One row for each cell: one variant in one setting, over all its repeats.",
     "variant": "One row for each variant: one model with one prune setting and one precision.",
-    "domain": "One row for each cell and each domain of its tasks; none for benchmarks without "
-    "domains. BigCodeBench has domains.",
+    "domain": "One row for each cell and each domain of its tasks. Only BigCodeBench has domains; "
+    "cells of other benchmarks have no row.",
     "check": "One row for each validity check of a cell or of one of its repeats.",
     "aa_test": "One row for each comparison of the A/A test (`snakemake aa_test`); CSV only.",
 }

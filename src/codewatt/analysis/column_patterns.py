@@ -53,7 +53,7 @@ PLACEHOLDER_MEANINGS = {
     "phase": "Phase of generation.",
     "idle": "Time at which idle power was measured: before the model was loaded, after loading "
     "and before the warm-up, after the last repeat, and the mean of the last two.",
-    "k": "The k of pass@k: these, and those of the study's `evaluation.k`.",
+    "k": "The k of pass@k. A study's other values of `evaluation.k` have columns too.",
     "metric": "Positive metric of a run; its statistics are on a log scale.",
     "tested": "Metric whose change against the baseline is tested (with Holm's adjustment).",
     "net": "Net energy; it can be zero or negative, so its statistics are on a linear scale.",
@@ -61,8 +61,8 @@ PLACEHOLDER_MEANINGS = {
     "net_bound": "Bound on the error of a run's net energy.",
     "ratio": "Ratio of energy and solved tasks, pooled over the repeats.",
     "counted": "Roofline quantity that is counted or computed, not measured.",
-    "judging": "Energy of a run that includes judging. A cell is judged once, so there is a mean "
-    "over its runs and no interval.",
+    "judging": "Energy of judging a run, or of generating and judging it. A cell is judged once, "
+    "so the cell table has the mean over its runs, but no interval.",
 }
 
 

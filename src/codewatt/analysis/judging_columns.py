@@ -78,7 +78,8 @@ def run_columns(measured: Measurements, run: RunRecord) -> Row:
 def cell_columns(measured: Measurements, runs: Sequence[Row]) -> Row:
     """Where a cell was judged, and the means of its runs' energies of judging.
 
-    The means have no interval: a cell is judged once, so its runs are no sample of judging.
+    The means have no interval: a cell is judged once, so its runs are not independent
+    measurements of judging.
     """
     energy, made = measured.energy, measured.evaluate["provenance"]
     evaluated, boundary = energy["evaluate"], energy["boundary"]
@@ -97,7 +98,8 @@ def cell_columns(measured: Measurements, runs: Sequence[Row]) -> Row:
 def same_judging(row: Row, other: Row) -> bool:
     """Whether the energies of judging of two cells can be compared.
 
-    They have the same origin, on the same model of CPU. With boundary "gpu" there is none.
+    They can if both have the same status (measured or modelled) and were judged on the same model
+    of CPU. With boundary "gpu" judging has no energy, so nothing prevents the comparison.
     """
     if row["energy_boundary"] == other["energy_boundary"] == "gpu":
         return True
@@ -155,7 +157,7 @@ def _note(measured: Measurements) -> str | None:
 
 
 def _status(measured: Measurements) -> str | None:
-    """The worse one of the statuses of generating and judging, for the study's boundary."""
+    """The less reliable status of generating and judging, for the study's boundary."""
     energy = measured.energy
     boundary, evaluated = energy["boundary"], energy["evaluate"]
     known = energy["components"].get(boundary)

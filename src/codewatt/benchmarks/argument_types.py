@@ -1,8 +1,8 @@
 """Types of arguments that JSON cannot express, such as tuples.
 
-The inputs of a task are stored as JSON. A task whose function takes other types names the type of
-each argument. This file is also copied into the sandbox, where it converts the inputs, so it
-imports only the standard library.
+The inputs of a task are stored as JSON. If the function of a task takes values of other types, the
+task has the name of each argument's type. This file is also copied into the sandbox, where it
+converts the inputs, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ ARGUMENT_TYPES: dict[str, Callable[[Any], Any]] = {
 }
 """Conversion of a JSON value to an argument, by the name of the argument's type.
 
-"list[tuple]" is a list whose items are tuples. "tuple[tuple|json]" is a tuple whose items are
-tuples where JSON has lists. "nested tuples" has a tuple for each list at every depth.
+"list[tuple]" is a list whose items are tuples. "tuple[tuple|json]" is a tuple; its items that are
+lists in JSON become tuples. "nested tuples" makes a tuple of each list, at every depth.
 """
 
 

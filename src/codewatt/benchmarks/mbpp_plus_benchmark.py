@@ -1,7 +1,7 @@
 """MBPP+ (Liu et al. 2023): 378 tasks of MBPP (Austin et al. 2021) with EvalPlus's additional tests.
 
-How inputs are made from JSON and how outputs are compared depends on the task. Both tables here
-are those of EvalPlus 0.3.1, tasks of older versions of MBPP+ included.
+How inputs are made from JSON and how outputs are compared depends on the task. The tables of types
+and of rules are those of EvalPlus 0.3.1. They include tasks of older versions of MBPP+.
 """
 
 import re

@@ -21,7 +21,7 @@ RESPONSE_PREFIX = (
     "Below is a Python script with a self-contained function that solves the problem and passes "
     "corresponding tests:"
 )
-#: Where a completion ends, however the model was asked: EOS of both evaluators.
+#: Stop strings of both ways to ask a model: the list EOS of both evaluators.
 STOP_STRINGS = (
     "<|endoftext|>",
     "<|endofmask|>",
@@ -30,9 +30,9 @@ STOP_STRINGS = (
     "\ndef main(",
     "\nprint(",
 )
-#: Where an answer to a chat ends as well: the end of the code block that the response began.
+#: Stop strings of an answer to a chat; the last one is the end of the answer's code block.
 CHAT_STOP_STRINGS = (*STOP_STRINGS, "\n```\n")
-#: Where a direct completion of a function ends as well (HumanEval+, BigCodeBench).
+#: Stop strings of the direct completion of a function (HumanEval+, BigCodeBench).
 FUNCTION_STOP_STRINGS = (*STOP_STRINGS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
 
 
@@ -50,8 +50,9 @@ class PromptFormatRecord(TypedDict):
 class PromptRecord(TypedDict):
     """What the model of a cell was asked, in the cell's record (`codewatt.generate.cell_prompts`).
 
-    has_chat_template: whether the model's tokenizer has one. stop_strings: a completion ends before
-    the first of them. first_prompt: of the benchmark's first task, as the tokenizer gets it.
+    has_chat_template: whether the model's tokenizer has a chat template. stop_strings: a completion
+    ends before the first of them. first_prompt: prompt of the benchmark's first task, as the
+    tokenizer gets it.
     """
 
     asked: Asked
@@ -71,11 +72,11 @@ class PromptFormat:
         chat_stop_strings: all stop strings of an answer to a chat.
         instruction_prefix: the first line of the user's turn; the task follows it.
         response_prefix: the text with which the model's answer begins; a code block follows it.
-        task_in_code_block: whether the user's turn has the task in a code block, or as it is.
-        without_template: what a model without a chat template gets from prompt style `chat`:
+        task_in_code_block: whether the task stands in a code block in the user's turn.
+        without_template: prompt of a model without a chat template with prompt style `chat`:
             "stripped_line": the task's prompt without white space at both ends, and a newline;
             "as_is": the task's prompt;
-            "refused": nothing; the tasks cannot be completed directly, in any prompt style.
+            "refused": none; the tasks cannot be completed directly, in any prompt style.
     """
 
     direct_stop_strings: tuple[str, ...] = FUNCTION_STOP_STRINGS
@@ -100,7 +101,7 @@ class PromptFormat:
         return f"{self.response_prefix}\n```python\n"
 
     def to_record(self) -> PromptFormatRecord:
-        """The format as it stands in the benchmark's manifest."""
+        """The format as a record of the benchmark's manifest."""
         return {
             "direct_stop_strings": list(self.direct_stop_strings),
             "chat_stop_strings": list(self.chat_stop_strings),
@@ -112,7 +113,7 @@ class PromptFormat:
 
     @classmethod
     def from_record(cls, record: PromptFormatRecord) -> Self:
-        """The format that a benchmark's manifest holds."""
+        """The format from a record of a benchmark's manifest."""
         return cls(
             direct_stop_strings=tuple(record["direct_stop_strings"]),
             chat_stop_strings=tuple(record["chat_stop_strings"]),
@@ -129,5 +130,5 @@ HUMANEVAL_PLUS_FORMAT = PromptFormat()
 MBPP_PLUS_FORMAT = PromptFormat(direct_stop_strings=(*STOP_STRINGS, '\n"""', "\nassert"))
 #: BigCodeBench 0.2.5, split complete: the model completes a function.
 BIGCODEBENCH_COMPLETE_FORMAT = PromptFormat(without_template="as_is")
-#: BigCodeBench 0.2.5, split instruct: the task is told in words, so there is nothing to continue.
+#: BigCodeBench 0.2.5, split instruct: the task is described in words, so no text can be continued.
 BIGCODEBENCH_INSTRUCT_FORMAT = PromptFormat(task_in_code_block=False, without_template="refused")

@@ -137,7 +137,7 @@ class FunctionTask(Task):
         return self.base_input if suite == "base" else self.plus_input
 
     def to_row(self) -> dict[str, Any]:
-        """See `Task.to_row`; the two fields that most tasks lack are left out where unused."""
+        """See `Task.to_row`; output_rule and argument_types are left out if they are defaults."""
         row = super().to_row()
         if self.output_rule == EQUAL:
             del row["output_rule"]
@@ -155,7 +155,7 @@ class UnittestTask(Task):
     Attributes:
         prompt: the text that the model is given: `complete_prompt` in the split "complete", an
             instruction in words in the split "instruct".
-        complete_prompt: imports, signature and docstring; a completion that is not a whole program
+        complete_prompt: imports, signature and docstring. A completion that is not a whole program
             is appended to it. The reference program is `complete_prompt` + `canonical_solution`.
         code_prompt: `complete_prompt` without the docstring; a calibrated program begins with it.
         test: source code of a module with classes of `unittest.TestCase`.

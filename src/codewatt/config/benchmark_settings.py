@@ -41,17 +41,18 @@ _HARD_TASKS = 148
 
 
 class BigCodeBenchTasks(Entry):
-    """BigCodeBench v0.1.4 (Zhuo et al. 2024), 1,140 tasks that use many libraries, judged by tests.
+    """BigCodeBench v0.1.4 (Zhuo et al. 2024), 1,140 tasks that use many libraries.
 
-    It needs an environment of its own (docs/how-to/bigcodebench.md).
+    Programs are judged by unit tests, in a Python environment of their own
+    (docs/how-to/bigcodebench.md).
     """
 
     kind: Literal["bigcodebench"]
     split: Literal["complete", "instruct"] = Field(
         "complete",
         description=(
-            "What the model is given: 'complete', the imports, signature and docstring of the "
-            "function; 'instruct', the task in words, for models with a chat template."
+            "Prompt of a task: 'complete' gives the imports, signature and docstring of the "
+            "function; 'instruct' describes the task in words, for models with a chat template."
         ),
     )
     subset: Literal["full", "hard"] = Field(
@@ -59,14 +60,15 @@ class BigCodeBenchTasks(Entry):
     )
     tasks: Annotated[int, Field(gt=0, le=1140)] | None = Field(
         None,
-        description="Use only the first tasks of the subset, this many; null: all of its tasks.",
+        description="Number of tasks to use, from the first of the subset on; null: all tasks.",
     )
 
     @model_validator(mode="after")
     def _subset_has_as_many_tasks(self) -> Self:
         if self.subset == "hard" and self.tasks is not None and self.tasks > _HARD_TASKS:
             raise ValueError(
-                f"tasks {self.tasks}: the subset 'hard' has fewer; allowed: at most {_HARD_TASKS}"
+                f"tasks: {self.tasks}: more than the subset 'hard' has; allowed: at most "
+                f"{_HARD_TASKS}"
             )
         return self
 

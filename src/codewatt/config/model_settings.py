@@ -32,9 +32,10 @@ class _Checkpoint(Entry):
     instruct: bool | None = Field(
         None,
         description=(
-            "Whether the model was trained to follow instructions. null: true if its name has the "
-            "part instruct, chat or it, as 'Qwen2.5-Coder-7B-Instruct' has; else unknown. The "
-            "validity check asked_as_trained reads it (docs/explanation/prompts.md)."
+            "Whether the model was trained to follow instructions. null: true if its name "
+            "contains the word 'instruct', 'chat' or 'it', such as 'Qwen2.5-Coder-7B-Instruct'; "
+            "otherwise unknown. The validity check asked_as_trained uses this key "
+            "(docs/explanation/prompts.md)."
         ),
     )
 
@@ -42,7 +43,7 @@ class _Checkpoint(Entry):
     def is_instruct(self) -> bool | None:
         """Whether it is an instruct model, as declared or by its name; None if unknown.
 
-        The presence of a chat template is no sign: tokenizers of base models have one, too.
+        A chat template does not show it: tokenizers of base models can have one too.
         """
         if self.instruct is not None:
             return self.instruct
@@ -110,7 +111,7 @@ class NanoModel(NanoSettings, _NanoEntry):
 
     @property
     def is_instruct(self) -> bool:
-        """Whether it is an instruct model: codewatt trains it to continue functions."""
+        """Whether it is an instruct model: False, as codewatt trains it to continue functions."""
         return False
 
     @property
@@ -167,7 +168,7 @@ class ArchitectureModel(Entry):
 
     @property
     def is_instruct(self) -> bool | None:
-        """Whether it is an instruct model: random weights were trained for nothing."""
+        """Whether it is an instruct model: None, as its weights are random."""
         return None
 
     @property

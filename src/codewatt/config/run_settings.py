@@ -45,7 +45,11 @@ class EvaluationSettings(Strict):
     """How completions are judged."""
 
     sanitize: bool = Field(
-        True, description="Cut each completion to its function, by EvalPlus's sanitiser."
+        True,
+        description=(
+            "Reduce each completion to the code of its function, by the sanitiser of the "
+            "benchmark's evaluator (EvalPlus or bigcodebench)."
+        ),
     )
     k: list[PositiveInt] = Field(
         [1],

@@ -13,7 +13,7 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class BenchmarkFiles(Strict):
-    """Local copies of benchmark files. Each file's content is checked against a pinned sha256."""
+    """Local copies of benchmark files. The content of each file must have the pinned SHA-256."""
 
     humaneval_plus: UserPath | None = Field(
         None, description="HumanEvalPlus.jsonl[.gz]; downloaded if absent."
@@ -24,8 +24,8 @@ class BenchmarkFiles(Strict):
     bigcodebench: UserPath | None = Field(
         None,
         description=(
-            "BigCodeBench v0.1.4 as .parquet, .jsonl or .jsonl.gz; its content is checked, not its "
-            "bytes. Downloaded if absent."
+            "BigCodeBench v0.1.4 as .parquet, .jsonl or .jsonl.gz; the rows must have the pinned "
+            "content. Downloaded if absent."
         ),
     )
 
@@ -186,9 +186,9 @@ class Config(Strict):
     bigcodebench_python: UserPath | None = Field(
         None,
         description=(
-            "Python of the environment in which programs of BigCodeBench are judged, on the nodes "
-            "that judge. Absent: .venv-bigcodebench, which `make bigcodebench` makes. The "
-            "environment variable CODEWATT_BIGCODEBENCH_PYTHON takes precedence."
+            "Path of the Python that runs programs of BigCodeBench; it must exist on the nodes "
+            "that judge. Default: the Python of .venv-bigcodebench, which `make bigcodebench` "
+            "makes. The environment variable CODEWATT_BIGCODEBENCH_PYTHON takes precedence."
         ),
     )
     machine: Machine = Machine()

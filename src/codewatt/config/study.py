@@ -81,9 +81,9 @@ class Study(Strict):
         description=(
             "'stripped' removes white space at both ends of the prompt. 'as_is' keeps the last "
             "newline; this splits the token of newline and indentation that the model would "
-            "generate next. 'chat' asks by the chat template of the model's tokenizer, as EvalPlus "
-            "and BigCodeBench ask instruct models; a model without a chat template is asked as "
-            "these ask base models (docs/explanation/prompts.md)."
+            "generate next. 'chat' gives an instruction in the chat template of the model's "
+            "tokenizer, as EvalPlus and BigCodeBench do for instruct models; a model without a "
+            "chat template completes the task directly (docs/explanation/prompts.md)."
         ),
     )
     token_limits: list[PositiveInt] = Field(
@@ -96,7 +96,7 @@ class Study(Strict):
         ["transformers"],
         min_length=1,
         description=(
-            "'transformers' calls generate(); 'graph' runs each greedy decode step as one CUDA "
+            "'transformers' calls generate(); 'graph' runs each decode step as one CUDA "
             "graph; 'vllm' is vLLM, in an environment of its own (docs/explanation/engines.md)."
         ),
     )
@@ -303,9 +303,8 @@ class Study(Strict):
     def _answers_are_sanitised(self) -> Self:
         if "chat" in self.prompts and not self.evaluation.sanitize:
             raise ValueError(
-                "prompts: 'chat' needs evaluation.sanitize: true, because an answer to a chat is "
-                "text with code, which cannot be judged as it is; allowed with sanitize: false: "
-                "stripped, as_is"
+                "prompts: 'chat' needs evaluation.sanitize: true, because the answer to a chat "
+                "can contain text that is not code; allowed with sanitize: false: stripped, as_is"
             )
         return self
 
@@ -317,8 +316,9 @@ class Study(Strict):
             for style in self.prompts:
                 if style != "chat" and not self._excluded(benchmark=benchmark.id, prompt=style):
                     raise ValueError(
-                        f"benchmarks[{index}].split: 'instruct' has instructions, which prompt "
-                        f"style {style!r} cannot ask; allowed: prompts: [chat], or exclude the pair"
+                        f"benchmarks[{index}].split: 'instruct' describes tasks in words, which "
+                        f"needs prompt style 'chat', found {style!r}; allowed: prompts: [chat], or "
+                        "exclude the pair"
                     )
         return self
 

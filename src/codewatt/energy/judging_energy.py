@@ -3,14 +3,15 @@
 At each moment the power is divided equally among the programs that run. Energy of the time in which
 no program runs (sanitising, start-up, the time between two programs) is divided equally among all
 completions. A completion of an excluded task, for which no program ran, has this part only. A
-program that several completions share ran once, and each of them is billed an equal part of it. So
-the energies of the completions add up to the energy of the window: they are what was spent. What
-every completion by itself would have cost is given for each run (`unshared_energy_j`).
+program that several completions share ran once, and each of them has an equal part of its energy.
+So the energies of the completions add up to the energy of the window, which was actually spent.
+Each run also has the energy if every completion were judged, also identical ones
+(`unshared_energy_j`).
 
 Power is divided equally, and not by the CPU time of the programs. CPU time of a sandbox is only
 known as a total, in steps of 10 ms, which is a large part of a program that runs for 0.1 s. It
-lacks what the judge itself does for a program (it starts the sandbox and compares outputs). And a
-program that sleeps until its time limit keeps the machine on as much as one that computes.
+does not include the judge's own work for a program (starting the sandbox, comparing outputs). And a
+program that sleeps until its time limit occupies the machine for as long as one that computes.
 
 A program is often shorter than the time between two readings. Its energy is then a division of the
 energy between these readings, and the bound on its error is larger than the energy itself. Sums
@@ -180,7 +181,7 @@ class JudgedPrograms:
         end_s: float,
         timeline_path: str | os.PathLike[str],
     ) -> "JudgedPrograms":
-        """The programs of all completions; one without times counts as one that never ran."""
+        """The programs of all completions; a program without times counts as not run."""
         times: dict[int, tuple[float, float]] = {}
         for row in completions:
             began_s = start_s if row["start_s"] is None else row["start_s"]
@@ -188,8 +189,8 @@ class JudgedPrograms:
             if not start_s <= began_s <= ended_s <= end_s:
                 raise CodewattError(
                     f"{timeline_path}: program {row['program']} ran from {began_s:.3f} to "
-                    f"{ended_s:.3f} s, but judging from {start_s:.3f} to {end_s:.3f} s; evaluate "
-                    "the cell again"
+                    f"{ended_s:.3f} s, outside the window of judging from {start_s:.3f} to "
+                    f"{end_s:.3f} s; evaluate the cell again"
                 )
             times[row["program"]] = began_s, ended_s
         position = {program: i for i, program in enumerate(times)}

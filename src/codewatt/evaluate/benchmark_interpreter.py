@@ -1,7 +1,7 @@
-"""Finds the Python in whose environment BigCodeBench's programs are judged.
+"""Finds the Python that runs BigCodeBench's programs.
 
-The programs need libraries at versions of their own (Python 3.10), so they never run in codewatt's
-environment. `make bigcodebench` makes one in the checkout (docs/how-to/bigcodebench.md).
+The programs need Python 3.10 and pinned versions of libraries, so they never run in codewatt's own
+environment. `make bigcodebench` makes theirs in the checkout (docs/how-to/bigcodebench.md).
 """
 
 import os
@@ -19,7 +19,7 @@ ENVIRONMENT = ".venv-bigcodebench"
 
 
 def benchmark_interpreter(configured: str | None = None) -> Path:
-    """The interpreter: of the environment variable, of the configuration, or of the checkout.
+    """The interpreter that the environment variable or the configuration names, or the checkout's.
 
     Args:
         configured: `bigcodebench_python` of config/config.yaml; None if it is absent.
@@ -36,8 +36,8 @@ def benchmark_interpreter(configured: str | None = None) -> Path:
         if path.exists():
             return _checked(path)
     raise CodewattError(
-        f"BigCodeBench: {display_path(candidates[0])} is missing, the Python with the libraries of "
-        f"its tasks; make it with `make bigcodebench`, or name one in {VARIABLE} or as "
+        f"BigCodeBench: {display_path(candidates[0])} is missing; it is the Python that runs the "
+        f"programs; make it with `make bigcodebench`, or name one in {VARIABLE} or as "
         "bigcodebench_python in config/config.yaml"
     )
 
@@ -48,14 +48,16 @@ def _checkouts() -> list[Path]:
 
 
 def _checked(named: str | Path, source: str = "") -> Path:
-    """The absolute path of an interpreter. A link is kept: its directory makes the environment.
+    """The absolute path of an interpreter; links, as in virtual environments, are not resolved.
 
     Raises:
         CodewattError: it is not an executable file.
     """
     path = Path(named)
     if not path.is_file():
-        raise CodewattError(f"{source}{display_path(path)}: no such file; allowed: a Python 3.10")
+        raise CodewattError(
+            f"{source}{display_path(path)}: no such file; allowed: path of a Python 3.10"
+        )
     if not os.access(path, os.X_OK):
         raise CodewattError(f"{source}{display_path(path)}: is not executable")
     return path.absolute()

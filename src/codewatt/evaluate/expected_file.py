@@ -1,6 +1,7 @@
-"""What judging needs of a benchmark's reference programs: makes that file.
+"""Runs a benchmark's reference programs and writes the file that judging needs (expected.json.gz).
 
-Apart from `judging_rules`, so that a change of how programs are judged does not make it stale.
+The file has the expected outputs, or for unit tests the outcomes of the reference programs. This
+module is separate from `judging_rules`, so that a change of the judge does not make the file stale.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from codewatt.evaluate.reference_runs import (
 def write_expected_file(
     path: str | Path, tasks: Sequence[Task], *, jobs: int, python: str | None = None
 ) -> None:
-    """Run the reference programs and write what judging needs of them.
+    """Run the reference programs and write their outputs, or the outcomes of their unit tests.
 
     Args:
         path: file to write.

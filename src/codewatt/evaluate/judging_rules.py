@@ -1,7 +1,7 @@
 """The two ways to judge programs: by their outputs (EvalPlus) and by unit tests (BigCodeBench).
 
-Which one applies follows from the type of a benchmark's tasks. The evaluate stage calls only this
-module; `expected_file` prepares what it reads.
+The type of a benchmark's tasks decides which of them applies. The evaluate stage calls only this
+module. `expected_file` writes the file that it reads.
 """
 
 from abc import ABC, abstractmethod
@@ -39,7 +39,7 @@ class JudgingRule(ABC):
     """How the programs of one benchmark are judged.
 
     Attributes:
-        excluded: tasks that cannot be judged here.
+        excluded: tasks whose reference program does not pass on this machine.
         environment: the Python environment of the programs; None if it is codewatt's own.
     """
 

@@ -1,7 +1,7 @@
 """Runs the reference programs of tasks that are judged by unit tests, and keeps the outcomes.
 
-A task whose reference program does not pass in this environment cannot be judged here: it is
-excluded. The other outcomes give the time limits of programs, and the tests that must run.
+A task whose reference program does not pass in this environment is excluded. For the other tasks
+the outcome gives the time limit of programs and the tests that must run.
 """
 
 import hashlib
@@ -30,7 +30,8 @@ REFERENCE_LIMIT_S = 240.0
 """Time limit of a reference program (s), upstream's for every program."""
 
 _ATTEMPTS = 3
-"""Some tests measure wall time, and fail on a busy machine (BigCodeBench/823)."""
+"""How often a reference program runs if it fails: some tests measure wall time and fail on a busy
+machine (BigCodeBench/823)."""
 
 _PACKAGES = (
     "import importlib.metadata as m; "
@@ -151,7 +152,7 @@ def read_references(
 
     Args:
         path: the file.
-        tasks: the tasks that it must be about.
+        tasks: the tasks for which it must have been made.
         environment: the environment in which it must have been made; None for any.
 
     Raises:
@@ -163,10 +164,10 @@ def read_references(
     if not right or content.get("schema") != FORMAT:
         raise CodewattError(f"{path}: not a file of reference runs in format {FORMAT}")
     if content.get("tasks_sha256") != _tasks_digest(tasks):
-        raise CodewattError(f"{path}: the reference programs that ran are of other tasks")
+        raise CodewattError(f"{path}: made for other tasks; run the reference programs again")
     if environment is not None and content.get("environment") != environment:
         raise CodewattError(
-            f"{path}: the reference programs ran in another Python environment; run them again"
+            f"{path}: made in another Python environment; run the reference programs again"
         )
     return {task.task_id: _run_of(content["tasks"][task.task_id]) for task in tasks}
 
@@ -177,7 +178,7 @@ def _run_of(row: dict[str, Any]) -> ReferenceRun:
 
 
 def _tasks_digest(tasks: Sequence[UnittestTask]) -> str:
-    """sha256 (hex) over what reference programs and their tests are."""
+    """SHA-256 (hex) of the ids, reference programs and tests of the tasks."""
     total = hashlib.sha256()
     for task in tasks:
         row = [task.task_id, task.reference_program, task.test]

@@ -1,8 +1,8 @@
 """Judges untrusted programs by unit tests, as BigCodeBench does, each in a sandbox.
 
-Rules are upstream's (bigcodebench 0.2.5): only failures and errors of tests count. Two rules are
-stricter: the tests that ran must be those that ran with the reference program, and a test that ran
-with it must not be skipped.
+The rules are those of bigcodebench 0.2.5: a program fails if one of its tests fails or raises. Two
+rules are added: the same tests must run as with the reference program, and a test that was not
+skipped with the reference program must not be skipped.
 """
 
 import threading
@@ -43,7 +43,7 @@ def judge_unittests(
         jobs: number of programs that run at the same time.
         limits: resource limits of each program; None for the defaults.
         on_done: called with the number of programs that have a verdict so far.
-        on_start: called with whether programs are forked from a warm process.
+        on_start: called once with True if programs are forked from a warm process, else False.
 
     Returns:
         One verdict for each program, in the same order, with the times at which it ran; without a
@@ -51,7 +51,7 @@ def judge_unittests(
 
     Raises:
         CodewattError: a program is for an unknown task, or the sandbox cannot be started. Nothing
-            that a program does inside the sandbox raises.
+            that a program does inside the sandbox raises an exception here.
     """
     check_jobs(jobs)
     used = limits or UNITTEST_LIMITS

@@ -39,11 +39,11 @@ _PROBE_TEST = "import unittest\nclass TestCases(unittest.TestCase):\n    def tes
 
 @dataclass(frozen=True)
 class UnittestOutcome:
-    """What became of a program and its tests.
+    """Outcome of a program and its tests.
 
     Attributes:
         status: "pass", "fail" or "timeout".
-        why: why it did not pass, apart from failed tests; None if only tests failed, or none.
+        why: why the program did not pass, other than failed tests; None if there is no such reason.
         seconds: time used, as `time_limits` counts it (s); 0 if not reported.
         ran: names of the tests that ran.
         skipped: names of the tests that were skipped.

@@ -19,10 +19,10 @@ class CellPrompts:
 
     Attributes:
         texts: one prompt per task, as the tokenizer gets it.
-        task_ids: of the tasks.
-        asked: by the chat template or by direct completion.
+        task_ids: ids of the tasks, in the same order.
+        asked: whether the model is asked by its chat template or by direct completion.
         stop_strings: a completion ends before the first of them.
-        has_chat_template: whether the model's tokenizer has one.
+        has_chat_template: whether the model's tokenizer has a chat template.
     """
 
     texts: list[str]
@@ -33,7 +33,7 @@ class CellPrompts:
 
     @property
     def add_special_tokens(self) -> bool:
-        """Whether the tokenizer adds its special tokens, such as BOS; a chat holds them."""
+        """Whether the tokenizer adds special tokens, such as BOS; a chat already contains them."""
         return self.asked == "direct completion"
 
     def solution(self, prompt: str, completion: str) -> str:
@@ -57,15 +57,15 @@ def cell_prompts(
     """The prompts of a cell.
 
     Args:
-        tasks: of the benchmark; at least one.
+        tasks: tasks of the benchmark; at least one.
         style: prompt style of the study. `stripped` and `as_is` are direct completion. `chat` uses
             the chat template; a model without one is asked by direct completion, as in EvalPlus and
             BigCodeBench.
-        prompt_format: of the benchmark.
-        tokenizer: of the model.
+        prompt_format: prompt format of the benchmark.
+        tokenizer: tokenizer of the model.
 
     Raises:
-        CodewattError: the style is not known, the benchmark has no direct completion, or the chat
+        CodewattError: the style is unknown, the benchmark has no direct completion, or the chat
             template cannot render the chat.
     """
     has_template = tokenizer.chat_template is not None
@@ -84,15 +84,15 @@ def cell_prompts(
 
 
 def render_chat(tokenizer: Any, prompt_format: PromptFormat, prompt: str) -> str:
-    """The chat about one task, up to the place in the model's turn where its answer goes on.
+    """The chat about one task, up to the end of the given beginning of the model's turn.
 
     Args:
-        tokenizer: of the model, with a chat template.
-        prompt_format: of the benchmark.
-        prompt: of the task.
+        tokenizer: tokenizer of the model, with a chat template.
+        prompt_format: prompt format of the benchmark.
+        prompt: prompt of the task.
 
     Raises:
-        CodewattError: the chat template fails, or leaves the model's turn out.
+        CodewattError: the chat template fails, or leaves out the model's turn.
     """
     from jinja2 import TemplateError
 

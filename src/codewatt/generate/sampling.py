@@ -1,7 +1,7 @@
 """Sampled decoding: the random numbers of each sample, and how one draws a token from logits.
 
-Engines `transformers` and `graph` draw by the same functions, so that with the same seed they write
-the same completions wherever they compute the same logits.
+Engines `transformers` and `graph` draw with the same functions. So with the same seed they write
+the same completions if they compute the same logits.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class SampleSeeds:
     3", SC'11): the seed is the key, task and sample are two words of the counter.
 
     Attributes:
-        seed: of the repeat, 0 or more.
+        seed: seed of the repeat, 0 or more.
         first_task: index of the batch's first prompt among the tasks of the benchmark.
     """
 
@@ -37,12 +37,12 @@ class SampleSeeds:
         """Random numbers, uniform in [0, 1).
 
         Args:
-            prompts: prompts of the batch.
-            samples: samples of each prompt.
-            tokens: new tokens of a sample at most.
+            prompts: number of prompts of the batch.
+            samples: number of samples of each prompt.
+            tokens: largest number of new tokens of a sample.
 
         Returns:
-            float64 (prompts * samples, tokens); rows of each prompt's samples one after the other.
+            float64 (prompts * samples, tokens); the samples of one prompt are consecutive rows.
         """
         rows = [
             self._stream(prompt, sample).random_raw(tokens)
@@ -65,7 +65,7 @@ class SampleSeeds:
         return np.random.Philox(key=self.seed, counter=counter)
 
 
-#: Of a first batch with seed 0.
+#: Seeds of the first batch with seed 0.
 DEFAULT_SEEDS = SampleSeeds()
 
 
@@ -88,12 +88,12 @@ class TokenSampler:
     def draw(self, logits: Any, maxima: Any, invalid: Any, uniforms: Any) -> Any:
         """Draw one token of each row by inversion of the cumulative distribution.
 
-        Nothing waits for the host and no random generator is used, so that a CUDA graph can capture
-        it. A row of invalid logits is drawn from as if all its logits were equal, because no token
-        of it counts.
+        No operation waits for the host and no random generator is used, so that a CUDA graph can
+        capture the computation. From a row of invalid logits a token is drawn as if all logits were
+        equal; such a token is not used.
 
         Args:
-            logits: (rows, vocabulary), of any floating-point type; computed with in float32.
+            logits: (rows, vocabulary), of any floating-point type; converted to float32.
             maxima: (rows,), the largest logit of each row.
             invalid: bool (rows,), see `codewatt.models.loading.invalid_logits`.
             uniforms: float64 (rows,), in [0, 1).

@@ -40,7 +40,7 @@ def test_defaults_are_the_complete_split_and_all_tasks() -> None:
     ("benchmark", "message"),
     [
         ({"tasks": 1141}, "tasks: 1141"),
-        ({"subset": "hard", "tasks": 149}, "the subset 'hard' has fewer; allowed: at most 148"),
+        ({"subset": "hard", "tasks": 149}, "more than the subset 'hard' has; allowed: at most 148"),
         ({"split": "chat"}, "split: 'chat' is not allowed; allowed: 'complete' or 'instruct'"),
         ({"mini": True}, "mini: unknown key"),
     ],
@@ -52,7 +52,7 @@ def test_wrong_settings_are_refused(benchmark: dict[str, Any], message: str) -> 
 
 
 def test_instructions_need_a_chat() -> None:
-    with pytest.raises(CodewattError, match=r"benchmarks\[0\]\.split: .*'as_is' cannot ask"):
+    with pytest.raises(CodewattError, match=r"benchmarks\[0\]\.split: .*found 'as_is'"):
         study({"split": "instruct"})
     assert study({"split": "instruct"}, prompts=["chat"])
     pair = {"benchmark": "b", "prompt": "as_is"}

@@ -318,9 +318,8 @@ def test_a_chat_is_not_judged_without_the_sanitiser():
     with pytest.raises(CodewattError) as refused:
         validate(Study, {**study, "evaluation": {"sanitize": False}}, "mine.yaml")
     assert str(refused.value) == (
-        "mine.yaml: prompts: 'chat' needs evaluation.sanitize: true, because an answer to a chat "
-        "is text with code, which cannot be judged as it is; allowed with sanitize: false: "
-        "stripped, as_is"
+        "mine.yaml: prompts: 'chat' needs evaluation.sanitize: true, because the answer to a "
+        "chat can contain text that is not code; allowed with sanitize: false: stripped, as_is"
     )
 
 

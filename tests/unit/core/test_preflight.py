@@ -63,7 +63,7 @@ def test_tasks_in_words_need_a_model_with_a_chat_template(tmp_path, monkeypatch)
     path = _file(tmp_path, prompts=["chat"], evaluation={})
     assert load_grid(path).cells
     _instructions(monkeypatch)
-    with pytest.raises(CodewattError, match="model 'one' cannot be asked, as it has no chat templ"):
+    with pytest.raises(CodewattError, match="model 'one' has no chat template"):
         load_grid(path)
     hub = {"source": "hub", "repo": "a/b", "revision": "0" * 40}
     models = [{"id": model["id"], **hub} for model in SMALL["models"]]

@@ -40,7 +40,7 @@ def test_the_variable_precedes_the_configuration_which_precedes_the_checkout(
 def test_what_is_missing_is_said_in_one_line(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(CodewattError, match=r"python is missing, .*`make bigcodebench`"):
+    with pytest.raises(CodewattError, match=r"python is missing; .*`make bigcodebench`"):
         benchmark_interpreter()
     with pytest.raises(CodewattError, match=r"config\.yaml: bigcodebench_python: x: no such file"):
         benchmark_interpreter("x")

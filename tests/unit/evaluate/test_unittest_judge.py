@@ -263,7 +263,7 @@ def test_references_are_written_and_read(tmp_path: Path) -> None:
     path, environment = tmp_path / "references.json.gz", describe_environment(INTERPRETER)
     write_references(path, runs, tasks, environment)
     assert read_references(path, tasks, environment) == runs
-    with pytest.raises(CodewattError, match="of other tasks"):
+    with pytest.raises(CodewattError, match="made for other tasks"):
         read_references(path, tasks[:2], environment)
     other: EnvironmentRecord = {**environment, "python": "3.1"}
     with pytest.raises(CodewattError, match="another Python environment"):

@@ -7,11 +7,12 @@ ASKED_AS_TRAINED = Check(
     "asked_as_trained",
     "warning",
     purpose="Instruct models are asked by their chat template, base models by direct completion.",
-    remedy="Use prompt style chat for instruct models and stripped for base models. If the model "
-    "is of the other kind, say so by its key instruct in the study file.",
-    limit="instruct models with a chat template: chat template; base models: direct completion; "
-    "prompt style chat: a model with a chat template",
-    applies="always; whether a model is an instruct or a base model may be unknown",
+    remedy="Use prompt style chat for instruct models and stripped for base models. If codewatt "
+    "takes an instruct model for a base model, or the reverse, set its key instruct in the study "
+    "file.",
+    limit="instruct models with a chat template are asked by this template; base models are asked "
+    "by direct completion; models with prompt style chat have a chat template",
+    applies="always; if the kind of the model is unknown, only prompt style chat is checked",
     per="cell",
 )
 CHECKS = (ASKED_AS_TRAINED,)

@@ -77,7 +77,7 @@ class Interpreter:
 
 @lru_cache(maxsize=4)
 def find_interpreter(executable: Path) -> Interpreter:
-    """Look at a Python environment by starting its python.
+    """Describe a Python environment, by starting its Python.
 
     Raises:
         CodewattError: it cannot be started.
@@ -87,7 +87,7 @@ def find_interpreter(executable: Path) -> Interpreter:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         version, base, libraries = json.loads(done.stdout)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
-        raise CodewattError(f"{executable}: not a Python that can be started: {error}") from None
+        raise CodewattError(f"{executable}: cannot be started as Python: {error}") from None
     path = Path(os.path.abspath(executable))
     # -S leaves sys.prefix at the base; pyvenv.cfg tells where a virtual environment is.
     own = path.parent.parent

@@ -254,7 +254,7 @@ def main() -> None:
     # Ended programs are reaped by the kernel.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     if (count := len(os.listdir("/proc/self/task"))) > 1:
-        raise SystemExit(f"the libraries started {count - 1} threads, which no fork would have")
+        raise SystemExit(f"the libraries started {count - 1} threads; forks would lack them")
     link.send(b"{}")
     _serve(link, config)
 
