@@ -159,3 +159,19 @@ def test_nothing_is_left_in_the_machine(verdicts: dict[str, Verdict]) -> None:
     left = sandboxed_processes()
     # Other tests may judge at the same time: their programs end, daemons do not.
     wait_until(lambda: not left & sandboxed_processes(), f"the end of processes {left}")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="programs that root judges have own user IDs")
+def test_too_many_processes_of_one_program_leave_some_for_the_others() -> None:
+    """Where all programs have one user ID, the kernel counts their processes together."""
+    bomb = "import ctypes\nlibc = ctypes.CDLL(None)\nwhile True:\n    if libc.fork() == 0:\n"
+    bomb += "        libc.pause()\n"
+    right = (
+        "import subprocess, threading\ndef task_func(x):\n    for _ in range(30):\n"
+        "        thread = threading.Thread(target=int)\n        thread.start()\n"
+        "        thread.join()\n        subprocess.run(['true'])\n    return x + 1\n"
+    )
+    codes = [f"{code}#{number}\n" for number in range(4) for code in (bomb, right)]
+    limits = replace(PATIENT, total_memory_bytes=None)
+    found = [verdict.status("base") for verdict in judged(codes, limits)]
+    assert found == ["timeout", "pass"] * 4
