@@ -18,6 +18,11 @@ class TestCases(unittest.TestCase):
 RIGHT = "def task_func(x):\n    return x + 1\n"
 WRONG = "def task_func(x):\n    return None\n"
 _FRAME = "import sys\ndef task_func(x):\n    test = sys._getframe(1).f_locals['self']\n"
+_NONCE = (
+    "import os, sys, time\nframe = sys._getframe()\nwhile 'nonce' not in frame.f_locals:\n"
+    "    frame = frame.f_back\n"
+    "nonce, report = frame.f_locals['nonce'], frame.f_locals['descriptor']\n"
+)
 
 FORGERIES = {
     "no attack": WRONG,
@@ -46,14 +51,48 @@ FORGERIES = {
     + WRONG,
     "replace the built-in names": "import builtins\n"
     "__builtins__ = {**vars(builtins), 'AssertionError': KeyError}\n" + WRONG,
-    "no tests": "import builtins\nimport unittest\n"
-    "unittest.TestLoader.testMethodPrefix = 'none'\n" + WRONG,
+    "find no tests": "import unittest\nunittest.TestLoader.testMethodPrefix = 'none'\n" + WRONG,
+    "no tests": "import unittest\ndef setUpModule():\n    raise unittest.SkipTest('no')\n" + WRONG,
     "delete the other test": "import sys\ndef task_func(x):\n"
     "    if hasattr(sys.modules['__test__'].TestCases, 'test_two'):\n"
     "        sys.modules['__test__'].TestCases.test_two = lambda self: None\n    return x + 1\n",
     "replace a method of the running test": _FRAME + "    test.assertEqual = lambda *given: None\n",
     "clear the failures": _FRAME + "    test._outcome.result.failures.clear()\n"
     "    return x if x == 1 else x + 1\n",
+    "expect all failures": "import unittest\n"
+    "unittest.TestCase.__unittest_expecting_failure__ = True\n" + WRONG,
+    "expect a failure of the running test": _FRAME + "    test._outcome.expecting_failure = True\n",
+    "another result of the running test": _FRAME + "    import unittest\n"
+    "    test._outcome.result = unittest.TestResult()\n    test._outcome.errors = []\n",
+    "an equality of its own": _FRAME
+    + "    test.addTypeEqualityFunc(int, lambda *given, **named: None)\n    return 9\n",
+    "replace a module that unittest uses": "import types\nimport unittest.case\n"
+    "unittest.case.sys = types.SimpleNamespace(exc_info=lambda: None)\n" + WRONG,
+    "hide a built-in function from unittest": "import unittest.case as case\n"
+    "case.type = lambda value: tuple\n"
+    "case.getattr = lambda owner, name, *other: (\n"
+    "    (lambda *given, **named: None) if name == 'assertTupleEqual'\n"
+    "    else getattr(owner, name, *other))\n" + WRONG,
+    "replace a function in a closure": "import unittest.case\n"
+    "def run(self, test_case, *given, **named):\n"
+    "    try:\n        yield\n    except BaseException:\n        pass\n"
+    "for cell in unittest.case._Outcome.testPartExecutor.__closure__:\n"
+    "    cell.cell_contents = run\n" + WRONG,
+    "add a descriptor that is not callable": "import unittest\nclass Reader:\n"
+    "    def __get__(self, test, kind):\n"
+    "        return lambda name: (lambda *given: None) if name == 'assertEqual' else (\n"
+    "            object.__getattribute__(test, name))\n"
+    "unittest.TestCase.__getattribute__ = Reader()\n" + WRONG,
+    "replace how the test class calls tests": "import sys\ndef setUpModule():\n"
+    "    sys.modules['__test__'].TestCases._callTestMethod = lambda *given: None\n" + WRONG,
+    "another class of the running test": _FRAME
+    + "    test.__class__ = type('TestCases', (type(test),), {})\n    return x + 1\n",
+    "an empty report": _NONCE + "os.write(report, f'{nonce}\\n{nonce}\\n'.encode())\n"
+    "time.sleep(6000)\n",
+    "a thousand outcomes before the failure": "import unittest\n"
+    + _FRAME
+    + "    for number in range(1100):\n        with test.subTest(number):\n"
+    "            raise unittest.SkipTest('no')\n",
     "skip the test": "import unittest\ndef task_func(x):\n    raise unittest.SkipTest('no')\n",
     "end the process in a test": "import sys\ndef task_func(x):\n    sys.exit(0)\n",
     "end the process while it loads": "import sys\nsys.exit(0)\n",
@@ -103,6 +142,9 @@ _ATTACKS = {
     "    return tried(lambda: s.connect('\\0{abstract}') or True)\n",
     "reach the virtual machine's host": "def attack():\n"
     "    return tried(lambda: socket.socket(socket.AF_VSOCK) and True)\n",
+    "reach other parts of the kernel": "def attack():\n"
+    "    return any(tried(lambda: socket.socket(16, socket.SOCK_RAW, number) and True)\n"
+    "               for number in range(1, 32))\n",
     "read the users": "def attack():\n    return read('/etc/shadow') or read('/etc/machine-id')\n",
     "read a file of the user": "def attack(): return read('{secret}')\n",
     "read the checkout": "def attack(): return read('{checkout}/pyproject.toml')\n",

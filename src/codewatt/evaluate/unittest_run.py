@@ -212,4 +212,6 @@ def _parse(report: bytes) -> UnittestOutcome:
         return UnittestOutcome(FAIL, "the program wrote to the pipe of reports")
     if failed or why is not None:
         status = FAIL
+    elif status == FAIL:  # the program wrote the report itself
+        why = "the program wrote to the pipe of reports"
     return UnittestOutcome(status, why, seconds, tuple(ran), tuple(skipped), failed)

@@ -185,6 +185,9 @@ def test_a_program_runs_as_upstream_runs_it(body: str) -> None:
         "import socket\nself.assertEqual(socket.gethostbyname(socket.gethostname()), '127.0.0.1')",
         "import sqlite3\nbase = sqlite3.connect('a.db')\nbase.execute('create table a (b)')\n"
         "base.commit()",
+        "import sqlite3\nbase = sqlite3.connect('a.db')\n"
+        "self.assertEqual([*base.execute('pragma journal_mode=wal')], [('wal',)])\n"
+        "base.execute('create table a (b)')",
         "import subprocess, sys\nself.assertEqual(\n"
         "    subprocess.check_output([sys.executable, '-c', 'print(1)']), b'1\\n')",
     ],

@@ -115,6 +115,19 @@ def test_an_attack_fails_by_its_answer(name: str, verdicts: dict[str, Verdict]) 
         ("delete the other test", "changed TestCases.test_two"),
         ("replace a method of the running test", "changed self.assertEqual"),
         ("clear the failures", "changed the result of the tests"),
+        ("expect all failures", "changed unittest.case.TestCase.__unittest_expecting_failure__"),
+        ("an equality of its own", "changed a test"),
+        ("replace a module that unittest uses", "changed unittest.case.sys"),
+        ("hide a built-in function from unittest", "changed unittest.case."),
+        ("replace a function in a closure", "changed unittest.case._Outcome.testPartExecutor"),
+        (
+            "add a descriptor that is not callable",
+            "changed unittest.case.TestCase.__getattribute__",
+        ),
+        ("replace how the test class calls tests", "changed TestCases._callTestMethod"),
+        ("another class of the running test", "changed a test"),
+        ("an empty report", "the program wrote to the pipe of reports"),
+        ("a thousand outcomes before the failure", "test_one: AssertionError: None != 2"),
         ("skip the test", "test_one: skipped, although it ran with the reference program"),
         ("end the process in a test", "test_one: SystemExit: 0"),
         ("end the process while it loads", "SystemExit: 0"),
@@ -146,3 +159,19 @@ def test_nothing_is_left_in_the_machine(verdicts: dict[str, Verdict]) -> None:
     left = sandboxed_processes()
     # Other tests may judge at the same time: their programs end, daemons do not.
     wait_until(lambda: not left & sandboxed_processes(), f"the end of processes {left}")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="programs that root judges have own user IDs")
+def test_too_many_processes_of_one_program_leave_some_for_the_others() -> None:
+    """Where all programs have one user ID, the kernel counts their processes together."""
+    bomb = "import ctypes\nlibc = ctypes.CDLL(None)\nwhile True:\n    if libc.fork() == 0:\n"
+    bomb += "        libc.pause()\n"
+    right = (
+        "import subprocess, threading\ndef task_func(x):\n    for _ in range(30):\n"
+        "        thread = threading.Thread(target=int)\n        thread.start()\n"
+        "        thread.join()\n        subprocess.run(['true'])\n    return x + 1\n"
+    )
+    codes = [f"{code}#{number}\n" for number in range(4) for code in (bomb, right)]
+    limits = replace(PATIENT, total_memory_bytes=None)
+    found = [verdict.status("base") for verdict in judged(codes, limits)]
+    assert found == ["timeout", "pass"] * 4

@@ -50,6 +50,9 @@ if TYPE_CHECKING:  # read as files, not imported; named here because code_digest
 _RUNNER_FILES = ("unittest_server", "unittest_program", "bigcodebench_guard")
 _FIRST_DESCRIPTOR = 2  # standard error; the others follow
 _READ_BYTES = 1 << 16
+#: Where all programs have one user ID: what one of them may start before the judge ends it, so that
+#: the others can start processes all the same.
+_SPARE_PROCESSES = 4096
 _STACK_BYTES = 10 * BYTES_PER_MIB  # as upstream
 
 
@@ -275,7 +278,7 @@ class ForkServer:
         if is_machine_root():
             rlimits["RLIMIT_NPROC"] = limits.processes
         elif process_limit_is_per_namespace():  # all programs have one user ID
-            rlimits["RLIMIT_NPROC"] = limits.processes * self._jobs
+            rlimits["RLIMIT_NPROC"] = limits.processes * self._jobs + _SPARE_PROCESSES
         return {
             "isolates": self.isolates,
             "preload": self._preload,

@@ -67,8 +67,11 @@ _CLASSES = tuple(
         if module is not unittest.mock or value.__name__.startswith("_patch")
     )
 )
+_BUILTIN_NAMES = frozenset(vars(builtins))
+#: Values of classes of `unittest` that tests may set, or that Python adds.
+_FREE_VALUES = frozenset({"maxDiff", "longMessage", "__annotations__"})
 _PROCESS_FUNCTIONS = ((sys, "exit"), (os, "_exit"), (sys, "_getframe"), (sys, "exc_info"))
-_OWN_NAMES = ("run", "fail", "debug", "__call__", "__getattribute__", "__getattr__", "id")
+_OWN_NAMES = ("__getattribute__", "__getattr__")
 
 
 class _Tampered(BaseException):
@@ -85,12 +88,31 @@ def _parts(value: Any) -> tuple[Any, ...]:
         return value, function.fget, function.fset
     if isinstance(function, types.FunctionType):
         defaults = function.__defaults__, function.__kwdefaults__
-        return value, function.__code__, *defaults, function.__closure__
+        wrapped = _functions_in(function.__closure__ or ())
+        return value, function.__code__, *defaults, function.__closure__, *wrapped
     return (value,)
 
 
+def _functions_in(closure: tuple[Any, ...]) -> Iterator[Any]:
+    """Functions that a decorated function calls (`contextlib.contextmanager`), and their code."""
+    for cell in closure:
+        try:
+            content = cell.cell_contents
+        except ValueError:  # empty
+            continue
+        if isinstance(content, types.FunctionType):
+            yield from (content, content.__code__)
+
+
 def _is_method(value: Any) -> bool:
-    return callable(value) or isinstance(value, (classmethod, staticmethod, property))
+    return callable(value) or hasattr(type(value), "__get__")
+
+
+_METHODS = frozenset(
+    name
+    for name, value in vars(_TestCase).items()
+    if _is_method(value) and name not in ("__dict__", "__weakref__")
+)
 
 
 def _watched_names() -> Iterator[tuple[str, Any]]:
@@ -105,8 +127,7 @@ def _watched_unittest() -> Iterator[tuple[str, Any]]:
     for module in _WATCHED_MODULES:
         yield f"sys.modules[{module.__name__!r}]", sys.modules.get(module.__name__)
         for name, value in list(vars(module).items()):
-            if callable(value):
-                yield f"{module.__name__}.{name}", value
+            yield f"{module.__name__}.{name}", value
     for name in _MOCK_NAMES:
         yield f"unittest.mock.{name}", getattr(unittest.mock, name, None)
     for owner, name in _PROCESS_FUNCTIONS:
@@ -114,10 +135,10 @@ def _watched_unittest() -> Iterator[tuple[str, Any]]:
 
 
 def _watched_methods() -> Iterator[tuple[str, Any]]:
-    """Methods of the classes of `unittest`."""
+    """Methods and other values of the classes of `unittest`."""
     for cls in _CLASSES:
         for key, value in list(vars(cls).items()):
-            if _is_method(value):
+            if key not in _FREE_VALUES:
                 yield f"{cls.__module__}.{cls.__qualname__}.{key}", value
 
 
@@ -133,12 +154,13 @@ def _require_unchanged(
     Args:
         before: the snapshot.
         now: names and values now.
-        additions: whether names may have been added, because they replace nothing.
+        additions: whether names may have been added, because they replace nothing; those of
+            built-in functions replace these in their module.
     """
     left = set(before)
     for name, value in now:
         left.discard(name)
-        if additions and name not in before:
+        if additions and name not in before and name.split(".")[-1] not in _BUILTIN_NAMES:
             continue
         known, found = before.get(name, ()), _parts(value)
         if len(known) != len(found) or any(map(_is_not, known, found)):
@@ -152,7 +174,7 @@ def _test_class_parts(cls: type) -> Iterator[tuple[str, Any]]:
     for base in type.mro(cls):
         if base is not _TestCase and base is not object:
             for name, value in list(vars(base).items()):
-                wanted = name.startswith(("test", "assert")) or name in _OWN_NAMES
+                wanted = name.startswith(("test", "assert")) or _is_own(name)
                 if wanted and _is_method(value):
                     yield f"{base.__name__}.{name}", value
 
@@ -160,17 +182,53 @@ def _test_class_parts(cls: type) -> Iterator[tuple[str, Any]]:
 # ---------------------------------------------------------------- the tests
 
 
-def _result_class(outcomes: list[tuple[str, str, str]]) -> type[unittest.result.TestResult]:
-    """A result that also keeps (kind, name, text) of each test where no attribute leads to it."""
+def _is_own(name: str) -> bool:
+    """Whether an attribute of a test decides how it runs."""
+    return name in _METHODS or name in _OWN_NAMES
+
+
+def _result_class(
+    outcomes: list[tuple[str, str, str]],
+    expecting: list[Any],
+    started: list[Any],
+    ended: list[Any],
+) -> type[unittest.result.TestResult]:
+    """A result that also keeps (kind, name, text) of each test where no attribute leads to it.
+
+    Args:
+        outcomes: gets them.
+        expecting: the tests whose failure is expected.
+        started: gets the tests that started.
+        ended: gets the tests that passed, were skipped, or failed or passed as declared.
+    """
 
     class Result(_TestResult):  # type: ignore[misc, valid-type]
         def startTest(self, test: Any) -> None:
+            started.append(test)
             outcomes.append(("ran", _test_name(test), ""))
             _TestResult.startTest(self, test)
 
         def addSkip(self, test: Any, reason: str) -> None:
+            ended.append(getattr(test, "test_case", test))  # a subtest has it
             outcomes.append(("skipped", _test_name(test), ""))
             _TestResult.addSkip(self, test, reason)
+
+        def addSuccess(self, test: Any) -> None:
+            # A failure that the program declared to be expected while the test ran.
+            if test._outcome.expectedFailure is None:
+                ended.append(test)
+            _TestResult.addSuccess(self, test)
+
+        def addUnexpectedSuccess(self, test: Any) -> None:
+            ended.append(test)
+            _TestResult.addUnexpectedSuccess(self, test)
+
+        def addExpectedFailure(self, test: Any, err: Any) -> None:
+            if any(one is test for one in expecting):
+                ended.append(test)
+                _TestResult.addExpectedFailure(self, test, err)
+            else:  # the program declared it
+                self.addFailure(test, err)
 
         def addError(self, test: Any, err: Any) -> None:
             outcomes.append(("failed", _test_name(test), _last_line(err)))
@@ -186,6 +244,12 @@ def _result_class(outcomes: list[tuple[str, str, str]]) -> type[unittest.result.
             _TestResult.addSubTest(self, test, subtest, err)
 
     return Result
+
+
+def _expects_failure(test: Any) -> bool:
+    """Whether a test or its class has the decorator `unittest.expectedFailure`."""
+    method = getattr(test, test._testMethodName)
+    return any(getattr(one, "__unittest_expecting_failure__", False) for one in (test, method))
 
 
 def _test_name(test: Any) -> str:
@@ -231,19 +295,27 @@ def _run_tests(code: str, test: str) -> list[tuple[str, str, str]]:
     suite = unittest.TestLoader().loadTestsFromTestCase(cases)
     own = _snapshot(_test_class_parts(cases))
     tests = list(suite)
+    equal = [dict(vars(one)["_type_equality_funcs"]) for one in tests]
     outcomes: list[tuple[str, str, str]] = []
-    result = _result_class(outcomes)()
+    expecting = [one for one in tests if _expects_failure(one)]
+    started: list[Any] = []
+    ended: list[Any] = []
+    result = _result_class(outcomes, expecting, started, ended)()
     suite.run(result)
     # Not the built-in functions: tests may leave a patch of them behind.
     _require_unchanged(machinery, _watched_unittest(), additions=True)
     _require_unchanged(methods, _watched_methods())
     _require_unchanged(own, _test_class_parts(cases))
-    for one in tests:
+    for one, known in zip(tests, equal, strict=True):
+        if type(one) is not cases or vars(one)["_type_equality_funcs"] != known:
+            raise _Tampered("a test")
         for name in list(one.__dict__):
-            if name.startswith("assert") or name in _OWN_NAMES:
+            if name.startswith("assert") or _is_own(name):
                 raise _Tampered(f"self.{name}")
     failed = sum(kind == "failed" for kind, _, _ in outcomes)
     if failed != len(result.failures) + len(result.errors):
+        raise _Tampered("the result of the tests")
+    if not failed and {*map(id, started)} - {*map(id, ended)}:
         raise _Tampered("the result of the tests")
     return outcomes
 
@@ -286,7 +358,8 @@ def _report(
     if why is not None:
         lines.append(("why", why))
     lines.append(("seconds", f"{seconds:.3f}"))
-    for kind, name, text in outcomes[:_MAX_TESTS]:
+    # Failures first: a report of a failure without a failed test would name no reason.
+    for kind, name, text in sorted(outcomes, key=lambda one: one[0] != "failed")[:_MAX_TESTS]:
         lines.append((kind, name, text) if kind == "failed" else (kind, name))
     return lines
 

@@ -117,13 +117,17 @@ def _give_up_privileges(rlimits: dict[str, int], uid: int | None) -> None:
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, bytes(24)), "capset")
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+    _limit_resources(rlimits)
+    # No process inside can read this process.
+    _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "PR_SET_DUMPABLE")
+
+
+def _limit_resources(rlimits: dict[str, int]) -> None:
     for name, value in rlimits.items():
         kind = getattr(resource, name)
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))
-    # No process inside can read this process.
-    _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "PR_SET_DUMPABLE")
 
 
 def _filter_system_calls(config: dict[str, Any]) -> None:
@@ -149,10 +153,15 @@ def _become_first_process(
             request = json.load(stream)
         if config["isolates"]:
             _isolate(config)
-        _give_up_privileges({**config["rlimits"], "RLIMIT_CPU": order["cpu_s"]}, order["uid"])
+        rlimits = {**config["rlimits"], "RLIMIT_CPU": order["cpu_s"]}
+        # Not of this process: if programs share a user ID, it could not start its child while
+        # another program has as many processes as it can.
+        processes = {name: rlimits.pop(name) for name in {"RLIMIT_NPROC"} & set(rlimits)}
+        _give_up_privileges(rlimits, order["uid"])
         os.write(report, b"^")
         child = os.fork()
         if child == 0:
+            _limit_resources(processes)
             _run_program(config, request, order["nonce"], report)
         os.close(report)
         while os.waitpid(-1, 0)[0] != child:
