@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from codewatt.benchmarks.argument_types import ARGUMENT_TYPES, convert_arguments
 from codewatt.benchmarks.output_rules import EQUAL, OUTPUT_RULES
@@ -190,6 +190,7 @@ class UnittestTask(Task):
         return {"judged_by": self.judged_by, **super().to_row()}
 
 
+_TaskT = TypeVar("_TaskT", bound=Task)
 _TYPES: dict[object, type[Task]] = {kind.judged_by: kind for kind in (FunctionTask, UnittestTask)}
 
 
@@ -247,11 +248,7 @@ def function_tasks(tasks: Sequence[Task]) -> list[FunctionTask]:
     Raises:
         CodewattError: a task is judged by unit tests.
     """
-    found = [task for task in tasks if isinstance(task, FunctionTask)]
-    if len(found) != len(tasks):
-        other = next(task for task in tasks if not isinstance(task, FunctionTask))
-        raise CodewattError(f"{other.task_id}: has no inputs; it is judged by unit tests")
-    return found
+    return _all_of(tasks, FunctionTask, "has no inputs; it is judged by unit tests")
 
 
 def unittest_tasks(tasks: Sequence[Task]) -> list[UnittestTask]:
@@ -260,8 +257,13 @@ def unittest_tasks(tasks: Sequence[Task]) -> list[UnittestTask]:
     Raises:
         CodewattError: a task is judged by its outputs.
     """
-    found = [task for task in tasks if isinstance(task, UnittestTask)]
-    if len(found) != len(tasks):
-        other = next(task for task in tasks if not isinstance(task, UnittestTask))
-        raise CodewattError(f"{other.task_id}: has no unit tests; it is judged by its outputs")
+    return _all_of(tasks, UnittestTask, "has no unit tests; it is judged by its outputs")
+
+
+def _all_of(tasks: Sequence[Task], kind: type[_TaskT], otherwise: str) -> list[_TaskT]:
+    found = []
+    for task in tasks:
+        if not isinstance(task, kind):
+            raise CodewattError(f"{task.task_id}: {otherwise}")
+        found.append(task)
     return found

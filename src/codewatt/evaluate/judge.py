@@ -179,7 +179,7 @@ class _ProgramRun:
                         break  # the program ended the sandbox: the next suite gets a new one
                     found[name] = verdict
                     sandbox.end_suite(position)
-                used_s = sandbox.read_cpu_s()
+                used_s = sandbox.usage.read_cpu_s()
                 self.cpu_s = None if self.cpu_s is None or used_s is None else self.cpu_s + used_s
         return Verdict(self.program.task_id, found["base"], found["plus"])
 
@@ -241,8 +241,8 @@ class _ProgramRun:
                 raise WorkStopped
             # Usage first, outputs second: no output that was written before the usage was read is
             # still unread when limits are checked.
-            usage_s, usage = time.monotonic(), sandbox.read_usage() if clock else None
-            wait_s = min(_POLL_S, sandbox.next_read_in_s()) if clock else _POLL_S
+            usage_s, usage = time.monotonic(), sandbox.usage.read() if clock else None
+            wait_s = min(_POLL_S, sandbox.usage.next_read_in_s()) if clock else _POLL_S
             chunk = sandbox.read(position, wait_s)
             if chunk == b"":
                 return None if clock is None else outputs.timed_out(_NO_RESULT)
@@ -263,7 +263,7 @@ class _ProgramRun:
                 time.sleep(_BATCH_S)  # many small outputs cost less in one chunk
             elif clock is None and time.monotonic() > start_by:
                 return None
-            if usage is not None and (exceeded := sandbox.exceeded_limit(usage)):
+            if usage is not None and (exceeded := sandbox.usage.exceeded_limit(usage)):
                 return SuiteVerdict(FAIL, outputs.tests_run, exceeded)
             drained = chunk is None or len(chunk) < PIPE_BYTES
             if clock and (why := clock.exceeded(usage_s, usage, outputs.tests_run, drained)):

@@ -48,7 +48,7 @@ class UnittestOutcome:
         ran: names of the tests that ran.
         skipped: names of the tests that were skipped.
         failed: name of each failed test, and the last line of its traceback.
-        cpu_s: CPU time of the program's processes (s), in steps of 10 ms.
+        cpu_s: CPU time of the program's processes (s), in steps of 10 ms; None if not read.
     """
 
     status: str
@@ -57,7 +57,7 @@ class UnittestOutcome:
     ran: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
-    cpu_s: float = 0.0
+    cpu_s: float | None = None
 
 
 class CannotIsolate(CodewattError):
@@ -131,7 +131,7 @@ class ProgramRunner:
         )
         with server.fork(code, test, slot, cpu_s) as program:
             outcome = _watch(program, limit_s, self._limits, stop)
-            return replace(outcome, cpu_s=program.read_cpu_s())
+            return replace(outcome, cpu_s=program.usage.read_cpu_s())
 
     def _require_isolation(self) -> None:
         outcome = self.run("", _PROBE_TEST, self._limits.start_s, 0, threading.Event())
@@ -155,8 +155,8 @@ def _watch(
     while True:
         if stop.is_set():
             raise WorkStopped
-        usage_s, usage = time.monotonic(), program.read_usage()
-        chunk = program.read(min(_POLL_S, program.next_read_in_s()))
+        usage_s, usage = time.monotonic(), program.usage.read()
+        chunk = program.read(min(_POLL_S, program.usage.next_read_in_s()))
         if chunk == b"":
             return UnittestOutcome(TIMEOUT, NO_REPORT)
         if chunk is not None:
@@ -165,7 +165,7 @@ def _watch(
                 return UnittestOutcome(FAIL, "the program wrote to the pipe of reports")
             if len(report) > len(head) and report.endswith(b"\n" + head):
                 return _parse(bytes(report[len(head) : -len(head)]))
-        if usage is not None and (exceeded := program.exceeded_limit(usage)):
+        if usage is not None and (exceeded := program.usage.exceeded_limit(usage)):
             return UnittestOutcome(TIMEOUT, exceeded)
         if why := clock.exceeded(usage_s, usage, answered=0, drained=False):
             return UnittestOutcome(TIMEOUT, why)

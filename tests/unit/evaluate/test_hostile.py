@@ -5,7 +5,6 @@ A program answers correctly only if its attack succeeds, so a pass would be a br
 
 import os
 import platform
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from tests.support.hostile_programs import (
     TIMEOUTS,
     TOOLS,
 )
+from tests.support.outside_secrets import outside_secrets
 from tests.support.patience import wait_until
 from tests.unit.evaluate.conftest import PATIENT, QUICK, sandboxed_processes
 
@@ -49,32 +49,13 @@ def _fd():
 @pytest.fixture(scope="module")
 def secrets() -> Iterator[dict[str, str]]:
     """Things outside that programs try to reach: they are really there."""
-    abstract = f"codewatt-test-{os.getpid()}"
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.socket(socket.AF_UNIX) as unix,
-        tempfile.TemporaryDirectory(prefix="codewatt-outside-") as folder,
-    ):
-        unix.bind(f"\0{abstract}")
-        unix.listen()
-        os.chmod(folder, 0o777)
-        secret = Path(folder, "expected.json")
-        secret.write_text("[2, 3, 4]")
-        secret.chmod(0o666)
-        os.environ["CODEWATT_SECRET"] = "outside"
+    with outside_secrets("expected.json", "[2, 3, 4]") as found:
         yield {
-            "port": str(server.getsockname()[1]),
-            "abstract": abstract,
-            "folder": folder,
-            "secret": str(secret),
-            "checkout": str(Path(__file__).parents[3]),
-            "package": str(Path(__file__).parents[3] / "src/codewatt/evaluate/judge.py"),
+            **found,
+            "package": str(Path(found["checkout"], "src/codewatt/evaluate/judge.py")),
             "pid": str(os.getpid()),
             "io_setup": {"x86_64": "206", "aarch64": "0"}[platform.machine()],
         }
-        del os.environ["CODEWATT_SECRET"]
-        assert {path.name for path in Path(folder).iterdir()} == {"expected.json"}
-        assert secret.read_text() == "[2, 3, 4]"
 
 
 @pytest.fixture(scope="module")

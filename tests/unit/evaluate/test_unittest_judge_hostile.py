@@ -1,9 +1,7 @@
 """Hostile programs that are judged by unit tests do not pass, are contained and leave nothing."""
 
 import os
-import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from codewatt.evaluate.unittest_judge import judge_unittests
 from codewatt.evaluate.unittest_run import UNITTEST_LIMITS
 from codewatt.evaluate.verdicts import Program, Verdict
 from tests.support.hostile_unittests import ATTACKS, BOMBS, FORGERIES, RIGHT, TESTS
+from tests.support.outside_secrets import outside_secrets
 from tests.support.patience import wait_until
 from tests.support.unittest_tasks import TASK_ID, task
 from tests.unit.evaluate.conftest import sandboxed_processes
@@ -51,32 +50,10 @@ def judged(codes: list[str], limits: Limits = LIMITS) -> list[Verdict]:
 @pytest.fixture(scope="module")
 def secrets() -> Iterator[dict[str, str]]:
     """Things outside that programs try to reach: they are really there."""
-    abstract = f"codewatt-unittest-{os.getpid()}"
     interpreter = unittest_view.find_interpreter(INTERPRETER)
     below = {path.split("/")[2] for path in unittest_view.paths_below_tmp(interpreter)}
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.socket(socket.AF_UNIX) as unix,
-        tempfile.TemporaryDirectory(prefix="codewatt-outside-") as folder,
-    ):
-        unix.bind(f"\0{abstract}")
-        unix.listen()
-        os.chmod(folder, 0o777)
-        secret = Path(folder, "secret")
-        secret.write_text("outside")
-        secret.chmod(0o666)
-        os.environ["CODEWATT_SECRET"] = "outside"
-        yield {
-            "port": str(server.getsockname()[1]),
-            "abstract": abstract,
-            "folder": folder,
-            "secret": str(secret),
-            "checkout": str(Path(__file__).parents[3]),
-            "below_tmp": " ".join(below),
-        }
-        del os.environ["CODEWATT_SECRET"]
-        assert {path.name for path in Path(folder).iterdir()} == {"secret"}
-        assert secret.read_text() == "outside"
+    with outside_secrets("secret", "outside") as found:
+        yield {**found, "below_tmp": " ".join(below)}
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def usage_of(code: str, until: Callable[[Usage, Sandbox], bool]) -> Usage:
         while time.monotonic() < deadline:
             said = sandbox.read(0, 0.02)
             assert said in (None, b"^\n"), said
-            usage = sandbox.read_usage()
+            usage = sandbox.usage.read()
             if usage is not None and until(usage, sandbox):
                 return usage
     pytest.fail("it never got there")
@@ -91,7 +91,7 @@ def test_shared_pages_are_counted_once_where_it_matters() -> None:
 
 def test_a_program_that_passes_the_limit_is_seen() -> None:
     code = "def look():\n    held = []\n    while True: held.append(bytearray(b'x' * (8 << 20)))\n"
-    usage = usage_of(code, lambda usage, sandbox: sandbox.exceeded_limit(usage) is not None)
+    usage = usage_of(code, lambda usage, sandbox: sandbox.usage.exceeded_limit(usage) is not None)
     assert usage.memory_bytes > 400 << 20
 
 
@@ -99,8 +99,8 @@ def test_the_more_is_held_the_sooner_the_next_look() -> None:
     waits: list[float] = []
 
     def near(usage: Usage, sandbox: Sandbox) -> bool:
-        assert sandbox._usage_reader is not None
-        waits.append(sandbox._usage_reader.next_read_in_s())
+        assert sandbox.usage.reader is not None
+        waits.append(sandbox.usage.reader.next_read_in_s())
         return usage.memory_bytes > 330 << 20
 
     usage_of("def look():\n    held = bytearray(b'x' * (340 << 20))\n" + REST, near)

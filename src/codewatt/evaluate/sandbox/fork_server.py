@@ -14,7 +14,6 @@ import select
 import signal
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +27,6 @@ from codewatt.evaluate.sandbox.bubblewrap import (
 )
 from codewatt.evaluate.sandbox.launcher import LaunchedProcess, shared_launcher
 from codewatt.evaluate.sandbox.resource_limits import Limits
-from codewatt.evaluate.sandbox.resource_usage import Usage, UsageReader
 from codewatt.evaluate.sandbox.seccomp import seccomp_filter
 from codewatt.evaluate.sandbox.unittest_view import (
     FOLDER,
@@ -38,6 +36,7 @@ from codewatt.evaluate.sandbox.unittest_view import (
     own_files,
     paths_below_tmp,
 )
+from codewatt.evaluate.sandbox.usage_watch import UsageWatch
 from codewatt.units import BYTES_PER_MIB, MS_PER_S
 
 if TYPE_CHECKING:  # read as files, not imported; named here because code_digests.py follows imports
@@ -63,15 +62,10 @@ class ForkedProgram:
         self, first: int, report: int, nonce: str, limits: Limits, jobs: int, server: "ForkServer"
     ) -> None:
         self.nonce = nonce
-        self._first, self._report, self._limits, self._jobs = first, report, limits, jobs
+        self._first, self._report, self._limits = first, report, limits
         self._server = server
-        self._reader = UsageReader(
-            _process_id(first),
-            limits.tmpfs_bytes,
-            limits.total_memory_limit(jobs),
-            limits.processes,
-        )
-        self._next_read_s = 0.0
+        pid = _process_id(first)
+        self.usage = UsageWatch(lambda: pid, limits, jobs)
 
     def __enter__(self) -> "ForkedProgram":
         return self
@@ -86,7 +80,7 @@ class ForkedProgram:
             signal.pidfd_send_signal(self._first, signal.SIGKILL)
         # The first process of a PID namespace ends after all other processes in it.
         _wait(self._first, self._limits.start_s)
-        self._reader.close()
+        self.usage.close()
         os.close(self._first)
         os.close(self._report)
         if not self._server.isolates:
@@ -99,37 +93,6 @@ class ForkedProgram:
     def read_byte(self, timeout_s: float) -> bytes | None:
         """The next byte, as `read` does."""
         return os.read(self._report, 1) if _wait(self._report, timeout_s) else None
-
-    def read_usage(self) -> Usage | None:
-        """Usage of all processes of the program; None if it was read just now."""
-        now = time.monotonic()
-        if now < self._next_read_s:
-            return None
-        usage = self._reader.read()
-        end = time.monotonic()
-        self._next_read_s = end + max(self._reader.next_read_in_s(), end - now)
-        return usage
-
-    def read_cpu_s(self) -> float:
-        """CPU time (s) of all processes of the program so far, in steps of 10 ms.
-
-        Call it before the program is left: the kernel does not report the CPU time of processes
-        that are killed with their PID namespace.
-        """
-        return self._reader.read().cpu_s
-
-    def next_read_in_s(self) -> float:
-        """Seconds until usage should be read again, so that limits are not exceeded by much."""
-        return max(0.0, self._next_read_s - time.monotonic())
-
-    def exceeded_limit(self, usage: Usage) -> str | None:
-        """The total that the processes have exceeded together, in words; None if there is none."""
-        if usage.processes > self._limits.processes + 4:
-            return f"more than {self._limits.processes} processes"
-        total = self._limits.total_memory_limit(self._jobs)
-        if usage.memory_bytes > total:
-            return f"more than {total // BYTES_PER_MIB} MiB of memory"
-        return None
 
 
 class ForkServer:

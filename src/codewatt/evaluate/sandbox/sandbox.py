@@ -9,7 +9,6 @@ import json
 import os
 import select
 import signal
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +27,8 @@ from codewatt.evaluate.sandbox.bubblewrap import (
 )
 from codewatt.evaluate.sandbox.launcher import LaunchedProcess, shared_launcher
 from codewatt.evaluate.sandbox.resource_limits import Limits
-from codewatt.evaluate.sandbox.resource_usage import Usage, UsageReader
 from codewatt.evaluate.sandbox.seccomp import seccomp_filter
+from codewatt.evaluate.sandbox.usage_watch import UsageWatch
 from codewatt.units import BYTES_PER_MIB, MS_PER_S
 
 if TYPE_CHECKING:  # read as files, not imported; named here because code_digests.py follows imports
@@ -51,7 +50,6 @@ RUNNER_FILES = (
 _PACKAGE = Path(__file__).parents[2]
 
 PIPE_BYTES = BYTES_PER_MIB
-_RETRY_S = 0.05
 _FIRST_DESCRIPTOR = 2  # standard error; the others follow in the order of `Sandbox._inside`
 
 
@@ -116,8 +114,7 @@ class Sandbox:
     _inside: list[int] = field(default_factory=list, init=False)
     _process: LaunchedProcess | None = field(default=None, init=False)
     _root: tuple[int, int] | None = field(default=None, init=False)
-    _usage_reader: UsageReader | None = field(default=None, init=False)
-    _next_read_s: float = field(default=0.0, init=False)
+    _usage: UsageWatch | None = field(default=None, init=False)
 
     def __enter__(self) -> "Sandbox":
         try:
@@ -152,59 +149,17 @@ class Sandbox:
         with contextlib.suppress(OSError):
             os.write(self._control, bytes([suite]))
 
-    def read_usage(self) -> Usage | None:
-        """Usage of all processes; None if it was read just now or the sandbox has not begun."""
-        now = time.monotonic()
-        if now < self._next_read_s:
-            return None
-        if (reader := self._reader()) is None:
-            self._next_read_s = now + _RETRY_S
-            return None
-        usage = reader.read()
-        end = time.monotonic()
-        # A program cannot make the judge spend more than half of its time on reading usage.
-        self._next_read_s = end + max(reader.next_read_in_s(), end - now)
-        return usage
-
-    def read_cpu_s(self) -> float | None:
-        """CPU time (s) of all processes since the start; None if the sandbox has not begun.
-
-        Linux counts it in steps of 10 ms. Call it before the sandbox is left: the kernel does not
-        report the CPU time of processes that are killed with their PID namespace.
-        """
-        reader = self._reader()
-        return None if reader is None else reader.read().cpu_s
-
-    def _reader(self) -> UsageReader | None:
-        """Reads the usage of all processes; None if the sandbox has not begun."""
-        if (init := self._namespace_init()) is None:
-            return None
-        if self._usage_reader is None:
-            self._usage_reader = UsageReader(
-                init[0],
-                self.limits.tmpfs_bytes,
-                self.limits.total_memory_limit(self.jobs),
-                self.limits.processes,
-            )
-        return self._usage_reader
-
-    def next_read_in_s(self) -> float:
-        """Seconds until usage should be read again, so that limits are not exceeded by much."""
-        return max(0.0, self._next_read_s - time.monotonic())
-
-    def exceeded_limit(self, usage: Usage) -> str | None:
-        """The total that the processes have exceeded together, in words; None if there is none."""
-        if usage.processes > self.limits.processes + 4:
-            return f"more than {self.limits.processes} processes"
-        total = self.limits.total_memory_limit(self.jobs)
-        if usage.memory_bytes > total:
-            return f"more than {total // BYTES_PER_MIB} MiB of memory"
-        return None
+    @property
+    def usage(self) -> UsageWatch:
+        """Reads the usage of all processes."""
+        if self._usage is None:
+            self._usage = UsageWatch(self._first_process, self.limits, self.jobs)
+        return self._usage
 
     def check_limits(self) -> str | None:
         """Read the usage if it is due, and return the total that was exceeded, if any."""
-        usage = self.read_usage()
-        return None if usage is None else self.exceeded_limit(usage)
+        found = self.usage.read()
+        return None if found is None else self.usage.exceeded_limit(found)
 
     def startup_error(self) -> str:
         """Why the sandbox did not start: the last line that bubblewrap or Python printed."""
@@ -315,6 +270,10 @@ class Sandbox:
         self._open.discard(descriptor)
         os.close(descriptor)
 
+    def _first_process(self) -> int | None:
+        init = self._namespace_init()
+        return None if init is None else init[0]
+
     def _namespace_init(self, patience_s: float = 0.0) -> tuple[int, int] | None:
         """(process ID, process descriptor) of the first process inside; all others end with it."""
         if self._root is None:
@@ -342,7 +301,7 @@ class Sandbox:
             self._process.close()
             if init is not None:
                 os.close(init[1])
-        if self._usage_reader is not None:
-            self._usage_reader.close()
+        if self._usage is not None:
+            self._usage.close()
         for descriptor in list(self._open):
             self._close_descriptor(descriptor)
