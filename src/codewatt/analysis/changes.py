@@ -5,236 +5,218 @@ docs, "How the statistics are done", defines them. `paired_tasks` compares accur
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from codewatt.analysis.columns import BOTH, CLAIMED, POSITIVE, SIGNED, Row
-from codewatt.analysis.efficient_frontier import SETTING, energy_basis
+from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.judging_columns import same_judging
-from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
+from codewatt.analysis.log_scale_statistics import Difference, finite, holm
 from codewatt.analysis.proportions import CONFIDENCE, Interval
+from codewatt.analysis.session_effects import (
+    BySession,
+    SessionComparison,
+    compare_sessions,
+    logs_by_session,
+)
 
 #: Value of `interval_scope`: the intervals of energy and time describe repeats of one job.
 WITHIN_ONE_JOB = "within one job"
 
-#: A metric whose name contains one of these is an energy or is derived from one.
-_ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
-
 
 @dataclass(frozen=True)
 class ComparisonSettings:
-    """Settings of comparisons with the baseline: the study's `comparisons`.
+    """Settings of the study's comparisons: its `comparisons`.
 
     Attributes:
         pass_at_1_margin: non-inferiority margin of pass@1, a fraction of the tasks.
+        equivalence_margin: equivalence margin of energy, time and rates, a fraction.
         board_spread: largest relative difference in energy and time between two GPUs of one
             model.
+        pairs: (id of a cell, id of its reference) of the comparisons besides those with baselines.
     """
 
     pass_at_1_margin: float = 0.02
+    equivalence_margin: float = 0.05
     board_spread: float = 0.05
+    pairs: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
-def find_baselines(rows: Sequence[Row], baseline: Row) -> None:
-    """Add each cell's baseline and whether both ran on the same host and GPUs, in place.
+@dataclass(frozen=True)
+class MetricTest:
+    """The comparison of one metric of one pair, with its place in the study's family.
 
-    The baseline of a cell is the cell of the same model and setting
-    (efficient_frontier.SETTING) with the baseline's precision and prune.
-
-    Args:
-        rows: rows of the cell table.
-        baseline: {"precision", "prune"} of the study's baseline.
+    Attributes:
+        comparison: the difference of logarithms.
+        p_holm: Holm-adjusted p of the difference; None without a p.
+        comparisons: number of comparisons of this metric that have a p.
     """
-    baselines = {
-        _comparison_key(row): row
-        for row in rows
-        if (row["precision"], row["prune"]) == (baseline["precision"], baseline["prune"])
-    }
-    for row in rows:
-        base = baselines.get(_comparison_key(row))
-        row["baseline_cell_id"] = None if base is None else base["cell_id"]
-        row["change_note"] = _change_note(row, base)
-        if base is not None and row["status"] == base["status"] == "ok":
-            row["same_host_and_gpus"] = same_host_and_gpus(row, base)
+
+    comparison: SessionComparison
+    p_holm: float | None = None
+    comparisons: int | None = None
 
 
-def compare_metrics(
-    rows: Sequence[Row], runs: Mapping[str, Sequence[Row]], settings: ComparisonSettings
-) -> None:
-    """Add the changes of each cell's metrics against its baseline, in place.
+#: (Id of a cell, id of its reference, metric) -> their comparison.
+MetricTests = dict[tuple[str, str, str], MetricTest]
 
-    The change of a positive metric is the ratio of geometric means - 1; a net energy has a
-    difference of means. Energies of different origin (energy_basis) are not compared. No metric
+
+def compare_metrics(study: StudyRows, pairs: Sequence[Pair]) -> MetricTests:
+    """Compare the metrics of each pair; changes against baselines go into the cells' rows.
+
+    The change of a positive metric is exp(difference of means of logarithms) - 1; a net energy has
+    a difference of means. Energies of different origin (energy_basis) are not compared. No metric
     is compared where one of the two cells failed a validity check or where they ran on different
     models of GPU or CPU. `change_note` gives the reason. Energy with judging is compared only
     where both were judged alike (`judging_columns.same_judging`).
 
     Args:
-        rows: rows of the cell table, after `find_baselines`.
-        runs: cell id → its rows of the run table.
-        settings: the study's `comparisons`.
+        study: its rows; the cells' are changed in place.
+        pairs: what is compared (`compared_pairs`).
+
+    Returns:
+        The comparisons of the metrics CLAIMED, of all pairs of two cells.
     """
-    by_id = {row["cell_id"]: row for row in rows}
-    tested: dict[str, list[tuple[Row, Difference]]] = {metric: [] for metric in CLAIMED}
-    for row in rows:
-        base = by_id.get(row["baseline_cell_id"])
-        if base is None or not _both_valid(row, base) or _hardware(row) != _hardware(base):
-            continue
-        same_basis = energy_basis(row) == energy_basis(base)
-        allowance = board_allowance(row, settings)
-        for metric in (*POSITIVE, *SIGNED):
-            if not same_basis and is_energy(metric):
+    found: MetricTests = {}
+    for pair in pairs:
+        for metric in (*POSITIVE, *SIGNED) if pair.of_baseline else CLAIMED:
+            if not pair.compares(metric) or not _judged_alike(pair, metric):
                 continue
-            if metric.startswith(BOTH) and not same_judging(row, base):
-                continue
-            pair = [
-                finite(run.get(metric) for run in runs[cell["cell_id"]]) for cell in (base, row)
-            ]
             if metric in SIGNED:
-                row |= _net_difference(metric, pair[0], pair[1], row, base)
+                pair.cell.update(_net_difference(study, pair, metric))
                 continue
-            row[f"{metric}_change"], difference = _relative_change(pair[0], pair[1], allowance)
-            if difference is None or row is base:
-                continue  # a cell compared with itself has no interval
-            set_interval(row, f"{metric}_change_ci95", _to_change(difference.interval()))
-            if metric in CLAIMED:
-                tested[metric].append((row, difference))
-    for metric, pairs in tested.items():
-        _add_adjusted_tests(metric, pairs)
+            comparison = log_comparison(study, pair, metric)
+            if comparison is None:
+                continue
+            if pair.of_baseline:
+                pair.cell.update(_change(pair, metric, comparison))
+            if metric in CLAIMED and not pair.is_itself:
+                found[(*pair.ids, metric)] = MetricTest(comparison)
+    _adjust(found)
+    for pair in pairs:
+        if pair.of_baseline:
+            pair.cell.update(_tests(pair, found))
+    return found
 
 
-def board_allowance(row: Row, settings: ComparisonSettings) -> float:
-    """Allowance (in ln) for a difference between GPUs; also sets the row's `board_spread`."""
-    spread = 0.0 if row["same_host_and_gpus"] else settings.board_spread
-    row["board_spread"] = spread
-    return math.log1p(spread)
+def log_comparison(study: StudyRows, pair: Pair, metric: str) -> SessionComparison | None:
+    """The difference of the logarithms of a positive metric of the run table.
+
+    None where a value is not positive, or no session has values of both cells.
+    """
+    first, second = (
+        logs_by_session(values_by_session(study.runs[cell_id], metric))
+        for cell_id in reversed(pair.ids)
+    )
+    if first is None or second is None:
+        return None
+    return compare_sessions(first, second, pair.allowance)
 
 
-def is_energy(metric: str) -> bool:
-    """Whether a metric is an energy or is derived from one."""
-    return any(mark in metric for mark in _ENERGY_MARKS)
+def values_by_session(runs: Sequence[Row], metric: str) -> dict[int, list[float]]:
+    """Session -> a metric's values in its runs; sessions without a value are left out.
+
+    Args:
+        runs: a cell's rows of the run table.
+    """
+    found: dict[int, list[float]] = {}
+    for run in runs:
+        for value in finite([run.get(metric)]):
+            found.setdefault(run.get("session", 1), []).append(value)
+    return found
 
 
-def set_interval(row: Row, name: str, interval: Interval | None) -> None:
-    """Set an interval's columns `<name>_low` and `<name>_high`; nothing without an interval."""
+def to_change(interval: Interval) -> Interval:
+    """An interval of a log ratio as one of a relative change."""
+    return math.expm1(interval[0]), math.expm1(interval[1])
+
+
+def set_interval(
+    row: Row, name: str, interval: tuple[float | None, float | None] | None
+) -> None:
+    """Set an interval's columns `<name>_low` and `<name>_high`; nothing without an interval.
+
+    An end that is None is not bounded by the data.
+    """
     if interval is not None:
         row[f"{name}_low"], row[f"{name}_high"] = interval
 
 
-def energy_difference(
-    row: Row,
-    base: Row,
-    runs: Mapping[str, Sequence[Row]],
-    settings: ComparisonSettings,
-    energy: str = "energy_j",
-) -> Difference | None:
-    """Difference ln(energy) - ln(baseline's energy); None where they cannot be compared.
-
-    Args:
-        energy: the column of the run table.
-    """
-    if row["change_note"] is not None or row["status"] != "ok":
-        return None
-    sides = [
-        logarithms(finite(run[energy] for run in runs[cell["cell_id"]])) for cell in (base, row)
-    ]
-    if sides[0] is None or sides[1] is None:
-        return None
-    return welch(sides[0], sides[1], board_allowance(row, settings))
+def _judged_alike(pair: Pair, metric: str) -> bool:
+    return not metric.startswith(BOTH) or same_judging(pair.cell, pair.reference)
 
 
-def _comparison_key(row: Row) -> tuple[object, ...]:
-    return (row["model"], *(row[axis] for axis in SETTING))
+def _change(pair: Pair, metric: str, comparison: SessionComparison) -> Row:
+    """The change of a metric against the baseline, and its interval unless it is the baseline."""
+    row: Row = {f"{metric}_change": math.expm1(comparison.value)}
+    if comparison.difference is not None and not pair.is_itself:
+        set_interval(row, f"{metric}_change_ci95", to_change(comparison.difference.interval()))
+    return row
 
 
-def same_host_and_gpus(row: Row, other: Row) -> bool:
-    """Whether two cells are known to have run on the same host and the same GPUs (by UUID)."""
-    ran_on = [(cell["host"], cell["gpu_uuids"]) for cell in (row, other)]
-    return ran_on[0] == ran_on[1] and row["host"] is not None
-
-
-def _hardware(row: Row) -> tuple[object, object]:
-    """The models of GPU and CPU; cells on different models are not compared."""
-    return row["gpu_names"], row["cpu_name"]
-
-
-def _both_valid(row: Row, base: Row) -> bool:
-    return bool(
-        row["status"] == base["status"] == "ok" and row["valid"] is True and base["valid"] is True
-    )
-
-
-def _change_note(row: Row, base: Row | None) -> str | None:
-    """Reason why changes of energy, or of all metrics, are withheld; None if none are."""
-    if base is None:
-        return "no baseline cell in the study"
-    if base["status"] != "ok":
-        return f"baseline cell is {base['status']}"
-    if row["status"] != "ok":
-        return None
-    if not base["valid"]:
-        return "baseline cell failed a validity check"
-    if not row["valid"]:
-        return "this cell failed a validity check"
-    if _hardware(row) != _hardware(base):
-        pair = [", ".join(str(p) for p in _hardware(r) if p) for r in (row, base)]
-        return f"measured on different hardware: {pair[0]}; baseline: {pair[1]}"
-    if energy_basis(row) != energy_basis(base):
-        pair = [", ".join(energy_basis(r)) for r in (row, base)]
-        return f"energy of different origin: {pair[0]}; baseline: {pair[1]}"
-    return None
-
-
-def _relative_change(
-    base: Sequence[float], ours: Sequence[float], allowance: float
-) -> tuple[float | None, Difference | None]:
-    """Relative change of geometric means; with two repeats each, also the difference of logs."""
-    sides = logarithms(base), logarithms(ours)
-    if sides[0] is None or sides[1] is None:
-        return None, None
-    point = math.fsum(sides[1]) / len(sides[1]) - math.fsum(sides[0]) / len(sides[0])
-    return math.expm1(point), welch(sides[0], sides[1], allowance)
-
-
-def _to_change(interval: Interval) -> Interval:
-    return math.expm1(interval[0]), math.expm1(interval[1])
-
-
-def _net_difference(
-    metric: str, base: Sequence[float], ours: Sequence[float], row: Row, base_row: Row
-) -> Row:
+def _net_difference(study: StudyRows, pair: Pair, metric: str) -> Row:
     """The difference of a net energy and its interval.
 
     The interval is widened by both bounds on the meters' error and by `board_spread` times the
     larger mean energy before idle power is subtracted, because GPUs of one model differ in the
     energy that they draw. A cell compared with itself has no interval.
     """
-    if not base or not ours:
+    row, base = pair.cell, pair.reference
+    sides: list[BySession] = [
+        values_by_session(study.runs[cell_id], metric) for cell_id in reversed(pair.ids)
+    ]
+    comparison = compare_sessions(*sides)
+    if comparison is None:
         return {}
-    point = math.fsum(ours) / len(ours) - math.fsum(base) / len(base)
-    found: Row = {f"{metric}_difference": point}
+    found: Row = {f"{metric}_difference": comparison.value}
     name = f"{metric.removesuffix('_j')}_uncertainty_j_mean"
-    bounds = row.get(name), base_row.get(name)
-    apart = welch(base, ours)
-    if apart is None or row is base_row:
+    bounds = row.get(name), base.get(name)
+    if comparison.difference is None or pair.is_itself:
         return found
     if bounds[0] is not None and bounds[1] is not None:
-        low, high = apart.interval()
+        low, high = comparison.difference.interval()
         total = f"{metric.removeprefix('net_')}_mean"
-        bound = bounds[0] + bounds[1] + row["board_spread"] * max(row[total], base_row[total])
+        bound = bounds[0] + bounds[1] + pair.board_spread * max(row[total], base[total])
         set_interval(found, f"{metric}_difference_ci95", (low - bound, high + bound))
     return found
 
 
-def _add_adjusted_tests(metric: str, pairs: Sequence[tuple[Row, Difference]]) -> None:
-    """Add p values (also Holm-adjusted) and simultaneous intervals of one metric, in place.
+def _adjust(tests: MetricTests) -> None:
+    """Adjust the p values of each metric over all its comparisons (Holm), in place."""
+    for metric in CLAIMED:
+        family = {
+            key: test.comparison
+            for key, test in tests.items()
+            if key[2] == metric and test.comparison.difference is not None
+        }
+        adjusted = holm([_p(comparison) for comparison in family.values()])
+        for (key, comparison), p in zip(family.items(), adjusted, strict=True):
+            tests[key] = MetricTest(comparison, p, len(family))
+
+
+def _p(comparison: SessionComparison) -> float:
+    difference = comparison.difference
+    return 1.0 if difference is None else difference.p
+
+
+def _tests(pair: Pair, tests: MetricTests) -> Row:
+    """p values (also Holm-adjusted) and simultaneous intervals of a cell's tested metrics.
 
     The simultaneous intervals are Bonferroni's: level 1 - 0.05/m for m comparisons.
     """
-    ps = [difference.p for _, difference in pairs]
-    level = 1 - (1 - CONFIDENCE) / max(len(pairs), 1)
-    for (row, difference), p, adjusted in zip(pairs, ps, holm(ps), strict=True):
-        row[f"{metric}_change_p"] = p
-        row[f"{metric}_change_p_holm"] = adjusted
-        row[f"{metric}_comparisons"] = len(pairs)
-        set_interval(row, f"{metric}_change_simultaneous95", _to_change(difference.interval(level)))
+    row: Row = {}
+    for metric in CLAIMED:
+        test = tests.get((*pair.ids, metric))
+        if test is None or test.comparisons is None:
+            continue
+        difference: Difference | None = test.comparison.difference
+        if difference is None:
+            continue
+        row[f"{metric}_change_p"] = difference.p
+        row[f"{metric}_change_p_holm"] = test.p_holm
+        row[f"{metric}_comparisons"] = test.comparisons
+        level = 1 - (1 - CONFIDENCE) / test.comparisons
+        set_interval(
+            row, f"{metric}_change_simultaneous95", to_change(difference.interval(level))
+        )
+    return row

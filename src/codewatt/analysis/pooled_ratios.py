@@ -1,29 +1,75 @@
-"""Joules per correct task and pass@kWh of a cell, pooled over repeats, with intervals.
+"""Joules per correct task and pass@kWh of a cell, pooled over its runs, with intervals.
 
-The intervals combine the uncertainty of energy (over repeats) with that of accuracy (over tasks)
-by MOVER, the method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine
-27(10):1693-1702), on a log scale. docs, "How the statistics are done", has the formulas.
+The intervals come from the BCa bootstrap over tasks, together with what varies between sessions
+(`bca_bootstrap`). docs, "How the statistics are done", has the formulas.
 """
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from codewatt.analysis.changes import ComparisonSettings, energy_difference, set_interval
+from codewatt.analysis.bca_bootstrap import Bootstrap, TaskTotals, bootstrap_ratio
+from codewatt.analysis.changes import log_comparison, set_interval, values_by_session
 from codewatt.analysis.columns import BOTH, TESTS, Row
+from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.judging_columns import same_judging
-from codewatt.analysis.log_scale_statistics import finite, mean_of, ratio, relative_change
-from codewatt.analysis.proportions import Interval
+from codewatt.analysis.log_scale_statistics import (
+    finite,
+    mean_of,
+    ratio,
+    relative_change,
+    sample_sd,
+)
 from codewatt.analysis.run_rows import judged_tasks_j
+from codewatt.analysis.session_effects import logs_by_session
 from codewatt.units import J_PER_KWH
 
 
-def pooled_columns(row: Row, runs: Sequence[Row]) -> Row:
+#: The ends of an interval; None for one that the data do not bound.
+Ends = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class RatioChange:
+    """The change of a ratio of energy and accuracy against another cell's.
+
+    Attributes:
+        change: ratio / the other's ratio - 1.
+        ci95: its interval; None without one.
+        error: standard error of the log ratio; None without an interval.
+        sessions: number of sessions that have both cells.
+        tasks: number of judged tasks.
+    """
+
+    change: float
+    ci95: Ends | None
+    error: float | None
+    sessions: int
+    tasks: int
+
+
+#: (Id of a cell, id of its reference, metric) -> the change of the ratio.
+RatioChanges = dict[tuple[str, str, str], RatioChange]
+
+
+def ratio_names(of: str, tests: str) -> tuple[str, str]:
+    """The columns of joules per correct task and of pass@kWh.
+
+    Args:
+        of: "" for the energy of generating, BOTH for that of generating and judging.
+        tests: "base" or "plus".
+    """
+    return f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
+
+
+def pooled_columns(row: Row, runs: Sequence[Row], tasks: Sequence[Row]) -> Row:
     """A cell's pooled ratios with their 95 % intervals.
 
     Args:
-        row: the cell's row with pass@1, `energy_j_*` and `generate_evaluate_energy_j_*`.
-        runs: its rows of the run table.
+        row: the cell's row with pass@1.
+        runs, tasks: its rows of the run and task tables.
 
     Returns:
         `j_per_correct_task_*` (J): energy of all runs / number of correct completions, without the
@@ -32,99 +78,160 @@ def pooled_columns(row: Row, runs: Sequence[Row]) -> Row:
         `generate_evaluate_` before: of the energy of generating and judging.
     """
     found: Row = {}
-    for of in ("", BOTH):
-        for tests in TESTS:
-            found |= _pooled_columns(row, runs, of, tests)
-    return found
-
-
-def _pooled_columns(row: Row, runs: Sequence[Row], of: str, tests: str) -> Row:
-    """The columns of one energy ("" or BOTH) by one test suite."""
-    energy, solved = f"{of}energy_j", f"correct_{tests}"
-    known = [r for r in runs if r.get(energy) is not None and r[solved] is not None]
-    accuracy = row.get(f"pass_at_1_{tests}")
-    if not known or accuracy is None:
-        return {}
-    energies = finite(run[energy] for run in known)
-    judged_j = (judged_tasks_j(run[energy], run["energy_j"], run) for run in known)
-    joules, per_kwh = f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
-    found: Row = {
-        joules: ratio(math.fsum(judged_j), sum(run[solved] for run in known)),
-        per_kwh: ratio(accuracy, mean_of(energies) / J_PER_KWH),
-    }
-    distances = _cell_distances(row, energy, tests)
-    if distances is not None:
-        lower, upper = _mover_distances(*distances)
-        set_interval(found, f"{joules}_ci95", _interval(found[joules], lower, upper))
-        set_interval(found, f"{per_kwh}_ci95", _interval(found[per_kwh], upper, lower))
-    return found
-
-
-def compare_pooled(
-    rows: Sequence[Row], runs: Mapping[str, Sequence[Row]], settings: ComparisonSettings
-) -> None:
-    """Add the changes of each cell's pooled ratios against its baseline, in place.
-
-    Args:
-        rows: rows of the cell table, after `paired_tasks.compare_tasks`.
-        runs: cell id → its rows of the run table.
-        settings: the study's `comparisons`.
-    """
-    by_id = {row["cell_id"]: row for row in rows}
-    for row in rows:
-        base = by_id.get(row["baseline_cell_id"])
-        if base is None or row["change_note"] is not None or row["status"] != "ok":
+    for of, tests in itertools.product(("", BOTH), TESTS):
+        if row.get(f"pass_at_1_{tests}") is None:
             continue
-        for of, tests in itertools.product(("", BOTH), TESTS):
-            if of == BOTH and not same_judging(row, base):
-                continue
-            apart = energy_difference(row, base, runs, settings, f"{of}energy_j")
-            accuracy = _accuracy_change_distances(row, tests)
-            for metric in (f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"):
-                change = relative_change(row.get(metric), base.get(metric))
-                row[f"{metric}_change"] = change
-                if change is None or apart is None or accuracy is None:
-                    continue
-                low, high = apart.interval()
-                lower, upper = _mover_distances((high - low) / 2, *accuracy)
-                if metric.endswith("_per_kwh"):
-                    lower, upper = upper, lower
-                low, high = _interval(1 + change, lower, upper)
-                set_interval(row, f"{metric}_change_ci95", (low - 1, high - 1))
+        joules, per_kwh = ratio_names(of, tests)
+        found |= {joules: _joules_per_correct(runs, of, tests), per_kwh: _per_kwh(runs, of, tests)}
+        error = _energy_error(runs, f"{of}energy_j")
+        if error is None or not found[joules]:
+            continue
+        totals = _task_totals(tasks, f"{of}energy_j", tests)
+        low, high = _ends(bootstrap_ratio(totals, None, *error))
+        for metric, ends in ((joules, (low, high)), (per_kwh, (_minus(high), _minus(low)))):
+            set_interval(found, f"{metric}_ci95", _scaled(found[metric], ends))
+    return found
 
 
-def _mover_distances(energy: float, below: float, above: float) -> tuple[float, float]:
-    """Distances (in ln) from joules per correct task to the lower and upper end of its interval.
-
-    A higher pass@1 means fewer joules per correct task, so the ends of pass@1 change places.
+def compare_pooled(study: StudyRows, pairs: Sequence[Pair]) -> RatioChanges:
+    """The changes of pooled ratios; those against baselines go into the cells' rows.
 
     Args:
-        energy: half the width of the energy's interval (in ln).
-        below: distance (in ln) from pass@1 to the lower end of its interval.
-        above: distance (in ln) from pass@1 to the upper end of its interval.
+        study: its rows; the cells' are changed in place.
+        pairs: what is compared; named pairs have the ratios of generating only.
     """
-    return math.hypot(energy, above), math.hypot(energy, below)
+    found: RatioChanges = {}
+    for pair in pairs:
+        if pair.note is not None or pair.cell["status"] != "ok":
+            continue
+        for of, tests in itertools.product(("", BOTH) if pair.of_baseline else ("",), TESTS):
+            if of == BOTH and not same_judging(pair.cell, pair.reference):
+                continue
+            for metric, change in _changes(study, pair, of, tests).items():
+                if pair.of_baseline:
+                    pair.cell[f"{metric}_change"] = change.change
+                    if change.ci95 is not None:
+                        set_interval(pair.cell, f"{metric}_change_ci95", change.ci95)
+                if not pair.is_itself:
+                    found[(*pair.ids, metric)] = change
+    return found
 
 
-def _accuracy_change_distances(row: Row, tests: str) -> tuple[float, float] | None:
-    """Distances (in ln) from pass@1 / baseline's pass@1 to the ends of its interval."""
-    name = f"pass_at_1_{tests}_change"
-    change, low, high = row.get(name), row.get(f"{name}_ci95_low"), row.get(f"{name}_ci95_high")
-    if change is None or low is None or high is None or change <= -1:
+def _changes(study: StudyRows, pair: Pair, of: str, tests: str) -> dict[str, RatioChange]:
+    """Metric -> the change of one kind of energy and tests, over the sessions that have both."""
+    energy = f"{of}energy_j"
+    known = [
+        {run.get("session", 1) for run in study.runs[cell_id] if run.get(energy) is not None}
+        for cell_id in pair.ids
+    ]
+    common = known[0] & known[1]
+    runs, tasks = (
+        [[r for r in of_cell[cell_id] if r.get("session", 1) in common] for cell_id in pair.ids]
+        for of_cell in (study.runs, study.tasks)
+    )
+    names = ratio_names(of, tests)
+    points = [
+        [_joules_per_correct(side, of, tests) for side in runs],
+        [_per_kwh(side, of, tests) for side in runs],
+    ]
+    bootstrap = None
+    comparison = log_comparison(study, pair, energy)
+    apart = None if comparison is None else comparison.difference
+    if apart is not None and not pair.is_itself and all(points[0]):
+        ours, theirs = (_task_totals(side, energy, tests) for side in tasks)
+        if len(ours.solved) == len(theirs.solved):
+            bootstrap = bootstrap_ratio(ours, theirs, apart.error, apart.freedom)
+    judged = {row["task_id"] for row in tasks[0] if row[f"solved_{tests}"] is not None}
+    found = {}
+    for metric, (own, reference) in zip(names, points, strict=True):
+        change = relative_change(own, reference)
+        if change is None:
+            continue
+        ci95 = None
+        if bootstrap is not None:
+            low, high = _ends(bootstrap, pair.allowance)
+            ends = (low, high) if metric == names[0] else (_minus(high), _minus(low))
+            scaled = _scaled(1 + change, ends)
+            ci95 = _less_one(scaled[0]), _less_one(scaled[1])
+        error = None if bootstrap is None else bootstrap.standard_error
+        found[metric] = RatioChange(change, ci95, error, len(common), len(judged))
+    return found
+
+
+def _joules_per_correct(runs: Sequence[Row], of: str, tests: str) -> float | None:
+    known = _known(runs, of, tests)
+    if not known:
         return None
-    return math.log1p(change) - math.log1p(low), math.log1p(high) - math.log1p(change)
+    joules = (judged_tasks_j(run[f"{of}energy_j"], run["energy_j"], run) for run in known)
+    return ratio(math.fsum(joules), sum(run[f"correct_{tests}"] for run in known))
 
 
-def _cell_distances(row: Row, energy: str, tests: str) -> tuple[float, float, float] | None:
-    """In ln: half width of the energy's interval, distances from pass@1 to its interval's ends."""
-    name = f"pass_at_1_{tests}"
-    ends = row.get(f"{energy}_ci95_low"), row.get(f"{energy}_ci95_high")
-    if ends[0] is None or ends[1] is None or not row[name]:
+def _per_kwh(runs: Sequence[Row], of: str, tests: str) -> float | None:
+    known = _known(runs, of, tests)
+    shares = [run[f"pass_at_1_{tests}"] for run in runs]
+    if not known or None in shares:
         return None
-    share = math.log(row[name])
-    low, high = math.log(row[f"{name}_wilson95_low"]), math.log(row[f"{name}_wilson95_high"])
-    return math.log(ends[1] / ends[0]) / 2, share - low, high - share
+    energy_j = mean_of(finite(run[f"{of}energy_j"] for run in known))
+    return ratio(mean_of(shares), energy_j / J_PER_KWH)
 
 
-def _interval(value: float, lower: float, upper: float) -> Interval:
-    return value * math.exp(-lower), value * math.exp(upper)
+def _known(runs: Sequence[Row], of: str, tests: str) -> list[Row]:
+    """The runs that have an energy and verdicts."""
+    return [
+        run
+        for run in runs
+        if run.get(f"{of}energy_j") is not None and run[f"correct_{tests}"] is not None
+    ]
+
+
+def _energy_error(runs: Sequence[Row], energy: str) -> tuple[float, float] | None:
+    """Standard error of ln energy and its degrees of freedom, between sessions or repeats."""
+    logs = logs_by_session(values_by_session(runs, energy))
+    if logs is None:
+        return None
+    means = [mean_of(values) for values in logs.values()]
+    values = means if len(means) > 1 else next(iter(logs.values()))
+    sd = sample_sd(values)
+    return None if sd is None else (sd / math.sqrt(len(values)), len(values) - 1)
+
+
+def _task_totals(tasks: Sequence[Row], energy: str, tests: str) -> TaskTotals:
+    """Mean energy of a completion and solved share of each judged task, in the order of their ids.
+
+    Where a completion has no energy of its own, all tasks count as equal in energy.
+    """
+    joules: Mapping[str, list[float | None]] = defaultdict(list)
+    solved: Mapping[str, list[bool]] = defaultdict(list)
+    for row in tasks:
+        if (verdict := row[f"solved_{tests}"]) is not None:
+            solved[row["task_id"]].append(verdict)
+            joules[row["task_id"]].append(row.get(energy))
+    order = sorted(solved)
+    known = all(value is not None for task in order for value in joules[task])
+    return TaskTotals(
+        [mean_of(finite(joules[task])) if known else 1.0 for task in order],
+        [sum(solved[task]) / len(solved[task]) for task in order],
+    )
+
+
+def _ends(bootstrap: Bootstrap, allowance: float = 0.0) -> Ends:
+    """The ends of the interval of the deviation (in ln), wider by `allowance`."""
+    interval = bootstrap.interval()
+    if interval is None:
+        return None, None
+    low, high = interval[0] - allowance, interval[1] + allowance
+    return (low if math.isfinite(low) else None), (high if math.isfinite(high) else None)
+
+
+def _minus(end: float | None) -> float | None:
+    return None if end is None else -end
+
+
+def _scaled(point: float, ends: Ends) -> Ends:
+    """point · exp(deviation) of both ends."""
+    low, high = (None if end is None else point * math.exp(end) for end in ends)
+    return low, high
+
+
+def _less_one(end: float | None) -> float | None:
+    return None if end is None else end - 1

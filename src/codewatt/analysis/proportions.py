@@ -193,6 +193,11 @@ class SharesDifference:
         half = float(ndtri(0.5 + CONFIDENCE / 2)) * self.error
         return max(self.adjusted - half, -1.0), min(self.adjusted + half, 1.0)
 
+    @property
+    def p(self) -> float:
+        """Two-sided p of the hypothesis that the difference is 0."""
+        return 2 * float(ndtr(-abs(self.adjusted) / self.error))
+
     def noninferiority_p(self, margin: float) -> float:
         """One-sided p of the hypothesis that the loss is at least `margin`."""
         return float(ndtr(-(self.adjusted + margin) / self.error))
