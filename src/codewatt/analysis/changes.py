@@ -14,9 +14,6 @@ from codewatt.analysis.judging_columns import same_judging
 from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 
-#: Value of `interval_scope`: the intervals of energy and time describe repeats of one job.
-WITHIN_ONE_JOB = "within one job"
-
 #: A metric whose name contains one of these is an energy or is derived from one.
 _ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
 
