@@ -2,10 +2,10 @@
 
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
-The tables are those of tasks, runs, cells, variants and domains (not that of checks). This shares
-no code with codewatt, only the names and formats of files: what the tables hold is derived anew
-from docs/explanation/energy.md, docs/explanation/statistics.md and docs/explanation/fidelity.md
-(tools/recomputed).
+The tables are those of tasks, runs, sessions, cells, variants and domains (not that of checks).
+This shares no code with codewatt, only the names and formats of files: what the tables hold is
+derived anew from docs/explanation/energy.md, docs/explanation/statistics.md and
+docs/explanation/fidelity.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
 one side has, what the CSV files hold otherwise, and raw files that contradict each other. A
 column that is not recomputed is a difference too, so that a new one cannot slip by. Exit status:

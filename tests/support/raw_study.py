@@ -39,6 +39,8 @@ from tests.support.records import (
 TASKS, BATCH, REPEATS = 24, 4, 3
 CODE = ["stage.py aaaa"]
 Json = dict[str, Any]
+#: (number of the task, sample) -> the tokens of its completion.
+Texts = dict[tuple[int, int], list[int]]
 
 STUDY: Json = {
     "study": "drawn",
@@ -80,6 +82,10 @@ class RawStudy:
         untimed: cells whose judge did not record when programs ran.
         infeasible: cells that could not run.
         boundary: the study's energy boundary.
+        sessions: sessions of every cell. Later sessions of engine `transformers` write what the
+            first one wrote; those of `graph` write anew.
+
+    In `elsewhere` and the next three, a cell ends in "--s2" for its second session.
     """
 
     root: Path
@@ -89,8 +95,10 @@ class RawStudy:
     untimed: tuple[str, ...] = ()
     infeasible: tuple[str, ...] = ()
     boundary: str = "node"
+    sessions: int = 1
     cells: list[Json] = field(default_factory=list)
     variants: list[Json] = field(default_factory=list)
+    texts: dict[str, Texts] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -109,20 +117,24 @@ class RawStudy:
         exclude = [{"prune": "cut1", "precision": "int8"}]
         ks = [k for k in (1, 2, 5) if k <= self.samples]
         study = {**STUDY, "energy": energy, "exclude": exclude, "evaluation": {"k": ks}}
+        if self.sessions > 1:
+            study["sessions"] = self.sessions
         self.yaml.write_text(yaml.safe_dump(study))
         draw = np.random.default_rng(7)
         self._model(draw)
         for number, variant in enumerate(SHARE):
             self._variant(variant, np.random.default_rng(number))
             for engine in STUDY["engines"]:
-                # Engines write the same but for a task or two.
-                self._cell(variant, engine, np.random.default_rng(100 + number))
+                for session in range(1, self.sessions + 1):
+                    # Engines write the same but for a task or two.
+                    draw = np.random.default_rng(1000 * (session - 1) + 100 + number)
+                    self._cell(variant, engine, session, draw)
         self.aggregate(energy["boundary"])
         return self
 
     def aggregate(self, boundary: str) -> None:
         """Make the tables."""
-        names = ("task", "run", "cell", "variant", "domain", "check")
+        names = ("task", "run", "session", "cell", "variant", "domain", "check")
         out = {name: self.results / "tables" / f"{name}.parquet" for name in names}
         out |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in names}
         (self.results / "tables").mkdir(exist_ok=True)
@@ -197,11 +209,12 @@ class RawStudy:
             }
         )
 
-    def _cell(self, variant: str, engine: str, draw: np.random.Generator) -> None:
+    def _cell(self, variant: str, engine: str, session: int, draw: np.random.Generator) -> None:
         model, prune, precision = variant.split("--")
-        name = f"{variant}--nano--stripped--t24--b{BATCH}--{engine}"
+        design = f"{variant}--nano--stripped--t24--b{BATCH}--{engine}"
+        name = design if session == 1 else f"{design}--s{session}"
         ids = {
-            "id": name, "design_id": name, "session": 1, "variant": variant,
+            "id": name, "design_id": design, "session": session, "variant": variant,
             "model": model, "prune": prune,
             "precision": precision, "benchmark": "nano", "prompt": "stripped", "token_limit": 24,
             "batch_size": BATCH, "engine": engine, "hardware": None,
@@ -217,10 +230,13 @@ class RawStudy:
         self.cells.append(entry)
         if name in self.infeasible:
             record = infeasible_generate_record(cell=ids, reason="out of memory", code=CODE)
+            record["epoch_offset_s"] = self._epoch_s()
             write_json(paths["generate"], record)
             return
         board = "B" if name in self.elsewhere else "A"
-        windows, load, tasks = _generated(draw, SHARE[variant], self.samples, engine)
+        texts = dict(self.texts.get(design, {})) if engine == "transformers" else {}
+        windows, load, tasks = _generated(draw, SHARE[variant], self.samples, engine, texts)
+        self.texts[design] = texts
         end_s = windows[-1]["end_s"] + 1
         meters = _timeline(folder / "timeline.parquet", end_s, load, draw, board)
         pq.write_table(pa.Table.from_pylist(tasks), paths["tasks"])
@@ -234,6 +250,7 @@ class RawStudy:
             files={n: d for n, d in describe_files(folder).items() if n != "task_energy.parquet"},
         )  # fmt: skip
         generate["model"]["device"] = "cuda"
+        generate["epoch_offset_s"] = self._epoch_s()
         write_json(paths["generate"], generate)
         evaluate = _evaluated(folder, tasks, draw, SHARE[variant], self.samples)
         cpu = ("host-C", "EPYC") if name in self.judged_elsewhere else ("host-A", "Xeon")
@@ -248,6 +265,10 @@ class RawStudy:
         energy = measure_cell(generate, timeline, evaluate, judged, settings, paths["tasks"])
         write_json(paths["energy"], {**energy.record, "code": CODE})
         write_task_energies(paths["task_energy"], energy.tasks)
+
+    def _epoch_s(self) -> float:
+        """Unix time minus CLOCK_MONOTONIC of the last cell's job: jobs ran in a random order."""
+        return 1.7e9 + float(np.random.default_rng(len(self.cells)).uniform(0, 1e5))
 
 
 _ROOFLINE: Json = {
@@ -265,13 +286,16 @@ _ROOFLINE: Json = {
 
 
 def _generated(
-    draw: np.random.Generator, share: float, samples: int, engine: str
+    draw: np.random.Generator, share: float, samples: int, engine: str, texts: Texts
 ) -> tuple[list[Json], list[tuple[float, float, float]], list[Json]]:
-    """(windows, [(start, end, load)], rows of tasks.parquet) of one cell."""
+    """(windows, [(start, end, load)], rows of tasks.parquet) of one cell.
+
+    Args:
+        texts: tokens that are known already; what is drawn is added.
+    """
     windows: list[Json] = []
     load: list[tuple[float, float, float]] = []
     tasks: list[Json] = []
-    texts: dict[tuple[int, int], list[int]] = {}
     now = 2.0
 
     def run(phase: str, seconds: float, watts: float, **of: int) -> tuple[float, float]:

@@ -1,8 +1,9 @@
-"""Rows of the cell table, each by itself; `compare` sets them beside their baselines."""
+"""Rows of the cell table, over all sessions; `compare` sets them beside their baselines."""
 
 import math
 
 import numpy as np
+import pandas as pd
 
 from recomputed import judging, statistics
 from recomputed.energy import COMPONENTS, FIGURES, PARTS, figures, joules_of, seconds, spans
@@ -17,6 +18,7 @@ from recomputed.runs import (
     mean,
     over,
 )
+from recomputed.sessions import MEASURED
 
 POSITIVE = (
     "duration_s",
@@ -64,44 +66,43 @@ def exps(interval):
 
 
 def cell_row(cell, study, variant):
-    """All columns of a cell but its comparisons; an infeasible one has ids and reason only."""
+    """All columns of a cell of the design but its comparisons; over all its sessions.
+
+    One that ran in no session has ids and reason only.
+    """
     row = {
         **id_columns(cell),
         "status": "ok" if cell.ran else "infeasible",
-        "status_reason": None if cell.ran else cell.generate.get("reason"),
+        "status_reason": _reason(cell),
         "size_bytes": variant["size_bytes"],
         "parameters": variant["parameters"],
     }
     if not cell.ran:
         return row
     first = cell.rows[0]
+    judged = min(r["tasks_judged"] for r in cell.rows)
+    several = len(cell.measured) > 1
     row |= {
-        **_machine(cell),
+        **_over_sessions([(one.session, _of_session(one, study)) for one in cell.measured]),
         **_checks(cell),
-        "interval_scope": "within one job",
+        "interval_scope": "between sessions" if several else "within one job",
+        "sessions": len(cell.measured),
         "repeats": len(cell.rows),
         "tasks": first["tasks"],
-        "tasks_judged": first["tasks_judged"],
+        "tasks_judged": judged,
         "excluded_tasks": _excluded(cell),
         "samples_per_task": first["samples_per_task"],
-        "completions_identical": _identical(cell),
+        **_identical(cell),
         "accuracy_note": None
         if cell.meaningful
         else "random weights: pass@1 says nothing about this model",
-        **cell.status,
-        **{f"{part}_energy_method": cell.meter.method(part) for part in COMPONENTS},
-        "grid_country": cell.grid["country"],
-        "grid_gco2e_per_kwh": cell.grid["g_per_kwh"],
-        "cpu_share": cell.meter.share,
-        "sampler_cpu_share": (cell.generate.get("sampler") or {}).get("cpu_share"),
         **{f"{name}_mean": mean(values_of(cell, name)) for name in ROOFLINE},
-        **_phases(cell, study),
-        **_judging(cell, study),
+        **{f"{name}_mean": mean(values_of(cell, name)) for name in JUDGING},
     }
     for name, kind in SHARES.items():
         row |= _share(by_task(cell.tasks, name), name, kind)
     for name in POSITIVE:
-        row |= _positive(values_of(cell, name), name)
+        row |= _positive(cell, name)
     for name in BOUNDS:
         known = values_of(cell, name)
         row |= {f"{name}_mean": mean(known), f"{name}_max": max(known, default=None)}
@@ -114,10 +115,60 @@ def cell_row(cell, study, variant):
     return row
 
 
+def _reason(cell):
+    """Why sessions are infeasible; the sessions are named where they differ."""
+    reasons = [one.generate.get("reason") for one in cell.sessions]
+    if len(set(reasons)) == 1:
+        return reasons[0]
+    before = "infeasible: " if cell.ran else ""
+    told = zip(cell.sessions, reasons, strict=True)
+    return "; ".join(f"session {one.session}: {before}{why}" for one, why in told if why)
+
+
+def _of_session(cell, study):
+    """What is known of one session's job, but not of its runs."""
+    return {
+        **_machine(cell),
+        **cell.status,
+        **{f"{part}_energy_method": cell.meter.method(part) for part in COMPONENTS},
+        "grid_country": cell.grid["country"],
+        "grid_gco2e_per_kwh": cell.grid["g_per_kwh"],
+        "cpu_share": cell.meter.share,
+        "sampler_cpu_share": (cell.generate.get("sampler") or {}).get("cpu_share"),
+        **_phases(cell, study),
+        **_judging(cell, study),
+    }
+
+
+def _over_sessions(sessions):
+    """Numbers: their mean. Statuses: the worst. Notes: by session. Texts: each one once."""
+    if len(sessions) == 1:
+        return sessions[0][1]
+    order = ("unavailable", "modelled", "measured")
+    row = {}
+    for name in sessions[0][1]:
+        found = [of_one[name] for _, of_one in sessions]
+        known = [value for value in found if value is not None]
+        if name.endswith("_note"):
+            told = [f"session {n}: {one[name]}" for n, one in sessions if one[name]]
+            row[name] = found[0] if len(set(found)) == 1 else "; ".join(told)
+        elif name.endswith("_status"):
+            row[name] = min(found, key=order.index) if len(known) == len(found) else None
+        elif any(isinstance(value, str) for value in known):
+            row[name] = "; ".join(pd.unique(pd.Series(known)))
+        elif name in ("step_weight_bytes", "kv_bytes_per_token"):
+            row[name] = found[0] if len(set(found)) == 1 else None
+        else:
+            row[name] = float(np.mean(known)) if len(known) == len(found) else None
+    return row
+
+
 def _excluded(cell):
     """Excluded tasks and their reasons, in the order of their first verdicts."""
     reasons = dict(zip(cell.tasks["task_id"], cell.tasks["excluded"], strict=True))
-    names = dict.fromkeys(verdict["task_id"] for verdict in cell.evaluate["verdicts"])
+    names = dict.fromkeys(
+        verdict["task_id"] for one in cell.measured for verdict in one.evaluate["verdicts"]
+    )
     listed = "; ".join(
         f"{name}: {reasons[name].replace(';', ',')}"
         for name in names
@@ -146,7 +197,12 @@ def _machine(cell):
 
 
 def _checks(cell):
-    checks = cell.energy["checks"]
+    several = len(cell.measured) > 1
+    checks = [
+        {**check, "session": one.session if several else None}
+        for one in cell.measured
+        for check in one.energy["checks"]
+    ]
 
     def listed(chosen):
         return "; ".join(_in_words(e) for e in chosen) or None
@@ -169,15 +225,27 @@ def _in_words(check):
         value = check[key]
         if value is not None:
             told.append(f"{word}{f'{value:.4g}' if isinstance(value, float) else value}{unit}")
-    where = "" if check["repeat"] is None else f" (repeat {check['repeat']})"
+    of = [f"{key} {check[key]}" for key in ("session", "repeat") if check[key] is not None]
+    where = f" ({', '.join(of)})" if of else ""
     return check["name"] + where + (": " if told else "") + ", ".join(told)
 
 
 def _identical(cell):
-    """Whether all repeats gave the same completions; None with one repeat."""
-    if len(cell.rows) < 2:
-        return None
-    return bool((cell.tasks.groupby(["sample", "task_id"])["completion"].nunique() == 1).all())
+    """Whether completions are the same in all repeats of a session, and in all sessions."""
+
+    def same(tasks, among):
+        return bool(
+            (tasks.groupby([*among, "sample", "task_id"])["completion"].nunique() == 1).all()
+        )
+
+    first = cell.tasks[cell.tasks["repeat"] == 0]
+    several = cell.tasks["repeat"].nunique() > 1
+    return {
+        "completions_identical": same(cell.tasks, ["session"]) if several else None,
+        "completions_identical_between_sessions": same(first, [])
+        if len(cell.measured) > 1
+        else None,
+    }
 
 
 def _phases(cell, study):
@@ -212,7 +280,6 @@ def _judging(cell, study):
         "evaluate_note": judging.note(cell),
         "evaluate_energy_uncertainty_j": told and told["uncertainty_j"].get(study.boundary),
         f"{judging.BOTH}energy_status": min(statuses, key=order.index),
-        **{f"{name}_mean": mean(values_of(cell, name)) for name in JUDGING},
     }
 
 
@@ -227,27 +294,35 @@ def _share(values, name, kind):
     return {name: share, **ends(f"{name}_{kind}", cut)}
 
 
-def _positive(values, name):
+def _positive(cell, name):
+    """Statistics over all runs; the interval is over the runs of a session, or over sessions."""
+    values = values_of(cell, name)
     logs = statistics.logs(values)
     several = logs is not None and len(logs) > 1
     band = None
     if several:
         band = logs.mean() - 1.96 * logs.std(ddof=1), logs.mean() + 1.96 * logs.std(ddof=1)
-    return {
+    independent = None if logs is None else cell.independent(name, statistics.logs)
+    row = {
         f"{name}_mean": mean(values),
         f"{name}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         f"{name}_n": len(values),
         f"{name}_geomean": None if logs is None else math.exp(logs.mean()),
-        **ends(f"{name}_ci95", exps(statistics.t_ends(logs)) if several else None),
+        **ends(f"{name}_ci95", exps(statistics.t_ends(independent))),
         **ends(f"{name}_sd_band", exps(band)),
     }
+    if name in MEASURED:
+        known = independent is not None and len(cell.measured) > 1 and len(independent) > 1
+        spread = float(np.std(independent, ddof=1)) if known else None
+        row[f"{name}_log_sd_between_sessions"] = spread
+    return row
 
 
 def _net(cell, name):
     """A net energy: on the linear scale, the meters' bounds added to its interval."""
     values = values_of(cell, f"{name}_j")
     bound = mean(values_of(cell, f"{name}_uncertainty_j"))
-    interval = statistics.t_ends(values)
+    interval = statistics.t_ends(cell.independent(f"{name}_j"))
     known = interval is not None and bound is not None
     return {
         f"{name}_j_mean": mean(values),
@@ -261,7 +336,7 @@ def _net(cell, name):
 def _accuracy(cell, study, tests):
     name = f"pass_at_1_{tests}"
     share = mean(values_of(cell, name))
-    tasks = cell.rows[0]["tasks_judged"]
+    tasks = min(r["tasks_judged"] for r in cell.rows)
     row = {
         name: share,
         **ends(f"{name}_wilson95", None if share is None else statistics.wilson(share, tasks)),
@@ -269,10 +344,12 @@ def _accuracy(cell, study, tests):
     for k in sorted({5, 10, 100, *study.ks} - {1}):
         row[f"pass_at_{k}_{tests}"] = None
         judged = cell.tasks[cell.tasks["excluded"].isna()]
-        counts = judged.groupby(["repeat", "task_id"])[f"solved_{tests}"].agg(["size", "sum"])
+        counts = judged.groupby(["session", "repeat", "task_id"])[f"solved_{tests}"].agg(
+            ["size", "sum"]
+        )
         if share is not None and k in study.ks and counts["size"].min() >= k:
             each = [statistics.pass_at_k(int(n), int(c), k) for n, c in counts.to_numpy()]
-            by_repeat = counts.assign(each=each).groupby("repeat")["each"].mean()
+            by_repeat = counts.assign(each=each).groupby(["session", "repeat"])["each"].mean()
             row[f"pass_at_{k}_{tests}"] = float(by_repeat.mean())
     return row
 

@@ -8,6 +8,7 @@ from recomputed import judging, statistics
 from recomputed.cells import NET, POSITIVE, ends, values_of
 from recomputed.energy import COMPONENTS
 from recomputed.runs import SETTING, TESTS, over
+from recomputed.sessions import board
 
 CLAIMED = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 
@@ -18,7 +19,7 @@ def is_energy(metric):
 
 
 def compare(cells, rows, study, making):
-    """Fill in every row's comparisons, in place.
+    """Fill in every row's comparisons, in place; id of each cell -> its baseline.
 
     Args:
         rows: cell id -> row. making: variant id -> what its making took (variants.Making).
@@ -33,8 +34,7 @@ def compare(cells, rows, study, making):
         row["same_host_and_gpus"] = row["board_spread"] = row["pass_at_1_margin"] = None
         if base is not None and cell.ran and base.ran:
             pairs.append((cell, base))
-            of = [(rows[c.id]["host"], rows[c.id]["gpu_uuids"]) for c in (cell, base)]
-            row["same_host_and_gpus"] = of[0] == of[1] and of[0][0] is not None
+            row["same_host_and_gpus"] = _same_boards(cell, base)
     _metrics(cells, pairs, rows, study)
     for tests in TESTS:
         _accuracy(cells, pairs, rows, study, tests)
@@ -44,6 +44,14 @@ def compare(cells, rows, study, making):
     for cell in cells:
         _break_even(rows, cell, baselines.get(_comparison_key(cell)), making[cell.variant])
     _engines(cells, rows)
+    return {cell.id: baselines.get(_comparison_key(cell)) for cell in cells}
+
+
+def _same_boards(cell, base):
+    """Whether both ran on the same boards, session by session, or on one board altogether."""
+    ours, theirs = ({one.session: board(one) for one in c.measured} for c in (cell, base))
+    every = {*ours.values(), *theirs.values()}
+    return (ours == theirs or len(every) == 1) and all(host is not None for host, _ in every)
 
 
 def _comparison_key(cell):
@@ -284,9 +292,11 @@ def _break_even(rows, cell, base, making):
         return
     row["break_even_tasks"] = joules / saved
     spread_j = row["board_spread"] * max(np.mean(theirs), np.mean(ours))
-    apart = statistics.welch(ours, theirs, spread_j)
+    sides = (c.independent("j_per_task") for c in (cell, base))
+    apart = statistics.welch(*sides, spread_j)
     if apart is None:
-        row["break_even_note"] = "no interval: fewer than two repeats"
+        what = "repeats" if len(cell.measured) == 1 else "sessions"
+        row["break_even_note"] = f"no interval: fewer than two {what}"
         return
     least, most = apart.ends()
     row["break_even_tasks_low"] = joules / most
@@ -306,14 +316,22 @@ def _engines(cells, rows):
         if cell.ids["engine"] == "transformers" or other is None:
             continue
         row["engine_reference_cell_id"] = other.id
-        ours, theirs = _first_tokens(cell), _first_tokens(other)
-        if ours and ours.keys() == theirs.keys():
-            same = [ours[key] == theirs[key] for key in ours]
-            row["tokens_identical_share"] = sum(same) / len(same)
+        of = {one.session: one for one in other.measured}
+        shares = [_same_tokens(c, of[c.session]) for c in cell.measured if c.session in of]
+        if shares and None not in shares:
+            row["tokens_identical_share"] = sum(shares) / len(shares)
+
+
+def _same_tokens(cell, other):
+    """The share in one session; None if one of the two kept no tokens, or ran other tasks."""
+    ours, theirs = _first_tokens(cell), _first_tokens(other)
+    if not ours or ours.keys() != theirs.keys():
+        return None
+    return sum(ours[key] == theirs[key] for key in ours) / len(ours)
 
 
 def _first_tokens(cell):
-    if not cell.ran or "tokens" not in cell.tasks:
+    if "tokens" not in cell.tasks:
         return {}
     first = cell.tasks[cell.tasks["repeat"] == 0]
     return {(row.sample, row.task_id): tuple(row.tokens) for row in first.itertuples()}

@@ -2,7 +2,7 @@
 
 from recomputed import statistics
 from recomputed.cells import ends
-from recomputed.runs import id_columns, over
+from recomputed.runs import over, session_columns
 
 
 def domain_rows(cell, task_rows):
@@ -22,7 +22,7 @@ def _domain_row(cell, name, task_rows):
         by_task.setdefault(row["task_id"], []).append(row["solved_base"])
     judged = {task: found for task, found in by_task.items() if None not in found}
     row = {
-        **id_columns(cell),
+        **session_columns(cell),
         "domain": name,
         "tasks": len(by_task),
         "tasks_judged": len(judged),

@@ -38,6 +38,7 @@ class Study:
         self.yaml = yaml.safe_load(Path(yaml_path).read_text())
         self.results = Path(results)
         self.baseline = self.yaml["baseline"]
+        self.sessions = self.yaml.get("sessions", 1)
         energy = self.yaml.get("energy") or {}
         self.boundary, self.country = energy.get("boundary", "node"), energy.get("country", "NLD")
         self.limits = Limits(energy)
@@ -66,7 +67,10 @@ class Study:
         return int(prune.rpartition("-")[2])
 
     def cells(self):
-        """The cells of the grid that ran, read; a series ends where nothing was solved."""
+        """The cells of the grid that ran, read, each in each session.
+
+        A series ends where nothing was solved in the first session.
+        """
         asked = {
             axis: [v["id"] if isinstance(v, dict) else v for v in self.yaml.get(key) or default]
             for axis, (key, default) in AXES.items()
@@ -76,12 +80,16 @@ class Study:
             if folder.name.endswith("--again") or not (folder / "generate.json").is_file():
                 continue
             cell = Cell(self, folder)
-            if self._in_grid(cell.ids, asked):
-                found[cell.id] = cell
-        kept = [cell for cell in found.values() if self._reached(cell, found)]
-        absent = self._fixed(asked) - {cell.key for cell in kept}
+            if self._in_grid(cell.ids, asked) and cell.session <= self.sessions:
+                found[folder.name] = cell
+        first = {cell.key: cell for cell in found.values() if cell.session == 1}
+        kept = [cell for cell in found.values() if self._reached(cell, first)]
+        there = {(*cell.key, cell.session) for cell in kept}
+        wanted = {
+            (*key, session) for key in self._fixed(asked) for session in range(1, self.sessions + 1)
+        }
         return kept, [
-            f"a cell of the grid has no results: {key}" for key in sorted(absent, key=str)
+            f"a cell of the grid has no results: {key}" for key in sorted(wanted - there, key=str)
         ]
 
     def _in_grid(self, ids, asked):
@@ -123,12 +131,15 @@ class Study:
             if self.prunes[ids["prune"]].get("layers") != "until_zero" and not self._excluded(ids)
         }
 
-    def _reached(self, cell, cells):
-        """Whether all shallower depths of a series solved a task."""
+    def _reached(self, cell, by_key):
+        """Whether all shallower depths of a series solved a task.
+
+        Args:
+            by_key: the cells of the first session by their ids on the axes.
+        """
         series = self._series(cell.ids["prune"])
         if series is None:
             return True
-        by_key = {other.key: other for other in cells.values()}
         full = [p for p, setting in self.prunes.items() if setting["method"] == "none"]
         depths = range(1, self.layers_removed(cell.ids["prune"]))
         for prune in [*full, *(f"{series}-{depth}" for depth in depths)]:
@@ -143,11 +154,14 @@ class Study:
 
 
 class Cell:
-    """The files of one cell; `problems`: where they contradict each other."""
+    """The files of one cell in one session; `problems`: where they contradict each other."""
 
     def __init__(self, study, folder):
-        self.folder, self.id, self.problems = folder, folder.name, []
+        self.folder, self.problems = folder, []
         self.generate = read_json(folder / "generate.json")
+        self.session = self.generate["cell"].get("session", 1)
+        self.suffix = "" if self.session == 1 else f"--s{self.session}"
+        self.id = folder.name.removesuffix(self.suffix)
         self.ids = {axis: self.generate["cell"].get(axis) for axis in AXES}
         self.key = tuple(self.ids.values())
         self.variant = "--".join(self.ids[axis] for axis in ("model", "prune", "precision"))
@@ -162,8 +176,8 @@ class Cell:
         hardware = [ids["hardware"]] if ids["hardware"] else []
         asked = f"t{ids['token_limit']}", f"b{ids['batch_size']}", ids["engine"], *hardware
         name = "--".join((self.variant, ids["benchmark"], ids["prompt"], *asked))
-        if name != self.id:
-            self.problems.append(f"generate.json is of {name}")
+        if name + self.suffix != self.folder.name:
+            self.problems.append(f"generate.json is of {name}{self.suffix}")
         for file, described in self.generate["files"].items():
             digest = hashlib.sha256((self.folder / file).read_bytes()).hexdigest()
             if digest != described["sha256"]:

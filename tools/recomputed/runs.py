@@ -34,6 +34,11 @@ def id_columns(cell):
     }
 
 
+def session_columns(cell):
+    """The ids of a cell, and the session that measured it."""
+    return {**id_columns(cell), "session": cell.session}
+
+
 def add_repetition(cell):
     """What each completion repeats, as columns of the cell's tasks."""
     kept = "tokens" in cell.tasks.columns
@@ -91,7 +96,7 @@ def run_row(cell, study, repeat):
     ((start_s, end_s),) = spans(windows, "repeat", repeat)
     counts = tasks.groupby("task_id").size()
     row = {
-        **id_columns(cell),
+        **session_columns(cell),
         "repeat": repeat,
         "valid": is_valid(cell, repeat),
         "tasks": len(counts),

@@ -14,9 +14,15 @@ def logs(values):
     return np.log(x) if len(x) and (x > 0).all() else None
 
 
+def geomean(values):
+    """The geometric mean; None without one."""
+    x = logs(values)
+    return None if x is None else float(np.exp(x.mean()))
+
+
 def t_ends(values):
     """95 % interval of the mean by Student's t; None for fewer than two values."""
-    if len(values) < 2:
+    if values is None or len(values) < 2:
         return None
     mean, error = np.mean(values), stats.sem(values)
     half = stats.t.ppf(0.975, len(values) - 1) * error

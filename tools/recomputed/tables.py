@@ -1,19 +1,20 @@
-"""All rows of the task, run, cell, variant and domain tables."""
+"""All rows of the task, run, session, cell, variant and domain tables."""
 
 import importlib.util
 from pathlib import Path
 
-from recomputed import compare, domains, energy, judging, runs, tasks, variants
+from recomputed import compare, domains, energy, judging, runs, sessions, tasks, variants
 from recomputed.cells import cell_row
 from recomputed.raw import Study, read_json
 
 #: The columns that name a row.
 KEYS = {
-    "task": ("cell_id", "repeat", "sample", "task_id"),
-    "run": ("cell_id", "repeat"),
+    "task": ("cell_id", "session", "repeat", "sample", "task_id"),
+    "run": ("cell_id", "session", "repeat"),
+    "session": ("cell_id", "session"),
     "cell": ("cell_id",),
     "variant": ("variant_id",),
-    "domain": ("cell_id", "domain"),
+    "domain": ("cell_id", "session", "domain"),
 }
 
 
@@ -21,7 +22,7 @@ def recompute(yaml_path, results):
     """(table -> row's key -> column -> value, what is wrong with the raw files)."""
     study = Study(yaml_path, results)
     cells, problems = study.cells()
-    problems += [f"{cell.id}: {problem}" for cell in cells for problem in cell.problems]
+    problems += [f"{cell.folder.name}: {problem}" for cell in cells for problem in cell.problems]
     made = variants.read_variants(cells, study)
     making = {name: variants.Making(study, manifest) for name, (_, manifest) in made.items()}
     of_variant = [variants.variant_row(study, *made[name], making[name]) for name in made]
@@ -38,12 +39,16 @@ def recompute(yaml_path, results):
             rows = tasks.task_rows(cell, study)
             of_task += rows
             of_domain += domains.domain_rows(cell, rows)
-        of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
         of_run += cell.rows
-    compare.compare(cells, of_cell, study, making)
+    designed = sessions.design_cells(cells)
+    for cell in designed:
+        cell.pool()
+        of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
+    baselines = compare.compare(designed, of_cell, study, making)
     of = {
         "task": of_task,
         "run": of_run,
+        "session": sessions.session_rows(designed, baselines),
         "cell": list(of_cell.values()),
         "variant": of_variant,
         "domain": of_domain,
@@ -65,17 +70,18 @@ def _measure(cell, study):
 
 def _given(cell, study):
     """Where energy.json and evaluate.json contradict what is taken from them."""
+    name = cell.folder.name
     valid = all(runs.is_valid(cell, run["repeat"]) for run in cell.energy["runs"])
     if cell.energy["boundary"] != study.boundary:
-        yield f"{cell.id}: energy.json is of the boundary {cell.energy['boundary']}"
+        yield f"{name}: energy.json is of the boundary {cell.energy['boundary']}"
     if cell.energy["valid"] is not valid:
-        yield f"{cell.id}: energy.json says valid: {cell.energy['valid']}, its checks do not"
+        yield f"{name}: energy.json says valid: {cell.energy['valid']}, its checks do not"
     for entry in cell.evaluate["by_repeat"]:
         (row,) = [row for row in cell.rows if row["repeat"] == entry["repeat"]]
         for tests in cell.tests if cell.meaningful else ():
             told = (entry.get(tests) or {}).get("1")
             if told is not None and abs(told - row[f"pass_at_1_{tests}"]) > 1e-9:
-                yield f"{cell.id}: evaluate.json has pass@1 {told} by {tests} tests"
+                yield f"{name}: evaluate.json has pass@1 {told} by {tests} tests"
 
 
 def grid_intensity(country):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recomputed import energy, judging
-from recomputed.runs import SHARES, TESTS, id_columns, is_valid
+from recomputed.runs import SHARES, TESTS, is_valid, session_columns
 
 
 def task_rows(cell, study):
@@ -25,7 +25,7 @@ def task_rows(cell, study):
         after_first = _known(task["end_s"] - task["first_token_s"])
         rows.append(
             {
-                **id_columns(cell),
+                **session_columns(cell),
                 **dict(zip(("repeat", "sample", "task_id"), key, strict=True)),
                 "domains": task["domains"] or None,
                 "prompt_tokens": int(task["prompt_tokens"]),

@@ -1,4 +1,4 @@
-"""All results of a study as tidy tables: task, run, cell, variant and check."""
+"""All results of a study as tidy tables: task, run, session, cell, variant, domain and check."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -17,10 +17,12 @@ from codewatt.analysis.cell_rows import cell_row, compare_variants, evaluated_ks
 from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
 from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.columns import TABLES, Row, cell_columns
+from codewatt.analysis.design_cells import design_cells
 from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.paired_tasks import compare_tasks
 from codewatt.analysis.pooled_ratios import compare_pooled
 from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
+from codewatt.analysis.session_rows import compare_boards, session_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.token_agreement import compare_engines
 from codewatt.errors import CodewattError
@@ -39,11 +41,12 @@ def aggregate(
     """Read every cell's and variant's results and write the tables.
 
     The columns are those of codewatt.analysis.columns, in that order, with pass@k of every k of the
-    study (`cell_columns`); rows stand in the order of `cells` and `variants`. The tables hold ids
-    only: labels belong to figures and pages.
+    study (`cell_columns`); rows stand in the order of `cells` and `variants`, the sessions of a
+    cell together. The tables hold ids only: labels belong to figures and pages.
 
     Args:
-        cells, variants: their ids and the files of their results.
+        cells: ids and files of each cell in each session.
+        variants: ids and files of each variant.
         baseline: {"precision", "prune"}: the variant that a model's others are compared with.
         boundary: the part that the study's own energy figures include: "node", "job" or "gpu".
         comparisons: margins of the comparisons with the baseline.
@@ -81,23 +84,30 @@ def build_tables(
     rows: dict[str, list[Row]] = {level: [] for level in TABLES}
     tasks_of: dict[str, list[Row]] = {}
     runs_of: dict[str, list[Row]] = {}
-    for record in cells:
-        variant = by_key.get(variant_key(record.identity))
+    designed = design_cells(cells)
+    for cell in designed:
+        variant = by_key.get(variant_key(cell.identity))
         meaningful = variant is None or variant.manifest["meaningful_accuracy"]
-        tasks = tasks_of[record.identity["id"]] = task_rows(record)
-        runs = runs_of[record.identity["id"]] = run_rows(record, tasks, meaningful)
-        rows["task"] += tasks
-        rows["run"] += runs
-        rows["domain"] += domain_rows(tasks, meaningful)
-        rows["check"] += check_rows(record)
-        rows["cell"].append(cell_row(record, runs, tasks, variant))
+        tasks_of[cell.id], runs_of[cell.id] = [], []
+        for record in cell.results:
+            tasks = task_rows(record)
+            tasks_of[cell.id] += tasks
+            runs_of[cell.id] += run_rows(record, tasks, meaningful)
+            rows["domain"] += domain_rows(tasks, meaningful)
+            rows["check"] += check_rows(record)
+        rows["task"] += tasks_of[cell.id]
+        rows["run"] += runs_of[cell.id]
+        rows["cell"].append(cell_row(cell, runs_of[cell.id], tasks_of[cell.id], variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     find_baselines(rows["cell"], baseline)
+    compare_boards(rows["cell"], designed)
+    baselines = {row["cell_id"]: row["baseline_cell_id"] for row in rows["cell"]}
+    rows["session"] = session_rows(designed, runs_of, baselines)
     compare_metrics(rows["cell"], runs_of, settings)
     compare_tasks(rows["cell"], tasks_of, settings)
     compare_pooled(rows["cell"], runs_of, settings)
     add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
-    compare_engines(rows["cell"], cells)
+    compare_engines(rows["cell"], designed)
     compare_variants(rows["variant"], baseline)
     measured = [record.measured for record in cells if record.measured is not None]
     ks = {k for one in measured for k in evaluated_ks(one.evaluate)}

@@ -3,9 +3,14 @@
 from codewatt.analysis.column_patterns import describe
 
 CELL_DESCRIPTIONS = describe(
-    ("valid", "-", "False if a validity check of severity `error` failed."),
-    ("failed_checks", "-", "Validity checks of severity `error` that failed."),
-    ("warnings", "-", "Validity checks of severity `warning` that failed."),
+    ("valid", "-", "False if a validity check of severity `error` failed in any session."),
+    (
+        "failed_checks",
+        "-",
+        "Validity checks of severity `error` that failed; with several sessions, each with its "
+        "session.",
+    ),
+    ("warnings", "-", "Validity checks of severity `warning` that failed; as `failed_checks`."),
     ("skipped_checks", "-", "Validity checks whose data were not recorded."),
     (
         "baseline_cell_id",
@@ -20,14 +25,15 @@ CELL_DESCRIPTIONS = describe(
         "How the model was asked: `chat template` or `direct completion` "
         "(docs/explanation/prompts.md).",
     ),
-    ("host", "-", "Name of the machine."),
-    ("cpu_name", "-", "Model of the CPU."),
-    ("gpu_uuids", "-", "UUIDs of the job's GPUs."),
-    ("gpu_names", "-", "Models of the job's GPUs."),
+    ("host", "-", "Name of the machine; of the machines of all sessions, where they differ."),
+    ("cpu_name", "-", "Model of the CPU; as `host`."),
+    ("gpu_uuids", "-", "UUIDs of the job's GPUs; as `host`."),
+    ("gpu_names", "-", "Models of the job's GPUs; as `host`."),
     (
         "same_host_and_gpus",
         "-",
-        "Whether the cell and its baseline are known to have run on the same host and GPUs.",
+        "Whether the cell and its baseline are known to have run on the same host and GPUs, in "
+        "every session.",
     ),
     (
         "board_spread",
@@ -38,17 +44,34 @@ CELL_DESCRIPTIONS = describe(
     (
         "interval_scope",
         "-",
-        "Scope of the confidence intervals of energy and time: repeats within one job.",
+        "Scope of the confidence intervals of energy and time: `within one job` (over the "
+        "repeats of one session) or `between sessions` (over the means of the sessions).",
     ),
-    ("repeats", "repeats", "Number of repeats."),
+    (
+        "sessions",
+        "sessions",
+        "Number of sessions in which the cell ran. The columns of energy, time and accuracy are "
+        "over all of them.",
+    ),
+    ("repeats", "repeats", "Number of repeats of all sessions."),
     ("excluded_tasks", "-", "Excluded tasks (see `tasks_judged`), each with the reason."),
-    ("completions_identical", "-", "Whether all repeats gave the same completions."),
+    (
+        "completions_identical",
+        "-",
+        "Whether all repeats of a session gave the same completions, in every session.",
+    ),
+    (
+        "completions_identical_between_sessions",
+        "-",
+        "Whether the first repeats of all sessions gave the same completions; empty with one "
+        "session.",
+    ),
     ("engine_reference_cell_id", "-", "The same cell with the engine `transformers`."),
     (
         "tokens_identical_share",
         "fraction",
         "Share of the first repeat's completions whose tokens equal those of "
-        "`engine_reference_cell_id`.",
+        "`engine_reference_cell_id` in the same session; the mean over sessions.",
     ),
     ("accuracy_note", "-", "Reason why pass@1 is withheld; empty otherwise."),
     (
@@ -140,12 +163,12 @@ CELL_DESCRIPTIONS = describe(
     ("sampler_cpu_share", "fraction", "Share of one logical CPU that the energy sampler used."),
     ("<net>_mean", "J", "Arithmetic mean over repeats."),
     ("<net>_sd", "J", "Sample standard deviation over repeats (n - 1)."),
-    ("<net>_n", "repeats", "Number of repeats with a value."),
+    ("<net>_n", "repeats", "Number of repeats of all sessions with a value."),
     (
         "<net>_ci95_low",
         "J",
-        "Lower end of the 95 % confidence interval of the mean (Student's t), widened by the "
-        "mean bound on the meters' error.",
+        "Lower end of the 95 % confidence interval of the mean (Student's t, over repeats or "
+        "sessions as `interval_scope` says), widened by the mean bound on the meters' error.",
     ),
     ("<net>_ci95_high", "J", "Upper end of the same interval."),
     ("<net>_difference", "J", "Mean - the baseline's mean."),
@@ -162,13 +185,13 @@ CELL_DESCRIPTIONS = describe(
     ("<net_bound>_mean", "J", "Mean over repeats."),
     ("<metric>_mean", "unit of the metric", "Arithmetic mean over repeats."),
     ("<metric>_sd", "unit of the metric", "Sample standard deviation over repeats (n - 1)."),
-    ("<metric>_n", "repeats", "Number of repeats with a value."),
+    ("<metric>_n", "repeats", "Number of repeats of all sessions with a value."),
     ("<metric>_geomean", "unit of the metric", "Geometric mean over repeats."),
     (
         "<metric>_ci95_low",
         "unit of the metric",
         "Lower end of the 95 % confidence interval of the geometric mean (Student's t on "
-        "logarithms), over repeats within one job.",
+        "logarithms): over the repeats of one session, or over the means of several.",
     ),
     ("<metric>_ci95_high", "unit of the metric", "Upper end of the same interval."),
     (
@@ -178,6 +201,12 @@ CELL_DESCRIPTIONS = describe(
         "a confidence interval of the mean.",
     ),
     ("<metric>_sd_band_high", "unit of the metric", "Upper end of the same band."),
+    (
+        "<tested>_log_sd_between_sessions",
+        "-",
+        "Sample standard deviation of the sessions' means of ln x: 0.02 is a spread of about 2 %. "
+        "It contains the spread of repeats, divided by their number. Empty with one session.",
+    ),
     ("<metric>_change", "fraction", "Geometric mean / the baseline's geometric mean - 1."),
     (
         "<metric>_change_ci95_low",
@@ -262,15 +291,23 @@ CELL_DESCRIPTIONS = describe(
     ("step_weight_bytes", "bytes", "Bytes of weights that a decode step must read."),
     ("kv_bytes_per_token", "bytes", "Bytes that one token adds to the KV cache."),
     ("<counted>_mean", "unit of the quantity", "Mean over repeats."),
-    ("<idle>_<component>_w", "W", "Idle power of the component at this time."),
-    ("load_<part>_j", "J", "Energy of loading the model."),
-    ("warmup_<part>_j", "J", "Energy of the warm-up."),
-    ("evaluate_s", "s", "Duration of running the tests on the completions."),
+    (
+        "<idle>_<component>_w",
+        "W",
+        "Idle power of the component at this time; the mean over sessions.",
+    ),
+    ("load_<part>_j", "J", "Energy of loading the model; the mean over sessions."),
+    ("warmup_<part>_j", "J", "Energy of the warm-up; the mean over sessions."),
+    (
+        "evaluate_s",
+        "s",
+        "Duration of running the tests on the completions of a session; the mean over sessions.",
+    ),
     (
         "evaluate_<part>_j",
         "J",
-        "Energy of running the tests on the completions of all repeats; not part of the run's "
-        "energy. Identical completions are judged once.",
+        "Energy of running the tests on the completions of all repeats of a session; not part of "
+        "the run's energy. Identical completions are judged once. The mean over sessions.",
     ),
     ("evaluate_<scope>_energy_status", "-", "Origin of that energy."),
     ("evaluate_energy_uncertainty_j", "J", "Bound on the error of `evaluate_energy_j`."),

@@ -14,7 +14,9 @@ from typing_extensions import TypedDict
 
 from codewatt.analysis.completion_statistics import (
     Key,
+    Texts,
     Tokens,
+    digest_texts,
     identical,
     key_of,
     read_texts,
@@ -64,7 +66,7 @@ class TaskTimes(TypedDict):
 
 
 class CellEntry(TypedDict):
-    """One cell of aggregate's input: its ids, the layers that its variant lacks, and its files.
+    """A cell in one session, of aggregate's input: ids, layers that its variant lacks, files.
 
     completions, task_energy: absent where what they add to the tables is not wanted.
     """
@@ -105,6 +107,7 @@ class Measurements:
             or if the completions were not given.
         task_energies: the rows of task_energy.parquet; empty if it was not given.
         first_tokens: of the completions of the first repeat; empty if the cell kept no tokens.
+        first_texts: digests of the completions of the first repeat; empty if they were not given.
         repetitions: what each completion repeats of itself.
     """
 
@@ -117,6 +120,7 @@ class Measurements:
     completions_identical: bool | None = None
     task_energies: tuple[TaskEnergy, ...] = ()
     first_tokens: Tokens = field(default_factory=dict)
+    first_texts: Texts = field(default_factory=dict)
     repetitions: dict[Key, Repetition] = field(default_factory=dict)
 
     @property
@@ -135,7 +139,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class CellResults:
-    """One cell's results.
+    """One cell's results in one session.
 
     Attributes:
         identity: the cell's ids.
@@ -267,6 +271,7 @@ def _read_measurements(
         completions_identical=identical(texts, len({t["repeat"] for t in tasks})),
         task_energies=_read_task_energy(entry.get("task_energy")),
         first_tokens=first_tokens,
+        first_texts=digest_texts(texts),
         repetitions=repetitions,
     )
     _check_verdicts(measured)

@@ -1,13 +1,18 @@
-"""Rows of the cell and variant tables, each by itself; `changes` and `paired` compare them."""
+"""Rows of the cell and variant tables, each by itself; `changes` and `paired_tasks` compare them.
+
+A cell has one row over all sessions.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codewatt.analysis.cell_results import CellResults, Measurements, VariantResults
-from codewatt.analysis.changes import WITHIN_ONE_JOB, set_interval
+from codewatt.analysis import judging_columns
+from codewatt.analysis.cell_results import Measurements, VariantResults
+from codewatt.analysis.changes import set_interval
 from codewatt.analysis.columns import (
     BOUNDS,
+    CLAIMED,
     IDLE,
     NET_BOUNDS,
     PASS_AT,
@@ -17,9 +22,15 @@ from codewatt.analysis.columns import (
     TESTS,
     Row,
 )
+from codewatt.analysis.design_cells import (
+    DesignCell,
+    identical_between_sessions,
+    identical_within_sessions,
+    pool_columns,
+)
 from codewatt.analysis.fidelity_columns import fidelity_columns
-from codewatt.analysis.judging_columns import cell_columns
 from codewatt.analysis.log_scale_statistics import (
+    exponentials,
     finite,
     mean_of,
     relative_change,
@@ -32,6 +43,12 @@ from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.repetition_metrics import cell_shares
 from codewatt.analysis.roofline_columns import machine_columns
 from codewatt.analysis.run_rows import figures, format_short, id_columns, status_columns
+from codewatt.analysis.session_replicates import (
+    interval_scope,
+    log_replicates,
+    replicates,
+    values_by_session,
+)
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import EnergyRecord, StageEnergy
 from codewatt.energy.energy_sources import COMPONENTS
@@ -43,50 +60,63 @@ RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
 
 
 def cell_row(
-    record: CellResults, runs: list[Row], tasks: list[Row], variant: VariantResults | None
+    cell: DesignCell, runs: list[Row], tasks: list[Row], variant: VariantResults | None
 ) -> Row:
-    """One cell's row without its baseline; an infeasible cell has its ids and the reason.
+    """One cell's row over all its sessions, without its baseline.
+
+    A cell that ran in no session has its ids and the reason.
 
     Args:
-        runs, tasks: its rows of the run and task tables.
+        runs, tasks: its rows of the run and task tables, of all sessions.
         variant: its variant's results; None when not given.
     """
     manifest = None if variant is None else variant.manifest
     row: Row = {
-        **id_columns(record),
-        "status": "ok" if record.reason is None else "infeasible",
-        "status_reason": record.reason,
+        **id_columns(cell.results[0]),
+        "status": cell.status,
+        "status_reason": cell.reason,
         "size_bytes": None if manifest is None else manifest["size_bytes"],
         "parameters": None if manifest is None else manifest["parameters"],
     }
-    measured = record.measured
-    if measured is None:
+    measured = cell.measured
+    if not measured:
         return row
     meaningful = manifest is None or manifest["meaningful_accuracy"]
+    evaluations = [one.evaluate for one in measured.values()]
     row |= {
-        **_validity(measured.energy),
-        "asked": measured.generate["prompt"]["asked"],
-        **_machine(measured.generate),
-        "interval_scope": WITHIN_ONE_JOB,
+        **_validity({session: one.energy for session, one in measured.items()}),
+        **pool_columns([(session, _session(one)) for session, one in measured.items()]),
+        "interval_scope": interval_scope(len(measured)),
+        "sessions": len(measured),
         "repeats": len(runs),
         "tasks": runs[0]["tasks"],
-        "tasks_judged": runs[0]["tasks_judged"],
+        "tasks_judged": min(run["tasks_judged"] for run in runs),
         "excluded_tasks": _excluded(tasks),
         "samples_per_task": runs[0]["samples_per_task"],
-        "completions_identical": measured.completions_identical,
+        "completions_identical": identical_within_sessions(cell),
+        "completions_identical_between_sessions": identical_between_sessions(cell),
         "accuracy_note": None if meaningful else RANDOM_WEIGHTS,
-        **_accuracy(measured.evaluate, runs, meaningful),
+        **_accuracy(evaluations, runs, meaningful),
         **cell_shares(tasks),
-        **status_columns(measured.energy),
-        **_methods(measured.energy),
         **_positive(runs),
         **_signed(runs),
-        **machine_columns(measured),
         **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in ROOFLINE},
-        **_background(measured),
-        **cell_columns(measured, runs),
+        **judging_columns.mean_columns(runs),
     }
     return row | pooled_columns(row, runs)
+
+
+def _session(measured: Measurements) -> Row:
+    """The columns that describe one job: the machine, the origin of energies, the background."""
+    return {
+        "asked": measured.generate["prompt"]["asked"],
+        **machine(measured.generate),
+        **status_columns(measured.energy),
+        **_methods(measured.energy),
+        **machine_columns(measured),
+        **_background(measured),
+        **judging_columns.session_columns(measured),
+    }
 
 
 def variant_row(record: VariantResults, boundary: str) -> Row:
@@ -135,27 +165,32 @@ def compare_variants(rows: Sequence[Row], baseline: Row) -> None:
         row["size_bytes_change"] = relative_change(row["size_bytes"], base.get("size_bytes"))
 
 
-def _validity(energy: EnergyRecord) -> Row:
+def _validity(sessions: Mapping[int, EnergyRecord]) -> Row:
+    """Validity over all sessions: valid only if each of them is."""
+
     def listed(severity: str | None, passed: bool | None) -> str | None:
         found = [
-            _described(e)
+            _described(e, session if len(sessions) > 1 else None)
+            for session, energy in sessions.items()
             for e in energy["checks"]
             if e["passed"] is passed and severity in (None, e["severity"])
         ]
         return "; ".join(found) or None
 
     return {
-        "valid": energy["valid"],
+        "valid": all(energy["valid"] for energy in sessions.values()),
         "failed_checks": listed("error", False),
         "warnings": listed("warning", False),
         "skipped_checks": listed(None, None),
     }
 
 
-def _described(check: CheckResult) -> str:
-    """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`."""
+def _described(check: CheckResult, session: int | None) -> str:
+    """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`; session: None if there is one."""
     repeat, unit = check["repeat"], check["unit"]
-    where = f" (repeat {repeat})" if repeat is not None else ""
+    places = {"session": session, "repeat": repeat}
+    of = ", ".join(f"{name} {number}" for name, number in places.items() if number is not None)
+    where = f" ({of})" if of else ""
     figures = [
         f"{prefix}{format_short(value)}{f' {unit}' if unit else ''}"
         for prefix, value in (("", check["observed"]), ("limit ", check["limit"]))
@@ -164,26 +199,28 @@ def _described(check: CheckResult) -> str:
     return f"{check['name']}{where}" + (f": {', '.join(figures)}" if figures else "")
 
 
-def _accuracy(evaluate: EvaluatedCellRecord, runs: list[Row], meaningful: bool) -> Row:
-    """pass@1 over all repeats and samples, its Wilson interval over tasks, and pass@k.
+def _accuracy(evaluations: Sequence[EvaluatedCellRecord], runs: list[Row], meaningful: bool) -> Row:
+    """pass@1 over all sessions, repeats and samples, its Wilson interval over tasks, and pass@k.
 
-    The interval's n is the number of judged tasks, however many samples each has: tasks are the
-    sample of a population of tasks.
+    The interval's n is the number of judged tasks, however many samples, repeats and sessions each
+    has: tasks are the sample of a population of tasks.
     """
     if not meaningful:
         return {}
     row: Row = {}
+    ks = {k for evaluate in evaluations for k in evaluated_ks(evaluate)}
     for tests in TESTS:
         name = f"pass_at_1_{tests}"
         shares = [run[name] for run in runs]
         if None in shares:
             continue
-        share, tasks = math.fsum(shares) / len(shares), runs[0]["tasks_judged"]
+        share = math.fsum(shares) / len(shares)
+        tasks = min(run["tasks_judged"] for run in runs)
         low, high = wilson_interval(min(share, 1.0) * tasks, tasks)
         row |= {name: share, f"{name}_wilson95_low": low, f"{name}_wilson95_high": high}
         row |= {
-            f"pass_at_{k}_{tests}": _pass_at(evaluate, tests, k)
-            for k in sorted({*PASS_AT, *evaluated_ks(evaluate)} - {1})
+            f"pass_at_{k}_{tests}": _pass_at(evaluations, tests, k)
+            for k in sorted({*PASS_AT, *ks} - {1})
         }
     return row
 
@@ -203,9 +240,10 @@ def evaluated_ks(evaluate: EvaluatedCellRecord) -> set[int]:
     return {int(k) for entry in evaluate["by_repeat"] for k in entry["base"]}
 
 
-def _pass_at(evaluate: EvaluatedCellRecord, tests: str, k: int) -> float | None:
-    """Mean over repeats of the evaluator's pass@k; None where it gives none."""
-    tables = [entry["base" if tests == "base" else "plus"] for entry in evaluate["by_repeat"]]
+def _pass_at(evaluations: Sequence[EvaluatedCellRecord], tests: str, k: int) -> float | None:
+    """Mean over all repeats of the evaluator's pass@k; None where it gives none."""
+    entries = [entry for evaluate in evaluations for entry in evaluate["by_repeat"]]
+    tables = [entry["base" if tests == "base" else "plus"] for entry in entries]
     found = [table.get(str(k)) for table in tables]
     values = [float(value) for value in found if value is not None]
     return math.fsum(values) / len(values) if values and len(values) == len(found) else None
@@ -220,17 +258,25 @@ def _methods(energy: EnergyRecord) -> Row:
 
 
 def _positive(runs: list[Row]) -> Row:
-    """Statistics of the positive metrics over repeats, and of the bounds on their error."""
+    """Statistics of the positive metrics over all runs, and of the bounds on their error.
+
+    Intervals rest on the runs of one session, or on the means of several.
+    """
     row: Row = {}
     for metric in POSITIVE:
+        by_session = values_by_session(runs, metric)
         summary = summarise(run.get(metric) for run in runs)
+        independent = log_replicates(by_session)
         row |= {
             f"{metric}_mean": summary.mean,
             f"{metric}_sd": summary.sd,
             f"{metric}_n": summary.n,
             f"{metric}_geomean": summary.geomean,
         }
-        set_interval(row, f"{metric}_ci95", summary.ci95)
+        if independent is not None:
+            set_interval(row, f"{metric}_ci95", exponentials(t_interval(independent)))
+        if metric in CLAIMED and independent is not None and len(by_session) > 1:
+            row[f"{metric}_log_sd_between_sessions"] = sample_sd(independent)
         set_interval(row, f"{metric}_sd_band", summary.sd_band)
     for metric in BOUNDS:
         values = finite(run.get(metric) for run in runs)
@@ -248,7 +294,7 @@ def _signed(runs: list[Row]) -> Row:
         row[f"{metric}_sd"] = sample_sd(values)
         row[f"{metric}_mean"] = mean_of(values) if values else None
         row[f"{bound}_mean"] = widest = mean_of(bounds) if bounds else None
-        interval = t_interval(values)
+        interval = t_interval(replicates(values_by_session(runs, metric)))
         if interval is not None and widest is not None:
             set_interval(row, f"{metric}_ci95", (interval[0] - widest, interval[1] + widest))
     return row
@@ -291,8 +337,8 @@ def _gpu_names(generate: GeneratedCellRecord) -> str | None:
     return ", ".join(sorted(str(device.get("name")) for device in _gpus(generate))) or None
 
 
-def _machine(generate: GeneratedCellRecord) -> Row:
-    """The host and the boards that a cell ran on."""
+def machine(generate: GeneratedCellRecord) -> Row:
+    """The host and the boards that a session of a cell ran on."""
     uuids = sorted(str(device.get("device")) for device in _gpus(generate))
     made = generate["provenance"]
     return {

@@ -20,8 +20,6 @@ from codewatt.analysis.session_effects import (
     logs_by_session,
 )
 
-#: Value of `interval_scope`: the intervals of energy and time describe repeats of one job.
-WITHIN_ONE_JOB = "within one job"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from codewatt.analysis.cell_column_descriptions import CELL_DESCRIPTIONS, VARIAN
 from codewatt.analysis.column_patterns import Description, describe
 
 _IDS = describe(
-    ("cell_id", "-", "Id of the cell: a variant in one setting."),
+    ("cell_id", "-", "Id of the cell: a variant in one setting; the same in all sessions."),
     ("variant_id", "-", "Id of the variant: model, prune and precision."),
     ("model", "-", "Id of the model in the study file."),
     ("prune", "-", "Id of the prune setting in the study file."),
@@ -20,7 +20,8 @@ _IDS = describe(
     ("batch_size", "sequences", "Number of sequences that are generated together."),
     ("engine", "-", "Id of the inference engine."),
     ("hardware", "-", "Id of the hardware in the study file; empty if the study names none."),
-    ("repeat", "-", "Number of the repeat, from 0."),
+    ("session", "-", "Number of the session, from 1."),
+    ("repeat", "-", "Number of the repeat within its session, from 0."),
 )
 _ENERGY_STATUS = describe(
     (
@@ -83,8 +84,16 @@ _REPETITION = describe(
     ),
 )
 _STATUS = describe(
-    ("status", "-", "`ok`, or `infeasible` if it cannot run on this machine."),
-    ("status_reason", "-", "Reason why it is infeasible; empty otherwise."),
+    (
+        "status",
+        "-",
+        "`ok`, or `infeasible` if it cannot run on this machine (a cell: in none of its sessions).",
+    ),
+    (
+        "status_reason",
+        "-",
+        "Reason why it is infeasible; of a cell that ran, the sessions in which it was infeasible.",
+    ),
 )
 
 _TASK = describe(
@@ -329,8 +338,41 @@ _DOMAIN = describe(
     ),
 )
 
+_SESSION = describe(
+    ("valid", "-", "False if a validity check of severity `error` failed in this session."),
+    (
+        "start_rank",
+        "-",
+        "Rank of the cell in its session by the time at which its job began to sample, from 1.",
+    ),
+    ("started_at_utc", "-", "That time (UTC, ISO 8601)."),
+    ("host", "-", "Name of the machine."),
+    ("gpu_uuids", "-", "UUIDs of the job's GPUs."),
+    (
+        "same_board_as_baseline",
+        "-",
+        "Whether the cell is known to have run on the same host and GPUs as its baseline in the "
+        "same session; empty if one of the two did not run.",
+    ),
+    ("repeats", "repeats", "Number of repeats of the session."),
+    (
+        "<tested>_geomean",
+        "unit of the metric",
+        "Geometric mean over the repeats of the session.",
+    ),
+    (
+        "pass_at_1_<tests>",
+        "fraction",
+        "pass@1, the mean over the repeats of the session; empty for random weights.",
+    ),
+)
+
 _CHECK = describe(
-    ("repeat", "-", "Number of the repeat, from 0; empty for a check of the whole cell."),
+    (
+        "repeat",
+        "-",
+        "Number of the repeat within its session, from 0; empty for a check of the whole session.",
+    ),
     ("name", "-", "Name of the validity check."),
     ("severity", "-", "`error` (a failure makes the cell invalid) or `warning`."),
     ("passed", "-", "Whether the check passed; empty if its data were not recorded."),
@@ -400,6 +442,7 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
         *CELL_DESCRIPTIONS,
     ),
     "variant": (*_IDS, *_STATUS, *_SIZE, *VARIANT_DESCRIPTIONS),
+    "session": (*_SESSION, *_IDS, *_STATUS),
     "domain": (*_DOMAIN, *_IDS),
     "check": (*_CHECK, *_IDS),
     "aa_test": (*_AA_TEST, *_IDS),
@@ -407,12 +450,15 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
 
 #: Table -> what one row is.
 ROWS = {
-    "task": "One row for each completion: one task, one sample, one repeat of a cell.",
-    "run": "One row for each run: one repeat of a cell, every task of the benchmark once.",
-    "cell": "One row for each cell: one variant in one setting, over all its repeats.",
+    "task": "One row for each completion: one task, one sample, one repeat of a cell in one "
+    "session.",
+    "run": "One row for each run: one repeat of a cell in one session, every task of the benchmark "
+    "once.",
+    "session": "One row for each cell and session: where and when the cell ran, and what it took.",
+    "cell": "One row for each cell: one variant in one setting, over all its sessions and repeats.",
     "variant": "One row for each variant: one model with one prune setting and one precision.",
-    "domain": "One row for each cell and each domain of its tasks. Only BigCodeBench has domains; "
-    "cells of other benchmarks have no row.",
-    "check": "One row for each validity check of a cell or of one of its repeats.",
+    "domain": "One row for each cell, session and domain of the cell's tasks. Only BigCodeBench "
+    "has domains; cells of other benchmarks have no row.",
+    "check": "One row for each validity check of a cell in one session, or of one of its repeats.",
     "aa_test": "One row for each comparison of the A/A test (`snakemake aa_test`); CSV only.",
 }

@@ -49,6 +49,8 @@ CELL_IDS: Columns = {
     "engine": STRING,
     "hardware": STRING,
 }
+#: A cell in one session; without `session`, `cell_id` names the cell of the design.
+SESSION_IDS: Columns = {**CELL_IDS, "session": INTEGER}
 ENERGY_STATUS: Columns = {
     "energy_boundary": STRING,
     "energy_status": STRING,
@@ -56,7 +58,7 @@ ENERGY_STATUS: Columns = {
 }
 
 TASK: Columns = {
-    **CELL_IDS,
+    **SESSION_IDS,
     "repeat": INTEGER,
     "sample": INTEGER,
     "task_id": STRING,
@@ -115,8 +117,8 @@ POSITIVE: tuple[str, ...] = (
     "co2e_kg",
     f"{BOTH}energy_j",
 )
-#: Energies of a run that include judging: the cell table has only their mean, as a cell is judged
-#: once.
+#: Energies of a run that include judging: the cell table has only their mean, as a session is
+#: judged once.
 JUDGING: tuple[str, ...] = (
     *(f"evaluate_{part}_j" for part in JUDGED_FIGURES),
     "evaluate_energy_uncertainty_j",
@@ -158,7 +160,7 @@ ROOFLINE: Columns = {
 }
 
 RUN: Columns = {
-    **CELL_IDS,
+    **SESSION_IDS,
     "repeat": INTEGER,
     "valid": BOOLEAN,
     "tasks": INTEGER,
@@ -186,6 +188,7 @@ _OF_POSITIVE = (
 )  # fmt: skip
 _OF_CLAIMED = (
     *_OF_POSITIVE,
+    "log_sd_between_sessions",
     "change_p",
     "comparisons",
     "change_p_holm",
@@ -251,12 +254,14 @@ CELL: Columns = {
     "same_host_and_gpus": BOOLEAN,
     "board_spread": REAL,
     "interval_scope": STRING,
+    "sessions": INTEGER,
     "repeats": INTEGER,
     "tasks": INTEGER,
     "tasks_judged": INTEGER,
     "excluded_tasks": STRING,
     "samples_per_task": INTEGER,
     "completions_identical": BOOLEAN,
+    "completions_identical_between_sessions": BOOLEAN,
     "engine_reference_cell_id": STRING,
     "tokens_identical_share": REAL,
     "accuracy_note": STRING,
@@ -359,9 +364,25 @@ VARIANT: Columns = {
     **_cost("score_layers"),
 }
 
+#: A cell in one session: where and when it ran, and what it took.
+SESSION: Columns = {
+    **SESSION_IDS,
+    "status": STRING,
+    "status_reason": STRING,
+    "valid": BOOLEAN,
+    "start_rank": INTEGER,
+    "started_at_utc": STRING,
+    "host": STRING,
+    "gpu_uuids": STRING,
+    "same_board_as_baseline": BOOLEAN,
+    "repeats": INTEGER,
+    **{f"{metric}_geomean": REAL for metric in CLAIMED},
+    **{f"pass_at_1_{tests}": REAL for tests in TESTS},
+}
+
 #: Empty if the benchmark's tasks have no domains.
 DOMAIN: Columns = {
-    **CELL_IDS,
+    **SESSION_IDS,
     "domain": STRING,
     "tasks": INTEGER,
     "tasks_judged": INTEGER,
@@ -374,6 +395,7 @@ DOMAIN: Columns = {
 
 CHECK: Columns = {
     "cell_id": STRING,
+    "session": INTEGER,
     "repeat": INTEGER,
     "name": STRING,
     "severity": STRING,
@@ -412,6 +434,7 @@ AA_TEST: Columns = {
 TABLES: dict[str, Columns] = {
     "task": TASK,
     "run": RUN,
+    "session": SESSION,
     "cell": CELL,
     "variant": VARIANT,
     "domain": DOMAIN,

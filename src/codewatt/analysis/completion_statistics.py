@@ -16,6 +16,8 @@ from codewatt.parquet import column_names, read_table
 Key = tuple[int, int, str]
 #: (sample, task_id) → a digest of the completion's new tokens.
 Tokens = dict[tuple[int, str], str]
+#: (sample, task_id) → a digest of the completion's text.
+Texts = dict[tuple[int, str], str]
 
 
 def key_of(row: Mapping[str, Any]) -> Key:
@@ -38,6 +40,15 @@ def identical(texts: dict[Key, str], repeats: int) -> bool | None:
     return all(
         seen.setdefault((sample, task), text) == text for (_, sample, task), text in texts.items()
     )
+
+
+def digest_texts(texts: dict[Key, str]) -> Texts:
+    """Digests of the texts of the first repeat."""
+    return {
+        (sample, task): hashlib.sha256(text.encode()).hexdigest()
+        for (repeat, sample, task), text in texts.items()
+        if repeat == 0
+    }
 
 
 def read_tokens(

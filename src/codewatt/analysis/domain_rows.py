@@ -1,4 +1,4 @@
-"""Rows of the domain table: accuracy and energy of each cell by the domains of its tasks.
+"""Rows of the domain table: accuracy and energy of each cell and session by domain of tasks.
 
 A task that belongs to several domains counts in each of them, so the rows of a cell overlap.
 """
@@ -7,17 +7,19 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from codewatt.analysis.columns import CELL_IDS, Row
+from codewatt.analysis.columns import SESSION_IDS, Row
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.run_rows import DOMAIN_SEPARATOR, solved_shares
 
 
 def domain_rows(tasks: Sequence[Row], meaningful: bool) -> list[Row]:
-    """One row for each domain of a cell's tasks, by name. Empty if the tasks have no domains.
+    """One row for each domain of a cell's tasks in one session, by name.
+
+    Empty if the tasks have no domains.
 
     Args:
-        tasks: the cell's rows of the task table.
+        tasks: the session's rows of the task table.
         meaningful: False when the weights are random; figures of accuracy are then absent.
     """
     by_domain: dict[str, list[Row]] = defaultdict(list)
@@ -38,7 +40,7 @@ def _domain_row(domain: str, tasks: Sequence[Row], meaningful: bool) -> Row:
     judged = [row for row in tasks if row["task_id"] in shares]
     correct = sum(bool(row["solved_base"]) for row in judged)
     row: Row = {
-        **{name: tasks[0][name] for name in CELL_IDS},
+        **{name: tasks[0][name] for name in SESSION_IDS},
         "domain": domain,
         "tasks": len({task["task_id"] for task in tasks}),
         "tasks_judged": len(shares),

@@ -75,12 +75,8 @@ def run_columns(measured: Measurements, run: RunRecord) -> Row:
     }
 
 
-def cell_columns(measured: Measurements, runs: Sequence[Row]) -> Row:
-    """Where a cell was judged, and the means of its runs' energies of judging.
-
-    The means have no interval: a cell is judged once, so its runs are not independent
-    measurements of judging.
-    """
+def session_columns(measured: Measurements) -> Row:
+    """Where a cell was judged in one session, and the origin of its energies of judging."""
     energy, made = measured.energy, measured.evaluate["provenance"]
     evaluated, boundary = energy["evaluate"], energy["boundary"]
     return {
@@ -91,8 +87,16 @@ def cell_columns(measured: Measurements, runs: Sequence[Row]) -> Row:
         if evaluated is None
         else evaluated["uncertainty_j"].get(boundary),
         "generate_evaluate_energy_status": _status(measured),
-        **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in JUDGING},
     }
+
+
+def mean_columns(runs: Sequence[Row]) -> Row:
+    """The means of a cell's energies of judging over its runs.
+
+    They have no interval: a session is judged once, so its runs are not independent measurements
+    of judging.
+    """
+    return {f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in JUDGING}
 
 
 def same_judging(row: Row, other: Row) -> bool:

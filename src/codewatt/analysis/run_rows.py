@@ -1,4 +1,4 @@
-"""Rows of the task and run tables of one cell."""
+"""Rows of the task, run and check tables of one cell in one session."""
 
 import math
 from collections import Counter, defaultdict
@@ -33,6 +33,11 @@ def id_columns(record: CellResults) -> Row:
     }
 
 
+def session_id_columns(record: CellResults) -> Row:
+    """A cell's ids and its session."""
+    return {**id_columns(record), "session": record.identity["session"]}
+
+
 def status_columns(energy: EnergyRecord) -> Row:
     """The study's boundary, and the status (measured, modelled, unavailable) of each part."""
     known = energy["components"]
@@ -55,7 +60,7 @@ def task_rows(record: CellResults) -> list[Row]:
     measured = record.measured
     if measured is None:
         return []
-    ids, verdicts, joules = id_columns(record), measured.verdicts(), measured.task_energy()
+    ids, verdicts, joules = session_id_columns(record), measured.verdicts(), measured.task_energy()
     domains = measured.evaluate["domains"]
     rows = []
     for task in sorted(measured.tasks, key=lambda row: (row["repeat"], row["sample"])):
@@ -119,7 +124,7 @@ def run_rows(record: CellResults, tasks: list[Row], meaningful: bool) -> list[Ro
     for row in tasks:
         by_repeat[row["repeat"]].append(row)
     return [
-        id_columns(record) | _run_row(measured, run, by_repeat[run["repeat"]], meaningful)
+        session_id_columns(record) | _run_row(measured, run, by_repeat[run["repeat"]], meaningful)
         for run in sorted(measured.energy["runs"], key=lambda run: int(run["repeat"]))
     ]
 
@@ -132,6 +137,7 @@ def check_rows(record: CellResults) -> list[Row]:
         {
             **{key: e[key] for key in ("repeat", "name", "severity", "passed", "unit", "detail")},
             "cell_id": record.identity["design_id"],
+            "session": record.identity["session"],
             "observed": None if e["observed"] is None else format_short(e["observed"]),
             "limit": None if e["limit"] is None else format_short(e["limit"]),
         }

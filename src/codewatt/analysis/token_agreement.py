@@ -2,34 +2,47 @@
 
 from collections.abc import Mapping, Sequence
 
-from codewatt.analysis.cell_results import CellResults
 from codewatt.analysis.columns import Row
 from codewatt.analysis.completion_statistics import Tokens
+from codewatt.analysis.design_cells import DesignCell
+from codewatt.analysis.log_scale_statistics import mean_of
 
 REFERENCE = "transformers"
 
 
-def compare_engines(rows: Sequence[Row], records: Sequence[CellResults]) -> None:
+def compare_engines(rows: Sequence[Row], cells: Sequence[DesignCell]) -> None:
     """Add to each cell of another engine, in place, the share of tasks with the same tokens.
 
     `engine_reference_cell_id` is the cell that is the same but for the engine `transformers`, and
     `tokens_identical_share` the share of tasks (of their samples, where there are several), in the
-    first repeat, whose new tokens are exactly those of that cell. Both stay absent for the engine
-    `transformers` itself and where there is no such cell; the share also where one of the two kept
-    no tokens or ran other tasks.
+    first repeat, whose new tokens are exactly those of that cell in the same session; the mean over
+    the sessions in which both ran. Both stay absent for the engine `transformers` itself and where
+    there is no such cell; the share also where, in a session, one of the two kept no tokens or ran
+    other tasks.
 
     Args:
-        rows: rows of the cell table; records: the records that they were made of.
+        rows: rows of the cell table; cells: what they were made of.
     """
-    by_setting = {_setting(record): record for record in records}
-    by_id = {record.identity["id"]: record for record in records}
+    by_setting = {_setting(cell): cell for cell in cells}
+    by_id = {cell.id: cell for cell in cells}
     for row in rows:
-        record = by_id[row["cell_id"]]
-        other = by_setting.get((*_setting(record)[:-1], REFERENCE))
+        cell = by_id[row["cell_id"]]
+        other = by_setting.get((*_setting(cell)[:-1], REFERENCE))
         if row["engine"] == REFERENCE or other is None:
             continue
-        row["engine_reference_cell_id"] = other.identity["design_id"]
-        row["tokens_identical_share"] = identical_share(_tokens(record), _tokens(other))
+        row["engine_reference_cell_id"] = other.id
+        row["tokens_identical_share"] = _mean_share(cell, other)
+
+
+def _mean_share(cell: DesignCell, other: DesignCell) -> float | None:
+    ours, theirs = cell.measured, other.measured
+    shares = [
+        identical_share(measured.first_tokens, theirs[session].first_tokens)
+        for session, measured in ours.items()
+        if session in theirs
+    ]
+    known = [share for share in shares if share is not None]
+    return mean_of(known) if known and len(known) == len(shares) else None
 
 
 def identical_share(ours: Tokens, theirs: Tokens) -> float | None:
@@ -39,13 +52,9 @@ def identical_share(ours: Tokens, theirs: Tokens) -> float | None:
     return sum(ours[key] == theirs[key] for key in ours) / len(ours)
 
 
-def _tokens(record: CellResults) -> Tokens:
-    return {} if record.measured is None else record.measured.first_tokens
-
-
-def _setting(record: CellResults) -> tuple[object, ...]:
+def _setting(cell: DesignCell) -> tuple[object, ...]:
     """The values that make the cell; the engine last."""
-    identity: Mapping[str, object] = record.identity
+    identity: Mapping[str, object] = cell.identity
     keys = (
         "model", "prune", "precision", "benchmark", "prompt", "token_limit", "batch_size",
         "hardware",

@@ -34,8 +34,14 @@ STUDIES = {
         "boundary": "job",
     },
     "gpu": {"samples": 2, "boundary": "gpu"},
+    "sessions": {
+        "sessions": 3,
+        "elsewhere": ("one--full--fp32" + GRAPH + "--s2", "one--cut1--fp32" + GRAPH + "--s3"),
+        "infeasible": ("one--full--int8" + GRAPH + "--s3",),
+        "untimed": ("one--cut1--fp32" + GRAPH + "--s2",),
+    },
 }
-CHECKED = ("task", "run", "cell", "variant", "domain")
+CHECKED = ("task", "run", "session", "cell", "variant", "domain")
 #: The studies with several samples also ask for pass@2.
 TYPES = {**TABLES, "cell": cell_columns([2])}
 COLUMNS = [
@@ -131,6 +137,7 @@ def test_a_wrong_value_in_any_column_is_reported(script, recomputed, level, colu
 EMPTY = {
     "task": {"hardware", "energy_note"},
     "run": {"hardware"},
+    "session": {"hardware"},
     "domain": {"hardware"},
     "cell": {
         "hardware", "failed_checks", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
