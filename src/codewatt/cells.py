@@ -6,8 +6,9 @@ names any) hardware. Rule generate measures each cell once in each session of th
 never parsed: they are looked up in the study's grid (`grid`). For paths see `paths`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 #: Separates the parts of an id. No part contains "--", so the id of a cell is unambiguous.
 ID_SEPARATOR = "--"
@@ -101,3 +102,20 @@ class Cell:
 def variants_of(cells: Iterable[Cell]) -> tuple[Variant, ...]:
     """The variants of cells, each once, in order of first use."""
     return tuple(dict.fromkeys(cell.variant for cell in cells))
+
+
+def cells_to_compare(
+    cells: Iterable[Cell], named: Mapping[str, Any], reference: Mapping[str, Any]
+) -> list[tuple[Cell, Cell]]:
+    """(cell, reference) of the cells that have the named values, where the reference exists.
+
+    Args:
+        cells: the cells of the design.
+        named: axis -> value of the cells.
+        reference: the same axes with the values of the cells that they are compared with; on all
+            other axes both are equal.
+    """
+    known = dict.fromkeys(cells)
+    chosen = [cell for cell in known if all(getattr(cell, a) == v for a, v in named.items())]
+    pairs = [(cell, replace(cell, **reference)) for cell in chosen]
+    return [(cell, other) for cell, other in pairs if other in known]

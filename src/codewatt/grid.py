@@ -18,6 +18,7 @@ from codewatt.cells import (
     SESSION_MARK,
     Cell,
     Variant,
+    cells_to_compare,
     variants_of,
 )
 from codewatt.config.compression_settings import calibration_of, lines_of
@@ -49,6 +50,7 @@ class Grid:
         if not self.cells:
             raise CodewattError(f"{where}: exclude: it leaves no cell; allowed: at least one")
         self._check_baseline()
+        self._check_pairs()
 
     def _cells(self) -> Iterable[Cell]:
         axes: list[list[Any]] = [self.study.values(axis) or [None] for axis in AXES]
@@ -79,6 +81,24 @@ class Grid:
         chosen = tuple(cells)
         sessions = range(1, self.study.sessions + 1)
         return tuple(cell.in_session(session) for session in sessions for cell in chosen)
+
+    @cached_property
+    def named_pairs(self) -> list[tuple[str, str]]:
+        """Ids of the cells that the study compares besides those with baselines, and references."""
+        pairs = [
+            (cell.design_id, reference.design_id)
+            for pair in self.study.comparisons.pairs
+            for cell, reference in cells_to_compare(self.cells, pair.cell, pair.reference)
+        ]
+        return list(dict.fromkeys(pairs))
+
+    def _check_pairs(self) -> None:
+        for index, pair in enumerate(self.study.comparisons.pairs):
+            if not cells_to_compare(self.cells, pair.cell, pair.reference):
+                raise CodewattError(
+                    f"{self.where}: comparisons.pairs[{index}]: no two cells of the study match "
+                    f"cell {pair.cell} and reference {pair.reference}; allowed: at least one pair"
+                )
 
     @cached_property
     def twins(self) -> dict[str, Cell]:
@@ -311,7 +331,9 @@ class Grid:
                 "boundary": self.study.energy.boundary,
                 "comparisons": {
                     "pass_at_1_margin": self.study.comparisons.pass_at_1_margin,
+                    "equivalence_margin": self.study.comparisons.equivalence_margin,
                     "board_spread": self.study.comparisons.board_spread,
+                    "pairs": self.named_pairs,
                 },
             }
         )

@@ -73,6 +73,7 @@ rule summarise:
         cells=paths.table("cell.parquet"),
         variants=paths.table("variant.parquet"),
         checks=paths.table("check.parquet"),
+        sessions=paths.table("session.parquet"),
         generate=each_cell("generate.json"),
         figures=rules.plot.output.png + domain_figure("png") + layer_figure("png"),
         template=lambda wildcards: SUMMARY_TEMPLATE,

@@ -20,6 +20,7 @@ with rule_log(snakemake):
         {Path(path).stem: Path(path) for path in snakemake.input.figures},
         provenance(),
         Path(snakemake.output.summary),
+        sessions=pd.read_parquet(snakemake.input.sessions),
         prompts=[GENERATE.read(path) for path in snakemake.input.generate],
         title=settings["title"],
     )

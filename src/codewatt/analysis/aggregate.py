@@ -1,4 +1,4 @@
-"""All results of a study as tidy tables: task, run, session, cell, variant, domain and check."""
+"""All results of a study as tidy tables (columns.TABLES)."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -14,15 +14,16 @@ from codewatt.analysis.cell_results import (
     variant_key,
 )
 from codewatt.analysis.cell_rows import cell_row, compare_variants, evaluated_ks, variant_row
-from codewatt.analysis.changes import ComparisonSettings, compare_metrics, find_baselines
+from codewatt.analysis.changes import ComparisonSettings
 from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.columns import TABLES, Row, cell_columns
+from codewatt.analysis.compared_pairs import StudyRows, find_baselines
+from codewatt.analysis.comparison_rows import compare_cells
 from codewatt.analysis.design_cells import design_cells
 from codewatt.analysis.domain_rows import domain_rows
-from codewatt.analysis.paired_tasks import compare_tasks
-from codewatt.analysis.pooled_ratios import compare_pooled
+from codewatt.analysis.frontier_columns import add_frontier_probabilities
 from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
-from codewatt.analysis.session_rows import compare_boards, session_rows
+from codewatt.analysis.session_rows import boards_of, session_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.token_agreement import compare_engines
 from codewatt.errors import CodewattError
@@ -100,12 +101,13 @@ def build_tables(
         rows["cell"].append(cell_row(cell, runs_of[cell.id], tasks_of[cell.id], variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     find_baselines(rows["cell"], baseline)
-    compare_boards(rows["cell"], designed)
     baselines = {row["cell_id"]: row["baseline_cell_id"] for row in rows["cell"]}
     rows["session"] = session_rows(designed, runs_of, baselines)
-    compare_metrics(rows["cell"], runs_of, settings)
-    compare_tasks(rows["cell"], tasks_of, settings)
-    compare_pooled(rows["cell"], runs_of, settings)
+    by_id = {row["cell_id"]: row for row in rows["cell"]}
+    boards = {cell.id: boards_of(cell) for cell in designed}
+    study = StudyRows(by_id, runs_of, tasks_of, boards)
+    rows["comparison"] = compare_cells(study, settings)
+    add_frontier_probabilities(study)
     add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
     compare_engines(rows["cell"], designed)
     compare_variants(rows["variant"], baseline)

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from codewatt.analysis.cell_results import VariantResults
 from codewatt.analysis.columns import Row
 from codewatt.analysis.efficient_frontier import boundary_components
-from codewatt.analysis.log_scale_statistics import Difference, welch
-from codewatt.analysis.session_replicates import BETWEEN_SESSIONS, replicates, values_by_session
+from codewatt.analysis.log_scale_statistics import Difference
+from codewatt.analysis.session_effects import compare_sessions
+from codewatt.analysis.session_replicates import values_by_session
 
 #: Values of `break_even_note`.
 NOTHING_MADE = "nothing was made"
 SAVES_NOTHING = "saves no energy per task"
 MAY_SAVE_NOTHING = "the interval of the saving contains zero: it may save nothing"
 NO_INTERVAL = "no interval: fewer than two repeats"
-NO_INTERVAL_BETWEEN = "no interval: fewer than two sessions"
 
 
 def add_break_even(
@@ -30,9 +30,10 @@ def add_break_even(
     energy of making the baseline is not subtracted.
 
     `break_even_tasks_low` and `_high` come from the 95 % confidence interval of the saving, the
-    difference of the two means (Welch's, over repeats, or over the means of several sessions; wider
-    by `board_spread` of the larger mean where the boards differ). If that interval holds zero there
-    is no high end, and the note says so. Making is measured once and has no interval.
+    difference of the two means (Welch's within one session, Student's over the differences within
+    several sessions; wider by `board_spread` of the larger mean where the boards differ). If that
+    interval holds zero there is no high end, and the note says so. Making is measured once and has
+    no interval.
 
     Baselines and infeasible cells have no break-even. `break_even_note` says why there is no
     figure. Energies per task are compared where `compare_metrics` compares them. A component that
@@ -62,16 +63,14 @@ def _columns(
     if base is None or row["change_note"] is not None:
         return {"break_even_note": row["change_note"]}
     made_j, note = _making(row, variant)
-    ours, theirs = row["j_per_task_mean"], base["j_per_task_mean"]
-    if made_j is None or ours is None or theirs is None:
+    ours, theirs = (values_by_session(runs[cell["cell_id"]], "j_per_task") for cell in (row, base))
+    larger = max((cell["j_per_task_mean"] or 0.0) for cell in (row, base))
+    saving = compare_sessions(ours, theirs, row["board_spread"] * larger)
+    if made_j is None or saving is None:
         return {"break_even_note": note or "no energy per task"}
-    if theirs <= ours:
+    if saving.value <= 0:
         return {"break_even_note": SAVES_NOTHING}
-    own, reference = (
-        replicates(values_by_session(runs[cell["cell_id"]], "j_per_task")) for cell in (row, base)
-    )
-    saving = welch(own, reference, row["board_spread"] * max(ours, theirs))
-    return {"break_even_tasks": made_j / (theirs - ours), **_ends(made_j, saving, row)}
+    return {"break_even_tasks": made_j / saving.value, **_ends(made_j, saving.difference)}
 
 
 def _making(row: Row, variant: VariantResults | None) -> tuple[float | None, str | None]:
@@ -99,11 +98,10 @@ def _making(row: Row, variant: VariantResults | None) -> tuple[float | None, str
     return made_j, None
 
 
-def _ends(made_j: float, saving: Difference | None, row: Row) -> Row:
+def _ends(made_j: float, saving: Difference | None) -> Row:
     """Break-even tasks at both ends of the confidence interval of the saving (J per task)."""
     if saving is None:
-        several = row["interval_scope"] == BETWEEN_SESSIONS
-        return {"break_even_note": NO_INTERVAL_BETWEEN if several else NO_INTERVAL}
+        return {"break_even_note": NO_INTERVAL}
     least_j, most_j = saving.interval()
     if least_j <= 0:
         return {"break_even_tasks_low": made_j / most_j, "break_even_note": MAY_SAVE_NOTHING}

@@ -103,7 +103,7 @@ def cell_row(
         **{f"{name}_mean": summarise(run.get(name) for run in runs).mean for name in ROOFLINE},
         **judging_columns.mean_columns(runs),
     }
-    return row | pooled_columns(row, runs)
+    return row | pooled_columns(row, runs, tasks)
 
 
 def _session(measured: Measurements) -> Row:

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from codewatt.analysis.columns import BOTH, CLAIMED, POSITIVE, SIGNED, Row
 from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.judging_columns import same_judging
-from codewatt.analysis.log_scale_statistics import Difference, finite, holm
+from codewatt.analysis.log_scale_statistics import Difference, holm
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 from codewatt.analysis.session_effects import (
-    BySession,
     SessionComparison,
     compare_sessions,
     logs_by_session,
 )
-
+from codewatt.analysis.session_replicates import values_by_session
 
 
 @dataclass(frozen=True)
@@ -111,27 +110,12 @@ def log_comparison(study: StudyRows, pair: Pair, metric: str) -> SessionComparis
     return compare_sessions(first, second, pair.allowance)
 
 
-def values_by_session(runs: Sequence[Row], metric: str) -> dict[int, list[float]]:
-    """Session -> a metric's values in its runs; sessions without a value are left out.
-
-    Args:
-        runs: a cell's rows of the run table.
-    """
-    found: dict[int, list[float]] = {}
-    for run in runs:
-        for value in finite([run.get(metric)]):
-            found.setdefault(run.get("session", 1), []).append(value)
-    return found
-
-
 def to_change(interval: Interval) -> Interval:
     """An interval of a log ratio as one of a relative change."""
     return math.expm1(interval[0]), math.expm1(interval[1])
 
 
-def set_interval(
-    row: Row, name: str, interval: tuple[float | None, float | None] | None
-) -> None:
+def set_interval(row: Row, name: str, interval: tuple[float | None, float | None] | None) -> None:
     """Set an interval's columns `<name>_low` and `<name>_high`; nothing without an interval.
 
     An end that is None is not bounded by the data.
@@ -160,10 +144,10 @@ def _net_difference(study: StudyRows, pair: Pair, metric: str) -> Row:
     energy that they draw. A cell compared with itself has no interval.
     """
     row, base = pair.cell, pair.reference
-    sides: list[BySession] = [
+    first, second = (
         values_by_session(study.runs[cell_id], metric) for cell_id in reversed(pair.ids)
-    ]
-    comparison = compare_sessions(*sides)
+    )
+    comparison = compare_sessions(first, second)
     if comparison is None:
         return {}
     found: Row = {f"{metric}_difference": comparison.value}
@@ -214,7 +198,5 @@ def _tests(pair: Pair, tests: MetricTests) -> Row:
         row[f"{metric}_change_p_holm"] = test.p_holm
         row[f"{metric}_comparisons"] = test.comparisons
         level = 1 - (1 - CONFIDENCE) / test.comparisons
-        set_interval(
-            row, f"{metric}_change_simultaneous95", to_change(difference.interval(level))
-        )
+        set_interval(row, f"{metric}_change_simultaneous95", to_change(difference.interval(level)))
     return row

@@ -5,11 +5,11 @@ cheapest variant".
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codewatt.analysis.changes import same_host_and_gpus
 from codewatt.analysis.columns import Row
+from codewatt.analysis.compared_pairs import Board, same_boards
 from codewatt.analysis.descriptions import (
     accuracy_interval,
     energy_interval,
@@ -29,11 +29,27 @@ from codewatt.analysis.log_scale_statistics import (
     welch_from_moments,
 )
 from codewatt.analysis.proportions import fewest_tasks
+from codewatt.analysis.session_effects import compare_sessions
 
 #: A difference in energy is claimed where the Holm-adjusted p is below this level.
 LEVEL = 0.05
 #: Number of variants that a sentence names before it only counts the rest.
 _MOST_LISTED = 3
+
+
+#: Cell -> session -> (ln of the geometric mean of its energy, the board that it ran on).
+SessionEnergies = Mapping[str, Mapping[int, tuple[float, Board]]]
+
+
+def session_energies(sessions: Sequence[Row]) -> SessionEnergies:
+    """The energies of each cell's sessions, from the rows of the session table."""
+    found: dict[str, dict[int, tuple[float, Board]]] = {}
+    for row in sessions:
+        if row["energy_j_geomean"] is not None:
+            board = row["host"], row["gpu_uuids"]
+            energy = math.log(row["energy_j_geomean"]), board
+            found.setdefault(row["cell_id"], {})[row["session"]] = energy
+    return found
 
 
 @dataclass(frozen=True)
@@ -55,13 +71,16 @@ class Claim:
     indistinguishable: str
 
 
-def claim_cheapest(base: Row, others: Sequence[Row], labels: Labels, accuracy: str) -> Claim:
+def claim_cheapest(
+    base: Row, others: Sequence[Row], labels: Labels, accuracy: str, sessions: SessionEnergies
+) -> Claim:
     """The statement on the variant with the lowest energy among the non-inferior ones.
 
     Args:
         base: the baseline's row of the cell table.
         others: rows that can be compared with it.
         accuracy: the column of pass@1.
+        sessions: what each session of each cell took.
     """
     tests = accuracy.rpartition("_")[2]
     baseline_part = f"Baseline {variant_text(base, labels)}: {_energy_and_accuracy(base, accuracy)}"
@@ -89,7 +108,7 @@ def claim_cheapest(base: Row, others: Sequence[Row], labels: Labels, accuracy: s
         ]
     )
     lowest_j = min(base_j, _energy_j(best))
-    return Claim(sentences, lowest_j, best, _indistinguishable(best, near[1:], labels))
+    return Claim(sentences, lowest_j, best, _indistinguishable(best, near[1:], labels, sessions))
 
 
 def paired_difference_sentence(row: Row, labels: Labels, accuracy: str) -> str:
@@ -212,7 +231,7 @@ def _energy_change(row: Row) -> str:
     )
     p = row["energy_j_change_p_holm"]
     if interval is None or p is None:
-        return f"{change} (no confidence interval: fewer than two repeats)"
+        return f"{change} (no confidence interval: fewer than two repeats or sessions)"
     return (
         f"{change} (simultaneous 95 % confidence interval {interval}; "
         f"{_holm_text(p, row['energy_j_comparisons'])}{_allowance(row)})"
@@ -227,9 +246,11 @@ def _allowance(row: Row) -> str:
     return f"; not known to be the baseline's host and GPUs, so {spread} difference is allowed for"
 
 
-def _indistinguishable(best: Row, others: Sequence[Row], labels: Labels) -> str:
+def _indistinguishable(
+    best: Row, others: Sequence[Row], labels: Labels, sessions: SessionEnergies
+) -> str:
     """The other non-inferior variants whose energy is not shown to be higher than the best's."""
-    tested = [(row, _log_energy_difference(best, row)) for row in others]
+    tested = [(row, _log_energy_difference(best, row, sessions)) for row in others]
     known = [(row, apart.p) for row, apart in tested if apart is not None]
     adjusted = holm([p for _, p in known])
     level = [row for (row, _), p in zip(known, adjusted, strict=True) if p >= LEVEL]
@@ -243,18 +264,28 @@ def _indistinguishable(best: Row, others: Sequence[Row], labels: Labels) -> str:
     )
 
 
-def _log_energy_difference(first: Row, second: Row) -> Difference | None:
-    """The difference of ln energy of two cells, from their rows; None without two repeats."""
-    sides = []
+def _log_energy_difference(first: Row, second: Row, sessions: SessionEnergies) -> Difference | None:
+    """The difference of ln energy of two cells; None without two sessions or two repeats.
+
+    With several sessions it is estimated within sessions (`session_effects`), otherwise from the
+    moments of the repeats.
+    """
+    ours, theirs = (sessions.get(row["cell_id"], {}) for row in (first, second))
+    boards = [{s: board for s, (_, board) in side.items()} for side in (ours, theirs)]
+    spread = max(first["board_spread"], second["board_spread"])
+    allowance = 0.0 if same_boards(*boards) else math.log1p(spread)
+    if len(ours) > 1 or len(theirs) > 1:
+        logs = [{s: [energy] for s, (energy, _) in side.items()} for side in (ours, theirs)]
+        found = compare_sessions(logs[0], logs[1], allowance)
+        return None if found is None else found.difference
+    moments = []
     for row in (first, second):
         high, count = row["energy_j_sd_band_high"], row["energy_j_n"]
         if high is None:
             return None
         centre = math.log(row["energy_j_geomean"])
-        sides.append((centre, (math.log(high) - centre) / SD_BAND, count))
-    same = same_host_and_gpus(first, second)
-    spread = 0.0 if same else max(first["board_spread"], second["board_spread"])
-    return welch_from_moments(sides[0], sides[1], math.log1p(spread))
+        moments.append((centre, (math.log(high) - centre) / SD_BAND, count))
+    return welch_from_moments(moments[0], moments[1], allowance)
 
 
 def _energy_and_loss(row: Row, labels: Labels, accuracy: str) -> str:

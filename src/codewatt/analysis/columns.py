@@ -268,6 +268,7 @@ CELL: Columns = {
     "pass_at_1_margin": REAL,
     **_accuracy("base"),
     **_accuracy("plus"),
+    **{f"frontier_probability_{tests}": REAL for tests in TESTS},
     **{
         f"{name}{end}": REAL
         for name, kind in REPETITION.items()
@@ -380,6 +381,42 @@ SESSION: Columns = {
     **{f"pass_at_1_{tests}": REAL for tests in TESTS},
 }
 
+#: A cell beside its baseline, or beside another cell that the study names: one metric.
+COMPARISON: Columns = {
+    **CELL_IDS,
+    "reference_cell_id": STRING,
+    "metric": STRING,
+    "scale": STRING,
+    "estimate": REAL,
+    **dict.fromkeys(_ends("ci95"), REAL),
+    "method": STRING,
+    "sessions": INTEGER,
+    "n": INTEGER,
+    "n_reference": INTEGER,
+    "df": REAL,
+    "p": REAL,
+    "p_holm": REAL,
+    "comparisons": INTEGER,
+    **{
+        name: REAL
+        for size in ("hedges_g", "cliffs_delta", "a12")
+        for name in (size, *_ends(f"{size}_ci95"))
+    },
+    "equivalence_margin": REAL,
+    "equivalence_p": REAL,
+    "equivalence_p_holm": REAL,
+    "equivalent": BOOLEAN,
+    "noninferiority_p": REAL,
+    "noninferiority_p_holm": REAL,
+    "noninferior": BOOLEAN,
+    "minimum_detectable_effect": REAL,
+    "within_job_log_sd": REAL,
+    "cell_session_log_sd": REAL,
+    "between_boards_log_sd": REAL,
+    "between_sessions_log_sd": REAL,
+    "note": STRING,
+}
+
 #: Empty if the benchmark's tasks have no domains.
 DOMAIN: Columns = {
     **SESSION_IDS,
@@ -436,6 +473,7 @@ TABLES: dict[str, Columns] = {
     "run": RUN,
     "session": SESSION,
     "cell": CELL,
+    "comparison": COMPARISON,
     "variant": VARIANT,
     "domain": DOMAIN,
     "check": CHECK,

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.analysis.claims import (
+    SessionEnergies,
     accuracy_text,
     cheaper_without_noninferiority,
     claim_cheapest,
     energy_text,
     paired_difference_sentence,
+    session_energies,
     too_few_tasks_sentence,
 )
 from codewatt.analysis.columns import Row
@@ -28,6 +30,9 @@ from codewatt.analysis.efficient_frontier import (
 )
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
 from codewatt.energy.energy_sources import COMPONENTS
+
+#: A variant that is not on the estimates' frontier is named from this probability.
+POSSIBLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,17 @@ class Section:
     headlines: tuple[Headline, ...]
 
 
-def setting_sections(rows: Sequence[Row], labels: Labels) -> list[Section]:
+def setting_sections(
+    rows: Sequence[Row], labels: Labels, sessions: Sequence[Row] = ()
+) -> list[Section]:
     """A section for each setting, in the order of the table.
 
     Args:
         rows: rows of the cell table (codewatt.analysis.tables.to_rows).
         labels: kind → id → label.
+        sessions: rows of the session table.
     """
+    energies = session_energies(sessions)
     settings: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         settings.setdefault(tuple(row[axis] for axis in SETTING), []).append(row)
@@ -72,7 +81,9 @@ def setting_sections(rows: Sequence[Row], labels: Labels) -> list[Section]:
             Section(
                 setting_text(group[0], labels),
                 tuple(
-                    headline([r for r in group if r["model"] == m], labels, accuracy, members)
+                    headline(
+                        [r for r in group if r["model"] == m], labels, accuracy, members, energies
+                    )
                     for m in models
                 ),
             )
@@ -80,7 +91,13 @@ def setting_sections(rows: Sequence[Row], labels: Labels) -> list[Section]:
     return result
 
 
-def headline(rows: Sequence[Row], labels: Labels, accuracy: str, members: set[str]) -> Headline:
+def headline(
+    rows: Sequence[Row],
+    labels: Labels,
+    accuracy: str,
+    members: set[str],
+    sessions: SessionEnergies,
+) -> Headline:
     """The statements on the cells of one model in one setting.
 
     Args:
@@ -88,11 +105,12 @@ def headline(rows: Sequence[Row], labels: Labels, accuracy: str, members: set[st
         labels: kind → id → label.
         accuracy: the column of pass@1.
         members: ids of the cells on the efficient frontier.
+        sessions: what each session of each cell took.
     """
     model = label(labels, "model", rows[0]["model"])
     base = next((r for r in rows if r["cell_id"] == r["baseline_cell_id"]), None)
     usable = [r for r in rows if r["valid"] and r["energy_j_geomean"] is not None]
-    more = [_frontier_sentence(rows, labels, members), _excluded_sentence(rows, labels)]
+    more = [_frontier_sentence(rows, labels, accuracy, members), _excluded_sentence(rows, labels)]
     if not usable:
         main = "No cell has a valid energy value, so energies are not compared."
     elif base is None or base not in usable:
@@ -105,7 +123,7 @@ def headline(rows: Sequence[Row], labels: Labels, accuracy: str, members: set[st
             for row in usable
             if row is not base and row[accuracy] is not None and row["change_note"] is None
         ]
-        claim = claim_cheapest(base, others, labels, accuracy)
+        claim = claim_cheapest(base, others, labels, accuracy, sessions)
         main = claim.sentences
         more[:0] = [
             ""
@@ -185,14 +203,35 @@ def _capitalised(note: str | None) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _frontier_sentence(rows: Sequence[Row], labels: Labels, members: set[str]) -> str:
-    """A model's variants on the efficient frontier over all models of the setting."""
+def _frontier_sentence(
+    rows: Sequence[Row], labels: Labels, accuracy: str, members: set[str]
+) -> str:
+    """A model's variants on the efficient frontier over all models, with their probabilities.
+
+    Named are the variants on the frontier of the estimates, and the others whose probability to
+    be on it is at least POSSIBLE.
+    """
     if not members:
         return ""
-    names = [variant_text(row, labels) for row in rows if row["cell_id"] in members]
-    if not names:
-        return "No variant of this model is on the efficient frontier over all models."
-    return f"On the efficient frontier over all models: {'; '.join(names)}."
+    column = f"frontier_probability_{accuracy.rpartition('_')[2]}"
+    on = [_with_probability(row, labels, column) for row in rows if row["cell_id"] in members]
+    others = [
+        _with_probability(row, labels, column)
+        for row in rows
+        if row["cell_id"] not in members and (row[column] or 0.0) >= POSSIBLE
+    ]
+    if on:
+        sentence = f"On the efficient frontier over all models: {'; '.join(on)}."
+    else:
+        sentence = "No variant of this model is on the efficient frontier over all models."
+    return f"{sentence} Possibly on it: {'; '.join(others)}." if others else sentence
+
+
+def _with_probability(row: Row, labels: Labels, column: str) -> str:
+    """A variant and its probability to be on the frontier."""
+    name = variant_text(row, labels)
+    probability = row[column]
+    return name if probability is None else f"{name} (probability {probability:.2f})"
 
 
 def _excluded_sentence(rows: Sequence[Row], labels: Labels) -> str:

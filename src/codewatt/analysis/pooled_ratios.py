@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.bca_bootstrap import Bootstrap, TaskTotals, bootstrap_ratio
-from codewatt.analysis.changes import log_comparison, set_interval, values_by_session
+from codewatt.analysis.changes import log_comparison, set_interval
 from codewatt.analysis.columns import BOTH, TESTS, Row
 from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.judging_columns import same_judging
@@ -23,9 +23,8 @@ from codewatt.analysis.log_scale_statistics import (
     sample_sd,
 )
 from codewatt.analysis.run_rows import judged_tasks_j
-from codewatt.analysis.session_effects import logs_by_session
+from codewatt.analysis.session_replicates import log_replicates, values_by_session
 from codewatt.units import J_PER_KWH
-
 
 #: The ends of an interval; None for one that the data do not bound.
 Ends = tuple[float | None, float | None]
@@ -121,12 +120,12 @@ def _changes(study: StudyRows, pair: Pair, of: str, tests: str) -> dict[str, Rat
     """Metric -> the change of one kind of energy and tests, over the sessions that have both."""
     energy = f"{of}energy_j"
     known = [
-        {run.get("session", 1) for run in study.runs[cell_id] if run.get(energy) is not None}
+        {run["session"] for run in study.runs[cell_id] if run.get(energy) is not None}
         for cell_id in pair.ids
     ]
     common = known[0] & known[1]
     runs, tasks = (
-        [[r for r in of_cell[cell_id] if r.get("session", 1) in common] for cell_id in pair.ids]
+        [[r for r in of_cell[cell_id] if r["session"] in common] for cell_id in pair.ids]
         for of_cell in (study.runs, study.tasks)
     )
     names = ratio_names(of, tests)
@@ -186,11 +185,7 @@ def _known(runs: Sequence[Row], of: str, tests: str) -> list[Row]:
 
 def _energy_error(runs: Sequence[Row], energy: str) -> tuple[float, float] | None:
     """Standard error of ln energy and its degrees of freedom, between sessions or repeats."""
-    logs = logs_by_session(values_by_session(runs, energy))
-    if logs is None:
-        return None
-    means = [mean_of(values) for values in logs.values()]
-    values = means if len(means) > 1 else next(iter(logs.values()))
+    values = log_replicates(values_by_session(runs, energy)) or []
     sd = sample_sd(values)
     return None if sd is None else (sd / math.sqrt(len(values)), len(values) - 1)
 

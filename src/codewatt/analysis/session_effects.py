@@ -95,9 +95,16 @@ def paired(differences: Sequence[float], allowance: float = 0.0) -> Difference:
     return Difference(mean_of(differences), error, freedom, allowance)
 
 
-def logs_by_session(values: Mapping[int, Sequence[float]]) -> dict[int, list[float]] | None:
-    """Natural logarithms by session; None if a value is not positive or there is none."""
-    if any(value <= 0 for side in values.values() for value in side):
+def logs_by_session(values: BySession) -> dict[int, list[float]] | None:
+    """Natural logarithms by session, without the sessions that have no value.
+
+    None if a value is not positive or there is none.
+    """
+    if any(value <= 0 for of_session in values.values() for value in of_session):
         return None
-    logs = {session: [math.log(v) for v in side] for session, side in values.items() if side}
+    logs = {
+        session: [math.log(value) for value in of_session]
+        for session, of_session in values.items()
+        if of_session
+    }
     return logs or None

@@ -8,7 +8,8 @@ done").
 from collections.abc import Sequence
 
 from codewatt.analysis.columns import Row
-from codewatt.analysis.log_scale_statistics import finite, logarithms, mean_of
+from codewatt.analysis.log_scale_statistics import finite, mean_of
+from codewatt.analysis.session_effects import BySession, logs_by_session
 
 #: Value of `interval_scope`: the intervals of energy and time describe repeats of one job.
 WITHIN_ONE_JOB = "within one job"
@@ -22,38 +23,34 @@ def interval_scope(sessions: int) -> str:
     return BETWEEN_SESSIONS if sessions > 1 else WITHIN_ONE_JOB
 
 
-def values_by_session(runs: Sequence[Row], metric: str) -> list[list[float]]:
-    """A metric's values in each session that ran, in the order of the rows.
+def values_by_session(runs: Sequence[Row], metric: str) -> dict[int, list[float]]:
+    """Session -> a metric's values in the session's runs; empty where it has none.
 
     Args:
         runs: a cell's rows of the run table; metric: a column of theirs.
-
-    Returns:
-        A list for each session, empty where the session has no value.
     """
     found: dict[int, list[float]] = {}
     for run in runs:
         found.setdefault(run["session"], []).extend(finite([run.get(metric)]))
-    return list(found.values())
+    return found
 
 
-def replicates(by_session: Sequence[Sequence[float]]) -> list[float]:
+def replicates(by_session: BySession) -> list[float]:
     """The values that an interval counts as independent.
 
     Args:
-        by_session: what `values_by_session` returned, or the same of logarithms.
+        by_session: session -> values, or their logarithms.
 
     Returns:
         The values themselves for one session; for several, the arithmetic mean of each session
         that has a value.
     """
     if len(by_session) == 1:
-        return list(by_session[0])
-    return [mean_of(values) for values in by_session if values]
+        return list(*by_session.values())
+    return [mean_of(values) for values in by_session.values() if values]
 
 
-def log_replicates(by_session: Sequence[Sequence[float]]) -> list[float] | None:
+def log_replicates(by_session: BySession) -> list[float] | None:
     """As `replicates`, of natural logarithms; None without a value, or if one is not positive."""
-    if logarithms([value for values in by_session for value in values]) is None:
-        return None
-    return replicates([logarithms(values) or [] for values in by_session])
+    logs = logs_by_session(by_session)
+    return None if logs is None else replicates({**dict.fromkeys(by_session, ()), **logs})

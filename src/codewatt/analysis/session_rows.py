@@ -6,12 +6,10 @@ from datetime import UTC, datetime
 from codewatt.analysis.cell_results import CellResults
 from codewatt.analysis.cell_rows import machine
 from codewatt.analysis.columns import CLAIMED, TESTS, Row
+from codewatt.analysis.compared_pairs import Board
 from codewatt.analysis.design_cells import DesignCell
 from codewatt.analysis.log_scale_statistics import finite, mean_of, summarise
 from codewatt.analysis.run_rows import session_id_columns
-
-#: Host and UUIDs of the GPUs that a session of a cell ran on.
-Board = tuple[str | None, str | None]
 
 
 def session_rows(
@@ -50,26 +48,6 @@ def boards_of(cell: DesignCell) -> dict[int, Board]:
     """Session -> host and GPUs, of the sessions in which the cell ran."""
     found = {session: machine(measured.generate) for session, measured in cell.measured.items()}
     return {session: (one["host"], one["gpu_uuids"]) for session, one in found.items()}
-
-
-def compare_boards(rows: Sequence[Row], cells: Sequence[DesignCell]) -> None:
-    """Set `same_host_and_gpus` of cells that ran in several sessions, in place.
-
-    It is true if, in every session, a cell and its baseline ran on the same host and GPUs, or if
-    all sessions of both ran on the same ones.
-
-    Args:
-        rows: rows of the cell table after `changes.find_baselines`; cells: what they were made of.
-    """
-    by_id = {cell.id: cell for cell in cells}
-    for row in rows:
-        if row.get("same_host_and_gpus") is None:
-            continue
-        ours, theirs = (boards_of(by_id[row[name]]) for name in ("cell_id", "baseline_cell_id"))
-        every = [*ours.values(), *theirs.values()]
-        if len(every) > 2:
-            known = all(host is not None for host, _ in every)
-            row["same_host_and_gpus"] = known and (ours == theirs or len(set(every)) == 1)
 
 
 def _same(board: Board | None, reference: Board | None) -> bool | None:

@@ -47,6 +47,7 @@ def write_summary(
     provenance: Mapping[str, Any],
     out: str | Path,
     *,
+    sessions: pd.DataFrame | None = None,
     prompts: Sequence[GenerateRecord] = (),
     title: str = "codewatt",
 ) -> None:
@@ -62,6 +63,7 @@ def write_summary(
         figures: name of a plot module → its PNG or SVG, in the order of the page.
         provenance: versions and machine behind the results; nested values are listed by path.
         out: path of the page.
+        sessions: its session table, which the comparison of variants with each other needs.
         prompts: generate.json of each cell, for what its model was asked.
         title: the study's title.
 
@@ -78,7 +80,7 @@ def write_summary(
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
         judging=[judging_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
-        sections=setting_sections(rows, labels),
+        sections=setting_sections(rows, labels, [] if sessions is None else to_rows(sessions)),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],
         warnings=[view for view in views if view["warnings"]],

@@ -76,6 +76,37 @@ class Baseline(Strict):
     prune: str = Field(description="Id of a prune setting of the study.")
 
 
+#: Axes on which compared cells may differ. Their benchmark is the same: tasks are paired.
+ComparedAxis = Literal[
+    "model", "prune", "precision", "prompt", "token_limit", "batch_size", "engine", "hardware"
+]
+
+
+class ComparedPair(Strict):
+    """Cells that are compared with each other.
+
+    Every cell that has the values of `cell` is compared with the cell that has those of
+    `reference` and is equal to it on all other axes.
+    """
+
+    cell: dict[ComparedAxis, str | int] = Field(
+        min_length=1, description="Axes and their values: the cells that are compared."
+    )
+    reference: dict[ComparedAxis, str | int] = Field(
+        min_length=1,
+        description="The same axes with the values of the cells that they are compared with.",
+    )
+
+    @model_validator(mode="after")
+    def _name_the_same_axes(self) -> Self:
+        if self.cell.keys() != self.reference.keys():
+            by_one = ", ".join(sorted(self.cell.keys() ^ self.reference.keys()))
+            raise ValueError(f"axes of only one of cell and reference: {by_one}; allowed: the same")
+        if self.cell == self.reference:
+            raise ValueError("cell and reference are the same; allowed: two different cells")
+        return self
+
+
 class Comparisons(Strict):
     """Margins of the comparisons between cells (docs/explanation/statistics.md)."""
 
@@ -92,6 +123,20 @@ class Comparisons(Strict):
             "The difference in energy and time that is expected between two GPUs (or hosts) of "
             "the same model, as a fraction. The intervals of changes between cells on different "
             "GPUs are wider by it."
+        ),
+    )
+    equivalence_margin: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05,
+        description=(
+            "Equivalence margin of energy, time and rates, as a fraction: two cells are called "
+            "equivalent if they are shown to differ by less."
+        ),
+    )
+    pairs: list[ComparedPair] = Field(
+        [],
+        description=(
+            "Further comparisons, besides those of each cell with its baseline. Their p values "
+            "are adjusted together."
         ),
     )
     aa_margin: Annotated[float, Field(gt=0, lt=1)] = Field(

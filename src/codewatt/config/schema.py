@@ -69,7 +69,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("decoding", (run_settings.Decoding,)),
     ("evaluation", (run_settings.EvaluationSettings,)),
     ("energy", (energy_settings.EnergySettings, energy_settings.ValidityLimits)),
-    ("comparisons", (run_settings.Comparisons,)),
+    ("comparisons", (run_settings.Comparisons, run_settings.ComparedPair)),
     ("fidelity", (run_settings.Fidelity,)),
     ("baseline", (run_settings.Baseline,)),
     ("config/config.yaml", (Config, BenchmarkFiles, Machine, CpuNodes, GpuNodes)),

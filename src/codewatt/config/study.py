@@ -138,7 +138,7 @@ class Study(Strict):
     )
     energy: EnergySettings = EnergySettings()
     comparisons: Comparisons = Field(
-        Comparisons(), description="Margins of the comparisons with the baseline."
+        Comparisons(), description="Margins of comparisons, and pairs of cells to compare."
     )
     fidelity: Fidelity | None = Field(
         None,
@@ -241,6 +241,10 @@ class Study(Strict):
             for name, wanted in entry.items():
                 for value in wanted if isinstance(wanted, list) else [wanted]:
                     references.append((f"exclude[{index}].{name}", name, value))
+        for index, pair in enumerate(self.comparisons.pairs):
+            for side, named in (("cell", pair.cell), ("reference", pair.reference)):
+                where = f"comparisons.pairs[{index}].{side}"
+                references += [(f"{where}.{axis}", axis, value) for axis, value in named.items()]
         for where, axis, value in references:
             known = self.values(axis)
             if axis == "prune" and where.startswith("exclude"):

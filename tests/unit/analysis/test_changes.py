@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from codewatt.analysis.changes import ComparisonSettings, board_allowance, same_host_and_gpus
+from codewatt.analysis.compared_pairs import same_boards
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.errors import CodewattError
 from tests.support.records import METER, PROVENANCE
@@ -189,17 +189,21 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
 
 
 def test_boards_that_are_not_known_are_not_the_same(study: Any) -> None:
-    """A record without host is refused; a row without one is never on the same board."""
-    unknown: dict[str, Any] = {"host": None, "gpu_uuids": None}
-    assert not same_host_and_gpus(unknown, unknown)
-    row = {**unknown, "same_host_and_gpus": False}
-    assert board_allowance(row, ComparisonSettings(board_spread=0.05)) == pytest.approx(
-        math.log(1.05)
-    )
-    assert row["board_spread"] == 0.05
+    """A record without host is refused; a cell without one is never on the same board."""
+    assert not same_boards({1: (None, None)}, {1: (None, None)})
+    assert not same_boards({}, {})
     study.cell("fp32", edit=lambda contents: contents["generate"].update(provenance={}))
     with pytest.raises(CodewattError, match=r"generate\.json: provenance\.\w+: field is missing"):
         tables(study)
+
+
+def test_boards_are_compared_within_each_session() -> None:
+    one, two = ("n1", "GPU-a"), ("n1", "GPU-b")
+    assert same_boards({1: one, 2: two}, {1: one, 2: two})
+    assert same_boards({1: one, 2: two}, {1: one})
+    assert not same_boards({1: one, 2: two}, {1: one, 2: one})
+    assert same_boards({1: one, 2: one}, {3: one})
+    assert not same_boards({1: one}, {2: two})
 
 
 def test_another_board_widens_a_net_difference_by_a_share_of_the_whole_energy(study: Any) -> None:

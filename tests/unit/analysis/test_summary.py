@@ -28,8 +28,9 @@ PNG = base64.b64decode(
 
 
 def headline(study: Any) -> Any:
-    rows = to_rows(aggregate(study.cells, study.variants, BASELINE, {})["cell"])
-    (section,) = setting_sections(rows, LABELS)
+    made = aggregate(study.cells, study.variants, BASELINE, {})
+    sections = setting_sections(to_rows(made["cell"]), LABELS, to_rows(made["session"]))
+    (section,) = sections
     (found,) = section.headlines
     return found
 
