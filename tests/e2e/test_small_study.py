@@ -29,7 +29,7 @@ def test_there_is_one_row_for_each_cell_run_and_completion(results):
 
 
 def test_csv_and_parquet_hold_the_same(results):
-    for level in ("task", "run", "cell", "variant", "check"):
+    for level in ("task", "run", "session", "cell", "variant", "check"):
         written = pd.read_csv(results / "tables" / f"{level}.csv")
         assert list(written.columns) == list(_table(results, level).columns)
         assert len(written) == len(_table(results, level))

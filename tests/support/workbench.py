@@ -69,6 +69,7 @@ SMALL: dict[str, Any] = {
 SAME: dict[str, list[str]] = {
     "task": [
         "cell_id",
+        "session",
         "repeat",
         "sample",
         "task_id",
@@ -78,7 +79,15 @@ SAME: dict[str, list[str]] = {
         "base_status",
         "plus_status",
     ],
-    "cell": ["cell_id", "status", "repeats", "tasks", "pass_at_1_base", "pass_at_1_plus"],
+    "cell": [
+        "cell_id",
+        "status",
+        "sessions",
+        "repeats",
+        "tasks",
+        "pass_at_1_base",
+        "pass_at_1_plus",
+    ],
     "variant": ["variant_id", "method", "dtype", "layers", "parameters", "size_bytes"],
 }
 

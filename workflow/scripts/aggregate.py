@@ -1,4 +1,4 @@
-"""Make the tables of tasks, runs, cells, variants, domains and checks from all cells' files."""
+"""Make the tables of tasks, runs, sessions, cells, variants, domains and checks from all files."""
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings

@@ -389,7 +389,7 @@ _AA_TEST = describe(
         "`halves`: first half of a cell's repeats against the second half. `twin`: a baseline "
         "cell against a second run of the same cell.",
     ),
-    ("other_cell_id", "-", "Cell on the other side of the comparison."),
+    ("other_cell_id", "-", "Cell on the other side of the comparison, in the same session."),
     ("metric", "-", "Metric that is compared."),
     ("valid", "-", "Whether every validity check of severity `error` passed on both sides."),
     ("n", "repeats", "Number of values on the first side."),

@@ -13,6 +13,7 @@ from codewatt.analysis.efficient_frontier import accuracy_column, comparable_gro
 from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.prompt_views import prompt_views
+from codewatt.analysis.session_replicates import BETWEEN_SESSIONS
 from codewatt.analysis.summary_rows import (
     boundary_view,
     cell_views,
@@ -75,12 +76,14 @@ def write_summary(
         title=title,
         notice=energy_notice(rows),
         boundary=boundary_text(rows),
+        between_sessions=any(row["interval_scope"] == BETWEEN_SESSIONS for row in rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
         judging=[judging_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
         sections=setting_sections(rows, labels),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],
+        missing=[view for view in views if view["missing"]],
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],
         fidelity=fidelity_views(variants, labels),
@@ -127,6 +130,7 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
         tasks = {row["tasks"] for row in group if row["tasks"] is not None}
         excluded = {row["excluded_tasks"]: None for row in group if row["excluded_tasks"]}
         repeats = {row["repeats"] for row in group if row["repeats"] is not None}
+        sessions = {row["sessions"] or 1 for row in group if row["repeats"] is not None}
         result.append(
             {
                 "setting": setting,
@@ -134,6 +138,7 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
                 "tasks": _joined(tasks),
                 "excluded": [text.split("; ") for text in excluded],
                 "repeats": _joined(repeats),
+                "sessions": None if sessions <= {1} else _joined(sessions),
                 "devices": devices_notice(group),
                 "mixed": len(comparable_groups([r for r in group if r["status"] == "ok"])) > 1,
                 "rows": cell_views(group, labels),
