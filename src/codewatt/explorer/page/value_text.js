@@ -6,7 +6,7 @@ const MINUS = "−";
 /** A value as the table and the figures show it. */
 export function shortText(value) {
   if (value === null) return ABSENT;
-  if (typeof value === "bigint") return grouped(String(value));
+  if (typeof value === "bigint") return shortNumber(Number(value));
   if (typeof value !== "number") return String(value);
   if (!Number.isFinite(value)) return value > 0 ? "∞" : `${MINUS}∞`;
   return shortNumber(value);
@@ -30,7 +30,7 @@ export function intervalText(low, high) {
 
 function shortNumber(value) {
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e15) return grouped(String(value));
+  if (Number.isInteger(value) && size < 1e9) return grouped(String(value));
   if (size < 1e-4 || size >= 1e7) {
     const [digits, exponent] = value.toExponential(3).split("e");
     return `${signed(digits)}×10${raised(Number(exponent))}`;
@@ -39,11 +39,11 @@ function shortNumber(value) {
   return grouped(value.toFixed(Math.min(decimals, 7)));
 }
 
-/** Thousands apart by a thin space, from five digits on. */
+/** Thousands apart by a narrow space, from five digits on. */
 function grouped(text) {
   const [whole, fraction] = text.split(".");
   const digits = whole.replace("-", "");
-  const apart = digits.length > 4 ? digits.replace(/\B(?=(\d{3})+$)/g, " ") : digits;
+  const apart = digits.length > 4 ? digits.replace(/\B(?=(\d{3})+$)/g, "\u202f") : digits;
   return `${whole.startsWith("-") ? MINUS : ""}${apart}${fraction ? `.${fraction}` : ""}`;
 }
 
