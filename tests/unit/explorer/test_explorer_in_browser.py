@@ -14,7 +14,8 @@ from codewatt.explorer.column_views import column_views, interval_columns
 from tests.unit.explorer.conftest import HOSTILE, Opened
 
 PAGE_ROWS = 200
-MINUS, NARROW_SPACE, ABSENT, TIMES = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{EN DASH}", "\u00d7"
+MINUS, NARROW_SPACE = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
+ABSENT, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
 
 @pytest.fixture(scope="module")
