@@ -142,7 +142,7 @@ def generate_record(**changes: Any) -> Record:
         "engine": "transformers", "hardware": None,
     }  # fmt: skip
     record = {
-        "schema": 4, "cell": cell, "status": "ok", "repeats": 3,
+        "schema": 5, "cell": cell, "status": "ok", "repeats": 3,
         "prompt": {
             "asked": "direct completion", "has_chat_template": False, "stop_strings": ["\ndef "],
             "first_task_id": "Nano/0", "first_prompt": "def f(x):",

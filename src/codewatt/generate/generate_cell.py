@@ -142,7 +142,7 @@ def generate_cell(
     write_task_records(out.tasks, completions)
     names = [path.name for path in (out.completions, out.tasks, out.timeline)]
     frame: CommonCellFields = {
-        "schema": 4,
+        "schema": 5,
         "cell": settings["cell"],
         "prompt": prompts.describe(),
         "repeats": settings["decoding"]["repeats"],

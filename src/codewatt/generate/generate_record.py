@@ -181,7 +181,7 @@ class CommonCellFields(MeteredRecord):
     files: completions, tasks and timeline, beside the record.
     """
 
-    schema: Literal[4]
+    schema: Literal[5]
     cell: CellIds
     prompt: PromptRecord
     repeats: int
