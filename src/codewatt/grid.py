@@ -281,7 +281,11 @@ class Grid:
                 "cell": cell.identity(),
                 "device": self.study.device,
                 "decoding": self.study.decoding.model_dump(mode="json"),
-                "energy": {**self._sampling(), "idle_s": energy.idle_s},
+                "energy": {
+                    **self._sampling(),
+                    "idle_s": energy.idle_s,
+                    "start": None if energy.start is None else energy.start.model_dump(mode="json"),
+                },
             }
         )
 

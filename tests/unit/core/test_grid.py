@@ -131,6 +131,8 @@ def _slices(grid):
         ({"decoding": {"repeats": 2}}, {"generate"}),
         ({"energy": {"country": "FRA"}}, {"energy"}),
         ({"energy": {"idle_s": 1.0}}, {"generate"}),
+        ({"energy": {"start": {"below_c": 40.0}}}, {"generate"}),
+        ({"decoding": {"warmup": {"max_cv": 0.02}}}, {"generate"}),
         *(
             ({"energy": {interval: 0.75}}, {"quantise", "generate", "evaluate"})
             for interval in SamplerSettings.model_fields

@@ -3,12 +3,13 @@
 import re
 
 from codewatt.config.energy_settings import ValidityLimits
-from codewatt.energy.validity import cell, gpu, phase, power, prompt, repeat, sharing
+from codewatt.energy.validity import cell, gpu, phase, power, prompt, repeat, sharing, start
 from codewatt.energy.validity.check import Check
 
 #: Title of a section of the reference page -> its checks.
 CHECKS_BY_SECTION: dict[str, tuple[Check, ...]] = {
     "Readings, meters and idle power": cell.CHECKS,
+    "Rest, warm-up and measured time": start.CHECKS,
     "Each repeat": repeat.CHECKS,
     "Power": power.CHECKS,
     "GPUs": gpu.CHECKS,
