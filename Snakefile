@@ -54,6 +54,7 @@ rule report:
     default_target: True
     input:
         rules.plot.output,
+        rules.plot_power.output,
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),
         rules.aggregate.output,
@@ -110,5 +111,6 @@ rule aggregate_all:
 rule plot_all:
     input:
         rules.plot.output,
+        rules.plot_power.output,
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),

@@ -12,7 +12,7 @@ from codewatt.analysis.labels import Labels
 from codewatt.energy.integration import Floats
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import Selection, select_cells
-from codewatt.plots.variant_blocks import Block, line_key, set_lines, split_blocks
+from codewatt.plots.variant_blocks import Block, LineKey, line_key, set_lines, split_blocks
 
 #: A violin needs this many runs; a density of fewer says more about the kernel than about the runs.
 VIOLIN_RUNS = 5
@@ -142,7 +142,7 @@ def _point(axes: Any, row: Row, value: float, line: float, sessions: Sequence[in
     )
 
 
-def _runs(block: Block, key: tuple[str, str | None]) -> list[Row]:
+def _runs(block: Block, key: LineKey) -> list[Row]:
     """The runs of a line, in the order of sessions and repeats."""
     runs = [row for row in block.rows if line_key(row) == key]
     return sorted(runs, key=lambda row: (_session(row), row["repeat"]))

@@ -9,10 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from codewatt.analysis.columns import Row
+from codewatt.analysis.descriptions import variant_text
 from codewatt.analysis.labels import Labels
+from codewatt.analysis.tables import to_rows
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import Selection, select_cells
-from codewatt.plots.variant_blocks import Block, line_key, set_lines, split_blocks
+from codewatt.plots.variant_blocks import Block, LineKey, line_key, set_lines, split_blocks
 
 #: Metric -> label of its panel. pass@1 is that of the plus tests if some comparison has it.
 _PANELS = {
@@ -40,7 +42,7 @@ def plot(
 
     Args:
         comparison_table: the table of comparisons that `aggregate` made.
-        cell_table: its cell table, for the study's margin.
+        cell_table: its cell table, for the study's margin and the names of references.
         labels: kind → id → label.
         out_stem: the figure's path without its suffix.
 
@@ -51,16 +53,21 @@ def plot(
     margins = dict(zip(cell_table["cell_id"], cell_table["pass_at_1_margin"], strict=True))
     known = {name: float(value) for name, value in margins.items() if pd.notna(value)}
     with figure_style.style():
-        return figure_style.save(_draw(shown, known, labels), out_stem)
+        return figure_style.save(
+            _draw(shown, known, _endings(shown, cell_table, labels), labels), out_stem
+        )
 
 
-def _draw(shown: Selection, margins: Mapping[str, float], labels: Labels) -> Any:
-    blocks = split_blocks(shown, labels, references=True)
+def _draw(
+    shown: Selection, margins: Mapping[str, float], endings: Mapping[LineKey, str], labels: Labels
+) -> Any:
+    blocks = split_blocks(shown, labels, endings)
     rows = [row for block in blocks for row in block.rows]
     panels = _panels(rows)
     drawn = [row for row in rows if row["metric"] in panels and row["estimate"] is not None]
     sentences = [
-        "Change of each variant against the baseline of its model, with 95 % confidence interval",
+        "Change of each variant against the baseline of its model"
+        f"{' or the variant that is named' if endings else ''}, with 95 % confidence interval",
         shown.setting,
         _sessions_note(drawn),
         "Variants without an estimate have no marker"
@@ -91,6 +98,18 @@ def _draw(shown: Selection, margins: Mapping[str, float], labels: Labels) -> Any
             axes.tick_params(axis="x", labelbottom=True)
             set_lines(axes, block, labelled=axes is line[0])
     return figure
+
+
+def _endings(shown: Selection, cell_table: pd.DataFrame, labels: Labels) -> dict[LineKey, str]:
+    """Line -> " against ...", for the comparisons with another cell than the baseline."""
+    cells = {row["cell_id"]: row for row in to_rows(cell_table)}
+    found = {}
+    for facet in shown.facets:
+        for row in facet.rows:
+            reference = row["reference_cell_id"]
+            if reference != cells[row["cell_id"]]["baseline_cell_id"]:
+                found[line_key(row)] = f" against {variant_text(cells[reference], labels)}"
+    return found
 
 
 def _panels(rows: Sequence[Row]) -> dict[str, str]:

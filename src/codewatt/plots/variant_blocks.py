@@ -1,9 +1,9 @@
 """Layout of figures with a block of panels for each model and setting, a line for each variant."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import variant_text
@@ -15,6 +15,9 @@ _LABEL_CHARACTERS = 30
 #: Inches: height of a line of a label (7 points), space around it, and of a block's title and axis.
 _TEXT_INCHES, _LINE_GAP, _FRAME_INCHES = 0.12, 0.1, 0.62
 
+#: Key of a line: id of the cell, and of the cell that it is compared with, if rows are comparisons.
+LineKey: TypeAlias = tuple[str, str | None]
+
 
 @dataclass(frozen=True)
 class Block:
@@ -23,13 +26,12 @@ class Block:
     Attributes:
         title: label of the model, and the axes of the setting that differ between blocks.
         rows: rows of a table with the columns CELL_IDS.
-        lines: key (cell id, and id of another reference than the baseline) -> wrapped label, from
-            top to bottom.
+        lines: key -> wrapped label, from top to bottom.
     """
 
     title: str
     rows: tuple[Row, ...]
-    lines: dict[tuple[str, str | None], str]
+    lines: dict[LineKey, str]
 
     @property
     def line_inches(self) -> float:
@@ -43,24 +45,26 @@ class Block:
         return _FRAME_INCHES + self.line_inches * max(len(self.lines), 1)
 
 
-def split_blocks(shown: Selection, labels: Labels, *, references: bool = False) -> list[Block]:
+def split_blocks(
+    shown: Selection, labels: Labels, endings: Mapping[LineKey, str] | None = None
+) -> list[Block]:
     """The blocks of a selection, by setting and then by model.
 
     Args:
         shown: rows of any table with the columns CELL_IDS.
         labels: kind → id → label.
-        references: whether rows are comparisons, with a line for each reference of a cell.
+        endings: key of a line -> text that follows the variant's label.
     """
     blocks = []
     for facet in shown.facets:
         for model in ordered_ids(labels, "model", facet.rows):
             rows = tuple(row for row in facet.rows if row["model"] == model)
             title = ", ".join(t for t in (label(labels, "model", model), facet.title) if t)
-            blocks.append(Block(title, rows, _lines(rows, shown, labels, references)))
+            blocks.append(Block(title, rows, _lines(rows, labels, endings or {})))
     return blocks
 
 
-def line_key(row: Row) -> tuple[str, str | None]:
+def line_key(row: Row) -> LineKey:
     """The key of a row's line."""
     return row["cell_id"], row.get("reference_cell_id")
 
@@ -80,19 +84,7 @@ def wrap_label(text: str, characters: int = _LABEL_CHARACTERS) -> str:
 
 
 def _lines(
-    rows: Sequence[Row], shown: Selection, labels: Labels, references: bool
-) -> dict[tuple[str, str | None], str]:
-    names = {
-        row["cell_id"]: variant_text(row, labels) for facet in shown.facets for row in facet.rows
-    }
-    used: dict[str, dict[str | None, None]] = {}
-    for row in rows:
-        used.setdefault(row["cell_id"], {})[row.get("reference_cell_id")] = None
-    found = {}
-    for cell, others in used.items():
-        for other in others:
-            text = names[cell]
-            if references and len(others) > 1:
-                text = f"{text} against {names.get(str(other), str(other))}"
-            found[cell, other] = wrap_label(text)
-    return found
+    rows: Sequence[Row], labels: Labels, endings: Mapping[LineKey, str]
+) -> dict[LineKey, str]:
+    names = {line_key(row): variant_text(row, labels) for row in rows}
+    return {key: wrap_label(name + endings.get(key, "")) for key, name in names.items()}
