@@ -180,11 +180,12 @@ POWER_PANELS = 12
 
 
 def power_cells(name):
-    """Input function: a file of the cells whose power is drawn, each baseline before its variants."""
+    """Input function: a file of the cells, in the first session, whose power is drawn."""
 
     def files(wildcards):
         cells, awaited = known_cells()
-        chosen = grid.baselines_first(cells, POWER_PANELS)
+        first = [cell for cell in cells if cell.session == 1]
+        chosen = grid.baselines_first(first, POWER_PANELS)
         return [*(paths.cell(name, cell.id) for cell in chosen), *awaited]
 
     return files

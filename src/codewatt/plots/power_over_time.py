@@ -86,8 +86,7 @@ def plot(
     Returns:
         The paths of the PNG and the PDF.
     """
-    ids = [cell.generate["cell"]["id"] for cell in cells]
-    # A cell of a later session has the row of its design.
+    ids = [cell.generate["cell"]["design_id"] for cell in cells]
     rows = {row["cell_id"]: row for row in to_rows(cell_table)}
     titles = _titles(cell_table, labels)
     drawn = [
