@@ -25,6 +25,7 @@ GRID = {
     "plot": 1,
     "plot_power": 1,
     "summarise": 1,
+    "explore": 1,
 }
 
 
