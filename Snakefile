@@ -55,6 +55,7 @@ rule report:
     default_target: True
     input:
         rules.plot.output,
+        rules.plot_power.output,
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),
         rules.aggregate.output,
@@ -112,5 +113,6 @@ rule aggregate_all:
 rule plot_all:
     input:
         rules.plot.output,
+        rules.plot_power.output,
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),

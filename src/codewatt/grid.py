@@ -252,6 +252,23 @@ class Grid:
         found = Variant(variant.model, baseline.prune, baseline.precision)
         return found if found in self.variants else None
 
+    def baselines_first(self, cells: Sequence[Cell], most: int) -> list[Cell]:
+        """The first `most` cells in groups of a model and a setting, each with its baseline first.
+
+        A group that does not fit is cut; so the baseline of each cell in the result is in it.
+        """
+        baseline = (self.study.baseline.prune, self.study.baseline.precision)
+        groups: dict[Cell, list[Cell]] = {}
+        for cell in cells:
+            key = replace(cell, prune=baseline[0], precision=baseline[1])
+            groups.setdefault(key, []).append(cell)
+        ordered = [
+            cell
+            for group in groups.values()
+            for cell in sorted(group, key=lambda cell: (cell.prune, cell.precision) != baseline)
+        ]
+        return ordered[:most]
+
     def fidelity_slice(self, variant: Variant) -> str:
         """The settings that measure_fidelity reads.
 

@@ -23,6 +23,7 @@ GRID = {
     "measure_energy": 4,
     "aggregate": 1,
     "plot": 1,
+    "plot_power": 1,
     "summarise": 1,
     "explore": 1,
 }

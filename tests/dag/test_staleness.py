@@ -13,7 +13,7 @@ pytestmark = pytest.mark.dag
 VARIANTS = ["one--full--fp32", "one--full--int8", "one--last1--fp32", "two--full--fp32"]
 ASKED = "nano--stripped--t24--b2--transformers"
 CELLS = [f"{variant}--{ASKED}" for variant in VARIANTS]
-DISPLAY = {("plot", ""), ("summarise", ""), ("explore", "")}
+DISPLAY = {(rule, "") for rule in ("plot", "plot_power", "summarise", "explore")}
 AFTER_CELLS = {("aggregate", "")} | DISPLAY
 
 

@@ -72,7 +72,7 @@ def test_exactly_the_needed_jobs_ran_and_each_once(run):
             *((r, v) for r in ("quantise", "measure_making_energy") for v in _variants(RUN)),
             *((r, c) for r in ("generate", "evaluate", "measure_energy") for c in _cells(RUN)),
             *(("judge_depth", cell) for cell in _cells(JUDGED)),
-            *((rule, "") for rule in ("aggregate", "plot", "summarise", "explore")),
+            *((rule, "") for rule in ("aggregate", "plot", "plot_power", "summarise", "explore")),
         ]
     )
     assert Counter(jobs_in(run[1])) == wanted
@@ -125,7 +125,9 @@ def test_a_label_runs_no_cell(bench):
     study = copy.deepcopy(STUDY)
     study["prunes"][1]["label"] = "last layers"
     bench.write_study(study)
-    assert bench.would_run() == {("plot", ""), ("summarise", ""), ("explore", "")}
+    assert bench.would_run() == {
+        (rule, "") for rule in ("plot", "plot_power", "summarise", "explore")
+    }
 
 
 def test_a_token_limit_begins_new_chains(bench):

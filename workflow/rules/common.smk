@@ -165,11 +165,30 @@ def engine_environment(engine):
 
 FIGURES = {
     "frontier": "energy against pass@1",
+    "distributions": "energy and duration of every run",
     "energy_by_precision": "energy per precision",
     "prune_depth": "pruned layers",
     "repetition": "repetition of completions",
     "prompts": "prompt style",
+    "roofline": "roofline of prefill and decode",
 }
+if len(study.batch_sizes) > 1 or len(grid.model_ids) > 1:
+    FIGURES["scaling"] = "batch size and model size"
+
+# Cells whose power is drawn over time; more panels are too many for a page.
+POWER_PANELS = 12
+
+
+def power_cells(name):
+    """Input function: a file of the cells, in the first session, whose power is drawn."""
+
+    def files(wildcards):
+        cells, awaited = known_cells()
+        first = [cell for cell in cells if cell.session == 1]
+        chosen = grid.baselines_first(first, POWER_PANELS)
+        return [*(paths.cell(name, cell.id) for cell in chosen), *awaited]
+
+    return files
 
 
 def layer_figure(*kinds):

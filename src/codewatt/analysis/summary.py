@@ -36,7 +36,13 @@ _CAPTIONS = {
     "layer_scores": "Layer scores of the prune methods.",
     "frontier": "pass@1 against energy per run, with the efficient frontier.",
     "prompts": "pass@1 for each prompt style.",
+    "distributions": "Energy and duration of every run.",
+    "roofline": "Achieved FLOP/s of prefill and decode, below the roofline.",
+    "scaling": "Energy per token against batch size and model size, with crossovers.",
+    "power_over_time": "Power of GPU and CPU during the jobs, with their phases.",
 }
+#: Figures that the page shows on demand, so that it stays short.
+_ON_DEMAND = ("distributions", "power_over_time", "roofline")
 
 
 def write_summary(
@@ -72,6 +78,7 @@ def write_summary(
     rows, variants = to_rows(cell_table), to_rows(variant_table)
     groups = _groups(rows, labels)
     views = [view for group in groups for view in group["rows"]]
+    shown = {name: _figure(name, Path(path)) for name, path in figures.items()}
     page = _template().render(
         title=title,
         notice=energy_notice(rows),
@@ -88,7 +95,8 @@ def write_summary(
         variants=[variant_view(row, labels) for row in variants],
         fidelity=fidelity_views(variants, labels),
         prompts=prompt_views(prompts, labels),
-        figures=[_figure(name, Path(path)) for name, path in figures.items()],
+        figures=[view for name, view in shown.items() if name not in _ON_DEMAND],
+        more_figures=[view for name, view in shown.items() if name in _ON_DEMAND],
         provenance=list(_flatten(provenance)),
     )
     with atomic_path(out) as temporary:

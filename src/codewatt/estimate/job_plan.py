@@ -169,8 +169,9 @@ class Plan:
                 ("check_contamination", f"{fidelity.corpus}.{name}") for name in grid.benchmark_ids
             ]
         yield Job("aggregate", "aggregate", None, None, _small_job(), needs=tuple(needed))
-        drawn = [("plot", "plot")]
-        yield Job("plot", "plot", None, None, _small_job(), needs=(("aggregate", "aggregate"),))
+        drawn = [("plot", "plot"), ("plot_power", "plot_power")]
+        for rule, name in drawn:
+            yield Job(rule, name, None, None, _small_job(), needs=(("aggregate", "aggregate"),))
         if grid.scorings:
             scores = tuple(_scores_key(*scoring) for scoring in grid.scorings)
             drawn.append(("plot_layers", "plot_layers"))
