@@ -28,6 +28,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/depth.smk"
 include: "workflow/rules/energy.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/statistical_tests.smk"
 include: "workflow/rules/plot.smk"
 
 
@@ -57,6 +58,7 @@ rule report:
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),
         rules.aggregate.output,
+        rules.statistical_tests.output,
         rules.summarise.output,
 
 
@@ -105,6 +107,7 @@ rule energy_all:
 rule aggregate_all:
     input:
         rules.aggregate.output,
+        rules.statistical_tests.output,
 
 
 rule plot_all:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.dag
 VARIANTS = ["one--full--fp32", "one--full--int8", "one--last1--fp32", "two--full--fp32"]
 ASKED = "nano--stripped--t24--b2--transformers"
 CELLS = [f"{variant}--{ASKED}" for variant in VARIANTS]
-AFTER_CELLS = {("aggregate", ""), ("plot", ""), ("summarise", "")}
+AFTER_CELLS = {("aggregate", ""), ("statistical_tests", ""), ("plot", ""), ("summarise", "")}
 DISPLAY = {("plot", ""), ("summarise", "")}
 
 

@@ -169,7 +169,15 @@ class Plan:
                 ("check_contamination", f"{fidelity.corpus}.{name}") for name in grid.benchmark_ids
             ]
         yield Job("aggregate", "aggregate", None, None, _small_job(), needs=tuple(needed))
-        drawn = [("plot", "plot")]
+        yield Job(
+            "statistical_tests",
+            "statistical_tests",
+            None,
+            None,
+            _small_job(),
+            needs=(("aggregate", "aggregate"),),
+        )
+        drawn = [("plot", "plot"), ("statistical_tests", "statistical_tests")]
         yield Job("plot", "plot", None, None, _small_job(), needs=(("aggregate", "aggregate"),))
         if grid.scorings:
             scores = tuple(_scores_key(*scoring) for scoring in grid.scorings)
