@@ -144,9 +144,7 @@ def test_moments_of_durbin_watson_are_those_of_the_quadratic_forms():
     inner = centring @ first.T @ first @ centring
     mean = np.trace(inner) / (n - 1)
     variance = (
-        2
-        * ((n - 1) * np.trace(inner @ inner) - np.trace(inner) ** 2)
-        / ((n - 1) ** 2 * (n + 1))
+        2 * ((n - 1) * np.trace(inner @ inner) - np.trace(inner) ** 2) / ((n - 1) ** 2 * (n + 1))
     )
     outcome = durbin_watson(list(values))
     z = (outcome.statistic - mean) / np.sqrt(variance)

@@ -137,9 +137,9 @@ def _outcome_columns(found: Outcome) -> Row:
 def _groups(
     cells: Sequence[CellObservations], axes: Sequence[str]
 ) -> dict[str, list[CellObservations]]:
-    """Text of what is the same -> cells that differ in these axes only; two or more."""
+    """Text of what is the same -> cells that differ in these axes only, by id; two or more."""
     groups: dict[str, list[CellObservations]] = defaultdict(list)
-    for cell in cells:
+    for cell in sorted(cells, key=lambda cell: cell.cell_id):
         same = [axis for axis in _AXES if axis not in axes and cell.cell[axis] is not None]
         groups[", ".join(f"{axis} {cell.cell[axis]}" for axis in same)].append(cell)
     return {group: members for group, members in groups.items() if len(members) > 1}
