@@ -145,6 +145,8 @@ EMPTY = {
     "variant": {
         "status_reason", "fidelity_note", "quantise_energy_note", "score_layers_energy_note",
     },
+    "statistical_test": set(),
+    "regression": {"hardware"},
 }  # fmt: skip
 
 
