@@ -127,8 +127,10 @@ def test_tests_of_a_cell_use_each_task_once(three: Tables) -> None:
     halves = one(rows, test="Levene", **of)
     expected = stats.levene(values[:15], values[15:], center="mean")
     assert (halves["statistic"], halves["p"]) == pytest.approx(tuple(expected))
-    assert halves["conclusion"].startswith("The test does not show that the energies of the tasks ")
-    assert "in the first and the second half of the benchmark's tasks" in halves["conclusion"]
+    assert halves["conclusion"].startswith(
+        "The test does not show that the variance of the energies of the tasks differs between "
+    )
+    assert "the first and the second half of the benchmark's tasks" in halves["conclusion"]
 
 
 def test_cells_that_differ_in_precision_are_compared(three: Tables) -> None:

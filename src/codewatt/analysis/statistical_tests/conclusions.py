@@ -47,8 +47,11 @@ def _variances(row: Row, values: str, shown: bool, p: str) -> str:
     else:
         where = f"the {row['cells']} cells"
     if shown:
-        return f"The {values} vary differently in {where} ({p}{spread})."
-    return f"The test does not show that the {values} vary differently in {where} ({p}{spread})."
+        return f"The variance of the {values} differs between {where} ({p}{spread})."
+    return (
+        f"The test does not show that the variance of the {values} differs between {where} "
+        f"({p}{spread})."
+    )
 
 
 def _locations(row: Row, values: str, shown: bool, p: str) -> str:
