@@ -32,7 +32,8 @@ def sentence(row):
     if test in ("Levene", "Brown-Forsythe"):
         halves = "the first and the second half of the benchmark's tasks"
         where = halves if row["factor"] is None else f"the {row['cells']} cells"
-        return f"{'The' if seen else doubt} variance of the {what} differs between {where} {named or f'({p}).'}"
+        subject = "The" if seen else doubt
+        return f"{subject} variance of the {what} differs between {where} {named or f'({p}).'}"
     if test == "Dunn":
         way = "larger" if row["statistic"] > 0 else "smaller"
         if seen:
