@@ -30,6 +30,7 @@ include: "workflow/rules/energy.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/statistical_tests.smk"
 include: "workflow/rules/plot.smk"
+include: "workflow/rules/explorer.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -60,6 +61,7 @@ rule report:
         rules.aggregate.output,
         rules.statistical_tests.output,
         rules.summarise.output,
+        rules.explore.output,
 
 
 rule quantise_all:

@@ -25,6 +25,7 @@ GRID = {
     "statistical_tests": 1,
     "plot": 1,
     "summarise": 1,
+    "explore": 1,
 }
 
 
