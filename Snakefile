@@ -28,6 +28,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/depth.smk"
 include: "workflow/rules/energy.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/statistical_tests.smk"
 include: "workflow/rules/plot.smk"
 include: "workflow/rules/explorer.smk"
 
@@ -59,6 +60,7 @@ rule report:
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),
         rules.aggregate.output,
+        rules.statistical_tests.output,
         rules.summarise.output,
         rules.explore.output,
 
@@ -108,6 +110,7 @@ rule energy_all:
 rule aggregate_all:
     input:
         rules.aggregate.output,
+        rules.statistical_tests.output,
 
 
 rule plot_all:

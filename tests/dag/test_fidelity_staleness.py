@@ -15,7 +15,7 @@ CELL = "--nano--stripped--t24--b2--transformers"
 TEXT = {("prepare_corpus", "held"), ("check_contamination", "held")}
 RECOVERIES = {("measure_fidelity", variant) for variant in VARIANTS}
 DISPLAY = {(rule, "") for rule in ("plot", "plot_power", "summarise", "explore")}
-TABLES = {("aggregate", "")} | DISPLAY
+TABLES = {("aggregate", ""), ("statistical_tests", "")} | DISPLAY
 HELD = {"id": "held", "source": "nano", "part": "held_out", "samples": 8, "tokens": 128}
 #: The small study's first model, unpruned: its cells have run.
 STUDY = {

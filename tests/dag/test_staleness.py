@@ -14,7 +14,7 @@ VARIANTS = ["one--full--fp32", "one--full--int8", "one--last1--fp32", "two--full
 ASKED = "nano--stripped--t24--b2--transformers"
 CELLS = [f"{variant}--{ASKED}" for variant in VARIANTS]
 DISPLAY = {(rule, "") for rule in ("plot", "plot_power", "summarise", "explore")}
-AFTER_CELLS = {("aggregate", "")} | DISPLAY
+AFTER_CELLS = {("aggregate", ""), ("statistical_tests", "")} | DISPLAY
 
 
 def jobs(*rules, of):

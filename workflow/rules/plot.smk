@@ -96,6 +96,8 @@ rule summarise:
         cells=paths.table("cell.parquet"),
         variants=paths.table("variant.parquet"),
         checks=paths.table("check.parquet"),
+        tests=paths.table("statistical_test.parquet"),
+        regressions=paths.table("regression.parquet"),
         generate=each_cell("generate.json"),
         figures=rules.plot.output.png
         + domain_figure("png")

@@ -20,6 +20,8 @@ with rule_log(snakemake):
         {Path(path).stem: Path(path) for path in snakemake.input.figures},
         provenance(),
         Path(snakemake.output.summary),
+        tests=pd.read_parquet(snakemake.input.tests),
+        regressions=pd.read_parquet(snakemake.input.regressions),
         prompts=[GENERATE.read(path) for path in snakemake.input.generate],
         title=settings["title"],
     )

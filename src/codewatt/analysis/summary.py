@@ -14,6 +14,10 @@ from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.prompt_views import prompt_views
 from codewatt.analysis.session_replicates import BETWEEN_SESSIONS
+from codewatt.analysis.statistical_tests.summary_views import (
+    regression_views,
+    statistical_test_views,
+)
 from codewatt.analysis.summary_rows import (
     boundary_view,
     cell_views,
@@ -54,6 +58,8 @@ def write_summary(
     provenance: Mapping[str, Any],
     out: str | Path,
     *,
+    tests: pd.DataFrame | None = None,
+    regressions: pd.DataFrame | None = None,
     prompts: Sequence[GenerateRecord] = (),
     title: str = "codewatt",
 ) -> None:
@@ -69,6 +75,8 @@ def write_summary(
         figures: name of a plot module → its PNG or SVG, in the order of the page.
         provenance: versions and machine behind the results; nested values are listed by path.
         out: path of the page.
+        tests: the table of statistical tests.
+        regressions: the table of regressions of energy.
         prompts: generate.json of each cell, for what its model was asked.
         title: the study's title.
 
@@ -94,6 +102,8 @@ def write_summary(
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],
         fidelity=fidelity_views(variants, labels),
+        tests=statistical_test_views([] if tests is None else to_rows(tests)),
+        regressions=regression_views([] if regressions is None else to_rows(regressions), labels),
         prompts=prompt_views(prompts, labels),
         figures=[view for name, view in shown.items() if name not in _ON_DEMAND],
         more_figures=[view for name, view in shown.items() if name in _ON_DEMAND],

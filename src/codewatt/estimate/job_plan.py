@@ -169,8 +169,13 @@ class Plan:
                 ("check_contamination", f"{fidelity.corpus}.{name}") for name in grid.benchmark_ids
             ]
         yield Job("aggregate", "aggregate", None, None, _small_job(), needs=tuple(needed))
-        drawn = [("plot", "plot"), ("plot_power", "plot_power")]
-        for rule, name in drawn:
+        after_tables = [
+            ("statistical_tests", "statistical_tests"),
+            ("plot", "plot"),
+            ("plot_power", "plot_power"),
+        ]
+        drawn = list(after_tables)
+        for rule, name in after_tables:
             yield Job(rule, name, None, None, _small_job(), needs=(("aggregate", "aggregate"),))
         if grid.scorings:
             scores = tuple(_scores_key(*scoring) for scoring in grid.scorings)
