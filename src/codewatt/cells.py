@@ -2,17 +2,19 @@
 
 A variant is a combination of model, prune setting and precision; rule quantise makes it. A cell is
 a combination of variant, benchmark, prompt style, token limit, batch size, engine and (if the study
-names any) hardware; rule generate runs it. Ids are never parsed: they are looked up in the study's
-grid (`grid`). For paths see `paths`.
+names any) hardware. Rule generate measures each cell once in each session of the study. Ids are
+never parsed: they are looked up in the study's grid (`grid`). For paths see `paths`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Separates the parts of an id. No part contains "--", so the id of a cell is unambiguous.
 ID_SEPARATOR = "--"
 #: Last part of the id of a cell's second run (A/A test).
 SECOND_RUN = "again"
+#: Begins the last part of the id of a cell in a later session: "s2" is the second session.
+SESSION_MARK = "s"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Cell:
     """Id of the hardware that the cell runs on; None if the study names no hardware."""
     second_run: bool = False
     """Whether this is the second run of a cell, under another id, for the A/A test."""
+    session: int = 1
+    """The session that measures the cell, from 1."""
 
     @property
     def variant(self) -> Variant:
@@ -53,7 +57,17 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Id of the cell; also the name of its directory."""
+        """Id of the cell in its session; also the name of its directory.
+
+        The id of the first session is the id of the cell in the design, so that a study keeps its
+        results when it is given more sessions.
+        """
+        session = (f"{SESSION_MARK}{self.session}",) if self.session > 1 else ()
+        return ID_SEPARATOR.join((self.design_id, *session))
+
+    @property
+    def design_id(self) -> str:
+        """Id of the cell in the study's design: the same in all sessions."""
         generation = (self.benchmark, self.prompt, f"t{self.token_limit}", f"b{self.batch_size}")
         hardware = (self.hardware,) if self.hardware else ()
         second_run = (SECOND_RUN,) if self.second_run else ()
@@ -61,10 +75,16 @@ class Cell:
             (self.variant.id, *generation, self.engine, *hardware, *second_run)
         )
 
+    def in_session(self, session: int) -> "Cell":
+        """The same cell in another session."""
+        return replace(self, session=session)
+
     def identity(self) -> dict[str, str | int | None]:
-        """The cell's id, its variant's id and the values of all axes, by column name."""
+        """The cell's ids, its session, its variant's id and the values of all axes."""
         return {
             "id": self.id,
+            "design_id": self.design_id,
+            "session": self.session,
             "variant": self.variant.id,
             "model": self.model,
             "prune": self.prune,

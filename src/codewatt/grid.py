@@ -12,7 +12,14 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-from codewatt.cells import ID_SEPARATOR, SECOND_RUN, Cell, Variant, variants_of
+from codewatt.cells import (
+    ID_SEPARATOR,
+    SECOND_RUN,
+    SESSION_MARK,
+    Cell,
+    Variant,
+    variants_of,
+)
 from codewatt.config.compression_settings import calibration_of, lines_of
 from codewatt.config.model_settings import Model
 from codewatt.config.prune_depths import layers_removed
@@ -63,6 +70,17 @@ class Grid:
             )
 
     @cached_property
+    def measured_cells(self) -> tuple[Cell, ...]:
+        """Every cell in every session, the first session first."""
+        return self.in_all_sessions(self.cells)
+
+    def in_all_sessions(self, cells: Iterable[Cell]) -> tuple[Cell, ...]:
+        """Cells of the design in every session of the study, the first session first."""
+        chosen = tuple(cells)
+        sessions = range(1, self.study.sessions + 1)
+        return tuple(cell.in_session(session) for session in sessions for cell in chosen)
+
+    @cached_property
     def twins(self) -> dict[str, Cell]:
         """Id of each baseline cell -> its twin, the same cell with a second id for the A/A test."""
         baseline = (self.study.baseline.prune, self.study.baseline.precision)
@@ -91,7 +109,7 @@ class Grid:
 
     @cached_property
     def _cell_by_id(self) -> dict[str, Cell]:
-        return {cell.id: cell for cell in (*self.cells, *self.twins.values())}
+        return {cell.id: cell for cell in (*self.measured_cells, *self.twins.values())}
 
     @cached_property
     def _variant_by_id(self) -> dict[str, Variant]:
@@ -278,7 +296,7 @@ class Grid:
         return canonical_json(self.study.energy.model_dump(mode="json", include=read))
 
     def aggregate_slice(self, cells: Sequence[Cell]) -> str:
-        """The settings that aggregate reads: the cells that ran, and how they are compared."""
+        """The settings that aggregate reads: the cells of all sessions, and comparisons."""
         prunes = {cell.prune for cell in cells}
         return canonical_json(
             {
@@ -331,13 +349,15 @@ class Grid:
             one_of["engine"],
             *([one_of["hardware"]] if self.study.hardware else []),
         )
+        later = [f"{SESSION_MARK}{number}" for number in range(2, self.study.sessions + 1)]
         return {
             "model": one_of["model"],
             "benchmark": one_of["benchmark"],
             "corpus": _any(self.study.values("corpus")),
             "method": _any(sorted({method for _, method, _ in self.scorings})),
             "variant": variant,
-            "cell": ID_SEPARATOR.join((variant, *generation)) + f"(?:{ID_SEPARATOR}{SECOND_RUN})?",
+            "cell": ID_SEPARATOR.join((variant, *generation))
+            + f"(?:{ID_SEPARATOR}{_any([SECOND_RUN, *later])})?",
         }
 
 

@@ -201,7 +201,8 @@ class RawStudy:
         model, prune, precision = variant.split("--")
         name = f"{variant}--nano--stripped--t24--b{BATCH}--{engine}"
         ids = {
-            "id": name, "variant": variant, "model": model, "prune": prune,
+            "id": name, "design_id": name, "session": 1, "variant": variant,
+            "model": model, "prune": prune,
             "precision": precision, "benchmark": "nano", "prompt": "stripped", "token_limit": 24,
             "batch_size": BATCH, "engine": engine, "hardware": None,
         }  # fmt: skip

@@ -136,12 +136,13 @@ def generate_record(**changes: Any) -> Record:
     """cells/<cell>/generate.json, of a cell that ran."""
     cell = {
         "id": "nano--none--fp32--held--stripped--t64--b1--transformers",
+        "design_id": "nano--none--fp32--held--stripped--t64--b1--transformers", "session": 1,
         "variant": "nano--none--fp32", "model": "nano", "prune": "none", "precision": "fp32",
         "benchmark": "held", "prompt": "stripped", "token_limit": 64, "batch_size": 1,
         "engine": "transformers", "hardware": None,
     }  # fmt: skip
     record = {
-        "schema": 3, "cell": cell, "status": "ok", "repeats": 3,
+        "schema": 4, "cell": cell, "status": "ok", "repeats": 3,
         "prompt": {
             "asked": "direct completion", "has_chat_template": False, "stop_strings": ["\ndef "],
             "first_task_id": "Nano/0", "first_prompt": "def f(x):",
@@ -187,7 +188,7 @@ def evaluate_record(**changes: Any) -> Record:
     """cells/<cell>/evaluate.json, of a cell that ran."""
     shares = {"base": {"1": 1.0, "10": None}, "plus": {"1": 0.0, "10": None}}
     record = {
-        "schema": 4, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
+        "schema": 5, "status": "ok", "benchmark": "held", "dataset_sha256": DIGEST,
         "pass_at_k": shares, "by_repeat": [{"repeat": 0, **shares}],
         "verdicts": [
             {
@@ -240,7 +241,7 @@ def component(status: str) -> Record:
 def energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that ran, without runs and checks."""
     record = {
-        "schema": 3, "cell": generate_record()["cell"], "boundary": "node", "components": {},
+        "schema": 4, "cell": generate_record()["cell"], "boundary": "node", "components": {},
         "allocation": {"share": 0.5}, "baseline": {"idle_w": {"cpu": 3.0}}, "windows": [],
         "runs": [], "evaluate": None, "load": None, "warmup": None,
         "sampler": {"cpu_share": 0.01, "max_rss_bytes": None},
@@ -253,7 +254,7 @@ def energy_record(**changes: Any) -> Record:
 def infeasible_energy_record(**changes: Any) -> Record:
     """cells/<cell>/energy.json, of a cell that could not run."""
     record = {
-        "schema": 3, "cell": generate_record()["cell"], "status": "infeasible",
+        "schema": 4, "cell": generate_record()["cell"], "status": "infeasible",
         "reason": "does not fit", "code": CODE,
     }  # fmt: skip
     return deepcopy(record) | changes

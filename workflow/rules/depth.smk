@@ -11,7 +11,10 @@ chains = build_chains(grid)
 
 
 def known_cells():
-    """The cells that run, as far as is known, and the files that will tell of more."""
+    """The cells that run in all sessions, as far as is known, and the files that will tell of more.
+
+    The first session decides where a chain ends.
+    """
     # Where chains end follows from what the study says; by now a model may be here.
     if chains:
         check_declared_layers(grid, paths)
@@ -28,11 +31,12 @@ def known_cells():
             return False
         return bool(DEPTH.read(judged.output[0])["correct"])
 
-    return select_running_cells(grid.cells, chains, solves), awaited
+    running = select_running_cells(grid.cells, chains, solves)
+    return grid.in_all_sessions(running), awaited
 
 
 def each_cell(name):
-    """Input function: a file of every cell that runs.
+    """Input function: a file of every cell that runs, in every session.
 
     What is awaited is asked for beside what is known: an exception that left the function would
     ask for one depth of one chain, so that chains ran one after another.

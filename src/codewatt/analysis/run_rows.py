@@ -23,9 +23,10 @@ DOMAIN_SEPARATOR = ", "
 
 def id_columns(record: CellResults) -> Row:
     """A cell's ids under the names that the tables use."""
-    ids = {key: value for key, value in record.identity.items() if key not in ("id", "variant")}
+    left_out = ("id", "design_id", "session", "variant")
+    ids = {key: value for key, value in record.identity.items() if key not in left_out}
     return {
-        "cell_id": record.identity["id"],
+        "cell_id": record.identity["design_id"],
         "variant_id": record.identity["variant"],
         "prune_layers": record.prune_layers,
         **ids,
@@ -130,7 +131,7 @@ def check_rows(record: CellResults) -> list[Row]:
     return [
         {
             **{key: e[key] for key in ("repeat", "name", "severity", "passed", "unit", "detail")},
-            "cell_id": record.identity["id"],
+            "cell_id": record.identity["design_id"],
             "observed": None if e["observed"] is None else format_short(e["observed"]),
             "limit": None if e["limit"] is None else format_short(e["limit"]),
         }

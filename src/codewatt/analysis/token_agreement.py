@@ -28,7 +28,7 @@ def compare_engines(rows: Sequence[Row], records: Sequence[CellResults]) -> None
         other = by_setting.get((*_setting(record)[:-1], REFERENCE))
         if row["engine"] == REFERENCE or other is None:
             continue
-        row["engine_reference_cell_id"] = other.identity["id"]
+        row["engine_reference_cell_id"] = other.identity["design_id"]
         row["tokens_identical_share"] = identical_share(_tokens(record), _tokens(other))
 
 

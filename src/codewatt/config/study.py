@@ -27,7 +27,7 @@ from codewatt.config.run_settings import (
     EvaluationSettings,
     Fidelity,
 )
-from codewatt.config.strict_model import Entry, Id, Line, PositiveInt, Strict
+from codewatt.config.strict_model import Entry, Id, Line, PositiveInt, Seed, Strict
 
 PromptStyle = Literal["stripped", "as_is", "chat"]
 Engine = Literal["transformers", "graph", "vllm"]
@@ -121,6 +121,17 @@ class Study(Strict):
     )
     decoding: Decoding = Field(
         Decoding(), description="How tokens are chosen, and how often a cell is measured."
+    )
+    sessions: PositiveInt = Field(
+        1,
+        description=(
+            "Sessions: how often every cell is measured, each time by a job of its own. The order "
+            "of the cells within a session is drawn at random. With one session, intervals of "
+            "energy and time describe repeats within one job only."
+        ),
+    )
+    order_seed: Seed = Field(
+        0, description="Seed of the random order of the cells within each session."
     )
     evaluation: EvaluationSettings = Field(
         EvaluationSettings(), description="How completions are judged."

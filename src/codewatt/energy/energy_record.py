@@ -22,8 +22,8 @@ from codewatt.energy.validity.check import CheckResult
 from codewatt.provenance import CodeRecord
 from codewatt.record_files import RecordFormat
 
-#: Of energy.json. Version 3: the energy of judging each run.
-SCHEMA: Literal[3] = 3
+#: Of energy.json. Version 4: the session of the cell.
+SCHEMA: Literal[4] = 4
 #: Of making_energy.json.
 MAKING_SCHEMA: Literal[2] = 2
 
@@ -145,7 +145,7 @@ class EnergyRecord(TypedDict):
         valid: whether no check of severity "error" failed.
     """
 
-    schema: Literal[3]
+    schema: Literal[4]
     cell: CellIds
     boundary: str
     components: dict[str, ComponentRecord]
@@ -201,7 +201,7 @@ class EnergyFileRecord(EnergyRecord, CodeRecord):
 class SkippedEnergyRecord(SkippedStage, CodeRecord):
     """energy.json of a cell that could not run."""
 
-    schema: Literal[3]
+    schema: Literal[4]
 
 
 class MakingEnergyFileRecord(MakingEnergyRecord, CodeRecord):

@@ -12,12 +12,15 @@ class VariantIds(TypedDict):
 
 
 class CellIds(TypedDict):
-    """What a cell is: its id, its variant's id, and the study's values that make it.
+    """What a cell is: its ids, its session, its variant's id, and the study's values that make it.
 
+    id: unique for each cell and session. design_id: the same in all sessions. session: from 1.
     hardware: None where the study names none.
     """
 
     id: str
+    design_id: str
+    session: int
     variant: str
     model: str
     prune: str

@@ -92,7 +92,7 @@ def evaluate_cell(
     by_repeat = _by_repeat(samples, verdicts, ks)
     first = by_repeat[0]
     record: JudgedCell = {
-        "schema": 4,
+        "schema": 5,
         "status": "ok",
         "benchmark": benchmark,
         "dataset_sha256": digests["sha256"],

@@ -116,7 +116,7 @@ class JudgedCell(TypedDict):
     windows: one, of phase "evaluate".
     """
 
-    schema: Literal[4]
+    schema: Literal[5]
     status: Literal["ok"]
     benchmark: str | None
     dataset_sha256: str
@@ -144,7 +144,7 @@ class EvaluatedCellRecord(JudgedCell, MadeRecord):
 class SkippedEvaluationRecord(SkippedStage, MadeRecord):
     """cells/<cell>/evaluate.json of a cell that could not run."""
 
-    schema: Literal[4]
+    schema: Literal[5]
     meters: list[MeterRecord]
     sampler: SamplerRecord
 

@@ -139,7 +139,7 @@ def generate_cell(
     write_task_records(out.tasks, completions)
     names = [path.name for path in (out.completions, out.tasks, out.timeline)]
     frame: CommonCellFields = {
-        "schema": 3,
+        "schema": 4,
         "cell": settings["cell"],
         "prompt": prompts.describe(),
         "repeats": settings["decoding"]["repeats"],

@@ -177,7 +177,7 @@ class CommonCellFields(MeteredRecord):
     files: completions, tasks and timeline, beside the record.
     """
 
-    schema: Literal[3]
+    schema: Literal[4]
     cell: CellIds
     prompt: PromptRecord
     repeats: int

@@ -144,6 +144,8 @@ class Study:
         variant = f"{model}--none--{precision}"
         ids = {
             "id": f"{variant}--held--stripped--t64--b1--{engine}",
+            "design_id": f"{variant}--held--stripped--t64--b1--{engine}",
+            "session": 1,
             "variant": variant,
             "model": model,
             "prune": "none",
@@ -224,7 +226,7 @@ class Study:
 
     def _energy(self, entry: Json, joules_per_run: tuple[float, ...]) -> Json:
         return {
-            "schema": 3,
+            "schema": 4,
             "windows": [],
             "cell": entry["cell"],
             "components": deepcopy(COMPONENTS),

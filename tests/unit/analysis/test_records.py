@@ -49,7 +49,7 @@ def test_another_cells_file_is_refused(study: Any) -> None:
 def test_another_schema_is_refused(study: Any) -> None:
     entry = study.cell()
     change(entry["evaluate"], schema=1)
-    refused(entry, r"evaluate\.json: schema: record version 1, this version of codewatt reads 4")
+    refused(entry, r"evaluate\.json: schema: record version 1, this version of codewatt reads 5")
 
 
 def test_a_missing_part_is_refused(study: Any) -> None:

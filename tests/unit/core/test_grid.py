@@ -228,3 +228,21 @@ def test_different_values_never_make_the_same_id(names):
 
     variants = [Variant(*triple) for triple in itertools.product(names, repeat=3)]
     assert len({variant.id for variant in variants}) == len(variants)
+
+
+def test_each_session_measures_every_cell_under_an_id_of_its_own():
+    one, three = Grid(_study()), Grid(_study(sessions=3))
+    assert one.measured_cells == one.cells == three.cells
+    assert len(three.measured_cells) == 3 * len(one.cells)
+    # A study that is given more sessions keeps the results of those it had.
+    assert [cell.id for cell in three.measured_cells][: len(one.cells)] == [
+        cell.id for cell in one.cells
+    ]
+    again = three.cells[0].in_session(3)
+    assert again.id == three.cells[0].id + "--s3"
+    assert again.design_id == three.cells[0].id
+    assert three.cell(again.id).identity()["session"] == 3
+    constraint = three.wildcard_constraints()["cell"]
+    assert all(re.fullmatch(constraint, cell.id) for cell in three.measured_cells)
+    assert not re.fullmatch(constraint, three.cells[0].id + "--s4")
+    assert not re.fullmatch(one.wildcard_constraints()["cell"], again.id)

@@ -8,7 +8,7 @@ from codewatt.evaluate.depth_verdict import count_solved_tasks
 
 def _evaluate(*verdicts):
     rows = [dict(zip(("task_id", "repeat", "base", "plus"), v, strict=True)) for v in verdicts]
-    return {"schema": 4, "status": "ok", "verdicts": [{**row, "sample": 0} for row in rows]}
+    return {"schema": 5, "status": "ok", "verdicts": [{**row, "sample": 0} for row in rows]}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_the_base_tests_of_any_repeat_decide(verdicts, tasks, correct):
 
 
 def test_a_cell_that_could_not_run_solved_nothing_but_is_not_zero():
-    record = {"schema": 4, "cell": {"id": "cell"}, "status": "infeasible", "reason": "no memory"}
+    record = {"schema": 5, "cell": {"id": "cell"}, "status": "infeasible", "reason": "no memory"}
     depth = count_solved_tasks("cell", record)
     assert depth == {"schema": 1, "cell": "cell", "tasks": None, "correct": None, "zero": False}
 
