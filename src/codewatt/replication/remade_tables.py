@@ -22,7 +22,9 @@ def table_files() -> list[str]:
 
 
 def cells_that_ran(grid: Grid, paths: Paths) -> tuple[Cell, ...]:
-    """The cells of a finished study, in order: all, less those beyond the end of a chain.
+    """The cells of a finished study in all sessions: all, less those beyond the end of a chain.
+
+    As in rule aggregate, the first session decides where a chain ends.
 
     Raises:
         CodewattError: a depth record is not readable.
@@ -32,7 +34,8 @@ def cells_that_ran(grid: Grid, paths: Paths) -> tuple[Cell, ...]:
         path = paths.cell("depth.json", cell.id)
         return Path(path).is_file() and bool(DEPTH.read(path)["correct"])
 
-    return select_running_cells(grid.cells, build_chains(grid), solves_any)
+    running = select_running_cells(grid.cells, build_chains(grid), solves_any)
+    return grid.in_all_sessions(running)
 
 
 def make_tables(grid: Grid, paths: Paths, directory: Path) -> None:

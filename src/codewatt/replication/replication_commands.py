@@ -8,7 +8,7 @@ from codewatt.error_messages import show
 from codewatt.errors import CodewattError
 from codewatt.units import BYTES_PER_GB
 
-_LICENSE = "CC-BY-4.0"
+_LICENSE, _CONFIG = "CC-BY-4.0", "config/config.yaml"
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 
@@ -46,7 +46,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_export(options: argparse.Namespace) -> int:
     """Run `codewatt export` with parsed options; the exit code."""
-    from codewatt.paths import Paths
+    from codewatt.paths import Paths, in_checkout
     from codewatt.preflight import load_grid
     from codewatt.replication.archive_writer import check_output
     from codewatt.replication.export_study import Export, export_study
@@ -73,7 +73,7 @@ def run_export(options: argparse.Namespace) -> int:
         study_file=options.file,
         results=options.results,
         files=files,
-        site=options.site or root / "config" / "config.yaml",
+        site=options.site or Path(in_checkout(_CONFIG, root)),
         citation=options.citation or root / "CITATION.cff",
         license_id=options.license,
     )
