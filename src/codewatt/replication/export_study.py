@@ -1,6 +1,7 @@
 """Export of a finished study as a replication package (RO-Crate)."""
 
 import hashlib
+import importlib.metadata
 import json
 import platform
 import tempfile
@@ -177,14 +178,20 @@ def read_environment(root: Path) -> EnvironmentRecord:
     Args:
         root: the checkout.
     """
-    here = provenance()
     return {
         "schema": 1,
         "python": platform.python_version(),
-        "versions": {name: here["versions"].get(name) for name in _TABLE_PACKAGES},
-        "commit": here["commit"],
+        "versions": {name: _version(name) for name in _TABLE_PACKAGES},
+        "commit": provenance()["commit"],
         "code": stage_code(root / "workflow" / "scripts" / "aggregate.py"),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _texts(

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
 import pytest
+import scipy
 import yaml
 
 from codewatt.errors import CodewattError
@@ -105,6 +107,13 @@ def test_lock_files_and_workflow_are_in_the_package(package: Path, repository: P
     assert library <= names
     assert not [name for name in names if "__pycache__" in name or "/." in name]
     assert "software/config/config.yaml" not in names
+
+
+def test_the_environment_names_what_made_the_tables(package: Path) -> None:
+    environment = json.loads(text_of(package, "settings/environment.json"))
+    assert environment["versions"]["pyarrow"] == pyarrow.__version__
+    assert environment["versions"]["scipy"] == scipy.__version__
+    assert any(line.startswith("codewatt.analysis.aggregate ") for line in environment["code"])
 
 
 def test_the_same_results_give_the_same_bytes(own: Export, package: Path, tmp_path: Path) -> None:
