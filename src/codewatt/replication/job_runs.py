@@ -11,8 +11,10 @@ from codewatt.replication.workflow_files import WorkflowFile
 
 #: Rules with several jobs in one directory; a job's files share the name without the last suffix.
 _BY_STEM = ("check_contamination", "score_layers")
-#: Rules whose job makes files in several directories or of the whole study.
-_ONE_JOB = ("plot", "plot_domains", "plot_layers", "summarise", "aggregate", "aa_test")
+#: Folders of files that are made for the whole study.
+_OF_STUDY = ("tables", "figures")
+#: Rules that make a page of the whole study.
+_PAGES = ("summarise", "explore")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def job_runs(files: Sequence[WorkflowFile]) -> list[JobRun]:
 
 def _instance(file: WorkflowFile) -> str:
     path = PurePosixPath(file.path)
-    if file.rule in _ONE_JOB:
+    if file.rule in _PAGES or path.parent.name in _OF_STUDY:
         return "study"
     return f"{path.parent.name}.{path.stem}" if file.rule in _BY_STEM else path.parent.name
 

@@ -60,6 +60,7 @@ _DESCRIPTIONS = (
     ("tables/*", "Table of the study; its columns are in data-dictionary.csv"),
     ("figures/*", "Figure of the study"),
     ("summary.html", "Summary page of the study"),
+    ("explorer.html", "Page with all tables, to sort, filter and draw"),
 )
 
 
