@@ -17,7 +17,7 @@ from codewatt.untrusted_files import display_path
 #: The columns of Snakemake's summary, which its first line names.
 _HEADER = "output_file\tdate\trule\tlog-file(s)\tinput-file(s)\tshellcmd\tstatus\tplan"
 _UP_TO_DATE = "no update"
-_ABSENT = "-"
+_ABSENT, _MISSING = "-", "missing"
 #: The default target, and the table that is made on request only.
 _TARGET, _AA_TARGET = "report", "aa_test"
 _SHOWN = 3
@@ -115,8 +115,10 @@ def refuse_unfinished(files: Sequence[WorkflowFile], results: str) -> None:
     Raises:
         CodewattError: one line that names the first files that are missing or stale, and why.
     """
-    stale = [file for file in files if not file.up_to_date]
+    # A missing file with up-to-date files after it starts no job, but a package needs it.
+    stale = [file for file in files if not file.up_to_date or file.status == _MISSING]
     if stale:
+        stale.sort(key=lambda file: file.status == "ok")  # causes before what follows from them
         rules = dict.fromkeys(file.rule for file in stale)
         shown = [f"{display_path(file.path)} ({_why(file)})" for file in stale[:_SHOWN]]
         more = f" and {len(stale) - _SHOWN} more" if len(stale) > _SHOWN else ""

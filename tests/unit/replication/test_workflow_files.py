@@ -33,6 +33,19 @@ def test_other_columns_are_refused() -> None:
         parse_summary("output_file\tdate\n")
 
 
+def test_a_cause_is_named_before_what_follows_from_it() -> None:
+    follows = [DONE.replace("no update", "update pending")] * 5
+    with pytest.raises(CodewattError, match=r"6 of 6 .* stale: r/tables/cell.csv \(params"):
+        refuse_unfinished(parse_summary("\n".join([HEADER, *follows, STALE])), "r")
+
+
+def test_a_missing_file_counts_even_if_nothing_after_it_is_stale() -> None:
+    """Snakemake starts no job for it: the files that were made of it are there."""
+    missing = DONE.replace("\tok\t", "\tmissing\t")
+    with pytest.raises(CodewattError, match=r"1 of 2 .* r/cells/a/energy.json \(missing\)"):
+        refuse_unfinished(parse_summary("\n".join([HEADER, missing, UNKNOWN])), "r")
+
+
 def test_finished_results_pass() -> None:
     refuse_unfinished(parse_summary("\n".join([HEADER, DONE, UNKNOWN])), "r")
 
