@@ -40,6 +40,7 @@ def command_parser() -> argparse.ArgumentParser:
     import codewatt.evaluate.evaluate_command as command
     import codewatt.placement.site_command as site_command
     import codewatt.published.audit_command as published_command
+    import codewatt.replication.replication_commands as replication_commands
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -67,6 +68,16 @@ def command_parser() -> argparse.ArgumentParser:
     )
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
+    export = commands.add_parser(
+        "export", help="write a finished study as a replication package (RO-Crate)"
+    )
+    replication_commands.add_export_arguments(export)
+    export.set_defaults(run=replication_commands.run_export)
+    imported = commands.add_parser(
+        "import", help="check a replication package and make its tables again"
+    )
+    replication_commands.add_import_arguments(imported)
+    imported.set_defaults(run=replication_commands.run_import)
     reference = commands.add_parser(
         "reference", help="write reference pages and the study file's schema"
     )

@@ -22,6 +22,7 @@ ROOMS = (
     ("layer_count_check", "energy"),
     ("prune", "quantise", "fidelity", "generate", "evaluate"),
     ("analysis", "published", "plots", "explorer", "preflight", "estimate", "placement"),
+    ("replication",),
     ("cli_reference",),
     ("cli",),
 )
