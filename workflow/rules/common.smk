@@ -17,6 +17,7 @@ from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, check_locations
 from codewatt.preflight import check_names, load_grid
+from codewatt.session_order import JobPriorities
 from codewatt.quantise.quantiser import quantiser_module
 
 try:
@@ -26,6 +27,7 @@ try:
     config.update(settings.model_dump(mode="json", exclude_unset=True))
     grid = load_grid(in_checkout(settings.study, workflow.basedir))
     study = grid.study
+    priorities = JobPriorities(grid)
     machine = settings.machine
     job_requests.check_hardware(study, machine, grid.where)
     if machine != Machine():

@@ -20,6 +20,7 @@ rule generate:
         manifest=paths.cell("generate.json"),
     log:
         paths.log("generate", "{cell}"),
+    priority: lambda wildcards: priorities.generate(grid.cell(wildcards.cell))
     conda:
         lambda wildcards: engine_environment(grid.cell(wildcards.cell).engine)
     threads: gpu_node_threads(generate_job)
