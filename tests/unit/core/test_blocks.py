@@ -1,5 +1,7 @@
 """A block holds what is compared; its parts fit into the time limit of a job."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,7 +82,7 @@ def test_parts_fit_and_hold_every_cell_in_order(minutes, limit):
         return
     for part in parts:
         assert len(part) == 1 or sum(needed[cell] for cell in part) <= limit
-    for part, following in zip(parts, parts[1:], strict=False):
+    for part, following in itertools.pairwise(parts):
         assert sum(needed[cell] for cell in part) + needed[following[0]] > limit
 
 
