@@ -12,6 +12,7 @@ from codewatt.config.site import Machine
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
 from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter
+from codewatt.generate.kept_cells import start_keeping, stop_keeping
 from codewatt.code_digests import stage_code
 from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
@@ -50,10 +51,20 @@ onstart:
             benchmark_interpreter(settings.bigcodebench_python)
         if workflow.non_local_exec:
             cancel_orphaned_jobs(os.getcwd())
+            if study.keeps_blocks:
+                start_keeping(paths.root)
     except CodewattError as error:
         sys.exit(f"codewatt: {printable(error)}")
     except OSError as error:
         sys.exit(f"codewatt: results: {paths.root}: {printable(describe(error))}")
+
+
+onsuccess:
+    stop_keeping(os.path.join(paths.root, "cells"))
+
+
+onerror:
+    stop_keeping(os.path.join(paths.root, "cells"))
 
 
 def judged_kinds():
