@@ -2,7 +2,7 @@
 
 If a job of several cells fails, Snakemake deletes the outputs of all of them, and a retry makes all
 of them again. So each cell of such a job, once it is whole, is linked into a directory that belongs
-to the run: a retry in the same run takes it from there instead of measuring it again, and at the end
+to the run: a retry in the same run takes it from there and does not measure again, and at the end
 of a run that failed it is put back. The directory is emptied when a run starts and when it ends.
 """
 
