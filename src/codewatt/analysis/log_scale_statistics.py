@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit
 
+from codewatt.analysis.detectable_effect import minimum_detectable_effect
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 
 #: Half width, in SD, of the band of single repeats that published studies draw as error bars.
@@ -168,25 +169,18 @@ class Difference:
         """p of the equivalence test: two one-sided tests of the difference against low and high.
 
         The larger of the two one-sided p values (Schuirmann 1987, Journal of Pharmacokinetics and
-        Biopharmaceutics 15(6):657-680).
+        Biopharmaceutics 15(6):657-680). The allowance narrows the limits.
         """
+        low, high = low + self.allowance, high - self.allowance
         if not self.error:
             return 0.0 if low < self.value < high else 1.0
         above = float(stdtr(self.freedom, -(self.value - low) / self.error))
         below = float(stdtr(self.freedom, (self.value - high) / self.error))
         return max(above, below)
 
-    def minimum_detectable(self, power: float = 0.8) -> float:
-        """Minimum detectable difference of the two-sided test at level 5 % with this power.
-
-        (t(1 - alpha/2) + t(power)) · error + allowance: the usual approximation by the central t
-        distribution.
-        """
-        if not self.error:
-            return self.allowance
-        quantiles = (0.5 + CONFIDENCE / 2, power)
-        total = sum(t_quantile(quantile, self.freedom) for quantile in quantiles)
-        return total * self.error + self.allowance
+    def minimum_detectable(self) -> float:
+        """Minimum detectable difference at 80 % power (`minimum_detectable_effect`) + allowance."""
+        return minimum_detectable_effect(self.error, self.freedom) + self.allowance
 
 
 def welch(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import t, ttest_ind
+from scipy.stats import nct, t, ttest_ind
 
 from codewatt.analysis.aa_test import DIFFERENT, EQUIVALENT, UNDECIDED, aa_test
 from codewatt.analysis.columns import AA_TEST
@@ -83,8 +83,10 @@ def test_the_columns_are_those_of_two_one_sided_welch_tests(pair: Pair) -> None:
     assert twin["p_equivalence"] == pytest.approx(max(shifted))
     assert twin["p_difference"] == pytest.approx(welch.pvalue)
     error = welch._standard_error
-    detectable = np.expm1((t.ppf(0.975, welch.df) + t.ppf(0.8, welch.df)) * error)
-    assert twin["minimum_detectable_change"] == pytest.approx(detectable)
+    # A true difference of this size is significant in 80 % of all tests.
+    detectable = np.log1p(twin["minimum_detectable_change"]) / error
+    power = nct.sf(t.ppf(0.975, welch.df), welch.df, detectable)
+    assert power == pytest.approx(0.8, abs=1e-8)
     assert (twin["outcome"], twin["margin"]) == (EQUIVALENT, MARGIN)
 
 
