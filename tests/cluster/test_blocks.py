@@ -4,6 +4,8 @@ The job of the first session is cancelled during its second cell. Its retry meas
 takes over the first one. All is proven from sacct and from what the cells recorded.
 """
 
+import copy
+import os
 import time
 
 import pytest
@@ -12,7 +14,7 @@ from codewatt.config.load_study import load_study
 from codewatt.files import check_files, read_json
 from codewatt.grid import Grid
 from codewatt.session_order import in_drawn_order
-from tests.support.cluster import ClusterBench, one_model
+from tests.support.cluster import SITE, ClusterBench, one_model
 from tests.support.patience import PATIENCE_S
 from tests.support.workbench import jobs_in
 
@@ -28,11 +30,18 @@ STUDY = {
 }
 
 
+#: More than the machine that submits has, which must not limit the job.
+THREADS = (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="module")
 def blocks(slurm, repository, tmp_path_factory):
     """The study after its run, with what sacct says of its jobs."""
     bench = ClusterBench(repository, tmp_path_factory.mktemp("blocks"), slurm)
     bench.write_study(STUDY)
+    site = copy.deepcopy(SITE)
+    site["machine"]["hardware"]["l40s"]["threads"] = THREADS
+    bench.write_site(site)
     earlier = {job.id for job in slurm.accounts()}
     run = bench.start("generate_all", "--jobs", "4")
     try:
@@ -95,7 +104,8 @@ def test_a_block_held_one_gpu_and_the_cores_and_memory_of_one_cell(blocks):
         for job in _block_jobs(blocks, session):
             assert job.partition == "gpu_l40s"
             held = dict(part.split("=") for part in job.tres.split(","))
-            assert (held["gres/gpu:l40s"], held["cpu"], held["node"]) == ("1", "2", "1")
+            granted = (held["gres/gpu:l40s"], held["cpu"], held["node"])
+            assert granted == ("1", str(THREADS), "1")
             assert held["mem"] in ("4000M", "8000M"), "twice as much in the second attempt"
 
 
