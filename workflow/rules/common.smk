@@ -42,8 +42,6 @@ except (CodewattError, OSError, MemoryError) as error:
     sys.exit(f"codewatt: {printable(describe(error))}")
 if workflow.remote_exec:
     prepare_job(os.environ)
-    # A cell that fails keeps none of the cells after it in its block's job from being measured.
-    workflow.execution_settings.keep_going = True
 
 
 onstart:
