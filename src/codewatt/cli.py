@@ -102,6 +102,7 @@ def _study(options: argparse.Namespace) -> int:
     print(
         f"{grid.study.study}: {len(grid.model_ids)} models, {len(grid.variants)} variants, "
         f"{len(grid.cells)} cells"
+        + (f" in {grid.study.sessions} sessions each" if grid.study.sessions > 1 else "")
         + (f", {open_ended} of them only until nothing is solved" if open_ended else ""),
         file=sys.stderr,
     )

@@ -80,6 +80,10 @@ class Grid:
         sessions = range(1, self.study.sessions + 1)
         return tuple(cell.in_session(session) for session in sessions for cell in chosen)
 
+    def in_session(self, session: int) -> tuple[Cell, ...]:
+        """The cells of the design in one session."""
+        return tuple(cell.in_session(session) for cell in self.cells)
+
     @cached_property
     def twins(self) -> dict[str, Cell]:
         """Id of each baseline cell -> its twin, the same cell with a second id for the A/A test."""

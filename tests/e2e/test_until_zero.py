@@ -140,6 +140,15 @@ def test_a_token_limit_begins_new_chains(bench):
     assert bench.would_run() == {(rule, head) for rule in rules for head in heads} | after
 
 
+def test_a_second_session_measures_the_cells_that_ran_and_judges_no_depth(bench):
+    """The first session has decided where each chain ends."""
+    bench.write_study({**STUDY, "sessions": 2})
+    later = [f"{cell}--s2" for cell in _cells(RUN)]
+    rules = ("generate", "evaluate", "measure_energy")
+    planned = {(rule, cell) for rule in rules for cell in later}
+    assert bench.would_run("energy_all") == planned
+
+
 def test_the_aa_test_takes_the_cells_that_ran(bench):
     again = [f"{cell}--again" for cell in _cells({model: ["full"] for model in RUN})]
     rules = ("generate", "evaluate", "measure_energy")

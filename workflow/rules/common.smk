@@ -12,11 +12,13 @@ from codewatt.config.site import Machine
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
 from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter
+from codewatt.generate.kept_cells import start_keeping, stop_keeping
 from codewatt.code_digests import stage_code
 from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, check_locations
 from codewatt.preflight import check_names, load_grid
+from codewatt.session_order import JobPriorities
 from codewatt.quantise.quantiser import quantiser_module
 
 try:
@@ -26,6 +28,7 @@ try:
     config.update(settings.model_dump(mode="json", exclude_unset=True))
     grid = load_grid(in_checkout(settings.study, workflow.basedir))
     study = grid.study
+    priorities = JobPriorities(grid)
     machine = settings.machine
     job_requests.check_hardware(study, machine, grid.where)
     if machine != Machine():
@@ -48,10 +51,20 @@ onstart:
             benchmark_interpreter(settings.bigcodebench_python)
         if workflow.non_local_exec:
             cancel_orphaned_jobs(os.getcwd())
+            if study.keeps_blocks:
+                start_keeping(paths.root)
     except CodewattError as error:
         sys.exit(f"codewatt: {printable(error)}")
     except OSError as error:
         sys.exit(f"codewatt: results: {paths.root}: {printable(describe(error))}")
+
+
+onsuccess:
+    stop_keeping(os.path.join(paths.root, "cells"))
+
+
+onerror:
+    stop_keeping(os.path.join(paths.root, "cells"))
 
 
 def judged_kinds():

@@ -149,7 +149,7 @@ class Plan:
             yield self._making_energy(variant)
             if grid.study.fidelity is not None:
                 yield self._fidelity(variant, grid.study.fidelity.corpus)
-        for cell in grid.cells:
+        for cell in grid.measured_cells:
             yield from self._cell_jobs(cell)
         for cell in dict.fromkeys(self._shallower.values()):
             needs = (("evaluate", cell.id),)
@@ -161,7 +161,7 @@ class Plan:
     def _tables(self) -> Iterator[Job]:
         """Jobs that make tables, figures, the summary page and the explorer."""
         grid, fidelity = self.grid, self.grid.study.fidelity
-        needed = [("measure_energy", cell.id) for cell in grid.cells]
+        needed = [("measure_energy", cell.id) for cell in grid.measured_cells]
         needed += [("measure_making_energy", variant.id) for variant in grid.variants]
         if fidelity is not None:
             needed += [("measure_fidelity", variant.id) for variant in grid.variants]
@@ -326,7 +326,7 @@ class Plan:
             judged = _small_job(seconds, metered_s=seconds)
         model, variant = cell.model, cell.variant.id
         generated, evaluated = ("generate", cell.id), ("evaluate", cell.id)
-        before = self._shallower.get(cell)
+        before = self._shallower.get(cell.in_session(1))
         needs = (
             ("quantise", variant),
             ("prepare_benchmark", cell.benchmark),

@@ -10,6 +10,7 @@
 - phase.py: checks of prefill and decode, and of phases outside the repeats.
 - start.py: checks of the rest before a cell, of its warm-up and of its measured time.
 - prompt.py: check of how the model was asked.
+- same_board.py: declares the check that a cell shared a board with its baseline.
 - sharing.py: checks of others' work on the machine, and of agreement between repeats.
 
 Limits that a study may change are `ValidityLimits` (codewatt.config.energy_settings); the other
