@@ -29,6 +29,7 @@ include: "workflow/rules/depth.smk"
 include: "workflow/rules/energy.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/plot.smk"
+include: "workflow/rules/explorer.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -58,6 +59,7 @@ rule report:
         layer_figure("png", "pdf"),
         rules.aggregate.output,
         rules.summarise.output,
+        rules.explore.output,
 
 
 rule quantise_all:

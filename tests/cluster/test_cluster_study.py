@@ -41,6 +41,7 @@ def test_each_job_ran_once(jobs):
         "measure_energy": 4,
         "aggregate": 1,
         "shown_plot_summarise": 1,
+        "explore": 1,
     }
     assert {job.state for job in jobs} == {"COMPLETED"}
 

@@ -45,7 +45,7 @@ def test_the_first_cell_of_each_chain_would_run(fresh):
     assert planned["quantise"] == set(HEADS)
     for rule in ("generate", "evaluate", "judge_depth", "measure_energy"):
         assert planned[rule] == cells
-    assert set(planned) >= {"aggregate", "plot", "summarise"}
+    assert set(planned) >= {"aggregate", "plot", "summarise", "explore"}
     assert not (fresh.root / "results" / "small").exists()
 
 

@@ -14,7 +14,7 @@ VARIANTS = ["one--full--fp32", "one--full--int8"]
 CELL = "--nano--stripped--t24--b2--transformers"
 TEXT = {("prepare_corpus", "held"), ("check_contamination", "held")}
 RECOVERIES = {("measure_fidelity", variant) for variant in VARIANTS}
-DISPLAY = {("plot", ""), ("summarise", "")}
+DISPLAY = {("plot", ""), ("summarise", ""), ("explore", "")}
 TABLES = {("aggregate", "")} | DISPLAY
 HELD = {"id": "held", "source": "nano", "part": "held_out", "samples": 8, "tokens": 128}
 #: The small study's first model, unpruned: its cells have run.

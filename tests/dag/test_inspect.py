@@ -24,6 +24,7 @@ GRID = {
     "aggregate": 1,
     "plot": 1,
     "summarise": 1,
+    "explore": 1,
 }
 
 

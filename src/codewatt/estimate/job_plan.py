@@ -159,7 +159,7 @@ class Plan:
         yield from self._tables()
 
     def _tables(self) -> Iterator[Job]:
-        """Jobs that make tables, figures and the summary page."""
+        """Jobs that make tables, figures, the summary page and the explorer."""
         grid, fidelity = self.grid, self.grid.study.fidelity
         needed = [("measure_energy", cell.id) for cell in grid.cells]
         needed += [("measure_making_energy", variant.id) for variant in grid.variants]
@@ -176,6 +176,8 @@ class Plan:
             drawn.append(("plot_layers", "plot_layers"))
             yield Job("plot_layers", "plot_layers", None, None, _small_job(), needs=scores)
         yield Job("summarise", "summarise", None, None, _small_job(), needs=tuple(drawn))
+        made = (("aggregate", "aggregate"),)
+        yield Job("explore", "explore", None, None, _small_job(), needs=made)
 
     def _overlaps(self) -> set[tuple[str, str]]:
         """(corpus, benchmark) of each contamination check, also for the corpus of fidelity."""

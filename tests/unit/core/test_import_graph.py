@@ -21,7 +21,7 @@ ROOMS = (
     ("models", "benchmarks", "nano", "corpora", "sizing"),
     ("layer_count_check", "energy"),
     ("prune", "quantise", "fidelity", "generate", "evaluate"),
-    ("analysis", "published", "plots", "preflight", "estimate", "placement"),
+    ("analysis", "published", "plots", "explorer", "preflight", "estimate", "placement"),
     ("cli_reference",),
     ("cli",),
 )
