@@ -1,7 +1,6 @@
 """An estimate as text for a terminal and as plain values for JSON."""
 
 import textwrap
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 

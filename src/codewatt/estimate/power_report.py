@@ -79,8 +79,8 @@ class PowerReport:
     accuracy: list[AccuracyPower]
 
 
-def recorded_spread(device: str, metric: str) -> Spread:
-    """The recorded spread of a metric on a kind of device ("gpu" or "cpu")."""
+def recorded_spread(device: str, metric: str) -> Spread | None:
+    """The recorded spread of a metric on a kind of device ("gpu" or "cpu"); None if none is."""
     with _RECORDED.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             if (row["device"], row["metric"]) == (device, metric):
@@ -90,7 +90,7 @@ def recorded_spread(device: str, metric: str) -> Spread:
                     float(row["between_sessions"]),
                     row["source"],
                 )
-    raise ValueError(f"no recorded spread of {metric} on {device}")
+    return None
 
 
 def make_power_report(grid: Grid, device: str, pilot: Pilot | None) -> PowerReport:
@@ -106,6 +106,8 @@ def make_power_report(grid: Grid, device: str, pilot: Pilot | None) -> PowerRepo
     energy = []
     for metric in ("energy_j", "duration_s"):
         spread = _spread(device, metric, pilot)
+        if spread is None:
+            continue
         energy.append(
             EnergyPower(
                 metric,
@@ -128,13 +130,17 @@ def make_power_report(grid: Grid, device: str, pilot: Pilot | None) -> PowerRepo
     )
 
 
-def _spread(device: str, metric: str, pilot: Pilot | None) -> Spread:
+def _spread(device: str, metric: str, pilot: Pilot | None) -> Spread | None:
     """The pilot's spread; what the pilot does not tell is taken from the recorded one."""
     recorded = recorded_spread(device, metric)
     if pilot is None or (within := pilot.within_job[metric]) is None:
-        return replace(recorded, source=f"recorded: {recorded.source}")
+        return (
+            None if recorded is None else replace(recorded, source=f"recorded: {recorded.source}")
+        )
     apart = pilot.cell_session[metric]
     if apart is None:
+        if recorded is None:
+            return None
         return Spread(
             within,
             recorded.cell_session,
@@ -182,6 +188,14 @@ def power_text(report: PowerReport) -> str:
             f"'all' is each of the {_count(m, 'comparison')} of the study at 5 %/{m} (Bonferroni)."
         ),
     ]
+    if not report.energy:
+        lines += [
+            "",
+            *_fill(
+                "Energy and time: no spread between sessions is known for this device. Allowed: "
+                "--pilot DIR with a finished study of two or more sessions."
+            ),
+        ]
     for part in report.energy:
         lines += ["", *_energy_lines(part, report)]
     for accuracy in report.accuracy:
@@ -231,7 +245,8 @@ def _accuracy_lines(part: AccuracyPower) -> list[str]:
     rows: list[Sequence[str]] = [("to detect", "tasks: one", "all")]
     for effect, pair in part.tasks_needed.items():
         counts = [("-" if count is None else f"{count:,}") for count in pair]
-        rows.append((f"{100 * effect:g} points", *counts))
+        unit = "point" if effect == 0.01 else "points"
+        rows.append((f"{100 * effect:g} {unit}", *counts))
     return [
         *_fill(
             f"pass@1 on {part.benchmark}: {part.tasks:,} tasks, of which "
@@ -273,6 +288,4 @@ def _percent(value: float) -> str:
 
 
 def _percent_or_dash(value: float | None) -> str:
-    return (
-        "-" if value is None else f"{100 * value:,.2g} %" if value < 1 else f"{100 * value:,.0f} %"
-    )
+    return "-" if value is None else "> 100 %" if value > 1 else _percent(value)
