@@ -1,4 +1,4 @@
-"""The command line: `codewatt study`, `estimate`, `site check`, `evaluate` and others."""
+"""The command line: `codewatt study`, `estimate`, `power`, `site check`, `evaluate` and others."""
 
 import argparse
 import sys
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command_parser() -> argparse.ArgumentParser:
     """The parser of every command; each sets `run`, which takes the parsed options."""
     import codewatt.estimate.estimate_command as estimate_command
+    import codewatt.estimate.power_command as power_command
     import codewatt.evaluate.evaluate_command as command
     import codewatt.placement.site_command as site_command
     import codewatt.published.audit_command as published_command
@@ -57,6 +58,11 @@ def command_parser() -> argparse.ArgumentParser:
     )
     estimate_command.add_arguments(estimate)
     estimate.set_defaults(run=estimate_command.run)
+    power = commands.add_parser(
+        "power", help="tell which effects a study's sessions, repeats and tasks can detect"
+    )
+    power_command.add_arguments(power)
+    power.set_defaults(run=power_command.run)
     study = commands.add_parser("study", help="check a study file and show its grid")
     study.add_argument("file", type=Path, help="the study file")
     study.set_defaults(run=_study)
