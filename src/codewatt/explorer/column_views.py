@@ -49,7 +49,7 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
         "status_reason",
     ),
     "check": (
-        "cell_id", "session", "repeat", "name", "severity", "passed", "observed", "limit", "unit",
+        "name", "cell_id", "session", "repeat", "severity", "passed", "observed", "limit", "unit",
         "detail",
     ),
     "domain": (
@@ -174,7 +174,7 @@ def _view(table: str, name: str, kind: str, types: Mapping[str, str]) -> ColumnV
         "name": name,
         "type": kind,
         "unit": _unit(name, described),
-        "meaning": described.meaning if described else "",
+        "meaning": _meaning(name, described),
         "group": group_of(name),
         "identity": name in IDENTITY,
         "interval": interval_columns(name, types),
@@ -185,10 +185,27 @@ def _unit(column: str, described: Description | None) -> str:
     """The column's unit; for a statistic of a metric, the unit of the metric in the run table."""
     unit = described.unit if described else "-"
     if unit.startswith("unit of the"):
-        starts = sorted((name for name in RUN if f"{column}_".startswith(f"{name}_")), key=len)
-        metric = _description("run", starts[-1]) if starts else None
-        unit = metric.unit if metric else "-"
+        metric = _metric(column)
+        unit = metric[1].unit if metric else "-"
     return "" if unit == "-" else unit.replace("`", "")
+
+
+def _meaning(column: str, described: Description | None) -> str:
+    """What the column says; for a statistic of a metric, also what the metric is."""
+    if described is None:
+        return ""
+    text = described.meaning
+    metric = _metric(column) if described.pattern.startswith("<") else None
+    if metric and metric[1].meaning != text:
+        text = f"{text} {metric[0]}: {metric[1].meaning}"
+    return text.replace("`", "")
+
+
+def _metric(column: str) -> tuple[str, Description] | None:
+    """The metric of the run table with whose name a column begins."""
+    starts = sorted((name for name in RUN if f"{column}_".startswith(f"{name}_")), key=len)
+    described = _description("run", starts[-1]) if starts else None
+    return (starts[-1], described) if described else None
 
 
 def _description(table: str, column: str) -> Description | None:

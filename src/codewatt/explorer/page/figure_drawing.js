@@ -18,8 +18,9 @@ export function drawFigure(context) {
   return context.figure.kind === "bars" ? drawBars(context) : drawScatter(context);
 }
 
-function drawScatter({ study, info, table, rows, figure, width, theme }) {
-  const [xs, ys] = [axisValues(info, table, figure.x), axisValues(info, table, figure.y)];
+function drawScatter(context) {
+  const { study, table, rows, figure, width, theme } = context;
+  const [xs, ys] = [axisValues(context, figure.x), axisValues(context, figure.y)];
   const usable = (axis, row, log) => axis.value(row) !== null && (!log || axis.value(row) > 0);
   const drawn = rows.filter((row) => usable(xs, row, figure.logX) && usable(ys, row, figure.logY));
   const styles = markStyles(study, table, figure, theme);
@@ -39,24 +40,27 @@ function drawScatter({ study, info, table, rows, figure, width, theme }) {
   const at = (scale, value, border) => (scale.log && value <= 0 ? border : scale.position(value));
   x.log = figure.logX;
   y.log = figure.logY;
+  // Many whiskers are drawn paler, so that the points can be seen.
+  const whiskers = svgElement("g", { "stroke-opacity": drawn.length > 60 ? 0.4 : 1 });
   const marks = svgElement("g", { class: "marks" });
   for (const row of drawn) {
     const style = styles.of(row);
     const [cx, cy] = [x.position(xs.value(row)), y.position(ys.value(row))];
     for (const [low, high] of pairs(xs.ends(row))) {
-      svg.append(whisker(at(x, low, area.left), cy, at(x, high, area.left), cy, style.colour));
+      whiskers.append(whisker(at(x, low, area.left), cy, at(x, high, area.left), cy, style.colour));
     }
     for (const [low, high] of pairs(ys.ends(row))) {
-      svg.append(whisker(cx, at(y, low, area.bottom), cx, at(y, high, area.bottom), style.colour));
+      whiskers.append(whisker(cx, at(y, low, area.bottom), cx, at(y, high, area.bottom), style.colour));
     }
     marks.append(marker(cx, cy, style, theme, { class: "mark", "data-row": row }));
   }
-  svg.append(marks);
+  svg.append(whiskers, marks);
   return { svg, drawn, left: rows.length - drawn.length };
 }
 
-function drawBars({ study, info, table, rows, figure, width, theme }) {
-  const values = axisValues(info, table, figure.y);
+function drawBars(context) {
+  const { study, info, table, rows, figure, width, theme } = context;
+  const values = axisValues(context, figure.y);
   const drawn = rows.filter((row) => values.value(row) !== null).slice(0, MOST_BARS);
   const styles = markStyles(study, table, figure, theme);
   const key = legend(styles.legend, width, theme);
@@ -105,11 +109,11 @@ function drawBars({ study, info, table, rows, figure, width, theme }) {
 }
 
 /** The values of a column as numbers, and the ends of their intervals where it has them. */
-function axisValues(info, table, name) {
+function axisValues({ info, table, view: { intervals } }, name) {
   const column = info.columns.find((candidate) => candidate.name === name);
   const number = (values, row) => (values[row] === null ? null : Number(values[row]));
   const ends = (row) => {
-    if (!column.interval) return [];
+    if (!column.interval || !intervals) return [];
     const [low, high] = column.interval.map((end) => number(table.values[end], row));
     return low === null || high === null ? [] : [low, high];
   };

@@ -71,8 +71,7 @@ export function showPanel(section, context, changed) {
 
 /** Draw the figure of the selected rows into the section that `showPanel` filled. */
 export function drawPanel(section, context, rows, themeName, pick) {
-  const { info, view } = context;
-  const { figure } = view;
+  const { figure } = context.view;
   const drawing = section.querySelector(".drawing");
   const width = Math.max(340, Math.min(section.clientWidth - 28, 1400));
   const drawn = drawFigure({ ...context, rows, figure, width, theme: THEMES[themeName] });
@@ -81,7 +80,7 @@ export function drawPanel(section, context, rows, themeName, pick) {
   drawn.svg.setAttribute("aria-label", `${what}, ${drawn.drawn.length} rows of the table`);
   drawing.replaceChildren(drawn.svg);
   makeMarksReachable(drawn.svg, context, figure, pick);
-  section.querySelector(".figure-note").textContent = noteText(info, figure, rows.length, drawn);
+  section.querySelector(".figure-note").textContent = noteText(context, figure, rows.length, drawn);
   section.querySelector(".save-figure").onclick = () => {
     const printed = drawFigure({ ...context, rows, figure, width, theme: THEMES.light });
     const text = new XMLSerializer().serializeToString(printed.svg);
@@ -89,9 +88,10 @@ export function drawPanel(section, context, rows, themeName, pick) {
   };
 }
 
-function noteText(info, figure, selected, { drawn, left }) {
+function noteText({ info, view }, figure, selected, { drawn, left }) {
   const names = figure.kind === "bars" ? [figure.y] : [figure.x, figure.y];
-  const intervals = names.filter((name) => info.columns.find((column) => column.name === name).interval);
+  const hasInterval = (name) => info.columns.find((column) => column.name === name).interval;
+  const intervals = view.intervals ? names.filter(hasInterval) : [];
   const parts = [`${drawn.length} of ${selected} selected rows are drawn.`];
   if (left) {
     const bars = figure.kind === "bars" && selected > MOST_BARS ? `, or there are more than ${MOST_BARS} bars` : "";

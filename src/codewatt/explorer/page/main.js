@@ -209,7 +209,7 @@ function showTheme() {
 }
 
 function showTabs() {
-  const tabs = study.tables.map(({ name, rows: count, embedded, file }) =>
+  const tabs = study.tables.map(({ name, rows: count, embedded }) =>
     element(
       "button",
       {
@@ -221,7 +221,6 @@ function showTabs() {
         tabindex: -1,
         "data-table": name,
         disabled: !embedded,
-        title: embedded ? null : `Too large for this page: open ${file}`,
         on: { click: () => openTable(name) },
       },
       tabTitle(name),
@@ -229,6 +228,9 @@ function showTabs() {
     ),
   );
   part("tabs").replaceChildren(...tabs);
+  const large = study.tables.filter(({ embedded }) => !embedded).map(({ file }) => file);
+  part("left-out").hidden = !large.length;
+  part("left-out").textContent = `Too large for this page: ${large.join(", ")}.`;
   part("tabs").addEventListener("keydown", (event) => {
     const usable = tabs.filter((tab) => !tab.disabled);
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -288,7 +290,7 @@ function start() {
   });
   const name = asked.table ?? study.tables.find(({ embedded }) => embedded)?.name;
   if (name) openTable(name, location.hash);
-  else part("count").textContent = "The tables are too large for this page; they are in the folder tables.";
+  else part("count").textContent = "The page contains no table; all are in the folder tables.";
 }
 
 start();

@@ -63,10 +63,10 @@ export function isConstant(values) {
   return values.every((value) => value === values[0]);
 }
 
-/** Columns that tell the rows apart: of the identity columns those that differ, without ids that
- * only join the others. */
+/** Columns that tell the rows apart: of the identity columns those that differ, without those that
+ * follow from the others. */
 export function tellingColumns(table, columns) {
-  const joined = new Set(["cell_id", "variant_id"]);
+  const joined = new Set(["cell_id", "variant_id", "prune_layers"]);
   const identity = columns.filter(({ identity, name }) => identity && !joined.has(name));
   const telling = identity.filter(({ name }) => !isConstant(table.values[name]));
   return (telling.length ? telling : columns.filter(({ name }) => joined.has(name)).slice(0, 1)).map(

@@ -42,7 +42,7 @@ function bodyCell(column, { study, table, view }, row) {
   const exact = exactText(value);
   const shown = shortText(value);
   const interval = view.intervals && column.interval ? intervalText(...column.interval.map((end) => table.values[end][row])) : "";
-  const classes = [isNumber(column) ? "n" : "", value === null ? "absent" : "", exact.length > 60 ? "long" : ""];
+  const classes = [isNumber(column) ? "n" : "", value === null ? "absent" : "", exact.length > 60 ? "long" : exact.length > 30 ? "medium" : ""];
   return element(
     "td",
     {
