@@ -61,6 +61,7 @@ def test_the_planned_jobs_are_those_of_a_dry_run(repository, tmp_path, sessions)
 
     from tests.support.workbench import Workbench, jobs_in
 
+    (tmp_path / "fresh").mkdir()
     fresh = Workbench(repository, tmp_path / "fresh")
     _with(fresh, sessions=sessions)
     grid = Grid(load_study(fresh.study_file))

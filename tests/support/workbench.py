@@ -23,6 +23,7 @@ TARGETS = {
     "quantise_auto_gptq",
     "fidelity_all",
     "generate_all",
+    "generate_aa",
     "evaluate_all",
     "energy_all",
     "aggregate_all",
