@@ -41,7 +41,8 @@ bigcodebench: setup ## make .venv-bigcodebench, in which BigCodeBench's programs
 demo: setup ## run the default study to figures and a report
 	@$(RUN) tools/demo.sh $(STUDY) $(CORES)
 
-test: dev ## every test but those on a Slurm
+test: dev ## every test but those on a Slurm; installs a browser if it may (root, apt)
+	@tools/setup_browser.sh
 	@$(RUN) $(UNIT)
 	@$(RUN) pytest $(KERNELS) $(PARALLEL)
 	@$(RUN) $(CLOCK)

@@ -28,7 +28,9 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/depth.smk"
 include: "workflow/rules/energy.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/statistical_tests.smk"
 include: "workflow/rules/plot.smk"
+include: "workflow/rules/explorer.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -54,10 +56,13 @@ rule report:
     default_target: True
     input:
         rules.plot.output,
+        rules.plot_power.output,
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),
         rules.aggregate.output,
+        rules.statistical_tests.output,
         rules.summarise.output,
+        rules.explore.output,
 
 
 rule quantise_all:
@@ -105,10 +110,12 @@ rule energy_all:
 rule aggregate_all:
     input:
         rules.aggregate.output,
+        rules.statistical_tests.output,
 
 
 rule plot_all:
     input:
         rules.plot.output,
+        rules.plot_power.output,
         domain_figure("png", "pdf"),
         layer_figure("png", "pdf"),

@@ -10,6 +10,7 @@ snakemake --cores 1 --quiet all --config "study=$study" --report "$folder/report
 echo
 echo "Done in $((SECONDS - started)) s."
 echo "  at a glance: $folder/summary.html"
+echo "  explorer:    $folder/explorer.html"
 echo "  report:      $folder/report.html"
 echo "  figures:     $folder/figures/"
 echo "  tables:      $folder/tables/"

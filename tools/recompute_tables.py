@@ -2,10 +2,11 @@
 
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
-The tables are those of tasks, runs, sessions, cells, variants and domains (not that of checks).
-This shares no code with codewatt, only the names and formats of files: what the tables hold is
-derived anew from docs/explanation/energy.md, docs/explanation/statistics.md and
-docs/explanation/fidelity.md (tools/recomputed).
+The tables are those of tasks, runs, sessions, cells, variants, domains, statistical tests and
+regressions (not that of checks). This shares no code with codewatt, only the names and formats of
+files: what the tables hold is derived anew from docs/explanation/energy.md,
+docs/explanation/statistics.md, docs/explanation/fidelity.md and
+docs/explanation/statistical-tests.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
 one side has, what the CSV files hold otherwise, and raw files that contradict each other. A
 column that is not recomputed is a difference too, so that a new one cannot slip by. Exit status:
@@ -88,7 +89,10 @@ def differences(name, table, rows):
     absent = [column for column in key if column not in table.columns]
     if absent:
         return
-    written = {tuple(row[column] for column in key): row for row in table.to_dict("records")}
+    written = {
+        tuple(None if pd.isna(row[column]) else row[column] for column in key): row
+        for row in table.to_dict("records")
+    }
     if len(written) != len(table):
         yield "", ", ".join(key), "rows with the same key", ""
     for row in written.keys() - rows.keys():

@@ -1,4 +1,4 @@
-"""The command line: `codewatt study`, `estimate`, `site check`, `evaluate` and others."""
+"""The command line: `codewatt study`, `estimate`, `power`, `site check`, `evaluate` and others."""
 
 import argparse
 import sys
@@ -37,9 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command_parser() -> argparse.ArgumentParser:
     """The parser of every command; each sets `run`, which takes the parsed options."""
     import codewatt.estimate.estimate_command as estimate_command
+    import codewatt.estimate.power_command as power_command
     import codewatt.evaluate.evaluate_command as command
     import codewatt.placement.site_command as site_command
     import codewatt.published.audit_command as published_command
+    import codewatt.replication.replication_commands as replication_commands
 
     parser = argparse.ArgumentParser(
         prog="codewatt",
@@ -56,6 +58,11 @@ def command_parser() -> argparse.ArgumentParser:
     )
     estimate_command.add_arguments(estimate)
     estimate.set_defaults(run=estimate_command.run)
+    power = commands.add_parser(
+        "power", help="tell which effects a study's sessions, repeats and tasks can detect"
+    )
+    power_command.add_arguments(power)
+    power.set_defaults(run=power_command.run)
     study = commands.add_parser("study", help="check a study file and show its grid")
     study.add_argument("file", type=Path, help="the study file")
     study.set_defaults(run=_study)
@@ -67,6 +74,16 @@ def command_parser() -> argparse.ArgumentParser:
     )
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
+    export = commands.add_parser(
+        "export", help="write a finished study as a replication package (RO-Crate)"
+    )
+    replication_commands.add_export_arguments(export)
+    export.set_defaults(run=replication_commands.run_export)
+    imported = commands.add_parser(
+        "import", help="check a replication package and make its tables again"
+    )
+    replication_commands.add_import_arguments(imported)
+    imported.set_defaults(run=replication_commands.run_import)
     reference = commands.add_parser(
         "reference", help="write reference pages and the study file's schema"
     )
@@ -91,6 +108,7 @@ def _study(options: argparse.Namespace) -> int:
     print(
         f"{grid.study.study}: {len(grid.model_ids)} models, {len(grid.variants)} variants, "
         f"{len(grid.cells)} cells"
+        + (f" in {grid.study.sessions} sessions each" if grid.study.sessions > 1 else "")
         + (f", {open_ended} of them only until nothing is solved" if open_ended else ""),
         file=sys.stderr,
     )

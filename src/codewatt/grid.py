@@ -82,6 +82,10 @@ class Grid:
         sessions = range(1, self.study.sessions + 1)
         return tuple(cell.in_session(session) for session in sessions for cell in chosen)
 
+    def in_session(self, session: int) -> tuple[Cell, ...]:
+        """The cells of the design in one session."""
+        return tuple(cell.in_session(session) for cell in self.cells)
+
     @cached_property
     def named_pairs(self) -> list[tuple[str, str]]:
         """Ids of the cells that the study compares besides those with baselines, and references."""
@@ -272,6 +276,23 @@ class Grid:
         found = Variant(variant.model, baseline.prune, baseline.precision)
         return found if found in self.variants else None
 
+    def baselines_first(self, cells: Sequence[Cell], most: int) -> list[Cell]:
+        """The first `most` cells in groups of a model and a setting, each with its baseline first.
+
+        A group that does not fit is cut; so the baseline of each cell in the result is in it.
+        """
+        baseline = (self.study.baseline.prune, self.study.baseline.precision)
+        groups: dict[Cell, list[Cell]] = {}
+        for cell in cells:
+            key = replace(cell, prune=baseline[0], precision=baseline[1])
+            groups.setdefault(key, []).append(cell)
+        ordered = [
+            cell
+            for group in groups.values()
+            for cell in sorted(group, key=lambda cell: (cell.prune, cell.precision) != baseline)
+        ]
+        return ordered[:most]
+
     def fidelity_slice(self, variant: Variant) -> str:
         """The settings that measure_fidelity reads.
 
@@ -301,7 +322,11 @@ class Grid:
                 "cell": cell.identity(),
                 "device": self.study.device,
                 "decoding": self.study.decoding.model_dump(mode="json"),
-                "energy": {**self._sampling(), "idle_s": energy.idle_s},
+                "energy": {
+                    **self._sampling(),
+                    "idle_s": energy.idle_s,
+                    "start": None if energy.start is None else energy.start.model_dump(mode="json"),
+                },
             }
         )
 

@@ -96,6 +96,37 @@ def column_names(path: str | os.PathLike[str]) -> list[str]:
         return list(file.schema_arrow.names)
 
 
+def column_types(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Column -> "text", "integer", "real" or "boolean", in the order of the file.
+
+    A type of another kind, such as a list, is given as "text".
+
+    Raises:
+        CodewattError: the file is missing or is not parquet.
+    """
+    from pyarrow import types
+
+    def kind(arrow_type: Any) -> str:
+        if types.is_boolean(arrow_type):
+            return "boolean"
+        if types.is_integer(arrow_type):
+            return "integer"
+        return "real" if types.is_floating(arrow_type) else "text"
+
+    with _opened(path) as file:
+        return {field.name: kind(field.type) for field in file.schema_arrow}
+
+
+def row_count(path: str | os.PathLike[str]) -> int:
+    """The number of rows of a file.
+
+    Raises:
+        CodewattError: the file is missing or is not parquet.
+    """
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     """A pyarrow ParquetFile; what goes wrong in here is one line that names the file."""

@@ -110,6 +110,10 @@ class Paths:
         """The summary page (HTML)."""
         return self._path("summary.html")
 
+    def explorer(self) -> str:
+        """The explorer (HTML)."""
+        return self._path("explorer.html")
+
     def log(self, rule: str, instance: str = "study") -> str:
         """The log file of a rule; `instance` is the value of its wildcards."""
         return self._path("logs", rule, f"{instance}.log")

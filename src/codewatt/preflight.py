@@ -52,14 +52,14 @@ def check_names(grid: Grid, paths: Paths | None = None) -> None:
         CodewattError: a name or a path is too long.
     """
     most = _NAME_BYTES if paths is None else _name_bytes(paths.root)
-    cells = (*grid.cells, *grid.twins.values())
+    cells = (*grid.measured_cells, *grid.twins.values())
     longest = max(cells, key=lambda cell: len(cell.id.encode()))
     needed = len(longest.id.encode()) + len(_LOG_SUFFIX)
     if needed > most:
         parts = ", ".join(
             f"{name} {len(str(value))}"
             for name, value in longest.identity().items()
-            if name not in ("id", "variant") and value is not None
+            if name not in ("id", "design_id", "session", "variant") and value is not None
         )
         raise CodewattError(
             f"{grid.where}: cell {longest.id!r}: its ids make a file name of {needed} bytes "

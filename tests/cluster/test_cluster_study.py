@@ -40,7 +40,8 @@ def test_each_job_ran_once(jobs):
         "evaluate": 4,
         "measure_energy": 4,
         "aggregate": 1,
-        "shown_plot_summarise": 1,
+        "shown_plot_plot_power_statistical_tests_summarise": 1,
+        "explore": 1,
     }
     assert {job.state for job in jobs} == {"COMPLETED"}
 

@@ -45,8 +45,21 @@ def test_the_first_cell_of_each_chain_would_run(fresh):
     assert planned["quantise"] == set(HEADS)
     for rule in ("generate", "evaluate", "judge_depth", "measure_energy"):
         assert planned[rule] == cells
-    assert set(planned) >= {"aggregate", "plot", "summarise"}
+    assert set(planned) >= {"aggregate", "plot", "summarise", "explore"}
     assert not (fresh.root / "results" / "small").exists()
+
+
+def test_two_sessions_plan_the_first_cells_of_chains_twice_and_judge_depths_once(fresh):
+    fresh.write_study({**STUDY, "sessions": 2})
+    try:
+        planned = _planned(fresh)
+    finally:
+        fresh.write_study(STUDY)
+    first = {f"{variant}--{ASKED}" for variant in HEADS}
+    both = first | {f"{cell}--s2" for cell in first}
+    for rule in ("generate", "evaluate", "measure_energy"):
+        assert planned[rule] == both
+    assert planned["judge_depth"] == first
 
 
 def test_a_target_plans_what_tells_how_deep_it_goes(fresh):

@@ -14,8 +14,8 @@ VARIANTS = ["one--full--fp32", "one--full--int8"]
 CELL = "--nano--stripped--t24--b2--transformers"
 TEXT = {("prepare_corpus", "held"), ("check_contamination", "held")}
 RECOVERIES = {("measure_fidelity", variant) for variant in VARIANTS}
-DISPLAY = {("plot", ""), ("summarise", "")}
-TABLES = {("aggregate", "")} | DISPLAY
+DISPLAY = {(rule, "") for rule in ("plot", "plot_power", "summarise", "explore")}
+TABLES = {("aggregate", ""), ("statistical_tests", "")} | DISPLAY
 HELD = {"id": "held", "source": "nano", "part": "held_out", "samples": 8, "tokens": 128}
 #: The small study's first model, unpruned: its cells have run.
 STUDY = {

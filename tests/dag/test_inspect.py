@@ -22,8 +22,11 @@ GRID = {
     "evaluate": 4,
     "measure_energy": 4,
     "aggregate": 1,
+    "statistical_tests": 1,
     "plot": 1,
+    "plot_power": 1,
     "summarise": 1,
+    "explore": 1,
 }
 
 

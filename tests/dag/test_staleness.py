@@ -13,8 +13,8 @@ pytestmark = pytest.mark.dag
 VARIANTS = ["one--full--fp32", "one--full--int8", "one--last1--fp32", "two--full--fp32"]
 ASKED = "nano--stripped--t24--b2--transformers"
 CELLS = [f"{variant}--{ASKED}" for variant in VARIANTS]
-AFTER_CELLS = {("aggregate", ""), ("plot", ""), ("summarise", "")}
-DISPLAY = {("plot", ""), ("summarise", "")}
+DISPLAY = {(rule, "") for rule in ("plot", "plot_power", "summarise", "explore")}
+AFTER_CELLS = {("aggregate", ""), ("statistical_tests", "")} | DISPLAY
 
 
 def jobs(*rules, of):

@@ -1,5 +1,6 @@
 """The small study, from its file to its tables: every number has a unit, a status and a source."""
 
+import base64
 import subprocess
 import sys
 
@@ -29,7 +30,7 @@ def test_there_is_one_row_for_each_cell_run_and_completion(results):
 
 
 def test_csv_and_parquet_hold_the_same(results):
-    for level in ("task", "run", "cell", "variant", "check"):
+    for level in ("task", "run", "session", "cell", "variant", "check"):
         written = pd.read_csv(results / "tables" / f"{level}.csv")
         assert list(written.columns) == list(_table(results, level).columns)
         assert len(written) == len(_table(results, level))
@@ -178,6 +179,14 @@ def test_figures_and_summary_are_there(results):
     page = (results / "summary.html").read_text()
     assert "modelled" in page
     assert "http" not in page.split("</style>")[0], "the page needs no network"
+
+
+def test_the_explorer_has_the_tables_of_the_study(results):
+    page = (results / "explorer.html").read_text()
+    for name in ("task", "run", "cell", "variant", "domain", "check"):
+        content = (results / f"tables/{name}.parquet").read_bytes()
+        assert base64.b64encode(content).decode() in page, name
+    assert 'href="explorer.html"' in (results / "summary.html").read_text()
 
 
 def test_the_report_is_made_offline(finished_study):

@@ -72,7 +72,8 @@ def test_exactly_the_needed_jobs_ran_and_each_once(run):
             *((r, v) for r in ("quantise", "measure_making_energy") for v in _variants(RUN)),
             *((r, c) for r in ("generate", "evaluate", "measure_energy") for c in _cells(RUN)),
             *(("judge_depth", cell) for cell in _cells(JUDGED)),
-            *((rule, "") for rule in ("aggregate", "plot", "summarise")),
+            *((rule, "") for rule in ("aggregate", "statistical_tests", "plot", "plot_power")),
+            *((rule, "") for rule in ("summarise", "explore")),
         ]
     )
     assert Counter(jobs_in(run[1])) == wanted
@@ -125,15 +126,27 @@ def test_a_label_runs_no_cell(bench):
     study = copy.deepcopy(STUDY)
     study["prunes"][1]["label"] = "last layers"
     bench.write_study(study)
-    assert bench.would_run() == {("plot", ""), ("summarise", "")}
+    assert bench.would_run() == {
+        (rule, "") for rule in ("plot", "plot_power", "summarise", "explore")
+    }
 
 
 def test_a_token_limit_begins_new_chains(bench):
     bench.write_study({**STUDY, "token_limits": [32, 40]})
     heads = _cells({model: ["full"] for model in RUN}, tokens=40)
     rules = ("generate", "evaluate", "judge_depth", "measure_energy")
-    after = {("aggregate", ""), ("plot", ""), ("summarise", "")}
+    shown = ("aggregate", "statistical_tests", "plot", "summarise", "explore")
+    after = {(rule, "") for rule in shown}
     assert bench.would_run() == {(rule, head) for rule in rules for head in heads} | after
+
+
+def test_a_second_session_measures_the_cells_that_ran_and_judges_no_depth(bench):
+    """The first session has decided where each chain ends."""
+    bench.write_study({**STUDY, "sessions": 2})
+    later = [f"{cell}--s2" for cell in _cells(RUN)]
+    rules = ("generate", "evaluate", "measure_energy")
+    planned = {(rule, cell) for rule in rules for cell in later}
+    assert bench.would_run("energy_all") == planned
 
 
 def test_the_aa_test_takes_the_cells_that_ran(bench):

@@ -10,6 +10,9 @@ from codewatt.files import describe_files, write_json
 from codewatt.generate.generate_cell import CellFiles, generate_cell
 from tests.support.records import benchmark_record, variant_record
 
+#: `decoding.warmup` with one batch, whatever its time.
+FIXED_WARMUP = {"batches": 1, "max_cv": None, "window_batches": 5, "max_batches": 50}
+
 
 def run_cell(
     weights: Path,
@@ -20,12 +23,15 @@ def run_cell(
     repeats: int = 2,
     parameters: int = 1,
     dtype: str = "float32",
+    warmup: dict[str, Any] | None = None,
+    start: dict[str, Any] | None = None,
     **cell: Any,
 ) -> tuple[dict[str, Any], CellFiles]:
     """The manifest and the files of a greedy cell on the CPU.
 
     Args:
         weights: a save_pretrained directory; folder: where everything is written.
+        warmup, start: `decoding.warmup` and `energy.start`; one batch and no rest if None.
         cell: engine, batch_size, token_limit.
     """
     files = describe_files(weights)
@@ -49,10 +55,10 @@ def run_cell(
         "cell": {"prompt": "stripped", **cell},
         "device": "cpu",
         "decoding": {
-            "repeats": repeats, "seed": 0, "warmup_batches": 1, "samples": 1, "temperature": None,
-            "top_p": None,
+            "repeats": repeats, "seed": 0, "samples": 1, "temperature": None, "top_p": None,
+            "warmup": warmup or FIXED_WARMUP,
         },
-        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1},
+        "energy": {"idle_s": 0.1, "codecarbon_interval_s": 0.1, "start": start},
     }  # fmt: skip
     out = CellFiles(*(folder / name for name in ("c.jsonl.gz", "t.parquet", "timeline.parquet")))
     return generate_cell(settings, *inputs, out, threads=1), out

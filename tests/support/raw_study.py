@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings
+from codewatt.analysis.statistical_tests.make_tables import make_statistical_tests
 from codewatt.energy.cell_energy import measure_cell
 from codewatt.energy.making_energy import measure_making
 from codewatt.energy.task_energy import write_task_energies
@@ -141,6 +142,10 @@ class RawStudy:
         comparisons = ComparisonSettings(**STUDY["comparisons"])
         base = STUDY["baseline"]
         aggregate(self.cells, self.variants, base, out, boundary, comparisons)
+        tests = ("statistical_test", "regression")
+        made = {name: self.results / "tables" / f"{name}.parquet" for name in tests}
+        made |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in tests}
+        make_statistical_tests(out["cell"], out["run"], out["task"], made)
 
     def _model(self, draw: np.random.Generator) -> None:
         folder = self.results / "models" / "one"

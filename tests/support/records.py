@@ -142,13 +142,14 @@ def generate_record(**changes: Any) -> Record:
         "engine": "transformers", "hardware": None,
     }  # fmt: skip
     record = {
-        "schema": 4, "cell": cell, "status": "ok", "repeats": 3,
+        "schema": 5, "cell": cell, "status": "ok", "repeats": 3,
         "prompt": {
             "asked": "direct completion", "has_chat_template": False, "stop_strings": ["\ndef "],
             "first_task_id": "Nano/0", "first_prompt": "def f(x):",
         },
         "decoding": {
-            "strategy": "greedy", "samples": 1, "repeats": 3, "seed": 0, "warmup_batches": 1,
+            "strategy": "greedy", "samples": 1, "repeats": 3, "seed": 0,
+            "warmup": {"batches": 1, "max_cv": None, "window_batches": 5, "max_batches": 50},
             "temperature": None, "top_p": None,
         },
         "threads": 2, "placement": PLACEMENT,
@@ -171,6 +172,12 @@ def generate_record(**changes: Any) -> Record:
             "demand": None, "reason": "size not known",
         },
         "peak_memory": {"device_bytes": None, "host_bytes": 2**28},
+        "start": {
+            "conditions": None, "rest_s": 0.0, "condition_met": None, "reason": None,
+            "sensor": "rapl", "temperature_c": None, "power_w": 12.5,
+            "initial_temperature_c": None, "initial_power_w": 12.5,
+        },
+        "warmup": {"batches": 1, "repeated_batch_s": [], "cv": None, "steady": None},
         "files": {}, **metered(), **MADE,
     }  # fmt: skip
     return deepcopy(record) | changes
@@ -179,7 +186,9 @@ def generate_record(**changes: Any) -> Record:
 def infeasible_generate_record(**changes: Any) -> Record:
     """cells/<cell>/generate.json, of a cell that could not run."""
     record = generate_record(status="infeasible", reason="does not fit")
-    for key in ("model", "engine", "generation", "logits", "roofline", "peak_memory"):
+    for key in (
+        "model", "engine", "generation", "logits", "roofline", "peak_memory", "start", "warmup",
+    ):  # fmt: skip
         del record[key]
     return record | changes
 

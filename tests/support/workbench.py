@@ -15,6 +15,7 @@ import yaml
 _COPIED = ("Snakefile", "config", "workflow", "src", "envs", "profiles", "requirements")
 _JOB = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (?P<rule>\w+):")
 _WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>[^\s,]+)")
+_PRIORITY = re.compile(r"^ +priority: (?P<value>\d+)")
 TARGETS = {
     "report",
     "quantise_all",
@@ -22,6 +23,7 @@ TARGETS = {
     "quantise_auto_gptq",
     "fidelity_all",
     "generate_all",
+    "generate_aa",
     "evaluate_all",
     "energy_all",
     "aggregate_all",
@@ -69,6 +71,7 @@ SMALL: dict[str, Any] = {
 SAME: dict[str, list[str]] = {
     "task": [
         "cell_id",
+        "session",
         "repeat",
         "sample",
         "task_id",
@@ -78,7 +81,15 @@ SAME: dict[str, list[str]] = {
         "base_status",
         "plus_status",
     ],
-    "cell": ["cell_id", "status", "repeats", "tasks", "pass_at_1_base", "pass_at_1_plus"],
+    "cell": [
+        "cell_id",
+        "status",
+        "sessions",
+        "repeats",
+        "tasks",
+        "pass_at_1_base",
+        "pass_at_1_plus",
+    ],
     "variant": ["variant_id", "method", "dtype", "layers", "parameters", "size_bytes"],
 }
 
@@ -161,13 +172,23 @@ class Workbench:
 
 def jobs_in(output: str) -> list[tuple[str, str]]:
     """(rule, wildcard value or '') of each job in Snakemake's output, in order, targets aside."""
-    jobs: list[tuple[str, str]] = []
-    rule = value = ""
+    return [job for job, _ in _printed_jobs(output)]
+
+
+def priorities_in(output: str) -> dict[tuple[str, str], int]:
+    """(rule, wildcard value or '') -> priority of each job in Snakemake's output."""
+    return dict(_printed_jobs(output))
+
+
+def _printed_jobs(output: str) -> Iterator[tuple[tuple[str, str], int]]:
+    """(rule, wildcard value or ''), and the priority, of each job that Snakemake printed."""
+    rule, value, priority = "", "", 0
     for line in [*output.splitlines(), "rule end_of_output:"]:
         if match := _JOB.match(line):
             if rule and rule not in TARGETS:
-                jobs.append((rule, value))
-            rule, value = match["rule"], ""
+                yield (rule, value), priority
+            rule, value, priority = match["rule"], "", 0
         elif match := _WILDCARD.match(line):
             value = match["value"]
-    return jobs
+        elif match := _PRIORITY.match(line):
+            priority = int(match["value"])

@@ -66,7 +66,7 @@ def _inside(row):
     return ("gpu",) if row["energy_boundary"] == "gpu" else COMPONENTS
 
 
-def _energy_origin(row):
+def energy_origin(row):
     """The origin of an energy; for modelled parts only the status counts."""
     origin = [row["energy_boundary"]]
     if origin[0] == "job" and row["cpu_share"] is not None:
@@ -96,8 +96,8 @@ def _change_note(row, base_row, cell, base):
     if _hardware(row) != _hardware(base_row):
         pair = [", ".join(str(x) for x in _hardware(r) if x) for r in (row, base_row)]
         return f"measured on different hardware: {pair[0]}; baseline: {pair[1]}"
-    if _energy_origin(row) != _energy_origin(base_row):
-        pair = _energy_origin(row), _energy_origin(base_row)
+    if energy_origin(row) != energy_origin(base_row):
+        pair = energy_origin(row), energy_origin(base_row)
         return f"energy of different origin: {pair[0]}; baseline: {pair[1]}"
     return None
 
@@ -125,7 +125,7 @@ def _metrics(cells, pairs, rows, study):
         if not _timed(row, base_row):
             continue
         row["board_spread"] = 0.0 if row["same_host_and_gpus"] else study.board_spread
-        same_origin = _energy_origin(row) == _energy_origin(base_row)
+        same_origin = energy_origin(row) == energy_origin(base_row)
         for metric in POSITIVE:
             if metric.startswith(judging.BOTH) and not judging.same_judging(row, base_row):
                 continue

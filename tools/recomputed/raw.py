@@ -188,6 +188,7 @@ class Cell:
         self.evaluate = read_json(self.folder / "evaluate.json")
         self.energy = read_json(self.folder / "energy.json")
         tasks = pd.read_parquet(self.folder / "tasks.parquet")
+        tasks["place"] = range(len(tasks))  # the order in which they were generated
         verdicts = pd.DataFrame(self.evaluate["verdicts"])
         with gzip.open(self.folder / "completions.jsonl.gz", "rt") as lines:
             completions = pd.DataFrame([json.loads(line) for line in lines])

@@ -1,9 +1,20 @@
-"""All rows of the task, run, session, cell, variant and domain tables."""
+"""All rows of the tables, but not of that of checks."""
 
 import importlib.util
 from pathlib import Path
 
-from recomputed import compare, domains, energy, judging, runs, sessions, tasks, variants
+from recomputed import (
+    compare,
+    domains,
+    energy,
+    judging,
+    regression,
+    runs,
+    sessions,
+    statistical_tests,
+    tasks,
+    variants,
+)
 from recomputed.cells import cell_row
 from recomputed.raw import Study, read_json
 
@@ -15,6 +26,8 @@ KEYS = {
     "cell": ("cell_id",),
     "variant": ("variant_id",),
     "domain": ("cell_id", "session", "domain"),
+    "statistical_test": ("test", "level", "metric", "factor", "group", "cell_id", "other_cell_id"),
+    "regression": ("cell_id", "model_name", "errors", "term"),
 }
 
 
@@ -29,7 +42,7 @@ def recompute(yaml_path, results):
     variants.compare_sizes(of_variant, study)
     by_variant = {row["variant_id"]: row for row in of_variant}
     grid = grid_intensity(study.country)
-    of_cell, of_run, of_task, of_domain = {}, [], [], []
+    of_cell, of_run, of_task, of_domain, in_order = {}, [], [], [], []
     for cell in cells:
         cell.grid, cell.rows = grid, []
         cell.meaningful = by_variant[cell.variant]["meaningful_accuracy"] is not False
@@ -38,6 +51,7 @@ def recompute(yaml_path, results):
             problems += _given(cell, study)
             rows = tasks.task_rows(cell, study)
             of_task += rows
+            in_order += [rows[i] for i in cell.tasks["place"].argsort()]
             of_domain += domains.domain_rows(cell, rows)
         of_run += cell.rows
     designed = sessions.design_cells(cells)
@@ -45,13 +59,16 @@ def recompute(yaml_path, results):
         cell.pool()
         of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
     baselines = compare.compare(designed, of_cell, study, making)
+    rows = list(of_cell.values())
     of = {
         "task": of_task,
         "run": of_run,
         "session": sessions.session_rows(designed, baselines),
-        "cell": list(of_cell.values()),
+        "cell": rows,
         "variant": of_variant,
         "domain": of_domain,
+        "statistical_test": statistical_tests.statistical_test_rows(rows, of_run, in_order),
+        "regression": regression.regression_rows(rows, in_order),
     }
     return {table: _by_key(rows, KEYS[table]) for table, rows in of.items()}, problems
 

@@ -23,6 +23,13 @@ rule aggregate:
             labels={"table": "runs", "rows": "one for each run"},
         ),
         run=paths.table("run.parquet"),
+        session_csv=report(
+            paths.table("session.csv"),
+            caption="../report/table_session.rst",
+            category="Tables",
+            labels={"table": "sessions", "rows": "one for each cell and session"},
+        ),
+        session=paths.table("session.parquet"),
         cell_csv=report(
             paths.table("cell.csv"),
             caption="../report/table_cell.rst",
@@ -45,7 +52,7 @@ rule aggregate:
             category="Tables",
             labels={
                 "table": "checks",
-                "rows": "one for each cell, repeat and check",
+                "rows": "one for each cell, session, repeat and check",
             },
         ),
         check=paths.table("check.parquet"),

@@ -7,6 +7,7 @@ rule prepare_benchmark:
         manifest=paths.benchmark("manifest.json"),
     log:
         paths.log("prepare_benchmark", "{benchmark}"),
+    priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
     threads: 1
@@ -29,6 +30,7 @@ rule compute_expected:
         expected=paths.benchmark("expected.json.gz"),
     log:
         paths.log("compute_expected", "{benchmark}"),
+    priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
     threads: measured_threads()

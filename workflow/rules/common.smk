@@ -12,11 +12,13 @@ from codewatt.config.site import Machine
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
 from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter
+from codewatt.generate.kept_cells import start_keeping, stop_keeping
 from codewatt.code_digests import stage_code
 from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, check_locations
 from codewatt.preflight import check_names, load_grid
+from codewatt.session_order import JobPriorities
 from codewatt.quantise.quantiser import quantiser_module
 
 try:
@@ -26,6 +28,7 @@ try:
     config.update(settings.model_dump(mode="json", exclude_unset=True))
     grid = load_grid(in_checkout(settings.study, workflow.basedir))
     study = grid.study
+    priorities = JobPriorities(grid)
     machine = settings.machine
     job_requests.check_hardware(study, machine, grid.where)
     if machine != Machine():
@@ -48,10 +51,20 @@ onstart:
             benchmark_interpreter(settings.bigcodebench_python)
         if workflow.non_local_exec:
             cancel_orphaned_jobs(os.getcwd())
+            if study.keeps_blocks:
+                start_keeping(paths.root)
     except CodewattError as error:
         sys.exit(f"codewatt: {printable(error)}")
     except OSError as error:
         sys.exit(f"codewatt: results: {paths.root}: {printable(describe(error))}")
+
+
+onsuccess:
+    stop_keeping(os.path.join(paths.root, "cells"))
+
+
+onerror:
+    stop_keeping(os.path.join(paths.root, "cells"))
 
 
 def judged_kinds():
@@ -165,11 +178,30 @@ def engine_environment(engine):
 
 FIGURES = {
     "frontier": "energy against pass@1",
+    "distributions": "energy and duration of every run",
     "energy_by_precision": "energy per precision",
     "prune_depth": "pruned layers",
     "repetition": "repetition of completions",
     "prompts": "prompt style",
+    "roofline": "roofline of prefill and decode",
 }
+if len(study.batch_sizes) > 1 or len(grid.model_ids) > 1:
+    FIGURES["scaling"] = "batch size and model size"
+
+# Cells whose power is drawn over time; more panels are too many for a page.
+POWER_PANELS = 12
+
+
+def power_cells(name):
+    """Input function: a file of the cells, in the first session, whose power is drawn."""
+
+    def files(wildcards):
+        cells, awaited = known_cells()
+        first = [cell for cell in cells if cell.session == 1]
+        chosen = grid.baselines_first(first, POWER_PANELS)
+        return [*(paths.cell(name, cell.id) for cell in chosen), *awaited]
+
+    return files
 
 
 def layer_figure(*kinds):

@@ -9,6 +9,7 @@ rule prepare_corpus:
         manifest=paths.corpus("manifest.json"),
     log:
         paths.log("prepare_corpus", "{corpus}"),
+    priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
     threads: 1
@@ -32,6 +33,7 @@ rule check_contamination:
         contamination=paths.contamination(),
     log:
         paths.log("check_contamination", "{corpus}.{benchmark}"),
+    priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
     threads: 1

@@ -79,6 +79,7 @@ if chains:
             depth=paths.cell("depth.json"),
         log:
             paths.log("judge_depth", "{cell}"),
+        priority: priorities.prepare
         localrule: True
         conda:
             "../../envs/codewatt.yaml"

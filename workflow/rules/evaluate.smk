@@ -17,6 +17,7 @@ rule evaluate:
         manifest=paths.cell("evaluate.json"),
     log:
         paths.log("evaluate", "{cell}"),
+    priority: lambda wildcards: priorities.judge(grid.cell(wildcards.cell))
     conda:
         "../../envs/codewatt.yaml"
     threads: measured_threads()

@@ -20,11 +20,14 @@ rule generate:
         manifest=paths.cell("generate.json"),
     log:
         paths.log("generate", "{cell}"),
+    priority: lambda wildcards: priorities.generate(grid.cell(wildcards.cell))
+    group:
+        lambda wildcards: block_group(wildcards)
     conda:
         lambda wildcards: engine_environment(grid.cell(wildcards.cell).engine)
     threads: gpu_node_threads(generate_job)
     resources:
-        **gpu_node_resources(generate_job),
+        **generate_resources(),
     params:
         settings=lambda wildcards: grid.generate_slice(grid.cell(wildcards.cell)),
         code=lambda wildcards: code(

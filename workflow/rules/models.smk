@@ -8,6 +8,7 @@ rule train_nano:
         paths.log("train_nano", "{model}"),
     wildcard_constraints:
         model=one_of(grid.models_of("nano")),
+    priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
     threads: 1
@@ -28,6 +29,7 @@ rule fetch_model:
         paths.log("fetch_model", "{model}"),
     wildcard_constraints:
         model=one_of(grid.models_of("path", "architecture")),
+    priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
     threads: 1

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+from codewatt.placement.block_jobs import BlockJobs
 from codewatt.placement.job_requests import ModelJob
 from codewatt.placement.job_sizes import JobSizes
 from codewatt.placement.request_limits import requests_above_limit
@@ -11,6 +12,14 @@ from codewatt.placement.request_limits import requests_above_limit
 def measured_threads(nodes=machine.cpu):
     """The cores of a measured job: all that this run was given, so that nothing runs beside it."""
     return nodes.threads or workflow.resource_settings.cores or 1
+
+
+# Of the cells of a group, one at a time; each job has a limit of its own.
+BLOCK_TURN = "block_turn"
+
+
+resource_scopes:
+    block_turn="local",
 
 
 # Inside a Slurm job Snakemake runs one job with the resources of the Slurm job; no size is needed.
@@ -45,8 +54,13 @@ def measure_fidelity_job(wildcards):
 
 def generate_job(wildcards):
     """The job that generates a cell; the second run of a cell (A/A test) requests the same."""
-    cell = replace(grid.cell(wildcards.cell), second_run=False)
-    return ModelJob("generate", cell.id, cell.model, cell.hardware)
+    return cell_job(grid.cell(wildcards.cell))
+
+
+def cell_job(cell):
+    """The job that generates one cell."""
+    asked = replace(cell, second_run=False)
+    return ModelJob("generate", asked.id, asked.model, asked.hardware)
 
 
 #: The rules that use gpu_node_resources: rule -> (wildcards -> job).
@@ -84,6 +98,62 @@ def gpu_node_resources(model_job):
         (request(ModelJob("", "", *job), 1) for job in possible),
         lambda wildcards, attempt: sized_request(model_job(wildcards), attempt),
     )
+
+
+def generate_resources():
+    """The resources of generate; the cells of a block share a job, one after another.
+
+    Snakemake adds up what the jobs of a group request, unless a resource lets only one of them run
+    at a time: then memory and cores are the largest, and the time is the sum.
+    """
+
+    def runtime(wildcards, attempt):
+        requested = alone["runtime"](wildcards, attempt)
+        if (jobs := block_jobs()) is None:
+            return requested
+        first_min = alone["runtime"](wildcards, 1)
+        return jobs.runtime_min(grid.cell(wildcards.cell), first_min, requested)
+
+    alone = gpu_node_resources(generate_job)
+    return {**alone, "runtime": runtime, BLOCK_TURN: 1}
+
+
+def block_group(wildcards):
+    """The group of a cell's job: that of its block, where a cluster is to keep blocks."""
+    jobs = block_jobs()
+    return None if jobs is None else jobs.group(grid.cell(wildcards.cell))
+
+
+@cache
+def block_jobs():
+    """The jobs of blocks; None on one machine, and inside a job."""
+    at_cluster = workflow.is_main_process and workflow.non_local_exec
+    if not (study.keeps_blocks and at_cluster):
+        return None
+
+    def minutes(cell):
+        job = cell_job(cell)
+        nodes = job_requests.model_job_nodes(study, machine, job)
+        return job_requests.first_attempt(nodes, sizes and sizes.size(job))[1]
+
+    def limit_min(cell):
+        nodes = job_requests.model_job_nodes(study, machine, cell_job(cell))
+        return nodes.max_runtime_min
+
+    in_chains = (cell for chain in chains for cell in chain)
+    jobs = BlockJobs(grid, in_chains, minutes, limit_min)
+    # Cells of a block do not depend on each other: Snakemake would make a group of each.
+    workflow.group_settings.group_components = jobs.sizes
+    workflow.register_resource(BLOCK_TURN, 1)
+    # profiles/default is read as well, and its cores are those of this machine.
+    workflow.register_resource("_cores", None)
+    for block, parts in jobs.split.items():
+        print(
+            f"codewatt: block {printable(block)}: its cells need {parts} jobs to keep to "
+            "max_runtime_min, which may run on different GPUs",
+            file=sys.stderr,
+        )
+    return jobs
 
 
 def judging_node_resources():

@@ -10,7 +10,8 @@ SUMMARY_TEMPLATE = os.path.relpath(
 
 rule plot:
     input:
-        cells=paths.table("cell.parquet"),
+        cell=paths.table("cell.parquet"),
+        run=paths.table("run.parquet"),
     output:
         png=[figure(name, "png") for name in FIGURES],
         pdf=[figure(name, "pdf") for name in FIGURES],
@@ -26,6 +27,28 @@ rule plot:
         code=code("plot"),
     script:
         "../scripts/plot.py"
+
+
+rule plot_power:
+    input:
+        cells=paths.table("cell.parquet"),
+        generate=power_cells("generate.json"),
+        timelines=power_cells("timeline.parquet"),
+    output:
+        png=figure("power_over_time", "png", "power over time"),
+        pdf=figure("power_over_time", "pdf"),
+    log:
+        paths.log("plot_power"),
+    conda:
+        "../../envs/codewatt.yaml"
+    threads: 1
+    resources:
+        **cpu_node_resources(mem_mb=4000),
+    params:
+        settings=lambda wildcards: grid.labels_slice(),
+        code=code("plot_power"),
+    script:
+        "../scripts/plot_power.py"
 
 
 rule plot_layers:
@@ -74,8 +97,13 @@ rule summarise:
         variants=paths.table("variant.parquet"),
         checks=paths.table("check.parquet"),
         sessions=paths.table("session.parquet"),
+        tests=paths.table("statistical_test.parquet"),
+        regressions=paths.table("regression.parquet"),
         generate=each_cell("generate.json"),
-        figures=rules.plot.output.png + domain_figure("png") + layer_figure("png"),
+        figures=rules.plot.output.png
+        + domain_figure("png")
+        + layer_figure("png")
+        + [rules.plot_power.output.png],
         template=lambda wildcards: SUMMARY_TEMPLATE,
     output:
         summary=report(

@@ -10,6 +10,7 @@ rule score_layers:
         timeline=paths.layer_scores_timeline(),
     log:
         paths.log("score_layers", "{model}.{method}.{corpus}"),
+    priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
     threads: gpu_node_threads(score_layers_job)
@@ -38,6 +39,7 @@ rule quantise:
         timeline=paths.variant("timeline.parquet"),
     log:
         paths.log("quantise", "{variant}"),
+    priority: priorities.prepare
     conda:
         lambda wildcards: quantiser_environment(grid.variant(wildcards.variant))
     threads: gpu_node_threads(quantise_job)

@@ -5,18 +5,25 @@ from pathlib import Path
 from codewatt.energy.placement_check import requested_hardware
 from codewatt.generate.generate_cell import CellFiles, generate_cell
 from codewatt.generate.generate_record import GENERATE
+from codewatt.generate.kept_cells import keep_cell, restore_cell
 from codewatt.logs import rule_log
 from codewatt.rule_io import read_settings, write_record
 
-with rule_log(snakemake):
+with rule_log(snakemake) as log:
     settings, out = read_settings(snakemake), snakemake.output
-    manifest = generate_cell(
-        settings,
-        Path(snakemake.input.variant),
-        Path(snakemake.input.benchmark),
-        Path(snakemake.input.tasks),
-        CellFiles(Path(out.completions), Path(out.tasks), Path(out.timeline)),
-        snakemake.threads,
-        requested_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
-    )
-    write_record(snakemake, out.manifest, GENERATE, manifest)
+    files = CellFiles(Path(out.completions), Path(out.tasks), Path(out.timeline))
+    outputs = [files.completions, files.tasks, files.timeline, Path(out.manifest)]
+    if restore_cell(outputs):
+        log.info("measured by an earlier attempt of this run; taken over")
+    else:
+        manifest = generate_cell(
+            settings,
+            Path(snakemake.input.variant),
+            Path(snakemake.input.benchmark),
+            Path(snakemake.input.tasks),
+            files,
+            snakemake.threads,
+            requested_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
+        )
+        write_record(snakemake, out.manifest, GENERATE, manifest)
+        keep_cell(outputs)

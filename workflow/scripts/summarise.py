@@ -21,6 +21,8 @@ with rule_log(snakemake):
         provenance(),
         Path(snakemake.output.summary),
         sessions=pd.read_parquet(snakemake.input.sessions),
+        tests=pd.read_parquet(snakemake.input.tests),
+        regressions=pd.read_parquet(snakemake.input.regressions),
         prompts=[GENERATE.read(path) for path in snakemake.input.generate],
         title=settings["title"],
     )

@@ -16,7 +16,14 @@ from os import PathLike
 from codewatt.analysis.columns import AA_TEST, Row
 from codewatt.analysis.log_scale_statistics import Difference, logarithms, pooled_variance, welch
 from codewatt.analysis.tables import to_table, write_csv
-from codewatt.energy.energy_record import ENERGY, EnergyRecord, RunRecord, is_measured
+from codewatt.energy.energy_record import (
+    ENERGY,
+    EnergyFileRecord,
+    EnergyRecord,
+    RunRecord,
+    SkippedEnergyRecord,
+    is_measured,
+)
 from codewatt.errors import CodewattError
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +44,7 @@ def aa_test(
     """Compare halves and twins, and write the table (columns AA_TEST) as CSV.
 
     Args:
-        cells: ids of the study's cells.
+        cells: ids of the study's cells in each session.
         twins: id of a cell -> id of its second run.
         energies: id of a cell or twin -> its energy.json.
         margin: equivalence margin, a fraction.
@@ -50,20 +57,29 @@ def aa_test(
     Raises:
         CodewattError: an energy.json is missing, damaged, of another version, or of another cell.
     """
-    records = {cell_id: _read(cell_id, path) for cell_id, path in energies.items()}
+    read = {cell_id: _read(cell_id, path) for cell_id, path in energies.items()}
+    records = {cell_id: _measured(record) for cell_id, record in read.items()}
     rows = [row for cell_id in cells for row in _halves(cell_id, records[cell_id], margin)]
     for cell_id, twin_id in twins.items():
         rows += _twin(cell_id, twin_id, records[cell_id], records[twin_id], margin)
-    write_csv(to_table(rows, AA_TEST), out)
     _log_outcome(rows, margin)
+    for row in rows:
+        cell, other = (read[row[name]]["cell"] for name in ("cell_id", "other_cell_id"))
+        row |= {"cell_id": cell["design_id"], "session": cell["session"]}
+        row["other_cell_id"] = other["design_id"]
+    write_csv(to_table(rows, AA_TEST), out)
     return rows
 
 
-def _read(cell_id: str, path: str | PathLike[str]) -> EnergyRecord | None:
-    """The energy of a cell; None if the cell is infeasible."""
+def _read(cell_id: str, path: str | PathLike[str]) -> EnergyFileRecord | SkippedEnergyRecord:
     record = ENERGY.read(path)
     if record["cell"]["id"] != cell_id:
         raise CodewattError(f"{path}: cell {record['cell']['id']!r}; expected {cell_id!r}")
+    return record
+
+
+def _measured(record: EnergyFileRecord | SkippedEnergyRecord) -> EnergyRecord | None:
+    """The energy of a cell; None if the cell is infeasible."""
     return record if is_measured(record) else None
 
 

@@ -6,6 +6,10 @@ the reference page.
 
 from codewatt.analysis.cell_column_descriptions import CELL_DESCRIPTIONS, VARIANT_DESCRIPTIONS
 from codewatt.analysis.column_patterns import Description, describe
+from codewatt.analysis.statistical_tests.column_descriptions import (
+    REGRESSION_DESCRIPTIONS,
+    STATISTICAL_TEST_DESCRIPTIONS,
+)
 
 _IDS = describe(
     ("cell_id", "-", "Id of the cell: a variant in one setting; the same in all sessions."),
@@ -389,7 +393,7 @@ _AA_TEST = describe(
         "`halves`: first half of a cell's repeats against the second half. `twin`: a baseline "
         "cell against a second run of the same cell.",
     ),
-    ("other_cell_id", "-", "Cell on the other side of the comparison."),
+    ("other_cell_id", "-", "Cell on the other side of the comparison, in the same session."),
     ("metric", "-", "Metric that is compared."),
     ("valid", "-", "Whether every validity check of severity `error` passed on both sides."),
     ("n", "repeats", "Number of values on the first side."),
@@ -445,6 +449,8 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
     "session": (*_SESSION, *_IDS, *_STATUS),
     "domain": (*_DOMAIN, *_IDS),
     "check": (*_CHECK, *_IDS),
+    "statistical_test": STATISTICAL_TEST_DESCRIPTIONS,
+    "regression": (*REGRESSION_DESCRIPTIONS, *_IDS),
     "aa_test": (*_AA_TEST, *_IDS),
 }
 
@@ -460,5 +466,9 @@ ROWS = {
     "domain": "One row for each cell, session and domain of the cell's tasks. Only BigCodeBench "
     "has domains; cells of other benchmarks have no row.",
     "check": "One row for each validity check of a cell in one session, or of one of its repeats.",
+    "statistical_test": "One row for each test of one cell or of cells that differ in one factor "
+    "(rule `statistical_tests`).",
+    "regression": "One row for each cell, model, kind of standard error and coefficient (rule "
+    "`statistical_tests`).",
     "aa_test": "One row for each comparison of the A/A test (`snakemake aa_test`); CSV only.",
 }

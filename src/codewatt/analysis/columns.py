@@ -447,6 +447,7 @@ CHECK: Columns = {
 AA_TEST: Columns = {
     "comparison": STRING,
     "cell_id": STRING,
+    "session": INTEGER,
     "other_cell_id": STRING,
     "metric": STRING,
     "valid": BOOLEAN,

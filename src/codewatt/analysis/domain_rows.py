@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from codewatt.analysis.columns import SESSION_IDS, Row
+from codewatt.analysis.columns import CELL_IDS, SESSION_IDS, Row
 from codewatt.analysis.log_scale_statistics import ratio
 from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.run_rows import DOMAIN_SEPARATOR, solved_shares
@@ -56,6 +56,40 @@ def _domain_row(domain: str, tasks: Sequence[Row], meaningful: bool) -> Row:
         "pass_at_1_base_wilson95_low": low,
         "pass_at_1_base_wilson95_high": high,
         "j_per_correct_task_base": ratio(_joules(judged), correct),
+    }
+
+
+def pool_sessions(rows: Sequence[Row]) -> list[Row]:
+    """Rows of the domain table, one for each cell and domain, the first session's order.
+
+    pass@1 is the mean over sessions, as in the cell table; Wilson's interval has n = number of
+    judged tasks. Other figures, and `session`, are left out where there are several sessions.
+
+    Args:
+        rows: rows of the domain table.
+    """
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["cell_id"], row["domain"]].append(row)
+    return [_pooled(own) for own in found.values()]
+
+
+def _pooled(rows: Sequence[Row]) -> Row:
+    """The row of one cell and domain over its sessions."""
+    if len(rows) == 1:
+        return rows[0]
+    tasks = min(row["tasks_judged"] for row in rows)
+    shares = [row["pass_at_1_base"] for row in rows]
+    pooled = {name: rows[0][name] for name in (*CELL_IDS, "domain", "tasks")}
+    pooled |= {"tasks_judged": tasks, "pass_at_1_base": None}
+    if None in shares:
+        return pooled
+    share = math.fsum(shares) / len(shares)
+    low, high = wilson_interval(min(share, 1.0) * tasks, tasks)
+    return pooled | {
+        "pass_at_1_base": share,
+        "pass_at_1_base_wilson95_low": low,
+        "pass_at_1_base_wilson95_high": high,
     }
 
 

@@ -14,7 +14,7 @@ def prompt_views(records: Iterable[GenerateRecord], labels: Labels) -> list[dict
     same: variants, engines and batch sizes do not change it.
 
     Args:
-        records: generate.json of each cell.
+        records: generate.json of each cell in each session.
         labels: kind → id → label.
     """
     views: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -36,5 +36,5 @@ def prompt_views(records: Iterable[GenerateRecord], labels: Labels) -> list[dict
                 "cells": 0,
             },
         )
-        view["cells"] += 1
+        view["cells"] += cell["session"] == 1  # later sessions have the same cells
     return list(views.values())

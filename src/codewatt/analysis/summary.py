@@ -13,6 +13,11 @@ from codewatt.analysis.efficient_frontier import accuracy_column, comparable_gro
 from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.prompt_views import prompt_views
+from codewatt.analysis.session_replicates import BETWEEN_SESSIONS
+from codewatt.analysis.statistical_tests.summary_views import (
+    regression_views,
+    statistical_test_views,
+)
 from codewatt.analysis.summary_rows import (
     boundary_view,
     cell_views,
@@ -35,7 +40,13 @@ _CAPTIONS = {
     "layer_scores": "Layer scores of the prune methods.",
     "frontier": "pass@1 against energy per run, with the efficient frontier.",
     "prompts": "pass@1 for each prompt style.",
+    "distributions": "Energy and duration of every run.",
+    "roofline": "Achieved FLOP/s of prefill and decode, below the roofline.",
+    "scaling": "Energy per token against batch size and model size, with crossovers.",
+    "power_over_time": "Power of GPU and CPU during the jobs, with their phases.",
 }
+#: Figures that the page shows on demand, so that it stays short.
+_ON_DEMAND = ("distributions", "power_over_time", "roofline")
 
 
 def write_summary(
@@ -48,6 +59,8 @@ def write_summary(
     out: str | Path,
     *,
     sessions: pd.DataFrame | None = None,
+    tests: pd.DataFrame | None = None,
+    regressions: pd.DataFrame | None = None,
     prompts: Sequence[GenerateRecord] = (),
     title: str = "codewatt",
 ) -> None:
@@ -64,6 +77,8 @@ def write_summary(
         provenance: versions and machine behind the results; nested values are listed by path.
         out: path of the page.
         sessions: its session table, which the comparison of variants with each other needs.
+        tests: the table of statistical tests.
+        regressions: the table of regressions of energy.
         prompts: generate.json of each cell, for what its model was asked.
         title: the study's title.
 
@@ -73,21 +88,27 @@ def write_summary(
     rows, variants = to_rows(cell_table), to_rows(variant_table)
     groups = _groups(rows, labels)
     views = [view for group in groups for view in group["rows"]]
+    shown = {name: _figure(name, Path(path)) for name, path in figures.items()}
     page = _template().render(
         title=title,
         notice=energy_notice(rows),
         boundary=boundary_text(rows),
+        between_sessions=any(row["interval_scope"] == BETWEEN_SESSIONS for row in rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
         judging=[judging_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
         sections=setting_sections(rows, labels, [] if sessions is None else to_rows(sessions)),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"]],
+        missing=[view for view in views if view["missing"]],
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],
         fidelity=fidelity_views(variants, labels),
+        tests=statistical_test_views([] if tests is None else to_rows(tests)),
+        regressions=regression_views([] if regressions is None else to_rows(regressions), labels),
         prompts=prompt_views(prompts, labels),
-        figures=[_figure(name, Path(path)) for name, path in figures.items()],
+        figures=[view for name, view in shown.items() if name not in _ON_DEMAND],
+        more_figures=[view for name, view in shown.items() if name in _ON_DEMAND],
         provenance=list(_flatten(provenance)),
     )
     with atomic_path(out) as temporary:
@@ -129,6 +150,7 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
         tasks = {row["tasks"] for row in group if row["tasks"] is not None}
         excluded = {row["excluded_tasks"]: None for row in group if row["excluded_tasks"]}
         repeats = {row["repeats"] for row in group if row["repeats"] is not None}
+        sessions = {row["sessions"] or 1 for row in group if row["repeats"] is not None}
         result.append(
             {
                 "setting": setting,
@@ -136,6 +158,7 @@ def _groups(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:
                 "tasks": _joined(tasks),
                 "excluded": [text.split("; ") for text in excluded],
                 "repeats": _joined(repeats),
+                "sessions": None if sessions <= {1} else _joined(sessions),
                 "devices": devices_notice(group),
                 "mixed": len(comparable_groups([r for r in group if r["status"] == "ok"])) > 1,
                 "rows": cell_views(group, labels),

@@ -6,7 +6,7 @@ The study file and the jobs validate them by these models, so that both refuse t
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from codewatt.config.carbon_intensity import carbon_intensity
 from codewatt.config.strict_model import PositiveFloat, PositiveInt, Strict
@@ -15,6 +15,8 @@ from codewatt.sampler_settings import SamplerSettings, in_seconds
 
 #: Allowed duration of an idle window, in seconds.
 _LEAST_IDLE_S, _MOST_IDLE_S = 0.01, 3600.0
+#: Largest sampling interval with which every second has a reading.
+_MOST_REST_INTERVAL_S = 0.5
 
 
 _Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -27,6 +29,13 @@ class ValidityLimits(Strict):
     min_window_s: _Limit = Field(10.0, description="Shortest valid repeat, in seconds.")
     min_readings: PositiveInt = Field(
         10, description="Fewest readings of each meter within a valid repeat."
+    )
+    min_measured_s: _Limit = Field(
+        60.0,
+        description=(
+            "Shortest measured time of a cell, all its repeats together, in seconds. Below it a "
+            "warning is given."
+        ),
     )
     max_gap_s: _Limit = Field(
         2.0,
@@ -122,6 +131,44 @@ class ValidityLimits(Strict):
     )
 
 
+class StartSettings(Strict):
+    """The state of the GPUs (of the CPU, without a GPU) for which a job waits before each cell."""
+
+    below_c: Annotated[float, Field(gt=0, le=150)] | None = Field(
+        None,
+        description=(
+            "Every GPU of the job must be cooler than this, in degrees Celsius. Absent: at any "
+            "temperature. The temperature of CPUs is not read."
+        ),
+    )
+    steady_w: PositiveFloat = Field(
+        3.0,
+        description=(
+            "The power of each GPU (of each CPU package, without a GPU), as means of one second, "
+            "must stay within this many watts for `for_s`."
+        ),
+    )
+    for_s: Annotated[float, in_seconds(1.0, 600.0)] = Field(
+        30.0, description="How long power must be steady, in seconds; 1 to 600."
+    )
+    at_most_s: Annotated[float, in_seconds(1.0, 7200.0)] = Field(
+        300.0,
+        description=(
+            "The longest wait in seconds; 1 to 7200. Then the cell is measured anyway, and the "
+            "check start_conditions_met warns."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.at_most_s <= self.for_s:
+            raise ValueError(
+                f"at_most_s {self.at_most_s:g} leaves no time to see power steady for "
+                f"{self.for_s:g} s; allowed: more than for_s"
+            )
+        return self
+
+
 class EnergySettings(SamplerSettings):
     """How energy is measured, what a figure includes, and when it is valid."""
 
@@ -147,7 +194,25 @@ class EnergySettings(SamplerSettings):
             f"{_LEAST_IDLE_S:g} to {_MOST_IDLE_S:g} s."
         ),
     )
+    start: StartSettings | None = Field(
+        None,
+        description=(
+            "Rest: before the model of a cell is loaded, its job waits until the GPU is cool and "
+            "idle (docs/explanation/energy.md). Absent: cells do not wait."
+        ),
+    )
     validity: ValidityLimits = Field(ValidityLimits(), description="Limits of the validity checks.")
+
+    @model_validator(mode="after")
+    def _rest_sees_every_second(self) -> Self:
+        for key in ("nvml_interval_s", "nvml_state_interval_s", "rapl_interval_s"):
+            interval_s = getattr(self, key)
+            if self.start is not None and interval_s > _MOST_REST_INTERVAL_S:
+                raise ValueError(
+                    f"{key} {interval_s:g}: `start` needs readings of every second; allowed with "
+                    f"`start`: at most {_MOST_REST_INTERVAL_S:g}"
+                )
+        return self
 
     @field_validator("country")
     @classmethod

@@ -7,6 +7,42 @@ from pydantic import Field, model_validator
 from codewatt.config.strict_model import PositiveInt, Seed, Strict
 
 
+class Warmup(Strict):
+    """Batches that are completed before the first repeat; they are not part of the results."""
+
+    batches: Annotated[int, Field(ge=0)] = Field(
+        1, description="The first batches of the benchmark are completed, this many."
+    )
+    max_cv: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description=(
+            "Warm-up until steady: the last of these batches is completed again and again until "
+            "the coefficient of variation of its last `window_batches` times is at most this. "
+            "Absent: only `batches`."
+        ),
+    )
+    window_batches: Annotated[int, Field(ge=2)] = Field(
+        5, description="With max_cv: number of successive times that are compared; at least 2."
+    )
+    max_batches: PositiveInt = Field(
+        50,
+        description=(
+            "With max_cv: most batches of the warm-up. Then the cell is measured anyway, and the "
+            "check warmup_steady warns."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _can_become_steady(self) -> Self:
+        least = max(self.batches, 1) - 1 + self.window_batches
+        if self.max_cv is not None and self.max_batches < least:
+            raise ValueError(
+                f"max_batches {self.max_batches} ends the warm-up before {self.window_batches} "
+                f"times of one batch are known; allowed with these settings: at least {least}"
+            )
+        return self
+
+
 class Decoding(Strict):
     """How tokens are chosen, and how often a cell is measured."""
 
@@ -22,8 +58,8 @@ class Decoding(Strict):
     )
     seed: Seed = Field(0, description="Seed of sampled decoding; repeat r uses seed + r.")
     repeats: PositiveInt = Field(5, description="Measured passes over the benchmark.")
-    warmup_batches: Annotated[int, Field(ge=0)] = Field(
-        1, description="Batches that are generated before the first repeat, as warm-up."
+    warmup: Warmup = Field(
+        Warmup(), description="Batches that are completed before the first repeat."
     )
 
     @model_validator(mode="after")

@@ -66,9 +66,16 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         "corpora",
         (corpus_settings.NanoCorpus, corpus_settings.StdlibCorpus, corpus_settings.FileCorpus),
     ),
-    ("decoding", (run_settings.Decoding,)),
+    ("decoding", (run_settings.Decoding, run_settings.Warmup)),
     ("evaluation", (run_settings.EvaluationSettings,)),
-    ("energy", (energy_settings.EnergySettings, energy_settings.ValidityLimits)),
+    (
+        "energy",
+        (
+            energy_settings.EnergySettings,
+            energy_settings.StartSettings,
+            energy_settings.ValidityLimits,
+        ),
+    ),
     ("comparisons", (run_settings.Comparisons, run_settings.ComparedPair)),
     ("fidelity", (run_settings.Fidelity,)),
     ("baseline", (run_settings.Baseline,)),

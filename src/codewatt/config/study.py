@@ -133,6 +133,15 @@ class Study(Strict):
     order_seed: Seed = Field(
         0, description="Seed of the random order of the cells within each session."
     )
+    blocks: bool | None = Field(
+        None,
+        description=(
+            "On a cluster, run the cells of a block in one job per session: on one node and one "
+            "GPU, one after another. A block holds the cells that differ in nothing but prune "
+            "setting and precision. Absent: true with two or more sessions, else false. Cells "
+            "whose depth is until_zero run in jobs of their own (docs/explanation/sessions.md)."
+        ),
+    )
     evaluation: EvaluationSettings = Field(
         EvaluationSettings(), description="How completions are judged."
     )
@@ -155,6 +164,11 @@ class Study(Strict):
             "stands for all its depths."
         ),
     )
+
+    @property
+    def keeps_blocks(self) -> bool:
+        """Whether the cells of a block run in one job of a cluster."""
+        return self.sessions > 1 if self.blocks is None else self.blocks
 
     @cached_property
     def series(self) -> dict[str, DepthSeries]:

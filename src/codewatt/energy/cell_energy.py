@@ -38,6 +38,7 @@ from codewatt.energy.task_energy import (
 from codewatt.energy.validity.check import CheckResult
 from codewatt.energy.validity.prompt import check_prompt
 from codewatt.energy.validity.run_checks import Measurement, check_cell
+from codewatt.energy.validity.start import check_start_and_length
 from codewatt.errors import CodewattError
 
 Path = str | os.PathLike[str]
@@ -129,6 +130,7 @@ def measure_cell(
     if judged is not None:
         checks.append(judged.check)
     checks += _check_prompt(generate, instruct)
+    checks += check_start_and_length(generate, runs, energy_settings)
     record: EnergyRecord = {
         "schema": SCHEMA,
         "cell": generate["cell"],

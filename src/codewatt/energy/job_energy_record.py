@@ -11,6 +11,7 @@ from typing_extensions import ReadOnly, TypedDict
 
 from codewatt.benchmarks.prompt_format import PromptRecord
 from codewatt.energy.record_ids import CellIds, VariantIds
+from codewatt.energy.start_record import StartRecord, WarmupRecord, WarmupSettings
 from codewatt.files import FileRecord
 
 #: Joules (or watts) by part (`boundaries.PARTS`); None where a part has no figure.
@@ -146,10 +147,11 @@ class ComputeDevice(TypedDict):
     device: str
 
 
-class DecodingStrategy(TypedDict):
-    """How the next token was chosen: "greedy" or "sampled"."""
+class MeteredDecoding(TypedDict):
+    """How the next token was chosen ("greedy" or "sampled"), and how the cell was warmed up."""
 
     strategy: str
+    warmup: WarmupSettings
 
 
 class MeteredCell(MeteredRecord):
@@ -158,8 +160,10 @@ class MeteredCell(MeteredRecord):
     cell: CellIds
     prompt: PromptRecord
     model: ReadOnly[ComputeDevice]
-    decoding: ReadOnly[DecodingStrategy]
+    decoding: ReadOnly[MeteredDecoding]
     files: dict[str, FileRecord]
+    start: StartRecord
+    warmup: WarmupRecord
 
 
 class SkippedStage(TypedDict):

@@ -4,6 +4,7 @@ Which windows a job has and what they mean is the stage's own matter; joules are
 afterwards, by `cell_energy`.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,11 @@ from typing import Any, Self
 
 from codewatt.energy.job_energy_record import JobEnergyRecord, MeteredRecord
 from codewatt.energy.phase_windows import PhaseLog
+from codewatt.energy.rest import Rest
 from codewatt.energy.sampler import Sampler
+from codewatt.energy.start_record import Sensor, StartConditions, StartRecord
+
+_LOG = logging.getLogger(__name__)
 
 
 class MeteredJob:
@@ -56,6 +61,7 @@ class MeteredJob:
         self.timeline = timeline
         self._sampler = Sampler(timeline, settings, gpu_ids)
         self._phases = PhaseLog()
+        self._gpu_ids = list(gpu_ids or [])
         self.synchronise: Callable[[], None] = _do_nothing
 
     def start(self) -> Self:
@@ -72,6 +78,7 @@ class MeteredJob:
             gpu_ids: their UUIDs; empty for a job on the CPU.
         """
         self._sampler.use_gpus(gpu_ids)
+        self._gpu_ids = list(gpu_ids)
         if gpu_ids:
             import torch
 
@@ -87,6 +94,37 @@ class MeteredJob:
     def add_window(self, phase: str, start_s: float, end_s: float, repeat: int, batch: int) -> None:
         """Log a window whose ends (CLOCK_MONOTONIC seconds) were taken by the engine."""
         self._phases.add(phase, start_s, end_s, repeat, batch)
+
+    def rest(self, conditions: StartConditions | None) -> StartRecord:
+        """Wait until the job's devices meet the conditions; their state is described.
+
+        The devices are the job's GPUs, or the machine's CPU packages if it uses no GPU. The wait is
+        a window `rest`; without conditions there is none.
+        """
+        meter: Sensor = "nvml" if self._gpu_ids else "rapl"
+        component = "gpu" if self._gpu_ids else "cpu"
+        rest = Rest(
+            *self._sensor(meter, component),
+            [uuid if uuid.startswith("GPU-") else f"GPU-{uuid}" for uuid in self._gpu_ids] or None,
+            lambda since_s: self._sampler.readings(meter, component, since_s),
+        )
+        if conditions is None:
+            return rest.describe()
+        with self.window("rest"):
+            found = rest.wait(conditions)
+        if found["condition_met"] is not True:
+            _LOG.warning("energy.start: measured without it: %s", found["reason"])
+        window = self._phases.windows[-1]
+        return {**found, "rest_s": window["end_s"] - window["start_s"]}
+
+    def _sensor(self, meter: Sensor, component: str) -> tuple[Sensor | None, str | None]:
+        """The meter, None if it cannot read the component; and the reason why not."""
+        for found in self._sampler.meters:
+            if found["name"] == meter and component in found["components"]:
+                described = found["components"][component]
+                readable = described["status"] != "unavailable"
+                return (meter, None) if readable else (None, described["detail"])
+        return None, f"no meter {meter}"
 
     def record(self) -> MeteredRecord:
         """The metered fields of the job's record, once the block has ended."""

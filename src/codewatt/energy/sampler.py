@@ -15,11 +15,13 @@ from typing import IO, Any, Self
 
 from codewatt.energy import sampler_process
 from codewatt.energy.job_energy_record import MeterRecord, SamplerRecord
+from codewatt.energy.meters.meter import Reading
 from codewatt.errors import CodewattError
 from codewatt.sampler_settings import SamplerSettings
 
 _READY_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 120.0
+_READINGS_TIMEOUT_S = 60.0
 
 
 class Sampler:
@@ -107,6 +109,16 @@ class Sampler:
         """Restrict the timeline to these GPUs, once the job knows which GPUs it uses."""
         self.wait_ready()
         self._send({"gpus": [str(uuid) for uuid in uuids]})
+
+    def readings(self, meter: str, component: str, since_s: float) -> list[Reading]:
+        """The readings of a meter's component since a time (CLOCK_MONOTONIC s), while it samples.
+
+        Raises:
+            CodewattError: the sampler ended or did not answer in a minute.
+        """
+        self.wait_ready()
+        self._send({"readings": {"meter": meter, "component": component, "since_s": since_s}})
+        return [Reading(*values) for values in self._answer(_READINGS_TIMEOUT_S)["readings"]]
 
     def stop(self) -> None:
         """Stop sampling and write the timeline; `summary` is available afterwards.

@@ -2,8 +2,9 @@
 
 Started as `python -m codewatt.energy.sampler_process`. It reads JSON lines from stdin: first
 {"timeline", "settings", "gpu_ids", "job_pid"}; then optionally {"gpus": [UUID, ...]}, which
-restricts the timeline to the job's GPUs; then {"stop": true}. It writes JSON lines to stdout:
-{"meters": [...]} when every meter was read once, and {"meters": [...], "summary": {...}} when the
+restricts the timeline to the job's GPUs; any number of {"readings": {"meter", "component",
+"since_s"}}; then {"stop": true}. It writes JSON lines to stdout: {"meters": [...]} when every meter
+was read once, {"readings": [...]} as an answer, and {"meters": [...], "summary": {...}} when the
 timeline is written.
 It ends without a timeline when stdin is closed or its parent has ended. It ignores keyboard
 interrupts, which the job handles.
@@ -23,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codewatt.energy.job_energy_record import MeterRecord, MeterSampling, SamplerRecord
-    from codewatt.energy.meters.meter import Meter, MeterInfo
+    from codewatt.energy.meters.meter import Meter, MeterInfo, Reading
     from codewatt.energy.timeline_writer import Recorder
 
 #: How often the parent is looked for; its death closes the input, unless a fork of it lives on.
@@ -117,6 +118,10 @@ class Sampling:
         self.infos = [
             _narrowed(info, wanted) if info.interval_s is not None else info for info in self.infos
         ]
+
+    def recent(self, meter: str, component: str, since_s: float) -> "list[Reading]":
+        """The readings of a meter's component since a time (s)."""
+        return self._recorder.since(meter, component, since_s)
 
     def finish(self) -> "SamplerRecord":
         """Stop polling and write the timeline; returns the statistics of sampling."""
@@ -216,6 +221,8 @@ def main() -> None:
     for request in requests:
         if "gpus" in request:
             sampling.narrow(request["gpus"])
+        if "readings" in request:
+            tell({"readings": sampling.recent(**request["readings"])})
         if request.get("stop"):
             summary = sampling.finish()
             tell({"meters": sampling.described(), "summary": summary})

@@ -3,6 +3,7 @@
 import json
 import os
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 
 from codewatt.energy.job_energy_record import MeterRecord
@@ -38,6 +39,18 @@ class Recorder:
             )
             times.append(t_s)
             values.append(value)
+
+    def since(self, meter: str, component: str, t_s: float) -> list[Reading]:
+        """The readings of one meter's component that are not older than a time (s)."""
+        found: list[Reading] = []
+        for (name, part, device, quantity), (times, values) in list(self._series.items()):
+            if (name, part) == (meter, component):
+                count = min(len(times), len(values))
+                found += [
+                    Reading(times[n], component, device, quantity, values[n])
+                    for n in range(bisect_left(times, t_s, hi=count), count)
+                ]
+        return found
 
     def write(self, path: str | os.PathLike[str], meters: list[MeterRecord]) -> None:
         """Write the timeline atomically.

@@ -1,7 +1,6 @@
 """An estimate as text for a terminal and as plain values for JSON."""
 
 import textwrap
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +8,7 @@ from codewatt.estimate.estimate_report import Report
 from codewatt.estimate.finished_jobs import Ratio
 from codewatt.estimate.job_plan import Plan
 from codewatt.estimate.job_sums import Totals
+from codewatt.estimate.text_table import text_table
 from codewatt.sizing.estimate_assumptions import ASSUMPTIONS
 from codewatt.units import BYTES_PER_GB, S_PER_H
 
@@ -26,12 +26,12 @@ def report_text(report: Report) -> str:
     where = f"{', '.join(others)} and {last}" if others else last
     lines = [f"{plan.grid.study.study} on {where}: estimate", ""]
     rows = [_row(name, totals, report) for name, totals in report.per_model.items()]
-    lines += [_table([_HEADER, *rows, _row("total", report.total, report)]), ""]
+    lines += [text_table([_HEADER, *rows, _row("total", report.total, report)]), ""]
     lines += _summary(report)
     lines += ["", _stages(report)]
     if report.comparisons:
         lines += ["", "Estimated and measured, for the finished jobs", ""]
-        lines.append(_table([_RATIO_HEADER, *(_ratio(*pair) for pair in report.comparisons)]))
+        lines.append(text_table([_RATIO_HEADER, *(_ratio(*pair) for pair in report.comparisons)]))
     lines += ["", "Assumptions", ""]
     lines += [line for text in report.assumptions for line in _item(text)]
     return "\n".join(lines)
@@ -123,7 +123,7 @@ def _stages(report: Report) -> str:
         sizes = [job.expected_size for job in report.plan.jobs if job.rule == rule]
         hours = sum(size.job_s for size in sizes if size is not None) / S_PER_H
         rows.append((rule, f"{count:,}", _number(hours)))
-    return _table(rows)
+    return text_table(rows)
 
 
 _RATIO_HEADER = ("model", "what", "jobs", "estimated", "measured", "", "estimated / measured")
@@ -153,16 +153,3 @@ def _number(value: float) -> str:
         return f"{value:,.0f}"
     digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:.{digits}f}" if abs(value) >= 0.001 else f"{value:.1e}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """A table as text; the first column and the column 'what' are left-aligned."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    left = {column for column in range(len(widths)) if column == 0 or rows[0][column] == "what"}
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

@@ -149,7 +149,7 @@ class Plan:
             yield self._making_energy(variant)
             if grid.study.fidelity is not None:
                 yield self._fidelity(variant, grid.study.fidelity.corpus)
-        for cell in grid.cells:
+        for cell in grid.measured_cells:
             yield from self._cell_jobs(cell)
         for cell in dict.fromkeys(self._shallower.values()):
             needs = (("evaluate", cell.id),)
@@ -159,9 +159,9 @@ class Plan:
         yield from self._tables()
 
     def _tables(self) -> Iterator[Job]:
-        """Jobs that make tables, figures and the summary page."""
+        """Jobs that make tables, figures, the summary page and the explorer."""
         grid, fidelity = self.grid, self.grid.study.fidelity
-        needed = [("measure_energy", cell.id) for cell in grid.cells]
+        needed = [("measure_energy", cell.id) for cell in grid.measured_cells]
         needed += [("measure_making_energy", variant.id) for variant in grid.variants]
         if fidelity is not None:
             needed += [("measure_fidelity", variant.id) for variant in grid.variants]
@@ -169,13 +169,21 @@ class Plan:
                 ("check_contamination", f"{fidelity.corpus}.{name}") for name in grid.benchmark_ids
             ]
         yield Job("aggregate", "aggregate", None, None, _small_job(), needs=tuple(needed))
-        drawn = [("plot", "plot")]
-        yield Job("plot", "plot", None, None, _small_job(), needs=(("aggregate", "aggregate"),))
+        after_tables = [
+            ("statistical_tests", "statistical_tests"),
+            ("plot", "plot"),
+            ("plot_power", "plot_power"),
+        ]
+        drawn = list(after_tables)
+        for rule, name in after_tables:
+            yield Job(rule, name, None, None, _small_job(), needs=(("aggregate", "aggregate"),))
         if grid.scorings:
             scores = tuple(_scores_key(*scoring) for scoring in grid.scorings)
             drawn.append(("plot_layers", "plot_layers"))
             yield Job("plot_layers", "plot_layers", None, None, _small_job(), needs=scores)
         yield Job("summarise", "summarise", None, None, _small_job(), needs=tuple(drawn))
+        made = (("aggregate", "aggregate"),)
+        yield Job("explore", "explore", None, None, _small_job(), needs=made)
 
     def _overlaps(self) -> set[tuple[str, str]]:
         """(corpus, benchmark) of each contamination check, also for the corpus of fidelity."""
@@ -318,7 +326,7 @@ class Plan:
             judged = _small_job(seconds, metered_s=seconds)
         model, variant = cell.model, cell.variant.id
         generated, evaluated = ("generate", cell.id), ("evaluate", cell.id)
-        before = self._shallower.get(cell)
+        before = self._shallower.get(cell.in_session(1))
         needs = (
             ("quantise", variant),
             ("prepare_benchmark", cell.benchmark),

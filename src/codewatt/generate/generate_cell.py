@@ -1,4 +1,4 @@
-"""The generate stage: load once, warm up, then N measured repeats over the benchmark.
+"""The generate stage: rest, load once, warm up, then N measured repeats over the benchmark.
 
 It writes completions, a row for each completion and raw telemetry. What they mean in joules and in
 solved tasks is computed by later stages.
@@ -8,6 +8,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import TypedDict
 
@@ -17,6 +18,7 @@ from codewatt.benchmarks.tasks import read_tasks
 from codewatt.energy.metered_job import MeteredJob
 from codewatt.energy.placement_check import RequestedHardware, check_placement
 from codewatt.energy.record_ids import CellIds
+from codewatt.energy.start_record import StartConditions, WarmupRecord
 from codewatt.files import describe_files
 from codewatt.generate.cell_prompts import CellPrompts, cell_prompts
 from codewatt.generate.completion_files import (
@@ -42,6 +44,7 @@ from codewatt.generate.generate_record import (
 from codewatt.generate.logit_checks import invalid_logits_reason, summarise_logits
 from codewatt.generate.roofline_inputs import describe_roofline
 from codewatt.generate.sampling import SampleSeeds
+from codewatt.generate.warmup import warm_up
 from codewatt.logs import mute_library_logs
 from codewatt.models.loading import InvalidLogitsError, gpu_memory, resolve_device, used_gpu_uuids
 from codewatt.models.tokenizers import load_tokenizer
@@ -66,14 +69,14 @@ class CellFiles:
 class GenerateSettings(TypedDict):
     """The study's settings that `generate` reads.
 
-    device: "auto", "cuda" or "cpu". energy: fields of `sampler_settings.SamplerSettings`, and
-    idle_s.
+    device: "auto", "cuda" or "cpu". energy: fields of `sampler_settings.SamplerSettings`, idle_s,
+    and start (`StartConditions`, or None).
     """
 
     cell: CellIds
     device: str
     decoding: DecodingRecord
-    energy: dict[str, float]
+    energy: dict[str, Any]
 
 
 def generate_cell(
@@ -139,7 +142,7 @@ def generate_cell(
     write_task_records(out.tasks, completions)
     names = [path.name for path in (out.completions, out.tasks, out.timeline)]
     frame: CommonCellFields = {
-        "schema": 4,
+        "schema": 5,
         "cell": settings["cell"],
         "prompt": prompts.describe(),
         "repeats": settings["decoding"]["repeats"],
@@ -171,10 +174,11 @@ class _CellRun:
     ) -> None:
         cell, decoding = settings["cell"], settings["decoding"]
         self.variant, self.device, self.job = variant, device, job
-        self.idle_s = settings["energy"]["idle_s"]
+        self.idle_s: float = settings["energy"]["idle_s"]
+        self.start_conditions: StartConditions | None = settings["energy"]["start"]
         self.engine, self.batch_size = engine_class(cell["engine"]), cell["batch_size"]
         self.repeats, self.seed = decoding["repeats"], decoding["seed"]
-        self.warmup_batches = decoding["warmup_batches"]
+        self.warmup = decoding["warmup"]
         self.prompts = prompts
         self.decoding = DecodingParams(
             token_limit=cell["token_limit"],
@@ -186,13 +190,15 @@ class _CellRun:
         )
 
     def measure(self) -> tuple[list[MeasuredCompletion], GenerationDescription]:
-        """Load, idle, probe the machine, warm up, run the repeats, idle.
+        """Rest, load, idle, probe the machine, warm up, run the repeats, idle.
 
         Returns:
             The completions, and the description of model and engine.
         """
         peak = PeakMemory(self.device)
         self.engine.build_kernels(self._work())
+        # Before loading: a rest before the repeats would undo the warm-up.
+        start = self.job.rest(self.start_conditions)
         with self.job.window("idle_unloaded"):
             time.sleep(min(self.idle_s, 1.0))
         with self.job.window("load"):
@@ -207,8 +213,7 @@ class _CellRun:
             roofline = describe_roofline(engine)
         with self.job.window("warmup"):
             engine.prepare([prompts for _, prompts in self._batches()], self.decoding)
-            for first, prompts in self._batches()[: self.warmup_batches]:
-                engine.complete(prompts, self.decoding, SampleSeeds(self.seed, first))
+            warmup = self._warm_up(engine)
         completions: list[MeasuredCompletion] = []
         for repeat in range(self.repeats):
             completions += self._repeat(engine, repeat)
@@ -227,6 +232,8 @@ class _CellRun:
                 "device_bytes": held["device_bytes"],
                 "host_bytes": held["host_bytes"],
             },
+            "start": start,
+            "warmup": warmup,
         }
 
     def _work(self) -> LoadRequest:
@@ -241,6 +248,20 @@ class _CellRun:
             decoding=self.decoding,
             seed=self.seed,
         )
+
+    def _warm_up(self, engine: Engine) -> WarmupRecord:
+        """Complete the batches of the warm-up."""
+        batches = self._batches()
+
+        def complete_batch(number: int) -> float:
+            first, prompts = batches[number]
+            done = engine.complete(prompts, self.decoding, SampleSeeds(self.seed, first))
+            return done.end_s - done.start_s
+
+        done = warm_up(complete_batch, len(batches), self.warmup)
+        if done["steady"] is False:
+            _LOG.warning("warm-up ended after %d batches, before it was steady", done["batches"])
+        return done
 
     def _repeat(self, engine: Engine, repeat: int) -> list[MeasuredCompletion]:
         """Run one measured pass over the benchmark."""

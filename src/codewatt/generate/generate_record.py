@@ -9,6 +9,7 @@ from codewatt.benchmarks.prompt_format import PromptRecord
 from codewatt.energy.job_energy_record import MeteredRecord, SkippedStage
 from codewatt.energy.placement_record import PlacementRecord
 from codewatt.energy.record_ids import CellIds
+from codewatt.energy.start_record import StartRecord, WarmupRecord, WarmupSettings
 from codewatt.files import FileRecord
 from codewatt.models.model_record import GenerationRecord
 from codewatt.provenance import MadeRecord
@@ -23,7 +24,7 @@ class DecodingRecord(TypedDict):
     samples: int
     repeats: int
     seed: int
-    warmup_batches: int
+    warmup: WarmupSettings
     temperature: float | None
     top_p: float | None
 
@@ -160,6 +161,7 @@ class GenerationDescription(TypedDict):
     """The model, the engine and the sampling of a cell whose model was loaded.
 
     engine: settings of the engine that the study does not set.
+    start: the rest before the model was loaded, and the state of the devices after it.
     """
 
     model: GeneratingModel
@@ -168,6 +170,8 @@ class GenerationDescription(TypedDict):
     logits: LogitsRecord
     roofline: RooflineRecord
     peak_memory: PeakMemoryRecord
+    start: StartRecord
+    warmup: WarmupRecord
 
 
 class CommonCellFields(MeteredRecord):
@@ -177,7 +181,7 @@ class CommonCellFields(MeteredRecord):
     files: completions, tasks and timeline, beside the record.
     """
 
-    schema: Literal[4]
+    schema: Literal[5]
     cell: CellIds
     prompt: PromptRecord
     repeats: int

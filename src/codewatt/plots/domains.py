@@ -8,6 +8,7 @@ import pandas as pd
 
 from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import setting_text, variant_text
+from codewatt.analysis.domain_rows import pool_sessions
 from codewatt.analysis.labels import Labels, label
 from codewatt.analysis.tables import to_rows
 from codewatt.plots import figure_style
@@ -18,7 +19,7 @@ _FRAME_INCHES = 0.8
 
 
 def plot(domain_table: pd.DataFrame, labels: Labels, out_stem: Path) -> list[Path]:
-    """Draw pass@1 with its 95 % Wilson interval for each domain and variant.
+    """Draw pass@1 over all sessions with its 95 % Wilson interval for each domain and variant.
 
     Args:
         domain_table: the domain table that `aggregate` made.
@@ -29,7 +30,7 @@ def plot(domain_table: pd.DataFrame, labels: Labels, out_stem: Path) -> list[Pat
         The paths of the PNG and the PDF.
     """
     with figure_style.style():
-        return figure_style.save(_draw(to_rows(domain_table), labels), out_stem)
+        return figure_style.save(_draw(pool_sessions(to_rows(domain_table)), labels), out_stem)
 
 
 def _draw(rows: Sequence[Row], labels: Labels) -> Any:

@@ -10,6 +10,7 @@ from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import boundary_text
 from codewatt.analysis.efficient_frontier import SETTING, boundary_components
 from codewatt.analysis.labels import COMPONENT_NAMES, Labels, label
+from codewatt.analysis.session_replicates import BETWEEN_SESSIONS
 from codewatt.analysis.tables import to_rows
 
 _AXIS_NAMES = {
@@ -166,8 +167,15 @@ def repeats_note(rows: Sequence[Row]) -> str | None:
         return None
     if counts == [1]:
         return "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}1 run: no confidence interval of the energy"
-    n = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n} runs within one job"
+    sessions = sorted({row["sessions"] or 1 for row in rows if row["repeats"] is not None})
+    where = "within one job" if sessions == [1] else f"in {_range(sessions)} sessions"
+    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{_range(counts)} runs {where}"
+
+
+def interval_source(rows: Sequence[Row]) -> str:
+    """What the intervals of energy are over."""
+    several = any(row["interval_scope"] == BETWEEN_SESSIONS for row in rows)
+    return "sessions" if several else "runs within one job"
 
 
 def is_modelled(row: Row) -> bool:
@@ -205,6 +213,11 @@ def no_accuracy_note(rows: Sequence[Row], labels: Labels, where: str = "in pass@
     }
     listed = "; ".join(f"{model} ({note})" for model, note in notes.items())
     return f"Not shown {where}: {listed}" if listed else None
+
+
+def _range(counts: Sequence[int]) -> str:
+    """The smallest and the largest of ascending counts: "3" or "3 to 6"."""
+    return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
 
 
 def _axis_value(labels: Labels, axis: str, value: Any) -> str:

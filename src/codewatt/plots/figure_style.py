@@ -4,7 +4,7 @@ import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
+from math import ceil, floor, inf, log10
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from codewatt.files import atomic_path
 from codewatt.units import J_PER_KJ, J_PER_MJ
@@ -28,6 +29,7 @@ COLUMN, TWO_COLUMNS = 3.5, 7.16
 #: Design"), without yellow, which is hardly visible as a thin line on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+_LINE_STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 COMPONENT_COLOURS = {"gpu": "#0072B2", "cpu": "#E69F00", "dram": "#009E73"}
 INK, PALE, ALERT = "#333333", "#999999", "#B03A00"
 MODELLED_HATCH = "/////"
@@ -38,6 +40,14 @@ EMPTY_PANEL = 0.8
 _CHARACTER, _LINE = 0.056, 0.12
 _LEGEND_LINE, _LEGEND_KEY = 0.155, 0.5
 _FRAME = 0.2
+#: (decades that an axis covers, less than; ticks within a decade).
+_LOG_STEPS: tuple[tuple[float, tuple[float, ...]], ...] = (
+    (0.15, (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2, 2.2, 2.5, 2.8, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)),
+    (0.7, (1, 1.5, 2, 3, 4, 5, 7)),
+    (1.8, (1, 2, 5)),
+    (3, (1, 3)),
+    (inf, (1,)),
+)
 
 _RC: dict[Any, Any] = {
     # A "$" in a user's label is a "$", not the start of a formula.
@@ -160,10 +170,38 @@ def model_style(position: int) -> dict[str, Any]:
     }
 
 
+def line_style(position: int) -> Any:
+    """Line style of the n-th model or variant; together with `model_style`."""
+    return _LINE_STYLES[position % len(_LINE_STYLES)]
+
+
 def lighten(colour: str) -> tuple[float, float, float]:
     """A colour mixed with white. Unlike transparency, it looks the same where marks overlap."""
     red, green, blue = (1 - (1 - part) * 0.35 for part in to_rgb(colour))
     return red, green, blue
+
+
+def set_log_axis(axis: Any, low: float, high: float) -> None:
+    """Make an axis logarithmic from `low` to `high`, with some space, and plain numbers as ticks.
+
+    The powers of ten of matplotlib's own ticks are formulas, which figures do not draw.
+    """
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    space = max((high / low) ** 0.06, 1.1)
+    low, high = low / space, high * space
+    decades = log10(high / low)
+    steps = next(steps for limit, steps in _LOG_STEPS if decades < limit)
+    every = ceil(decades / 6)
+    ticks = [
+        step * 10.0**power
+        for power in range(floor(log10(low)), ceil(log10(high)) + 1)
+        for step in steps
+        if power % every == 0 and low <= step * 10.0**power <= high
+    ]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+    axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
 
 
 def energy_scale(highest_j: float) -> tuple[float, str]:
@@ -177,6 +215,11 @@ def energy_scale(highest_j: float) -> tuple[float, str]:
 def marker_handle(label: str, **style: Any) -> Line2D:
     """A legend entry for a marker."""
     return Line2D([], [], linestyle="none", label=label, **style)
+
+
+def marked_line_handle(label: str, **style: Any) -> Line2D:
+    """A legend entry for a line with markers."""
+    return Line2D([], [], label=label, **style)
 
 
 def modelled_patch() -> Patch:

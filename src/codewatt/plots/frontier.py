@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.columns import Row
+from codewatt.analysis.columns import TESTS, Row
 from codewatt.analysis.descriptions import devices_notice
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups, frontier_cells
 from codewatt.analysis.labels import Labels, label
@@ -73,6 +73,7 @@ def _draw(shown: Selection, labels: Labels) -> Any:
         repeats_note(rows),
         "Whiskers: 95 % confidence intervals of energy (geometric mean, over runs within one job) "
         "and of pass@1 (Wilson, over tasks)",
+        _probability_note(drawn),
         no_accuracy_note(rows, labels),
         shown.omitted,
     ]
@@ -120,7 +121,7 @@ def _panel(axes: Any, facet: Facet, models: Sequence[str], labels: Labels) -> li
         LabelledPoint(
             row["energy_j_geomean"] / divisor,
             row[accuracy],
-            _variant_name(row, labels, len(models) > 1),
+            _variant_name(row, labels, len(models) > 1) + _probability_text(row, accuracy),
             _ends(row, accuracy, divisor),
         )
         for row in rows
@@ -174,6 +175,32 @@ def _variant_name(row: Row, labels: Labels, several_models: bool) -> str:
         if len(set(ways.values())) > 1:
             words.append(f"({ways[row['prune']]})")
     return " ".join(words)
+
+
+def frontier_probability(row: Row, accuracy: str) -> float | None:
+    """The probability of a cell to be on the frontier; None where it was not computed."""
+    value = row.get(f"frontier_probability_{accuracy.rpartition('_')[2]}")
+    return None if value is None else float(value)
+
+
+def _probability_text(row: Row, accuracy: str) -> str:
+    """The probability in brackets; "< 1 %" and "> 99 %" where rounding would give 0 or 100."""
+    value = frontier_probability(row, accuracy)
+    if value is None:
+        return ""
+    percent = "< 1" if 0 < value < 0.005 else "> 99" if 0.995 <= value < 1 else f"{100 * value:.0f}"
+    return f"\N{NO-BREAK SPACE}({percent}\N{NO-BREAK SPACE}%)"
+
+
+def _probability_note(rows: Sequence[Row]) -> str | None:
+    known = any(
+        frontier_probability(row, f"pass_at_1_{tests}") is not None
+        for row in rows
+        for tests in TESTS
+    )
+    if not known:
+        return None
+    return "In brackets: probability to be on the frontier (bootstrap)"
 
 
 def _legend(rows: Sequence[Row], models: Sequence[str], labels: Labels) -> list[Any]:

@@ -17,6 +17,7 @@ _DISTANCES = (6, 10, 16, 24, 34, 46, 60, 76, 94)
 _LINE_FROM = 10
 _DIRECTIONS = 16
 _PADDING = 1.0
+_FONT_POINTS = 7
 
 
 _Point = tuple[float, float]
@@ -36,9 +37,9 @@ def place_labels(axes: Any, points: Sequence[LabelledPoint]) -> None:
     """Write each label near its point, with a thin line to the point if it is further away.
 
     Candidate positions are on circles of growing radius. The first position inside the panel that
-    covers no label, point or whisker of a labelled point, and whose line crosses no other line, is
-    used; otherwise the one that covers the smallest area, then the one with fewest crossings. The
-    figure's layout must be final.
+    covers no label, point or whisker of a labelled point, and where no line crosses another line
+    or a label, is used; otherwise the one that covers the smallest area, then the one with fewest
+    crossings. The figure's layout must be final.
     """
     figure = axes.figure
     renderer = figure.canvas.get_renderer()
@@ -48,13 +49,15 @@ def place_labels(axes: Any, points: Sequence[LabelledPoint]) -> None:
     taken = [_around(x, y, 4 * scale) for x, y in centres]
     taken += [box for point in points for box in _whiskers(axes, point, scale)]
     lines: list[_Line] = []
+    written: list[Bbox] = []
     for (x, y, text, _), centre in sorted(zip(points, centres, strict=True), key=_from_right):
-        probe = axes.text(x, y, text, fontsize=6.5, transform=axes.transData)
+        probe = axes.text(x, y, text, fontsize=_FONT_POINTS, transform=axes.transData)
         extent = probe.get_window_extent(renderer)
         probe.remove()
         size = (extent.width, extent.height)
-        box, distance = _best(centre, size, panel, taken, lines, scale)
+        box, distance = _best(centre, size, panel, taken, written, lines, scale)
         taken.append(box)
+        written.append(box)
         middle = _middle(box)
         if distance > _LINE_FROM:
             lines.append((centre, middle))
@@ -66,7 +69,7 @@ def place_labels(axes: Any, points: Sequence[LabelledPoint]) -> None:
             textcoords="offset points",
             ha="center",
             va="center",
-            fontsize=6.5,
+            fontsize=_FONT_POINTS,
             color=figure_style.INK,
             zorder=5,
             bbox={
@@ -112,6 +115,7 @@ def _best(
     size: tuple[float, float],
     panel: Bbox,
     taken: Sequence[Bbox],
+    written: Sequence[Bbox],
     lines: Sequence[_Line],
     scale: float,
 ) -> tuple[Bbox, float]:
@@ -127,8 +131,11 @@ def _best(
                 continue
             covered = sum(_shared(box, other) for other in taken)
             own = (centre, _middle(box))
-            crossed = distance > _LINE_FROM and sum(_cross(own, line) for line in lines)
-            cost = (covered, int(crossed))
+            crossed = sum(_crosses_box(line, box) for line in lines)
+            if distance > _LINE_FROM:
+                crossed += sum(_cross(own, line) for line in lines)
+                crossed += sum(_crosses_box(own, other) for other in written)
+            cost = (covered, crossed)
             if cost == (0, 0):
                 return box, distance
             if best is None or cost < best[0]:
@@ -156,6 +163,13 @@ def _cross(first: _Line, second: _Line) -> bool:
     return all(
         _side(line, other[0]) * _side(line, other[1]) < 0
         for line, other in ((first, second), (second, first))
+    )
+
+
+def _crosses_box(line: _Line, box: Bbox) -> bool:
+    """Whether a line segment with its ends outside a box crosses it: it crosses a diagonal."""
+    return _cross(line, ((box.x0, box.y0), (box.x1, box.y1))) or _cross(
+        line, ((box.x0, box.y1), (box.x1, box.y0))
     )
 
 

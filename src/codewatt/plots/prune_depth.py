@@ -17,6 +17,7 @@ from codewatt.plots.figure_cells import (
     accuracy_label,
     energy_note,
     interval_distances,
+    interval_source,
     is_modelled,
     no_accuracy_note,
     repeats_note,
@@ -37,7 +38,7 @@ def plot(
 
     One row of panels for each setting; with several prune methods, for each setting and model.
     Only the baseline's precision and one prompt style are shown. Whiskers: 95 % Wilson interval of
-    pass@1 over tasks; 95 % interval of the geometric mean of energy over repeats within one job.
+    pass@1 over tasks; 95 % interval of the geometric mean of energy over repeats or sessions.
 
     Args and returns: as codewatt.plots.energy_by_precision.plot.
     """
@@ -55,7 +56,7 @@ def _draw(shown: Selection, lines: depth_axes.Lines, labels: Labels) -> Any:
         validity_note(rows),
         repeats_note(rows),
         "Whiskers: 95 % confidence intervals; left: Wilson, over tasks; right: geometric mean, "
-        "over runs within one job",
+        f"over {interval_source(rows)}",
         no_accuracy_note(rows, labels),
         shown.omitted,
     ]

@@ -40,6 +40,7 @@ class JobSize:
         vram_bytes: peak GPU memory (bytes); 0 without a GPU.
         host_bytes: peak host memory (bytes).
         disk_bytes: size of its output files (bytes).
+        delay_s: by how much the job may take longer (s): rest and warm-up that end at their limits.
     """
 
     job_s: float
@@ -48,6 +49,7 @@ class JobSize:
     vram_bytes: int
     host_bytes: int
     disk_bytes: int
+    delay_s: float = 0.0
 
 
 def generate_job(
@@ -81,6 +83,8 @@ def generate_job(
     prefill_s = max(prefill_s, step.seconds)
     batches = work.batches * work.repeats + work.warmup_batches
     idle_time_s = min(work.idle_s, 1.0) + 2 * work.idle_s + _around_s(work, gpu, stored_bytes)
+    idle_time_s += work.rest_s
+    more_batches = work.most_warmup_batches - work.warmup_batches
     metered_s = idle_time_s + batches * (prefill_s + decode_s)
     gpu_j = 0.0
     if gpu is not None:
@@ -100,6 +104,7 @@ def generate_job(
         disk_bytes=round(
             telemetry + assumed_value("completion_bytes") * work.repeats * work.completions
         ),
+        delay_s=work.most_rest_s - work.rest_s + more_batches * (prefill_s + decode_s),
     )
 
 
@@ -219,7 +224,8 @@ def resources(size: JobSize) -> dict[str, int]:
     Returns:
         mem_mb (host memory), runtime_min, disk_mb and vram_bytes.
     """
-    runtime_s = assumed_value("runtime_floor_s") + assumed_value("runtime_margin") * size.job_s
+    longest_s = size.job_s + size.delay_s
+    runtime_s = assumed_value("runtime_floor_s") + assumed_value("runtime_margin") * longest_s
     return {
         "mem_mb": math.ceil(assumed_value("memory_margin") * size.host_bytes / BYTES_PER_MB),
         "runtime_min": math.ceil(runtime_s / S_PER_MIN),

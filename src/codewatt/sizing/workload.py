@@ -91,7 +91,9 @@ class Workload:
         prompt_tokens: mean length of a prompt (tokens).
         longest_prompt: length of the longest prompt (tokens).
         new_tokens: number of new tokens of a sequence.
-        repeats, warmup_batches, idle_s: the study's settings.
+        repeats, idle_s: the study's settings.
+        warmup_batches, most_warmup_batches: number of batches of the warm-up, expected and at most.
+        rest_s, most_rest_s: duration of the rest before the cell (s), expected and at most.
         interval_s: sampling interval of NVML (s).
         engine: name of the engine.
         judged: number of completions that are judged; with greedy decoding only those of one
@@ -107,6 +109,9 @@ class Workload:
     new_tokens: int
     repeats: int
     warmup_batches: int
+    most_warmup_batches: int
+    rest_s: float
+    most_rest_s: float
     idle_s: float
     interval_s: float
     engine: str
@@ -125,8 +130,8 @@ def workload_of(
     Args:
         cell: has prompt, token_limit, batch_size and engine.
         benchmark: has kind, and optionally tasks, split and subset.
-        decoding: has samples, repeats, warmup_batches and strategy.
-        energy: has idle_s and nvml_interval_s.
+        decoding: has samples, repeats, warmup and strategy.
+        energy: has idle_s, nvml_interval_s and start.
 
     Raises:
         CodewattError: the size of the benchmark is unknown.
@@ -142,6 +147,7 @@ def workload_of(
     limit = cell["token_limit"]
     added = CHAT_TOKENS if cell["prompt"] == "chat" else 0
     sampled = decoding["strategy"] == "sampled"
+    warmup, start = decoding["warmup"], energy["start"]
     return Workload(
         completions=tasks * samples,
         sequences=batch_size * samples,
@@ -150,10 +156,22 @@ def workload_of(
         longest_prompt=size.longest_prompt + added,
         new_tokens=limit if size.new_tokens is None else min(limit, size.new_tokens),
         repeats=decoding["repeats"],
-        warmup_batches=decoding["warmup_batches"],
+        warmup_batches=_least_warmup(warmup),
+        most_warmup_batches=(
+            _least_warmup(warmup) if warmup["max_cv"] is None else warmup["max_batches"]
+        ),
+        rest_s=0.0 if start is None else start["for_s"],
+        most_rest_s=0.0 if start is None else start["at_most_s"],
         idle_s=energy["idle_s"],
         interval_s=energy["nvml_interval_s"],
         engine=cell["engine"],
         judged=tasks * samples * (decoding["repeats"] if sampled else 1),
         sampled=sampled,
     )
+
+
+def _least_warmup(warmup: Mapping[str, Any]) -> int:
+    """Fewest batches of a warm-up: those before the repeated one, and the times compared of it."""
+    if warmup["max_cv"] is None:
+        return int(warmup["batches"])
+    return max(int(warmup["batches"]), 1) - 1 + int(warmup["window_batches"])

@@ -21,7 +21,7 @@ MARGIN = 0.05
 
 def cell_ids(name: str) -> Any:
     """The ids of a cell whose own id is `name`."""
-    return {**records.energy_record()["cell"], "id": name}
+    return {**records.energy_record()["cell"], "id": name, "design_id": name}
 
 
 class Pair:

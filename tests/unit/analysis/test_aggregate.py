@@ -22,6 +22,7 @@ def test_every_level_has_its_rows(study: Any) -> None:
     assert {level: len(rows) for level, rows in made.items()} == {
         "task": 2 * 3 * 4,
         "run": 2 * 3,
+        "session": 2,
         "cell": 2,
         "variant": 2,
         "domain": 0,

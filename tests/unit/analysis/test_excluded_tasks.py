@@ -87,7 +87,7 @@ def test_a_domain_has_the_figures_of_its_tasks() -> None:
     def row(task: str, domains: str | None, solved: bool | None, joules: float) -> dict[str, Any]:
         ids = dict.fromkeys(
             ("cell_id", "variant_id", "model", "prune", "precision", "prune_layers", "benchmark",
-             "prompt", "token_limit", "batch_size", "engine", "hardware")
+             "prompt", "token_limit", "batch_size", "engine", "hardware", "session")
         )  # fmt: skip
         figures = {"solved_base": solved, "energy_j": joules, "new_tokens": 10}
         return {**ids, "task_id": task, "domains": domains, **figures}

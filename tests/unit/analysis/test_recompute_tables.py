@@ -17,6 +17,7 @@ import pytest
 from scipy import optimize, stats
 
 from codewatt.analysis.columns import TABLES, cell_columns
+from codewatt.analysis.statistical_tests.columns import REGRESSION, STATISTICAL_TEST
 from codewatt.files import read_json, write_json
 from tests.support.raw_study import BATCH, RawStudy
 
@@ -41,9 +42,23 @@ STUDIES = {
         "untimed": ("one--cut1--fp32" + GRAPH + "--s2",),
     },
 }
-CHECKED = ("task", "run", "session", "cell", "variant", "domain")
+CHECKED = (
+    "task",
+    "run",
+    "session",
+    "cell",
+    "variant",
+    "domain",
+    "statistical_test",
+    "regression",
+)
 #: The studies with several samples also ask for pass@2.
-TYPES = {**TABLES, "cell": cell_columns([2])}
+TYPES = {
+    **TABLES,
+    "cell": cell_columns([2]),
+    "statistical_test": STATISTICAL_TEST,
+    "regression": REGRESSION,
+}
 COLUMNS = [
     pytest.param(level, column, id=f"{level}-{column}")
     for level in CHECKED
@@ -146,6 +161,8 @@ EMPTY = {
     "variant": {
         "status_reason", "fidelity_note", "quantise_energy_note", "score_layers_energy_note",
     },
+    "statistical_test": set(),
+    "regression": {"hardware"},
 }  # fmt: skip
 
 

@@ -181,6 +181,44 @@ BAD = {
         {"idle_s": 1e9},
         "energy.idle_s: 1000000000.0: input should be less than or equal to 3600",
     ),
+    "rest that cannot end in time": (
+        ("energy",),
+        {"start": {"for_s": 30.0, "at_most_s": 30.0}},
+        "energy.start: at_most_s 30 leaves no time to see power steady for 30 s; allowed: more "
+        "than for_s",
+    ),
+    "rest of a key that does not exist": (
+        ("energy",),
+        {"start": {"below": 45}},
+        "energy.start.below: unknown key",
+    ),
+    "rest at a temperature below zero": (
+        ("energy",),
+        {"start": {"below_c": -5.0}},
+        "energy.start.below_c: -5.0: input should be greater than 0",
+    ),
+    "rest whose readings are too rare": (
+        ("energy",),
+        {"start": {}, "nvml_state_interval_s": 5.0},
+        "energy: nvml_state_interval_s 5: `start` needs readings of every second; allowed with "
+        "`start`: at most 0.5",
+    ),
+    "warm-up that cannot become steady": (
+        ("decoding",),
+        {"warmup": {"batches": 3, "max_cv": 0.02, "window_batches": 5, "max_batches": 6}},
+        "decoding.warmup: max_batches 6 ends the warm-up before 5 times of one batch are known; "
+        "allowed with these settings: at least 7",
+    ),
+    "warm-up of one time": (
+        ("decoding",),
+        {"warmup": {"window_batches": 1}},
+        "decoding.warmup.window_batches: 1: input should be greater than or equal to 2",
+    ),
+    "warm-up by its old key": (
+        ("decoding",),
+        {"warmup_batches": 2},
+        "decoding.warmup_batches: unknown key",
+    ),
     "interval that no meter has": (
         ("energy",),
         {"nvml_interval_s": 1e-6},

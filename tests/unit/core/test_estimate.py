@@ -37,14 +37,15 @@ PLANNED = {
     "nano-prune": {
         "train_nano": 2, "prepare_benchmark": 1, "compute_expected": 1, "prepare_corpus": 1,
         "check_contamination": 1, "score_layers": 6, "quantise": 24, "generate": 24, "evaluate": 24,
-        "measure_making_energy": 24, "measure_energy": 24, "aggregate": 1, "plot": 1,
-        "plot_layers": 1, "summarise": 1,
+        "measure_making_energy": 24, "measure_energy": 24, "aggregate": 1,
+        "statistical_tests": 1, "plot": 1, "plot_power": 1, "plot_layers": 1,
+        "summarise": 1, "explore": 1,
     },
     "starcoder2-3b-quantised": {
         "fetch_model": 1, "prepare_benchmark": 1, "compute_expected": 1, "prepare_corpus": 2,
         "check_contamination": 2, "quantise": 4, "measure_fidelity": 4, "generate": 8,
-        "measure_making_energy": 4, "evaluate": 8, "measure_energy": 8, "aggregate": 1, "plot": 1,
-        "summarise": 1,
+        "measure_making_energy": 4, "evaluate": 8, "measure_energy": 8, "aggregate": 1,
+        "statistical_tests": 1, "plot": 1, "plot_power": 1, "summarise": 1, "explore": 1,
     },
 }  # fmt: skip
 
@@ -247,7 +248,7 @@ def test_the_work_of_planning_grows_no_faster_than_the_number_of_cells(tmp_path)
     calls_and_jobs(1)  # fills caches
     (few, _), (many, jobs) = calls_and_jobs(2), calls_and_jobs(8)
     assert many < 5 * few
-    assert jobs == 3 * 4000 + 2 * 160 + 8 + 2 + 3
+    assert jobs == 3 * 4000 + 2 * 160 + 8 + 2 + 5
 
 
 def test_it_needs_no_torch(tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,8 @@ def _slices(grid):
         ({"decoding": {"repeats": 2}}, {"generate"}),
         ({"energy": {"country": "FRA"}}, {"energy"}),
         ({"energy": {"idle_s": 1.0}}, {"generate"}),
+        ({"energy": {"start": {"below_c": 40.0}}}, {"generate"}),
+        ({"decoding": {"warmup": {"max_cv": 0.02}}}, {"generate"}),
         *(
             ({"energy": {interval: 0.75}}, {"quantise", "generate", "evaluate"})
             for interval in SamplerSettings.model_fields
@@ -246,3 +249,20 @@ def test_each_session_measures_every_cell_under_an_id_of_its_own():
     assert all(re.fullmatch(constraint, cell.id) for cell in three.measured_cells)
     assert not re.fullmatch(constraint, three.cells[0].id + "--s4")
     assert not re.fullmatch(one.wildcard_constraints()["cell"], again.id)
+
+
+def test_power_is_drawn_of_groups_with_their_baseline_first():
+    grid = Grid(_study())
+    shuffled = tuple(reversed(grid.cells))
+    whole = grid.baselines_first(shuffled, 10**6)
+    assert sorted(cell.id for cell in whole) == sorted(cell.id for cell in grid.cells)
+    assert grid.baselines_first(shuffled, 3) == whole[:3]
+    baseline = (grid.study.baseline.prune, grid.study.baseline.precision)
+    begun = []
+    for cell in whole:
+        group = replace(cell, prune="", precision="")
+        if group not in begun:
+            assert (cell.prune, cell.precision) == baseline
+            begun.append(group)
+        assert group == begun[-1], "the cells of a group stand together"
+    assert len(begun) > 1

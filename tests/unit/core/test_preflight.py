@@ -220,3 +220,23 @@ def test_a_token_limit_leaves_room_for_a_prompt(tmp_path):
         CodewattError, match="token_limits: 24: the context of model 'one' has 24 tokens"
     ):
         load_grid(_file(tmp_path, models=[random, SMALL["models"][1]]))
+
+
+@pytest.mark.parametrize("length", [247, 248])
+def test_the_names_of_later_sessions_count_too(tmp_path, length):
+    """The twin's id is the longest of one session: the ids of a tenth session are as long."""
+    study = {**_named(length), "sessions": 10}
+    longest = max(len(cell.id) for cell in Grid(validate(Study, study, "x")).measured_cells)
+    path = _file(tmp_path, **study)
+    if longest <= 251:
+        assert load_grid(path).cells
+        return
+    with pytest.raises(CodewattError, match=f"file name of {longest + 4} bytes"):
+        load_grid(path)
+
+
+def test_the_command_counts_cells_and_sessions(tmp_path, capsys):
+    assert main(["study", str(_file(tmp_path, sessions=3))]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 4
+    assert printed.err == "small: 2 models, 4 variants, 4 cells in 3 sessions each\n"

@@ -13,6 +13,9 @@ from tests.support.records import generate_record
 
 Key = tuple[str, str, str, str]
 GPU = "GPU-0"
+WARMUP = {"batches": 1, "max_cv": 0.02, "window_batches": 5, "max_batches": 50}
+#: The bench's repeats last 40 s.
+LIMITS = {"min_measured_s": 30.0}
 
 
 def write_timeline(
@@ -109,6 +112,13 @@ class Bench:
         )
         self.sampler: dict[str, Any] = {"meters": {}, "cpu_share": 0.1}
         self.device = "cuda"
+        self.start = {
+            "conditions": {"below_c": 45.0, "steady_w": 3.0, "for_s": 30.0, "at_most_s": 300.0},
+            "rest_s": 31.0,
+            "condition_met": True,
+            "reason": None,
+        }
+        self.warmup = {"batches": 6, "repeated_batch_s": [1.0] * 6, "cv": 0.0, "steady": True}
 
     @staticmethod
     def window(
@@ -154,6 +164,9 @@ class Bench:
             "cell": {"id": "cell", "prompt": "stripped"},
             "prompt": generate_record()["prompt"],
             "model": {"device": self.device},
+            "decoding": {"strategy": "greedy", "warmup": WARMUP},
+            "start": self.start,
+            "warmup": self.warmup,
             "windows": self.windows,
             "meters": [info.to_dict() for info in self.meters.values()],
             "sampler": self.sampler,
@@ -175,6 +188,7 @@ def measured(bench: Bench, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     from codewatt.energy.cell_energy import measure_cell
 
     def measure(**settings: Any) -> dict[str, Any]:
+        settings["validity"] = {**LIMITS, **settings.get("validity", {})}
         path = bench.write(tmp_path / "timeline.parquet")
         return measure_cell(bench.manifest, path, None, None, settings).record
 

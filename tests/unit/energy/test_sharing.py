@@ -156,7 +156,8 @@ def test_repeats_that_drew_other_completions_are_compared_by_token(
     bench: Any, tmp_path: Path
 ) -> None:
     path = bench.write(tmp_path / "timeline.parquet")
-    manifest = {**bench.manifest, "decoding": {"strategy": "sampled"}}
+    decoding = {**bench.manifest["decoding"], "strategy": "sampled"}
+    manifest = {**bench.manifest, "decoding": decoding}
 
     def spread_of(tokens: tuple[int, int] | None) -> dict[str, Any]:
         tasks = None

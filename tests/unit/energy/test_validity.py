@@ -216,6 +216,22 @@ def drifting(bench: Any) -> None:
     bench.series["nvml", "gpu", "GPU-0", "sm_clock_mhz"] = (t_s, slower)
 
 
+def rested(met: bool | None) -> Callable[[Any], None]:
+    def change(bench: Any) -> None:
+        bench.start |= {"condition_met": met, "reason": "the temperature is 50 °C", "rest_s": 300.0}
+
+    return change
+
+
+def unsteady_warmup(bench: Any) -> None:
+    bench.warmup |= {"batches": 50, "cv": 0.11, "steady": False}
+
+
+def short(bench: Any) -> None:
+    """One repeat of 20 s."""
+    bench.windows = [window for window in bench.windows if window["repeat"] != 1]
+
+
 CASES: dict[str, tuple[Callable[[Any], None], str, str, int | None]] = {
     "window_long_enough": (lambda b: None, "window_long_enough", "error", 0),
     "shared": (state("other_processes", 1), "gpu_not_shared", "error", 1),
@@ -255,6 +271,10 @@ CASES: dict[str, tuple[Callable[[Any], None], str, str, int | None]] = {
     "warming": (hotter, "idle_steady", "warning", None),
     "busy host": (busy_host, "host_idle", "warning", None),
     "no idle": (lambda b: b.windows.pop(2), "idle_known", "warning", None),
+    "rested too short": (rested(False), "start_conditions_met", "warning", None),
+    "start not readable": (rested(None), "start_conditions_met", "warning", None),
+    "cold": (unsteady_warmup, "warmup_steady", "warning", None),
+    "short": (short, "measured_window_long_enough", "warning", None),
 }  # fmt: skip
 
 
@@ -362,8 +382,10 @@ def test_every_check_that_is_emitted_is_declared_and_the_reverse(
         assert result["unit"] == check.unit
         assert check.severity in (result["severity"], "by_boundary")
         assert (check.per == "repeat") is (result["repeat"] is not None)
-    # Emitted where they apply: CodeCarbon reads RAPL, judging and making are metered.
+    # Emitted where they apply: CodeCarbon reads RAPL, judging and making are metered; the tables
+    # compare a cell with its baseline.
     elsewhere = {"codecarbon_agrees", "evaluate_sound", "quantise_sound", "score_layers_sound"}
+    elsewhere |= {"variant_not_confounded"}
     assert {result["name"] for result in told} == set(declared) - elsewhere
 
 

@@ -84,3 +84,36 @@ def test_a_model_of_unknown_size_has_a_machine_and_the_reason(tiny_model, monkey
     assert described["demand"] is None
     assert described["reason"].startswith("model type 'novel': its size is unknown")
     assert described["machine"]["matmul_flops_per_s"] > 0
+
+
+def test_a_cell_rests_before_its_model_is_loaded_and_warms_up_until_steady(tiny_model, tmp_path):
+    """The limits are such that any machine meets them; energies of the rest are its own."""
+    manifest, _ = run_cell(
+        tiny_model("starcoder2"),
+        tmp_path,
+        [f"def f{n}():" for n in range(4)],
+        engine="transformers",
+        batch_size=2,
+        token_limit=2,
+        start={"below_c": None, "steady_w": 1e6, "for_s": 1.0, "at_most_s": 3.0},
+        warmup={"batches": 2, "max_cv": 1000.0, "window_batches": 3, "max_batches": 9},
+    )
+    windows = sorted(manifest["windows"], key=lambda window: window["start_s"])
+    outer = [w for w in windows if w["phase"] not in ("prefill", "decode")]
+    assert [w["phase"] for w in outer[:3]] == ["rest", "idle_unloaded", "load"]
+    for before, after in pairwise(outer):
+        assert before["end_s"] <= after["start_s"]
+    start, warmup = manifest["start"], manifest["warmup"]
+    assert start["rest_s"] == outer[0]["end_s"] - outer[0]["start_s"]
+    assert start["condition_met"] is (None if start["sensor"] is None else True)
+    assert (warmup["batches"], warmup["steady"]) == (4, True)
+    assert len(warmup["repeated_batch_s"]) == 3
+    (warm,) = (w for w in outer if w["phase"] == "warmup")
+    assert sum(warmup["repeated_batch_s"]) <= warm["end_s"] - warm["start_s"]
+
+
+def test_a_cell_without_a_rest_has_no_window_of_one(cell):
+    manifest, _ = cell
+    assert manifest["start"]["conditions"] is None
+    assert manifest["start"]["rest_s"] == 0
+    assert manifest["warmup"] == {"batches": 1, "repeated_batch_s": [], "cv": None, "steady": None}

@@ -22,17 +22,19 @@ FP32 = {"method": "none", "dtype": "float32"}
 NF4 = {"method": "bitsandbytes", "quant_type": "nf4", "compute_dtype": "bfloat16"}
 INT4 = {"method": "torchao", "quant_type": "int4", "compute_dtype": "bfloat16", "group_size": 128}
 GPTQ = {"method": "gptq", "bits": 4, "group_size": 128, "compute_dtype": "float16"}
-DECODING = {"samples": 1, "repeats": 5, "warmup_batches": 1, "strategy": "greedy"}
-ENERGY = {"idle_s": 10.0, "nvml_interval_s": 0.02}
+WARMUP = {"batches": 1, "max_cv": None, "window_batches": 5, "max_batches": 50}
+DECODING = {"samples": 1, "repeats": 5, "warmup": WARMUP, "strategy": "greedy"}
+ENERGY = {"idle_s": 10.0, "nvml_interval_s": 0.02, "start": None}
 
 
 def config(repo):
     return known_models()[repo].config
 
 
-def work(batch_size=1, engine="transformers", prompt="stripped", **decoding):
+def work(batch_size=1, engine="transformers", prompt="stripped", start=None, **decoding):
     cell = {"prompt": prompt, "token_limit": 128, "batch_size": batch_size, "engine": engine}
-    return workload_of(cell, {"kind": "humaneval_plus"}, {**DECODING, **decoding}, ENERGY)
+    energy = {**ENERGY, "start": start}
+    return workload_of(cell, {"kind": "humaneval_plus"}, {**DECODING, **decoding}, energy)
 
 
 def generate(repo="bigcode/starcoder2-3b", precision=BF16, gpu="l40s", **asked):
@@ -213,3 +215,27 @@ def test_every_assumption_has_a_source_that_says_what_it_is():
         assert item.source.startswith(
             ("measured", "assumed", "docs/", "CodeCarbon", "seen with")
         ), name
+
+
+REST = {"below_c": 45.0, "steady_w": 3.0, "for_s": 30.0, "at_most_s": 600.0}
+
+
+def test_a_rest_is_counted_as_expected_and_requested_as_long_as_it_may_last():
+    without, rested = generate(), generate(start=REST)
+    assert rested.metered_s - without.metered_s == pytest.approx(30)
+    assert rested.job_s - without.job_s == pytest.approx(30)
+    assert (without.delay_s, rested.delay_s) == (0, pytest.approx(570))
+    idle_w = (rested.gpu_j - without.gpu_j) / 30
+    assert 0 < idle_w < 200
+    margin = assumed_value("runtime_margin")
+    more_min = resources(rested)["runtime_min"] - resources(without)["runtime_min"]
+    assert more_min == pytest.approx(margin * 600 / 60, abs=1)
+
+
+def test_a_warm_up_until_steady_is_counted_as_expected_and_requested_to_its_limit():
+    """At least 2 - 1 + 5 batches instead of 2; at most 50. A batch is what a repeat has of it."""
+    fixed = generate(warmup={**WARMUP, "batches": 2})
+    steady = generate(warmup={**WARMUP, "batches": 2, "max_cv": 0.02})
+    batch_s = (generate(repeats=6).metered_s - generate(repeats=5).metered_s) / 164
+    assert steady.metered_s - fixed.metered_s == pytest.approx(4 * batch_s)
+    assert (fixed.delay_s, steady.delay_s) == (0, pytest.approx(44 * batch_s))

@@ -101,6 +101,7 @@ def run(repo, precision, gpu, tasks, batch, new_tokens, removed=0):
         work = Workload(
             completions=tasks, sequences=batch, batches=-(-tasks // batch), prompt_tokens=172,
             longest_prompt=538, new_tokens=new_tokens, repeats=repeats, warmup_batches=1,
+            most_warmup_batches=1, rest_s=0.0, most_rest_s=0.0,
             idle_s=5.0, interval_s=0.02, engine="transformers", judged=tasks,
         )  # fmt: skip
         return generate_job(architecture, precision, work, get_gpu(gpu), stored)

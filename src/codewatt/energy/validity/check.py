@@ -41,7 +41,7 @@ class Check:
     Attributes:
         name: name of the check; "{}" in it is replaced by each of `subjects`.
         severity: "by_boundary": an error where the study's figures include CPU energy, else a
-            warning.
+            warning. "by_sessions": see `analysis.confounding`, which makes this check.
         purpose: what the check is for, in one sentence.
         remedy: what to do when it fails, in one sentence.
         limit: what is allowed, in words; {key} stands for the study key `energy.validity.key`.
@@ -52,7 +52,7 @@ class Check:
     """
 
     name: str
-    severity: Literal["error", "warning", "by_boundary"]
+    severity: Literal["error", "warning", "by_boundary", "by_sessions"]
     purpose: str
     remedy: str
     limit: str
