@@ -105,7 +105,7 @@ def variants_of(cells: Iterable[Cell]) -> tuple[Variant, ...]:
 
 
 def cells_to_compare(
-    cells: Iterable[Cell], named: Mapping[str, Any], reference: Mapping[str, Any]
+    cells: Iterable[Cell], named: Mapping[Any, Any], reference: Mapping[Any, Any]
 ) -> list[tuple[Cell, Cell]]:
     """(cell, reference) of the cells that have the named values, where the reference exists.
 
