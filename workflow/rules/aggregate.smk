@@ -37,6 +37,16 @@ rule aggregate:
             labels={"table": "cells", "rows": "one for each cell"},
         ),
         cell=paths.table("cell.parquet"),
+        comparison_csv=report(
+            paths.table("comparison.csv"),
+            caption="../report/table_comparison.rst",
+            category="Tables",
+            labels={
+                "table": "comparisons",
+                "rows": "one for each pair of cells and metric",
+            },
+        ),
+        comparison=paths.table("comparison.parquet"),
         variant_csv=report(
             paths.table("variant.csv"),
             caption="../report/table_variant.rst",

@@ -256,14 +256,20 @@ CELL_DESCRIPTIONS = describe(
         "`generate_evaluate_energy_j` in kWh.",
     ),
     (
+        "frontier_probability_<tests>",
+        "fraction",
+        "Probability that the cell is on the efficient frontier of energy and pass@1 among the "
+        "cells of its setting (bootstrap over tasks and sessions or repeats).",
+    ),
+    (
         "<ratio>_ci95_low",
         "unit of the ratio",
-        "Lower end of the 95 % confidence interval (MOVER, Zou and Donner 2008), from the "
-        "intervals of energy and of pass@1.",
+        "Lower end of the 95 % confidence interval (BCa bootstrap over tasks, with the spread of "
+        "energy between sessions or repeats).",
     ),
     ("<ratio>_ci95_high", "unit of the ratio", "Upper end of the same interval."),
     ("<ratio>_change", "fraction", "Ratio / the baseline's ratio - 1."),
-    ("<ratio>_change_ci95_low", "fraction", "Lower end of its 95 % confidence interval (MOVER)."),
+    ("<ratio>_change_ci95_low", "fraction", "Lower end of its 95 % confidence interval (BCa)."),
     ("<ratio>_change_ci95_high", "fraction", "Upper end of the same interval."),
     (
         "break_even_tasks",

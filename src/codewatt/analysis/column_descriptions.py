@@ -6,6 +6,7 @@ the reference page.
 
 from codewatt.analysis.cell_column_descriptions import CELL_DESCRIPTIONS, VARIANT_DESCRIPTIONS
 from codewatt.analysis.column_patterns import Description, describe
+from codewatt.analysis.comparison_column_descriptions import COMPARISON_DESCRIPTIONS
 from codewatt.analysis.statistical_tests.column_descriptions import (
     REGRESSION_DESCRIPTIONS,
     STATISTICAL_TEST_DESCRIPTIONS,
@@ -445,6 +446,7 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
         *_ENERGY_STATUS,
         *CELL_DESCRIPTIONS,
     ),
+    "comparison": (*COMPARISON_DESCRIPTIONS, *_IDS),
     "variant": (*_IDS, *_STATUS, *_SIZE, *VARIANT_DESCRIPTIONS),
     "session": (*_SESSION, *_IDS, *_STATUS),
     "domain": (*_DOMAIN, *_IDS),
@@ -462,6 +464,8 @@ ROWS = {
     "once.",
     "session": "One row for each cell and session: where and when the cell ran, and what it took.",
     "cell": "One row for each cell: one variant in one setting, over all its sessions and repeats.",
+    "comparison": "One row for each cell, metric and other cell that it is compared with: its "
+    "baseline, or a cell that `comparisons.pairs` names.",
     "variant": "One row for each variant: one model with one prune setting and one precision.",
     "domain": "One row for each cell, session and domain of the cell's tasks. Only BigCodeBench "
     "has domains; cells of other benchmarks have no row.",

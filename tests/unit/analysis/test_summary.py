@@ -78,7 +78,7 @@ def test_single_runs_are_said_to_have_no_interval(study: Any) -> None:
     study.cell("int8", tasks=300, joules_per_run=(50.0,))
     said = headline(study).main
     assert "An energy saving is not shown for this variant." in said
-    assert "(no confidence interval: fewer than two repeats)" in said
+    assert "(no confidence interval: fewer than two repeats or sessions)" in said
 
 
 def test_the_best_of_many_equal_variants_is_no_saving(study: Any) -> None:
