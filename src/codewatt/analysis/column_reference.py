@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from codewatt.analysis.column_descriptions import DESCRIPTIONS, ROWS
 from codewatt.analysis.column_patterns import PLACEHOLDER_MEANINGS, PLACEHOLDERS, Description
 from codewatt.analysis.columns import AA_TEST, BOOLEAN, INTEGER, REAL, STRING, TABLES, Columns
-from codewatt.analysis.statistical_tests.columns import REGRESSION, STATISTICAL_TEST
+from codewatt.analysis.statistical_tests.columns import TEST_TABLES
 
 _TYPES = {STRING: "string", INTEGER: "integer", REAL: "real", BOOLEAN: "boolean"}
 _INTRODUCTION = """\
@@ -23,8 +23,7 @@ statistics.
 
 def all_tables() -> dict[str, Columns]:
     """Table -> columns; the table of the A/A test is not part of every study."""
-    tests = {"statistical_test": STATISTICAL_TEST, "regression": REGRESSION}
-    return {**TABLES, **tests, "aa_test": AA_TEST}
+    return {**TABLES, **TEST_TABLES, "aa_test": AA_TEST}
 
 
 def describe_column(table: str, column: str) -> Description:

@@ -182,7 +182,7 @@ class Plan:
             drawn.append(("plot_layers", "plot_layers"))
             yield Job("plot_layers", "plot_layers", None, None, _small_job(), needs=scores)
         yield Job("summarise", "summarise", None, None, _small_job(), needs=tuple(drawn))
-        made = (("aggregate", "aggregate"),)
+        made = (("aggregate", "aggregate"), ("statistical_tests", "statistical_tests"))
         yield Job("explore", "explore", None, None, _small_job(), needs=made)
 
     def _overlaps(self) -> set[tuple[str, str]]:

@@ -9,7 +9,10 @@ from codewatt.analysis.column_patterns import Description
 from codewatt.analysis.columns import RUN
 
 #: Tables that the page shows first, in this order; others follow in the order of their files.
-TABLE_ORDER = ("cell", "comparison", "session", "run", "variant", "check", "domain", "task")
+TABLE_ORDER = (
+    "cell", "comparison", "session", "run", "variant", "statistical_test", "regression", "check",
+    "domain", "task",
+)  # fmt: skip
 
 #: Columns that say which row this is. The page shows those whose value differs among the rows.
 IDENTITY = (
@@ -125,7 +128,7 @@ def column_views(table: str, types: Mapping[str, str]) -> list[ColumnView]:
     """The columns of a table, in their order.
 
     Args:
-        table: the table's name, as in codewatt.analysis.columns.TABLES.
+        table: the table's name, as in codewatt.analysis.column_reference.all_tables.
         types: column -> type, as `codewatt.parquet.column_types` returns it.
     """
     return [_view(table, name, kind, types) for name, kind in types.items()]
@@ -149,13 +152,13 @@ def interval_columns(column: str, names: Mapping[str, str]) -> tuple[str, str] |
 
     `x_ci95_low` and `x_ci95_high` belong to `x`; in the statistics of a positive metric they
     belong to its geometric mean (`x_geomean`), in those of a signed metric to its mean
-    (`x_mean`). In a table of one estimate a row they belong to `estimate`.
+    (`x_mean`). In a table of one estimate a row they belong to `estimate` (of a regression, `coefficient`).
     """
     starts = [f"{column}_ci95", f"{column}_wilson95", column]
     stem, _, statistic = column.rpartition("_")
     if statistic == "geomean" or (statistic == "mean" and f"{stem}_geomean" not in names):
         starts.append(f"{stem}_ci95")
-    if column == "estimate":
+    if column in ("estimate", "coefficient"):
         starts.append("ci95")
     for start in starts:
         if {f"{start}_low", f"{start}_high"} <= set(names):

@@ -24,6 +24,7 @@ def test_every_level_has_its_rows(study: Any) -> None:
         "run": 2 * 3,
         "session": 2,
         "cell": 2,
+        "comparison": 11,
         "variant": 2,
         "domain": 0,
         "check": 2,

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 import codewatt.explorer
-from codewatt.analysis.columns import TABLES
+from codewatt.analysis.columns import TABLES as AGGREGATED
+from codewatt.analysis.statistical_tests.columns import TEST_TABLES
 from codewatt.errors import CodewattError
 from codewatt.explorer.build_explorer import MAX_PARQUET_BYTES, ordered, write_explorer
 from codewatt.explorer.column_views import (
@@ -30,6 +31,8 @@ from tests.unit.explorer.conftest import HOSTILE
 PACKAGE = Path(codewatt.explorer.__file__).parent
 #: SHA-256 of the bundle that tools/vendor_hyparquet.sh makes.
 HYPARQUET = "5c59324d99ab16294cbd7c2fe1513c7bd1f7a02ed1b6e25c5fd2255578951f1b"
+
+TABLES = {**AGGREGATED, **TEST_TABLES}
 
 
 class Page(HTMLParser):

@@ -9,13 +9,16 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-from codewatt.analysis.columns import TABLES
+from codewatt.analysis.columns import TABLES as AGGREGATED
+from codewatt.analysis.statistical_tests.columns import TEST_TABLES
 from codewatt.explorer.column_views import column_views, interval_columns
 from tests.unit.explorer.conftest import HOSTILE, Opened
 
 PAGE_ROWS = 200
 MINUS, NARROW_SPACE = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
 ABSENT, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+
+TABLES = {**AGGREGATED, **TEST_TABLES}
 
 
 @pytest.fixture(scope="module")
@@ -362,8 +365,8 @@ def test_everything_is_reached_with_the_keyboard(explorer: Opened) -> None:
     page = explorer.go()
     page.focus("#tab-cell")
     page.keyboard.press("ArrowRight")
-    page.wait_for_selector("#tab-run[aria-selected=true]")
-    assert page.evaluate("document.activeElement.id") == "tab-run"
+    page.wait_for_selector("#tab-comparison[aria-selected=true]")
+    assert page.evaluate("document.activeElement.id") == "tab-comparison"
     page.focus("#grid th button")
     page.keyboard.press("Enter")
     assert page.get_attribute("#grid th >> nth=0", "aria-sort") == "ascending"

@@ -56,3 +56,6 @@ REGRESSION: Columns = {
     "conclusion": STRING,
     "note": STRING,
 }
+
+#: Table of rule statistical_tests -> its columns.
+TEST_TABLES: dict[str, Columns] = {"statistical_test": STATISTICAL_TEST, "regression": REGRESSION}
