@@ -35,7 +35,7 @@ class ComparisonSettings:
 
     pass_at_1_margin: float = 0.02
     equivalence_margin: float = 0.05
-    board_spread: float = 0.05
+    board_spread: float = 0.12
     pairs: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
