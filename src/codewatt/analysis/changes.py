@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.columns import BOTH, CLAIMED, POSITIVE, SIGNED, Row
+from codewatt.analysis.confounding import CONFOUNDED
 from codewatt.analysis.efficient_frontier import SETTING, energy_basis
 from codewatt.analysis.judging_columns import same_judging
 from codewatt.analysis.log_scale_statistics import Difference, finite, holm, logarithms, welch
@@ -62,9 +63,10 @@ def compare_metrics(
 
     The change of a positive metric is the ratio of geometric means - 1; a net energy has a
     difference of means. Energies of different origin (energy_basis) are not compared. No metric
-    is compared where one of the two cells failed a validity check or where they ran on different
-    models of GPU or CPU. `change_note` gives the reason. Energy with judging is compared only
-    where both were judged alike (`judging_columns.same_judging`).
+    is compared where one of the two cells failed a validity check, where they ran on different
+    models of GPU or CPU, or where variant and board are confounded (`confounded_cells`).
+    `change_note` gives the reason. Energy with judging is compared only where both were judged
+    alike (`judging_columns.same_judging`).
 
     Args:
         rows: rows of the cell table, after `find_baselines`.
@@ -76,6 +78,8 @@ def compare_metrics(
     for row in rows:
         base = by_id.get(row["baseline_cell_id"])
         if base is None or not _both_valid(row, base) or _hardware(row) != _hardware(base):
+            continue
+        if row["change_note"] == CONFOUNDED:
             continue
         same_basis = energy_basis(row) == energy_basis(base)
         allowance = board_allowance(row, settings)
