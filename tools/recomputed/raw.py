@@ -39,6 +39,7 @@ class Study:
         self.results = Path(results)
         self.baseline = self.yaml["baseline"]
         self.sessions = self.yaml.get("sessions", 1)
+        self.order_seed = self.yaml.get("order_seed", 0)
         energy = self.yaml.get("energy") or {}
         self.boundary, self.country = energy.get("boundary", "node"), energy.get("country", "NLD")
         self.limits = Limits(energy)
