@@ -1,5 +1,6 @@
 """Figure: forest plot of changes of energy, time and pass@1 with their confidence intervals."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,9 @@ _SIMULTANEOUS = ("simultaneous95_low", "simultaneous95_high")
 #: Reasons for withheld comparisons that the note above the panels lists.
 _REASONS = 4
 _LEVEL = 0.05
+#: An interval of energy or time is cut at this many times the largest change of its column, and not
+#: below this change (%), so that one uncertain comparison does not hide the others.
+_CUT_FACTOR, _LOWEST_CUT = 3.0, 60.0
 #: Ids of a comparison's two cells, and its metric.
 _Key: TypeAlias = tuple[str, str | None, str]
 _MARGIN_COLOUR = "#E4E4E4"
@@ -80,6 +84,7 @@ def _draw(shown: Selection, cells: Mapping[str, Row], labels: Labels) -> Any:
         f"{' or the variant that is named' if endings else ''}, with 95 % confidence interval",
         shown.setting,
         _sessions_note(drawn),
+        "An arrow: the interval goes on beyond the panel" if _any_cut(drawn, wide) else None,
         _withheld_note(rows),
     ]
     figure = figure_style.new_figure(
@@ -104,7 +109,7 @@ def _draw(shown: Selection, cells: Mapping[str, Row], labels: Labels) -> Any:
             metric = next(
                 (m for m in column if any(r["metric"] == m for r in block.rows)), column[0]
             )
-            _panel(axes, block, metric, wide)
+            _panel(axes, block, metric, wide, _cut(drawn, metric))
             axes.set_xlabel((_PANELS | _ACCURACY)[metric])
             axes.tick_params(axis="x", labelbottom=True)
             set_lines(axes, block, labelled=axes is line[0])
@@ -129,14 +134,61 @@ def _columns(drawn: Sequence[Row]) -> list[tuple[str, ...]]:
     return [(name,) for name in _PANELS if name in estimated] + ([accuracies] if accuracies else [])
 
 
-def _panel(axes: Any, block: Block, metric: str, wide: Mapping[_Key, tuple[float, float]]) -> None:
+def _cut(drawn: Sequence[Row], metric: str) -> float:
+    """Where intervals of a metric are cut (per cent); a difference of pass@1 is never cut."""
+    if metric in _ACCURACY:
+        return math.inf
+    largest = max((abs(row["estimate"]) for row in drawn if row["metric"] == metric), default=0.0)
+    return max(_CUT_FACTOR * 100 * largest, _LOWEST_CUT)
+
+
+def _any_cut(drawn: Sequence[Row], wide: Mapping[_Key, tuple[float, float]]) -> bool:
+    cuts = {row["metric"]: _cut(drawn, row["metric"]) for row in drawn}
+    ends = [wide.get(_key(row), (0.0, 0.0))[1] - cuts[row["metric"]] for row in drawn]
+    ends += [
+        interval[1] - cuts[row["metric"]]
+        for row in drawn
+        if (interval := _interval(row, "ci95_low", "ci95_high")) is not None
+    ]
+    return any(end > 0 for end in ends)
+
+
+def _panel(
+    axes: Any,
+    block: Block,
+    metric: str,
+    wide: Mapping[_Key, tuple[float, float]],
+    cut: float,
+) -> None:
     lines = list(block.lines)
     axes.axvline(0, color=figure_style.INK, linewidth=0.8, zorder=1)
     for row in block.rows:
         if row["metric"] == metric and row["estimate"] is not None:
             position = lines.index(line_key(row))
             _shade(axes, row["equivalence_margin"], position)
-            _effect(axes, row, position, wide.get(_key(row)))
+            simultaneous = wide.get(_key(row))
+            if simultaneous is not None:
+                _whisker(axes, simultaneous, position, cut, figure_style.INK, 0.5)
+            own = _interval(row, "ci95_low", "ci95_high")
+            if own is not None:
+                _whisker(axes, own, position, cut, _colour(row), 1.8)
+            _estimate(axes, row, position)
+
+
+def _whisker(
+    axes: Any,
+    interval: tuple[float, float],
+    position: int,
+    cut: float,
+    colour: str,
+    width: float,
+) -> None:
+    """Draw an interval up to `cut`, where an arrow says that it goes on."""
+    low, high = interval
+    axes.plot((low, min(high, cut)), (position, position), color=colour, linewidth=width, zorder=3)
+    if high > cut:
+        arrow = {"marker": ">", "markersize": 3.5, "linestyle": "none", "zorder": 3}
+        axes.plot(cut, position, color=colour, **arrow)
 
 
 def _shade(axes: Any, margin: float | None, position: int) -> None:
@@ -148,12 +200,7 @@ def _shade(axes: Any, margin: float | None, position: int) -> None:
         )
 
 
-def _effect(axes: Any, row: Row, position: int, wide: tuple[float, float] | None) -> None:
-    if wide is not None:
-        axes.plot(wide, (position, position), color=figure_style.INK, linewidth=0.5, zorder=2)
-    own = _interval(row, "ci95_low", "ci95_high")
-    if own is not None:
-        axes.plot(own, (position, position), color=_colour(row), linewidth=1.8, zorder=3)
+def _estimate(axes: Any, row: Row, position: int) -> None:
     axes.plot(
         100 * row["estimate"],
         position,
@@ -230,7 +277,7 @@ def _legend(rows: Sequence[Row], *, simultaneous: bool) -> list[Any]:
     if any(not _shown(row) for row in rows):
         handles.append(
             figure_style.marker_handle(
-                "open: no difference is shown",
+                "open: adjusted p not below 0.05",
                 marker="o",
                 color=figure_style.INK,
                 markerfacecolor="white",

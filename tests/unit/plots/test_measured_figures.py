@@ -270,7 +270,7 @@ class TestEffects:
         named = {**rows[0], "reference_cell_id": cells[2]["cell_id"]}
         ends = ("energy_j_change_simultaneous95_low", "energy_j_change_simultaneous95_high")
         for place, cell in enumerate(cells[1:]):
-            cell |= {ends[0]: -0.1 - place, ends[1]: 0.2 + place}
+            cell |= {ends[0]: -0.1 - place / 10, ends[1]: 0.2 + place / 10}
         self.plot([*rows, named], cells)
         thin = [
             [[line for line in a.lines if line.get_linewidth() == 0.5] for a in figure.axes]
@@ -280,11 +280,28 @@ class TestEffects:
         energy, *others = thin[1]
         assert others == [[], [], []]
         assert [list(line.get_xdata()) for line in energy] == [
-            pytest.approx([100 * (-0.1 - place), 100 * (0.2 + place)]) for place in range(3)
+            pytest.approx([-10 - 10 * place, 20 + 10 * place]) for place in range(3)
         ]
         simultaneous = "thin: simultaneous 95 % interval (Bonferroni)"
         assert [simultaneous in legend(figure) for figure in drawn] == [False, True]
         assert_readable(drawn[1])
+
+    def test_a_wide_interval_ends_in_an_arrow(self, cells: list[Row], drawn: list[Figure]) -> None:
+        rows = [row for row in frames.comparison_rows(cells) if row["metric"] == "energy_j"]
+        rows[1]["ci95_high"] = 900.0
+        largest = max(abs(row["estimate"]) for row in rows)
+        self.plot(rows, cells)
+        (axes,) = drawn[0].axes
+        (arrow,) = [line for line in axes.lines if line.get_marker() == ">"]
+        assert list(arrow.get_xdata()) == [pytest.approx(300 * largest)]
+        assert list(arrow.get_ydata()) == [1]
+        ends = [line.get_xdata()[1] for line in axes.lines if line.get_linewidth() == 1.8]
+        assert ends[1] == pytest.approx(300 * largest)
+        assert ends[0] == pytest.approx(100 * rows[0]["ci95_high"])
+        assert "An arrow: the interval goes on beyond the panel." in words(drawn[0])
+        rows[1]["ci95_high"] = rows[1]["estimate"] + 0.1
+        self.plot(rows, cells)
+        assert "arrow" not in words(drawn[1])
 
     def test_withheld_comparisons_keep_their_line_and_the_reasons_are_counted(
         self, cells: list[Row], drawn: list[Figure]
