@@ -504,17 +504,49 @@ class TestRoofline:
         assert y * 1e12 == pytest.approx(np.minimum(2e12 * x, 3e14))
         assert_readable(drawn[0])
 
-    def test_machines_of_other_rates_have_their_own_roof(
+    def test_a_rate_that_other_load_lowered_does_not_lower_the_roof(
         self, table: pd.DataFrame, drawn: list[Figure]
     ) -> None:
+        table.loc[0, ["matmul_flops_per_s", "bandwidth_bytes_per_s"]] = 3e13, 1e11
+        roofline.plot(table, {}, Path("x"))
+        (line,) = [one for one in drawn[0].axes[0].lines if one.get_marker() == "None"]
+        x, y = line.get_data()
+        assert y * 1e12 == pytest.approx(np.minimum(2e12 * x, 3e14))
+        assert "1 of 6 cells measured less than half of its rate" in words(drawn[0])
+        rows = to_rows(table)
+        shares = []
+        for row in rows:
+            intensity = row["decode_flops_mean"] / row["decode_bytes_mean"]
+            rate = row["decode_flops_mean"] / row["decode_s_geomean"]
+            shares.append(100 * rate / min(2e12 * intensity, 3e14))
+        said = f"Decoding reached {min(shares):.2g} to {max(shares):.2g} % of the roof."
+        assert said in words(drawn[0])
+        assert_readable(drawn[0])
+
+    def test_each_device_has_a_roof(self, table: pd.DataFrame, drawn: list[Figure]) -> None:
+        table.loc[0, "gpu_names"] = "Other GPU"
         table.loc[0, "matmul_flops_per_s"] = 3e13
         table.loc[1, "matmul_flops_per_s"] = 3.3e14
         roofline.plot(table, {}, Path("x"))
         axes = drawn[0].axes[0]
         tops = [line.get_ydata().max() for line in axes.lines if line.get_marker() == "None"]
-        assert tops == pytest.approx([30, 300])
-        band = axes.collections[1].get_paths()[0].vertices[:, 1]
-        assert band.max() == pytest.approx(330)
+        assert sorted(tops) == pytest.approx([30, 330])
+        assert "(2 devices: Other GPU, " in words(drawn[0])
+
+    def test_an_invalid_cell_shows_its_phases_with_open_markers(
+        self, table: pd.DataFrame, drawn: list[Figure]
+    ) -> None:
+        table.loc[0, "valid"] = False
+        roofline.plot(table, {}, Path("x"))
+        lines = [one for one in drawn[0].axes[0].lines if one.get_marker() != "None"]
+        first, second, *others = lines
+        assert (first.get_marker(), second.get_marker()) == ("^", "o")
+        fills = [to_hex(line.get_markerfacecolor()) for line in lines]
+        assert fills[:2] == ["#ffffff", "#ffffff"]
+        assert "#ffffff" not in fills[2:]
+        assert {line.get_marker() for line in others[::2]} <= set("^v<>")
+        assert {line.get_marker() for line in others[1::2]} <= set("osDh")
+        assert "open: failed a validity check" in legend(drawn[0])
 
     def test_without_roofline_columns_it_says_so(self, drawn: list[Figure]) -> None:
         roofline.plot(frames.cell_table(make_rows()), make_labels(), Path("x"))
