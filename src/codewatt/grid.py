@@ -341,11 +341,12 @@ class Grid:
         return canonical_json(self.study.energy.model_dump(mode="json", include=read))
 
     def aggregate_slice(self, cells: Sequence[Cell]) -> str:
-        """The settings that aggregate reads: the cells of all sessions, and comparisons."""
+        """The settings that aggregate reads: cells of all sessions, their order, comparisons."""
         prunes = {cell.prune for cell in cells}
         return canonical_json(
             {
                 "cells": [cell.identity() for cell in cells],
+                "order_seed": self.study.order_seed,
                 "variants": [{"id": v.id, **asdict(v)} for v in variants_of(cells)],
                 "layers_removed": {
                     prune.id: layers_removed(prune)

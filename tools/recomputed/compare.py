@@ -13,6 +13,10 @@ from recomputed.sessions import board
 CLAIMED = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 
 
+#: Note on changes that are withheld because variant and board cannot be told apart.
+CONFOUNDED = "variant and board are confounded: the cell never ran on a board of its baseline"
+
+
 def is_energy(metric):
     """Whether a metric is an energy or follows from one."""
     return metric.endswith("_j") or metric.startswith("j_per_") or metric == "co2e_kg"
@@ -31,6 +35,7 @@ def compare(cells, rows, study, making):
         row = rows[cell.id]
         row["baseline_cell_id"] = base and base.id
         row["change_note"] = _change_note(row, base and rows[base.id], cell, base)
+        _confounding(row, cell, base)
         row["same_host_and_gpus"] = row["board_spread"] = row["pass_at_1_margin"] = None
         if base is not None and cell.ran and base.ran:
             pairs.append((cell, base))
@@ -52,6 +57,37 @@ def _same_boards(cell, base):
     ours, theirs = ({one.session: board(one) for one in c.measured} for c in (cell, base))
     every = {*ours.values(), *theirs.values()}
     return (ours == theirs or len(every) == 1) and all(host is not None for host, _ in every)
+
+
+def _confounding(row, cell, base):
+    """Note the sessions in which a cell and its baseline ran on different boards.
+
+    Where that were all of at least two sessions, and they never had a board in common, changes are
+    withheld. The board is that of `placement`; virtual nodes of Slurm count as hosts.
+    """
+    if base is None or base is cell:
+        return
+    ours, theirs = ({one.session: _placed(one) for one in each.measured} for each in (cell, base))
+    both = sorted(set(ours) & set(theirs))
+    apart = [session for session in both if ours[session] != theirs[session]]
+    several = len(cell.measured) > 1
+    told = [
+        "variant_not_confounded"
+        + (f" (session {session})" if several else "")
+        + f": {ours[session]}, limit {theirs[session]}"
+        for session in apart
+    ]
+    row["warnings"] = "; ".join(([row["warnings"]] if row.get("warnings") else []) + told) or None
+    confounded = len(both) > 1 and not set(ours.values()) & set(theirs.values())
+    if confounded and row["change_note"] is None:
+        row["change_note"] = CONFOUNDED
+
+
+def _placed(cell):
+    placement = cell.generate["placement"]
+    slurm = placement["slurm"]
+    host = cell.generate["provenance"]["host"] if slurm is None else slurm["node"]
+    return ", ".join([host, *sorted(gpu["uuid"] for gpu in placement["gpus"])])
 
 
 def _comparison_key(cell):
@@ -104,7 +140,8 @@ def _change_note(row, base_row, cell, base):
 
 def _timed(row, base_row):
     """Whether times and rates of two cells that ran may be compared."""
-    return row["valid"] and base_row["valid"] and _hardware(row) == _hardware(base_row)
+    valid = row["valid"] and base_row["valid"] and row["change_note"] != CONFOUNDED
+    return valid and _hardware(row) == _hardware(base_row)
 
 
 def _metrics(cells, pairs, rows, study):

@@ -39,12 +39,13 @@ class Study:
         self.results = Path(results)
         self.baseline = self.yaml["baseline"]
         self.sessions = self.yaml.get("sessions", 1)
+        self.order_seed = self.yaml.get("order_seed", 0)
         energy = self.yaml.get("energy") or {}
         self.boundary, self.country = energy.get("boundary", "node"), energy.get("country", "NLD")
         self.limits = Limits(energy)
         comparisons = self.yaml.get("comparisons") or {}
         self.margin = comparisons.get("pass_at_1_margin", 0.02)
-        self.board_spread = comparisons.get("board_spread", 0.05)
+        self.board_spread = comparisons.get("board_spread", 0.12)
         self.ks = (self.yaml.get("evaluation") or {}).get("k", [1])
         self.fidelity = self.yaml.get("fidelity")
         self.prunes = {p["id"]: p for p in self.yaml["prunes"]}

@@ -1,7 +1,9 @@
 """Cells of the design with all their sessions, and rows of the session table."""
 
 import datetime
+import hashlib
 
+import numpy as np
 import pandas as pd
 
 from recomputed import statistics
@@ -71,7 +73,7 @@ def board(cell):
     return host, ", ".join(sorted(uuids)) or None
 
 
-def session_rows(cells, baselines):
+def session_rows(cells, baselines, order_seed):
     """A row for each cell and session.
 
     Args:
@@ -91,11 +93,65 @@ def session_rows(cells, baselines):
     ).sort_values(["unix_s", "name"])
     begun["rank"] = begun.groupby("session").cumcount() + 1
     begun = begun.set_index("name")
+    begun["position"] = _positions(every, order_seed)
     return [
         _row(cell, design.board(cell.session), baselines[design.id], begun.loc[cell.folder.name])
         for design in cells
         for cell in design.sessions
     ]
+
+
+def _positions(cells, order_seed):
+    """Name of each cell's folder -> 1 + how many cells of its session are drawn before it."""
+    drawn = pd.DataFrame(
+        [
+            (
+                cell.folder.name,
+                cell.session,
+                hashlib.sha256(f"{order_seed}/{cell.session}/{cell.id}".encode()).hexdigest(),
+            )
+            for cell in cells
+        ],
+        columns=["name", "session", "digest"],
+    ).set_index("name")
+    return drawn.groupby("session")["digest"].rank().astype(int)
+
+
+def _block(cell):
+    """A cell's folder without prune, precision and session: what the cells of a block share."""
+    ids = cell.ids
+    parts = [ids["model"], ids["benchmark"], ids["prompt"]]
+    parts += [f"t{ids['token_limit']}", f"b{ids['batch_size']}", ids["engine"]]
+    return "--".join(parts + ([ids["hardware"]] if ids["hardware"] else []))
+
+
+def _start(cell):
+    """The rest before a cell, and its warm-up.
+
+    Taken from generate.json as given, because they need the readings of the job's own devices, or
+    how often a batch was completed: temperature and power when the cell began, whether the
+    conditions of the rest were met, and the number of batches.
+    """
+    names = ("rest_s", "rest_condition_met", "start_temperature_c", "start_power_w")
+    if not cell.ran:
+        return dict.fromkeys((*names, "warmup_batches", "warmup_cv", "warmup_steady"))
+    start, warmup = cell.generate["start"], cell.generate["warmup"]
+    rests = [w["end_s"] - w["start_s"] for w in cell.generate["windows"] if w["phase"] == "rest"]
+    asked = cell.generate["decoding"]["warmup"]
+    times = warmup["repeated_batch_s"][-asked["window_batches"] :]
+    varied = None
+    if len(times) == asked["window_batches"]:
+        varied = float(np.std(times, ddof=1) / np.mean(times))
+    steady = None
+    if asked["max_cv"] is not None:
+        steady = varied is not None and varied <= asked["max_cv"]
+    given = start["condition_met"], start["temperature_c"], start["power_w"]
+    return {
+        **dict(zip(names, (float(sum(rests)), *given), strict=True)),
+        "warmup_batches": warmup["batches"],
+        "warmup_cv": varied,
+        "warmup_steady": steady,
+    }
 
 
 def _row(cell, ran_on, base, begun):
@@ -107,14 +163,17 @@ def _row(cell, ran_on, base, begun):
         same = ran_on[0] is not None and ran_on == reference
     row = {
         **session_columns(cell),
+        "block": _block(cell),
         "status": "ok" if cell.ran else "infeasible",
         "status_reason": cell.generate.get("reason"),
         "valid": None,
+        "order_position": int(begun["position"]),
         "start_rank": int(begun["rank"]),
         "started_at_utc": at.isoformat(),
         "host": ran_on and ran_on[0],
         "gpu_uuids": ran_on and ran_on[1],
         "same_board_as_baseline": same,
+        **_start(cell),
         "repeats": len(cell.rows) if cell.ran else None,
     }
     for name in MEASURED:

@@ -63,7 +63,7 @@ def recompute(yaml_path, results):
     of = {
         "task": of_task,
         "run": of_run,
-        "session": sessions.session_rows(designed, baselines),
+        "session": sessions.session_rows(designed, baselines, study.order_seed),
         "cell": rows,
         "variant": of_variant,
         "domain": of_domain,

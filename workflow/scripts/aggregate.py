@@ -13,4 +13,12 @@ with rule_log(snakemake):
     variants = variant_entries(settings, given.variants, given.making_energy, given.fidelity)
     out = dict(snakemake.output.items())
     comparisons = ComparisonSettings(**settings["comparisons"])
-    aggregate(cells, variants, settings["baseline"], out, settings["boundary"], comparisons)
+    aggregate(
+        cells,
+        variants,
+        settings["baseline"],
+        out,
+        settings["boundary"],
+        comparisons,
+        settings["order_seed"],
+    )

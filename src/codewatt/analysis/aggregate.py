@@ -19,6 +19,8 @@ from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.columns import TABLES, Row, cell_columns
 from codewatt.analysis.compared_pairs import StudyRows, find_baselines
 from codewatt.analysis.comparison_rows import compare_cells
+from codewatt.analysis.confounded_cells import check_confounding
+from codewatt.analysis.confounding import CellSession
 from codewatt.analysis.design_cells import design_cells
 from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.frontier_columns import add_frontier_probabilities
@@ -38,6 +40,7 @@ def aggregate(
     out: Mapping[str, str | PathLike[str]],
     boundary: str = "node",
     comparisons: ComparisonSettings | None = None,
+    order_seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
     """Read every cell's and variant's results and write the tables.
 
@@ -51,6 +54,7 @@ def aggregate(
         baseline: {"precision", "prune"}: the variant that a model's others are compared with.
         boundary: the part that the study's own energy figures include: "node", "job" or "gpu".
         comparisons: margins of the comparisons with the baseline.
+        order_seed: the study's, from which the order of the cells is drawn.
         out: paths by name: "task" (parquet), "task_csv", "run", "run_csv", and so on for the
             others (codewatt.analysis.columns.TABLES).
 
@@ -65,7 +69,9 @@ def aggregate(
     cell_records = [CellResults.read(entry) for entry in cells]
     variant_records = [VariantResults.read(entry) for entry in variants]
     check_code_versions(cell_records, variant_records)
-    tables = build_tables(cell_records, variant_records, baseline, boundary, comparisons)
+    tables = build_tables(
+        cell_records, variant_records, baseline, boundary, comparisons, order_seed
+    )
     for name, path in out.items():
         level, form = targets[name]
         _WRITERS[form](tables[level], path)
@@ -78,6 +84,7 @@ def build_tables(
     baseline: Row,
     boundary: str = "node",
     comparisons: ComparisonSettings | None = None,
+    order_seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
     """The tables of records that were read."""
     settings = comparisons or ComparisonSettings()
@@ -95,14 +102,17 @@ def build_tables(
             tasks_of[cell.id] += tasks
             runs_of[cell.id] += run_rows(record, tasks, meaningful)
             rows["domain"] += domain_rows(tasks, meaningful)
-            rows["check"] += check_rows(record)
         rows["task"] += tasks_of[cell.id]
         rows["run"] += runs_of[cell.id]
         rows["cell"].append(cell_row(cell, runs_of[cell.id], tasks_of[cell.id], variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
     find_baselines(rows["cell"], baseline)
+    confounding = check_confounding(designed, rows["cell"])
+    for record in (record for cell in designed for record in cell.results):
+        key = CellSession(record.identity["design_id"], record.identity["session"])
+        rows["check"] += check_rows(record, [confounding[key]] if key in confounding else [])
     baselines = {row["cell_id"]: row["baseline_cell_id"] for row in rows["cell"]}
-    rows["session"] = session_rows(designed, runs_of, baselines)
+    rows["session"] = session_rows(designed, runs_of, baselines, order_seed)
     by_id = {row["cell_id"]: row for row in rows["cell"]}
     boards = {cell.id: boards_of(cell) for cell in designed}
     study = StudyRows(by_id, runs_of, tasks_of, boards)

@@ -170,7 +170,7 @@ def _validity(sessions: Mapping[int, EnergyRecord]) -> Row:
 
     def listed(severity: str | None, passed: bool | None) -> str | None:
         found = [
-            _described(e, session if len(sessions) > 1 else None)
+            describe_check(e, session if len(sessions) > 1 else None)
             for session, energy in sessions.items()
             for e in energy["checks"]
             if e["passed"] is passed and severity in (None, e["severity"])
@@ -185,7 +185,7 @@ def _validity(sessions: Mapping[int, EnergyRecord]) -> Row:
     }
 
 
-def _described(check: CheckResult, session: int | None) -> str:
+def describe_check(check: CheckResult, session: int | None) -> str:
     """E.g. `window_long_enough (repeat 1): 0.4 s, limit 1 s`; session: None if there is one."""
     repeat, unit = check["repeat"], check["unit"]
     places = {"session": session, "repeat": repeat}

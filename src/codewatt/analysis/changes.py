@@ -35,7 +35,7 @@ class ComparisonSettings:
 
     pass_at_1_margin: float = 0.02
     equivalence_margin: float = 0.05
-    board_spread: float = 0.05
+    board_spread: float = 0.12
     pairs: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
@@ -63,9 +63,10 @@ def compare_metrics(study: StudyRows, pairs: Sequence[Pair]) -> MetricTests:
 
     The change of a positive metric is exp(difference of means of logarithms) - 1; a net energy has
     a difference of means. Energies of different origin (energy_basis) are not compared. No metric
-    is compared where one of the two cells failed a validity check or where they ran on different
-    models of GPU or CPU. `change_note` gives the reason. Energy with judging is compared only
-    where both were judged alike (`judging_columns.same_judging`).
+    is compared where one of the two cells failed a validity check, where they ran on different
+    models of GPU or CPU, or where variant and board are confounded (`confounded_cells`).
+    `change_note` gives the reason. Energy with judging is compared only where both were judged
+    alike (`judging_columns.same_judging`).
 
     Args:
         study: its rows; the cells' are changed in place.

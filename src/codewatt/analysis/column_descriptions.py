@@ -7,6 +7,7 @@ the reference page.
 from codewatt.analysis.cell_column_descriptions import CELL_DESCRIPTIONS, VARIANT_DESCRIPTIONS
 from codewatt.analysis.column_patterns import Description, describe
 from codewatt.analysis.comparison_column_descriptions import COMPARISON_DESCRIPTIONS
+from codewatt.analysis.start_columns import START_DESCRIPTIONS
 from codewatt.analysis.statistical_tests.column_descriptions import (
     REGRESSION_DESCRIPTIONS,
     STATISTICAL_TEST_DESCRIPTIONS,
@@ -346,6 +347,17 @@ _DOMAIN = describe(
 _SESSION = describe(
     ("valid", "-", "False if a validity check of severity `error` failed in this session."),
     (
+        "block",
+        "-",
+        "Id of the block: cells that differ only in prune setting and precision have the same one.",
+    ),
+    (
+        "order_position",
+        "-",
+        "Place of the cell in the random order of its session, from 1, drawn from the study's "
+        "`order_seed`. `start_rank` is the order in which the cells began.",
+    ),
+    (
         "start_rank",
         "-",
         "Rank of the cell in its session by the time at which its job began to sample, from 1.",
@@ -379,7 +391,12 @@ _CHECK = describe(
         "Number of the repeat within its session, from 0; empty for a check of the whole session.",
     ),
     ("name", "-", "Name of the validity check."),
-    ("severity", "-", "`error` (a failure makes the cell invalid) or `warning`."),
+    (
+        "severity",
+        "-",
+        "`error` (a failure makes the cell invalid; of `variant_not_confounded`, it withholds the "
+        "cell's changes against its baseline) or `warning`.",
+    ),
     ("passed", "-", "Whether the check passed; empty if its data were not recorded."),
     ("observed", "see `unit`", "Observed value."),
     ("limit", "see `unit`", "Limit of the check."),
@@ -448,7 +465,7 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
     ),
     "comparison": (*COMPARISON_DESCRIPTIONS, *_IDS),
     "variant": (*_IDS, *_STATUS, *_SIZE, *VARIANT_DESCRIPTIONS),
-    "session": (*_SESSION, *_IDS, *_STATUS),
+    "session": (*_SESSION, *START_DESCRIPTIONS, *_IDS, *_STATUS),
     "domain": (*_DOMAIN, *_IDS),
     "check": (*_CHECK, *_IDS),
     "statistical_test": STATISTICAL_TEST_DESCRIPTIONS,

@@ -366,16 +366,30 @@ VARIANT: Columns = {
 }
 
 #: A cell in one session: where and when it ran, and what it took.
+#: What preceded the repeats of a cell: the rest before it, and its warm-up.
+START: Columns = {
+    "rest_s": REAL,
+    "rest_condition_met": BOOLEAN,
+    "start_temperature_c": REAL,
+    "start_power_w": REAL,
+    "warmup_batches": INTEGER,
+    "warmup_cv": REAL,
+    "warmup_steady": BOOLEAN,
+}
+
 SESSION: Columns = {
     **SESSION_IDS,
+    "block": STRING,
     "status": STRING,
     "status_reason": STRING,
     "valid": BOOLEAN,
+    "order_position": INTEGER,
     "start_rank": INTEGER,
     "started_at_utc": STRING,
     "host": STRING,
     "gpu_uuids": STRING,
     "same_board_as_baseline": BOOLEAN,
+    **START,
     "repeats": INTEGER,
     **{f"{metric}_geomean": REAL for metric in CLAIMED},
     **{f"pass_at_1_{tests}": REAL for tests in TESTS},

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.columns import Row
+from codewatt.analysis.confounding import CONFOUNDED
 from codewatt.analysis.efficient_frontier import SETTING, energy_basis
 
 #: Host and UUIDs of the GPUs that a cell ran on in one session; None where unknown.
@@ -73,6 +74,8 @@ class Pair:
     def compares(self, metric: str) -> bool:
         """Whether a metric of energy, time or rate is compared."""
         if not both_valid(self.cell, self.reference) or not _same_hardware(self):
+            return False
+        if self.note == CONFOUNDED:
             return False
         return not is_energy(metric) or energy_basis(self.cell) == energy_basis(self.reference)
 

@@ -12,6 +12,9 @@ from codewatt.energy.placement_record import PlacementRecord
 from codewatt.energy.validity.check import CheckResult, Severity, check_result
 from codewatt.energy.validity.same_board import VARIANT_NOT_CONFOUNDED
 
+#: Why changes of energy, times and rates are withheld where the check failed with an error.
+CONFOUNDED = "variant and board are confounded: the cell never ran on a board of its baseline"
+
 
 class Place(NamedTuple):
     """What a cell was measured on; boards: UUIDs of the GPUs that computed, none on a CPU."""

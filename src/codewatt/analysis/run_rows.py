@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from codewatt.analysis.cell_results import CellResults, Measurements, TaskTimes
 from codewatt.analysis.columns import BOTH, TESTS, Row
@@ -13,6 +13,7 @@ from codewatt.analysis.roofline_columns import roofline_columns
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import EnergyRecord, RunRecord
 from codewatt.energy.task_energy import TaskEnergy, joules_of, uncertainty_of
+from codewatt.energy.validity.check import CheckResult
 from codewatt.evaluate.evaluate_record import VerdictRecord
 from codewatt.evaluate.pass_at_k import is_solved
 from codewatt.units import G_PER_KG, J_PER_KWH
@@ -129,8 +130,12 @@ def run_rows(record: CellResults, tasks: list[Row], meaningful: bool) -> list[Ro
     ]
 
 
-def check_rows(record: CellResults) -> list[Row]:
-    """One row for each check on the cell and on each repeat, whether it passed or not."""
+def check_rows(record: CellResults, more: Sequence[CheckResult] = ()) -> list[Row]:
+    """One row for each check on the cell and on each repeat, whether it passed or not.
+
+    Args:
+        more: results of checks that need several cells, which energy.json does not have.
+    """
     if record.measured is None:
         return []
     return [
@@ -141,7 +146,7 @@ def check_rows(record: CellResults) -> list[Row]:
             "observed": None if e["observed"] is None else format_short(e["observed"]),
             "limit": None if e["limit"] is None else format_short(e["limit"]),
         }
-        for e in record.measured.energy["checks"]
+        for e in (*record.measured.energy["checks"], *more)
     ]
 
 

@@ -7,38 +7,50 @@ from codewatt.analysis.cell_results import CellResults
 from codewatt.analysis.cell_rows import machine
 from codewatt.analysis.columns import CLAIMED, TESTS, Row
 from codewatt.analysis.compared_pairs import Board
+from codewatt.analysis.confounded_cells import places_of
+from codewatt.analysis.confounding import CellSession, same_board_as_baseline
 from codewatt.analysis.design_cells import DesignCell
 from codewatt.analysis.log_scale_statistics import finite, mean_of, summarise
 from codewatt.analysis.run_rows import session_id_columns
+from codewatt.analysis.start_columns import start_columns
+from codewatt.blocks import block_id
+from codewatt.cells import Cell
+from codewatt.energy.record_ids import CellIds
+from codewatt.session_order import drawn_positions
 
 
 def session_rows(
-    cells: Sequence[DesignCell], runs: Mapping[str, Sequence[Row]], baselines: Mapping[str, str]
+    cells: Sequence[DesignCell],
+    runs: Mapping[str, Sequence[Row]],
+    baselines: Mapping[str, str | None],
+    order_seed: int,
 ) -> list[Row]:
     """One row for each cell and session, the sessions of a cell together.
 
     Args:
         cells: the cells of the design.
         runs: cell id -> its rows of the run table.
-        baselines: cell id -> the id of its baseline, where it has one.
+        baselines: cell id -> the id of its baseline; None if it has none.
+        order_seed: the study's, from which the order of the cells is drawn.
     """
-    by_id = {cell.id: cell for cell in cells}
-    ranks = _start_ranks([record for cell in cells for record in cell.results])
+    records = [record for cell in cells for record in cell.results]
+    ranks, positions = _start_ranks(records), _order_positions(records, order_seed)
+    same_board = same_board_as_baseline(places_of(cells), baselines)
     rows = []
     for cell in cells:
-        boards = boards_of(cell)
-        base = by_id.get(baselines.get(cell.id, ""))
-        references = {} if base is None else boards_of(base)
         for record in cell.results:
             session = record.identity["session"]
             own = [run for run in runs[cell.id] if run["session"] == session]
             row = {
                 **session_id_columns(record),
+                "block": block_id(_cell(record.identity)),
                 "status": record.generate["status"],
                 "status_reason": record.reason,
+                "order_position": positions[record.identity["id"]],
                 "start_rank": ranks[record.identity["id"]],
                 "started_at_utc": _utc(_started(record)),
-                "same_board_as_baseline": _same(boards.get(session), references.get(session)),
+                "same_board_as_baseline": same_board.get(CellSession(cell.id, session)),
+                **start_columns(record.generate),
             }
             rows.append(row | _measured(record, own))
     return rows
@@ -50,11 +62,19 @@ def boards_of(cell: DesignCell) -> dict[int, Board]:
     return {session: (one["host"], one["gpu_uuids"]) for session, one in found.items()}
 
 
-def _same(board: Board | None, reference: Board | None) -> bool | None:
-    """Whether two boards are known to be the same; None if one of the two did not run."""
-    if board is None or reference is None:
-        return None
-    return board == reference and board[0] is not None
+def _cell(ids: CellIds) -> Cell:
+    """The cell of the design that a record is of."""
+    return Cell(
+        model=ids["model"],
+        prune=ids["prune"],
+        precision=ids["precision"],
+        benchmark=ids["benchmark"],
+        prompt=ids["prompt"],
+        token_limit=ids["token_limit"],
+        batch_size=ids["batch_size"],
+        engine=ids["engine"],
+        hardware=ids["hardware"],
+    )
 
 
 def _measured(record: CellResults, runs: Sequence[Row]) -> Row:
@@ -95,3 +115,16 @@ def _start_ranks(records: Sequence[CellResults]) -> dict[str, int]:
         counts[session] = counts.get(session, 0) + 1
         ranks[record.identity["id"]] = counts[session]
     return ranks
+
+
+def _order_positions(records: Sequence[CellResults], order_seed: int) -> dict[str, int]:
+    """Id of a cell in its session -> its place in the drawn order of the session, from 1."""
+    ids: dict[int, dict[str, str]] = {}
+    for record in records:
+        one = record.identity
+        ids.setdefault(one["session"], {})[one["design_id"]] = one["id"]
+    return {
+        in_session[design_id]: place
+        for session, in_session in ids.items()
+        for design_id, place in drawn_positions(in_session, order_seed, session).items()
+    }

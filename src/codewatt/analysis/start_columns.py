@@ -1,18 +1,9 @@
 """Columns of a cell's start: the rest before it, the state of its devices, and its warm-up."""
 
 from codewatt.analysis.column_patterns import describe
-from codewatt.analysis.columns import BOOLEAN, INTEGER, REAL, Columns, Row
+from codewatt.analysis.columns import START, Row
 from codewatt.generate.generate_record import GenerateRecord
 
-START_COLUMNS: Columns = {
-    "rest_s": REAL,
-    "rest_condition_met": BOOLEAN,
-    "start_temperature_c": REAL,
-    "start_power_w": REAL,
-    "warmup_batches": INTEGER,
-    "warmup_cv": REAL,
-    "warmup_steady": BOOLEAN,
-}
 START_DESCRIPTIONS = describe(
     ("rest_s", "s", "How long the job rested before the cell (`energy.start`); 0 without rest."),
     (
@@ -50,7 +41,7 @@ START_DESCRIPTIONS = describe(
 def start_columns(generate: GenerateRecord) -> Row:
     """The columns of one measured cell; all are None for an infeasible cell."""
     if generate["status"] == "infeasible":
-        return dict.fromkeys(START_COLUMNS)
+        return dict.fromkeys(START)
     start, warmup = generate["start"], generate["warmup"]
     return {
         "rest_s": start["rest_s"],

@@ -100,7 +100,7 @@ def write_summary(
         checks=check_views(to_rows(check_table)),
         sections=setting_sections(rows, labels, [] if sessions is None else to_rows(sessions)),
         groups=groups,
-        failures=[view for view in views if view["failed"] or view["reason"]],
+        failures=[view for view in views if view["failed"] or view["reason"] or view["confounded"]],
         missing=[view for view in views if view["missing"]],
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],

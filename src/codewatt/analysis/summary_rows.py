@@ -5,6 +5,7 @@ from typing import Any
 
 from codewatt.analysis.break_even import MAY_SAVE_NOTHING, SAVES_NOTHING
 from codewatt.analysis.columns import Row
+from codewatt.analysis.confounding import CONFOUNDED
 from codewatt.analysis.descriptions import (
     accuracy_interval,
     energy_interval,
@@ -47,6 +48,7 @@ def _cell_view(row: Row, labels: Labels, accuracy: str, member: bool) -> dict[st
         "reason": None if row["status"] == "ok" else row["status_reason"],
         "missing": row["status_reason"] if row["status"] == "ok" else None,
         "failed": row["failed_checks"],
+        "confounded": CONFOUNDED if row["change_note"] == CONFOUNDED else None,
         "warnings": row["warnings"],
         "score": _number(row[accuracy], ".3f"),
         "score_interval": _accuracy_interval(row, accuracy),

@@ -152,7 +152,7 @@ def interval_columns(column: str, names: Mapping[str, str]) -> tuple[str, str] |
 
     `x_ci95_low` and `x_ci95_high` belong to `x`; in the statistics of a positive metric they
     belong to its geometric mean (`x_geomean`), in those of a signed metric to its mean
-    (`x_mean`). In a table of one estimate a row they belong to `estimate` (of a regression, `coefficient`).
+    (`x_mean`). In a table of one estimate a row they belong to `estimate`, or to `coefficient`.
     """
     starts = [f"{column}_ci95", f"{column}_wilson95", column]
     stem, _, statistic = column.rpartition("_")

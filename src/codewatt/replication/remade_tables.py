@@ -70,6 +70,7 @@ def make_tables(grid: Grid, paths: Paths, directory: Path) -> None:
         {name: directory / file for name, file in out.items()},
         settings["boundary"],
         ComparisonSettings(**settings["comparisons"]),
+        settings["order_seed"],
     )
 
 

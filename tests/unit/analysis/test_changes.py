@@ -178,7 +178,7 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
     study.cell("fp4", edit=on("n2", "GPU-a"), joules_per_run=(90.0, 100.0, 110.0))
     _, same, other, host = tables(study)["cell"]
     assert [row["same_host_and_gpus"] for row in (same, other, host)] == [True, False, False]
-    assert [row["board_spread"] for row in (same, other, host)] == [0.0, 0.05, 0.05]
+    assert [row["board_spread"] for row in (same, other, host)] == [0.0, 0.12, 0.12]
     assert (other["host"], other["gpu_uuids"]) == ("n1", "GPU-b")
     for row in (other, host):
         assert row["energy_j_change"] == same["energy_j_change"]

@@ -248,7 +248,7 @@ def test_the_work_of_planning_grows_no_faster_than_the_number_of_cells(tmp_path)
     calls_and_jobs(1)  # fills caches
     (few, _), (many, jobs) = calls_and_jobs(2), calls_and_jobs(8)
     assert many < 5 * few
-    assert jobs == 3 * 4000 + 2 * 160 + 8 + 2 + 5
+    assert jobs == 3 * 4000 + 2 * 160 + 8 + 2 + 6
 
 
 def test_it_needs_no_torch(tmp_path):

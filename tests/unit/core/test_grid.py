@@ -145,6 +145,7 @@ def _slices(grid):
         ({"evaluation": {"sanitize": False}}, {"evaluate"}),
         ({"device": "cpu"}, {"quantise", "generate"}),
         ({"baseline": {"precision": "nf4", "prune": "full"}}, {"aggregate"}),
+        ({"order_seed": 3}, {"aggregate"}),
     ],
 )
 def test_a_change_reaches_the_slices_of_the_stages_that_read_it(changes, stages):

@@ -435,7 +435,7 @@ class TestPower:
             if shade is not None:
                 ends = [round(window[e] - zero_s, 6) for e in ("start_s", "end_s")]
                 assert (*ends, shade.colour.lower()) in drawn_as, window["phase"]
-        names = ["GPU", "CPU", "idle", "loading", "warm-up", "repeat"]
+        names = ["GPU", "CPU", "rest", "idle", "loading", "warm-up", "repeat"]
         assert legend(drawn[0]) == [*names, "prefill (strip)", "decode (strip)"]
         assert_readable(drawn[0])
 

@@ -51,6 +51,10 @@ of severity **error** makes the cell (or its repeat) invalid: `valid` is false, 
 named in `failed_checks`. A failed check of severity **warning** is named in `warnings`. If the
 readings that a check needs were not recorded, the check is named in `skipped_checks` and its
 `passed` is empty.
+
+`variant_not_confounded` checks a comparison, not a cell. Whatever its severity, a failure is named
+in `warnings` and the cell stays valid. An **error** withholds the changes of the cell's energy,
+times and rates against its baseline, and `change_note` says so. Accuracy is compared all the same.
 [Read a failed validity check](../how-to/failed-check.md) says what to do.
 
 Limits in `code` are study keys under `energy.validity`, with their defaults

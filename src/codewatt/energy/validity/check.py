@@ -41,7 +41,8 @@ class Check:
     Attributes:
         name: name of the check; "{}" in it is replaced by each of `subjects`.
         severity: "by_boundary": an error where the study's figures include CPU energy, else a
-            warning. "by_sessions": see `analysis.confounding`, which makes this check.
+            warning. "by_sessions": see `analysis.confounding`, which makes this check; an error
+            withholds the cell's changes against its baseline, and the cell stays valid.
         purpose: what the check is for, in one sentence.
         remedy: what to do when it fails, in one sentence.
         limit: what is allowed, in words; {key} stands for the study key `energy.validity.key`.
