@@ -374,7 +374,7 @@ def main() -> None:
             _exit(0)
         if not traces.is_next_process(child):
             return
-        # The process waits: on newer kernels an ended process has no descriptor to open.
+        # Before it starts: SIGCHLD is ignored, so a process that ended is gone at once.
         watched = os.pidfd_open(child)
         os.write(start, b"1")
         os.close(go)
