@@ -16,7 +16,14 @@ from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import to_rows
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import Selection, select_cells
-from codewatt.plots.variant_blocks import Block, LineKey, line_key, set_lines, split_blocks
+from codewatt.plots.variant_blocks import (
+    Block,
+    LineKey,
+    line_key,
+    set_lines,
+    split_blocks,
+    split_pages,
+)
 
 #: Metric -> label of its panel, in per cent.
 _PANELS = {
@@ -59,7 +66,7 @@ def plot(
         out_stem: the figure's path without its suffix.
 
     Returns:
-        The paths of the PNG and the PDF.
+        The paths of the PNG, with everything, and the PDF, which has pages if the figure is tall.
     """
     cells = {row["cell_id"]: row for row in to_rows(cell_table)}
     metrics = [*_PANELS, *_ACCURACY]
@@ -69,19 +76,38 @@ def plot(
         {},
     )
     with figure_style.style():
-        return figure_style.save(_draw(shown, cells, labels), out_stem)
+        endings = _endings(shown, cells, labels)
+        blocks = split_blocks(shown, labels, endings)
+        pages = split_pages(blocks)
+        figure = _draw(shown, blocks, cells, named=bool(endings))
+        if len(pages) < 2 or len(figure.axes) < 2:
+            return figure_style.save(figure, out_stem)
+        parts = [
+            _draw(shown, blocks, cells, named=bool(endings), page=number)
+            for number in range(len(pages))
+        ]
+        return figure_style.save_pages(figure, parts, out_stem)
 
 
-def _draw(shown: Selection, cells: Mapping[str, Row], labels: Labels) -> Any:
-    endings = _endings(shown, cells, labels)
-    blocks = split_blocks(shown, labels, endings)
+def _draw(
+    shown: Selection,
+    blocks: Sequence[Block],
+    cells: Mapping[str, Row],
+    *,
+    named: bool,
+    page: int | None = None,
+) -> Any:
+    """The figure of all blocks, or one page of it, with the notes and scales of the whole."""
+    pages = split_pages(blocks)
+    here = blocks if page is None else pages[page]
     rows = [row for block in blocks for row in block.rows]
     drawn = [row for row in rows if row["estimate"] is not None]
     wide = {_key(row): ends for row in drawn if (ends := _simultaneous(row, cells)) is not None}
     columns = _columns(drawn)
     sentences = [
+        None if page is None else f"Page {page + 1} of {len(pages)}",
         "Change of each variant against the baseline of its model"
-        f"{' or the variant that is named' if endings else ''}, with 95 % confidence interval",
+        f"{' or the variant that is named' if named else ''}, with 95 % confidence interval",
         shown.setting,
         _sessions_note(drawn),
         "An arrow: the interval goes on beyond the panel" if _any_cut(drawn, wide) else None,
@@ -89,7 +115,7 @@ def _draw(shown: Selection, cells: Mapping[str, Row], labels: Labels) -> Any:
     ]
     figure = figure_style.new_figure(
         figure_style.TWO_COLUMNS,
-        sum(block.height + 0.1 for block in blocks) if drawn else figure_style.EMPTY_PANEL,
+        sum(block.height + 0.1 for block in here) if drawn else figure_style.EMPTY_PANEL,
         sentences,
         _legend(drawn, simultaneous=bool(wide)),
     )
@@ -97,13 +123,13 @@ def _draw(shown: Selection, cells: Mapping[str, Row], labels: Labels) -> Any:
         figure_style.write_message(figure.subplots(), "no comparisons")
         return figure
     grid = figure.subplots(
-        len(blocks),
+        len(here),
         len(columns),
         squeeze=False,
         sharex="col",
-        height_ratios=[block.height for block in blocks],
+        height_ratios=[block.height for block in here],
     )
-    for line, block in zip(grid, blocks, strict=True):
+    for line, block in zip(grid, here, strict=True):
         line[0].set_title(block.title)
         for axes, column in zip(line, columns, strict=True):
             metric = next(
@@ -113,6 +139,10 @@ def _draw(shown: Selection, cells: Mapping[str, Row], labels: Labels) -> Any:
             axes.set_xlabel((_PANELS | _ACCURACY)[metric])
             axes.tick_params(axis="x", labelbottom=True)
             set_lines(axes, block, labelled=axes is line[0])
+    if page is not None:
+        whole = _draw(shown, blocks, cells, named=named)
+        for axes, other in zip(grid[0], whole.axes, strict=False):
+            axes.set_xlim(other.get_xlim())
     return figure
 
 

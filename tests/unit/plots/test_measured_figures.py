@@ -47,7 +47,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         kept.append(figure)
         return []
 
+    def keep_all(figure: Figure, pages: Sequence[Figure], out_stem: Path) -> list[Path]:
+        for one in (figure, *pages):
+            keep(one, out_stem)
+        return []
+
     monkeypatch.setattr(figure_style, "save", keep)
+    monkeypatch.setattr(figure_style, "save_pages", keep_all)
     return kept
 
 
@@ -122,6 +128,19 @@ def points(axes: Any) -> list[tuple[float, float]]:
         if line.get_marker() not in ("None", None, "")
         for x, y in zip(*line.get_data(), strict=True)
     ]
+
+
+def assert_pages(whole: Figure, pages: Sequence[Figure]) -> None:
+    """The pages are at most 9.5 inches tall and hold every point of the whole figure."""
+    assert len(pages) > 1
+    for number, page in enumerate(pages, start=1):
+        assert page.get_figheight() <= 9.5
+        assert f"Page {number} of {len(pages)}." in words(page)
+    drawn_whole, drawn_pages = (
+        sorted(round(x, 9) for figure in figures for axes in figure.axes for x, _ in points(axes))
+        for figures in ((whole,), pages)
+    )
+    assert drawn_pages == drawn_whole
 
 
 class TestDistributions:
@@ -202,9 +221,23 @@ class TestDistributions:
             table = frames.run_table(frames.run_rows(rows, runs, sessions=2))
             distributions.plot(table, large_labels(), Path("x"))
         distributions.plot(to_table([], RUN), {}, Path("x"))
-        assert_readable(drawn[0])
-        assert_readable(drawn[1])
-        assert "no runs" in words(drawn[2])
+        whole, *pages, small, none = drawn
+        for figure in (whole, *pages, small):
+            assert_readable(figure)
+        assert_pages(whole, pages)
+        assert "no runs" in words(none)
+
+    def test_a_block_that_is_taller_than_a_page_is_divided(self, drawn: list[Figure]) -> None:
+        rows = [
+            {**row, "prune": f"cut{n}", "cell_id": f"{row['cell_id']}--{n}"}
+            for n in range(45)
+            for row in make_rows(1, ("bf16",), (0,))
+        ]
+        table = frames.run_table(frames.run_rows(rows, 2))
+        distributions.plot(table, make_labels(), Path("x"))
+        whole, *pages = drawn
+        assert_pages(whole, pages)
+        assert pages[1].axes[0].get_title(loc="left").endswith("(continued)")
 
     def test_without_energy_the_durations_are_drawn(self, drawn: list[Figure]) -> None:
         rows = frames.run_rows(make_rows(1, ("bf16",), (0,)), repeats=3)
@@ -378,10 +411,16 @@ class TestEffects:
         table, cells = frames.comparison_table(comparisons), frames.cell_table(rows)
         effects.plot(table, cells, large_labels(), Path("x"))
         effects.plot(table.head(0), cells, large_labels(), Path("x"))
-        assert len(drawn[0].axes) == 8 * 4
-        assert "Sessions: 3." in words(drawn[0])
-        assert_readable(drawn[0])
-        assert "no comparisons" in words(drawn[1])
+        whole, *pages, none = drawn
+        assert len(whole.axes) == 8 * 4
+        assert "Sessions: 3." in words(whole)
+        for figure in (whole, *pages):
+            assert_readable(figure)
+        assert_pages(whole, pages)
+        for page in pages:
+            for axes, other in zip(page.axes[:4], whole.axes, strict=False):
+                assert axes.get_xlim() == other.get_xlim()
+        assert "no comparisons" in words(none)
 
 
 class TestPower:
@@ -692,3 +731,18 @@ def test_equal_tables_give_equal_files(
         assert [path.suffix for path in first] == [".png", ".pdf"]
         for one, other in zip(first, second, strict=True):
             assert one.read_bytes() == other.read_bytes(), name
+
+
+def test_a_tall_figure_is_one_picture_and_a_document_with_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(figure_style._RC, "savefig.dpi", 40)
+    table = frames.run_table(frames.run_rows(large_rows(), 1))
+    first, second = (distributions.plot(table, large_labels(), tmp_path / f"{run}") for run in "ab")
+    assert [path.name for path in first] == ["a.png", "a.pdf"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    pages = first[1].read_bytes().count(b"/Type /Page\n") + first[1].read_bytes().count(
+        b"/Type /Page "
+    )
+    assert pages > 1
