@@ -2,8 +2,8 @@
 
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
-The tables are those of tasks, runs, sessions, cells, variants, domains, statistical tests and
-regressions (not that of checks). This shares no code with codewatt, only the names and formats of
+The tables are those of tasks, runs, sessions, cells, comparisons, variants, domains, statistical
+tests and regressions (not that of checks). This shares no code with codewatt, only the names and formats of
 files: what the tables hold is derived anew from docs/explanation/energy.md,
 docs/explanation/statistics.md, docs/explanation/fidelity.md and
 docs/explanation/statistical-tests.md (tools/recomputed).

@@ -87,6 +87,7 @@ class RawStudy:
         boundary: the study's energy boundary.
         sessions: sessions of every cell. Later sessions of engine `transformers` write what the
             first one wrote; those of `graph` write anew.
+        pairs: `comparisons.pairs` of the study, on the axes model, prune, precision and engine.
 
     In `elsewhere` and the next three, a cell ends in "--s2" for its second session.
     """
@@ -99,6 +100,7 @@ class RawStudy:
     infeasible: tuple[str, ...] = ()
     boundary: str = "node"
     sessions: int = 1
+    pairs: tuple[Json, ...] = ()
     cells: list[Json] = field(default_factory=list)
     variants: list[Json] = field(default_factory=list)
     texts: dict[str, Texts] = field(default_factory=dict)
@@ -120,6 +122,7 @@ class RawStudy:
         exclude = [{"prune": "cut1", "precision": "int8"}]
         ks = [k for k in (1, 2, 5) if k <= self.samples]
         study = {**STUDY, "energy": energy, "exclude": exclude, "evaluation": {"k": ks}}
+        study["comparisons"] = {**STUDY["comparisons"], "pairs": list(self.pairs)}
         if self.sessions > 1:
             study["sessions"] = self.sessions
         self.yaml.write_text(yaml.safe_dump(study))
@@ -141,7 +144,7 @@ class RawStudy:
         out = {name: self.results / "tables" / f"{name}.parquet" for name in names}
         out |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in names}
         (self.results / "tables").mkdir(exist_ok=True)
-        comparisons = ComparisonSettings(**STUDY["comparisons"])
+        comparisons = ComparisonSettings(**STUDY["comparisons"], pairs=self._named_pairs())
         base = STUDY["baseline"]
         seed = STUDY["order_seed"]
         aggregate(self.cells, self.variants, base, out, boundary, comparisons, seed)
@@ -149,6 +152,18 @@ class RawStudy:
         made = {name: self.results / "tables" / f"{name}.parquet" for name in tests}
         made |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in tests}
         make_statistical_tests(out["cell"], out["run"], out["task"], made)
+
+    def _named_pairs(self) -> list[tuple[str, str]]:
+        """Ids of the cells of `pairs` and of their references."""
+        axes = ("model", "prune", "precision", "engine")
+        designs = {entry["cell"]["design_id"]: entry["cell"] for entry in self.cells}
+        by_axes = {tuple(cell[axis] for axis in axes): name for name, cell in designs.items()}
+        return [
+            (name, by_axes[tuple({**cell, **pair["reference"]}[axis] for axis in axes)])
+            for pair in self.pairs
+            for name, cell in designs.items()
+            if all(cell[axis] == value for axis, value in pair["cell"].items())
+        ]
 
     def _model(self, draw: np.random.Generator) -> None:
         folder = self.results / "models" / "one"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from recomputed import judging, statistics
+from recomputed import bootstrap, judging, statistics
 from recomputed.energy import COMPONENTS, FIGURES, PARTS, figures, joules_of, seconds, spans
 from recomputed.runs import (
     JOULES_PER_KWH,
@@ -369,15 +369,15 @@ def _pooled(cell, row, tests, of):
     pooled = over(spent - excluded, sum(r[f"correct_{tests}"] for r in known)) if known else None
     rate = over(share, spent / len(known) / JOULES_PER_KWH) if known else None
     row = {joules: pooled, per_kwh: rate, **row}
-    low, high = row[f"{energy_j}_ci95_low"], row[f"{energy_j}_ci95_high"]
-    if not known or low is None or not share:
-        return {**row, **ends(f"{joules}_ci95", None), **ends(f"{per_kwh}_ci95", None)}
-    half = math.log(high / low) / 2
-    lower, upper = row[f"pass_at_1_{tests}_wilson95_low"], row[f"pass_at_1_{tests}_wilson95_high"]
-    down = math.exp(-math.sqrt(half**2 + math.log(upper / share) ** 2))
-    up = math.exp(math.sqrt(half**2 + math.log(share / lower) ** 2))
+    row |= {**ends(f"{joules}_ci95", None), **ends(f"{per_kwh}_ci95", None)}
+    values = cell.independent(energy_j, statistics.logs)
+    if share is None or not pooled or values is None or len(values) < 2:
+        return row
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    of_cell = bootstrap.task_totals(cell.task_rows, energy_j, tests)
+    low, high = bootstrap.Ratio(of_cell, None, error, len(values) - 1).ends()
     return {
         **row,
-        **ends(f"{joules}_ci95", (pooled * down, pooled * up)),
-        **ends(f"{per_kwh}_ci95", (rate / up, rate / down)),
+        **ends(f"{joules}_ci95", bootstrap.scaled(pooled, low, high)),
+        **ends(f"{per_kwh}_ci95", bootstrap.inverse(rate, low, high)),
     }

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from recomputed import judging, statistics
+from recomputed import bootstrap, comparison, judging, statistics
 from recomputed.cells import NET, POSITIVE, ends, values_of
 from recomputed.energy import COMPONENTS
 from recomputed.runs import SETTING, TESTS, over
@@ -23,7 +23,10 @@ def is_energy(metric):
 
 
 def compare(cells, rows, study, making):
-    """Fill in every row's comparisons, in place; id of each cell -> its baseline.
+    """Fill in every row's comparisons, in place.
+
+    Returns:
+        (id of each cell -> its baseline, the rows of the comparison table).
 
     Args:
         rows: cell id -> row. making: variant id -> what its making took (variants.Making).
@@ -37,26 +40,78 @@ def compare(cells, rows, study, making):
         row["change_note"] = _change_note(row, base and rows[base.id], cell, base)
         _confounding(row, cell, base)
         row["same_host_and_gpus"] = row["board_spread"] = row["pass_at_1_margin"] = None
-        if base is not None and cell.ran and base.ran:
-            pairs.append((cell, base))
-            row["same_host_and_gpus"] = _same_boards(cell, base)
-    _metrics(cells, pairs, rows, study)
+        if base is not None:
+            pairs.append(Pair(cell, base, rows, study, row["change_note"]))
+            if cell.ran and base.ran:
+                row["same_host_and_gpus"] = pairs[-1].same
+    pairs += _named(pairs, cells, rows, study)
+    found = _metrics(cells, pairs, rows)
     for tests in TESTS:
-        _accuracy(cells, pairs, rows, study, tests)
-        for cell in cells:
-            for of in ("", judging.BOTH):
-                _pooled(rows, cell, baselines.get(_comparison_key(cell)), tests, of)
+        found |= _accuracy(cells, pairs, rows, study, tests)
+        for of in ("", judging.BOTH):
+            found |= _pooled(cells, pairs, rows, tests, of)
+    compared = comparison.comparison_rows(pairs, found, cells, rows, study)
+    _claimed(pairs, found, compared, rows)
     for cell in cells:
         _break_even(rows, cell, baselines.get(_comparison_key(cell)), making[cell.variant])
     _engines(cells, rows)
-    return {cell.id: baselines.get(_comparison_key(cell)) for cell in cells}
+    return {cell.id: baselines.get(_comparison_key(cell)) for cell in cells}, compared
+
+
+class Pair:
+    """A cell and its reference; `note`: why energy, or all but accuracy, is not compared."""
+
+    def __init__(self, cell, base, rows, study, note, of_baseline=True):
+        self.cell, self.base, self.note, self.of_baseline = cell, base, note, of_baseline
+        self.ids, self.row, self.base_row = (cell.id, base.id), rows[cell.id], rows[base.id]
+        self.same = _same_boards(cell, base)
+        self.spread = 0.0 if self.same else study.board_spread
+        self.allowance = math.log1p(self.spread)
+
+    def compares(self, metric):
+        """Whether a metric of energy, time or rate is compared."""
+        if not self.cell.ran or not self.base.ran or self.note == CONFOUNDED:
+            return False
+        if not _timed(self.row, self.base_row):
+            return False
+        return not is_energy(metric) or energy_origin(self.row) == energy_origin(self.base_row)
+
+    def values(self, metric):
+        """Whether one of both cells has a value of a run column."""
+        return any(values_of(cell, metric) for cell in (self.cell, self.base))
+
+    def logs(self, metric):
+        """The difference of logarithms over the sessions in common; None without one."""
+        sides = (cell.by_session(metric) for cell in (self.base, self.cell))
+        return statistics.log_sessions(*sides, self.allowance)
+
+
+def _named(pairs, cells, rows, study):
+    """The pairs that the study names besides baselines, each once."""
+    by_key = {cell.key: cell for cell in cells}
+    known = {frozenset(pair.ids) for pair in pairs}
+    found = []
+    for named in study.pairs:
+        for cell in cells:
+            if any(cell.ids[axis] != value for axis, value in named["cell"].items()):
+                continue
+            base = by_key.get(tuple({**cell.ids, **named["reference"]}.values()))
+            if base is None or frozenset((cell.id, base.id)) in known:
+                continue
+            known.add(frozenset((cell.id, base.id)))
+            note = _change_note(rows[cell.id], rows[base.id], cell, base, "reference")
+            found.append(Pair(cell, base, rows, study, note, of_baseline=False))
+    return found
 
 
 def _same_boards(cell, base):
-    """Whether both ran on the same boards, session by session, or on one board altogether."""
+    """Whether both ran on the same boards in each session of both, or on one board altogether."""
     ours, theirs = ({one.session: board(one) for one in c.measured} for c in (cell, base))
     every = {*ours.values(), *theirs.values()}
-    return (ours == theirs or len(every) == 1) and all(host is not None for host, _ in every)
+    if not ours or not theirs or any(host is None for host, _ in every):
+        return False
+    both = set(ours) & set(theirs)
+    return len(every) == 1 or (bool(both) and all(ours[s] == theirs[s] for s in both))
 
 
 def _confounding(row, cell, base):
@@ -118,33 +173,33 @@ def _hardware(row):
     return row["gpu_names"], row["cpu_name"]
 
 
-def _change_note(row, base_row, cell, base):
+def _change_note(row, base_row, cell, base, what="baseline"):
     if base is None:
         return "no baseline cell in the study"
     if not base.ran:
-        return "baseline cell is infeasible"
+        return f"{what} cell is infeasible"
     if not cell.ran:
         return None
     if not base_row["valid"]:
-        return "baseline cell failed a validity check"
+        return f"{what} cell failed a validity check"
     if not row["valid"]:
         return "this cell failed a validity check"
     if _hardware(row) != _hardware(base_row):
         pair = [", ".join(str(x) for x in _hardware(r) if x) for r in (row, base_row)]
-        return f"measured on different hardware: {pair[0]}; baseline: {pair[1]}"
+        return f"measured on different hardware: {pair[0]}; {what}: {pair[1]}"
     if energy_origin(row) != energy_origin(base_row):
         pair = energy_origin(row), energy_origin(base_row)
-        return f"energy of different origin: {pair[0]}; baseline: {pair[1]}"
+        return f"energy of different origin: {pair[0]}; {what}: {pair[1]}"
     return None
 
 
 def _timed(row, base_row):
     """Whether times and rates of two cells that ran may be compared."""
-    valid = row["valid"] and base_row["valid"] and row["change_note"] != CONFOUNDED
-    return valid and _hardware(row) == _hardware(base_row)
+    return row["valid"] and base_row["valid"] and _hardware(row) == _hardware(base_row)
 
 
-def _metrics(cells, pairs, rows, study):
+def _metrics(cells, pairs, rows):
+    """Fill in the changes; (cell id, reference id, metric) -> the comparison of claimed metrics."""
     for cell in cells:
         row = rows[cell.id]
         for metric in POSITIVE:
@@ -156,60 +211,59 @@ def _metrics(cells, pairs, rows, study):
                 f"{metric}_{end}" for end in ("change_p", "change_p_holm", "comparisons")
             )
             row |= ends(f"{metric}_change_simultaneous95", None)
-    family = {metric: [] for metric in CLAIMED}
-    for cell, base in pairs:
-        row, base_row = rows[cell.id], rows[base.id]
-        if not _timed(row, base_row):
-            continue
-        row["board_spread"] = 0.0 if row["same_host_and_gpus"] else study.board_spread
-        same_origin = energy_origin(row) == energy_origin(base_row)
-        for metric in POSITIVE:
-            if metric.startswith(judging.BOTH) and not judging.same_judging(row, base_row):
+    found = {}
+    for pair in pairs:
+        row, itself = pair.row, pair.cell is pair.base
+        if pair.of_baseline and pair.compares("duration_s"):
+            row["board_spread"] = pair.spread
+        for metric in POSITIVE if pair.of_baseline else CLAIMED:
+            both = metric.startswith(judging.BOTH)
+            if not pair.compares(metric) or (both and not judging.same_judging(row, pair.base_row)):
                 continue
-            if same_origin or not is_energy(metric):
-                apart = _change(row, metric, cell, base)
-                if metric in CLAIMED and apart is not None and cell is not base:
-                    family[metric].append((row, apart))
-        for metric in NET if same_origin else ():
-            _difference(row, base_row, metric, cell, base)
-    for metric, compared in family.items():
-        adjusted = statistics.holm([apart.p() for _, apart in compared])
-        for (row, apart), p_holm in zip(compared, adjusted, strict=True):
-            m = len(compared)
-            row[f"{metric}_change_p"], row[f"{metric}_change_p_holm"] = apart.p(), p_holm
-            row[f"{metric}_comparisons"] = m
+            change = pair.logs(metric)
+            if change is None:
+                continue
+            if pair.of_baseline:
+                row[f"{metric}_change"] = math.expm1(change.value)
+                if change.apart is not None and not itself:
+                    interval = tuple(map(math.expm1, change.apart.ends()))
+                    row |= ends(f"{metric}_change_ci95", interval)
+            if metric in CLAIMED and not itself:
+                found[(*pair.ids, metric)] = change
+        for metric in NET:
+            if pair.of_baseline and pair.compares(f"{metric}_j"):
+                _difference(pair, metric)
+    return found
+
+
+def _claimed(pairs, found, compared, rows):
+    """The tests of the cell table: those of the comparison table, with simultaneous intervals."""
+    by_key = {(r["cell_id"], r["reference_cell_id"], r["metric"]): r for r in compared}
+    for pair in (pair for pair in pairs if pair.of_baseline):
+        for metric in CLAIMED:
+            row = by_key.get((*pair.ids, metric))
+            if row is None or row["p"] is None:
+                continue
+            m, apart = row["comparisons"], found[(*pair.ids, metric)].apart
+            pair.row[f"{metric}_change_p"] = row["p"]
+            pair.row[f"{metric}_change_p_holm"] = row["p_holm"]
+            pair.row[f"{metric}_comparisons"] = m
             simultaneous = tuple(map(math.expm1, apart.ends(1 - 0.05 / m)))
-            row |= ends(f"{metric}_change_simultaneous95", simultaneous)
+            pair.row |= ends(f"{metric}_change_simultaneous95", simultaneous)
 
 
-def log_difference(metric, row, cell, base):
-    """Welch's comparison of ln x with the baseline's; None with fewer than two values."""
-    sides = [statistics.logs(values_of(c, metric)) for c in (base, cell)]
-    return statistics.welch(*sides, math.log1p(row["board_spread"]))
-
-
-def _change(row, metric, cell, base):
-    sides = [statistics.logs(values_of(c, metric)) for c in (base, cell)]
-    if any(side is None for side in sides):
-        return None
-    row[f"{metric}_change"] = math.expm1(sides[1].mean() - sides[0].mean())
-    apart = log_difference(metric, row, cell, base)
-    if apart is not None and cell is not base:
-        row |= ends(f"{metric}_change_ci95", tuple(map(math.expm1, apart.ends())))
-    return apart
-
-
-def _difference(row, base_row, metric, cell, base):
-    ours, theirs = (values_of(c, f"{metric}_j") for c in (cell, base))
-    if not ours or not theirs:
+def _difference(pair, metric):
+    row, base_row = pair.row, pair.base_row
+    sides = (cell.by_session(f"{metric}_j") for cell in (pair.base, pair.cell))
+    found = statistics.Sessions(*sides)
+    if not found.strata:
         return
-    row[f"{metric}_j_difference"] = float(np.mean(ours) - np.mean(theirs))
-    apart = statistics.welch(theirs, ours)
+    row[f"{metric}_j_difference"] = found.value
     bounds = [r[f"{metric}_uncertainty_j_mean"] for r in (row, base_row)]
-    if apart is not None and None not in bounds and cell is not base:
-        low, high = apart.ends()
+    if found.apart is not None and None not in bounds and pair.cell is not pair.base:
+        low, high = found.apart.ends()
         whole = f"{metric.removeprefix('net_')}_j_mean"
-        wide = sum(bounds) + row["board_spread"] * max(row[whole], base_row[whole])
+        wide = sum(bounds) + pair.spread * max(row[whole], base_row[whole])
         row |= ends(f"{metric}_j_difference_ci95", (low - wide, high + wide))
 
 
@@ -227,84 +281,150 @@ def _accuracy(cells, pairs, rows, study, tests):
             for step in ("", "holm_")
         )
         row |= {f"{name}_comparisons": None, f"noninferior_{tests}": None}
-    compared = []
-    for cell, base in pairs:
-        row, base_row = rows[cell.id], rows[base.id]
-        if row[name] is None or base_row[name] is None:
+    compared = {}
+    for pair in pairs:
+        row, base_row = pair.row, pair.base_row
+        if not pair.cell.ran or not pair.base.ran or None in (row[name], base_row[name]):
             continue
-        row["pass_at_1_margin"] = study.margin
-        row[f"{name}_change"] = over(row[name] - base_row[name], base_row[name])
+        if pair.of_baseline:
+            row["pass_at_1_margin"] = study.margin
+            row[f"{name}_change"] = over(row[name] - base_row[name], base_row[name])
         ours, theirs = (
-            c.tasks.groupby("task_id")[f"solved_{tests}"].mean().dropna() for c in (cell, base)
+            c.tasks.groupby("task_id")[f"solved_{tests}"].mean().dropna()
+            for c in (pair.cell, pair.base)
         )
-        if cell is base or set(ours.index) != set(theirs.index):
+        if pair.cell is pair.base or set(ours.index) != set(theirs.index):
             continue
-        row |= _paired(ours, theirs.reindex(ours.index), tests, study.margin)
-        compared.append(row)
-    for test in ("mcnemar", "noninferior"):
-        having = [row for row in compared if row[f"{test}_p_{tests}"] is not None]
-        adjusted = statistics.holm([row[f"{test}_p_{tests}"] for row in having])
-        for row, p in zip(having, adjusted, strict=True):
-            row[f"{test}_p_holm_{tests}"] = p
-    for row in compared:
-        row[f"{name}_comparisons"] = len(compared)
-        row[f"noninferior_{tests}"] = row[f"noninferior_p_holm_{tests}"] < 0.025
+        compared[(*pair.ids, name)] = _paired(ours, theirs.reindex(ours.index), study.margin)
+    for test in ("p", "noninferior_p"):
+        adjusted = statistics.holm([one[test] for one in compared.values()])
+        for one, p in zip(compared.values(), adjusted, strict=True):
+            one[f"{test}_holm"] = p
+    for pair in (pair for pair in pairs if pair.of_baseline):
+        one = compared.get((*pair.ids, name))
+        if one is None:
+            continue
+        pair.row |= {
+            f"{name}_difference": one["shares"].difference,
+            **ends(f"{name}_difference_ci95", one["ends"]),
+            f"{name}_comparisons": len(compared),
+            f"noninferior_p_{tests}": one["noninferior_p"],
+            f"noninferior_p_holm_{tests}": one["noninferior_p_holm"],
+            f"noninferior_{tests}": one["noninferior_p_holm"] < 0.025,
+        }
+        if one["whole"]:
+            ratio = one["ratio"]
+            pair.row |= {
+                **ends(f"{name}_change_ci95", ratio and (ratio[0] - 1, ratio[1] - 1)),
+                f"tasks_lost_{tests}": one["lost"],
+                f"tasks_gained_{tests}": one["gained"],
+                f"mcnemar_p_{tests}": one["p"],
+                f"mcnemar_p_holm_{tests}": one["p_holm"],
+            }
+    return compared
 
 
-def _paired(ours, theirs, tests, margin):
-    name = f"pass_at_1_{tests}"
+def _paired(ours, theirs, margin):
+    """Two cells on the same tasks; `whole`: each task is solved always or never."""
+    shares = statistics.PairedShares(ours - theirs)
+    found = {"shares": shares, "differences": (ours - theirs).to_numpy(), "whole": False}
     if not (ours.isin([0, 1]).all() and theirs.isin([0, 1]).all()):
-        shares = statistics.PairedShares(ours - theirs)
-        return {
-            f"{name}_difference": shares.difference,
-            **ends(f"{name}_difference_ci95", shares.ends()),
-            f"noninferior_p_{tests}": shares.noninferior_p(margin),
+        return found | {
+            "ends": shares.ends(),
+            "p": shares.p(),
+            "noninferior_p": shares.noninferior_p(margin),
+            "no_gain_p": shares.noninferior_p(margin, -1),
         }
     n, both = len(ours), int(((ours == 1) & (theirs == 1)).sum())
     gained, lost = (int((side == 1).sum()) - both for side in (ours, theirs))
-    ratio = statistics.paired_ratio_ends(both, gained, lost)
-    return {
-        f"{name}_difference": (gained - lost) / n,
-        **ends(f"{name}_difference_ci95", statistics.tango_ends(gained, lost, n)),
-        **ends(f"{name}_change_ci95", ratio and (ratio[0] - 1, ratio[1] - 1)),
-        f"tasks_lost_{tests}": lost,
-        f"tasks_gained_{tests}": gained,
-        f"mcnemar_p_{tests}": statistics.mcnemar_p(lost, gained),
-        f"noninferior_p_{tests}": statistics.noninferior_p(gained, lost, n, margin),
+    return found | {
+        "whole": True,
+        "gained": gained,
+        "lost": lost,
+        "ratio": statistics.paired_ratio_ends(both, gained, lost),
+        "ends": statistics.tango_ends(gained, lost, n),
+        "p": statistics.mcnemar_p(lost, gained),
+        "noninferior_p": statistics.noninferior_p(gained, lost, n, margin),
+        "no_gain_p": statistics.noninferior_p(lost, gained, n, margin),
     }
 
 
-def _pooled(rows, cell, base, tests, of):
-    """Changes of joules per correct task and pass@kWh; energy's and accuracy's intervals joined."""
-    row = rows[cell.id]
+def _pooled(cells, pairs, rows, tests, of):
+    """Changes of joules per correct task and pass@kWh over the sessions that both have.
+
+    Returns:
+        (cell id, reference id, metric) -> columns of the comparison table.
+    """
     metrics = f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
-    for metric in metrics:
-        row |= {f"{metric}_change": None, **ends(f"{metric}_change_ci95", None)}
-    if base is None or not cell.ran or row["change_note"] is not None:
-        return
-    if of and not judging.same_judging(row, rows[base.id]):
-        return
-    name = f"pass_at_1_{tests}_change"
-    ratio, low, high = (
-        None if row[key] is None else 1 + row[key]
-        for key in (name, f"{name}_ci95_low", f"{name}_ci95_high")
-    )
-    apart = log_difference(f"{of}energy_j", row, cell, base)
-    for metric in metrics:
-        of = row[metric], rows[base.id][metric]
-        if None in of or of[1] <= 0:
+    for cell in cells:
+        for metric in metrics:
+            change = {f"{metric}_change": None, **ends(f"{metric}_change_ci95", None)}
+            rows[cell.id] |= change
+    found = {}
+    for pair in pairs:
+        if not pair.cell.ran or pair.note is not None or (of and not pair.of_baseline):
             continue
-        change = row[f"{metric}_change"] = of[0] / of[1] - 1
-        if apart is None or low is None or not ratio:
+        if of and not judging.same_judging(pair.row, pair.base_row):
             continue
-        half = (apart.ends()[1] - apart.ends()[0]) / 2
-        fewer, more = (
-            math.hypot(half, math.log(ratio / low)),
-            math.hypot(half, math.log(high / ratio)),
+        for metric, columns in _ratios(pair, tests, of, metrics).items():
+            interval = columns["ci95_low"], columns["ci95_high"]
+            if pair.of_baseline:
+                pair.row[f"{metric}_change"] = columns["estimate"]
+                pair.row |= ends(f"{metric}_change_ci95", interval)
+            found[(*pair.ids, metric)] = columns
+    return found
+
+
+def _ratios(pair, tests, of, metrics):
+    energy_j = f"{of}energy_j"
+    sides = [cell.by_session(energy_j) for cell in (pair.cell, pair.base)]
+    both = [s for s in sides[0] if sides[0][s] and sides[1].get(s)]
+    points = []
+    for cell in (pair.cell, pair.base):
+        runs = [row for row in cell.rows if row["session"] in both]
+        known = [r for r in runs if None not in (r[energy_j], r[f"correct_{tests}"])]
+        shares = [row[f"pass_at_1_{tests}"] for row in runs]
+        if not known or None in shares:
+            points.append((None, None))
+            continue
+        spent = np.array([r[energy_j] for r in known])
+        left_out = [r["energy_j"] * (r["tasks"] - r["tasks_judged"]) / r["tasks"] for r in known]
+        solved = sum(r[f"correct_{tests}"] for r in known)
+        per_correct = over(float(spent.sum() - sum(left_out)), solved)
+        points.append((per_correct, over(float(np.mean(shares)), spent.mean() / 3.6e6)))
+    totals = [
+        bootstrap.task_totals(
+            [row for row in cell.task_rows if row["session"] in both], energy_j, tests
         )
-        down, up = (more, fewer) if metric == metrics[0] else (fewer, more)
-        interval = (1 + change) * math.exp(-down) - 1, (1 + change) * math.exp(up) - 1
-        row |= ends(f"{metric}_change_ci95", interval)
+        for cell in (pair.cell, pair.base)
+    ]
+    apart, drawn = pair.logs(energy_j), None
+    same_tasks = len(totals[0][1]) == len(totals[1][1])
+    known = apart is not None and apart.apart is not None and points[0][0] and points[1][0]
+    if known and same_tasks and pair.cell is not pair.base:
+        drawn = bootstrap.Ratio(*totals, apart.apart.error, apart.apart.freedom)
+    found = {}
+    for i, metric in enumerate(metrics):
+        own, reference = points[0][i], points[1][i]
+        if own is None or reference is None or reference <= 0:
+            continue
+        row = {"estimate": own / reference - 1, **ends("ci95", None)}
+        if drawn is not None:
+            way = bootstrap.inverse if i else bootstrap.scaled
+            interval = way(own / reference, *drawn.ends(pair.allowance))
+            row |= ends("ci95", tuple(None if end is None else end - 1 for end in interval))
+            smallest = comparison.effects.detectable(drawn.error) + pair.allowance
+            row["minimum_detectable_effect"] = math.expm1(smallest)
+        within = "sessions" if len(both) > 1 else "repeats of one job"
+        row |= {
+            "method": f"BCa bootstrap over tasks, {within} by Student's t",
+            "sessions": len(both),
+            "n": len(totals[0][1]),
+            "n_reference": len(totals[0][1]),
+            "note": comparison.note(pair, len(both)),
+        }
+        found[metric] = row
+    return found
 
 
 def _break_even(rows, cell, base, making):
@@ -319,28 +439,25 @@ def _break_even(rows, cell, base, making):
         row["break_even_note"] = row["change_note"]
         return
     joules, note = making.joules_inside(row, _inside(row))
-    ours, theirs = values_of(cell, "j_per_task"), values_of(base, "j_per_task")
-    if joules is None or not ours or not theirs:
+    larger = max(row["j_per_task_mean"] or 0.0, rows[base.id]["j_per_task_mean"] or 0.0)
+    sides = (c.by_session("j_per_task") for c in (cell, base))
+    saving = statistics.Sessions(*sides, row["board_spread"] * larger)
+    if joules is None or not saving.strata:
         row["break_even_note"] = note or "no energy per task"
         return
-    saved = float(np.mean(theirs) - np.mean(ours))
-    if saved <= 0:
+    if saving.value <= 0:
         row["break_even_note"] = "saves no energy per task"
         return
-    row["break_even_tasks"] = joules / saved
-    spread_j = row["board_spread"] * max(np.mean(theirs), np.mean(ours))
-    sides = (c.independent("j_per_task") for c in (cell, base))
-    apart = statistics.welch(*sides, spread_j)
-    if apart is None:
-        what = "repeats" if len(cell.measured) == 1 else "sessions"
-        row["break_even_note"] = f"no interval: fewer than two {what}"
+    row["break_even_tasks"] = joules / saving.value
+    if saving.apart is None:
+        row["break_even_note"] = "no interval: fewer than two repeats"
         return
-    least, most = apart.ends()
+    least, most = saving.apart.ends()
     row["break_even_tasks_low"] = joules / most
     if least > 0:
         row["break_even_tasks_high"] = joules / least
     else:
-        row["break_even_note"] = "the interval of the saving holds zero: it may save nothing"
+        row["break_even_note"] = "the interval of the saving contains zero: it may save nothing"
 
 
 def _engines(cells, rows):

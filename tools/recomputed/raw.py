@@ -46,6 +46,8 @@ class Study:
         comparisons = self.yaml.get("comparisons") or {}
         self.margin = comparisons.get("pass_at_1_margin", 0.02)
         self.board_spread = comparisons.get("board_spread", 0.12)
+        self.equivalence_margin = comparisons.get("equivalence_margin", 0.05)
+        self.pairs = comparisons.get("pairs", [])
         self.ks = (self.yaml.get("evaluation") or {}).get("k", [1])
         self.fidelity = self.yaml.get("fidelity")
         self.prunes = {p["id"]: p for p in self.yaml["prunes"]}
@@ -89,9 +91,19 @@ class Study:
         wanted = {
             (*key, session) for key in self._fixed(asked) for session in range(1, self.sessions + 1)
         }
+        kept.sort(key=lambda cell: (self._place(cell.ids, asked), cell.session))
         return kept, [
             f"a cell of the grid has no results: {key}" for key in sorted(wanted - there, key=str)
         ]
+
+    def _place(self, ids, asked):
+        """Where a cell stands in the grid: the last axis varies first."""
+        places = []
+        for axis, values in asked.items():
+            series = self._series(ids["prune"]) if axis == "prune" else None
+            depth = self.layers_removed(ids["prune"]) if series else 0
+            places.append((values.index(series or ids[axis]), depth))
+        return places
 
     def _in_grid(self, ids, asked):
         prune = ids["prune"]

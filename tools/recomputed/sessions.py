@@ -27,6 +27,7 @@ class DesignCell:
         """Put the runs and tasks of all sessions together, once each is measured."""
         self.meaningful = self.sessions[0].meaningful
         self.rows = [row for cell in self.measured for row in cell.rows]
+        self.task_rows = [row for cell in self.measured for row in cell.task_rows]
         if self.ran:
             tasks = [cell.tasks.assign(session=cell.session) for cell in self.measured]
             self.tasks = pd.concat(tasks, ignore_index=True)
@@ -48,6 +49,13 @@ class DesignCell:
         if len(found) == 1:
             return list(found[0])
         return [float(sum(values) / len(values)) for values in found if len(values)]
+
+    def by_session(self, name):
+        """Session -> the values of a run column."""
+        return {
+            cell.session: [row[name] for row in cell.rows if row[name] is not None]
+            for cell in self.measured
+        }
 
     def board(self, session):
         """(host, UUIDs of its GPUs) of a session; None where it did not run."""

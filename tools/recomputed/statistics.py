@@ -55,6 +55,59 @@ class Welch:
             return 1.0
         return min(1.0, 2 * stats.t.sf(beyond / self.error, self.freedom)) if self.error else 0.0
 
+    def equivalence_p(self, margin):
+        """The larger p of two one-sided t tests of a change by `margin` (logarithms)."""
+        low, high = math.log1p(-margin) + self.allowance, math.log1p(margin) - self.allowance
+        if not self.error:
+            return 0.0 if low < self.value < high else 1.0
+        scores = (self.value - low) / self.error, (high - self.value) / self.error
+        return float(max(stats.t.sf(scores, self.freedom)))
+
+
+class Student(Welch):
+    """A difference with a standard error that is known already."""
+
+    def __init__(self, value, error, freedom, allowance=0.0):
+        self.value, self.error, self.allowance = float(value), float(error), allowance
+        self.freedom = freedom if error else math.inf
+
+
+class Sessions:
+    """The difference second - first over the sessions that have both.
+
+    Args:
+        first, second: session -> values.
+
+    `by_session` has the differences of means, `apart` their mean with its error: Welch's of one
+    session (None with fewer than two values of a side), Student's of several.
+    """
+
+    def __init__(self, first, second, allowance=0.0):
+        both = sorted(s for s in first if len(first[s]) and len(second.get(s, ())))
+        self.strata = [(first[s], second[s]) for s in both]
+        self.by_session = [float(np.mean(b) - np.mean(a)) for a, b in self.strata]
+        self.n_reference, self.n = (sum(len(pair[i]) for pair in self.strata) for i in (0, 1))
+        self.apart = None
+        if not both:
+            return
+        self.value = float(np.mean(self.by_session))
+        if len(both) == 1:
+            self.apart = welch(*self.strata[0], allowance)
+        else:
+            error = stats.sem(self.by_session)
+            self.apart = Student(self.value, error, len(both) - 1, allowance)
+
+
+def log_sessions(first, second, allowance=0.0):
+    """`Sessions` of logarithms; None where a value is not positive or no session has both."""
+    sides = []
+    for side in (first, second):
+        if any(value <= 0 for values in side.values() for value in values):
+            return None
+        sides.append({s: np.log(values) for s, values in side.items()})
+    found = Sessions(*sides, allowance)
+    return found if found.strata else None
+
 
 def welch(first, second, allowance=0.0):
     """`Welch`; None where a side is absent or has fewer than two values."""
@@ -148,9 +201,13 @@ class PairedShares:
         half = Z * self.error
         return max(self.adjusted - half, -1.0), min(self.adjusted + half, 1.0)
 
-    def noninferior_p(self, margin):
-        """One-sided p of a loss of `margin` or more."""
-        return float(stats.norm.sf((self.adjusted + margin) / self.error))
+    def p(self):
+        """Two-sided p of no difference."""
+        return float(2 * stats.norm.sf(abs(self.adjusted) / self.error))
+
+    def noninferior_p(self, margin, sign=1):
+        """One-sided p of a loss (with sign -1: of a gain) of `margin` or more."""
+        return float(stats.norm.sf((sign * self.adjusted + margin) / self.error))
 
 
 def mcnemar_p(lost, gained):

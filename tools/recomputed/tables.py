@@ -7,6 +7,7 @@ from recomputed import (
     compare,
     domains,
     energy,
+    frontier,
     judging,
     regression,
     runs,
@@ -24,6 +25,7 @@ KEYS = {
     "run": ("cell_id", "session", "repeat"),
     "session": ("cell_id", "session"),
     "cell": ("cell_id",),
+    "comparison": ("cell_id", "reference_cell_id", "metric"),
     "variant": ("variant_id",),
     "domain": ("cell_id", "session", "domain"),
     "statistical_test": ("test", "level", "metric", "factor", "group", "cell_id", "other_cell_id"),
@@ -50,6 +52,7 @@ def recompute(yaml_path, results):
             _measure(cell, study)
             problems += _given(cell, study)
             rows = tasks.task_rows(cell, study)
+            cell.task_rows = rows
             of_task += rows
             in_order += [rows[i] for i in cell.tasks["place"].argsort()]
             of_domain += domains.domain_rows(cell, rows)
@@ -58,13 +61,15 @@ def recompute(yaml_path, results):
     for cell in designed:
         cell.pool()
         of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
-    baselines = compare.compare(designed, of_cell, study, making)
+    baselines, compared = compare.compare(designed, of_cell, study, making)
+    frontier.add_probabilities(designed, of_cell)
     rows = list(of_cell.values())
     of = {
         "task": of_task,
         "run": of_run,
         "session": sessions.session_rows(designed, baselines, study.order_seed),
         "cell": rows,
+        "comparison": compared,
         "variant": of_variant,
         "domain": of_domain,
         "statistical_test": statistical_tests.statistical_test_rows(rows, of_run, in_order),

@@ -57,12 +57,12 @@ class Making:
             if cost.note is not None:
                 return None, f"{what}: {cost.note}"
             if cost.joules.get(boundary) is None:
-                return None, f"{what}: no energy inside the boundary {boundary}"
+                return None, f"{what}: no energy within boundary {boundary}"
             for part in inside:
                 ways = [cost.status[part], row[f"{part}_energy_status"]]
                 if sorted(ways) == ["measured", "modelled"]:
                     told = f"{part} is {ways[0]} in {what} and {ways[1]} in the cell"
-                    return None, f"energies came about differently: {told}"
+                    return None, f"energies of different origin: {told}"
             spent.append(cost.joules[boundary])
         return math.fsum(spent), None
 

@@ -182,10 +182,11 @@ def _difference_columns(difference: Difference | None, settings: ComparisonSetti
 def _pass_columns(study: StudyRows, pair: Pair, comparison: PassComparison) -> Row:
     """The columns of pass@1, paired by task."""
     tasks = len(comparison.differences)
+    ours, theirs = ({run["session"] for run in study.runs[cell]} for cell in pair.ids)
     row: Row = {
         "estimate": comparison.shares.difference,
         "method": AGRESTI_METHOD if comparison.counts is None else TANGO_METHOD,
-        "sessions": len({run["session"] for run in study.runs[pair.ids[0]]}),
+        "sessions": len(ours & theirs),
         "n": tasks,
         "n_reference": tasks,
         "p": comparison.p,
@@ -253,7 +254,7 @@ def _spread_columns(
         members = [
             cell_id
             for cell_id, row in study.cells.items()
-            if row["baseline_cell_id"] == base and row.get("valid")
+            if base is not None and row["baseline_cell_id"] == base and row.get("valid")
         ]
         known[key] = estimate_components(_observations(study, members, metric))
     found = known[key]

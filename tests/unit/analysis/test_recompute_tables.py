@@ -46,6 +46,7 @@ STUDIES = {
         ),
         "infeasible": ("one--full--int8" + GRAPH + "--s3",),
         "untimed": ("one--cut1--fp32" + GRAPH + "--s2",),
+        "pairs": ({"cell": {"engine": "transformers"}, "reference": {"engine": "graph"}},),
     },
 }
 CHECKED = (
@@ -53,6 +54,7 @@ CHECKED = (
     "run",
     "session",
     "cell",
+    "comparison",
     "variant",
     "domain",
     "statistical_test",
@@ -164,6 +166,7 @@ EMPTY = {
         "hardware", "failed_checks", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
         "pass_at_100_base", "pass_at_100_plus",
     },
+    "comparison": {"hardware"},
     "variant": {
         "status_reason", "fidelity_note", "quantise_energy_note", "score_layers_energy_note",
     },
