@@ -27,8 +27,8 @@ Taken as given, and not recomputed:
 - task_energy.parquet: those bounds of a task, and the note why it has no energy; the same of
   judging it (`evaluate_*`), there and in energy.json's "evaluate";
 - generate.json: what the machine can do and the model asks for (`roofline`), host, processor,
-  boards, the sampler's own cost, and of a cell's start: temperature, power, whether the rest met its
-  conditions, the number of warm-up batches and the times of the repeated one;
+  boards, the sampler's own cost, and of a cell's start: temperature, power, whether the rest met
+  its conditions, the number of warm-up batches and the times of the repeated one;
 - fidelity.json: cosines, divergence and top-1 agreement, as logits are not kept;
 - a variant's manifest: dtype, `parameters` of packed weights, and sizes of deleted weights;
 - wording: notes and reasons are recomputed word by word, but their words are not documented.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from recomputed import judging, statistics
+from recomputed import judging, resampling, statistics
 from recomputed.energy import COMPONENTS, FIGURES, PARTS, figures, joules_of, seconds, spans
 from recomputed.runs import (
     JOULES_PER_KWH,
@@ -369,15 +369,25 @@ def _pooled(cell, row, tests, of):
     pooled = over(spent - excluded, sum(r[f"correct_{tests}"] for r in known)) if known else None
     rate = over(share, spent / len(known) / JOULES_PER_KWH) if known else None
     row = {joules: pooled, per_kwh: rate, **row}
-    low, high = row[f"{energy_j}_ci95_low"], row[f"{energy_j}_ci95_high"]
-    if not known or low is None or not share:
-        return {**row, **ends(f"{joules}_ci95", None), **ends(f"{per_kwh}_ci95", None)}
-    half = math.log(high / low) / 2
-    lower, upper = row[f"pass_at_1_{tests}_wilson95_low"], row[f"pass_at_1_{tests}_wilson95_high"]
-    down = math.exp(-math.sqrt(half**2 + math.log(upper / share) ** 2))
-    up = math.exp(math.sqrt(half**2 + math.log(share / lower) ** 2))
+    none = {**ends(f"{joules}_ci95", None), **ends(f"{per_kwh}_ci95", None)}
+    logs = statistics.logs(values_of(cell, energy_j))
+    independent = None if logs is None else cell.independent(energy_j, statistics.logs)
+    if independent is None or len(independent) < 2 or not pooled or share is None:
+        return {**row, **none}
+    totals = list(cell.task_totals(energy_j, tests).values())
+    ratio = resampling.Ratio(*zip(*totals, strict=True), 0)
+    error = float(np.std(independent, ddof=1)) / math.sqrt(len(independent))
+    low, high = resampling.bca_ends(ratio, None, error, len(independent) - 1)
     return {
         **row,
-        **ends(f"{joules}_ci95", (pooled * down, pooled * up)),
-        **ends(f"{per_kwh}_ci95", (rate / up, rate / down)),
+        **ends(f"{joules}_ci95", (_times(pooled, low), _times(pooled, high))),
+        **ends(f"{per_kwh}_ci95", (_over(rate, high), _over(rate, low))),
     }
+
+
+def _times(point, deviation):
+    return None if deviation is None else point * math.exp(deviation)
+
+
+def _over(point, deviation):
+    return None if deviation is None else point / math.exp(deviation)

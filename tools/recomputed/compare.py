@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 
-from recomputed import judging, statistics
-from recomputed.cells import NET, POSITIVE, ends, values_of
+from recomputed import judging, resampling, statistics
+from recomputed.cells import JOULES_PER_KWH, NET, POSITIVE, ends, values_of
 from recomputed.energy import COMPONENTS
 from recomputed.runs import SETTING, TESTS, over
 from recomputed.sessions import board
 
+#: Note on a break-even point without an interval.
+NO_INTERVAL = "no interval: fewer than two repeats"
 CLAIMED = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 
 
@@ -49,6 +51,7 @@ def compare(cells, rows, study, making):
     for cell in cells:
         _break_even(rows, cell, baselines.get(_comparison_key(cell)), making[cell.variant])
     _engines(cells, rows)
+    _frontier(cells, rows)
     return {cell.id: baselines.get(_comparison_key(cell)) for cell in cells}
 
 
@@ -183,28 +186,28 @@ def _metrics(cells, pairs, rows, study):
 
 
 def log_difference(metric, row, cell, base):
-    """Welch's comparison of ln x with the baseline's; None with fewer than two values."""
-    sides = [statistics.logs(values_of(c, metric)) for c in (base, cell)]
-    return statistics.welch(*sides, math.log1p(row["board_spread"]))
+    """(difference, its statistics) of ln x with the baseline's; None without a common session."""
+    sides = [c.logs_by_session(metric) for c in (base, cell)]
+    if None in sides:
+        return None
+    return statistics.apart(*sides, math.log1p(row["board_spread"]))
 
 
 def _change(row, metric, cell, base):
-    sides = [statistics.logs(values_of(c, metric)) for c in (base, cell)]
-    if any(side is None for side in sides):
+    found = log_difference(metric, row, cell, base)
+    if found is None:
         return None
-    row[f"{metric}_change"] = math.expm1(sides[1].mean() - sides[0].mean())
-    apart = log_difference(metric, row, cell, base)
-    if apart is not None and cell is not base:
-        row |= ends(f"{metric}_change_ci95", tuple(map(math.expm1, apart.ends())))
-    return apart
+    row[f"{metric}_change"] = math.expm1(found[0])
+    if found[1] is not None and cell is not base:
+        row |= ends(f"{metric}_change_ci95", tuple(map(math.expm1, found[1].ends())))
+    return found[1]
 
 
 def _difference(row, base_row, metric, cell, base):
-    ours, theirs = (values_of(c, f"{metric}_j") for c in (cell, base))
-    if not ours or not theirs:
+    found = statistics.apart(*(c.by_session(f"{metric}_j") for c in (base, cell)))
+    if found is None:
         return
-    row[f"{metric}_j_difference"] = float(np.mean(ours) - np.mean(theirs))
-    apart = statistics.welch(theirs, ours)
+    row[f"{metric}_j_difference"], apart = found
     bounds = [r[f"{metric}_uncertainty_j_mean"] for r in (row, base_row)]
     if apart is not None and None not in bounds and cell is not base:
         low, high = apart.ends()
@@ -275,8 +278,8 @@ def _paired(ours, theirs, tests, margin):
 
 
 def _pooled(rows, cell, base, tests, of):
-    """Changes of joules per correct task and pass@kWh; energy's and accuracy's intervals joined."""
-    row = rows[cell.id]
+    """Changes of joules per correct task and pass@kWh, over the sessions that have both."""
+    row, energy = rows[cell.id], f"{of}energy_j"
     metrics = f"{of}j_per_correct_task_{tests}", f"{of}pass_at_1_{tests}_per_kwh"
     for metric in metrics:
         row |= {f"{metric}_change": None, **ends(f"{metric}_change_ci95", None)}
@@ -284,27 +287,86 @@ def _pooled(rows, cell, base, tests, of):
         return
     if of and not judging.same_judging(row, rows[base.id]):
         return
-    name = f"pass_at_1_{tests}_change"
-    ratio, low, high = (
-        None if row[key] is None else 1 + row[key]
-        for key in (name, f"{name}_ci95_low", f"{name}_ci95_high")
-    )
-    apart = log_difference(f"{of}energy_j", row, cell, base)
-    for metric in metrics:
-        of = row[metric], rows[base.id][metric]
-        if None in of or of[1] <= 0:
-            continue
-        change = row[f"{metric}_change"] = of[0] / of[1] - 1
-        if apart is None or low is None or not ratio:
-            continue
-        half = (apart.ends()[1] - apart.ends()[0]) / 2
-        fewer, more = (
-            math.hypot(half, math.log(ratio / low)),
-            math.hypot(half, math.log(high / ratio)),
+    having = [{s for s, values in c.by_session(energy).items() if values} for c in (cell, base)]
+    common = having[0] & having[1]
+    points = [_points(c, common, tests, of) for c in (cell, base)]
+    found = log_difference(energy, row, cell, base)
+    apart = None if found is None else found[1]
+    low = high = None
+    bounded = apart is not None and cell is not base and points[0][0] and points[1][0]
+    if bounded:
+        totals = [c.task_totals(energy, tests, common) for c in (cell, base)]
+        bounded = len(totals[0]) == len(totals[1])
+    if bounded:
+        ours, theirs = (
+            resampling.Ratio(*zip(*of_cell.values(), strict=True), side)
+            for side, of_cell in enumerate(totals)
         )
-        down, up = (more, fewer) if metric == metrics[0] else (fewer, more)
-        interval = (1 + change) * math.exp(-down) - 1, (1 + change) * math.exp(up) - 1
-        row |= ends(f"{metric}_change_ci95", interval)
+        low, high = resampling.bca_ends(ours, theirs, apart.error, apart.freedom)
+        low = None if low is None else low - apart.allowance
+        high = None if high is None else high + apart.allowance
+    for metric, (one, other), deviations in zip(
+        metrics,
+        zip(*points, strict=True),
+        ((low, high), (high and -high, low and -low)),
+        strict=True,
+    ):
+        if one is None or not other:
+            continue
+        change = row[f"{metric}_change"] = one / other - 1
+        if bounded:
+            interval = tuple(
+                None if end is None else (1 + change) * math.exp(end) - 1 for end in deviations
+            )
+            row |= ends(f"{metric}_change_ci95", interval)
+
+
+def _points(cell, sessions, tests, of):
+    """(joules per correct task, pass@kWh) over some sessions."""
+    runs = [r for r in cell.rows if r["session"] in sessions]
+    known = [r for r in runs if None not in (r[f"{of}energy_j"], r[f"correct_{tests}"])]
+    shares = [r[f"pass_at_1_{tests}"] for r in runs]
+    if not known:
+        return None, None
+    spent = sum(r[f"{of}energy_j"] for r in known)
+    excluded = sum(r["energy_j"] * (1 - r["tasks_judged"] / r["tasks"]) for r in known)
+    joules = over(spent - excluded, sum(r[f"correct_{tests}"] for r in known))
+    if None in shares:
+        return joules, None
+    return joules, over(float(np.mean(shares)), spent / len(known) / JOULES_PER_KWH)
+
+
+def _frontier(designed, rows):
+    """Probabilities to be on the efficient frontier of a setting and origin of energy."""
+    for tests in TESTS:
+        name = f"frontier_probability_{tests}"
+        groups = {}
+        for cell in designed:
+            row = rows[cell.id]
+            row[name] = None
+            if row.get("valid"):
+                key = (*(row[axis] for axis in SETTING), energy_origin(row))
+                groups.setdefault(key, []).append(cell)
+        for group in groups.values():
+            members = [
+                c
+                for c in group
+                if rows[c.id][f"pass_at_1_{tests}"] is not None and rows[c.id]["energy_j_n"]
+            ]
+            logs = [c.logs_by_session("energy_j") or {} for c in members]
+            solved = [c.task_totals("energy_j", tests) for c in members]
+            if not members or any(list(of) != list(solved[0]) for of in solved):
+                continue
+            common = sorted(set.intersection(*(set(of) for of in logs)))
+            single = len(common) == 1 and any(len(of[common[0]]) < 2 for of in logs)
+            if not common or single:
+                continue
+            found = resampling.frontier_probabilities(
+                [[of[s] for s in common] for of in logs],
+                [[share for _, share in of.values()] for of in solved],
+            )
+            for cell, probability in zip(members, found, strict=True):
+                rows[cell.id][name] = probability
 
 
 def _break_even(rows, cell, base, making):
@@ -319,21 +381,19 @@ def _break_even(rows, cell, base, making):
         row["break_even_note"] = row["change_note"]
         return
     joules, note = making.joules_inside(row, _inside(row))
-    ours, theirs = values_of(cell, "j_per_task"), values_of(base, "j_per_task")
-    if joules is None or not ours or not theirs:
+    sides = [c.by_session("j_per_task") for c in (cell, base)]
+    larger = max(float(np.mean(values_of(c, "j_per_task") or [0.0])) for c in (cell, base))
+    found = statistics.apart(*sides, row["board_spread"] * larger)
+    if joules is None or found is None:
         row["break_even_note"] = note or "no energy per task"
         return
-    saved = float(np.mean(theirs) - np.mean(ours))
+    saved, apart = found
     if saved <= 0:
         row["break_even_note"] = "saves no energy per task"
         return
     row["break_even_tasks"] = joules / saved
-    spread_j = row["board_spread"] * max(np.mean(theirs), np.mean(ours))
-    sides = (c.independent("j_per_task") for c in (cell, base))
-    apart = statistics.welch(*sides, spread_j)
     if apart is None:
-        what = "repeats" if len(cell.measured) == 1 else "sessions"
-        row["break_even_note"] = f"no interval: fewer than two {what}"
+        row["break_even_note"] = NO_INTERVAL
         return
     least, most = apart.ends()
     row["break_even_tasks_low"] = joules / most

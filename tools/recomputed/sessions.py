@@ -27,6 +27,7 @@ class DesignCell:
         """Put the runs and tasks of all sessions together, once each is measured."""
         self.meaningful = self.sessions[0].meaningful
         self.rows = [row for cell in self.measured for row in cell.rows]
+        self.task_rows = [row for cell in self.measured for row in cell.task_rows]
         if self.ran:
             tasks = [cell.tasks.assign(session=cell.session) for cell in self.measured]
             self.tasks = pd.concat(tasks, ignore_index=True)
@@ -48,6 +49,41 @@ class DesignCell:
         if len(found) == 1:
             return list(found[0])
         return [float(sum(values) / len(values)) for values in found if len(values)]
+
+    def by_session(self, name):
+        """Session -> the values of a run column."""
+        return {
+            cell.session: [row[name] for row in cell.rows if row[name] is not None]
+            for cell in self.measured
+        }
+
+    def logs_by_session(self, name):
+        """Session -> ln of the values of a run column; None for a value that is not positive."""
+        found = self.by_session(name)
+        if any(value <= 0 for values in found.values() for value in values):
+            return None
+        return {session: np.log(values) for session, values in found.items() if values}
+
+    def task_totals(self, energy, tests, sessions=None):
+        """(mean energy of a completion, solved share) of each judged task, by task id.
+
+        Where a completion has no energy, all tasks count as equal in energy.
+        """
+        tasks = self.task_rows
+        if sessions is not None:
+            tasks = [row for row in tasks if row["session"] in sessions]
+        of = {}
+        for row in tasks:
+            if row[f"solved_{tests}"] is not None:
+                of.setdefault(row["task_id"], []).append((row[energy], row[f"solved_{tests}"]))
+        known = all(joules is not None for pairs in of.values() for joules, _ in pairs)
+        return {
+            task: (
+                float(np.mean([joules for joules, _ in of[task]])) if known else 1.0,
+                float(np.mean([solved for _, solved in of[task]])),
+            )
+            for task in sorted(of)
+        }
 
     def board(self, session):
         """(host, UUIDs of its GPUs) of a session; None where it did not run."""

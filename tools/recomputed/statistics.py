@@ -63,6 +63,38 @@ def welch(first, second, allowance=0.0):
     return Welch(first, second, allowance)
 
 
+class Within:
+    """The mean difference within sessions, with Student's t; `allowance` widens its intervals."""
+
+    def __init__(self, differences, allowance=0.0):
+        d = np.asarray(differences, dtype=float)
+        self.value, self.allowance = float(d.mean()), allowance
+        self.error = float(d.std(ddof=1)) / math.sqrt(len(d))
+        self.freedom = len(d) - 1 if self.error else math.inf
+
+    ends, p = Welch.ends, Welch.p
+
+
+def apart(first, second, allowance=0.0):
+    """(second - first, its `Welch` or `Within`) over the sessions that have both.
+
+    Args:
+        first, second: session -> values. One common session: Welch; None without two values each.
+
+    Returns:
+        None without a common session.
+    """
+    common = [s for s in first if len(first[s]) and len(second.get(s, ()))]
+    if not common:
+        return None
+    differences = [np.mean(second[s]) - np.mean(first[s]) for s in common]
+    if len(common) == 1:
+        found = welch(first[common[0]], second[common[0]], allowance)
+    else:
+        found = Within(differences, allowance)
+    return float(np.mean(differences)), found
+
+
 def holm(ps):
     """p values adjusted by Holm's step-down procedure."""
     p = np.asarray(ps, dtype=float)

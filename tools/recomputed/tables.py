@@ -44,12 +44,13 @@ def recompute(yaml_path, results):
     grid = grid_intensity(study.country)
     of_cell, of_run, of_task, of_domain, in_order = {}, [], [], [], []
     for cell in cells:
-        cell.grid, cell.rows = grid, []
+        cell.grid, cell.rows, cell.task_rows = grid, [], []
         cell.meaningful = by_variant[cell.variant]["meaningful_accuracy"] is not False
         if cell.ran:
             _measure(cell, study)
             problems += _given(cell, study)
             rows = tasks.task_rows(cell, study)
+            cell.task_rows = rows
             of_task += rows
             in_order += [rows[i] for i in cell.tasks["place"].argsort()]
             of_domain += domains.domain_rows(cell, rows)
