@@ -1,9 +1,10 @@
 """Effect sizes, minimum detectable effects and the components of a variance."""
 
+import itertools
 import math
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import integrate, optimize, special, stats
 
 Z = float(stats.norm.ppf(0.975))
 
@@ -41,17 +42,25 @@ def _noncentralities(t, freedom):
     if t < 0:
         ends = _noncentralities(-t, freedom)
         return ends and (-ends[1], -ends[0])
-    low, high = t - 5, t + 5
-    while stats.nct.cdf(t, freedom, low) < 0.975:
-        low -= 5
-    while stats.nct.cdf(t, freedom, high) > 0.025:
-        high *= 2
-        if high > 1000:
-            return None
+    if _cdf(t, freedom, 1000.0) > 0.025:
+        return None
     return tuple(
-        optimize.brentq(lambda x, p=p: stats.nct.cdf(t, freedom, x) - p, low, high, xtol=1e-12)
+        optimize.brentq(lambda x, p=p: _cdf(t, freedom, x) - p, -3.0, 1000.0, xtol=1e-12)
         for p in (0.975, 0.025)
     )
+
+
+def _cdf(t, freedom, shift):
+    """P(noncentral t <= t); by integration over chi squared where scipy has no value."""
+    found = stats.nct.cdf(t, freedom, shift)
+    if np.isfinite(found):
+        return float(found)
+
+    def inner(u):
+        return stats.norm.cdf(t * math.sqrt(u / freedom) - shift) * stats.chi2.pdf(u, freedom)
+
+    edges = stats.chi2.ppf([1e-14, 0.01, 0.5, 0.99, 1 - 1e-14], freedom)
+    return sum(integrate.quad(inner, a, b)[0] for a, b in itertools.pairwise(edges))
 
 
 def hedges_g(first, second):
@@ -173,7 +182,9 @@ def spreads(values):
         rest = gain(y) - found.get("within_job", 0.0) * (ranks[i] - ranks[i - 1])
         rest -= sum(found[other] * gain(steps[other][1]) for other in steps if other in found)
         found[name] = rest / gain(factor)
-    return {n: math.sqrt(max(found[n], 0.0)) if n in found else None for n in names}
+    # Below 1e-14 a variance is a rounding error of the sums of squares.
+    known = {name: math.sqrt(v) if v > 1e-14 else 0.0 for name, v in found.items()}
+    return {name: known.get(name) for name in names}
 
 
 def _dummies(levels):

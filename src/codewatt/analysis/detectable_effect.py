@@ -1,8 +1,9 @@
 """The minimum detectable effect of a two-sided t test: one function for the whole project."""
 
 from scipy.optimize import brentq
-from scipy.special import nctdtr, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
+from codewatt.analysis.noncentral_t import noncentral_t_cdf
 from codewatt.analysis.proportions import CONFIDENCE
 
 #: Power at which minimum detectable effects are stated.
@@ -33,9 +34,9 @@ def minimum_detectable_effect(
 
     def missed(noncentrality: float) -> float:
         """Probability that the test does not reject, minus the wanted one."""
-        return float(nctdtr(freedom, noncentrality, critical)) - (1 - power)
+        return noncentral_t_cdf(freedom, noncentrality, critical) - (1 - power)
 
-    # nctdtr decreases from 1 - level/2 at 0; the test's quantile bounds the root from above.
+    # The distribution function decreases from 1 - level/2 at a noncentrality of 0.
     highest = critical
     while missed(highest) > 0:
         highest *= 2

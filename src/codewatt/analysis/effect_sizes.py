@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
-from scipy.special import gammaln, nctdtr, ndtri
+from scipy.special import gammaln, ndtri
 
 from codewatt.analysis.log_scale_statistics import mean_of, sample_sd
+from codewatt.analysis.noncentral_t import noncentral_t_cdf
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 
 #: The largest noncentrality whose distribution is computed reliably; larger ends are left out.
@@ -89,7 +90,8 @@ def noncentrality_interval(
     Its ends are the noncentralities at which the statistic is the (1 ± confidence)/2 quantile.
 
     Returns:
-        None if an end is beyond 1000, where the distribution is not computed reliably.
+        None for a statistic beyond 500 or an end beyond 1000, where the distribution is not
+        computed reliably.
     """
     if abs(statistic) > _LARGEST_NONCENTRALITY / 2:
         return None
@@ -99,16 +101,16 @@ def noncentrality_interval(
     tail = (1 - confidence) / 2
 
     def excess(probability: float) -> Callable[[float], float]:
-        return lambda end: float(nctdtr(freedom, end, statistic)) - probability
+        return lambda end: noncentral_t_cdf(freedom, end, statistic) - probability
 
-    # nctdtr decreases in the noncentrality, from 1 to 0.
+    # The distribution function decreases in the noncentrality, from 1 to 0.
     low, high = statistic - 5.0, statistic + 5.0
     while excess(1 - tail)(low) < 0:
         low -= 5.0
+    if excess(tail)(_LARGEST_NONCENTRALITY) > 0:
+        return None
     while excess(tail)(high) > 0:
-        high *= 2
-        if high > _LARGEST_NONCENTRALITY:
-            return None
+        high = min(2 * high, _LARGEST_NONCENTRALITY)
     ends = [float(brentq(excess(p), low, high, xtol=1e-12)) for p in (1 - tail, tail)]
     return ends[0], ends[1]
 

@@ -19,6 +19,8 @@ Matrix = NDArray[np.float64]
 
 #: Singular values below this share of the largest count as zero.
 _RANK_TOLERANCE = 1e-10
+#: Variances below this are rounding errors of the sums of squares.
+_ROUNDING = 1e-14
 
 
 class Observation(NamedTuple):
@@ -98,7 +100,9 @@ def _names() -> tuple[str, ...]:
 
 
 def _sd(variance: float | None) -> float | None:
-    return None if variance is None else math.sqrt(max(variance, 0.0))
+    if variance is None:
+        return None
+    return math.sqrt(variance) if variance > _ROUNDING else 0.0
 
 
 def _indicators(levels: Sequence[Any]) -> Matrix:

@@ -106,14 +106,15 @@ class Study:
         engine: str = "transformers",
         tokens: Callable[[int, int, str], list[int]] | None = None,
         texts: Callable[[int, int, str], str] = lambda r, s, t: f"return {t}{s}",
+        session: int = 1,
     ) -> Json:
         """Add a cell. solved: tasks that pass plus tests; base tests also let the last task pass.
 
         edit: changes the files' contents {"generate", "evaluate", "energy"} before they are
         written. tokens: the new tokens of (repeat, sample, task); None for a cell of before they
-        were kept. texts: the completion of (repeat, sample, task).
+        were kept. texts: the completion of (repeat, sample, task). session: that measures it.
         """
-        entry = self._entry(precision, model, engine)
+        entry = self._entry(precision, model, engine, session)
         repeats = len(joules_per_run)
         keys = [
             (r, s, f"t{t}") for r in range(repeats) for s in range(samples) for t in range(tasks)
@@ -138,14 +139,17 @@ class Study:
         self.cells.append(entry)
         return entry
 
-    def _entry(self, precision: str, model: str, engine: str = "transformers") -> Json:
-        folder = self.folder / f"{model}-{precision}-{engine}"
+    def _entry(
+        self, precision: str, model: str, engine: str = "transformers", session: int = 1
+    ) -> Json:
+        later = f"--s{session}" if session > 1 else ""
+        folder = self.folder / f"{model}-{precision}-{engine}{later}"
         folder.mkdir()
         variant = f"{model}--none--{precision}"
         ids = {
-            "id": f"{variant}--held--stripped--t64--b1--{engine}",
+            "id": f"{variant}--held--stripped--t64--b1--{engine}{later}",
             "design_id": f"{variant}--held--stripped--t64--b1--{engine}",
-            "session": 1,
+            "session": session,
             "variant": variant,
             "model": model,
             "prune": "none",

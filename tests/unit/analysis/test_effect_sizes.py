@@ -1,10 +1,12 @@
 """Effect sizes equal published examples and independent computations; intervals cover the truth."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
+from scipy.integrate import quad
 
 from codewatt.analysis.effect_sizes import (
     EffectSize,
@@ -17,6 +19,7 @@ from codewatt.analysis.effect_sizes import (
     paired_delta,
     small_sample_factor,
 )
+from codewatt.analysis.noncentral_t import noncentral_t_cdf
 
 #: The example of calculateCliffd of the R package reproducer (Kitchenham and Madeyski).
 X, Y = [1.2, 3, 2.2, 4, 2.5, 3], [3, 4.2, 4, 6, 7, 5.9]
@@ -145,3 +148,18 @@ def test_paired_delta_is_the_difference_of_shares() -> None:
     assert found.ci95 == pytest.approx(_delta_interval(1 / 3, variance, 6))
     assert paired_delta([]) is None
     assert paired_delta([0.0, 0.0]) == EffectSize(0.0, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 4, 23, 163])
+@pytest.mark.parametrize("value", [0.0, 0.5, 5.0, 58.0, 499.0])
+def test_the_noncentral_t_distribution_is_its_integral(freedom: int, value: float) -> None:
+    """P(T <= t) = the mean of the normal P(Z <= t sqrt(u/df) - nc) over chi squared u."""
+    edges = scipy_stats.chi2.ppf([1e-14, 0.01, 0.5, 0.99, 1 - 1e-14], freedom)
+    for noncentrality in (-3.0, 0.0, value - 2, value, 1.2 * value + 1, 2 * value + 5, 1000.0):
+
+        def inner(u: float, nc: float = noncentrality) -> float:
+            normal = scipy_stats.norm.cdf(value * math.sqrt(u / freedom) - nc)
+            return float(normal * scipy_stats.chi2.pdf(u, freedom))
+
+        whole = sum(quad(inner, a, b)[0] for a, b in itertools.pairwise(edges))
+        assert noncentral_t_cdf(freedom, noncentrality, value) == pytest.approx(whole, abs=1e-7)

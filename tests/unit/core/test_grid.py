@@ -267,3 +267,46 @@ def test_power_is_drawn_of_groups_with_their_baseline_first():
             begun.append(group)
         assert group == begun[-1], "the cells of a group stand together"
     assert len(begun) > 1
+
+
+def _with_pairs(*pairs, **changes):
+    return _study(comparisons={"pairs": list(pairs)}, **changes)
+
+
+def test_named_pairs_differ_on_the_named_axes_only():
+    pair = {
+        "cell": {"precision": "nf4", "model": "a"},
+        "reference": {"precision": "fp32", "model": "a-b"},
+    }
+    grid = Grid(_with_pairs(pair))
+    pairs = [(grid.cell(cell), grid.cell(other)) for cell, other in grid.named_pairs]
+    assert len(pairs) == 2 * 2 * 2 * 2
+    for cell, other in pairs:
+        assert (cell.precision, cell.model) == ("nf4", "a")
+        assert other == replace(cell, precision="fp32", model="a-b")
+    assert json.loads(grid.aggregate_slice(grid.cells))["comparisons"]["pairs"] == [
+        list(ids) for ids in grid.named_pairs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ({"cell": {"precision": "nf4"}, "reference": {"model": "a"}}, "allowed: the same"),
+        ({"cell": {"model": "a"}, "reference": {"model": "a"}}, "allowed: two different cells"),
+        ({"cell": {"benchmark": "nano"}, "reference": {"benchmark": "x"}}, "pairs"),
+        ({"cell": {"precision": "nf4"}, "reference": {"precision": "int9"}},
+         r"comparisons.pairs\[0\].reference.precision: no precision 'int9'"),
+        ({"cell": {}, "reference": {}}, "pairs"),
+    ],
+)  # fmt: skip
+def test_pairs_are_checked(pair, message):
+    with pytest.raises(CodewattError, match=message):
+        _with_pairs(pair)
+
+
+def test_a_pair_that_matches_no_cells_is_refused():
+    pair = {"cell": {"precision": "nf4"}, "reference": {"precision": "fp32"}}
+    study = _with_pairs(pair, exclude=[{"precision": "nf4"}])
+    with pytest.raises(CodewattError, match=r"comparisons.pairs\[0\]: no two cells"):
+        Grid(study)
