@@ -65,6 +65,8 @@ class Pair:
         self.cell, self.base, self.note, self.of_baseline = cell, base, note, of_baseline
         self.ids, self.row, self.base_row = (cell.id, base.id), rows[cell.id], rows[base.id]
         self.same = _same_boards(cell, base)
+        ran_on = {board(one) for side in (cell, base) for one in side.measured}
+        self.one_board = self.same and len(ran_on) == 1
         self.spread = 0.0 if self.same else study.board_spread
         self.allowance = math.log1p(self.spread)
 
