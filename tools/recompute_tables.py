@@ -3,8 +3,8 @@
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
 The tables are those of tasks, runs, sessions, cells, comparisons, variants, domains, statistical
-tests and regressions (not that of checks). This shares no code with codewatt, only the names and formats of
-files: what the tables hold is derived anew from docs/explanation/energy.md,
+tests and regressions (not that of checks). This shares no code with codewatt, only
+the names and formats of files: what the tables hold is derived anew from docs/explanation/energy.md,
 docs/explanation/statistics.md, docs/explanation/fidelity.md and
 docs/explanation/statistical-tests.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
@@ -20,6 +20,9 @@ evaluate.json; sizes from the weights' files, where they are still there; perple
 from fidelity.json's sums per sequence; grid intensities from CodeCarbon's table; the grid of cells
 and all settings from the study's YAML.
 
+Bootstrap intervals and frontier probabilities rest on random draws: generator, seed and order are
+those that the documentation of the draws states, so that figures agree to all their digits.
+
 Taken as given, and not recomputed:
 
 - energy.json: checks (name, severity, outcome, figures), and the bounds on the error of a
@@ -27,8 +30,8 @@ Taken as given, and not recomputed:
 - task_energy.parquet: those bounds of a task, and the note why it has no energy; the same of
   judging it (`evaluate_*`), there and in energy.json's "evaluate";
 - generate.json: what the machine can do and the model asks for (`roofline`), host, processor,
-  boards, the sampler's own cost, and of a cell's start: temperature, power, whether the rest met its
-  conditions, the number of warm-up batches and the times of the repeated one;
+  boards, the sampler's own cost, and of a cell's start: temperature, power, whether the rest met
+  its conditions, the number of warm-up batches and the times of the repeated one;
 - fidelity.json: cosines, divergence and top-1 agreement, as logits are not kept;
 - a variant's manifest: dtype, `parameters` of packed weights, and sizes of deleted weights;
 - wording: notes and reasons are recomputed word by word, but their words are not documented.
