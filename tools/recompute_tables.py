@@ -4,8 +4,8 @@
 
 The tables are those of tasks, runs, sessions, cells, comparisons, variants, domains, statistical
 tests and regressions (not that of checks). This shares no code with codewatt, only
-the names and formats of files: what the tables hold is derived anew from docs/explanation/energy.md,
-docs/explanation/statistics.md, docs/explanation/fidelity.md and
+the names and formats of files: what the tables hold is derived anew from
+docs/explanation/energy.md, docs/explanation/statistics.md, docs/explanation/fidelity.md and
 docs/explanation/statistical-tests.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
 one side has, what the CSV files hold otherwise, and raw files that contradict each other. A
