@@ -135,7 +135,7 @@ def test_a_token_limit_begins_new_chains(bench):
     bench.write_study({**STUDY, "token_limits": [32, 40]})
     heads = _cells({model: ["full"] for model in RUN}, tokens=40)
     rules = ("generate", "evaluate", "judge_depth", "measure_energy")
-    shown = ("aggregate", "statistical_tests", "plot", "summarise", "explore")
+    shown = ("aggregate", "statistical_tests", "plot", "plot_power", "summarise", "explore")
     after = {(rule, "") for rule in shown}
     assert bench.would_run() == {(rule, head) for rule in rules for head in heads} | after
 

@@ -178,6 +178,7 @@ def engine_environment(engine):
 
 FIGURES = {
     "frontier": "energy against pass@1",
+    "effects": "changes against the baseline",
     "distributions": "energy and duration of every run",
     "energy_by_precision": "energy per precision",
     "prune_depth": "pruned layers",

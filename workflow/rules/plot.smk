@@ -12,6 +12,7 @@ rule plot:
     input:
         cell=paths.table("cell.parquet"),
         run=paths.table("run.parquet"),
+        comparison=paths.table("comparison.parquet"),
     output:
         png=[figure(name, "png") for name in FIGURES],
         pdf=[figure(name, "pdf") for name in FIGURES],

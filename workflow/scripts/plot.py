@@ -1,4 +1,4 @@
-"""Draw the figures of the cell and run tables."""
+"""Draw the figures of the cell, run and comparison tables."""
 
 from pathlib import Path
 

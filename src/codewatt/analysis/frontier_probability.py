@@ -23,6 +23,9 @@ from codewatt.analysis.bca_bootstrap import DRAWS, SEED, task_draws
 
 Matrix = NDArray[np.float64]
 
+#: Pairs of cells and draws that are compared at once: they take some bytes each.
+_MOST_PAIRS = 20_000_000
+
 
 def energy_draws(
     logs: Sequence[Sequence[Sequence[float]]], draws: int = DRAWS, seed: int = SEED
@@ -82,17 +85,23 @@ def accuracy_draws(shares: Matrix, draws: int = DRAWS, seed: int = SEED) -> Matr
 
 @dataclass(frozen=True)
 class FrontierDraws:
-    """Draws (draws, cells) of ln energy and of pass@1."""
+    """Draws of ln energy and of pass@1: arrays (draws, cells)."""
 
     energy: Matrix
     accuracy: Matrix
 
     def probabilities(self) -> list[float]:
         """Share of the draws in which each cell is on the efficient frontier."""
-        cheaper = self.energy[:, :, None] < self.energy[:, None, :]
-        better = self.accuracy[:, :, None] > self.accuracy[:, None, :]
-        dominates = (cheaper & ~_transposed(better)) | (better & ~_transposed(cheaper))
-        return [float(share) for share in 1 - dominates.any(axis=1).mean(axis=0)]
+        draws, cells = self.energy.shape
+        at_once = max(1, _MOST_PAIRS // cells**2)
+        dominated = np.zeros(cells)
+        for first in range(0, draws, at_once):
+            energy, accuracy = (side[first : first + at_once] for side in vars(self).values())
+            cheaper = energy[:, :, None] < energy[:, None, :]
+            better = accuracy[:, :, None] > accuracy[:, None, :]
+            dominates = (cheaper & ~_transposed(better)) | (better & ~_transposed(cheaper))
+            dominated += dominates.any(axis=1).sum(axis=0)
+        return [float(share) for share in 1 - dominated / draws]
 
 
 def _transposed(pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -40,6 +40,7 @@ _CAPTIONS = {
     "layer_scores": "Layer scores of the prune methods.",
     "frontier": "pass@1 against energy per run, with the efficient frontier.",
     "prompts": "pass@1 for each prompt style.",
+    "effects": "Changes of energy, time and pass@1, with 95 % confidence intervals.",
     "distributions": "Energy and duration of every run.",
     "roofline": "Achieved FLOP/s of prefill and decode, below the roofline.",
     "scaling": "Energy per token against batch size and model size, with crossovers.",

@@ -12,7 +12,14 @@ from codewatt.analysis.labels import Labels
 from codewatt.energy.integration import Floats
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import Selection, select_cells
-from codewatt.plots.variant_blocks import Block, LineKey, line_key, set_lines, split_blocks
+from codewatt.plots.variant_blocks import (
+    Block,
+    LineKey,
+    line_key,
+    set_lines,
+    split_blocks,
+    split_pages,
+)
 
 #: A violin needs this many runs; a density of fewer says more about the kernel than about the runs.
 VIOLIN_RUNS = 5
@@ -35,11 +42,20 @@ def plot(run_table: pd.DataFrame, labels: Labels, out_stem: Path) -> list[Path]:
         out_stem: the figure's path without its suffix.
 
     Returns:
-        The paths of the PNG and the PDF.
+        The paths of the PNG, with everything, and the PDF, which has pages if the figure is tall.
     """
     shown = select_cells(run_table, labels, {})
     with figure_style.style():
-        return figure_style.save(_draw(shown, labels), out_stem)
+        blocks = split_blocks(shown, labels)
+        pages = split_pages(blocks)
+        figure = _draw(shown, blocks)
+        if len(pages) < 2:
+            return figure_style.save(figure, out_stem)
+        parts = [
+            _draw(shown, page, f"Page {number} of {len(pages)}")
+            for number, page in enumerate(pages, start=1)
+        ]
+        return figure_style.save_pages(figure, parts, out_stem)
 
 
 def density(values: Floats, at: Floats) -> Floats | None:
@@ -63,12 +79,12 @@ def density(values: Floats, at: Floats) -> Floats | None:
     return heights
 
 
-def _draw(shown: Selection, labels: Labels) -> Any:
-    blocks = split_blocks(shown, labels)
+def _draw(shown: Selection, blocks: Sequence[Block], page: str | None = None) -> Any:
     rows = [row for block in blocks for row in block.rows]
     sessions = sorted({_session(row) for row in rows})
     counts = [len(_runs(block, key)) for block in blocks for key in block.lines]
     sentences = [
+        page,
         "Each point is a run (every task of the benchmark once); points of a variant are in the "
         "order of its runs, from top to bottom",
         shown.setting,

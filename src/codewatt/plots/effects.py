@@ -1,8 +1,10 @@
 """Figure: forest plot of changes of energy, time and pass@1 with their confidence intervals."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -14,20 +16,35 @@ from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import to_rows
 from codewatt.plots import figure_style
 from codewatt.plots.figure_cells import Selection, select_cells
-from codewatt.plots.variant_blocks import Block, LineKey, line_key, set_lines, split_blocks
+from codewatt.plots.variant_blocks import (
+    Block,
+    LineKey,
+    line_key,
+    set_lines,
+    split_blocks,
+    split_pages,
+)
 
-#: Metric -> label of its panel. pass@1 is that of the plus tests if some comparison has it.
+#: Metric -> label of its panel, in per cent.
 _PANELS = {
     "energy_j": "Change of energy (%)",
     "duration_s": "Change of duration (%)",
     "j_per_token": "Change of J/token (%)",
 }
+#: Metric -> label of the last panel. A block shows the first that it has.
 _ACCURACY = {
     "pass_at_1_plus": "pass@1 (base and plus\ntests): difference (points)",
     "pass_at_1_base": "pass@1 (base tests):\ndifference (points)",
 }
 _SIMULTANEOUS = ("simultaneous95_low", "simultaneous95_high")
+#: Reasons for withheld comparisons that the note above the panels lists.
+_REASONS = 4
 _LEVEL = 0.05
+#: An interval of energy or time is cut at this many times the largest change of its column, and not
+#: below this change (%), so that one uncertain comparison does not hide the others.
+_CUT_FACTOR, _LOWEST_CUT = 3.0, 60.0
+#: Ids of a comparison's two cells, and its metric.
+_Key: TypeAlias = tuple[str, str | None, str]
 _MARGIN_COLOUR = "#E4E4E4"
 
 
@@ -37,72 +54,100 @@ def plot(
     """Draw the change of each variant against its reference, with 95 % intervals.
 
     One block of panels for each model and setting, one line for each comparison. Filled markers
-    have a Holm-adjusted p below 0.05. Thin whiskers are simultaneous intervals, if the table has
-    them. The equivalence margin of pass@1 is shaded.
+    have a Holm-adjusted p below 0.05. Thin whiskers are the simultaneous intervals of energy and
+    time against the baseline, which the cell table has. The equivalence margin of each comparison
+    is shaded. Metrics of single tasks are not drawn. A comparison that is withheld keeps its line,
+    without a marker; the reasons stand above the panels.
 
     Args:
         comparison_table: the table of comparisons that `aggregate` made.
-        cell_table: its cell table, for the study's margin and the names of references.
+        cell_table: its cell table, for simultaneous intervals and the names of references.
         labels: kind → id → label.
         out_stem: the figure's path without its suffix.
 
     Returns:
-        The paths of the PNG and the PDF.
+        The paths of the PNG, with everything, and the PDF, which has pages if the figure is tall.
     """
-    shown = select_cells(comparison_table, labels, {})
-    margins = dict(zip(cell_table["cell_id"], cell_table["pass_at_1_margin"], strict=True))
-    known = {name: float(value) for name, value in margins.items() if pd.notna(value)}
+    cells = {row["cell_id"]: row for row in to_rows(cell_table)}
+    metrics = [*_PANELS, *_ACCURACY]
+    shown = select_cells(
+        comparison_table[comparison_table["metric"].isin(metrics)].reset_index(drop=True),
+        labels,
+        {},
+    )
     with figure_style.style():
-        return figure_style.save(
-            _draw(shown, known, _endings(shown, cell_table, labels), labels), out_stem
-        )
+        endings = _endings(shown, cells, labels)
+        blocks = split_blocks(shown, labels, endings)
+        pages = split_pages(blocks)
+        figure = _draw(shown, blocks, cells, named=bool(endings))
+        if len(pages) < 2 or len(figure.axes) < 2:
+            return figure_style.save(figure, out_stem)
+        parts = [
+            _draw(shown, blocks, cells, named=bool(endings), page=number)
+            for number in range(len(pages))
+        ]
+        return figure_style.save_pages(figure, parts, out_stem)
 
 
 def _draw(
-    shown: Selection, margins: Mapping[str, float], endings: Mapping[LineKey, str], labels: Labels
+    shown: Selection,
+    blocks: Sequence[Block],
+    cells: Mapping[str, Row],
+    *,
+    named: bool,
+    page: int | None = None,
 ) -> Any:
-    blocks = split_blocks(shown, labels, endings)
+    """The figure of all blocks, or one page of it, with the notes and scales of the whole."""
+    pages = split_pages(blocks)
+    here = blocks if page is None else pages[page]
     rows = [row for block in blocks for row in block.rows]
-    panels = _panels(rows)
-    drawn = [row for row in rows if row["metric"] in panels and row["estimate"] is not None]
+    drawn = [row for row in rows if row["estimate"] is not None]
+    wide = {_key(row): ends for row in drawn if (ends := _simultaneous(row, cells)) is not None}
+    columns = _columns(drawn)
     sentences = [
+        None if page is None else f"Page {page + 1} of {len(pages)}",
         "Change of each variant against the baseline of its model"
-        f"{' or the variant that is named' if endings else ''}, with 95 % confidence interval",
+        f"{' or the variant that is named' if named else ''}, with 95 % confidence interval",
         shown.setting,
         _sessions_note(drawn),
-        "Variants without an estimate have no marker"
-        if any(row["metric"] in panels and row["estimate"] is None for row in rows)
-        else None,
+        "An arrow: the interval goes on beyond the panel" if _any_cut(drawn, wide) else None,
+        _withheld_note(rows),
     ]
     figure = figure_style.new_figure(
         figure_style.TWO_COLUMNS,
-        sum(block.height + 0.1 for block in blocks) if drawn else figure_style.EMPTY_PANEL,
+        sum(block.height + 0.1 for block in here) if drawn else figure_style.EMPTY_PANEL,
         sentences,
-        _legend(drawn, margins),
+        _legend(drawn, simultaneous=bool(wide)),
     )
     if not drawn:
         figure_style.write_message(figure.subplots(), "no comparisons")
         return figure
     grid = figure.subplots(
-        len(blocks),
-        len(panels),
+        len(here),
+        len(columns),
         squeeze=False,
         sharex="col",
-        height_ratios=[block.height for block in blocks],
+        height_ratios=[block.height for block in here],
     )
-    for line, block in zip(grid, blocks, strict=True):
+    for line, block in zip(grid, here, strict=True):
         line[0].set_title(block.title)
-        for axes, (metric, name) in zip(line, panels.items(), strict=True):
-            _panel(axes, block, metric, margins)
-            axes.set_xlabel(name)
+        for axes, column in zip(line, columns, strict=True):
+            metric = next(
+                (m for m in column if any(r["metric"] == m for r in block.rows)), column[0]
+            )
+            _panel(axes, block, metric, wide, _cut(drawn, metric))
+            axes.set_xlabel((_PANELS | _ACCURACY)[metric])
             axes.tick_params(axis="x", labelbottom=True)
             set_lines(axes, block, labelled=axes is line[0])
+    if page is not None:
+        whole = _draw(shown, blocks, cells, named=named)
+        for axes, other in zip(grid[0], whole.axes, strict=False):
+            axes.set_xlim(other.get_xlim())
     return figure
 
 
-def _endings(shown: Selection, cell_table: pd.DataFrame, labels: Labels) -> dict[LineKey, str]:
+def _endings(shown: Selection, cells: Mapping[str, Row], labels: Labels) -> dict[LineKey, str]:
     """Line -> " against ...", for the comparisons with another cell than the baseline."""
-    cells = {row["cell_id"]: row for row in to_rows(cell_table)}
     found = {}
     for facet in shown.facets:
         for row in facet.rows:
@@ -112,27 +157,72 @@ def _endings(shown: Selection, cell_table: pd.DataFrame, labels: Labels) -> dict
     return found
 
 
-def _panels(rows: Sequence[Row]) -> dict[str, str]:
-    """The metrics that have a panel -> label of the panel's axis."""
-    estimated = {row["metric"] for row in rows if row["estimate"] is not None}
-    found = {name: text for name, text in _PANELS.items() if name in estimated}
-    accuracy = next((name for name in _ACCURACY if name in estimated), None)
-    return found if accuracy is None else {**found, accuracy: _ACCURACY[accuracy]}
+def _columns(drawn: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The metrics that each column of panels can show, from left to right."""
+    estimated = {row["metric"] for row in drawn}
+    accuracies = tuple(name for name in _ACCURACY if name in estimated)
+    return [(name,) for name in _PANELS if name in estimated] + ([accuracies] if accuracies else [])
 
 
-def _panel(axes: Any, block: Block, metric: str, margins: Mapping[str, float]) -> None:
+def _cut(drawn: Sequence[Row], metric: str) -> float:
+    """Where intervals of a metric are cut (per cent); a difference of pass@1 is never cut."""
+    if metric in _ACCURACY:
+        return math.inf
+    largest = max((abs(row["estimate"]) for row in drawn if row["metric"] == metric), default=0.0)
+    return max(_CUT_FACTOR * 100 * largest, _LOWEST_CUT)
+
+
+def _any_cut(drawn: Sequence[Row], wide: Mapping[_Key, tuple[float, float]]) -> bool:
+    cuts = {row["metric"]: _cut(drawn, row["metric"]) for row in drawn}
+    ends = [wide.get(_key(row), (0.0, 0.0))[1] - cuts[row["metric"]] for row in drawn]
+    ends += [
+        interval[1] - cuts[row["metric"]]
+        for row in drawn
+        if (interval := _interval(row, "ci95_low", "ci95_high")) is not None
+    ]
+    return any(end > 0 for end in ends)
+
+
+def _panel(
+    axes: Any,
+    block: Block,
+    metric: str,
+    wide: Mapping[_Key, tuple[float, float]],
+    cut: float,
+) -> None:
     lines = list(block.lines)
     axes.axvline(0, color=figure_style.INK, linewidth=0.8, zorder=1)
     for row in block.rows:
         if row["metric"] == metric and row["estimate"] is not None:
             position = lines.index(line_key(row))
-            if metric in _ACCURACY:
-                _shade(axes, margins.get(row["cell_id"]), position)
-            _effect(axes, row, position)
+            _shade(axes, row["equivalence_margin"], position)
+            simultaneous = wide.get(_key(row))
+            if simultaneous is not None:
+                _whisker(axes, simultaneous, position, cut, figure_style.INK, 0.5)
+            own = _interval(row, "ci95_low", "ci95_high")
+            if own is not None:
+                _whisker(axes, own, position, cut, _colour(row), 1.8)
+            _estimate(axes, row, position)
+
+
+def _whisker(
+    axes: Any,
+    interval: tuple[float, float],
+    position: int,
+    cut: float,
+    colour: str,
+    width: float,
+) -> None:
+    """Draw an interval up to `cut`, where an arrow says that it goes on."""
+    low, high = interval
+    axes.plot((low, min(high, cut)), (position, position), color=colour, linewidth=width, zorder=3)
+    if high > cut:
+        arrow = {"marker": ">", "markersize": 3.5, "linestyle": "none", "zorder": 3}
+        axes.plot(cut, position, color=colour, **arrow)
 
 
 def _shade(axes: Any, margin: float | None, position: int) -> None:
-    """Shade a line between -margin and +margin (percentage points)."""
+    """Shade a line between -margin and +margin (per cent or percentage points)."""
     if margin is not None:
         ends = (position - 0.5, position + 0.5)
         axes.fill_betweenx(
@@ -140,13 +230,7 @@ def _shade(axes: Any, margin: float | None, position: int) -> None:
         )
 
 
-def _effect(axes: Any, row: Row, position: int) -> None:
-    wide = _interval(row, *_SIMULTANEOUS)
-    if wide is not None:
-        axes.plot(wide, (position, position), color=figure_style.INK, linewidth=0.5, zorder=2)
-    own = _interval(row, "ci95_low", "ci95_high")
-    if own is not None:
-        axes.plot(own, (position, position), color=_colour(row), linewidth=1.8, zorder=3)
+def _estimate(axes: Any, row: Row, position: int) -> None:
     axes.plot(
         100 * row["estimate"],
         position,
@@ -156,6 +240,18 @@ def _effect(axes: Any, row: Row, position: int) -> None:
         marker="s" if row["metric"] in _ACCURACY else "o",
         zorder=4,
     )
+
+
+def _key(row: Row) -> _Key:
+    return (*line_key(row), row["metric"])
+
+
+def _simultaneous(row: Row, cells: Mapping[str, Row]) -> tuple[float, float] | None:
+    """The simultaneous interval of a comparison with the baseline (per cent); None without one."""
+    cell = cells[row["cell_id"]]
+    if row["metric"] not in _PANELS or row["reference_cell_id"] != cell["baseline_cell_id"]:
+        return None
+    return _interval(cell, *(f"{row['metric']}_change_{end}" for end in _SIMULTANEOUS))
 
 
 def _interval(row: Row, low: str, high: str) -> tuple[float, float] | None:
@@ -173,6 +269,24 @@ def _shown(row: Row) -> bool:
     return row["p_holm"] is not None and row["p_holm"] < _LEVEL
 
 
+def _withheld_note(rows: Sequence[Row]) -> str | None:
+    """How many comparisons have no marker in some panel, and why."""
+    reasons: dict[LineKey, str] = {}
+    for row in rows:
+        if row["estimate"] is None:
+            reasons.setdefault(line_key(row), row["note"] or "no estimate")
+    if not reasons:
+        return None
+    counts = Counter(reasons.values()).most_common()
+    listed = [f"{count}: {reason}" for reason, count in counts[:_REASONS]]
+    rest = sum(count for _, count in counts[_REASONS:])
+    listed += [f"{rest}: other reasons, in the comparison table"] if rest else []
+    return (
+        "A comparison that is withheld has a line without a marker "
+        f"({len(reasons)} of {len({line_key(row) for row in rows})} lines; {'; '.join(listed)})"
+    )
+
+
 def _sessions_note(rows: Sequence[Row]) -> str | None:
     counts = sorted({row["sessions"] for row in rows if row["sessions"] is not None})
     if counts == [1]:
@@ -182,7 +296,7 @@ def _sessions_note(rows: Sequence[Row]) -> str | None:
     return f"Sessions: {' to '.join(str(n) for n in counts)}" if counts else None
 
 
-def _legend(rows: Sequence[Row], margins: Mapping[str, float]) -> list[Any]:
+def _legend(rows: Sequence[Row], *, simultaneous: bool) -> list[Any]:
     handles: list[Any] = []
     if any(_shown(row) for row in rows):
         handles.append(
@@ -193,18 +307,36 @@ def _legend(rows: Sequence[Row], margins: Mapping[str, float]) -> list[Any]:
     if any(not _shown(row) for row in rows):
         handles.append(
             figure_style.marker_handle(
-                "open: no difference is shown",
+                "open: adjusted p not below 0.05",
                 marker="o",
                 color=figure_style.INK,
                 markerfacecolor="white",
             )
         )
-    if any(_interval(row, *_SIMULTANEOUS) for row in rows):
+    if simultaneous:
         handles.append(
             Line2D(
-                [], [], color=figure_style.INK, linewidth=0.5, label="thin: simultaneous interval"
+                [],
+                [],
+                color=figure_style.INK,
+                linewidth=0.5,
+                label="thin: simultaneous 95 % interval (Bonferroni)",
             )
         )
-    if any(row["metric"] in _ACCURACY and row["cell_id"] in margins for row in rows):
-        handles.append(Patch(color=_MARGIN_COLOUR, label="shaded: equivalence margin of pass@1"))
+    if any(row["equivalence_margin"] is not None for row in rows):
+        handles.append(Patch(color=_MARGIN_COLOUR, label=_margins(rows)))
     return handles
+
+
+def _margins(rows: Sequence[Row]) -> str:
+    """The legend of the shading: the equivalence margins that the study set."""
+    parts = []
+    for name, accuracy, unit in (("energy and time", False, "%"), ("pass@1", True, "points")):
+        found = {
+            f"{100 * row['equivalence_margin']:.3g}"
+            for row in rows
+            if row["equivalence_margin"] is not None and (row["metric"] in _ACCURACY) == accuracy
+        }
+        if found:
+            parts.append(f"{name} \N{PLUS-MINUS SIGN}{', '.join(sorted(found))} {unit}")
+    return f"shaded: equivalence margin ({'; '.join(parts)})"

@@ -154,6 +154,28 @@ def save(figure: Figure, out_stem: Path) -> list[Path]:
     return paths
 
 
+def save_pages(figure: Figure, pages: Sequence[Figure], out_stem: Path) -> list[Path]:
+    """Write the whole figure as one PNG, and its pages as one PDF; as `save`.
+
+    Args:
+        figure: the whole figure.
+        pages: the same content, in parts that fit on a printed page.
+        out_stem: the figure's path without its suffix.
+    """
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    png, pdf = (out_stem.with_name(out_stem.name + suffix) for suffix in (".png", ".pdf"))
+    with atomic_path(png) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    with (
+        atomic_path(pdf) as temporary,
+        PdfPages(temporary, metadata={"CreationDate": None}) as document,
+    ):
+        for page in pages:
+            document.savefig(page)
+    return [png, pdf]
+
+
 def write_message(axes: Any, text: str) -> None:
     """Write a message into a panel that has nothing to draw."""
     axes.set_axis_off()

@@ -8,6 +8,7 @@ import pandas as pd
 from codewatt.analysis.labels import Labels
 from codewatt.plots import (
     distributions,
+    effects,
     energy_by_precision,
     frontier,
     prompts,
@@ -17,17 +18,17 @@ from codewatt.plots import (
     scaling,
 )
 
-_Plot = Callable[[pd.DataFrame, Labels, Path], list[Path]]
-#: Name of a figure -> (its table, the function that draws it).
-_FIGURES: dict[str, tuple[str, _Plot]] = {
-    "distributions": ("run", distributions.plot),
-    "energy_by_precision": ("cell", energy_by_precision.plot),
-    "frontier": ("cell", frontier.plot),
-    "prompts": ("cell", prompts.plot),
-    "prune_depth": ("cell", prune_depth.plot),
-    "repetition": ("cell", repetition.plot),
-    "roofline": ("cell", roofline.plot),
-    "scaling": ("cell", scaling.plot),
+#: Name of a figure -> (its tables, the function that draws them: tables, labels, path).
+_FIGURES: dict[str, tuple[tuple[str, ...], Callable[..., list[Path]]]] = {
+    "distributions": (("run",), distributions.plot),
+    "effects": (("comparison", "cell"), effects.plot),
+    "energy_by_precision": (("cell",), energy_by_precision.plot),
+    "frontier": (("cell",), frontier.plot),
+    "prompts": (("cell",), prompts.plot),
+    "prune_depth": (("cell",), prune_depth.plot),
+    "repetition": (("cell",), repetition.plot),
+    "roofline": (("cell",), roofline.plot),
+    "scaling": (("cell",), scaling.plot),
 }
 
 
@@ -35,12 +36,12 @@ def plot_figure(tables: Mapping[str, pd.DataFrame], labels: Labels, out_stem: Pa
     """Draw the figure that `out_stem` names.
 
     Args:
-        tables: the tables that `aggregate` made: "cell", "run".
+        tables: the tables that `aggregate` made: "cell", "run", "comparison".
         labels: kind → id → label.
         out_stem: the figure's path without its suffix.
 
     Returns:
         The paths of the PNG and the PDF.
     """
-    table, plot = _FIGURES[out_stem.name]
-    return plot(tables[table], labels, out_stem)
+    names, plot = _FIGURES[out_stem.name]
+    return plot(*(tables[name] for name in names), labels, out_stem)

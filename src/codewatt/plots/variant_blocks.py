@@ -14,6 +14,10 @@ from codewatt.plots.figure_cells import Selection, ordered_ids
 _LABEL_CHARACTERS = 30
 #: Inches: height of a line of a label (7 points), space around it, and of a block's title and axis.
 _TEXT_INCHES, _LINE_GAP, _FRAME_INCHES = 0.12, 0.1, 0.62
+#: Inches between two blocks.
+_BETWEEN_INCHES = 0.1
+#: Height (inches) of the panels of a page; notes and legend need at most another 1.5 inches.
+_PAGE_INCHES = 8.0
 
 #: Key of a line: id of the cell, and of the cell that it is compared with, if rows are comparisons.
 LineKey: TypeAlias = tuple[str, str | None]
@@ -62,6 +66,37 @@ def split_blocks(
             title = ", ".join(t for t in (label(labels, "model", model), facet.title) if t)
             blocks.append(Block(title, rows, _lines(rows, labels, endings or {})))
     return blocks
+
+
+def split_pages(blocks: Sequence[Block]) -> list[list[Block]]:
+    """The blocks in groups that fit on a page; a block that is taller than a page is divided.
+
+    Returns:
+        At least one group unless there are no blocks, in the order of the blocks.
+    """
+    pages: list[list[Block]] = []
+    left = 0.0
+    for part in (part for block in blocks for part in _divided(block)):
+        if part.height + _BETWEEN_INCHES > left:
+            pages.append([])
+            left = _PAGE_INCHES
+        pages[-1].append(part)
+        left -= part.height + _BETWEEN_INCHES
+    return pages
+
+
+def _divided(block: Block) -> list[Block]:
+    """A block, or its parts with as many lines as fit on a page."""
+    count = int((_PAGE_INCHES - _BETWEEN_INCHES - _FRAME_INCHES) / block.line_inches)
+    keys = list(block.lines)
+    if len(keys) <= count:
+        return [block]
+    parts = []
+    for start in range(0, len(keys), count):
+        lines = {key: block.lines[key] for key in keys[start : start + count]}
+        rows = tuple(row for row in block.rows if line_key(row) in lines)
+        parts.append(Block(f"{block.title} (continued)" if start else block.title, rows, lines))
+    return parts
 
 
 def line_key(row: Row) -> LineKey:

@@ -285,38 +285,52 @@ def test_the_minimum_detectable_change_is_detected_in_80_percent() -> None:
     assert found / DRAWS == pytest.approx(0.8, abs=0.06)
 
 
-@pytest.mark.parametrize("n", [3, 5])
-@pytest.mark.parametrize(("tasks", "share"), [(164, 0.3), (164, 0.05), (1140, 0.5)])
-def test_joules_per_correct_task_cover_the_truth(n: int, tasks: int, share: float) -> None:
-    generator = np.random.default_rng(10 + n)
-    energy_j, covered, usable = 500.0, 0, 0
-    truth = energy_j / (share * tasks)
-    for _ in range(DRAWS):
-        solved = int(generator.binomial(tasks, share))
-        energies = energy_j * np.exp(generator.normal(0, 0.05, n))
-        summary, ends = summarise(energies), wilson_interval(solved, tasks)
-        row = {
-            "pass_at_1_base": solved / tasks,
-            "pass_at_1_base_wilson95_low": ends[0],
-            "pass_at_1_base_wilson95_high": ends[1],
-            "energy_j_ci95_low": summary.ci95[0],
-            "energy_j_ci95_high": summary.ci95[1],
-        }
+#: Studies that are drawn for each case of joules per correct task.
+RATIO_DRAWS = 400
+RATIO_ROOM = 3 * math.sqrt(0.95 * 0.05 / RATIO_DRAWS)
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 3, 5])
+@pytest.mark.parametrize(("tasks", "share"), [(164, 0.3), (164, 0.05), (400, 0.5)])
+def test_joules_per_correct_task_cover_the_truth(sessions: int, tasks: int, share: float) -> None:
+    """Greedy decoding, three runs in all or one in each session; unsolved tasks take more energy.
+
+    The truth is that of other tasks like these: mean energy of a task / share of solved tasks. With
+    one session it is the truth of this job, so that sessions do not differ.
+    """
+    generator = np.random.default_rng(10 + sessions)
+    truth = 500.0 * (1 + 0.3 * (1 - share)) / share
+    spread, count = (0.003, 3) if sessions == 1 else (0.05, sessions)
+    covered = usable = 0
+    for _ in range(RATIO_DRAWS):
+        solved = generator.random(tasks) < share
+        joules = 500.0 * (1 + 0.3 * ~solved) * generator.gamma(4, 0.25, tasks)
+        factors = np.exp(generator.normal(0, spread, count))
         runs = [
             {
-                "energy_j": joules,
-                "correct_base": solved,
+                "session": 1 if sessions == 1 else 1 + index,
+                "energy_j": float(factor * joules.sum()),
+                "correct_base": int(solved.sum()),
                 "correct_plus": None,
+                "pass_at_1_base": float(solved.mean()),
                 "tasks": tasks,
                 "tasks_judged": tasks,
             }
-            for joules in energies
+            for index, factor in enumerate(factors)
         ]
-        found = pooled_columns(row, runs)
+        rows = [
+            {"task_id": i, "solved_base": bool(solved[i]), "energy_j": float(factor * joules[i])}
+            for factor in factors
+            for i in range(tasks)
+        ]
+        found = pooled_columns({"pass_at_1_base": float(solved.mean())}, runs, rows)
         if found["j_per_correct_task_base"] is None:
             continue
         usable += 1
         low, high = (found[f"j_per_correct_task_base_ci95_{end}"] for end in ("low", "high"))
-        covered += low <= truth <= high
-    assert usable > 0.99 * DRAWS
-    assert covered / usable >= 0.94 - ROOM
+        covered += low <= truth and (high is None or truth <= high)
+    assert usable > 0.99 * RATIO_DRAWS
+    # With two sessions, one degree of freedom, it covers more: up to 99 %
+    # (docs/explanation/statistics.md).
+    assert covered / usable >= 0.95 - RATIO_ROOM
+    assert sessions == 2 or covered / usable <= 0.95 + RATIO_ROOM

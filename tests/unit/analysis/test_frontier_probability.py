@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from codewatt.analysis import frontier_probability
 from codewatt.analysis.detectable_effect import minimum_detectable_effect
 from codewatt.analysis.efficient_frontier import efficient_mask
 from codewatt.analysis.frontier_probability import FrontierDraws, accuracy_draws, energy_draws
@@ -102,3 +103,11 @@ def test_the_minimum_detectable_effect_is_statsmodels() -> None:
     power = pytest.importorskip("statsmodels.stats.power").TTestPower()
     solved = power.solve_power(nobs=6, alpha=0.05, power=0.8, alternative="two-sided")
     assert minimum_detectable_effect(1 / math.sqrt(6), 5) == pytest.approx(solved, rel=1e-6)
+
+
+def test_many_cells_are_compared_in_parts_that_fit_into_memory(monkeypatch) -> None:
+    draw = np.random.default_rng(4)
+    draws = FrontierDraws(draw.normal(size=(50, 12)), draw.normal(size=(50, 12)))
+    whole = draws.probabilities()
+    monkeypatch.setattr(frontier_probability, "_MOST_PAIRS", 500)
+    assert draws.probabilities() == whole

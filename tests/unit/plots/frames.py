@@ -7,32 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from codewatt.analysis.columns import CELL, CELL_IDS, INTEGER, REAL, RUN, STRING
+from codewatt.analysis.columns import CELL, CELL_IDS, COMPARISON, INTEGER, RUN
 from codewatt.analysis.tables import to_table
 from tests.unit.plots.conftest import make_rows
 
 Row = dict[str, Any]
-
-_EFFECT = ("hedges_g", "cliffs_delta", "a12")
-#: Columns of the comparison table.
-COMPARISON = {
-    **CELL_IDS,
-    "reference_cell_id": STRING,
-    "metric": STRING,
-    "scale": STRING,
-    **dict.fromkeys(("estimate", "ci95_low", "ci95_high"), REAL),
-    "method": STRING,
-    **dict.fromkeys(("sessions", "n", "n_reference"), INTEGER),
-    **dict.fromkeys(("df", "p", "p_holm"), REAL),
-    "comparisons": INTEGER,
-    **{f"{e}{end}": REAL for e in _EFFECT for end in ("", "_ci95_low", "_ci95_high")},
-    "equivalence_p": REAL,
-    "equivalent": "boolean",
-    "noninferiority_p": REAL,
-    "noninferior": "boolean",
-    "minimum_detectable_effect": REAL,
-    "note": STRING,
-}
 
 
 def ids(row: Row) -> Row:
@@ -86,13 +65,14 @@ def comparison_rows(cells: Sequence[Row], sessions: int = 1) -> list[Row]:
                     "sessions": sessions,
                     "p": 0.001 if abs(estimate) > width else 0.3,
                     "p_holm": 0.01 if abs(estimate) > width else 0.9,
+                    "equivalence_margin": 0.03 if metric == "pass_at_1_plus" else 0.05,
                 }
             )
     return rows
 
 
-def comparison_table(rows: Sequence[Row], **more: str) -> pd.DataFrame:
-    return to_table(rows, {**COMPARISON, **more})
+def comparison_table(rows: Sequence[Row]) -> pd.DataFrame:
+    return to_table(rows, COMPARISON)
 
 
 def scaled_rows(

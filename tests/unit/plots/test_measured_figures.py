@@ -35,7 +35,6 @@ from tests.unit.plots.conftest import make_labels, make_rows
 Row = dict[str, Any]
 LONG = "GPTQ 4-bit, group size 128, activation order, symmetric"
 PROBABILITY = {"frontier_probability_base": "Float64", "frontier_probability_plus": "Float64"}
-SIMULTANEOUS = {"simultaneous95_low": "Float64", "simultaneous95_high": "Float64"}
 
 
 @pytest.fixture
@@ -48,7 +47,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         kept.append(figure)
         return []
 
+    def keep_all(figure: Figure, pages: Sequence[Figure], out_stem: Path) -> list[Path]:
+        for one in (figure, *pages):
+            keep(one, out_stem)
+        return []
+
     monkeypatch.setattr(figure_style, "save", keep)
+    monkeypatch.setattr(figure_style, "save_pages", keep_all)
     return kept
 
 
@@ -112,10 +117,7 @@ def large_labels() -> dict[str, dict[str, str]]:
 
 
 def large_rows() -> list[Row]:
-    rows = make_rows(8, ("fp32", "bf16", "int8", "nf4", "gptq4"), (0,))
-    for row in rows:
-        row["pass_at_1_margin"] = 0.03
-    return rows
+    return make_rows(8, ("fp32", "bf16", "int8", "nf4", "gptq4"), (0,))
 
 
 def points(axes: Any) -> list[tuple[float, float]]:
@@ -126,6 +128,19 @@ def points(axes: Any) -> list[tuple[float, float]]:
         if line.get_marker() not in ("None", None, "")
         for x, y in zip(*line.get_data(), strict=True)
     ]
+
+
+def assert_pages(whole: Figure, pages: Sequence[Figure]) -> None:
+    """The pages are at most 9.5 inches tall and hold every point of the whole figure."""
+    assert len(pages) > 1
+    for number, page in enumerate(pages, start=1):
+        assert page.get_figheight() <= 9.5
+        assert f"Page {number} of {len(pages)}." in words(page)
+    drawn_whole, drawn_pages = (
+        sorted(round(x, 9) for figure in figures for axes in figure.axes for x, _ in points(axes))
+        for figures in ((whole,), pages)
+    )
+    assert drawn_pages == drawn_whole
 
 
 class TestDistributions:
@@ -206,9 +221,23 @@ class TestDistributions:
             table = frames.run_table(frames.run_rows(rows, runs, sessions=2))
             distributions.plot(table, large_labels(), Path("x"))
         distributions.plot(to_table([], RUN), {}, Path("x"))
-        assert_readable(drawn[0])
-        assert_readable(drawn[1])
-        assert "no runs" in words(drawn[2])
+        whole, *pages, small, none = drawn
+        for figure in (whole, *pages, small):
+            assert_readable(figure)
+        assert_pages(whole, pages)
+        assert "no runs" in words(none)
+
+    def test_a_block_that_is_taller_than_a_page_is_divided(self, drawn: list[Figure]) -> None:
+        rows = [
+            {**row, "prune": f"cut{n}", "cell_id": f"{row['cell_id']}--{n}"}
+            for n in range(45)
+            for row in make_rows(1, ("bf16",), (0,))
+        ]
+        table = frames.run_table(frames.run_rows(rows, 2))
+        distributions.plot(table, make_labels(), Path("x"))
+        whole, *pages = drawn
+        assert_pages(whole, pages)
+        assert pages[1].axes[0].get_title(loc="left").endswith("(continued)")
 
     def test_without_energy_the_durations_are_drawn(self, drawn: list[Figure]) -> None:
         rows = frames.run_rows(make_rows(1, ("bf16",), (0,)), repeats=3)
@@ -222,13 +251,10 @@ class TestDistributions:
 class TestEffects:
     @pytest.fixture
     def cells(self) -> list[Row]:
-        rows = make_rows(1, ("bf16", "int8", "nf4", "awq"), (0,))
-        for row in rows:
-            row["pass_at_1_margin"] = 0.05
-        return rows
+        return make_rows(1, ("bf16", "int8", "nf4", "awq"), (0,))
 
-    def plot(self, comparisons: Sequence[Row], cells: Sequence[Row], **more: str) -> None:
-        table = frames.comparison_table(comparisons, **more)
+    def plot(self, comparisons: Sequence[Row], cells: Sequence[Row]) -> None:
+        table = frames.comparison_table(comparisons)
         effects.plot(table, frames.cell_table(cells), make_labels(), Path("x"))
 
     def test_estimates_and_intervals_are_those_of_the_table(
@@ -253,47 +279,122 @@ class TestEffects:
         assert "One session: intervals of energy and time describe" in words(drawn[0])
         assert_readable(drawn[0])
 
-    def test_the_margin_is_shaded_in_the_panel_of_accuracy_alone(
+    def test_the_margins_of_energy_and_of_accuracy_are_shaded(
         self, cells: list[Row], drawn: list[Figure]
     ) -> None:
-        self.plot(frames.comparison_rows(cells), cells)
+        rows = frames.comparison_rows(cells)
+        rows[0]["equivalence_margin"] = None
+        self.plot(rows, cells)
         *others, accuracy = drawn[0].axes
-        assert not any(axes.collections for axes in others)
-        for shade in accuracy.collections:
-            x = shade.get_paths()[0].vertices[:, 0]
-            assert (x.min(), x.max()) == (-5, 5)
-        assert "shaded: equivalence margin of pass@1" in legend(drawn[0])
+        for axes, margin, lines in (*((a, 5, 3) for a in others), (accuracy, 3, 3)):
+            shades = [shade.get_paths()[0].vertices for shade in axes.collections]
+            assert len(shades) == lines - (axes is others[0])
+            for shade in shades:
+                ends = shade[:, 0].min(), shade[:, 0].max()
+                assert ends == (pytest.approx(-margin), pytest.approx(margin))
+        said = "shaded: equivalence margin (energy and time \N{PLUS-MINUS SIGN}5 %; pass@1 "
+        assert f"{said}\N{PLUS-MINUS SIGN}3 points)" in legend(drawn[0])
 
-    def test_simultaneous_intervals_are_thin_where_there_are_any(
+    def test_simultaneous_intervals_are_those_of_the_cell_table(
         self, cells: list[Row], drawn: list[Figure]
     ) -> None:
         rows = frames.comparison_rows(cells)
         self.plot(rows, cells)
-        for row in rows:
-            low, high = row["ci95_low"] - 0.04, row["ci95_high"] + 0.05
-            row |= {"simultaneous95_low": low, "simultaneous95_high": high}
-        self.plot(rows, cells, **SIMULTANEOUS)
-        without, with_them = (
-            [line for line in figure.axes[0].lines if line.get_linewidth() == 0.5]
+        named = {**rows[0], "reference_cell_id": cells[2]["cell_id"]}
+        ends = ("energy_j_change_simultaneous95_low", "energy_j_change_simultaneous95_high")
+        for place, cell in enumerate(cells[1:]):
+            cell |= {ends[0]: -0.1 - place / 10, ends[1]: 0.2 + place / 10}
+        self.plot([*rows, named], cells)
+        thin = [
+            [[line for line in a.lines if line.get_linewidth() == 0.5] for a in figure.axes]
             for figure in drawn
-        )
-        assert without == []
-        own = [row for row in rows if row["metric"] == "energy_j"]
-        assert [list(line.get_xdata()) for line in with_them] == [
-            pytest.approx([100 * row[name] for name in SIMULTANEOUS]) for row in own
         ]
+        assert thin[0] == [[], [], [], []]
+        energy, *others = thin[1]
+        assert others == [[], [], []]
+        assert [list(line.get_xdata()) for line in energy] == [
+            pytest.approx([-10 - 10 * place, 20 + 10 * place]) for place in range(3)
+        ]
+        simultaneous = "thin: simultaneous 95 % interval (Bonferroni)"
+        assert [simultaneous in legend(figure) for figure in drawn] == [False, True]
+        assert_readable(drawn[1])
 
-    def test_what_was_not_estimated_is_said(self, cells: list[Row], drawn: list[Figure]) -> None:
+    def test_a_wide_interval_ends_in_an_arrow(self, cells: list[Row], drawn: list[Figure]) -> None:
+        rows = [row for row in frames.comparison_rows(cells) if row["metric"] == "energy_j"]
+        rows[1]["ci95_high"] = 900.0
+        largest = max(abs(row["estimate"]) for row in rows)
+        self.plot(rows, cells)
+        (axes,) = drawn[0].axes
+        (arrow,) = [line for line in axes.lines if line.get_marker() == ">"]
+        assert list(arrow.get_xdata()) == [pytest.approx(300 * largest)]
+        assert list(arrow.get_ydata()) == [1]
+        ends = [line.get_xdata()[1] for line in axes.lines if line.get_linewidth() == 1.8]
+        assert ends[1] == pytest.approx(300 * largest)
+        assert ends[0] == pytest.approx(100 * rows[0]["ci95_high"])
+        assert "An arrow: the interval goes on beyond the panel." in words(drawn[0])
+        rows[1]["ci95_high"] = rows[1]["estimate"] + 0.1
+        self.plot(rows, cells)
+        assert "arrow" not in words(drawn[1])
+
+    def test_withheld_comparisons_keep_their_line_and_the_reasons_are_counted(
+        self, cells: list[Row], drawn: list[Figure]
+    ) -> None:
         rows = frames.comparison_rows(cells)
         none = dict.fromkeys(("estimate", "ci95_low", "ci95_high", "p", "p_holm"))
-        rows[0] |= none
         for row in rows:
-            if row["metric"].startswith("pass"):
+            if row["precision"] == "int8" or row["metric"].startswith("pass"):
                 row |= none
+            if row["precision"] == "int8":
+                row["note"] = "this cell failed a validity check"
         self.plot(rows, cells)
         assert len(drawn[0].axes) == 3, "no panel without an estimate"
         assert [y for _, y in points(drawn[0].axes[0])] == [1, 2]
-        assert "Variants without an estimate have no marker." in words(drawn[0])
+        assert [t.get_text() for t in drawn[0].axes[0].get_yticklabels()] == ["INT8", "NF4", "AWQ"]
+        said = words(drawn[0])
+        assert "a line without a marker (3 of 3 lines; " in said
+        assert "1: this cell failed a validity check" in said
+        assert "2: no estimate" in said
+        assert_readable(drawn[0])
+
+    def test_metrics_of_single_tasks_are_not_drawn(
+        self, cells: list[Row], drawn: list[Figure]
+    ) -> None:
+        rows = frames.comparison_rows(cells)
+        self.plot([*rows, {**rows[0], "metric": "task_energy_j", "estimate": 9.0}], cells)
+        assert len(drawn[0].axes) == 4
+        assert max(x for axes in drawn[0].axes for x, _ in points(axes)) < 900
+
+    def test_a_setting_without_plus_tests_shows_the_base_tests(
+        self, cells: list[Row], drawn: list[Figure]
+    ) -> None:
+        other = [
+            {**cell, "benchmark": "bcb", "cell_id": f"{cell['cell_id']}--bcb",
+             "baseline_cell_id": f"{cell['baseline_cell_id']}--bcb"}
+            for cell in cells
+        ]  # fmt: skip
+        based = frames.comparison_rows(other)
+        for row in based:
+            row["metric"] = row["metric"].replace("_plus", "_base")
+        self.plot([*frames.comparison_rows(cells), *based], [*cells, *other])
+        first, second = drawn[0].axes[3], drawn[0].axes[7]
+        assert first.get_xlabel().startswith("pass@1 (base and plus")
+        assert second.get_xlabel().startswith("pass@1 (base tests)")
+        assert len(points(first)) == len(points(second)) == 3
+
+    def test_the_comparison_table_of_a_study_is_drawn(
+        self, study: RawStudy, drawn: list[Figure]
+    ) -> None:
+        tables = study.results / "tables"
+        compared = pd.read_parquet(tables / "comparison.parquet")
+        cells = pd.read_parquet(tables / "cell.parquet")
+        effects.plot(compared, cells, {}, Path("x"))
+        rows = [row for row in to_rows(compared) if row["estimate"] is not None]
+        for metric, word in (("energy_j", "energy"), ("pass_at_1_plus", "pass@1 (base and plus")):
+            panels = [axes for axes in drawn[0].axes if word in axes.get_xlabel()]
+            found = sorted(x for axes in panels for x, _ in points(axes))
+            own = sorted(100 * row["estimate"] for row in rows if row["metric"] == metric)
+            assert found == pytest.approx(own)
+        assert_readable(drawn[0])
 
     def test_other_references_are_named(self, cells: list[Row], drawn: list[Figure]) -> None:
         rows = frames.comparison_rows(cells)
@@ -310,10 +411,16 @@ class TestEffects:
         table, cells = frames.comparison_table(comparisons), frames.cell_table(rows)
         effects.plot(table, cells, large_labels(), Path("x"))
         effects.plot(table.head(0), cells, large_labels(), Path("x"))
-        assert len(drawn[0].axes) == 8 * 4
-        assert "Sessions: 3." in words(drawn[0])
-        assert_readable(drawn[0])
-        assert "no comparisons" in words(drawn[1])
+        whole, *pages, none = drawn
+        assert len(whole.axes) == 8 * 4
+        assert "Sessions: 3." in words(whole)
+        for figure in (whole, *pages):
+            assert_readable(figure)
+        assert_pages(whole, pages)
+        for page in pages:
+            for axes, other in zip(page.axes[:4], whole.axes, strict=False):
+                assert axes.get_xlim() == other.get_xlim()
+        assert "no comparisons" in words(none)
 
 
 class TestPower:
@@ -367,7 +474,7 @@ class TestPower:
             if shade is not None:
                 ends = [round(window[e] - zero_s, 6) for e in ("start_s", "end_s")]
                 assert (*ends, shade.colour.lower()) in drawn_as, window["phase"]
-        names = ["GPU", "CPU", "idle", "loading", "warm-up", "repeat"]
+        names = ["GPU", "CPU", "rest", "idle", "loading", "warm-up", "repeat"]
         assert legend(drawn[0]) == [*names, "prefill (strip)", "decode (strip)"]
         assert_readable(drawn[0])
 
@@ -436,17 +543,49 @@ class TestRoofline:
         assert y * 1e12 == pytest.approx(np.minimum(2e12 * x, 3e14))
         assert_readable(drawn[0])
 
-    def test_machines_of_other_rates_have_their_own_roof(
+    def test_a_rate_that_other_load_lowered_does_not_lower_the_roof(
         self, table: pd.DataFrame, drawn: list[Figure]
     ) -> None:
+        table.loc[0, ["matmul_flops_per_s", "bandwidth_bytes_per_s"]] = 3e13, 1e11
+        roofline.plot(table, {}, Path("x"))
+        (line,) = [one for one in drawn[0].axes[0].lines if one.get_marker() == "None"]
+        x, y = line.get_data()
+        assert y * 1e12 == pytest.approx(np.minimum(2e12 * x, 3e14))
+        assert "1 of 6 cells measured less than half of its rate" in words(drawn[0])
+        rows = to_rows(table)
+        shares = []
+        for row in rows:
+            intensity = row["decode_flops_mean"] / row["decode_bytes_mean"]
+            rate = row["decode_flops_mean"] / row["decode_s_geomean"]
+            shares.append(100 * rate / min(2e12 * intensity, 3e14))
+        said = f"Decoding reached {min(shares):.2g} to {max(shares):.2g} % of the roof."
+        assert said in words(drawn[0])
+        assert_readable(drawn[0])
+
+    def test_each_device_has_a_roof(self, table: pd.DataFrame, drawn: list[Figure]) -> None:
+        table.loc[0, "gpu_names"] = "Other GPU"
         table.loc[0, "matmul_flops_per_s"] = 3e13
         table.loc[1, "matmul_flops_per_s"] = 3.3e14
         roofline.plot(table, {}, Path("x"))
         axes = drawn[0].axes[0]
         tops = [line.get_ydata().max() for line in axes.lines if line.get_marker() == "None"]
-        assert tops == pytest.approx([30, 300])
-        band = axes.collections[1].get_paths()[0].vertices[:, 1]
-        assert band.max() == pytest.approx(330)
+        assert sorted(tops) == pytest.approx([30, 330])
+        assert "(2 devices: Other GPU, " in words(drawn[0])
+
+    def test_an_invalid_cell_shows_its_phases_with_open_markers(
+        self, table: pd.DataFrame, drawn: list[Figure]
+    ) -> None:
+        table.loc[0, "valid"] = False
+        roofline.plot(table, {}, Path("x"))
+        lines = [one for one in drawn[0].axes[0].lines if one.get_marker() != "None"]
+        first, second, *others = lines
+        assert (first.get_marker(), second.get_marker()) == ("^", "o")
+        fills = [to_hex(line.get_markerfacecolor()) for line in lines]
+        assert fills[:2] == ["#ffffff", "#ffffff"]
+        assert "#ffffff" not in fills[2:]
+        assert {line.get_marker() for line in others[::2]} <= set("^v<>")
+        assert {line.get_marker() for line in others[1::2]} <= set("osDh")
+        assert "open: failed a validity check" in legend(drawn[0])
 
     def test_without_roofline_columns_it_says_so(self, drawn: list[Figure]) -> None:
         roofline.plot(frames.cell_table(make_rows()), make_labels(), Path("x"))
@@ -592,3 +731,18 @@ def test_equal_tables_give_equal_files(
         assert [path.suffix for path in first] == [".png", ".pdf"]
         for one, other in zip(first, second, strict=True):
             assert one.read_bytes() == other.read_bytes(), name
+
+
+def test_a_tall_figure_is_one_picture_and_a_document_with_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(figure_style._RC, "savefig.dpi", 40)
+    table = frames.run_table(frames.run_rows(large_rows(), 1))
+    first, second = (distributions.plot(table, large_labels(), tmp_path / f"{run}") for run in "ab")
+    assert [path.name for path in first] == ["a.png", "a.pdf"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    pages = first[1].read_bytes().count(b"/Type /Page\n") + first[1].read_bytes().count(
+        b"/Type /Page "
+    )
+    assert pages > 1

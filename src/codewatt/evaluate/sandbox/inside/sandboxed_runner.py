@@ -312,9 +312,8 @@ class _SuiteTraces:
         return tuple(found)
 
 
-def _wait_for_suite(child: int, control: int, index: int) -> None:
-    """Wait until the suite's process ends or the judge ends the suite."""
-    watched = os.pidfd_open(child)
+def _wait_for_suite(watched: int, control: int, index: int) -> None:
+    """Wait until the suite's process ends or the judge ends the suite; close its descriptor."""
     poll = select.poll()
     poll.register(watched, select.POLLIN)
     poll.register(control, select.POLLIN)
@@ -375,11 +374,13 @@ def main() -> None:
             _exit(0)
         if not traces.is_next_process(child):
             return
+        # Before it starts: SIGCHLD is ignored, so a process that ended is gone at once.
+        watched = os.pidfd_open(child)
         os.write(start, b"1")
         os.close(go)
         os.close(start)
         os.close(suite["fd"])
-        _wait_for_suite(child, request["control_fd"], index)
+        _wait_for_suite(watched, request["control_fd"], index)
         _kill_all()
 
 
