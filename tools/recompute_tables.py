@@ -3,9 +3,9 @@
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
 The tables are those of tasks, runs, sessions, cells, comparisons, variants, domains, statistical
-tests and regressions (not that of checks). This shares no code with codewatt, only the names and
-formats of files: what the tables hold is derived anew from docs/explanation/energy.md,
-docs/explanation/statistics.md, docs/explanation/fidelity.md and
+tests and regressions (not that of checks). This shares no code with codewatt, only
+the names and formats of files: what the tables hold is derived anew from
+docs/explanation/energy.md, docs/explanation/statistics.md, docs/explanation/fidelity.md and
 docs/explanation/statistical-tests.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
 one side has, what the CSV files hold otherwise, and raw files that contradict each other. A
@@ -19,6 +19,9 @@ the windows in the manifests; the energy of judging a task from the times of pro
 evaluate.json; sizes from the weights' files, where they are still there; perplexity
 from fidelity.json's sums per sequence; grid intensities from CodeCarbon's table; the grid of cells
 and all settings from the study's YAML.
+
+Bootstrap intervals and frontier probabilities rest on random draws: generator, seed and order are
+those that the documentation of the draws states, so that figures agree to all their digits.
 
 Taken as given, and not recomputed:
 

@@ -11,6 +11,7 @@ from recomputed.sessions import board
 
 CLAIMED = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 TASK_METRICS = {"task_energy_j": "energy_j", "task_latency_s": "latency_s"}
+ONE_BOARD = "all sessions on one host and its GPUs: the interval does not cover other boards"
 ONE_JOB = "one session: the interval does not cover differences between sessions"
 
 
@@ -73,6 +74,8 @@ def _row(pair, metric, scale, columns):
 def note(pair, sessions):
     """What an interval over so many sessions does not cover, and what it allows for."""
     told = [ONE_JOB] if sessions == 1 else []
+    if sessions > 1 and pair.one_board:
+        told.append(ONE_BOARD)
     if pair.spread:
         percent = f"{100 * pair.spread:.3g} %"
         told.append(f"not known to be the same host and GPUs: {percent} difference is allowed for")

@@ -47,6 +47,7 @@ class Pair:
         note: why the comparison of energy, or of everything but accuracy, is withheld.
         same_boards: whether both are known to have run on the same host and GPUs (`same_boards`).
         board_spread: relative difference between two boards that the comparison allows for.
+        one_board: whether all sessions of both are known to have run on one host and its GPUs.
     """
 
     cell: Row
@@ -55,6 +56,7 @@ class Pair:
     note: str | None
     same_boards: bool
     board_spread: float
+    one_board: bool = False
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -146,8 +148,10 @@ def _pair(
     board_spread: float,
     of_baseline: bool = True,
 ) -> Pair:
-    same = same_boards(*(study.boards.get(cell["cell_id"], {}) for cell in (row, base)))
-    return Pair(row, base, of_baseline, note, same, 0.0 if same else board_spread)
+    boards = [study.boards.get(cell["cell_id"], {}) for cell in (row, base)]
+    same = same_boards(*boards)
+    one = same and len({board for side in boards for board in side.values()}) == 1
+    return Pair(row, base, of_baseline, note, same, 0.0 if same else board_spread, one)
 
 
 def same_boards(ours: Boards, theirs: Boards) -> bool:

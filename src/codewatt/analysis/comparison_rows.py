@@ -45,6 +45,7 @@ CROSSED_METHOD = "paired tasks and sessions, both random"
 TASKS_METHOD = "paired tasks within one job"
 
 _ONE_JOB_NOTE = "one session: the interval does not cover differences between sessions"
+_ONE_BOARD_NOTE = "all sessions on one host and its GPUs: the interval does not cover other boards"
 
 
 def compare_cells(study: StudyRows, settings: ComparisonSettings) -> list[Row]:
@@ -235,6 +236,8 @@ def _sizes(g: EffectSize | None, delta: EffectSize | None) -> Row:
 def _note(pair: Pair, sessions: int) -> str | None:
     """What the interval does not cover, and what it allows for."""
     notes = [_ONE_JOB_NOTE] if sessions == 1 else []
+    if sessions > 1 and pair.one_board:
+        notes.append(_ONE_BOARD_NOTE)
     if pair.board_spread:
         spread = f"{100 * pair.board_spread:.3g} %"
         notes.append(f"not known to be the same host and GPUs: {spread} difference is allowed for")

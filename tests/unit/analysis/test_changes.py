@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from codewatt.analysis.compared_pairs import same_boards
+from codewatt.analysis.compared_pairs import StudyRows, compared_pairs, same_boards
+from codewatt.analysis.comparison_rows import _note
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.errors import CodewattError
 from tests.support.records import METER, PROVENANCE
@@ -266,3 +267,21 @@ def test_sampled_completions_are_compared_by_their_shares(study: Any) -> None:
     assert cell["pass_at_1_plus_difference"] == pytest.approx((0.5 - 2) / 4)
     assert cell["pass_at_1_plus_difference_ci95_low"] < -0.375
     assert cell["noninferior_plus"] is False
+
+
+def test_sessions_on_one_board_are_said_not_to_cover_others() -> None:
+    a, b = ("n1", "GPU-a"), ("n1", "GPU-b")
+    for boards, one in (
+        ({1: a, 2: a}, True),
+        ({1: a, 2: b}, False),
+        ({1: (None, None), 2: (None, None)}, False),
+    ):
+        cell = {"cell_id": "x", "gpu_names": None, "cpu_name": None, "status": "ok", "valid": True}
+        cell |= {"baseline_cell_id": None, "change_note": None}
+        base = cell | {"cell_id": "base"}
+        study = StudyRows({"x": cell, "base": base}, {}, {}, {"x": boards, "base": boards})
+        [pair] = compared_pairs(study, [("x", "base")], 0.12)[-1:]
+        assert pair.one_board is one
+        note = _note(pair, 2)
+        assert ("does not cover other boards" in (note or "")) is one
+        assert "other boards" not in (_note(pair, 1) or "")
