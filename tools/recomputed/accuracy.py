@@ -156,7 +156,7 @@ def _ratios(pair, tests, of, metrics):
             way = bootstrap.inverse if i else bootstrap.scaled
             interval = way(own / reference, *drawn.ends(pair.allowance))
             row |= ends("ci95", tuple(None if end is None else end - 1 for end in interval))
-            smallest = effects.detectable(drawn.error) + pair.allowance
+            smallest = effects.detectable(drawn.error, apart.apart.freedom) + pair.allowance
             row["minimum_detectable_effect"] = math.expm1(smallest)
         within = "sessions" if len(both) > 1 else "repeats of one job"
         row |= {

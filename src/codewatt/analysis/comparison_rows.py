@@ -218,7 +218,7 @@ def _ratio_columns(pair: Pair, ratio: RatioChange) -> Row:
     }
     set_interval(row, "ci95", ratio.ci95)
     if ratio.error is not None:
-        smallest = minimum_detectable_effect(ratio.error, math.inf) + pair.allowance
+        smallest = minimum_detectable_effect(ratio.error, ratio.freedom) + pair.allowance
         row["minimum_detectable_effect"] = math.expm1(smallest)
     return row
 

@@ -38,6 +38,7 @@ class RatioChange:
         change: ratio / the other's ratio - 1.
         ci95: its interval; None without one.
         error: standard error of the log ratio; None without an interval.
+        freedom: degrees of freedom of the energies' difference, the smallest of what `error` sums.
         sessions: number of sessions that have both cells.
         tasks: number of judged tasks.
     """
@@ -45,6 +46,7 @@ class RatioChange:
     change: float
     ci95: Ends | None
     error: float | None
+    freedom: float
     sessions: int
     tasks: int
 
@@ -153,7 +155,8 @@ def _changes(study: StudyRows, pair: Pair, of: str, tests: str) -> dict[str, Rat
             scaled = _scaled(1 + change, ends)
             ci95 = _less_one(scaled[0]), _less_one(scaled[1])
         error = None if bootstrap is None else bootstrap.standard_error
-        found[metric] = RatioChange(change, ci95, error, len(common), len(judged))
+        freedom = math.inf if apart is None else apart.freedom
+        found[metric] = RatioChange(change, ci95, error, freedom, len(common), len(judged))
     return found
 
 
