@@ -46,6 +46,14 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
         "duration_s", "tokens_per_s", "new_tokens", "energy_j", "j_per_token",
         "j_per_correct_task_base", "energy_status",
     ),
+    "statistical_test": (
+        "test", "level", "metric", "factor", "group", "cell_id", "other_cell_id", "statistic", "df",
+        "p", "p_holm", "effect", "n", "conclusion",
+    ),
+    "regression": (
+        *_VARIANT, *_SETTING, "model_name", "errors", "term", "coefficient", "p", "p_holm",
+        "r_squared_centred", "thesis_coefficient", "conclusion_changes", "conclusion",
+    ),
     "variant": (
         *_VARIANT, "status", "method", "dtype", "layers", "parameters", "size_bytes",
         "size_bytes_change", "quantise_s", "quantise_energy_j", "perplexity", "kl_nats_per_token",

@@ -8,6 +8,8 @@ from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.aggregate_inputs import CELL_FILES, cell_entries, variant_entries
 from codewatt.analysis.changes import ComparisonSettings
 from codewatt.analysis.columns import TABLES
+from codewatt.analysis.statistical_tests.columns import TEST_TABLES
+from codewatt.analysis.statistical_tests.make_tables import make_statistical_tests
 from codewatt.cells import Cell, variants_of
 from codewatt.evaluate.depth_record import DEPTH
 from codewatt.files import sha256_file
@@ -17,8 +19,10 @@ from codewatt.prune_chains import build_chains, select_running_cells
 
 
 def table_files() -> list[str]:
-    """Names of the table files of every study, which rule aggregate makes."""
-    return sorted(f"{table}.{suffix}" for table in TABLES for suffix in ("csv", "parquet"))
+    """Names of the table files of every study, of rules aggregate and statistical_tests."""
+    return sorted(
+        f"{table}.{suffix}" for table in (*TABLES, *TEST_TABLES) for suffix in ("csv", "parquet")
+    )
 
 
 def cells_that_ran(grid: Grid, paths: Paths) -> tuple[Cell, ...]:
@@ -39,7 +43,7 @@ def cells_that_ran(grid: Grid, paths: Paths) -> tuple[Cell, ...]:
 
 
 def make_tables(grid: Grid, paths: Paths, directory: Path) -> None:
-    """Make the tables of a study from its records, as rule aggregate does.
+    """Make the tables of a study from its records, as rules aggregate and statistical_tests do.
 
     Args:
         grid: the study's grid.
@@ -57,7 +61,11 @@ def make_tables(grid: Grid, paths: Paths, directory: Path) -> None:
     variants = [variant.id for variant in variants_of(cells)]
     measured = variants if grid.study.fidelity else []
     directory.mkdir(parents=True, exist_ok=True)
-    out = {name.replace(".csv", "_csv").removesuffix(".parquet"): name for name in table_files()}
+    out = {
+        name.replace(".csv", "_csv").removesuffix(".parquet"): directory / name
+        for name in table_files()
+    }
+    tests = {name: out.pop(name) for name in list(out) if name.removesuffix("_csv") in TEST_TABLES}
     aggregate(
         cell_entries(settings, files),
         variant_entries(
@@ -67,11 +75,12 @@ def make_tables(grid: Grid, paths: Paths, directory: Path) -> None:
             [paths.variant("fidelity.json", variant) for variant in measured],
         ),
         settings["baseline"],
-        {name: directory / file for name, file in out.items()},
+        out,
         settings["boundary"],
         ComparisonSettings(**settings["comparisons"]),
         settings["order_seed"],
     )
+    make_statistical_tests(out["cell"], out["run"], out["task"], tests)
 
 
 def different_files(names: Iterable[str], one: Path, other: Path) -> list[str]:

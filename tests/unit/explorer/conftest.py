@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from codewatt.analysis.columns import TABLES
+from codewatt.analysis.statistical_tests.columns import TEST_TABLES
 from codewatt.explorer.build_explorer import write_explorer
 from tests.support.raw_study import RawStudy
 
@@ -29,7 +30,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Table -> Parquet file of a drawn study; texts of the cell and run table are hostile."""
     root = tmp_path_factory.mktemp("explorer")
     study = RawStudy(root / "study", samples=2, boundary="gpu").write()
-    found = {name: study.results / "tables" / f"{name}.parquet" for name in TABLES}
+    found = {name: study.results / "tables" / f"{name}.parquet" for name in (*TABLES, *TEST_TABLES)}
     for name, column in (("cell", "host"), ("run", "evaluate_note")):
         table = pd.read_parquet(found[name])
         texts = [HOSTILE[row % len(HOSTILE)] for row in range(len(table))]
