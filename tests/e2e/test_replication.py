@@ -87,7 +87,9 @@ def test_a_fresh_checkout_makes_the_same_tables(
     made = {("aggregate", ""), ("statistical_tests", "")}
     assert fresh.would_run("aggregate_all") == made
     fresh.snakemake("--cores", "1", "aggregate_all")
-    assert tables(after) == tables(before)
+    # The table of the A/A test, if another test made it, is of another target.
+    of_target = {k: v for k, v in tables(before).items() if k != "aa_test.csv"}
+    assert tables(after) == of_target
 
 
 def test_stale_results_are_not_exported(bench: Workbench) -> None:
