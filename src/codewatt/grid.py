@@ -6,16 +6,12 @@ changed; a change of other settings has no effect on them.
 
 import itertools
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
 from codewatt.cells import (
-    ID_SEPARATOR,
-    SECOND_RUN,
-    SESSION_MARK,
     Cell,
     Variant,
     cells_to_compare,
@@ -384,31 +380,3 @@ class Grid:
     def _sampling(self) -> dict[str, Any]:
         """The part of the energy settings that decides what is recorded."""
         return self.study.energy.model_dump(mode="json", include=set(SamplerSettings.model_fields))
-
-    def wildcard_constraints(self) -> dict[str, str]:
-        """Regular expressions that match ids made of this study's values, and nothing else."""
-        one_of = {axis: _any(self.study.values(axis)) for axis in AXES}
-        variant = ID_SEPARATOR.join(one_of[axis] for axis in ("model", "prune", "precision"))
-        generation = (
-            one_of["benchmark"],
-            one_of["prompt"],
-            "t" + one_of["token_limit"],
-            "b" + one_of["batch_size"],
-            one_of["engine"],
-            *([one_of["hardware"]] if self.study.hardware else []),
-        )
-        later = [f"{SESSION_MARK}{number}" for number in range(2, self.study.sessions + 1)]
-        return {
-            "model": one_of["model"],
-            "benchmark": one_of["benchmark"],
-            "corpus": _any(self.study.values("corpus")),
-            "method": _any(sorted({method for _, method, _ in self.scorings})),
-            "variant": variant,
-            "cell": ID_SEPARATOR.join((variant, *generation))
-            + f"(?:{ID_SEPARATOR}{_any([SECOND_RUN, *later])})?",
-        }
-
-
-def _any(values: Iterable[Any]) -> str:
-    """A regular expression that matches one of the values; of none, nothing."""
-    return "(?:" + ("|".join(re.escape(str(value)) for value in values) or "(?!)") + ")"

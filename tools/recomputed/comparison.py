@@ -93,7 +93,7 @@ def _metric(pair, apart, study):
     method = "Welch, repeats within one job"
     return {
         "estimate": math.expm1(apart.value),
-        "method": method if sessions == 1 else "mixed model, sessions as random blocks",
+        "method": method if sessions == 1 else "Student's t of differences within sessions",
         "sessions": sessions,
         "n": apart.n,
         "n_reference": apart.n_reference,

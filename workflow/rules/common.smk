@@ -1,6 +1,5 @@
 # Reads the study before any job exists; everything below asks the grid and the paths for names.
 
-import re
 from functools import cache
 
 from codewatt.placement import profile_checks, job_requests
@@ -11,6 +10,7 @@ from codewatt.config.load_study import load_config
 from codewatt.config.site import Machine
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
+from codewatt.id_patterns import any_of, wildcard_constraints
 from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter
 from codewatt.generate.kept_cells import start_keeping, stop_keeping
 from codewatt.code_digests import stage_code
@@ -76,7 +76,7 @@ def judged_kinds():
 
 
 wildcard_constraints:
-    **grid.wildcard_constraints(),
+    **wildcard_constraints(grid),
 
 
 def script_path(rule_name):
@@ -88,11 +88,6 @@ def script_path(rule_name):
 def code(rule_name, *members):
     """The rule's code, a line a module, as params: an edited module re-runs what uses it."""
     return stage_code(script_path(rule_name), members)
-
-
-def one_of(ids):
-    """A wildcard constraint for a list of ids; for an empty list, one that matches nothing."""
-    return "|".join(map(re.escape, ids)) or "(?!)"
 
 
 def quantise_members(variant):

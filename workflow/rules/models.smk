@@ -7,7 +7,7 @@ rule train_nano:
     log:
         paths.log("train_nano", "{model}"),
     wildcard_constraints:
-        model=one_of(grid.models_of("nano")),
+        model=any_of(grid.models_of("nano")),
     priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
@@ -28,7 +28,7 @@ rule fetch_model:
     log:
         paths.log("fetch_model", "{model}"),
     wildcard_constraints:
-        model=one_of(grid.models_of("path", "architecture")),
+        model=any_of(grid.models_of("path", "architecture")),
     priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
@@ -48,4 +48,4 @@ use rule fetch_model as download_model with:
     log:
         paths.log("download_model", "{model}"),
     wildcard_constraints:
-        model=one_of(grid.models_of("hub")),
+        model=any_of(grid.models_of("hub")),

@@ -24,7 +24,7 @@ from codewatt.analysis.log_scale_statistics import Difference, mean_of, sample_s
 
 #: Values of the comparison table's `method` for energy, times and rates.
 WITHIN_ONE_JOB_METHOD = "Welch, repeats within one job"
-BETWEEN_SESSIONS_METHOD = "mixed model, sessions as random blocks"
+BETWEEN_SESSIONS_METHOD = "Student's t of differences within sessions"
 
 #: Session -> values of its repeats.
 BySession = Mapping[int, Sequence[float]]

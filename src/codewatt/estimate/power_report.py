@@ -2,10 +2,10 @@
 
 import csv
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codewatt.estimate.pilot_study import Pilot
 from codewatt.estimate.statistical_power import (
@@ -29,6 +29,9 @@ ASSUMED_DISCORDANT = 0.1
 _SESSIONS = (1, 2, 3, 5, 10)
 _RECORDED = Path(__file__).with_name("recorded_spreads.csv")
 _WIDTH = 100
+
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def make_power_report(grid: Grid, device: str, pilot: Pilot | None) -> PowerRepo
         device: "gpu" or "cpu": whose recorded spreads are taken where there is no pilot.
         pilot: a finished study with the same kind of cells; None takes recorded spreads.
     """
-    comparisons = max(1, sum(grid.baseline_of(c.variant) != c.variant for c in grid.cells))
+    comparisons = max(1, _count_comparisons(grid))
     repeats = grid.study.decoding.repeats
     both = (1, comparisons)
     energy = []
@@ -130,6 +133,16 @@ def make_power_report(grid: Grid, device: str, pilot: Pilot | None) -> PowerRepo
     )
 
 
+def _count_comparisons(grid: Grid) -> int:
+    """Cells that have a baseline in their setting, and pairs that the study names."""
+    named, cells = grid.study.baseline, set(grid.cells)
+    baselines = [replace(c, prune=named.prune, precision=named.precision) for c in grid.cells]
+    with_baseline = sum(
+        base in cells and base != cell for cell, base in zip(grid.cells, baselines, strict=True)
+    )
+    return with_baseline + len(grid.named_pairs)
+
+
 def _spread(device: str, metric: str, pilot: Pilot | None) -> Spread | None:
     """The pilot's spread; what the pilot does not tell is taken from the recorded one."""
     recorded = recorded_spread(device, metric)
@@ -155,12 +168,15 @@ def _spread(device: str, metric: str, pilot: Pilot | None) -> Spread | None:
 def _accuracy(benchmark: str, tasks: int, comparisons: int, pilot: Pilot | None) -> AccuracyPower:
     seen = None if pilot is None else pilot.discordant.get(benchmark)
     discordant = seen or ASSUMED_DISCORDANT
+    source = "assumed"
+    if seen is not None:
+        source = "largest of the pilot" if seen else "assumed: none in the pilot"
     both = (1, comparisons)
     return AccuracyPower(
         benchmark,
         tasks,
         discordant,
-        "largest of the pilot" if seen else "assumed",
+        source,
         _pair(detectable_difference(tasks, discordant, m) for m in both),
         {
             effect: _pair(
@@ -171,7 +187,8 @@ def _accuracy(benchmark: str, tasks: int, comparisons: int, pilot: Pilot | None)
     )
 
 
-def _pair(values: Any) -> Any:
+def _pair(values: Iterable[_Value]) -> tuple[_Value, _Value]:
+    """The values for one and for all comparisons."""
     first, second = values
     return first, second
 

@@ -5,6 +5,8 @@ Energy and time: two-sided t tests of the difference of two cells on the log sca
 """
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from scipy.special import ndtri
@@ -83,21 +85,18 @@ def repeats_needed(spread: Spread, change: float, comparisons: int = 1) -> int |
     )
 
 
-def _fewest(detectable, change: float, most: int) -> int | None:  # type: ignore[no-untyped-def]
+def _fewest(detectable: Callable[[int], float | None], change: float, most: int) -> int | None:
     """The smallest count from 2 to `most` whose detectable change is at most `change`.
 
     The detectable change falls as the count rises, so the count is found by bisection.
     """
-    low, high = 2, most
-    if detectable(high) > change:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if detectable(middle) <= change:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+
+    def suffices(count: int) -> bool:
+        found = detectable(count)
+        return found is not None and found <= change
+
+    found = 2 + bisect_left(range(2, most + 1), True, key=suffices)
+    return found if found <= most else None
 
 
 def tasks_needed(difference: float, discordant: float, comparisons: int = 1) -> int:

@@ -52,7 +52,7 @@ def test_several_sessions_are_compared_within_themselves(study: Any) -> None:
     assert [row["ci95_low"], row["ci95_high"]] == pytest.approx(list(ends), rel=1e-8)
     assert (row["p"], row["df"]) == (pytest.approx(test.pvalue, rel=1e-8), 2)
     assert (row["sessions"], row["n"], row["n_reference"]) == (3, 6, 6)
-    assert row["method"] == "mixed model, sessions as random blocks"
+    assert row["method"] == "Student's t of differences within sessions"
     assert (row["scale"], row["cliffs_delta"]) == ("ratio", -1)
     assert row["note"].endswith("the interval does not cover other boards")
     factor = math.gamma(1.0) / (math.sqrt(1.0) * math.gamma(0.5))

@@ -14,6 +14,7 @@ from codewatt.config.load_study import validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.grid import Grid
+from codewatt.id_patterns import wildcard_constraints
 from codewatt.paths import Paths
 from codewatt.sampler_settings import SamplerSettings
 
@@ -78,7 +79,7 @@ def test_hardware_is_an_axis_only_where_a_study_names_some():
     ]
     assert len(named.cells) == 2 * len(without.cells)
     assert named.variants == without.variants
-    constraint = named.wildcard_constraints()["cell"]
+    constraint = wildcard_constraints(named)["cell"]
     for cell in (*named.cells, *named.twins.values()):
         assert re.fullmatch(constraint, cell.id)
     assert not re.fullmatch(constraint, without.cells[0].id)
@@ -93,7 +94,7 @@ def test_a_variant_is_made_on_the_hardware_of_its_first_cell():
 
 def test_ids_match_their_own_constraint_and_no_other_cell():
     grid = Grid(_study())
-    constraints = grid.wildcard_constraints()
+    constraints = wildcard_constraints(grid)
     for cell in grid.cells:
         assert re.fullmatch(constraints["cell"], cell.id)
         assert grid.cell(cell.id) == cell
@@ -176,10 +177,10 @@ def test_layers_are_scored_once_a_model_method_and_text():
     assert grid.scoring(by_prune["bi1"]) == grid.scoring(by_prune["bi2"]) == ("a", method, "t")
     assert grid.calibrations(by_prune["bi2"]) == ("t",), "so that no benchmark's task is in it"
     assert grid.corpus_ids == ("t", "u")
-    constraint = grid.wildcard_constraints()["method"]
+    constraint = wildcard_constraints(grid)["method"]
     assert re.fullmatch(constraint, method)
     assert not re.fullmatch(constraint, "sleb")
-    assert not re.fullmatch(Grid(_study()).wildcard_constraints()["method"], "")
+    assert not re.fullmatch(wildcard_constraints(Grid(_study()))["method"], "")
 
 
 def test_what_scoring_reads_does_not_change_with_the_depth():
@@ -246,10 +247,10 @@ def test_each_session_measures_every_cell_under_an_id_of_its_own():
     assert again.id == three.cells[0].id + "--s3"
     assert again.design_id == three.cells[0].id
     assert three.cell(again.id).identity()["session"] == 3
-    constraint = three.wildcard_constraints()["cell"]
+    constraint = wildcard_constraints(three)["cell"]
     assert all(re.fullmatch(constraint, cell.id) for cell in three.measured_cells)
     assert not re.fullmatch(constraint, three.cells[0].id + "--s4")
-    assert not re.fullmatch(one.wildcard_constraints()["cell"], again.id)
+    assert not re.fullmatch(wildcard_constraints(one)["cell"], again.id)
 
 
 def test_power_is_drawn_of_groups_with_their_baseline_first():

@@ -17,7 +17,7 @@ ROOMS = (
     ("run_lock", "logs", "provenance", "record_files", "rule_io", "code_digests", "slurm"),
     ("config", "paths"),
     ("cells", "grid"),
-    ("prune_chains", "session_order", "blocks"),
+    ("prune_chains", "session_order", "blocks", "id_patterns"),
     ("models", "benchmarks", "nano", "corpora", "sizing"),
     ("layer_count_check", "energy"),
     ("prune", "quantise", "fidelity", "generate", "evaluate"),

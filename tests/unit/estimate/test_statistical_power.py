@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from codewatt.cli import main
+from codewatt.config.study import Study
 from codewatt.estimate.pilot_study import read_pilot
+from codewatt.estimate.power_report import make_power_report
 from codewatt.estimate.statistical_power import (
     Spread,
     detectable_change,
@@ -19,6 +22,7 @@ from codewatt.estimate.statistical_power import (
     sessions_needed,
     tasks_needed,
 )
+from codewatt.grid import Grid
 
 SPREAD = Spread(0.003, 0.01, 0.06, "a test")
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -178,3 +182,42 @@ def test_a_missing_pilot_is_named(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "run.parquet" in error
     assert error.count("\n") == 1
+
+
+def test_comparisons_are_those_with_a_baseline_and_the_named_pairs(tmp_path):
+    """A cell whose baseline is excluded is compared with nothing."""
+    study = yaml.safe_load((REPOSITORY / "config/studies/nano.yaml").read_text())
+    grid = Grid(Study(**study))
+    baselines = [c for c in grid.cells if (c.prune, c.precision) == ("full", "fp32")]
+    settings = {(c.model, c.benchmark, c.prompt, c.token_limit, c.batch_size) for c in baselines}
+    compared = [
+        c
+        for c in grid.cells
+        if c not in baselines
+        and (c.model, c.benchmark, c.prompt, c.token_limit, c.batch_size) in settings
+    ]
+    assert make_power_report(grid, "gpu", None).comparisons == len(compared)
+    pair = {"cell": {"precision": "nf4"}, "reference": {"precision": "int8"}}
+    more = Grid(Study(**study, comparisons={"pairs": [pair]}))
+    assert more.named_pairs
+    assert make_power_report(more, "gpu", None).comparisons == len(compared) + len(more.named_pairs)
+    model = study["models"][0]["id"]
+    without = [*study.get("exclude", []), {"model": model, "precision": "fp32", "prune": "full"}]
+    fewer = Grid(Study(**{**study, "exclude": without}))
+    lost = sum(c.model == model for c in compared)
+    assert make_power_report(fewer, "gpu", None).comparisons == max(1, len(compared) - lost)
+
+
+def test_a_pilot_whose_variants_solve_the_same_tasks_is_said(tmp_path):
+    write_tables(tmp_path / "tables", np.random.default_rng(9), sessions=2)
+    cells = pd.read_parquet(tmp_path / "tables" / "cell.parquet")
+    for name in ("tasks_lost_base", "tasks_gained_base", "tasks_lost_plus", "tasks_gained_plus"):
+        cells[name] = pd.array([None, 0, 0], dtype="Int64")
+    cells["benchmark"] = "nano"
+    cells.to_parquet(tmp_path / "tables" / "cell.parquet")
+    study = yaml.safe_load((REPOSITORY / "config/studies/nano.yaml").read_text())
+    [part] = make_power_report(
+        Grid(Study(**study)), "gpu", read_pilot(tmp_path / "tables")
+    ).accuracy
+    assert part.discordant == 0.1
+    assert part.discordant_source == "assumed: none in the pilot"

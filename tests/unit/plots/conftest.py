@@ -4,15 +4,19 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from codewatt.analysis.columns import CELL
 from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.repetition_metrics import cell_shares, measure_repetition
 from codewatt.analysis.tables import to_table
+from codewatt.plots import figure_style
+from tests.support.raw_study import RawStudy
 
 #: Energy against bf16, and pass@1 lost, for each precision.
 WORK = {"fp32": 1.7, "bf16": 1, "int8": 1.9, "fp4": 1.2, "nf4": 1.25, "gptq4": 0.8, "awq": 0.75}
@@ -141,3 +145,29 @@ def make_labels(models: int = 2) -> dict[str, dict[str, str]]:
 def labels() -> dict[str, dict[str, str]]:
     """Labels for two models."""
     return make_labels()
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that a plot function saves, laid out and kept instead of written."""
+    kept: list[Figure] = []
+
+    def keep(figure: Figure, out_stem: Path) -> list[Path]:
+        figure.draw_without_rendering()
+        kept.append(figure)
+        return []
+
+    def keep_all(figure: Figure, pages: Sequence[Figure], out_stem: Path) -> list[Path]:
+        for one in (figure, *pages):
+            keep(one, out_stem)
+        return []
+
+    monkeypatch.setattr(figure_style, "save", keep)
+    monkeypatch.setattr(figure_style, "save_pages", keep_all)
+    return kept
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> RawStudy:
+    """A drawn study with its tables; tests read it and change nothing."""
+    return RawStudy(tmp_path_factory.mktemp("study")).write()
