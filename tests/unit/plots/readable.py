@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.generate.generate_record import GENERATE
-from codewatt.plots import (
+from codewatt.plots import figure_style, power_over_time
     figure_style,
 )
 from tests.support.raw_study import RawStudy
