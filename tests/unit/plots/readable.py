@@ -9,8 +9,6 @@ from matplotlib.text import Text
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.generate.generate_record import GENERATE
 from codewatt.plots import figure_style, power_over_time
-    figure_style,
-)
 from tests.support.raw_study import RawStudy
 from tests.unit.plots.conftest import make_labels, make_rows
 
