@@ -135,7 +135,8 @@ def _tasks(pair, column, study):
     if not both:
         return None
     known = sorted(set.intersection(*(set(side[s]) for side in (ours, theirs) for s in both)))
-    if len(known) < 2:
+    tasks = {row["task_id"] for cell in (pair.cell, pair.base) for row in cell.task_rows}
+    if len(known) < 2 or len(known) / len(tasks) < 0.95:
         return None
     table = np.array([[ours[s][task] - theirs[s][task] for s in both] for task in known])
     apart = statistics.Student(*effects.crossed(table), pair.allowance)

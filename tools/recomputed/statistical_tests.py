@@ -68,13 +68,22 @@ def families(rows):
 
 
 def why_not(row, tasks):
-    """Why nothing is tested of a cell."""
+    """Why nothing is tested of a cell; `tasks`: None for tests of its runs."""
     if row["status"] != "ok":
         return f"the cell is infeasible: {row['status_reason']}"
     if row["valid"] is False:
         return f"the cell failed a validity check: {row['failed_checks']}"
-    if not any(task["energy_j"] is not None and task["valid"] is not False for task in tasks):
+    if tasks is None:
+        return None
+    everything = {task["task_id"] for task in tasks}
+    known = {task for (_, _, task), (_, joules, _) in of_task(tasks).items() if joules is not None}
+    if not known:
         return "no task of the cell has an energy"
+    if len(known) / len(everything) < 0.95:
+        return (
+            f"only {len(known)} of the cell's {len(everything)} tasks have an energy, and short "
+            "tasks lack it most often"
+        )
     return None
 
 
@@ -118,6 +127,7 @@ def _values(row, runs, tasks):
         ]
     return {
         "reason": why_not(row, ours),
+        "reason_of_runs": why_not(row, None),
         "task": {task: float(np.mean(joules)) for task, joules in by_task.items()},
         "level": level,
         "runs": of_runs,
@@ -140,10 +150,10 @@ def _of_cell(cell, values):
     tasks = [] if reason else list(values["task"].values())
     half = len(tasks) // 2
 
-    def make(test, *args):
+    def make(test, *args, why=reason):
         def made():
-            if reason:
-                raise Withheld(reason)
+            if why:
+                raise Withheld(why)
             return test(*args)
 
         return made
@@ -154,9 +164,10 @@ def _of_cell(cell, values):
             cell_id=cell["cell_id"], cells=1,
         )  # fmt: skip
 
-    for level, x in (("task", tasks), (values["level"], [] if reason else values["runs"])):
-        yield one("Shapiro-Wilk", level, "energy_j", make(shapiro, x))
-        yield one("Shapiro-Wilk", level, "ln energy_j", make(_shapiro_of_logs, x))
+    of_runs = values["level"], values["runs"], values["reason_of_runs"]
+    for level, x, why in (("task", tasks, reason), of_runs):
+        yield one("Shapiro-Wilk", level, "energy_j", make(shapiro, x, why=why))
+        yield one("Shapiro-Wilk", level, "ln energy_j", make(_shapiro_of_logs, x, why=why))
     for test, centre in (("Levene", "mean"), ("Brown-Forsythe", "median")):
         made = make(variances, [tasks[:half], tasks[half:]], centre)
         yield one(test, "task", "energy_j", made, ", first and second half of the tasks")
@@ -165,21 +176,20 @@ def _of_cell(cell, values):
 
 
 def _of_group(factor, group, members, values):
-    usable = [row for row in members if values[row["cell_id"]]["reason"] is None]
-    out = [row["cell_id"] for row in members if values[row["cell_id"]]["reason"] is not None]
-    notes = [f"left out, as not tested: {', '.join(out)}"] if out else []
-    places = {(row["host"], row["gpu_uuids"]) for row in usable}
-    if len(places) > 1:
-        notes.append(
-            f"the cells ran on {len(places)} hosts or sets of GPUs, which this test does not "
-            "separate from the cells"
-        )
-    reason = _apart(usable)
-    ours = [values[row["cell_id"]] for row in usable]
-    level = "session" if any(v["level"] == "session" for v in ours) else "run"
-    per_level = {"task": [list(v["task"].values()) for v in ours], level: [v["runs"] for v in ours]}
-    for of, x in per_level.items():
-        remarks = list(notes)
+    several = any(values[row["cell_id"]]["level"] == "session" for row in members)
+    for of, why in (("task", "reason"), ("session" if several else "run", "reason_of_runs")):
+        usable = [row for row in members if values[row["cell_id"]][why] is None]
+        out = [row["cell_id"] for row in members if values[row["cell_id"]][why] is not None]
+        remarks = [f"left out, as not tested: {', '.join(out)}"] if out else []
+        places = {(row["host"], row["gpu_uuids"]) for row in usable}
+        if len(places) > 1:
+            remarks.append(
+                f"the cells ran on {len(places)} hosts or sets of GPUs, which this test does not "
+                "separate from the cells"
+            )
+        reason = _apart(usable)
+        ours = [values[row["cell_id"]] for row in usable]
+        x = [list(v["task"].values()) if of == "task" else v["runs"] for v in ours]
         if of == "run":
             remarks.append(
                 "the runs of a cell are of one job: differences between jobs count as those of "
@@ -191,7 +201,7 @@ def _of_group(factor, group, members, values):
             "Kruskal-Wallis": lambda x=x: kruskal(x),
         }
         if of == "task":
-            tests["Friedman"] = lambda: friedman([v["task"] for v in ours])
+            tests["Friedman"] = lambda ours=ours: friedman([v["task"] for v in ours])
         for test, made in tests.items():
             family = f"{test}, energy_j per {of}, cells that differ in "
             yield _noted(

@@ -10,7 +10,7 @@ import numpy as np
 from codewatt.analysis.columns import Row
 from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.log_scale_statistics import Difference, mean_of
-from codewatt.analysis.task_effects import crossed_difference
+from codewatt.analysis.task_effects import LEAST_KNOWN_TASKS, crossed_difference
 
 #: Metric of the comparison table -> column of the task table.
 TASK_METRICS = {"task_energy_j": "energy_j", "task_latency_s": "latency_s"}
@@ -35,7 +35,8 @@ def compare_task_metric(study: StudyRows, pair: Pair, metric: str) -> TaskCompar
     """Compare a metric of the task table; None where it is not compared.
 
     The tasks are those that, in every session that has both cells, have a value in each completion
-    of both. A task's value is the mean of ln x over its repeats and samples.
+    of both; at least LEAST_KNOWN_TASKS of all tasks. A task's value is the mean of ln x over its
+    repeats and samples.
 
     Args:
         metric: a key of TASK_METRICS.
@@ -48,7 +49,8 @@ def compare_task_metric(study: StudyRows, pair: Pair, metric: str) -> TaskCompar
     if not sessions:
         return None
     common = set.intersection(*({*side[s]} for side in (ours, theirs) for s in sessions))
-    if len(common) < 2:
+    tasks = {row["task_id"] for cell_id in pair.ids for row in study.tasks[cell_id]}
+    if len(common) < max(2, LEAST_KNOWN_TASKS * len(tasks)):
         return None
     apart = [[ours[s][task] - theirs[s][task] for s in sessions] for task in sorted(common)]
     difference = crossed_difference(np.array(apart), pair.allowance)

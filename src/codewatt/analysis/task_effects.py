@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 
 from codewatt.analysis.log_scale_statistics import Difference
 
+#: Tests and comparisons of tasks are withheld below this share of tasks with an energy. A task that
+#: is shorter than the time between two readings of a meter has none, so the others are a selection
+#: of long tasks.
+LEAST_KNOWN_TASKS = 0.95
+
 
 def crossed_difference(
     differences: NDArray[np.float64], allowance: float = 0.0

@@ -10,7 +10,9 @@ from statsmodels.stats.multitest import multipletests
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.changes import ComparisonSettings
+from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.tables import to_rows
+from codewatt.analysis.task_comparisons import compare_task_metric
 from tests.support.records import METER, PROVENANCE
 from tests.unit.analysis.conftest import BASELINE, FP32, fail_repeat_1
 
@@ -160,3 +162,28 @@ def test_the_frontier_has_probabilities(study: Any) -> None:
     assert cheap > 0.99
     assert 0.05 < dear < 0.5
     assert failed is None
+
+
+@pytest.mark.parametrize(("missing", "compared_"), [(5, True), (6, False)])
+def test_tasks_are_not_compared_where_short_tasks_have_no_energy(
+    missing: int, compared_: bool
+) -> None:
+    cells = {name: _valid_cell(name) for name in ("base", "x")}
+    tasks = {
+        name: [
+            {"session": 1, "task_id": f"t{i}", "energy_j": None if i < missing else value + i}
+            for i in range(100)
+        ]
+        for name, value in (("base", 10.0), ("x", 9.0))
+    }
+    pair = Pair(cells["x"], cells["base"], True, None, True, 0.0)
+    found = compare_task_metric(StudyRows(cells, {}, tasks, {}), pair, "task_energy_j")
+    assert (found is not None) is compared_
+    if found is not None:
+        logs = [math.log((9.0 + i) / (10.0 + i)) for i in range(missing, 100)]
+        assert found.difference.value == pytest.approx(np.mean(logs))
+
+
+def _valid_cell(name: str) -> dict[str, Any]:
+    basis = ("energy_boundary", "cpu_share", "gpu_names", "cpu_name", "gpu_energy_status")
+    return {"cell_id": name, "status": "ok", "valid": True, **dict.fromkeys(basis)}

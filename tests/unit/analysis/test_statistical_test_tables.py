@@ -264,13 +264,36 @@ def test_infeasible_and_unmetered_cells_are_withheld(tables: Tables) -> None:
     for row in tables.tasks:
         row["energy_j"] = None
     rows = tables.make()["statistical_test"]
-    notes = {row["cell_id"]: row["note"] for row in found(rows, factor=None)}
+    notes = {row["cell_id"]: row["note"] for row in found(rows, factor=None, level="task")}
     assert notes == {
         "m--bf16--b1": "the cell is infeasible: out of memory",
         "m--int8--b1": "no task of the cell has an energy",
     }
     group = one(rows, test="Kruskal-Wallis", level="task")
     assert group["note"].startswith("fewer than two cells of the group can be tested; left out")
+
+
+def test_tests_of_tasks_are_withheld_where_short_tasks_have_no_energy(tables: Tables) -> None:
+    tables.cell("bf16")
+    ids = sorted({row["task_id"] for row in tables.tasks})
+    missing = set(ids[: round(0.04 * len(ids))])
+    for row in tables.tasks:
+        if row["task_id"] in missing:
+            row["energy_j"] = None
+    row = one(tables.make()["statistical_test"], test="Durbin-Watson", level="task")
+    assert row["n"] == len(ids) - len(missing)
+    missing = set(ids[: round(0.1 * len(ids))])
+    for row in tables.tasks:
+        if row["task_id"] in missing:
+            row["energy_j"] = None
+    made = tables.make()
+    row = one(made["statistical_test"], test="Durbin-Watson", level="task")
+    told = f"only {len(ids) - len(missing)} of the cell's {len(ids)} tasks have an energy"
+    assert row["statistic"] is None
+    assert row["note"].startswith(told)
+    assert all(row["note"].startswith(told) for row in made["regression"])
+    of_runs = one(made["statistical_test"], test="Shapiro-Wilk", metric="energy_j", level="run")
+    assert not (of_runs["note"] or "").startswith(told)
 
 
 def test_an_invalid_repeat_is_not_used(tables: Tables) -> None:

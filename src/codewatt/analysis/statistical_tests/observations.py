@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from codewatt.analysis.columns import Row
 from codewatt.analysis.tables import to_rows
+from codewatt.analysis.task_effects import LEAST_KNOWN_TASKS
 
 _TASK_COLUMNS = (
     "cell_id", "session", "repeat", "task_id", "domains", "new_tokens", "valid", "energy_j",
@@ -49,14 +50,26 @@ class CellObservations:
         known = self.tasks.dropna(subset="energy_j")
         return known.groupby("task_id", sort=False)["energy_j"].mean()
 
-    def reason_to_withhold(self) -> str | None:
-        """Why no test is made of this cell; None if tests can be made."""
+    def reason_to_withhold(self, per_task: bool = True) -> str | None:
+        """Why no test is made of this cell; None if tests can be made.
+
+        Args:
+            per_task: of the energies of tasks; False: of those of runs or sessions.
+        """
         if self.cell["status"] != "ok":
             return f"the cell is infeasible: {self.cell['status_reason']}"
         if self.cell["valid"] is False:
             return f"the cell failed a validity check: {self.cell['failed_checks']}"
-        if self.tasks.empty or self.tasks["energy_j"].isna().all():
+        if not per_task:
+            return None
+        tasks, known = self.tasks["task_id"].nunique(), len(self.task_energies())
+        if not known:
             return "no task of the cell has an energy"
+        if known < LEAST_KNOWN_TASKS * tasks:
+            return (
+                f"only {known} of the cell's {tasks} tasks have an energy, and short tasks lack it "
+                "most often"
+            )
         return None
 
 

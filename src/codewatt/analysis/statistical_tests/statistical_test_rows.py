@@ -64,13 +64,13 @@ def statistical_test_rows(cells: Sequence[CellObservations]) -> list[Row]:
 
 def _cell_rows(cell: CellObservations) -> Iterator[Row]:
     """Tests of one cell."""
-    reason = cell.reason_to_withhold()
+    reason, of_runs = cell.reason_to_withhold(), cell.reason_to_withhold(per_task=False)
     tasks = [] if reason else [float(value) for value in cell.task_energies()]
     halves = [tasks[: len(tasks) // 2], tasks[len(tasks) // 2 :]]
     shapiro = distribution_tests.shapiro_wilk
-    for level, values in ((TASK, tasks), (cell.run_level, [] if reason else list(cell.runs))):
-        yield _row(cell, "Shapiro-Wilk", level, ENERGY, shapiro, values, reason)
-        yield _row(cell, "Shapiro-Wilk", level, LOG_ENERGY, _of_logarithms, values, reason)
+    for level, values, why in ((TASK, tasks, reason), (cell.run_level, list(cell.runs), of_runs)):
+        yield _row(cell, "Shapiro-Wilk", level, ENERGY, shapiro, values, why)
+        yield _row(cell, "Shapiro-Wilk", level, LOG_ENERGY, _of_logarithms, values, why)
     for test in ("Levene", "Brown-Forsythe"):
         yield _row(cell, test, TASK, ENERGY, _OF_GROUPS[test], halves, reason)
     raw = distribution_tests.durbin_watson_raw
@@ -147,26 +147,22 @@ def _groups(
 
 def _group_rows(factor: str, group: str, members: Sequence[CellObservations]) -> Iterator[Row]:
     """Tests of cells that differ in one factor."""
-    usable = [cell for cell in members if cell.reason_to_withhold() is None]
-    left_out = [cell.cell_id for cell in members if cell.reason_to_withhold() is not None]
-    reason = _not_comparable(usable)
-    of_all = list(comparable_texts(usable))
-    if left_out:
-        of_all.insert(0, f"left out, as not tested: {', '.join(left_out)}")
-    by_task = [cell.task_energies() for cell in usable]
-    run_level = "session" if any(cell.run_level == "session" for cell in usable) else "run"
-    levels = {
-        TASK: [list(values) for values in by_task],
-        run_level: [list(cell.runs) for cell in usable],
-    }
-    common = {"factor": factor, "group": group, "cells": len(usable)}
-    for level, values in levels.items():
-        notes = [*of_all, *([_ONE_JOB] if level == "run" else [])]
+    run_level = "session" if any(cell.run_level == "session" for cell in members) else "run"
+    for level in (TASK, run_level):
+        of_tasks = level == TASK
+        usable = [c for c in members if c.reason_to_withhold(of_tasks) is None]
+        left_out = [c.cell_id for c in members if c.reason_to_withhold(of_tasks) is not None]
+        reason = _not_comparable(usable)
+        notes = [f"left out, as not tested: {', '.join(left_out)}"] if left_out else []
+        notes += [*comparable_texts(usable), *([_ONE_JOB] if level == "run" else [])]
+        by_task = [cell.task_energies() for cell in usable]
+        values = [list(x) for x in (by_task if of_tasks else [cell.runs for cell in usable])]
+        common = {"factor": factor, "group": group, "cells": len(usable)}
         for test, function in _OF_GROUPS.items():
             row = _empty(test, level, ENERGY) | common
             row["family"] = f"{test}, energy_j per {level}, cells that differ in {factor}"
             yield _noted(row | _outcome(function, values, reason), notes)
-        if level == TASK:
+        if of_tasks:
             row = _empty("Friedman", level, ENERGY) | common
             row["family"] = f"Friedman, energy_j per {level}, cells that differ in {factor}"
             yield _noted(row | _outcome(_friedman, by_task, reason), notes)
