@@ -26,6 +26,7 @@ from codewatt.energy.making_energy import measure_making
 from codewatt.energy.task_energy import write_task_energies
 from codewatt.files import describe_files, sha256_file, write_json, write_jsonl
 from tests.support.records import (
+    PLACEMENT,
     PROVENANCE,
     SAMPLER,
     evaluate_record,
@@ -271,6 +272,7 @@ class RawStudy:
             sampler={**SAMPLER, "meters": {}}, code=CODE,
             provenance={**PROVENANCE, "host": f"host-{board}", "cpu": "Xeon"},
             files={n: d for n, d in describe_files(folder).items() if n != "task_energy.parquet"},
+            placement={**PLACEMENT, "gpus": [{"index": 0, "uuid": f"GPU-{board}", "name": "H100"}]},
         )  # fmt: skip
         _rested(generate, np.random.default_rng(len(self.cells)))
         generate["model"]["device"] = "cuda"

@@ -1,7 +1,5 @@
 """Comparisons of pass@1 on the same tasks, and of ratios of energy and accuracy."""
 
-import math
-
 import numpy as np
 
 from recomputed import bootstrap, comparison, effects, judging, statistics
@@ -157,7 +155,7 @@ def _ratios(pair, tests, of, metrics):
             interval = way(own / reference, *drawn.ends(pair.allowance))
             row |= ends("ci95", tuple(None if end is None else end - 1 for end in interval))
             smallest = effects.detectable(drawn.error, apart.apart.freedom) + pair.allowance
-            row["minimum_detectable_effect"] = math.expm1(smallest)
+            row["minimum_detectable_effect"] = statistics.relative(smallest)
         within = "sessions" if len(both) > 1 else "repeats of one job"
         row |= {
             "method": f"BCa bootstrap over tasks, {within} by Student's t",

@@ -6,7 +6,7 @@ from recomputed import accuracy, comparison, judging, statistics
 from recomputed.cells import NET, POSITIVE, ends, values_of
 from recomputed.energy import COMPONENTS
 from recomputed.runs import SETTING, TESTS
-from recomputed.sessions import board
+from recomputed.sessions import placed
 
 CLAIMED = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 
@@ -63,14 +63,22 @@ class Pair:
         self.cell, self.base, self.note, self.of_baseline = cell, base, note, of_baseline
         self.ids, self.row, self.base_row = (cell.id, base.id), rows[cell.id], rows[base.id]
         self.same = _same_boards(cell, base)
-        ran_on = {board(one) for side in (cell, base) for one in side.measured}
+        ran_on = {placed(one) for side in (cell, base) for one in side.measured}
         self.one_board = self.same and len(ran_on) == 1
+        self.confounded = _always_apart(cell, base)
+        common = {one.session for one in cell.measured} & {one.session for one in base.measured}
+        if self.note is None and cell.ran and base.ran and not common:
+            self.note = "no session has both cells"
+        if self.note is None and self.confounded:
+            self.note = CONFOUNDED
+        if of_baseline:
+            self.row["change_note"] = self.note
         self.spread = 0.0 if self.same else study.board_spread
         self.allowance = math.log1p(self.spread)
 
     def compares(self, metric):
         """Whether a metric of energy, time or rate is compared."""
-        if not self.cell.ran or not self.base.ran or self.note == CONFOUNDED:
+        if not self.cell.ran or not self.base.ran or self.confounded:
             return False
         if not _timed(self.row, self.base_row):
             return False
@@ -106,43 +114,55 @@ def _named(pairs, cells, rows, study):
 
 def _same_boards(cell, base):
     """Whether both ran on the same boards in each session of both, or on one board altogether."""
-    ours, theirs = ({one.session: board(one) for one in c.measured} for c in (cell, base))
+    ours, theirs = ({one.session: placed(one) for one in c.measured} for c in (cell, base))
     every = {*ours.values(), *theirs.values()}
-    if not ours or not theirs or any(host is None for host, _ in every):
+    if not ours or not theirs or None in every:
         return False
     both = set(ours) & set(theirs)
     return len(every) == 1 or (bool(both) and all(ours[s] == theirs[s] for s in both))
 
 
+def _always_apart(cell, base):
+    """Whether two cells with two sessions in common never ran on a board of each other."""
+    ours, theirs = ({one.session: placed(one) for one in each.measured} for each in (cell, base))
+    if None in (*ours.values(), *theirs.values()):
+        return False
+    return len(set(ours) & set(theirs)) > 1 and not set(ours.values()) & set(theirs.values())
+
+
 def _confounding(row, cell, base):
     """Note the sessions in which a cell and its baseline ran on different boards.
 
-    Where that were all of at least two sessions, and they never had a board in common, changes are
-    withheld. The board is that of `placement`; virtual nodes of Slurm count as hosts.
+    Where they were always apart, changes are withheld. The board is that of `placement`; virtual
+    nodes of Slurm count as hosts.
     """
     if base is None or base is cell:
         return
-    ours, theirs = ({one.session: _placed(one) for one in each.measured} for each in (cell, base))
+    ours, theirs = ({one.session: placed(one) for one in each.measured} for each in (cell, base))
     both = sorted(set(ours) & set(theirs))
-    apart = [session for session in both if ours[session] != theirs[session]]
+    apart = [s for s in both if ours[s] is None or ours[s] != theirs[s]]
     several = len(cell.measured) > 1
     told = [
         "variant_not_confounded"
         + (f" (session {session})" if several else "")
-        + f": {ours[session]}, limit {theirs[session]}"
+        + f": {_in_words(ours[session], cell, session)}, "
+        + f"limit {_in_words(theirs[session], base, session)}"
         for session in apart
     ]
     row["warnings"] = "; ".join(([row["warnings"]] if row.get("warnings") else []) + told) or None
-    confounded = len(both) > 1 and not set(ours.values()) & set(theirs.values())
-    if confounded and row["change_note"] is None:
+    if _always_apart(cell, base) and row["change_note"] is None:
         row["change_note"] = CONFOUNDED
 
 
-def _placed(cell):
-    placement = cell.generate["placement"]
+def _in_words(placed, cell, session):
+    if placed is not None:
+        return placed
+    [one] = [one for one in cell.measured if one.session == session]
+    placement = one.generate["placement"]
     slurm = placement["slurm"]
-    host = cell.generate["provenance"]["host"] if slurm is None else slurm["node"]
-    return ", ".join([host, *sorted(gpu["uuid"] for gpu in placement["gpus"])])
+    host = one.generate["provenance"]["host"] if slurm is None else slurm["node"]
+    gpus = sorted(gpu["uuid"] for gpu in placement["gpus"]) or ["unknown GPU"]
+    return ", ".join([host or "unknown host", *gpus])
 
 
 def _comparison_key(cell):
@@ -226,7 +246,7 @@ def _metrics(cells, pairs, rows):
             if pair.of_baseline:
                 row[f"{metric}_change"] = math.expm1(change.value)
                 if change.apart is not None and not itself:
-                    interval = tuple(map(math.expm1, change.apart.ends()))
+                    interval = tuple(map(statistics.relative, change.apart.ends()))
                     row |= ends(f"{metric}_change_ci95", interval)
             if metric in CLAIMED and not itself:
                 found[(*pair.ids, metric)] = change
@@ -248,7 +268,7 @@ def _claimed(pairs, found, compared, rows):
             pair.row[f"{metric}_change_p"] = row["p"]
             pair.row[f"{metric}_change_p_holm"] = row["p_holm"]
             pair.row[f"{metric}_comparisons"] = m
-            simultaneous = tuple(map(math.expm1, apart.ends(1 - 0.05 / m)))
+            simultaneous = tuple(map(statistics.relative, apart.ends(1 - 0.05 / m)))
             pair.row |= ends(f"{metric}_change_simultaneous95", simultaneous)
 
 

@@ -109,12 +109,12 @@ def _tests(apart, study):
         return {}
     smallest = effects.detectable(apart.error, apart.freedom) + apart.allowance
     return {
-        **ends("ci95", tuple(map(math.expm1, apart.ends()))),
+        **ends("ci95", tuple(map(statistics.relative, apart.ends()))),
         "df": apart.freedom if math.isfinite(apart.freedom) else None,
         "p": apart.p(),
         "equivalence_margin": study.equivalence_margin,
         "equivalence_p": apart.equivalence_p(study.equivalence_margin),
-        "minimum_detectable_effect": math.expm1(smallest),
+        "minimum_detectable_effect": statistics.relative(smallest),
     }
 
 

@@ -81,6 +81,17 @@ def board(cell):
     return host, ", ".join(sorted(uuids)) or None
 
 
+def placed(cell):
+    """Host and GPUs of a cell that ran, as text; None if one of the two is unknown."""
+    placement = cell.generate["placement"]
+    slurm = placement["slurm"]
+    host = cell.generate["provenance"]["host"] if slurm is None else slurm["node"]
+    gpus = sorted(gpu["uuid"] for gpu in placement["gpus"])
+    if host is None or (cell.generate["model"]["device"] != "cpu" and not gpus):
+        return None
+    return ", ".join([host, *gpus])
+
+
 def session_rows(cells, baselines, order_seed):
     """A row for each cell and session.
 
@@ -168,7 +179,8 @@ def _row(cell, ran_on, base, begun):
     at += datetime.timedelta(seconds=int(begun["unix_s"]))
     same = None
     if ran_on is not None and reference is not None:
-        same = ran_on[0] is not None and ran_on == reference
+        [other] = [one for one in base.measured if one.session == cell.session]
+        same = placed(cell) is not None and placed(cell) == placed(other)
     row = {
         **session_columns(cell),
         "block": _block(cell),

@@ -1,6 +1,7 @@
 """The statistics of docs/explanation/statistics.md, by numpy and scipy.stats."""
 
 import math
+import sys
 
 import numpy as np
 from scipy import optimize, stats
@@ -114,6 +115,11 @@ def welch(first, second, allowance=0.0):
     if first is None or second is None or min(len(first), len(second)) < 2:
         return None
     return Welch(first, second, allowance)
+
+
+def relative(log_ratio):
+    """exp(x) - 1; None where it is larger than any float."""
+    return None if log_ratio > math.log(sys.float_info.max) else math.expm1(log_ratio)
 
 
 def holm(ps):

@@ -19,13 +19,13 @@ from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.columns import TABLES, Row, cell_columns
 from codewatt.analysis.compared_pairs import StudyRows, find_baselines
 from codewatt.analysis.comparison_rows import compare_cells
-from codewatt.analysis.confounded_cells import check_confounding
+from codewatt.analysis.confounded_cells import check_confounding, places_of_cell
 from codewatt.analysis.confounding import CellSession
 from codewatt.analysis.design_cells import design_cells
 from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.frontier_columns import add_frontier_probabilities
 from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
-from codewatt.analysis.session_rows import boards_of, session_rows
+from codewatt.analysis.session_rows import session_rows
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.token_agreement import compare_engines
 from codewatt.errors import CodewattError
@@ -114,8 +114,8 @@ def build_tables(
     baselines = {row["cell_id"]: row["baseline_cell_id"] for row in rows["cell"]}
     rows["session"] = session_rows(designed, runs_of, baselines, order_seed)
     by_id = {row["cell_id"]: row for row in rows["cell"]}
-    boards = {cell.id: boards_of(cell) for cell in designed}
-    study = StudyRows(by_id, runs_of, tasks_of, boards)
+    places = {cell.id: places_of_cell(cell) for cell in designed}
+    study = StudyRows(by_id, runs_of, tasks_of, places)
     rows["comparison"] = compare_cells(study, settings)
     add_frontier_probabilities(study)
     add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})

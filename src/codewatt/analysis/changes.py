@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from codewatt.analysis.columns import BOTH, CLAIMED, POSITIVE, SIGNED, Row
 from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.judging_columns import same_judging
-from codewatt.analysis.log_scale_statistics import Difference, holm
+from codewatt.analysis.log_scale_statistics import Difference, change_of_log, holm
 from codewatt.analysis.proportions import CONFIDENCE, Interval
 from codewatt.analysis.session_effects import (
     SessionComparison,
@@ -19,6 +19,9 @@ from codewatt.analysis.session_effects import (
     logs_by_session,
 )
 from codewatt.analysis.session_replicates import values_by_session
+
+#: The ends of an interval; None for one that the data do not bound.
+Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,12 @@ def log_comparison(study: StudyRows, pair: Pair, metric: str) -> SessionComparis
     return compare_sessions(first, second, pair.allowance)
 
 
-def to_change(interval: Interval) -> Interval:
-    """An interval of a log ratio as one of a relative change."""
-    return math.expm1(interval[0]), math.expm1(interval[1])
+def to_change(interval: Interval) -> Ends:
+    """An interval of a log ratio as one of a relative change; None for an end without a bound."""
+    return change_of_log(interval[0]), change_of_log(interval[1])
 
 
-def set_interval(row: Row, name: str, interval: tuple[float | None, float | None] | None) -> None:
+def set_interval(row: Row, name: str, interval: Ends | None) -> None:
     """Set an interval's columns `<name>_low` and `<name>_high`; nothing without an interval.
 
     An end that is None is not bounded by the data.

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.columns import Row
-from codewatt.analysis.compared_pairs import Board, same_boards
 from codewatt.analysis.descriptions import (
     accuracy_interval,
     energy_interval,
@@ -37,17 +36,17 @@ LEVEL = 0.05
 _MOST_LISTED = 3
 
 
-#: Cell -> session -> (ln of the geometric mean of its energy, the board that it ran on).
-SessionEnergies = Mapping[str, Mapping[int, tuple[float, Board]]]
+#: Cell -> session -> (ln of the geometric mean of its energy, whether it ran on the baseline's
+#: board).
+SessionEnergies = Mapping[str, Mapping[int, tuple[float, bool]]]
 
 
 def session_energies(sessions: Sequence[Row]) -> SessionEnergies:
     """The energies of each cell's sessions, from the rows of the session table."""
-    found: dict[str, dict[int, tuple[float, Board]]] = {}
+    found: dict[str, dict[int, tuple[float, bool]]] = {}
     for row in sessions:
         if row["energy_j_geomean"] is not None:
-            board = row["host"], row["gpu_uuids"]
-            energy = math.log(row["energy_j_geomean"]), board
+            energy = math.log(row["energy_j_geomean"]), row["same_board_as_baseline"] is True
             found.setdefault(row["cell_id"], {})[row["session"]] = energy
     return found
 
@@ -58,15 +57,15 @@ class Claim:
 
     Attributes:
         sentences: the statement.
-        lowest_energy_j: energy (J) of the cheapest cell that is the baseline or shown to be
-            non-inferior to it.
+        lowest_change: change of energy, against the baseline, of the cheapest cell that is the
+            baseline or shown to be non-inferior to it; a fraction.
         variant: the variant that is compared with the baseline; None if there is none.
         indistinguishable: sentence on non-inferior variants whose energy is not shown to be
             higher than that of `variant`; may be empty.
     """
 
     sentences: str
-    lowest_energy_j: float
+    lowest_change: float
     variant: Row | None
     indistinguishable: str
 
@@ -78,24 +77,23 @@ def claim_cheapest(
 
     Args:
         base: the baseline's row of the cell table.
-        others: rows that can be compared with it.
+        others: rows whose energy is compared with it.
         accuracy: the column of pass@1.
         sessions: what each session of each cell took.
     """
     tests = accuracy.rpartition("_")[2]
     baseline_part = f"Baseline {variant_text(base, labels)}: {_energy_and_accuracy(base, accuracy)}"
-    base_j = _energy_j(base)
     if not others:
         sentences = f"No variant can be compared with the baseline. {baseline_part}."
-        return Claim(sentences, base_j, None, "")
-    near = sorted((r for r in others if r[f"noninferior_{tests}"]), key=_energy_j)
+        return Claim(sentences, 0.0, None, "")
+    near = sorted((r for r in others if r[f"noninferior_{tests}"]), key=_change)
     counted = (
         f"{len(near)} of {_count(others, 'variant')} {'is' if len(others) == 1 else 'are'} shown "
         "to be non-inferior to the baseline in pass@1 (margin: "
         f"{format_points(others[0]['pass_at_1_margin'])})."
     )
     if not near:
-        return Claim(f"{counted} {baseline_part}.", base_j, None, "")
+        return Claim(f"{counted} {baseline_part}.", 0.0, None, "")
     best = near[0]
     name = variant_text(best, labels)
     lowest = name if len(near) == 1 else f"Lowest energy estimate among these: {name}"
@@ -107,8 +105,10 @@ def claim_cheapest(
             f"{name}: {_energy_and_accuracy(best, accuracy)}. {baseline_part}.",
         ]
     )
-    lowest_j = min(base_j, _energy_j(best))
-    return Claim(sentences, lowest_j, best, _indistinguishable(best, near[1:], labels, sessions))
+    lowest_change = min(0.0, _change(best))
+    return Claim(
+        sentences, lowest_change, best, _indistinguishable(best, near[1:], labels, sessions)
+    )
 
 
 def paired_difference_sentence(row: Row, labels: Labels, accuracy: str) -> str:
@@ -138,9 +138,9 @@ def cheaper_without_noninferiority(
         (
             row
             for row in others
-            if not row[f"noninferior_{tests}"] and _energy_j(row) < claim.lowest_energy_j
+            if not row[f"noninferior_{tests}"] and _change(row) < claim.lowest_change
         ),
-        key=_energy_j,
+        key=_change,
     )
     if not found:
         return ""
@@ -188,8 +188,9 @@ def _energy_and_accuracy(row: Row, accuracy: str) -> str:
     return f"{energy_text(row)}, {accuracy_text(row, accuracy)}"
 
 
-def _energy_j(row: Row) -> float:
-    return float(row["energy_j_geomean"])
+def _change(row: Row) -> float:
+    """The change of energy against the baseline, in which what sessions share cancels."""
+    return float(row["energy_j_change"])
 
 
 def _count(rows: Sequence[Row], noun: str) -> str:
@@ -271,9 +272,10 @@ def _log_energy_difference(first: Row, second: Row, sessions: SessionEnergies) -
     moments of the repeats.
     """
     ours, theirs = (sessions.get(row["cell_id"], {}) for row in (first, second))
-    boards = [{s: board for s, (_, board) in side.items()} for side in (ours, theirs)]
+    common = ours.keys() & theirs.keys()
+    same = bool(common) and all(ours[s][1] and theirs[s][1] for s in common)
     spread = max(first["board_spread"], second["board_spread"])
-    allowance = 0.0 if same_boards(*boards) else math.log1p(spread)
+    allowance = 0.0 if same else math.log1p(spread)
     if len(ours) > 1 or len(theirs) > 1:
         logs = [{s: [energy] for s, (energy, _) in side.items()} for side in (ours, theirs)]
         found = compare_sessions(logs[0], logs[1], allowance)

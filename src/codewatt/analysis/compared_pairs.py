@@ -8,13 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.columns import Row
-from codewatt.analysis.confounding import CONFOUNDED
+from codewatt.analysis.confounding import CONFOUNDED, Places, always_apart, same_places
 from codewatt.analysis.efficient_frontier import SETTING, energy_basis
-
-#: Host and UUIDs of the GPUs that a cell ran on in one session; None where unknown.
-Board = tuple[str | None, str | None]
-#: Session -> the board that a cell ran on.
-Boards = Mapping[int, Board]
 
 #: A metric whose name contains one of these is an energy or is derived from one.
 _ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
@@ -27,13 +22,13 @@ class StudyRows:
     Attributes:
         cells: rows of the cell table, in its order.
         runs, tasks: rows of the run and task tables, with their `session`.
-        boards: session -> board of each cell that ran.
+        places: session -> where the cell ran, of each cell that ran.
     """
 
     cells: Mapping[str, Row]
     runs: Mapping[str, Sequence[Row]]
     tasks: Mapping[str, Sequence[Row]]
-    boards: Mapping[str, Boards]
+    places: Mapping[str, Places]
 
 
 @dataclass(frozen=True)
@@ -45,18 +40,20 @@ class Pair:
         of_baseline: whether the reference is the cell's baseline; its columns of the cell table
             hold the comparison.
         note: why the comparison of energy, or of everything but accuracy, is withheld.
-        same_boards: whether both are known to have run on the same host and GPUs (`same_boards`).
+        same_places: whether both are known to have run on the same host and GPUs.
         board_spread: relative difference between two boards that the comparison allows for.
-        one_board: whether all sessions of both are known to have run on one host and its GPUs.
+        one_place: whether all sessions of both are known to have run on one host and its GPUs.
+        confounded: whether variant and board cannot be told apart (`confounding.always_apart`).
     """
 
     cell: Row
     reference: Row
     of_baseline: bool
     note: str | None
-    same_boards: bool
+    same_places: bool
     board_spread: float
-    one_board: bool = False
+    one_place: bool = False
+    confounded: bool = False
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -77,7 +74,7 @@ class Pair:
         """Whether a metric of energy, time or rate is compared."""
         if not both_valid(self.cell, self.reference) or not _same_hardware(self):
             return False
-        if self.note == CONFOUNDED:
+        if self.confounded:
             return False
         return not is_energy(metric) or energy_basis(self.cell) == energy_basis(self.reference)
 
@@ -110,8 +107,8 @@ def compared_pairs(
 ) -> list[Pair]:
     """The pairs of a study: each cell with its baseline, then the named pairs.
 
-    Sets `same_host_and_gpus` of cells that ran and whose baseline ran, and `board_spread` where
-    energy or time is compared.
+    Sets `same_host_and_gpus` of cells that ran and whose baseline ran, `board_spread` where energy
+    or time is compared, and `change_note` of cells that share no session with their baseline.
 
     Args:
         study: its rows, after `find_baselines`.
@@ -124,9 +121,10 @@ def compared_pairs(
         if base is None:
             continue
         pair = _pair(study, row, base, row["change_note"], board_spread)
+        row["change_note"] = pair.note
         pairs.append(pair)
         if row["status"] == base["status"] == "ok":
-            row["same_host_and_gpus"] = pair.same_boards
+            row["same_host_and_gpus"] = pair.same_places
             if pair.compares("duration_s"):
                 row["board_spread"] = pair.board_spread
     known = {ids for pair in pairs for ids in (pair.ids, pair.ids[::-1])}
@@ -148,23 +146,14 @@ def _pair(
     board_spread: float,
     of_baseline: bool = True,
 ) -> Pair:
-    boards = [study.boards.get(cell["cell_id"], {}) for cell in (row, base)]
-    same = same_boards(*boards)
-    one = same and len({board for side in boards for board in side.values()}) == 1
-    return Pair(row, base, of_baseline, note, same, 0.0 if same else board_spread, one)
-
-
-def same_boards(ours: Boards, theirs: Boards) -> bool:
-    """Whether two cells are known to have run on the same host and GPUs (by UUID).
-
-    True if they did within every session that has both, or if all sessions of both ran on one and
-    the same board.
-    """
-    every = {*ours.values(), *theirs.values()}
-    if not ours or not theirs or any(host is None for host, _ in every):
-        return False
-    common = ours.keys() & theirs.keys()
-    return len(every) == 1 or (bool(common) and all(ours[s] == theirs[s] for s in common))
+    ours, theirs = (study.places.get(cell["cell_id"], {}) for cell in (row, base))
+    same, apart = same_places(ours, theirs), always_apart(ours, theirs)
+    if note is None and row["status"] == base["status"] == "ok" and not ours.keys() & theirs.keys():
+        note = "no session has both cells"
+    if note is None and apart:
+        note = CONFOUNDED
+    one = same and len({*ours.values(), *theirs.values()}) == 1
+    return Pair(row, base, of_baseline, note, same, 0.0 if same else board_spread, one, apart)
 
 
 def is_energy(metric: str) -> bool:

@@ -24,7 +24,7 @@ from codewatt.analysis.effect_sizes import (
     hedges_g_paired,
     paired_delta,
 )
-from codewatt.analysis.log_scale_statistics import Difference, holm
+from codewatt.analysis.log_scale_statistics import Difference, change_of_log, holm
 from codewatt.analysis.paired_tasks import PassComparison, compare_tasks
 from codewatt.analysis.pooled_ratios import RatioChange, compare_pooled, ratio_names
 from codewatt.analysis.session_effects import logs_by_session
@@ -174,7 +174,7 @@ def _difference_columns(difference: Difference | None, settings: ComparisonSetti
         "p": difference.p,
         "equivalence_margin": margin,
         "equivalence_p": difference.equivalence_p(math.log1p(-margin), math.log1p(margin)),
-        "minimum_detectable_effect": math.expm1(difference.minimum_detectable()),
+        "minimum_detectable_effect": change_of_log(difference.minimum_detectable()),
     }
     set_interval(row, "ci95", to_change(difference.interval()))
     return row
@@ -219,7 +219,7 @@ def _ratio_columns(pair: Pair, ratio: RatioChange) -> Row:
     set_interval(row, "ci95", ratio.ci95)
     if ratio.error is not None:
         smallest = minimum_detectable_effect(ratio.error, ratio.freedom) + pair.allowance
-        row["minimum_detectable_effect"] = math.expm1(smallest)
+        row["minimum_detectable_effect"] = change_of_log(smallest)
     return row
 
 
@@ -236,7 +236,7 @@ def _sizes(g: EffectSize | None, delta: EffectSize | None) -> Row:
 def _note(pair: Pair, sessions: int) -> str | None:
     """What the interval does not cover, and what it allows for."""
     notes = [_ONE_JOB_NOTE] if sessions == 1 else []
-    if sessions > 1 and pair.one_board:
+    if sessions > 1 and pair.one_place:
         notes.append(_ONE_BOARD_NOTE)
     if pair.board_spread:
         spread = f"{100 * pair.board_spread:.3g} %"
@@ -275,9 +275,9 @@ def _observations(study: StudyRows, members: Sequence[str], metric: str) -> list
         logs: Mapping[int, Sequence[float]] = (
             logs_by_session(values_by_session(study.runs[cell_id], metric)) or {}
         )
-        boards = study.boards[cell_id]
+        places = study.places[cell_id]
         found += [
-            Observation(cell_id, session, boards.get(session), value)
+            Observation(cell_id, session, places.get(session), value)
             for session, values in logs.items()
             for value in values
         ]

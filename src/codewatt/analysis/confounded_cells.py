@@ -19,14 +19,24 @@ from codewatt.analysis.design_cells import DesignCell
 from codewatt.energy.validity.check import CheckResult
 
 
+def places_of_cell(cell: DesignCell) -> dict[int, Place]:
+    """Session -> where the cell ran; without sessions in which it could not run."""
+    return {
+        session: place_of(
+            measured.generate["provenance"]["host"],
+            measured.generate["placement"],
+            measured.generate["model"]["device"],
+        )
+        for session, measured in cell.measured.items()
+    }
+
+
 def places_of(cells: Sequence[DesignCell]) -> dict[CellSession, Place]:
     """Where each cell ran in each session; without sessions in which it could not run."""
     return {
-        CellSession(cell.id, session): place_of(
-            measured.generate["provenance"]["host"], measured.generate["placement"]
-        )
+        CellSession(cell.id, session): place
         for cell in cells
-        for session, measured in cell.measured.items()
+        for session, place in places_of_cell(cell).items()
     }
 
 

@@ -64,10 +64,13 @@ def format_percent(fraction: float) -> str:
 
 
 def format_percent_interval(low: float | None, high: float | None) -> str | None:
-    """The interval of a relative change; None without one."""
-    if low is None or high is None:
+    """The interval of a relative change; None without one.
+
+    Without an upper end the data do not bound the change.
+    """
+    if low is None:
         return None
-    return f"[{format_percent(low)}, {format_percent(high)}]"
+    return f"[{format_percent(low)}, {'no upper bound' if high is None else format_percent(high)}]"
 
 
 def format_p(p: float) -> str:

@@ -121,7 +121,10 @@ def headline(
         others = [
             row
             for row in usable
-            if row is not base and row[accuracy] is not None and row["change_note"] is None
+            if row is not base
+            and row[accuracy] is not None
+            and row["change_note"] is None
+            and row["energy_j_change"] is not None
         ]
         claim = claim_cheapest(base, others, labels, accuracy, sessions)
         main = claim.sentences

@@ -83,6 +83,18 @@ def exponentials(interval: Interval | None) -> Interval | None:
     return None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
 
 
+def change_of_log(log_ratio: float) -> float | None:
+    """exp(x) - 1; None where no float is that large: the data do not bound the change.
+
+    With one degree of freedom and many comparisons, the simultaneous interval of a logarithm is
+    thousands of standard errors wide.
+    """
+    try:
+        return math.expm1(log_ratio)
+    except OverflowError:
+        return None
+
+
 def mean_of(values: Sequence[float]) -> float:
     """The arithmetic mean of at least one value."""
     return math.fsum(values) / len(values)

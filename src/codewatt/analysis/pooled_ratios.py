@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codewatt.analysis.bca_bootstrap import Bootstrap, TaskTotals, bootstrap_ratio
-from codewatt.analysis.changes import log_comparison, set_interval
+from codewatt.analysis.changes import Ends, log_comparison, set_interval
 from codewatt.analysis.columns import BOTH, TESTS, Row
 from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.judging_columns import same_judging
@@ -25,9 +25,6 @@ from codewatt.analysis.log_scale_statistics import (
 from codewatt.analysis.run_rows import judged_tasks_j
 from codewatt.analysis.session_replicates import log_replicates, values_by_session
 from codewatt.units import J_PER_KWH
-
-#: The ends of an interval; None for one that the data do not bound.
-Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)

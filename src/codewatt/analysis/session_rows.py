@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from codewatt.analysis.cell_results import CellResults
 from codewatt.analysis.cell_rows import machine
 from codewatt.analysis.columns import CLAIMED, TESTS, Row
-from codewatt.analysis.compared_pairs import Board
 from codewatt.analysis.confounded_cells import places_of
 from codewatt.analysis.confounding import CellSession, same_board_as_baseline
 from codewatt.analysis.design_cells import DesignCell
@@ -54,12 +53,6 @@ def session_rows(
             }
             rows.append(row | _measured(record, own))
     return rows
-
-
-def boards_of(cell: DesignCell) -> dict[int, Board]:
-    """Session -> host and GPUs, of the sessions in which the cell ran."""
-    found = {session: machine(measured.generate) for session, measured in cell.measured.items()}
-    return {session: (one["host"], one["gpu_uuids"]) for session, one in found.items()}
 
 
 def _cell(ids: CellIds) -> Cell:

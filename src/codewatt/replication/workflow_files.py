@@ -115,6 +115,14 @@ def refuse_unfinished(files: Sequence[WorkflowFile], results: str) -> None:
     Raises:
         CodewattError: one line that names the first files that are missing or stale, and why.
     """
+    # Without records only modification times would tell, so this is asked first.
+    made = any(file.status != _MISSING for file in files)
+    if made and not any(file.known for file in files):
+        raise CodewattError(
+            f"{display_path(results)}: Snakemake has no record in {display_path(os.getcwd())} of "
+            "how these results were made, so nobody can tell whether they are up to date; allowed: "
+            "the working directory in which the study ran, and --results as for that run"
+        )
     # A missing file with up-to-date files after it starts no job, but a package needs it.
     stale = [file for file in files if not file.up_to_date or file.status == _MISSING]
     if stale:
@@ -126,12 +134,6 @@ def refuse_unfinished(files: Sequence[WorkflowFile], results: str) -> None:
             f"{display_path(results)}: {len(stale)} of {len(files)} files are missing or stale: "
             f"{', '.join(shown)}{more}; allowed: a finished study; run Snakemake "
             f"(rules {', '.join(rules)})"
-        )
-    if files and not any(file.known for file in files):
-        raise CodewattError(
-            f"{display_path(results)}: Snakemake has no record in {display_path(os.getcwd())} of "
-            "how these results were made, so nobody can tell whether they are up to date; allowed: "
-            "the working directory in which the study ran, and --results as for that run"
         )
 
 

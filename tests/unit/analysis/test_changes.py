@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from codewatt.analysis.compared_pairs import StudyRows, compared_pairs, same_boards
+from codewatt.analysis.compared_pairs import StudyRows, compared_pairs
 from codewatt.analysis.comparison_rows import _note
+from codewatt.analysis.confounding import Place
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.errors import CodewattError
-from tests.support.records import METER, PROVENANCE
+from tests.support.records import METER, PLACEMENT, PROVENANCE
 from tests.unit.analysis.conftest import FP32, fail_repeat_1, joules, tables, two_cells
 
 
@@ -171,6 +172,8 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
     def on(host: str, uuid: str) -> Any:
         meter = {**METER, "devices": [{"name": "H100", "device": uuid}]}
         found = {"meters": [meter], "provenance": {**PROVENANCE, "host": host}}
+        gpus = [{"index": 0, "uuid": uuid, "name": "H100"}]
+        found["placement"] = {**PLACEMENT, "gpus": gpus}
         return lambda contents: contents["generate"].update(found)
 
     study.cell("fp32", edit=on("n1", "GPU-a"))
@@ -189,22 +192,10 @@ def test_another_board_widens_the_interval_by_what_boards_may_differ(study: Any)
         assert row["energy_j_change_p"] > same["energy_j_change_p"]
 
 
-def test_boards_that_are_not_known_are_not_the_same(study: Any) -> None:
-    """A record without host is refused; a cell without one is never on the same board."""
-    assert not same_boards({1: (None, None)}, {1: (None, None)})
-    assert not same_boards({}, {})
+def test_a_record_without_a_host_is_refused(study: Any) -> None:
     study.cell("fp32", edit=lambda contents: contents["generate"].update(provenance={}))
     with pytest.raises(CodewattError, match=r"generate\.json: provenance\.\w+: field is missing"):
         tables(study)
-
-
-def test_boards_are_compared_within_each_session() -> None:
-    one, two = ("n1", "GPU-a"), ("n1", "GPU-b")
-    assert same_boards({1: one, 2: two}, {1: one, 2: two})
-    assert same_boards({1: one, 2: two}, {1: one})
-    assert not same_boards({1: one, 2: two}, {1: one, 2: one})
-    assert same_boards({1: one, 2: one}, {3: one})
-    assert not same_boards({1: one}, {2: two})
 
 
 def test_another_board_widens_a_net_difference_by_a_share_of_the_whole_energy(study: Any) -> None:
@@ -270,18 +261,18 @@ def test_sampled_completions_are_compared_by_their_shares(study: Any) -> None:
 
 
 def test_sessions_on_one_board_are_said_not_to_cover_others() -> None:
-    a, b = ("n1", "GPU-a"), ("n1", "GPU-b")
-    for boards, one in (
+    a, b = Place("n1", ("GPU-a",)), Place("n1", ("GPU-b",))
+    for places, one in (
         ({1: a, 2: a}, True),
         ({1: a, 2: b}, False),
-        ({1: (None, None), 2: (None, None)}, False),
+        ({1: Place("n1", None), 2: Place("n1", None)}, False),
     ):
         cell = {"cell_id": "x", "gpu_names": None, "cpu_name": None, "status": "ok", "valid": True}
         cell |= {"baseline_cell_id": None, "change_note": None}
         base = cell | {"cell_id": "base"}
-        study = StudyRows({"x": cell, "base": base}, {}, {}, {"x": boards, "base": boards})
+        study = StudyRows({"x": cell, "base": base}, {}, {}, {"x": places, "base": places})
         [pair] = compared_pairs(study, [("x", "base")], 0.12)[-1:]
-        assert pair.one_board is one
+        assert pair.one_place is one
         note = _note(pair, 2)
         assert ("does not cover other boards" in (note or "")) is one
         assert "other boards" not in (_note(pair, 1) or "")

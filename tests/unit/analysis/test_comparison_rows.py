@@ -119,7 +119,7 @@ def test_cells_without_a_common_session_are_not_compared(study: Any) -> None:
     study.cell("fp32", session=1)
     study.cell("int8", session=2)
     row = compared(study)[(INT8, FP32, "energy_j")]
-    assert (row["estimate"], row["note"]) == (None, "no session with values of both cells")
+    assert (row["estimate"], row["note"]) == (None, "no session has both cells")
 
 
 def test_named_pairs_are_compared_and_join_the_family(study: Any) -> None:

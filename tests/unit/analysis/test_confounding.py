@@ -7,9 +7,11 @@ import pytest
 from codewatt.analysis.confounding import (
     CellSession,
     Place,
+    always_apart,
     confounding_checks,
     place_of,
     same_board_as_baseline,
+    same_places,
 )
 
 BASE, VARIANT, ALONE = "m--full--fp16", "m--full--int8", "n--full--int8"
@@ -78,8 +80,8 @@ def test_the_detail_says_what_was_compared():
     result = confounding_checks(places([A, A], [B, B]), BASELINES)[CellSession(VARIANT, 2)]
     assert (result["observed"], result["limit"]) == ("gpu01, GPU-b", "gpu01, GPU-a")
     assert result["detail"] == (
-        "session 2: host and GPUs of the cell against those of its baseline; in no session did the "
-        "two share a board"
+        "session 2: host and GPUs of the cell against those of its baseline; the cell never ran on "
+        "a board of its baseline"
     )
 
 
@@ -90,5 +92,27 @@ def test_a_place_is_the_slurm_node_and_the_gpus_that_computed():
         "exclusive": False,
     }  # fmt: skip
     placement = {"hardware": None, "slurm": slurm, "gpus": gpus}
-    assert place_of("host", placement) == Place("gpu03", ("GPU-y", "GPU-z"))
-    assert place_of("host", {**placement, "slurm": None, "gpus": []}) == Place("host", ())
+    assert place_of("host", placement, "cuda") == Place("gpu03", ("GPU-y", "GPU-z"))
+    without = {**placement, "slurm": None, "gpus": []}
+    assert place_of("host", without, "cpu") == Place("host", ())
+    assert not place_of("host", without, "cuda").known
+    assert not place_of(None, without, "cpu").known
+
+
+def test_unknown_places_are_never_known_to_be_the_same():
+    for unknown in (Place("host", None), Place(None, ())):
+        assert not same_places({1: unknown}, {1: unknown})
+        assert not always_apart({1: unknown, 2: A}, {1: B, 2: B})
+        found = places([unknown, A], [unknown, A])
+        assert same_board_as_baseline(found, BASELINES)[CellSession(VARIANT, 1)] is False
+        result = confounding_checks(found, BASELINES)[CellSession(VARIANT, 1)]
+        assert (result["passed"], result["severity"]) == (False, "warning")
+    assert not same_places({}, {})
+
+
+def test_places_are_compared_within_each_session():
+    assert same_places({1: A, 2: B}, {1: A, 2: B})
+    assert same_places({1: A, 2: B}, {1: A})
+    assert not same_places({1: A, 2: B}, {1: A, 2: A})
+    assert same_places({1: A, 2: A}, {3: A})
+    assert not same_places({1: A}, {2: B})

@@ -17,7 +17,7 @@ from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
-from tests.support.records import METER, PROVENANCE, window
+from tests.support.records import METER, PLACEMENT, PROVENANCE, window
 
 BASELINE = {"precision": "fp32", "prune": "none"}
 LABELS = {"model": {"nano": "Nano <1>"}, "precision": {"fp32": "32-bit", "int8": "8-bit"}}
@@ -165,7 +165,9 @@ def test_variants_of_like_energy_are_told_by_their_difference(study: Any) -> Non
 def test_unequal_boards_are_said(study: Any) -> None:
     def on(uuid: str) -> Any:
         meter = {**METER, "devices": [{"name": "H100", "device": uuid}]}
-        return lambda contents: contents["generate"].update(meters=[meter])
+        gpus = [{"index": 0, "uuid": uuid, "name": "H100"}]
+        found = {"meters": [meter], "placement": {**PLACEMENT, "gpus": gpus}}
+        return lambda contents: contents["generate"].update(found)
 
     study.cell("fp32", tasks=300, edit=on("GPU-a"))
     study.cell("int8", tasks=300, edit=on("GPU-b"), joules_per_run=(10.0, 10.1, 10.2))

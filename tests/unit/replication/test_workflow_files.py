@@ -70,3 +70,15 @@ def test_many_files_are_counted() -> None:
 def test_results_without_a_record_are_refused() -> None:
     with pytest.raises(CodewattError, match="no record in"):
         refuse_unfinished(parse_summary("\n".join([HEADER, UNKNOWN])), "r")
+
+
+def test_without_a_record_nothing_is_called_stale() -> None:
+    """Modification times alone make files of a copied study look stale; the record is the cause."""
+    stale = UNKNOWN.replace("no update", "update pending")
+    with pytest.raises(CodewattError, match="no record in"):
+        refuse_unfinished(parse_summary("\n".join([HEADER, UNKNOWN, stale, MISSING])), "r")
+
+
+def test_a_study_that_never_ran_is_missing_rather_than_unknown() -> None:
+    with pytest.raises(CodewattError, match="1 of 1 files are missing"):
+        refuse_unfinished(parse_summary("\n".join([HEADER, MISSING])), "r")
