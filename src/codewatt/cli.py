@@ -69,9 +69,7 @@ def command_parser() -> argparse.ArgumentParser:
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
     site_command.add_arguments(site)
     site.set_defaults(run=site_command.run)
-    published = commands.add_parser(
-        "published", help="check the energy figures of published studies"
-    )
+    published = commands.add_parser("published", help="check the figures of published studies")
     published_command.add_arguments(published)
     published.set_defaults(run=published_command.run)
     export = commands.add_parser(

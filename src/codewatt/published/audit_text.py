@@ -4,11 +4,13 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codewatt.published.checked_run import CheckedRun, Configuration
 from codewatt.published.counter_wraps import Wraps
-from codewatt.published.published_study import PublishedStudy
+
+if TYPE_CHECKING:
+    from codewatt.published.run_study import RunStudy
 
 Cells = list[str]
 
@@ -23,7 +25,7 @@ _CORRECTION_COLUMNS = ["wraps missed", "corrected (both)", "corrected (all)", "r
 
 
 def render(
-    study: PublishedStudy[Any], configurations: Sequence[Configuration[Any]], *, by_run: bool
+    study: "RunStudy[Any]", configurations: Sequence[Configuration[Any]], *, by_run: bool
 ) -> str:
     """The results of an audit as text: a table, its legend and the findings in sentences.
 
@@ -39,11 +41,11 @@ def render(
             *(*_CORRECTION_COLUMNS, "flags"),
         ]
         rows = [_run_cells(one.name, run) for one in configurations for run in one.runs]
-        table = _table([columns, *rows], left={0, 6, len(columns) - 1})
+        table = text_table([columns, *rows], left={0, 6, len(columns) - 1})
     else:
         columns = ["configuration", "runs", *power_columns, *_CORRECTION_COLUMNS, "flags"]
         rows = [_configuration_cells(one) for one in configurations]
-        table = _table([columns, *rows], left={0, len(columns) - 1})
+        table = text_table([columns, *rows], left={0, len(columns) - 1})
     legend = textwrap.fill(study.legend, _WIDTH)
     findings = (textwrap.fill(line, _WIDTH) for line in study.findings(configurations))
     return "\n".join([table, "", legend, "", *findings])
@@ -136,7 +138,8 @@ def _residual_cell(wraps: Wraps | None) -> str:
     return f"{wraps.residual_wh:+.2f} ({100 * wraps.residual_share:+.2f} %)"
 
 
-def _table(rows: Sequence[Cells], left: set[int]) -> str:
+def text_table(rows: Sequence[Cells], left: set[int]) -> str:
+    """Rows of cells as aligned columns; `left`: indices of the columns that are left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

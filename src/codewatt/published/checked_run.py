@@ -10,7 +10,7 @@ from codewatt.energy.validity.check import CheckResult
 from codewatt.published.counter_wraps import Wraps
 
 if TYPE_CHECKING:
-    from codewatt.published.published_study import PublishedRun
+    from codewatt.published.run_study import PublishedRun
 
 R = TypeVar("R", bound="PublishedRun")
 

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from codewatt.energy.validity.check import CheckResult, at_most
 from codewatt.energy.validity.plausibility import meters_agree, power_varies, total_adds_up
-from codewatt.published.published_study import PublishedRun
+from codewatt.published.run_study import PublishedRun
 from codewatt.units import J_PER_WH, WH_PER_KWH
 
 #: Largest difference of two meters of one device, as a share of the second meter's figure.

@@ -3,92 +3,56 @@
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar
 
 import codewatt.published
 from codewatt.errors import CodewattError
-from codewatt.published.checked_run import CheckedRun, Configuration
 
 
-class PublishedRun(Protocol):
-    """Published figures of one run, and those of a second meter for the same run.
-
-    Attributes:
-        table: file or table of the study that contains the run.
-        run: number of the run in that table.
-        runtime_s: duration of the run (s).
-        total_wh: published total energy (Wh).
-        cpu_wh: published energy of all CPU packages (Wh).
-        co2_g: published CO2 emissions (g).
-    """
+class Audit(ABC):
+    """The results of the audit of a study."""
 
     @property
-    def table(self) -> str: ...
-    @property
-    def run(self) -> int: ...
-    @property
-    def runtime_s(self) -> float: ...
-    @property
-    def total_wh(self) -> float: ...
-    @property
-    def cpu_wh(self) -> float: ...
-    @property
-    def co2_g(self) -> float: ...
+    @abstractmethod
+    def csv_columns(self) -> tuple[str, ...]:
+        """Columns of `csv_rows`."""
 
-    @property
-    def cpu_w(self) -> float:
-        """Published mean CPU power (W)."""
+    @abstractmethod
+    def text(self, *, by_run: bool) -> str:
+        """The results for the terminal: a table, its legend and the findings.
 
-    @property
-    def parts_wh(self) -> Mapping[str, float]:
-        """Published energy by part ("cpu", "gpu", ...) whose sum is the total (Wh)."""
+        Args:
+            by_run: add or show one line for each run.
+        """
 
-    @property
-    def reference_j(self) -> Mapping[str, float | None]:
-        """Energy by part according to the second meter (J); None if it did not measure the run."""
-
-    @property
-    def reference_cpu_w(self) -> float | None:
-        """Mean CPU power by the second meter, to be shown beside the published one (W)."""
-
-    @property
-    def reference_source(self) -> str:
-        """Which measurement of the second meter belongs to this run; "" for none."""
+    @abstractmethod
+    def csv_rows(self) -> Iterable[Mapping[str, str | int | float | None]]:
+        """The rows that `codewatt published check --csv` writes; None is an empty cell."""
 
 
-R = TypeVar("R", bound=PublishedRun)
-
-
-class PublishedStudy(ABC, Generic[R]):
+class PublishedStudy(ABC):
     """A published study and its audit.
 
     Attributes:
         name: name of the study's subpackage and on the command line.
-        meter: name of the second meter, such as "EAR".
-        data_file: the study's runs.
-        csv_columns: attributes of a run that `codewatt published check --csv` writes.
-        legend: explains the columns of the printed table.
+        data: the study's packaged figures, a file or a folder.
     """
 
     name: ClassVar[str]
-    meter: ClassVar[str]
-    data_file: ClassVar[Path]
-    csv_columns: ClassVar[tuple[str, ...]]
-    legend: ClassVar[str]
+    data: ClassVar[Path]
 
     @abstractmethod
-    def audit(self, path: Path) -> list[CheckedRun[R]]:
-        """Read the runs from a file and check each of them.
+    def audit(self, data: Path) -> Audit:
+        """Read the figures and check them.
+
+        Args:
+            data: a file or folder in the form of `PublishedStudy.data`.
 
         Raises:
-            CodewattError: the file is missing or wrong.
+            CodewattError: a file is missing or wrong.
         """
-
-    @abstractmethod
-    def findings(self, configurations: Sequence[Configuration[R]]) -> Iterator[str]:
-        """The results of the audit in sentences, one paragraph each."""
 
 
 def study_names() -> list[str]:
@@ -98,7 +62,7 @@ def study_names() -> list[str]:
     )
 
 
-def open_study(name: str) -> PublishedStudy[Any]:
+def open_study(name: str) -> PublishedStudy:
     """The published study of a name.
 
     Raises:
@@ -109,5 +73,5 @@ def open_study(name: str) -> PublishedStudy[Any]:
             f"published study {name!r}: unknown study; allowed: {', '.join(study_names())}"
         )
     module = importlib.import_module(f"codewatt.published.{name}.audited_study")
-    study: PublishedStudy[Any] = module.STUDY
+    study: PublishedStudy = module.STUDY
     return study

@@ -21,6 +21,7 @@ from codewatt.published.de_reus_2024.published_run_checks import COUNTERS, check
 from codewatt.published.de_reus_2024.run_data import GROUP_MEAN, OWN_STEP, Run, read_runs
 from codewatt.units import J_PER_WH
 
+NAME = "de_reus_2024"
 RANGE_UJ = 262_143_328_850
 #: The processors' rated power; nothing is drawn above it for a quarter of an hour.
 PACKAGE_TDP_W = 250.0
@@ -33,7 +34,7 @@ SURE = {
 
 @pytest.fixture(scope="module")
 def checked() -> list[CheckedRun[Run]]:
-    return check_runs(read_runs(STUDY.data_file))
+    return check_runs(read_runs(STUDY.data))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def groups(checked: list[CheckedRun[Run]]) -> dict[str, Configuration[Run]]:
 def run() -> Run:
     """A sound run of 1000 s at 300 W in both packages."""
     return replace(
-        read_runs(STUDY.data_file)[0],
+        read_runs(STUDY.data)[0],
         cpu_wh=300 * 1000 / J_PER_WH,
         runtime_s=1000.0,
         ear_packages_w=300.0,
@@ -203,7 +204,7 @@ def test_power_varies() -> None:
 
 
 def test_the_command_prints_a_line_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["published", "check"]) == 0
+    assert main(["published", "check", NAME]) == 0
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("results_3b_256_8bit ")]
     for part in ("281.5", "3 x 2 + 0..1", "718.4", "747.5", "no_wrap_unseen 5"):
@@ -220,7 +221,7 @@ def test_the_command_prints_a_line_a_configuration(capsys: pytest.CaptureFixture
 def test_the_command_prints_a_line_a_run_and_writes_a_csv(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["published", "check", "--runs", "--csv", str(tmp_path / "out.csv")]) == 0
+    assert main(["published", "check", NAME, "--runs", "--csv", str(tmp_path / "out.csv")]) == 0
     printed = capsys.readouterr().out.splitlines()
     table = printed[1 : printed.index("")]
     assert len(table) == 267
@@ -240,7 +241,7 @@ def test_the_command_prints_a_line_a_run_and_writes_a_csv(
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:
     """The committed file with the first match of a text changed."""
-    text = STUDY.data_file.read_text(encoding="utf-8")
+    text = STUDY.data.read_text(encoding="utf-8")
     assert old in text
     path = tmp_path / "runs.csv"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -265,7 +266,7 @@ def test_bad_files_are_named_in_one_line(
     tmp_path: Path, old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = changed(tmp_path, old, new)
-    assert main(["published", "check", "--data", str(path)]) == 1
+    assert main(["published", "check", NAME, "--data", str(path)]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert message in printed.err
@@ -278,7 +279,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CodewattError, match="not readable as CSV"):
         read_runs(tmp_path / "binary.csv")
-    header = STUDY.data_file.read_text(encoding="utf-8").splitlines()[0]
+    header = STUDY.data.read_text(encoding="utf-8").splitlines()[0]
     (tmp_path / "empty.csv").write_text(header + "\n", encoding="utf-8")
     with pytest.raises(CodewattError, match="contains no runs"):
         read_runs(tmp_path / "empty.csv")
@@ -286,13 +287,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 def test_the_runs_are_part_of_the_package() -> None:
     package = Path(codewatt.published.__file__).parent
-    assert STUDY.data_file.is_file()
-    assert STUDY.data_file.is_relative_to(package)
+    assert STUDY.data.is_file()
+    assert STUDY.data.is_relative_to(package)
 
 
 def test_a_missing_file_of_runs_is_named_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "absent.csv"
-    assert main(["published", "check", "de_reus_2024", "--data", str(path)]) == 1
+    assert main(["published", "check", NAME, "--data", str(path)]) == 1
     assert capsys.readouterr().err == f"codewatt: {path}: no such file\n"

@@ -1,4 +1,4 @@
-"""Published studies are found by name, and a second one needs only a subpackage."""
+"""Published studies are found by name, and another one needs only a subpackage."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from codewatt.published.checked_run import CheckedRun
 from codewatt.published.figure_checks import reference_checks, sum_check
-from codewatt.published.published_study import PublishedStudy
+from codewatt.published.run_study import RunStudy
 
 
 @dataclass
@@ -33,12 +33,12 @@ class Run:
     reference_j = {"cpu": 36_000.0, "gpu": 50 * 3600.0}
 
 
-class Study(PublishedStudy):
+class Study(RunStudy):
     name, meter, legend = "other_2025", "PDU", "W: mean power."
-    data_file = Path(__file__)
-    csv_columns = ("run", "total_wh")
+    data = Path(__file__)
+    run_columns = ("run", "total_wh")
 
-    def audit(self, path):
+    def check_runs(self, path):
         runs = [Run(0, 30.0), Run(1, 31.0)]
         return [CheckedRun(r, [*reference_checks(r, "PDU"), sum_check(r)], None) for r in runs]
 
@@ -51,7 +51,7 @@ STUDY = Study()
 
 
 @pytest.fixture
-def _second_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _another_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "other_2025"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -62,18 +62,20 @@ def _second_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_study_is_named_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    assert study_names() == ["de_reus_2024"]
-    with pytest.raises(CodewattError, match="'none': unknown study; allowed: de_reus_2024"):
+    assert study_names() == ["buis_2024", "de_reus_2024"]
+    with pytest.raises(
+        CodewattError, match="'none': unknown study; allowed: buis_2024, de_reus_2024"
+    ):
         open_study("none")
     assert main(["published", "check", "none"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.usefixtures("_second_study")
-def test_a_second_study_needs_only_a_subpackage(
+@pytest.mark.usefixtures("_another_study")
+def test_a_another_study_needs_only_a_subpackage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert study_names() == ["de_reus_2024", "other_2025"]
+    assert study_names() == ["buis_2024", "de_reus_2024", "other_2025"]
     assert main(["published", "check", "other_2025", "--csv", str(tmp_path / "out.csv")]) == 0
     text = capsys.readouterr().out
     assert "PDU W" in text
@@ -84,13 +86,14 @@ def test_a_second_study_needs_only_a_subpackage(
     assert lines[2].startswith("1,31.0,10.0,gpu_agrees_with_pdu total_adds_up,")
 
 
-@pytest.mark.usefixtures("_second_study")
+@pytest.mark.usefixtures("_another_study")
 def test_without_a_name_all_studies_are_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["published", "check"]) == 0
     text = capsys.readouterr().out
     assert "267 runs of de Reus et al. 2024." in text
+    assert "figures of 41 tables and three listings of Buis 2024." in text
     assert "1 configuration." in text
     assert main(["published", "check", "--csv", str(tmp_path / "out.csv")]) == 1
     assert "--csv: one study is needed" in capsys.readouterr().err

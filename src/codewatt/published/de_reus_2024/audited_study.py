@@ -8,16 +8,16 @@ from codewatt.published.checked_run import CheckedRun, Configuration
 from codewatt.published.de_reus_2024.findings import findings
 from codewatt.published.de_reus_2024.published_run_checks import COUNTERS, check_runs
 from codewatt.published.de_reus_2024.run_data import Run, read_runs
-from codewatt.published.published_study import PublishedStudy
+from codewatt.published.run_study import RunStudy
 
 
-class DeReus2024(PublishedStudy[Run]):
+class DeReus2024(RunStudy[Run]):
     """StarCoder2 and Phi-2 on HumanEval+, quantised and pruned; measured with CodeCarbon."""
 
     name: ClassVar[str] = "de_reus_2024"
     meter: ClassVar[str] = "EAR"
-    data_file: ClassVar[Path] = Path(__file__).with_name("energy.csv")
-    csv_columns: ClassVar[tuple[str, ...]] = (
+    data: ClassVar[Path] = Path(__file__).with_name("energy.csv")
+    run_columns: ClassVar[tuple[str, ...]] = (
         *("table", "run", "model", "token_limit", "precision", "layers_pruned", "runtime_s"),
         *("total_wh", "ear_packages_w", "ear_match"),
     )
@@ -31,12 +31,12 @@ class DeReus2024(PublishedStudy[Run]):
         "checks of severity error and their number of runs; the text below describes warnings."
     )
 
-    def audit(self, path: Path) -> list[CheckedRun[Run]]:
-        """See `PublishedStudy.audit`."""
+    def check_runs(self, path: Path) -> list[CheckedRun[Run]]:
+        """See `RunStudy.check_runs`."""
         return check_runs(read_runs(path))
 
     def findings(self, configurations: Sequence[Configuration[Run]]) -> Iterator[str]:
-        """See `PublishedStudy.findings`."""
+        """See `RunStudy.findings`."""
         return findings(configurations)
 
 

@@ -1,0 +1,1 @@
+"""Buis 2024 (thesis, Utrecht University): its tables, and what follows from them."""
