@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import codewatt.published.buis_2024
+from codewatt.published.buis_2024.audited_study import STUDY
 from codewatt.published.buis_2024.printed_tables import FIGURE_FILES
 
 pytestmark = pytest.mark.data
 
-FOLDER = Path(codewatt.published.buis_2024.__file__).parent
+FOLDER = STUDY.data
 NUMBER = re.compile(r"(< ?)?-?[\d.,]*\d(e-?\d+)?[%B]?")
 Row = dict[str, str]
 
@@ -152,3 +152,14 @@ def test_counts_of_domains_are_bigcodebenchs_own(test_data: Path) -> None:
         assert int(row["all_tasks"]) == len(domains) == len(tasks) == 1140
         assert int(row["tasks"]) == sum(row["domain"] in found for found in domains.values())
         assert int(row["substring_tasks"]) == sum(any(n in text for n in names) for text in texts)
+
+
+def test_findings_quote_the_thesis(thesis: str) -> None:
+    flat = " ".join(thesis.split()).replace("*", "")
+    quotes = [
+        quote
+        for finding in STUDY.audit(FOLDER).findings
+        for quote in re.findall("“([^”]*)”", f"{finding.says} {finding.consequence}")
+    ]
+    assert len(quotes) > 30
+    assert [quote for quote in quotes if quote not in flat] == []

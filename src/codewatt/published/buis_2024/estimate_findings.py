@@ -197,7 +197,7 @@ def _context(tables: PrintedTables) -> Finding:
         "Table 4.1 gives a context length of 128,000 for all three models, “extracted from the "
         "config.json files”.",
         f"max_position_embeddings in the thesis's own listings: {'; '.join(lines)}.",
-        "128,000 is the rounded name of the setting, “128K”. For equation 3.5, which multiplies "
+        "128,000 is the rounded setting, 128K. For equation 3.5, which multiplies "
         "with it, the difference is 2 % (Qwen, Llama) and 28 % (DeepSeek); these models have no "
         "such parameters, because they rotate queries and keys instead.",
         values,
