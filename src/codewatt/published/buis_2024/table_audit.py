@@ -55,14 +55,6 @@ class TableAudit(Audit):
         """See `Audit.csv_columns`."""
         return _CSV_COLUMNS
 
-    def finding(self, name: str) -> Finding:
-        """The finding of a name.
-
-        Raises:
-            StopIteration: there is none.
-        """
-        return next(finding for finding in self.findings if finding.name == name)
-
     def text(self, *, by_run: bool) -> str:
         """See `Audit.text`."""
         parts = [_checks_table(self.figures), textwrap.fill(self._legend(), _WIDTH)]
