@@ -163,3 +163,11 @@ def test_findings_quote_the_thesis(thesis: str) -> None:
     ]
     assert len(quotes) > 30
     assert [quote for quote in quotes if quote not in flat] == []
+
+
+def test_searched_libraries_are_those_of_table_5_1(thesis: str) -> None:
+    lines = thesis[: thesis.index("Table 5.1: Occurrence")].rpartition("Domain\t")[2].splitlines()
+    listed = {cells[0]: cells[2] for line in lines if len(cells := line.split("\t")) == 4}
+    for row in rows_of("bigcodebench_domains.csv"):
+        names = listed[row["domain"]].replace("- ", "").split(",")
+        assert row["libraries"].split() == [name.strip() for name in names]
