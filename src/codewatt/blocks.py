@@ -1,10 +1,10 @@
 """Blocks: the cells of a study that are compared with each other, so that they share one board.
 
-Boards of one GPU model differ by some percent in power. A block holds the cells that differ in
-nothing but prune setting and precision: a variant and its baseline, and the variants among each
-other. On a cluster the cells of a block in one session run in one job, on one node and one GPU, one
-after another in the drawn order. How well that was kept to is checked afterwards from what was
-recorded (`analysis.confounding`).
+Two boards of one GPU model differed by 12 % in the energy of the same work
+(docs/archive/h200-sessions.md). A block holds the cells that differ in nothing but prune setting
+and precision: a variant and its baseline, and the variants among each other. On a cluster the cells
+of a block in one session run in one Slurm job, on one node and one GPU, one after another in the
+drawn order. Whether they did is checked afterwards from the records (`analysis.confounding`).
 """
 
 import hashlib

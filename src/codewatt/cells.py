@@ -119,3 +119,30 @@ def cells_to_compare(
     chosen = [cell for cell in known if all(getattr(cell, a) == v for a, v in named.items())]
     pairs = [(cell, replace(cell, **reference)) for cell in chosen]
     return [(cell, other) for cell, other in pairs if other in known]
+
+
+def pairs_to_compare(
+    baseline_of: Mapping[str, str | None], named: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """(cell, reference) of all comparisons: each cell and its baseline, then the named pairs.
+
+    Args:
+        baseline_of: id of each cell -> id of its baseline, which may be itself; None without one.
+        named: (id of a cell, id of its reference). A pair that repeats a comparison, also with
+            cell and reference exchanged, or that names an unknown cell is left out.
+
+    Returns:
+        Ids, each pair once. A baseline stands beside itself; such a pair compares nothing.
+    """
+    pairs = [
+        (cell, base)
+        for cell, base in baseline_of.items()
+        if base is not None and base in baseline_of
+    ]
+    known = {frozenset(pair) for pair in pairs}
+    for cell, reference in named:
+        both = frozenset((cell, reference))
+        if both <= baseline_of.keys() and both not in known:
+            known.add(both)
+            pairs.append((cell, reference))
+    return pairs

@@ -15,6 +15,7 @@ from codewatt.cells import (
     Cell,
     Variant,
     cells_to_compare,
+    pairs_to_compare,
     variants_of,
 )
 from codewatt.config.compression_settings import calibration_of, lines_of
@@ -91,6 +92,17 @@ class Grid:
             for cell, reference in cells_to_compare(self.cells, pair.cell, pair.reference)
         ]
         return list(dict.fromkeys(pairs))
+
+    @cached_property
+    def compared_pairs(self) -> list[tuple[str, str]]:
+        """(id of a cell, id of its reference) of every comparison of two different cells."""
+        prune, precision = self.study.baseline.prune, self.study.baseline.precision
+        baseline_of: dict[str, str | None] = {
+            cell.design_id: replace(cell, prune=prune, precision=precision).design_id
+            for cell in self.cells
+        }
+        pairs = pairs_to_compare(baseline_of, self.named_pairs)
+        return [(cell, reference) for cell, reference in pairs if cell != reference]
 
     def _check_pairs(self) -> None:
         for index, pair in enumerate(self.study.comparisons.pairs):

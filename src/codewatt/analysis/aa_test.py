@@ -3,8 +3,8 @@
 Energy and time are compared in two ways: the first half of a cell's repeats with the second half
 (drift within a job), and a cell with a second run of the same cell (difference between two jobs).
 Each comparison is an equivalence test of the log ratio against a margin (two one-sided tests). A
-row passes only if the difference is shown to be smaller than the margin. docs, "How the statistics
-are done", has the definitions.
+row passes only if the difference is shown to be smaller than the margin.
+docs/explanation/statistics.md, section "The A/A test", has the definitions.
 """
 
 import logging

@@ -32,8 +32,8 @@ CELL_DESCRIPTIONS = describe(
     (
         "same_host_and_gpus",
         "-",
-        "Whether the cell and its baseline are known to have run on the same host and GPUs, in "
-        "every session.",
+        "Whether the cell and its baseline are known to have run on the same host and GPUs: within "
+        "every session that has both, or in all sessions of both.",
     ),
     (
         "board_spread",
@@ -171,12 +171,18 @@ CELL_DESCRIPTIONS = describe(
         "sessions as `interval_scope` says), widened by the mean bound on the meters' error.",
     ),
     ("<net>_ci95_high", "J", "Upper end of the same interval."),
-    ("<net>_difference", "J", "Mean - the baseline's mean."),
+    (
+        "<net>_difference",
+        "J",
+        "Mean - the baseline's mean, where one session has both cells; else the mean over sessions "
+        "of the differences within a session.",
+    ),
     (
         "<net>_difference_ci95_low",
         "J",
-        "Lower end of its 95 % confidence interval (Welch), widened by both bounds on the "
-        "meters' error and by `board_spread` of the larger mean energy.",
+        "Lower end of its 95 % confidence interval (Welch where one session has both cells; "
+        "Student's t of the differences within sessions where several have them), widened by both "
+        "bounds on the meters' error and by `board_spread` of the larger mean energy.",
     ),
     ("<net>_difference_ci95_high", "J", "Upper end of the same interval."),
     ("<judging>_mean", "unit of the energy", "Arithmetic mean over repeats."),
@@ -207,19 +213,25 @@ CELL_DESCRIPTIONS = describe(
         "Sample standard deviation of the sessions' means of ln x: 0.02 is a spread of about 2 %. "
         "It contains the spread of repeats, divided by their number. Empty with one session.",
     ),
-    ("<metric>_change", "fraction", "Geometric mean / the baseline's geometric mean - 1."),
+    (
+        "<metric>_change",
+        "fraction",
+        "Geometric mean / the baseline's geometric mean - 1; both of the sessions that have both "
+        "cells, each session with the same weight.",
+    ),
     (
         "<metric>_change_ci95_low",
         "fraction",
-        "Lower end of its 95 % confidence interval (Welch on logarithms), widened by "
-        "`board_spread`.",
+        "Lower end of its 95 % confidence interval on logarithms (Welch where one session has "
+        "both cells; Student's t of the differences within sessions where several have them), "
+        "widened by `board_spread`.",
     ),
     ("<metric>_change_ci95_high", "fraction", "Upper end of the same interval."),
     (
         "<tested>_change_p",
         "-",
-        "Two-sided p value (Welch on logarithms) of the hypothesis that the two differ by no "
-        "more than `board_spread`.",
+        "Two-sided p value, from the same t distribution as the interval, of the hypothesis that "
+        "the two differ by no more than `board_spread`.",
     ),
     ("<tested>_comparisons", "comparisons", "Number of comparisons of this metric in the study."),
     ("<tested>_change_p_holm", "-", "`<tested>_change_p`, Holm-adjusted over these comparisons."),

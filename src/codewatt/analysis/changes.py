@@ -1,6 +1,6 @@
 """Changes of each cell's energy, times and rates against its baseline, with tests and intervals.
 
-docs, "How the statistics are done", defines them. `paired_tasks` compares accuracy, and
+docs/explanation/statistics.md defines them. `paired_tasks` compares accuracy, and
 `pooled_ratios` compares ratios of energy and accuracy.
 """
 

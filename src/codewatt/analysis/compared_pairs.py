@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from codewatt.analysis.columns import Row
 from codewatt.analysis.confounding import CONFOUNDED, Places, always_apart, same_places
 from codewatt.analysis.efficient_frontier import SETTING, energy_basis
+from codewatt.cells import pairs_to_compare
 
 #: A metric whose name contains one of these is an energy or is derived from one.
 _ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
@@ -115,10 +116,13 @@ def compared_pairs(
         named: (id of a cell, id of its reference); one that repeats a comparison is left out.
         board_spread: largest relative difference in energy and time between two boards.
     """
+    baseline_of = {cell_id: row["baseline_cell_id"] for cell_id, row in study.cells.items()}
     pairs = []
-    for row in study.cells.values():
-        base = study.cells.get(row["baseline_cell_id"])
-        if base is None:
+    for cell_id, reference_id in pairs_to_compare(baseline_of, named):
+        row, base = study.cells[cell_id], study.cells[reference_id]
+        if reference_id != baseline_of[cell_id]:
+            note = _withheld(row, base, "reference")
+            pairs.append(_pair(study, row, base, note, board_spread, of_baseline=False))
             continue
         pair = _pair(study, row, base, row["change_note"], board_spread)
         row["change_note"] = pair.note
@@ -127,14 +131,6 @@ def compared_pairs(
             row["same_host_and_gpus"] = pair.same_places
             if pair.compares("duration_s"):
                 row["board_spread"] = pair.board_spread
-    known = {ids for pair in pairs for ids in (pair.ids, pair.ids[::-1])}
-    for cell_id, reference_id in named:
-        if (cell_id, reference_id) in known or not {cell_id, reference_id} <= study.cells.keys():
-            continue
-        known |= {(cell_id, reference_id), (reference_id, cell_id)}
-        row, base = study.cells[cell_id], study.cells[reference_id]
-        note = _withheld(row, base, "reference")
-        pairs.append(_pair(study, row, base, note, board_spread, of_baseline=False))
     return pairs
 
 

@@ -65,24 +65,28 @@ COMPARISON_DESCRIPTIONS = describe(
     (
         "within_job_log_sd",
         "-",
-        "SD of the metric's logarithm between the repeats of one job, over the valid cells that "
-        "share this cell's baseline.",
+        "Standard deviation (SD) of the metric's logarithm between the repeats of one job: 0.01 is "
+        "about 1 %. All four components are estimated from the valid cells that share this cell's "
+        "baseline.",
     ),
     (
         "cell_session_log_sd",
         "-",
-        "SD of the logarithm between sessions, of what does not change all cells of a session "
-        "alike.",
+        "SD of the logarithm between the jobs of a cell, beyond what changes all cells of a "
+        "session alike, beyond the boards where they can be separated, and beyond the spread of "
+        "repeats; empty with one session.",
     ),
     (
         "between_boards_log_sd",
         "-",
-        "SD of the logarithm between boards; empty unless boards change within sessions.",
+        "SD of the logarithm between boards (a host and its GPUs); empty unless a session has "
+        "cells on different boards and a cell ran on different boards.",
     ),
     (
         "between_sessions_log_sd",
         "-",
-        "SD of the logarithm between sessions, of what changes all cells of a session alike.",
+        "SD of the logarithm between sessions, of what changes all cells of a session alike; "
+        "empty with one session.",
     ),
     ("note", "-", "What the interval does not cover, or why there is no estimate."),
 )

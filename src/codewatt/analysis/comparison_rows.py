@@ -1,6 +1,6 @@
 """Rows of the comparison table: one for each cell, reference cell and metric.
 
-docs, "How the statistics are done", section "The comparison table", defines the columns.
+docs/explanation/statistics.md, section "The comparison table", defines the columns.
 """
 
 import math

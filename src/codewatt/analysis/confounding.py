@@ -1,8 +1,9 @@
 """Whether a variant and its baseline were measured on the same board, in each session.
 
-Two boards of one GPU model differ by some percent in power, and so do two hosts. If a variant
-always ran on one board and its baseline on another, the difference of the boards is part of every
-change that the tables give, and no number of sessions averages it out.
+Two boards of one GPU model differed by 12 % in the energy of the same work
+(docs/archive/h200-sessions.md). If a variant always ran on one board and its baseline on another,
+the difference of the boards is part of every change that the tables give, and no number of sessions
+averages it out.
 """
 
 from collections.abc import Mapping

@@ -25,9 +25,9 @@ def devices_notice(rows: Sequence[Row]) -> str | None:
     if len(used) < 2:
         return None
     return (
-        f"The cells ran on {len(used)} different hosts or GPUs, whose energy can differ by some "
-        "per cent. The confidence intervals of changes allow for this; the efficient frontier "
-        "does not"
+        f"The cells ran on {len(used)} different hosts or GPUs. Two boards of one GPU model can "
+        "differ in energy by more than ten per cent. The confidence intervals of changes allow for "
+        "this; the efficient frontier does not"
     )
 
 

@@ -1,7 +1,7 @@
 """Statistics of positive metrics over repeats: summaries on a log scale, t tests, Holm's method.
 
-docs, "How the statistics are done", defines them. Quantiles come from scipy.special, which is
-imported ten times faster than scipy.stats.
+docs/explanation/statistics.md defines them. Quantiles come from scipy.special, because importing
+scipy.stats takes longer.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Paired comparison of pass@1 on the same tasks, and the non-inferiority and equivalence tests.
 
-docs, "How the statistics are done", defines the statistics; `proportions` computes them.
+docs/explanation/statistics.md defines the statistics; `proportions` computes them.
 """
 
 from collections.abc import Mapping, Sequence

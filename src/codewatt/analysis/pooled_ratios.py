@@ -1,7 +1,7 @@
 """Joules per correct task and pass@kWh of a cell, pooled over its runs, with intervals.
 
 The intervals come from the BCa bootstrap over tasks, together with what varies between sessions
-(`bca_bootstrap`). docs, "How the statistics are done", has the formulas.
+(`bca_bootstrap`). docs/explanation/statistics.md has the formulas.
 """
 
 import itertools

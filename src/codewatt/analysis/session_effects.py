@@ -62,8 +62,9 @@ def compare_sessions(
     """The difference second - first over the sessions that have both cells.
 
     With one common session it is Welch's difference within this session's two jobs. Sessions that
-    have one of the two cells are not used: between them lies the block effect, which is ten to
-    fifty times the effects within a block.
+    have one of the two cells are not used: between two sessions lies the block effect, which can be
+    several times the cell x block effect (energy: SD 5.7 % and 1.3 % in
+    docs/archive/h200-sessions.md).
 
     Args:
         first, second: session -> values; a session without values counts as missing.

@@ -1,8 +1,7 @@
 """The values of a metric in each session, and those that an interval counts as independent.
 
 Repeats of one session share a job: its board, its temperature, its neighbours. With several
-sessions, intervals therefore rest on one mean for each session (docs, "How the statistics are
-done").
+sessions, intervals therefore rest on one mean for each session (docs/explanation/statistics.md).
 """
 
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from codewatt.analysis.session_effects import BySession, logs_by_session
 
 #: Value of `interval_scope`: the intervals of energy and time describe repeats of one job.
 WITHIN_ONE_JOB = "within one job"
-#: Value of `interval_scope`: the intervals of energy and time describe sessions, each with a job
-#: of its own.
+#: Value of `interval_scope`: the intervals of energy and time describe sessions, each with a
+#: Snakemake job of its own for the cell.
 BETWEEN_SESSIONS = "between sessions"
 
 

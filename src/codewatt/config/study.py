@@ -125,9 +125,10 @@ class Study(Strict):
     sessions: PositiveInt = Field(
         1,
         description=(
-            "Sessions: how often every cell is measured, each time by a job of its own. The order "
-            "of the cells within a session is drawn at random. With one session, intervals of "
-            "energy and time describe repeats within one job only."
+            "Sessions: how often every cell is measured, each time by a Snakemake job of its own "
+            "(on Slurm, the cells of a block share one Slurm job). The order of the cells within a "
+            "session is drawn at random. With one session, intervals of energy and time describe "
+            "repeats within one job only."
         ),
     )
     order_seed: Seed = Field(
@@ -136,10 +137,11 @@ class Study(Strict):
     blocks: bool | None = Field(
         None,
         description=(
-            "On a cluster, run the cells of a block in one job per session: on one node and one "
-            "GPU, one after another. A block holds the cells that differ in nothing but prune "
+            "On a cluster, run the cells of a block in one Slurm job per session: on one node and "
+            "one GPU, one after another. A block holds the cells that differ in nothing but prune "
             "setting and precision. Absent: true with two or more sessions, else false. Cells "
-            "whose depth is until_zero run in jobs of their own (docs/explanation/sessions.md)."
+            "whose depth is until_zero run in Slurm jobs of their own "
+            "(docs/explanation/sessions.md)."
         ),
     )
     evaluation: EvaluationSettings = Field(

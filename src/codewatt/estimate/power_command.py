@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command with parsed options; the exit code."""
     from codewatt.estimate.pilot_study import read_pilot
-    from codewatt.estimate.power_report import make_power_report, power_text, power_values
+    from codewatt.estimate.power_report import make_power_report
+    from codewatt.estimate.power_text import power_text, power_values
     from codewatt.preflight import load_grid
 
     grid = load_grid(options.file)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from scipy.special import ndtri
 
 from codewatt.analysis.detectable_effect import POWER, minimum_detectable_effect
+from codewatt.analysis.log_scale_statistics import change_of_log
 
 #: Two-sided level of one comparison, before it is divided by the number of comparisons.
 LEVEL = 0.05
@@ -24,15 +25,17 @@ class Spread:
     """Standard deviations of the logarithm of a metric (0.01 is about 1 %), and their source.
 
     Attributes:
-        within_job: between the repeats of one job.
-        cell_session: between sessions, of what does not change all cells of a session alike.
+        within_job: between the repeats of one job. None if unknown, as in a study with one repeat
+            per job; `cell_session` then contains it.
+        cell_session: between sessions, of what does not change all cells of a session alike. None
+            if unknown.
         between_sessions: common to all cells of a session; comparisons within sessions do not
             contain it. None if unknown.
         source: what was measured, in words.
     """
 
-    within_job: float
-    cell_session: float
+    within_job: float | None
+    cell_session: float | None
     between_sessions: float | None
     source: str
 
@@ -42,7 +45,8 @@ def detectable_change(
 ) -> float | None:
     """Smallest relative change of a variant that is detected with 80 % power, a fraction.
 
-    With S >= 2 sessions of R repeats the standard error of the difference of two cells is
+    It is that of an increase; x corresponds to a decrease of x/(1 + x). With S >= 2 sessions of R
+    repeats the standard error of the difference of two cells is
     sqrt(2 (cell_session² + within_job²/R) / S), with S - 1 degrees of freedom. With one session it
     is sqrt(2 within_job²/R) with 2 (R - 1), and the change is that of two jobs, not of two cells:
     `cell_session` is then part of what is detected.
@@ -51,23 +55,33 @@ def detectable_change(
         comparisons: m; each is tested at level 0.05/m (Bonferroni, the first step of Holm).
 
     Returns:
-        None with one session of one repeat, which has no degrees of freedom.
+        Infinity where no float is that large: the design bounds no change. None if the spread that
+        the standard error needs is unknown, and with one session of one repeat, which has no
+        degrees of freedom. If only `within_job` is unknown, several sessions have the value of one
+        repeat; with more repeats it is an upper bound.
     """
-    within = spread.within_job**2 / repeats
+    within = None if spread.within_job is None else spread.within_job**2 / repeats
     if sessions == 1:
-        if repeats == 1:
+        if repeats == 1 or within is None:
             return None
         error, freedom = math.sqrt(2 * within), 2 * (repeats - 1)
+    elif spread.cell_session is None:
+        return None
     else:
-        error = math.sqrt(2 * (spread.cell_session**2 + within) / sessions)
+        error = math.sqrt(2 * (spread.cell_session**2 + (within or 0.0)) / sessions)
         freedom = sessions - 1
-    return math.expm1(minimum_detectable_effect(error, freedom, level=LEVEL / comparisons))
+    change = change_of_log(minimum_detectable_effect(error, freedom, level=LEVEL / comparisons))
+    return math.inf if change is None else change
 
 
 def sessions_needed(
     spread: Spread, repeats: int, change: float, comparisons: int = 1
 ) -> int | None:
-    """Fewest sessions, at least 2, that detect a relative change; None above MOST_SESSIONS."""
+    """Fewest sessions, at least 2, that detect a relative change; None above MOST_SESSIONS.
+
+    Args:
+        spread: its `cell_session` is known.
+    """
     return _fewest(
         lambda sessions: detectable_change(spread, repeats, sessions, comparisons),
         change,
@@ -78,7 +92,11 @@ def sessions_needed(
 def repeats_needed(spread: Spread, change: float, comparisons: int = 1) -> int | None:
     """Fewest repeats, at least 2, that detect a relative change between two jobs of one session.
 
-    None above MOST_REPEATS.
+    Args:
+        spread: its `within_job` is known.
+
+    Returns:
+        None above MOST_REPEATS.
     """
     return _fewest(
         lambda repeats: detectable_change(spread, repeats, 1, comparisons), change, MOST_REPEATS

@@ -34,7 +34,7 @@ def plot(
     *,
     prompt: str = "stripped",
 ) -> list[Path]:
-    """Draw mean energy per run for each precision, with a 95 % interval over repeats.
+    """Draw mean energy per run for each precision, with a 95 % interval over repeats or sessions.
 
     One panel for each model and setting; panels of one setting share their scale. Bars are
     arithmetic means, which add up over the components; the interval is that of the geometric

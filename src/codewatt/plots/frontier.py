@@ -19,6 +19,7 @@ from codewatt.plots.figure_cells import (
     choose_value,
     energy_note,
     interval_distances,
+    interval_source,
     is_modelled,
     no_accuracy_note,
     ordered_ids,
@@ -71,8 +72,8 @@ def _draw(shown: Selection, labels: Labels) -> Any:
         validity_note(rows),
         devices_notice(rows),
         repeats_note(rows),
-        "Whiskers: 95 % confidence intervals of energy (geometric mean, over runs within one job) "
-        "and of pass@1 (Wilson, over tasks)",
+        "Whiskers: 95 % confidence intervals of energy (geometric mean, over "
+        f"{interval_source(rows)}) and of pass@1 (Wilson, over tasks)",
         _probability_note(drawn),
         no_accuracy_note(rows, labels),
         shown.omitted,

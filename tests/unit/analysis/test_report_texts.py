@@ -18,3 +18,9 @@ def test_a_caption_renders_without_complaint(name: str) -> None:
     text = template.render(snakemake={"config": {"study": "nano"}})
     settings = {"report_level": 1, "halt_level": 1}
     assert b"<p>" in publish_string(text, writer="html5", settings_overrides=settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_caption_that_names_one_job_also_names_sessions(name: str) -> None:
+    text = (FOLDER / f"{name}.rst").read_text()
+    assert "one job" not in " ".join(text.split()) or "session" in text

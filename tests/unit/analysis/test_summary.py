@@ -278,7 +278,10 @@ def test_the_page_says_where_its_intervals_come_from(study: Any, tmp_path: Path)
     assert "different hosts or GPUs" not in text
     study.cell("nf4", edit=on("n2"))
     text = page(study, tmp_path, {})
-    assert "The cells ran on 2 different hosts or GPUs" in text
+    assert (
+        "The cells ran on 2 different hosts or GPUs. Two boards of one GPU model can differ in "
+        "energy by more than ten per cent." in text
+    )
     note = "baseline&#39;s host and GPUs: the interval allows for a difference of 12 % between GPUs"
     assert note in row_of(text, "nf4")
     assert note not in row_of(text, "8-bit")

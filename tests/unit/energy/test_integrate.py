@@ -30,7 +30,7 @@ def as_series(kind: Any, t_s: Any, watts: Any) -> Series:
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=readings(), cuts=st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_adjacent_windows_add_up(kind: Any, data: Any, cuts: list[float]) -> None:
     t_s, watts = data
@@ -42,7 +42,7 @@ def test_adjacent_windows_add_up(kind: Any, data: Any, cuts: list[float]) -> Non
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     data=readings(),
     power=st.floats(0.1, 1000),
@@ -56,7 +56,7 @@ def test_constant_power_is_power_times_time(kind: Any, data: Any, power: float, 
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=readings(), cuts=st.tuples(st.floats(0, 0.3), st.floats(0.5, 0.7), st.floats(0.7, 1)))
 def test_a_longer_window_never_holds_less(kind: Any, data: Any, cuts: Any) -> None:
     t_s, watts = data
@@ -118,7 +118,7 @@ def test_a_gap_is_told_even_where_it_reaches_over_an_edge() -> None:
     assert series.window(3.0, 5.0).readings == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=readings(), cuts=st.tuples(st.floats(0, 0.3), st.floats(0.6, 1)), draw=st.data())
 def test_a_counters_bound_holds_whatever_happened_between_its_readings(
     data: Any, cuts: Any, draw: st.DataObject

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codewatt.energy.cell_energy import CellEnergy, measure_cell
@@ -230,7 +230,6 @@ programs = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(programs, st.integers(0, 99))
 def test_bills_are_those_of_a_million_small_steps_and_true_errors_are_within_the_bounds(
     drawn: list[tuple[float, float, list[int]]], seed: int

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codewatt.energy.meters import rapl
@@ -43,7 +43,6 @@ def values(meter: Meter) -> dict[tuple[str, str], float]:
     return {(r.component, r.device): r.value for r in meter.read()}
 
 
-@settings(deadline=None)
 @given(
     start=st.integers(0, RANGE_UJ - 1),
     steps=st.lists(st.integers(0, RANGE_UJ - 1), min_size=1, max_size=30),

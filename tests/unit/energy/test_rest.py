@@ -247,7 +247,7 @@ def test_a_constant_and_what_came_before_do_not_matter(
         assert shifted == pytest.approx(range_w, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(80, 90), min_size=12, max_size=30), st.integers(1, 8))
 def test_the_rest_ends_at_the_first_steady_seconds_of_any_history(
     levels: list[int], for_s: int

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codewatt.energy.boundaries import Boundaries
@@ -100,7 +100,6 @@ def spelt_out(series: Series, start_s: Any, end_s: Any) -> tuple[Any, Any]:
     return weights @ series.joules_at(times), np.abs(weights) @ series.bound_at(times)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(edges, st.floats(0.5, 50)), min_size=1, max_size=12), st.integers(0, 99))
 def test_shares_are_those_of_the_definition_and_add_up(
     tasks: list[tuple[float, float]], seed: int

@@ -196,7 +196,7 @@ def test_wrong_outputs_that_numpy_takes_for_right(
     st.floats() | st.floats(-10, 10), st.floats() | st.floats(-10, 10),
     st.sampled_from([1e-6, 1e-4]), st.floats(-2e-7, 2e-7),
 )  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_two_floats_are_close_as_numpy_says(x: float, y: float, atol: float, off: float) -> None:
     with numpy.errstate(all="ignore"):
         for a, b in ((x, y), (y * (1 + off), y), (y + atol, y)):
@@ -218,7 +218,6 @@ def test_an_array_of_one_value_is_compared_and_others_have_no_truth() -> None:
     st.lists(st.binary(max_size=6).map(lambda b: b.replace(b"\n", b"")), max_size=6),
     st.lists(st.integers(1, 9), min_size=1),
 )
-@settings(deadline=None)
 def test_lines_are_the_same_however_they_come(lines: list[bytes], sizes: list[int]) -> None:
     stream, reader = b"".join(line + b"\n" for line in lines), LineReader(lambda: 6)
     found: list[Line] = []

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codewatt.evaluate.outputs.output_check import FLOAT_ATOL
@@ -159,7 +159,7 @@ def near(value: Any, draw: Any) -> Any:
         return value
 
 
-quiet = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quiet = settings(max_examples=120)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -9,7 +9,7 @@ import pytest
 from evalplus.sanitize import code_extract as evalplus_code_extract
 from evalplus.sanitize import sanitize as evalplus_sanitize
 from evalplus.syncheck import syntax_check
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codewatt.evaluate import sanitize
@@ -26,7 +26,7 @@ LINES = [
 
 
 @given(st.lists(st.sampled_from(LINES), max_size=9), st.text("x=1 \n\\'", max_size=9))
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @pytest.mark.filterwarnings("ignore")
 def test_the_extracted_code_is_what_evalplus_extracts(lines: list[str], more: str) -> None:
     text = "\n".join([*lines, more])

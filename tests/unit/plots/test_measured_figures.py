@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from codewatt.plots import (
     figure_style,
     frontier,
     power_over_time,
+    prune_depth,
     roofline,
     scaling,
 )
@@ -46,6 +48,23 @@ class TestFrontierProbabilities:
         present = [name for name in PROBABILITY if name in table]
         frontier.plot(table.drop(columns=present), make_labels(), Path("x"))
         assert "probability" not in words(drawn[0])
+
+
+@pytest.mark.parametrize("module", [frontier, prune_depth])
+@pytest.mark.parametrize(
+    ("sessions", "scope", "text"),
+    [(1, "within one job", "over runs within one job"), (3, "between sessions", "over sessions")],
+)
+def test_the_note_says_what_the_intervals_of_energy_are_over(
+    module: Any, sessions: int, scope: str, text: str, drawn: list[Figure]
+) -> None:
+    rows = make_rows(1, ("bf16",), (0, 1))
+    for row in rows:
+        row |= {"sessions": sessions, "interval_scope": scope}
+    module.plot(frames.cell_table(rows), make_labels(), Path("x"))
+    shown = words(drawn[0])
+    assert f"geometric mean, {text}" in shown
+    assert ("within one job" in shown) == (sessions == 1)
 
 
 Plot = Callable[[Path], list[Path]]

@@ -35,8 +35,8 @@ _SEVERITY = {
     "error": "error",
     "warning": "warning",
     "by_sessions": (
-        "error if in none of two or more sessions the cell and its baseline shared a board, else "
-        "warning"
+        "error if, over two or more sessions, the cell never ran on a board on which its baseline "
+        "ran; otherwise warning"
     ),
     "by_boundary": "error with `energy.boundary` `node` or `job`, warning with `gpu`",
 }
