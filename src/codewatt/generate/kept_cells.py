@@ -13,7 +13,7 @@ a measurement and is nothing else: if it cannot be kept or taken over, the job m
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -196,11 +196,9 @@ def _is_same_cell(kept: Path, made_from: MadeFrom) -> bool:
 
 def _read_record(kept: Path) -> KeptRecord | None:
     """The record of a kept cell; None if the cell is not whole."""
-    if not (kept / _RECORD).is_file():
-        return None
     try:
         return _KEPT_RECORD.read(kept / _RECORD)
-    except CodewattError:
+    except (OSError, CodewattError):
         return None
 
 
@@ -214,10 +212,12 @@ def _run_number(run: Path) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _directories(parent: Path) -> Iterator[Path]:
-    """The directories in a directory, by name; none if it does not exist."""
-    if parent.is_dir():
-        yield from sorted(path for path in parent.iterdir() if path.is_dir())
+def _directories(parent: Path) -> list[Path]:
+    """The directories in a directory, by name; none if it cannot be read."""
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir())
+    except OSError:
+        return []
 
 
 def _remove_if_empty(directory: Path) -> None:
