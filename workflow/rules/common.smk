@@ -52,7 +52,7 @@ onstart:
         if workflow.non_local_exec:
             cancel_orphaned_jobs(os.getcwd())
             if study.keeps_blocks:
-                start_keeping(paths.root, jobs_are_forced())
+                start_keeping(os.path.join(paths.root, "cells"), jobs_are_forced())
     except CodewattError as error:
         sys.exit(f"codewatt: {printable(error)}")
     except OSError as error:

@@ -71,18 +71,23 @@ class MadeFrom:
         return cls(digest(made_from), newest)
 
 
-def start_keeping(results: str | Path, forced: bool = False) -> None:
-    """Make jobs that this process starts keep their cells.
+def start_keeping(cells: str | Path, forced: bool = False) -> None:
+    """Make jobs that this process starts keep their cells, in `.kept` beside the cells.
+
+    Of a run that was killed, a cell whose directory was deleted is forgotten: the user wants it to
+    be measured again. (Snakemake deletes the files and leaves the directory.)
 
     Args:
-        results: the study's results; no other run is active on them.
-        forced: whether jobs are run although their outputs are up to date: then nothing is taken
-            from earlier runs.
+        cells: the directory with a directory for each cell; no other run is active on it.
+        forced: whether jobs are run although their outputs are up to date: then all cells of
+            earlier runs are forgotten.
     """
-    directory = Path(results).absolute() / ".kept"
-    if forced:
-        shutil.rmtree(directory, ignore_errors=True)
-    last = max((_run_number(run) for run in _directories(directory)), default=0)
+    directory = Path(cells).absolute().parent / ".kept"
+    earlier = _directories(directory)
+    for kept in (kept for run in earlier for kept in _directories(run)):
+        if forced or not (Path(cells) / kept.name).is_dir():
+            shutil.rmtree(kept, ignore_errors=True)
+    last = max(map(_run_number, earlier), default=0)
     os.environ[KEPT] = str(directory / f"{_RUN}{last + 1}")
 
 

@@ -26,7 +26,7 @@ MADE_FROM = MadeFrom("a digest", 0)
 def results(tmp_path, monkeypatch):
     """A study's results in a run that keeps cells."""
     monkeypatch.setenv(KEPT, "")  # so that the variable is put back afterwards
-    start_keeping(tmp_path)
+    start_keeping(tmp_path / "cells")
     return tmp_path
 
 
@@ -138,7 +138,7 @@ def test_a_run_takes_over_the_cells_of_one_that_was_killed(results, capsys):
     outputs = _outputs(results, "a", "first")
     keep_cell(outputs, MADE_FROM)
     _delete(outputs)
-    start_keeping(results)
+    start_keeping(results / "cells")
     assert restore_cell(outputs, MADE_FROM)
     assert _is_cell(outputs, "first")
     _delete(outputs)  # the job fails in this run too
@@ -152,9 +152,9 @@ def test_a_cell_of_a_killed_run_is_put_back_by_the_job_alone(results):
     outputs = _outputs(results, "a", "first")
     keep_cell(outputs, MADE_FROM)
     _delete(outputs)
-    start_keeping(results)
+    start_keeping(results / "cells")
     assert stop_keeping(results / "cells") == []
-    start_keeping(results)
+    start_keeping(results / "cells")
     assert restore_cell(outputs, MADE_FROM)
     assert stop_keeping(results / "cells") == []
     assert sorted(os.listdir(results)) == ["cells"]
@@ -164,8 +164,20 @@ def test_a_run_that_is_told_to_run_jobs_again_takes_nothing_over(results):
     outputs = _outputs(results, "a", "old")
     keep_cell(outputs, MADE_FROM)
     _delete(outputs)
-    start_keeping(results, forced=True)
+    start_keeping(results / "cells", forced=True)
     assert not restore_cell(outputs, MADE_FROM)
+
+
+def test_a_cell_whose_directory_the_user_deleted_is_measured(results):
+    """docs/how-to/rerun.md says to delete it; the other cell of the killed run is taken over."""
+    deleted, other = _outputs(results, "a", "old"), _outputs(results, "b", "old")
+    for outputs in (deleted, other):
+        keep_cell(outputs, MADE_FROM)
+        _delete(outputs)
+    deleted[0].parent.rmdir()
+    start_keeping(results / "cells")
+    assert not restore_cell(deleted, MADE_FROM)
+    assert restore_cell(other, MADE_FROM)
 
 
 def test_a_cell_made_from_something_else_is_measured(results):
@@ -275,5 +287,5 @@ def test_a_cell_that_cannot_be_put_back_is_named_and_stays_kept(results, monkeyp
     said = capsys.readouterr().err
     assert f"{outputs[0].parent}: a finished cell was not put back: " in said
     assert said.endswith(f"No space left on device; it stays in {kept}\n")
-    start_keeping(results)
+    start_keeping(results / "cells")
     assert restore_cell(outputs, MADE_FROM)
