@@ -32,7 +32,7 @@ import yaml
 from codewatt.analysis.log_scale_statistics import Summary, summarise
 from codewatt.corpora.prepare_corpus import prepare_corpus
 from codewatt.corpora.token_sequences import PreparedCorpus
-from codewatt.energy.job_meter import windows_energy
+from codewatt.energy.job_meter import JobMeter
 from codewatt.energy.sampler import Sampler
 from codewatt.files import write_json
 from codewatt.generate.engine import DecodingParams, Engine, InfeasibleError, open_engine
@@ -95,13 +95,10 @@ def main() -> None:
         timeline = Path(scratch) / "timeline.parquet"
         with Sampler(timeline, gpu_ids=used_gpu_uuids(device)) as sampler:
             runs, described = _rounds(models, decoding, synchronise, options)
+        meter = JobMeter.read(timeline, device)
         for part in ("batch", "decode"):
-            parts = [run.pop(f"{part}_windows") for run in runs]
-            found = iter(
-                windows_energy(timeline, [window for ws in parts for window in ws], device)
-            )
-            for run, windows in zip(runs, parts, strict=True):
-                joules = [next(found)["energy_j"]["gpu"] for _ in windows]
+            for run in runs:
+                joules = [meter.energy(*window)["gpu"] for window in run.pop(f"{part}_windows")]
                 run[f"{part}_gpu_j"] = None if None in joules else sum(joules)
     cells = dict.fromkeys((run["precision"], run["engine"], run["batch_size"]) for run in runs)
     rows = [_row(cell, runs) for cell in cells]

@@ -32,7 +32,7 @@ from decode_speed import PRECISIONS, prompts_of, random_model
 
 from codewatt.analysis.session_effects import compare_sessions
 from codewatt.analysis.variance_components import Observation, variance_components
-from codewatt.energy.job_meter import windows_energy
+from codewatt.energy.job_meter import JobMeter
 from codewatt.energy.sampler import Sampler
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.files import read_json, write_json
@@ -146,7 +146,7 @@ def _measure_cell(options: Any) -> None:
                 synchronise()
                 windows.append((start_s, time.monotonic()))
                 tokens.append(count)
-        energies = windows_energy(timeline, windows, device)
+        meter = JobMeter.read(timeline, device)
         temperatures = read_timeline(timeline).find("nvml", "gpu", "temperature_c")
         first = [
             values.values[(values.t_s >= idle_from_s) & (values.t_s <= idle_to_s)]
@@ -156,13 +156,11 @@ def _measure_cell(options: Any) -> None:
     runs = [
         {
             "repeat": number,
-            "energy_j": energy["energy_j"][part],
+            "energy_j": meter.energy(start_s, end_s)[part],
             "duration_s": end_s - start_s,
             "new_tokens": count,
         }
-        for number, (energy, (start_s, end_s), count) in enumerate(
-            zip(energies, windows, tokens, strict=True)
-        )
+        for number, ((start_s, end_s), count) in enumerate(zip(windows, tokens, strict=True))
     ]
     start = {
         "started_at_utc": started,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
+from codewatt.gpu_uuids import nvml_uuid
+
 _PACKAGES = (
     "codewatt",
     "torch",
@@ -127,7 +129,7 @@ def _gpu() -> TorchGpuRecord | None:
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     return {
         "name": properties.name,
-        "uuid": f"GPU-{properties.uuid}",
+        "uuid": nvml_uuid(properties.uuid),
         "memory_bytes": properties.total_memory,
         "cuda": torch.version.cuda,
     }

@@ -66,12 +66,6 @@ def expand_home(path: str) -> str:
     return expanded
 
 
-def is_lfs_pointer(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a git-LFS pointer instead of the real file."""
-    with open(path, "rb") as stream:
-        return stream.read(len(_LFS)) == _LFS
-
-
 def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
     """The content of a text file (UTF-8; gzip if the name ends in .gz).
 

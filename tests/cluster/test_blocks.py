@@ -1,7 +1,8 @@
 """Two sessions on a real Slurm: the cells of a block share one job, one node and one GPU.
 
 The job of the first session is cancelled during its second cell. Its retry measures that cell and
-takes over the first one. All is proven from sacct and from what the cells recorded.
+takes over the first one. In two more sessions Snakemake is killed. All is proven from sacct and
+from what the cells recorded.
 """
 
 import copy
@@ -157,3 +158,36 @@ def test_a_third_session_runs_exactly_its_jobs(blocks):
     finally:
         blocks.write_study(STUDY)
     assert sorted(planned) == sorted(("generate", name) for name in third)
+
+
+@pytest.mark.parametrize(("session", "job_fails"), [(3, False), (4, True)])
+def test_a_killed_snakemake_loses_no_finished_cell(blocks, session, job_fails):
+    """It is killed while the job measures the second cell, or when it has deleted both cells."""
+    first, second = _drawn(blocks, session)
+    outputs = blocks.root / "results/small/cells" / first.id
+    blocks.write_study({**STUDY, "sessions": session})
+    try:
+        run = blocks.start("generate_all", "--jobs", "4")
+        try:
+            earlier = _wait_until_measuring(blocks, second, run)
+            if job_fails:
+                blocks.slurm.run("scancel", earlier)
+                _wait_until_deleted(outputs / "generate.json")
+        finally:
+            run.kill()
+            run.wait()
+        assert (outputs / "generate.json").exists() != job_fails
+        blocks.snakemake("generate_all", "--jobs", "4")
+    finally:
+        blocks.write_study(STUDY)
+    assert _record(blocks, first)["placement"]["slurm"]["job_id"] == earlier
+    assert _record(blocks, second)["placement"]["slurm"]["job_id"] != earlier
+    check_files(outputs, _record(blocks, first)["files"])
+    assert not (blocks.root / "results/small/.kept").exists()
+
+
+def _wait_until_deleted(path):
+    deadline = time.monotonic() + PATIENCE_S
+    while path.exists():
+        assert time.monotonic() < deadline, f"{path} is still there"
+        time.sleep(0.05)

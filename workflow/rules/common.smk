@@ -52,7 +52,7 @@ onstart:
         if workflow.non_local_exec:
             cancel_orphaned_jobs(os.getcwd())
             if study.keeps_blocks:
-                start_keeping(paths.root)
+                start_keeping(os.path.join(paths.root, "cells"), jobs_are_forced())
     except CodewattError as error:
         sys.exit(f"codewatt: {printable(error)}")
     except OSError as error:
@@ -65,6 +65,12 @@ onsuccess:
 
 onerror:
     stop_keeping(os.path.join(paths.root, "cells"))
+
+
+def jobs_are_forced():
+    """Whether the user has jobs run whose outputs are up to date (-f, -F, -R)."""
+    chosen = workflow.dag_settings
+    return bool(chosen.forcetargets or chosen.forceall or chosen.forcerun)
 
 
 def judged_kinds():

@@ -5,7 +5,7 @@ from pathlib import Path
 from codewatt.energy.placement_check import requested_hardware
 from codewatt.generate.generate_cell import CellFiles, generate_cell
 from codewatt.generate.generate_record import GENERATE
-from codewatt.generate.kept_cells import keep_cell, restore_cell
+from codewatt.generate.kept_cells import MadeFrom, keep_cell, restore_cell
 from codewatt.logs import rule_log
 from codewatt.rule_io import read_settings, write_record
 
@@ -13,8 +13,10 @@ with rule_log(snakemake) as log:
     settings, out = read_settings(snakemake), snakemake.output
     files = CellFiles(Path(out.completions), Path(out.tasks), Path(out.timeline))
     outputs = [files.completions, files.tasks, files.timeline, Path(out.manifest)]
-    if restore_cell(outputs):
-        log.info("measured by an earlier attempt of this run; taken over")
+    params = snakemake.params
+    made_from = MadeFrom.of(params.settings, params.code, snakemake.input)
+    if restore_cell(outputs, made_from):
+        log.info("measured by an earlier attempt, whose job or run ended; taken over")
     else:
         manifest = generate_cell(
             settings,
@@ -26,4 +28,4 @@ with rule_log(snakemake) as log:
             requested_hardware(snakemake.config.get("machine", {}), settings["cell"]["hardware"]),
         )
         write_record(snakemake, out.manifest, GENERATE, manifest)
-        keep_cell(outputs)
+        keep_cell(outputs, made_from)

@@ -44,8 +44,6 @@ from codewatt.generate.generate_record import (
 from codewatt.parquet import read_table
 from codewatt.quantise.variant_record import VARIANT, VariantRecord
 
-INFEASIBLE = "infeasible"
-
 
 class TaskTimes(TypedDict):
     """A row of tasks.parquet: one completion, its times in CLOCK_MONOTONIC seconds.

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from typing_extensions import TypedDict
-
 from codewatt.energy.boundaries import PARTS, Boundaries, boundaries_of, uses_gpu
 from codewatt.energy.energy_record import PhaseEnergy
 from codewatt.energy.energy_sources import Sources, choose_sources
@@ -17,13 +15,6 @@ from codewatt.energy.timeline_reader import Timeline, read_timeline
 from codewatt.files import FileRecord, check_files
 
 Path = str | os.PathLike[str]
-
-
-class MeasuredWindow(TypedDict):
-    """One window: joules by part, and the status of each part's figure."""
-
-    energy_j: Joules
-    status: dict[str, Status]
 
 
 @dataclass(frozen=True)
@@ -106,30 +97,6 @@ def check_timeline(files: Mapping[str, FileRecord], path: Path) -> None:
     name = os.path.basename(path)
     described = {n: d for n, d in files.items() if n == name}
     check_files(os.path.dirname(path), described)
-
-
-def window_energy(
-    timeline_path: Path, start_s: float, end_s: float, device: str | None = None
-) -> MeasuredWindow:
-    """Energy of one window.
-
-    Args:
-        start_s, end_s: CLOCK_MONOTONIC seconds, within the timeline.
-        device: as of `JobMeter.read`.
-
-    Raises:
-        CodewattError: the timeline is missing or unreadable.
-    """
-    return windows_energy(timeline_path, [(start_s, end_s)], device)[0]
-
-
-def windows_energy(
-    timeline_path: Path, windows: Iterable[tuple[float, float]], device: str | None = None
-) -> list[MeasuredWindow]:
-    """`window_energy` of several windows (start_s, end_s); the timeline is read once."""
-    meter = JobMeter.read(timeline_path, device)
-    status = meter.statuses()
-    return [{"energy_j": meter.energy(*window), "status": status} for window in windows]
 
 
 def sum_known(values: Iterable[float | None]) -> float | None:

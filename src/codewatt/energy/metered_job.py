@@ -18,6 +18,7 @@ from codewatt.energy.phase_windows import PhaseLog
 from codewatt.energy.rest import Rest
 from codewatt.energy.sampler import Sampler
 from codewatt.energy.start_record import Sensor, StartConditions, StartRecord
+from codewatt.gpu_uuids import nvml_uuid
 
 _LOG = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class MeteredJob:
         component = "gpu" if self._gpu_ids else "cpu"
         rest = Rest(
             *self._sensor(meter, component),
-            [uuid if uuid.startswith("GPU-") else f"GPU-{uuid}" for uuid in self._gpu_ids] or None,
+            [nvml_uuid(uuid) for uuid in self._gpu_ids] or None,
             lambda since_s: self._sampler.readings(meter, component, since_s),
         )
         if conditions is None:

@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
+from codewatt.gpu_uuids import nvml_uuid
+
 if TYPE_CHECKING:
     from codewatt.energy.job_energy_record import MeterRecord, MeterSampling, SamplerRecord
     from codewatt.energy.meters.meter import Meter, MeterInfo, Reading
@@ -114,7 +116,7 @@ class Sampling:
         A name that is not polled is kept in the facts, for the validity check to find. What
         CodeCarbon counted is the sum over all that were polled, so it is no figure for fewer.
         """
-        wanted = {uuid if uuid.startswith("GPU-") else f"GPU-{uuid}" for uuid in uuids}
+        wanted = {nvml_uuid(uuid) for uuid in uuids}
         self.infos = [
             _narrowed(info, wanted) if info.interval_s is not None else info for info in self.infos
         ]

@@ -1,7 +1,6 @@
 """Writes the explorer: one HTML page that contains a study's tables as Parquet."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from codewatt.explorer.column_views import (
     rows_text,
 )
 from codewatt.explorer.page_assets import content_hash, page_script, parquet_reader, style
-from codewatt.files import atomic_path
+from codewatt.files import atomic_path, sha256_file
 from codewatt.parquet import column_types, row_count
 from codewatt.plots.figure_style import COLOURS
 
@@ -76,13 +75,11 @@ def write_explorer(
     views, embedded = [], {}
     left = max_parquet_bytes
     for name in ordered(list(tables)):
-        types, rows = column_types(tables[name]), row_count(tables[name])
-        content = Path(tables[name]).read_bytes()
-        fits = len(content) <= left
-        if fits:
-            left -= len(content)
-            embedded[name] = base64.b64encode(content).decode("ascii")
-        views.append(_table_view(name, content, types, rows, embedded=fits))
+        view = _table_view(name, tables[name], left)
+        if view["embedded"]:  # others are not read: they may be larger than the memory
+            left -= view["bytes"]
+            embedded[name] = base64.b64encode(tables[name].read_bytes()).decode("ascii")
+        views.append(view)
     page = _render(title, {"title": title, "labels": labels, "tables": views}, embedded)
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -94,17 +91,18 @@ def ordered(names: Sequence[str]) -> list[str]:
     return [*first, *(name for name in names if name not in first)]
 
 
-def _table_view(
-    name: str, content: bytes, types: Mapping[str, str], rows: int, *, embedded: bool
-) -> TableView:
+def _table_view(name: str, path: Path, max_bytes: int) -> TableView:
+    """What the page knows of a table, which it contains if the file has at most `max_bytes`."""
+    types = column_types(path)
+    size = path.stat().st_size
     return {
         "name": name,
         "rows_text": rows_text(name),
-        "rows": rows,
+        "rows": row_count(path),
         "file": f"tables/{name}.parquet",
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "embedded": embedded,
+        "bytes": size,
+        "sha256": sha256_file(path),
+        "embedded": size <= max_bytes,
         "columns": column_views(name, types),
         "default_columns": default_columns(name, list(types)),
     }

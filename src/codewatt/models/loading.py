@@ -10,6 +10,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import FileRecord, check_files
+from codewatt.gpu_uuids import nvml_uuid
 from codewatt.models.generation_config import GenerationDefaults, read_generation_defaults
 from codewatt.models.model_config import (
     read_configuration,
@@ -76,7 +77,7 @@ def used_gpu_uuids(device: str) -> list[str]:
 
     if device == "cpu":
         return []
-    return [f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"]
+    return [nvml_uuid(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)]
 
 
 def gpu_memory() -> tuple[str, int]:

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from codewatt.files import read_json
@@ -85,8 +85,3 @@ def _times(
 
 def _utc(epoch_s: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(epoch_s, datetime.UTC)
-
-
-def result_path(path: str, root: Path) -> str:
-    """A file's path below the study's folder, with slashes."""
-    return Path(path).relative_to(root).as_posix()

@@ -12,7 +12,7 @@ PACKAGE = Path(codewatt.__file__).parent
 #: From the lowest to the highest. A room is a folder, or a module that is in none. Rooms on one
 #: line may import each other, so long as there is no circle.
 ROOMS = (
-    ("errors", "units", "sampler_settings", "nano_settings", "cpu_quota"),
+    ("errors", "units", "gpu_uuids", "sampler_settings", "nano_settings", "cpu_quota"),
     ("error_messages", "untrusted_files", "files", "parquet"),
     ("run_lock", "logs", "provenance", "record_files", "rule_io", "code_digests", "slurm"),
     ("config", "paths"),

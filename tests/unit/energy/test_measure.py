@@ -11,7 +11,7 @@ import pytest
 
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.cell_energy import measure_cell
-from codewatt.energy.job_meter import window_energy
+from codewatt.energy.job_meter import JobMeter
 from codewatt.errors import CodewattError
 
 GPU = ("nvml", "gpu", "GPU-0", "energy_j")
@@ -279,9 +279,9 @@ def test_evaluate_has_its_own_timeline(bench: Any, tmp_path: Path) -> None:
 
 def test_the_energy_of_any_window_of_a_timeline(bench: Any, tmp_path: Path) -> None:
     path = bench.write(tmp_path / "timeline.parquet")
-    found = window_energy(path, 1031.0, 1032.0)
-    assert found["energy_j"]["node"] == pytest.approx(363)
-    assert found["status"] == dict.fromkeys(PARTS, "measured")
+    meter = JobMeter.read(path)
+    assert meter.energy(1031.0, 1032.0)["node"] == pytest.approx(363)
+    assert meter.statuses() == dict.fromkeys(PARTS, "measured")
 
 
 @pytest.mark.parametrize(
@@ -306,10 +306,10 @@ def test_bad_settings_are_refused(
 
 def test_bad_files_are_refused_in_one_line(bench: Any, tmp_path: Path) -> None:
     with pytest.raises(CodewattError, match="no such file"):
-        window_energy(tmp_path / "none.parquet", 0, 1)
+        JobMeter.read(tmp_path / "none.parquet")
     (tmp_path / "half.parquet").write_bytes(b"PAR1")
     with pytest.raises(CodewattError, match="not readable as parquet") as caught:
-        window_energy(tmp_path / "half.parquet", 0, 1)
+        JobMeter.read(tmp_path / "half.parquet")
     assert "\n" not in str(caught.value)
     path = bench.write(tmp_path / "timeline.parquet")
     bench.windows = []

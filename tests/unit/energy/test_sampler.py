@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from codewatt.energy.job_meter import window_energy
+from codewatt.energy.job_meter import JobMeter
 from codewatt.energy.sampler import Sampler
 from codewatt.energy.timeline_reader import read_timeline
 from codewatt.errors import CodewattError
@@ -65,10 +65,10 @@ def test_a_real_job_gets_a_timeline_a_summary_and_nothing_else(
     facts = told["codecarbon"]["facts"]
     assert facts["mode"] in ("cpu_load", "intel_rapl", "constant")
     if told["rapl"]["components"]["dram"]["status"] == "unavailable":
-        found = window_energy("timeline.parquet", start_s, end_s)
+        meter = JobMeter.read("timeline.parquet")
         expected_j = facts["dram_power_w"] * (end_s - start_s)
-        assert found["energy_j"]["dram"] == pytest.approx(expected_j, rel=0.05)
-        assert found["status"]["dram"] == "modelled"
+        assert meter.energy(start_s, end_s)["dram"] == pytest.approx(expected_j, rel=0.05)
+        assert meter.statuses()["dram"] == "modelled"
         assert facts["dram_power_w"] < 500
     assert read["failures"] == {}
     assert sampler.summary["startup_cpu_s"] > 0

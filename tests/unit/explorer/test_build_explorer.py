@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,31 @@ def test_a_table_that_is_too_large_is_left_out_and_named(
     assert views["task"]["file"] == "tables/task.parquet"
     held = {attrs["data-table"] for attrs, _ in found.scripts if "data-table" in attrs}
     assert held == set(tables) - {"task"}
+
+
+def test_a_table_that_is_left_out_is_not_read_into_memory(
+    tables: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its digest is that of the whole file all the same."""
+    numbers = np.random.default_rng(1).random(4_000_000)
+    large = tmp_path / "task.parquet"
+    pd.DataFrame({"energy_j": numbers}).to_parquet(large, index=False)
+    size = large.stat().st_size
+    assert size > 30e6
+    tracemalloc.start()
+    try:
+        write_explorer({"cell": tables["cell"], "task": large}, {}, tmp_path / "page.html")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 15e6
+    text = (tmp_path / "page.html").read_text()
+    views = {view["name"]: view for view in json.loads(Page(text).script(id="study"))["tables"]}
+    assert views["cell"]["embedded"]
+    left_out = views["task"]
+    assert not left_out["embedded"]
+    assert (left_out["rows"], left_out["bytes"]) == (4_000_000, size)
+    assert left_out["sha256"] == hashlib.sha256(large.read_bytes()).hexdigest()
 
 
 def test_a_page_of_500_cells_has_less_than_10_mb(tables: dict[str, Path], tmp_path: Path) -> None:

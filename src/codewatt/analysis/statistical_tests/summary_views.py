@@ -11,8 +11,11 @@ from codewatt.analysis.statistical_tests.energy_regression import (
     INTERCEPT,
     THESIS,
 )
+from codewatt.analysis.statistical_tests.families import ALPHA
 
 View = dict[str, Any]
+#: Pairs of cells that the page shows at most: their number grows with the square of the cells.
+MAX_PAIRS = 50
 _FACTORS = {"variant": "variants", "model": "models", "batch_size": "batch sizes"}
 
 
@@ -20,8 +23,9 @@ def statistical_test_views(rows: Sequence[Row]) -> View:
     """Rows of the table `statistical_test` by what they test; empty without rows.
 
     Returns:
-        "groups": [{"heading", "rows"}] tests between cells; "pairs": Dunn's tests; "cells": tests
-        of one cell; "withheld": [{"reason", "tests"}] reasons with the number of tests.
+        "groups": [{"heading", "rows"}] tests between cells; "pairs": Dunn's tests (`_pairs`), None
+        if there are none; "cells": tests of one cell; "withheld": [{"reason", "tests"}] reasons
+        with the number of tests.
     """
     if not rows:
         return {}
@@ -35,9 +39,30 @@ def statistical_test_views(rows: Sequence[Row]) -> View:
             {"heading": f"{_FACTORS[factor].capitalize()} compared: {group}", "rows": views}
             for (factor, group), views in groups.items()
         ],
-        "pairs": [_view(row) for row in made if row["other_cell_id"] is not None],
+        "pairs": _pairs([row for row in made if row["other_cell_id"] is not None]),
         "cells": [_view(row) for row in made if row["factor"] is None],
         "withheld": _withheld(rows),
+    }
+
+
+def _pairs(rows: Sequence[Row]) -> View | None:
+    """The pairs of cells that differ, at most MAX_PAIRS of them; None without rows.
+
+    Returns:
+        "rows": those with the smallest adjusted p values; "tests", "significant", "left_out": how
+        many tests there are, how many of them are significant, and how many of these are not in
+        "rows"; "alpha": the level.
+    """
+    if not rows:
+        return None
+    found = [row for row in rows if row["p_holm"] is not None and row["p_holm"] < ALPHA]
+    shown = sorted(found, key=lambda row: float(row["p_holm"]))[:MAX_PAIRS]
+    return {
+        "rows": [_view(row) for row in shown],
+        "tests": len(rows),
+        "significant": len(found),
+        "left_out": len(found) - len(shown),
+        "alpha": ALPHA,
     }
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from codewatt.gpu_uuids import nvml_uuid
+
 SelectedBy = Literal["caller", "environment", "slurm", "all"]
 
 
@@ -46,7 +48,7 @@ def select_gpus(
         UnresolvedGpusError: an id matches no GPU, or an index is ambiguous.
     """
     if gpu_ids is not None:
-        found = [_by_name(gpus, _with_prefix(name), parent_of_mig) for name in gpu_ids]
+        found = [_by_name(gpus, nvml_uuid(name), parent_of_mig) for name in gpu_ids]
         return list(dict.fromkeys(found)), "caller"
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
@@ -102,10 +104,6 @@ def _from_environment(
             )
         found.append(gpus[int(token)])
     return list(dict.fromkeys(found))
-
-
-def _with_prefix(name: str) -> str:
-    return name if name.startswith(("GPU-", "MIG-")) else f"GPU-{name}"
 
 
 def _by_name(
