@@ -24,9 +24,9 @@ _ABSENT = -1
 class KeptTasks(Sequence[Row]):
     """The rows of the task table of one cell, of all sessions, with some of their columns.
 
-    Rows are made when they are asked for. Between, their values are in arrays: a real takes 8 bytes, a
-    truth value 1 byte, a text 4 bytes and its distinct values. As dicts with all columns, the rows
-    of a large study would take gigabytes.
+    Rows are made when they are asked for. Between, their values are in arrays: a real takes 8
+    bytes, a truth value 1 byte, a text 4 bytes and its distinct values. As dicts with all columns,
+    the rows of a large study would take gigabytes.
     """
 
     def __init__(self) -> None:
