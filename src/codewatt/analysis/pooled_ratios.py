@@ -223,9 +223,17 @@ def _minus(end: float | None) -> float | None:
 
 
 def _scaled(point: float, ends: Ends) -> Ends:
-    """point · exp(deviation) of both ends."""
-    low, high = (None if end is None else point * math.exp(end) for end in ends)
+    """point · exp(deviation) of both ends; None where no float is that large."""
+    low, high = (None if end is None else _product(point, end) for end in ends)
     return low, high
+
+
+def _product(point: float, deviation: float) -> float | None:
+    try:
+        scaled = point * math.exp(deviation)
+    except OverflowError:
+        return None
+    return scaled if math.isfinite(scaled) else None
 
 
 def _less_one(end: float | None) -> float | None:

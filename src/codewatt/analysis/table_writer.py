@@ -13,7 +13,7 @@ from codewatt.files import atomic_path
 from codewatt.parquet import frame_table, open_writer
 
 #: Least number of rows of a Parquet row group, except the last: small groups make large files.
-ROW_GROUP = 65_536
+ROW_GROUP = 16_384
 
 
 class TableWriter:
