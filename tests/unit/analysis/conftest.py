@@ -1,8 +1,10 @@
 """Result files of a small study that never ran, in the formats that the stages write."""
 
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -297,6 +299,17 @@ class Study:
             "valid": True,
             "code": CODE,
         }
+
+
+@pytest.fixture(scope="session")
+def script(repository: Path) -> ModuleType:
+    """tools/recompute_tables.py, imported."""
+    sys.path.insert(0, str(repository / "tools"))
+    try:
+        import recompute_tables
+    finally:
+        sys.path.pop(0)
+    return recompute_tables
 
 
 @pytest.fixture
