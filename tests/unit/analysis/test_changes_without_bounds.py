@@ -14,6 +14,7 @@ import pytest
 from codewatt.analysis.changes import to_change
 from codewatt.analysis.descriptions import format_percent_interval
 from codewatt.analysis.log_scale_statistics import Difference
+from codewatt.analysis.pooled_ratios import scaled_interval
 from codewatt.analysis.summary import write_summary
 from codewatt.analysis.tables import to_rows
 from tests.support.raw_study import BATCH, RawStudy
@@ -75,6 +76,27 @@ def test_two_sessions_do_not_bound_one_of_500_comparisons() -> None:
     assert format_percent_interval(*ends) == f"[{MINUS}100.0 %, no upper bound]"
     assert to_change((0.0, 709.0)) == (0.0, pytest.approx(math.expm1(709.0)))
     assert to_change((0.0, 710.0)) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("point", "ends", "expected"),
+    [
+        (2.0, (-1.0, 1.0), (2 / math.e, 2 * math.e)),
+        (2.0, (-710.0, 710.0), (0.0, None)),
+        (1e10, (None, 700.0), (None, None)),  # exp(700) is a float, its product is not
+    ],
+)
+def test_a_ratio_beyond_any_float_has_no_upper_end(
+    script: ModuleType,
+    point: float,
+    ends: tuple[float | None, float | None],
+    expected: tuple[float | None, float | None],
+) -> None:
+    from recomputed.bootstrap import scaled
+
+    wanted = tuple(None if end is None else pytest.approx(end, abs=1e-300) for end in expected)
+    assert scaled_interval(point, ends) == wanted
+    assert scaled(point, *ends) == wanted
 
 
 @pytest.fixture(scope="module")
