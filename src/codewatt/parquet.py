@@ -42,6 +42,16 @@ def write_rows(
         writer.write_table(table)
 
 
+def frame_table(frame: Any) -> Any:
+    """A pandas DataFrame without its index as a pyarrow table.
+
+    Written by `open_writer`, it is read as what `write_frame` writes.
+    """
+    import pyarrow
+
+    return pyarrow.Table.from_pandas(frame, preserve_index=False)
+
+
 def write_frame(path: str | os.PathLike[str], frame: Any) -> None:
     """Write a pandas DataFrame without its index, atomically."""
     with atomic_path(path) as temporary:

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.tables import to_rows
 from codewatt.evaluate.eval_results import pass_at_k_table
 from codewatt.evaluate.verdicts import SuiteVerdict, Verdict
-from tests.unit.analysis.conftest import Study
+from tests.unit.analysis.conftest import Study, tables
 
 pytestmark = pytest.mark.data
 
@@ -84,8 +82,7 @@ def tables_of(verdicts: dict[str, list[tuple[str, str]]], folder: Path) -> dict[
 
     study = Study(folder)
     study.cell(tasks=len(tasks), samples=samples, joules_per_run=JOULES, edit=judged)
-    made = aggregate(study.cells, [], {"precision": "fp32", "prune": "none"}, {})
-    return {level: to_rows(table) for level, table in made.items()}
+    return tables(study)
 
 
 def compare(made: dict[str, Any], printed: dict[str, dict[int, float]]) -> None:

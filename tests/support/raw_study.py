@@ -89,8 +89,9 @@ class RawStudy:
         sessions: sessions of every cell. Later sessions of engine `transformers` write what the
             first one wrote; those of `graph` write anew.
         pairs: `comparisons.pairs` of the study, on the axes model, prune, precision and engine.
+        power: cell -> its power as a share of what it takes otherwise.
 
-    In `elsewhere` and the next three, a cell ends in "--s2" for its second session.
+    In `elsewhere` and the next three, and in `power`, a cell ends in "--s2" for its second session.
     """
 
     root: Path
@@ -102,6 +103,7 @@ class RawStudy:
     boundary: str = "node"
     sessions: int = 1
     pairs: tuple[Json, ...] = ()
+    power: dict[str, float] = field(default_factory=dict)
     cells: list[Json] = field(default_factory=list)
     variants: list[Json] = field(default_factory=list)
     texts: dict[str, Texts] = field(default_factory=dict)
@@ -262,7 +264,8 @@ class RawStudy:
         windows, load, tasks = _generated(draw, SHARE[variant], self.samples, engine, texts)
         self.texts[design] = texts
         end_s = windows[-1]["end_s"] + 1
-        meters = _timeline(folder / "timeline.parquet", end_s, load, draw, board)
+        power = self.power.get(name, 1.0)
+        meters = _timeline(folder / "timeline.parquet", end_s, load, draw, board, power)
         pq.write_table(pa.Table.from_pylist(tasks), paths["tasks"])
         keys = ("task_id", "repeat", "sample")
         lines = [{**{k: t[k] for k in keys}, "completion": _text(t["tokens"])} for t in tasks]
@@ -508,8 +511,13 @@ def _timeline(
     load: list[tuple[float, float, float]],
     draw: np.random.Generator,
     board: str,
+    power: float = 1.0,
 ) -> list[Json]:
-    """Write readings every 0.1 s of a machine under a load; its meters."""
+    """Write readings every 0.1 s of a machine under a load; its meters.
+
+    Args:
+        power: what the machine takes of WATTS.
+    """
     t_s = np.arange(0.0, seconds + 1, 0.1)
     share = np.zeros_like(t_s)
     for start_s, end_s, of_full in load:
@@ -522,7 +530,7 @@ def _timeline(
         frames.append(pd.DataFrame({"t_s": t_s, **labels, "quantity": quantity, "value": values}))
 
     for component, full_w in WATTS.items():
-        watts = full_w * (0.2 + 0.8 * share) * draw.normal(1.0, 0.01, len(t_s))
+        watts = power * full_w * (0.2 + 0.8 * share) * draw.normal(1.0, 0.01, len(t_s))
         joules = np.concatenate(([0.0], np.cumsum(watts[1:] * np.diff(t_s))))
         add("nvml" if component == "gpu" else "rapl", component, "energy_j", 5e3 + joules)
         if component == "gpu":

@@ -97,7 +97,9 @@ def _half(totals, side, drawn):
 
 def scaled(point, low, high):
     """point · exp(deviation) at both ends."""
-    return tuple(None if end is None else point * math.exp(end) for end in (low, high))
+    with np.errstate(over="ignore"):
+        scaled = [None if end is None else float(point * np.exp(end)) for end in (low, high)]
+    return tuple(None if end is None or math.isinf(end) else end for end in scaled)
 
 
 def inverse(point, low, high):

@@ -176,11 +176,17 @@ def _of_cell(cell, values):
 
 
 def _of_group(factor, group, members, values):
-    several = any(values[row["cell_id"]]["level"] == "session" for row in members)
-    for of, why in (("task", "reason"), ("session" if several else "run", "reason_of_runs")):
+    for of, why in (("task", "reason"), ("run", "reason_of_runs")):
         usable = [row for row in members if values[row["cell_id"]][why] is None]
         out = [row["cell_id"] for row in members if values[row["cell_id"]][why] is not None]
         remarks = [f"left out, as not tested: {', '.join(out)}"] if out else []
+        levels = {values[row["cell_id"]]["level"] for row in usable or members}
+        if of == "run" and "session" in levels:
+            of = "session"
+            few = {row["cell_id"] for row in usable if values[row["cell_id"]]["level"] == "run"}
+            usable = [row for row in usable if row["cell_id"] not in few]
+            told = "left out, as they have no energies of two or more sessions"
+            remarks += [f"{told}: {', '.join(sorted(few))}"] if few else []
         places = {(row["host"], row["gpu_uuids"]) for row in usable}
         if len(places) > 1:
             remarks.append(

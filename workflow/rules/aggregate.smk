@@ -72,6 +72,7 @@ rule aggregate:
         "../../envs/codewatt.yaml"
     threads: 1
     resources:
+        # Of each row of the task table 60 bytes stay in memory (docs/how-to/slurm.md).
         **cpu_node_resources(mem_mb=4000),
     params:
         settings=lambda wildcards: grid.aggregate_slice(known_cells()[0]),

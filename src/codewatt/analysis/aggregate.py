@@ -6,26 +6,21 @@ from os import PathLike
 import pandas as pd
 
 from codewatt.analysis.break_even import add_break_even
-from codewatt.analysis.cell_results import (
-    CellEntry,
-    CellResults,
-    VariantEntry,
-    VariantResults,
-    variant_key,
-)
+from codewatt.analysis.cell_results import CellEntry, VariantEntry, VariantResults, variant_key
 from codewatt.analysis.cell_rows import cell_row, compare_variants, evaluated_ks, variant_row
 from codewatt.analysis.changes import ComparisonSettings
 from codewatt.analysis.code_versions import check_code_versions
-from codewatt.analysis.columns import TABLES, Row, cell_columns
+from codewatt.analysis.collected_cells import CollectedCells, collect_cells
+from codewatt.analysis.columns import TABLES, TASK, Row, cell_columns
 from codewatt.analysis.compared_pairs import StudyRows, find_baselines
 from codewatt.analysis.comparison_rows import compare_cells
 from codewatt.analysis.confounded_cells import check_confounding, places_of_cell
 from codewatt.analysis.confounding import CellSession
 from codewatt.analysis.design_cells import design_cells
-from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.frontier_columns import add_frontier_probabilities
-from codewatt.analysis.run_rows import check_rows, run_rows, task_rows
+from codewatt.analysis.run_rows import check_rows
 from codewatt.analysis.session_rows import session_rows
+from codewatt.analysis.table_writer import open_table
 from codewatt.analysis.tables import to_table, write_csv, write_parquet
 from codewatt.analysis.token_agreement import compare_engines
 from codewatt.errors import CodewattError
@@ -44,6 +39,9 @@ def aggregate(
 ) -> dict[str, pd.DataFrame]:
     """Read every cell's and variant's results and write the tables.
 
+    The task table is written while the cells are read, one after another. The memory that each
+    task takes afterwards is that of `KeptTasks`.
+
     The columns are those of codewatt.analysis.columns, in that order, with pass@k of every k of the
     study (`cell_columns`); rows stand in the order of `cells` and `variants`, the sessions of a
     cell together. The tables hold ids only: labels belong to figures and pages.
@@ -59,50 +57,43 @@ def aggregate(
             others (codewatt.analysis.columns.TABLES).
 
     Returns:
-        The tables by level.
+        The tables by level, without that of tasks.
 
     Raises:
         CodewattError: a result is missing, contradicts another, or comes from another version
             of the library than the rest.
     """
     targets = {name: _target(name) for name in out}
-    cell_records = [CellResults.read(entry) for entry in cells]
     variant_records = [VariantResults.read(entry) for entry in variants]
-    check_code_versions(cell_records, variant_records)
-    tables = build_tables(
-        cell_records, variant_records, baseline, boundary, comparisons, order_seed
-    )
+    by_key = {variant.key: variant for variant in variant_records}
+    with open_table(TASK, out, "task") as task_table:
+        collected = collect_cells(cells, by_key, task_table)
+        check_code_versions(collected.records, variant_records)
+    tables = build_tables(collected, variant_records, baseline, boundary, comparisons, order_seed)
     for name, path in out.items():
         level, form = targets[name]
-        _WRITERS[form](tables[level], path)
+        if level in tables:
+            _WRITERS[form](tables[level], path)
     return tables
 
 
 def build_tables(
-    cells: Sequence[CellResults],
+    collected: CollectedCells,
     variants: Sequence[VariantResults],
     baseline: Row,
     boundary: str = "node",
     comparisons: ComparisonSettings | None = None,
     order_seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
-    """The tables of records that were read."""
+    """The tables of what was read, without that of tasks."""
     settings = comparisons or ComparisonSettings()
     by_key = {variant.key: variant for variant in variants}
-    rows: dict[str, list[Row]] = {level: [] for level in TABLES}
-    tasks_of: dict[str, list[Row]] = {}
-    runs_of: dict[str, list[Row]] = {}
-    designed = design_cells(cells)
+    rows: dict[str, list[Row]] = {level: [] for level in TABLES if level != "task"}
+    rows["domain"] = collected.domains
+    runs_of, tasks_of = collected.runs, collected.tasks
+    designed = design_cells(collected.records)
     for cell in designed:
         variant = by_key.get(variant_key(cell.identity))
-        meaningful = variant is None or variant.manifest["meaningful_accuracy"]
-        tasks_of[cell.id], runs_of[cell.id] = [], []
-        for record in cell.results:
-            tasks = task_rows(record)
-            tasks_of[cell.id] += tasks
-            runs_of[cell.id] += run_rows(record, tasks, meaningful)
-            rows["domain"] += domain_rows(tasks, meaningful)
-        rows["task"] += tasks_of[cell.id]
         rows["run"] += runs_of[cell.id]
         rows["cell"].append(cell_row(cell, runs_of[cell.id], tasks_of[cell.id], variant))
     rows["variant"] = [variant_row(variant, boundary) for variant in variants]
@@ -121,10 +112,10 @@ def build_tables(
     add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
     compare_engines(rows["cell"], designed)
     compare_variants(rows["variant"], baseline)
-    measured = [record.measured for record in cells if record.measured is not None]
+    measured = [one for cell in designed for one in cell.measured.values()]
     ks = {k for one in measured for k in evaluated_ks(one.evaluate)}
     columns = {**TABLES, "cell": cell_columns(ks)}
-    return {level: to_table(rows[level], columns[level]) for level in TABLES}
+    return {level: to_table(of_level, columns[level]) for level, of_level in rows.items()}
 
 
 def _target(name: str) -> tuple[str, str]:

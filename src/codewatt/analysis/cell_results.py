@@ -6,16 +6,16 @@ are there. A result that fails a check is an error that names the file; it never
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from codewatt.analysis.completion_statistics import (
+    NO_DIGESTS,
+    Digests,
     Key,
-    Texts,
-    Tokens,
     digest_texts,
     identical,
     key_of,
@@ -104,7 +104,7 @@ class Measurements:
         completions_identical: whether all repeats gave the same completions; None with one repeat,
             or if the completions were not given.
         task_energies: the rows of task_energy.parquet; empty if it was not given.
-        first_tokens: of the completions of the first repeat; empty if the cell kept no tokens.
+        first_tokens: digests of the new tokens of the first repeat; empty if the cell kept none.
         first_texts: digests of the completions of the first repeat; empty if they were not given.
         repetitions: what each completion repeats of itself.
     """
@@ -117,8 +117,8 @@ class Measurements:
     energy_path: Path
     completions_identical: bool | None = None
     task_energies: tuple[TaskEnergy, ...] = ()
-    first_tokens: Tokens = field(default_factory=dict)
-    first_texts: Texts = field(default_factory=dict)
+    first_tokens: Digests = NO_DIGESTS
+    first_texts: Digests = NO_DIGESTS
     repetitions: dict[Key, Repetition] = field(default_factory=dict)
 
     @property
@@ -133,6 +133,21 @@ class Measurements:
     def verdicts(self) -> dict[Key, VerdictRecord]:
         """The verdict on each completion."""
         return {key_of(row): row for row in self.evaluate["verdicts"]}
+
+    def without_tasks(self) -> "Measurements":
+        """The same without what belongs to single tasks, batches and windows.
+
+        It takes less than a tenth of the memory. The digests stay.
+        """
+        return replace(
+            self,
+            generate={**self.generate, "windows": []},
+            tasks=(),
+            evaluate={**self.evaluate, "verdicts": [], "domains": {}},
+            energy={**self.energy, "windows": []},
+            task_energies=(),
+            repetitions={},
+        )
 
 
 @dataclass(frozen=True)
@@ -161,6 +176,13 @@ class CellResults:
     def tasks(self) -> tuple[TaskTimes, ...]:
         """The rows of tasks.parquet; empty for an infeasible cell."""
         return () if self.measured is None else self.measured.tasks
+
+    def without_tasks(self) -> "CellResults":
+        """The same without what belongs to single tasks (`Measurements.without_tasks`)."""
+        if self.measured is None:
+            return self
+        measured = self.measured.without_tasks()
+        return replace(self, generate=measured.generate, measured=measured)
 
     @classmethod
     def read(cls, entry: CellEntry) -> "CellResults":

@@ -60,7 +60,7 @@ RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
 
 
 def cell_row(
-    cell: DesignCell, runs: list[Row], tasks: list[Row], variant: VariantResults | None
+    cell: DesignCell, runs: list[Row], tasks: Sequence[Row], variant: VariantResults | None
 ) -> Row:
     """One cell's row over all its sessions, without its baseline.
 
@@ -225,7 +225,7 @@ def _accuracy(evaluations: Sequence[EvaluatedCellRecord], runs: list[Row], meani
     return row
 
 
-def _excluded(tasks: list[Row]) -> str | None:
+def _excluded(tasks: Sequence[Row]) -> str | None:
     """The excluded tasks with their reasons: "A: reason; B: reason"; None if there is none.
 
     A semicolon in a reason becomes a comma, so that semicolons separate tasks.

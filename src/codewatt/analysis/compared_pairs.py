@@ -22,7 +22,8 @@ class StudyRows:
 
     Attributes:
         cells: rows of the cell table, in its order.
-        runs, tasks: rows of the run and task tables, with their `session`.
+        runs, tasks: rows of the run and task tables, with their `session`; those of tasks have
+            the columns of `KeptTasks`.
         places: session -> where the cell ran, of each cell that ran.
     """
 

@@ -5,6 +5,7 @@ The completions themselves are not kept: those of all cells of a study would not
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -14,10 +15,52 @@ from codewatt.parquet import column_names, read_table
 
 #: One completion of a cell: (repeat, sample, task_id).
 Key = tuple[int, int, str]
-#: (sample, task_id) → a digest of the completion's new tokens.
-Tokens = dict[tuple[int, str], str]
-#: (sample, task_id) → a digest of the completion's text.
-Texts = dict[tuple[int, str], str]
+#: Bytes that are kept of a SHA-256 digest.
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Digests of a cell's completions of one repeat, by sample and task; two can be compared.
+
+    Attributes:
+        keys: a digest of the (sample, task_id) of all completions; b"" without completions.
+        values: the digests of the completions one after another, in the order of their keys.
+    """
+
+    keys: bytes = b""
+    values: bytes = b""
+
+    @classmethod
+    def of(cls, digests: Mapping[tuple[int, str], bytes]) -> "Digests":
+        """Digests (`_digest`) by (sample, task_id)."""
+        if not digests:
+            return NO_DIGESTS
+        order = sorted(digests)
+        return cls(_digest(repr(order).encode()), b"".join(digests[key] for key in order))
+
+    def __len__(self) -> int:
+        return len(self.values) // _DIGEST_BYTES
+
+    def identical_share(self, other: "Digests") -> float | None:
+        """The share of completions that are the same in both.
+
+        None if they are not of the same tasks and samples, or if there are none.
+        """
+        if not self.values or self.keys != other.keys:
+            return None
+        starts = range(0, len(self.values), _DIGEST_BYTES)
+        ours, theirs = (
+            [one.values[start : start + _DIGEST_BYTES] for start in starts] for one in (self, other)
+        )
+        return sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(ours)
+
+
+NO_DIGESTS = Digests()
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()[:_DIGEST_BYTES]
 
 
 def key_of(row: Mapping[str, Any]) -> Key:
@@ -42,18 +85,15 @@ def identical(texts: dict[Key, str], repeats: int) -> bool | None:
     )
 
 
-def digest_texts(texts: dict[Key, str]) -> Texts:
+def digest_texts(texts: dict[Key, str]) -> Digests:
     """Digests of the texts of the first repeat."""
-    return {
-        (sample, task): hashlib.sha256(text.encode()).hexdigest()
-        for (repeat, sample, task), text in texts.items()
-        if repeat == 0
-    }
+    first = {key[1:]: _digest(text.encode()) for key, text in texts.items() if key[0] == 0}
+    return Digests.of(first)
 
 
 def read_tokens(
     path: str | PathLike[str], texts: dict[Key, str]
-) -> tuple[Tokens, dict[Key, Repetition]]:
+) -> tuple[Digests, dict[Key, Repetition]]:
     """Digests of the first repeat's new tokens, and the repetition of each completion.
 
     A list of token ids takes about 40 bytes a token in Python, so each completion's is dropped
@@ -69,18 +109,19 @@ def read_tokens(
     table = read_table(path, columns)
     rows = table.select(columns[:4]).to_pylist()
     if not kept:
-        return {}, {key_of(row): measure_repetition(None, texts.get(key_of(row))) for row in rows}
-    digests: Tokens = {}
+        repetitions = {key: measure_repetition(None, texts.get(key)) for key in map(key_of, rows)}
+        return NO_DIGESTS, repetitions
+    first: dict[tuple[int, str], bytes] = {}
     found: dict[Key, Repetition] = {}
-    known: dict[tuple[str, bool, str | None], Repetition] = {}
+    known: dict[tuple[bytes, bool, str | None], Repetition] = {}
     for row, tokens in zip(rows, table["tokens"], strict=True):
         key, ended = key_of(row), row["stop_reason"] == "eos"
         ids = tokens.values.to_numpy(zero_copy_only=False).astype("int32")
-        digest = hashlib.sha256(ids.tobytes()).hexdigest()
+        digest = _digest(ids.tobytes())
         if key[0] == 0:
-            digests[key[1:]] = digest
+            first[key[1:]] = digest
         same = (digest, ended, texts.get(key))
         if same not in known:  # repeats of greedy decoding are the same over and over
             known[same] = measure_repetition(ids[: len(ids) - ended].tolist(), texts.get(key))
         found[key] = known[same]
-    return digests, found
+    return Digests.of(first), found

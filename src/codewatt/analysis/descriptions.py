@@ -4,6 +4,7 @@ Sentences about results are in `claims` and `headlines`.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from codewatt.analysis.columns import Row
 from codewatt.analysis.labels import BOUNDARY_NAMES, Labels, label
@@ -11,6 +12,8 @@ from codewatt.analysis.proportions import Interval
 from codewatt.units import J_PER_KJ, J_PER_MJ
 
 _MINUS = "\N{MINUS SIGN}"
+#: From this relative change on, per cent are printed in powers of ten.
+_LARGE_CHANGE = 1e4
 
 
 def boundary_text(rows: Sequence[Row]) -> str | None:
@@ -59,7 +62,10 @@ def format_joules(value: float) -> str:
 
 
 def format_percent(fraction: float) -> str:
-    """A relative change in per cent, with its sign."""
+    """A relative change in per cent, with its sign; in powers of ten from a million per cent on."""
+    if abs(fraction) >= _LARGE_CHANGE:
+        # The product may be larger than any float.
+        return f"{100 * Decimal(fraction):+.1e} %"
     return f"{fraction * 100:+.1f} %".replace("-", _MINUS)
 
 

@@ -87,7 +87,7 @@ def pooled_columns(row: Row, runs: Sequence[Row], tasks: Sequence[Row]) -> Row:
         totals = _task_totals(tasks, f"{of}energy_j", tests)
         low, high = _ends(bootstrap_ratio(totals, None, *error))
         for metric, ends in ((joules, (low, high)), (per_kwh, (_minus(high), _minus(low)))):
-            set_interval(found, f"{metric}_ci95", _scaled(found[metric], ends))
+            set_interval(found, f"{metric}_ci95", scaled_interval(found[metric], ends))
     return found
 
 
@@ -149,7 +149,7 @@ def _changes(study: StudyRows, pair: Pair, of: str, tests: str) -> dict[str, Rat
         if bootstrap is not None:
             low, high = _ends(bootstrap, pair.allowance)
             ends = (low, high) if metric == names[0] else (_minus(high), _minus(low))
-            scaled = _scaled(1 + change, ends)
+            scaled = scaled_interval(1 + change, ends)
             ci95 = _less_one(scaled[0]), _less_one(scaled[1])
         error = None if bootstrap is None else bootstrap.standard_error
         freedom = math.inf if apart is None else apart.freedom
@@ -222,10 +222,25 @@ def _minus(end: float | None) -> float | None:
     return None if end is None else -end
 
 
-def _scaled(point: float, ends: Ends) -> Ends:
-    """point · exp(deviation) of both ends."""
-    low, high = (None if end is None else point * math.exp(end) for end in ends)
+def scaled_interval(point: float, ends: Ends) -> Ends:
+    """point · exp(deviation) of both ends.
+
+    Args:
+        ends: deviations of the logarithm; None for an end without a bound.
+
+    Returns:
+        None for an end without a bound, and where no float is that large.
+    """
+    low, high = (None if end is None else _product(point, end) for end in ends)
     return low, high
+
+
+def _product(point: float, deviation: float) -> float | None:
+    try:
+        scaled = point * math.exp(deviation)
+    except OverflowError:
+        return None
+    return scaled if math.isfinite(scaled) else None
 
 
 def _less_one(end: float | None) -> float | None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from codewatt.analysis.columns import Row
-from codewatt.analysis.completion_statistics import Tokens
 from codewatt.analysis.design_cells import DesignCell
 from codewatt.analysis.log_scale_statistics import mean_of
 
@@ -37,19 +36,12 @@ def compare_engines(rows: Sequence[Row], cells: Sequence[DesignCell]) -> None:
 def _mean_share(cell: DesignCell, other: DesignCell) -> float | None:
     ours, theirs = cell.measured, other.measured
     shares = [
-        identical_share(measured.first_tokens, theirs[session].first_tokens)
+        measured.first_tokens.identical_share(theirs[session].first_tokens)
         for session, measured in ours.items()
         if session in theirs
     ]
     known = [share for share in shares if share is not None]
     return mean_of(known) if known and len(known) == len(shares) else None
-
-
-def identical_share(ours: Tokens, theirs: Tokens) -> float | None:
-    """The share of completions with the same tokens; None if they are not of the same tasks."""
-    if not ours or ours.keys() != theirs.keys():
-        return None
-    return sum(ours[key] == theirs[key] for key in ours) / len(ours)
 
 
 def _setting(cell: DesignCell) -> tuple[object, ...]:

@@ -1,10 +1,13 @@
 """Result files of a small study that never ran, in the formats that the stages write."""
 
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -298,6 +301,17 @@ class Study:
         }
 
 
+@pytest.fixture(scope="session")
+def script(repository: Path) -> ModuleType:
+    """tools/recompute_tables.py, imported."""
+    sys.path.insert(0, str(repository / "tools"))
+    try:
+        import recompute_tables
+    finally:
+        sys.path.pop(0)
+    return recompute_tables
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """An empty study."""
@@ -310,10 +324,12 @@ BASELINE = {"precision": "fp32", "prune": "none"}
 FP32 = "nano--none--fp32--held--stripped--t64--b1--transformers"
 
 
-def tables(study: Any) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table of a study."""
-    made = aggregate(study.cells, study.variants, BASELINE, {})
-    return {level: to_rows(table) for level, table in made.items()}
+def tables(study: Any, boundary: str = "node") -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table of a study; those of tasks as the file has them."""
+    tasks = study.folder / "task.parquet"
+    made = aggregate(study.cells, study.variants, BASELINE, {"task": tasks}, boundary)
+    frames = {"task": pd.read_parquet(tasks), **made}
+    return {level: to_rows(table) for level, table in frames.items()}
 
 
 def two_cells(study: Any) -> dict[str, list[dict[str, Any]]]:

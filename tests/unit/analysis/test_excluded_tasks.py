@@ -9,9 +9,8 @@ from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.summary import write_summary
-from codewatt.analysis.tables import to_rows
+from tests.unit.analysis.conftest import BASELINE, tables
 
-BASELINE = {"precision": "fp32", "prune": "none"}
 #: Of two tests that failed; the tables separate tasks by semicolons.
 WHY = "the reference program does not pass here (fail: a: no network; b: no network)"
 LISTED = WHY.replace(";", ",")
@@ -26,11 +25,6 @@ def without_verdict(*names: str) -> Any:
                 verdict |= {"base": None, "plus": None, "why": f"excluded: {WHY}"}
 
     return edit
-
-
-def tables(study: Any) -> dict[str, list[dict[str, Any]]]:
-    made = aggregate(study.cells, study.variants, BASELINE, {})
-    return {name: to_rows(table) for name, table in made.items()}
 
 
 def test_accuracy_is_of_the_judged_tasks_and_leaves_out_the_energy_of_the_others(

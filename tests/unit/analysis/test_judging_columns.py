@@ -8,16 +8,9 @@ import pytest
 
 from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.summary import write_summary
-from codewatt.analysis.tables import to_rows
 from codewatt.energy.task_energy import TaskEnergy, write_task_energies
 from tests.support.records import joules
-
-BASELINE = {"precision": "fp32", "prune": "none"}
-
-
-def tables(study: Any, boundary: str = "node") -> dict[str, list[dict[str, Any]]]:
-    found = aggregate(study.cells, study.variants, BASELINE, {}, boundary)
-    return {name: to_rows(table) for name, table in found.items()}
+from tests.unit.analysis.conftest import BASELINE, tables
 
 
 def edit_energy(**changes: Any) -> Any:

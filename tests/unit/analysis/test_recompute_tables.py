@@ -9,7 +9,6 @@ import math
 import shutil
 import subprocess
 import sys
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -72,17 +71,6 @@ COLUMNS = [
     for level in CHECKED
     for column in TYPES[level]
 ]
-
-
-@pytest.fixture(scope="session")
-def script(repository) -> ModuleType:
-    """tools/recompute_tables.py, imported."""
-    sys.path.insert(0, str(repository / "tools"))
-    try:
-        import recompute_tables
-    finally:
-        sys.path.pop(0)
-    return recompute_tables
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewatt.analysis.aggregate import aggregate
 from codewatt.analysis.log_scale_statistics import t_interval
 from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.repetition_metrics import (
@@ -17,9 +16,8 @@ from codewatt.analysis.repetition_metrics import (
     repeated_lines_share,
     repeated_ngrams_share,
 )
-from codewatt.analysis.tables import to_rows
+from tests.unit.analysis.conftest import tables
 
-BASELINE = {"precision": "fp32", "prune": "none"}
 tokens_of_few = st.lists(st.integers(0, 2), max_size=40)
 
 
@@ -122,11 +120,6 @@ def test_what_is_not_known_is_absent() -> None:
 
 EOS = 99
 LOOPING = [1, 2, 3, 4] * 5
-
-
-def tables(study: Any) -> dict[str, list[dict[str, Any]]]:
-    made = aggregate(study.cells, study.variants, BASELINE, {})
-    return {level: to_rows(table) for level, table in made.items()}
 
 
 def looping_in(*looping: str, repeats: tuple[int, ...] = (0, 1, 2)) -> Any:

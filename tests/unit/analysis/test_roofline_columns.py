@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 
-from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.tables import to_rows
 from codewatt.errors import CodewattError
+from tests.unit.analysis.conftest import tables
 
-BASELINE = {"precision": "fp32", "prune": "none"}
 MACHINE = {
     "bandwidth_bytes_per_s": 1e6,
     "matmul_flops_per_s": 1e6,
@@ -28,11 +26,6 @@ DEMAND = {
     "window": None,
 }
 CONTEXTS = sum(range(21, 30))
-
-
-def tables(study: Any) -> dict[str, list[dict[str, Any]]]:
-    made = aggregate(study.cells, study.variants, BASELINE, {})
-    return {level: to_rows(table) for level, table in made.items()}
 
 
 def with_roofline(**changes: Any) -> Any:

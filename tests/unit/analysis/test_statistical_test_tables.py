@@ -343,6 +343,52 @@ def test_with_sessions_the_session_is_the_value(tables: Tables) -> None:
     assert {r["series"] for r in corrected} == {10}
 
 
+def test_a_group_is_tested_at_one_level(tables: Tables) -> None:
+    """Runs of one job are not compared with means of sessions."""
+    for precision, sessions in (("bf16", 5), ("int8", 1), ("int4", 6)):
+        tables.cell(precision, sessions=sessions, repeats=6)
+    rows = tables.make()["statistical_test"]
+    of_group = [row for row in rows if row["factor"] == "variant" and row["level"] != "task"]
+    assert {row["level"] for row in of_group} == {"session"}
+    note = "left out, as they have no energies of two or more sessions: m--int8--b1"
+    assert {row["note"] for row in of_group} == {note}
+    means = pd.DataFrame(tables.runs).groupby(["cell_id", "session"])["energy_j"].mean()
+    groups = [list(means[name]) for name in ("m--bf16--b1", "m--int4--b1")]
+    row = one(of_group, test="Kruskal-Wallis")
+    assert row["statistic"] == pytest.approx(stats.kruskal(*groups).statistic)
+    assert (row["cells"], row["n"]) == (2, 5 + 6)
+    (pair,) = found(of_group, test="Dunn")
+    assert (pair["cell_id"], pair["other_cell_id"]) == ("m--bf16--b1", "m--int4--b1")
+    of_tasks = one(rows, test="Kruskal-Wallis", level="task")
+    assert (of_tasks["cells"], of_tasks["note"]) == (3, None)
+    # Each cell by itself is tested at its own level.
+    own = found(rows, test="Shapiro-Wilk", metric="energy_j", cell_id="m--int8--b1")
+    assert {row["level"]: row["n"] for row in own} == {"task": TASKS, "run": 6}
+
+
+def test_a_cell_that_is_not_tested_does_not_decide_the_level(tables: Tables) -> None:
+    tables.cell("bf16", repeats=5)
+    tables.cell("int8", repeats=5)
+    tables.cell("int4", sessions=2, valid=False, failed_checks="gpu_not_shared")
+    rows = tables.make()["statistical_test"]
+    row = one(rows, test="Kruskal-Wallis", level="run")
+    assert (row["cells"], row["n"]) == (2, 10)
+    assert row["note"].startswith("left out, as not tested: m--int4--b1; the runs of a cell are")
+    assert not found(rows, test="Kruskal-Wallis", level="session")
+
+
+def test_a_group_of_which_one_cell_has_sessions_is_not_tested(tables: Tables) -> None:
+    tables.cell("bf16", sessions=5)
+    tables.cell("int8", repeats=5)
+    rows = tables.make()["statistical_test"]
+    row = one(rows, test="Kruskal-Wallis", level="session")
+    assert (row["cells"], row["statistic"]) == (1, None)
+    assert row["note"] == (
+        "fewer than two cells of the group can be tested; left out, as they have no energies of "
+        "two or more sessions: m--int8--b1"
+    )
+
+
 def test_samples_of_a_task_are_one_value(tables: Tables) -> None:
     tables.cell("bf16", repeats=1)
     twice = [{**row, "energy_j": row["energy_j"] * 3} for row in tables.tasks]

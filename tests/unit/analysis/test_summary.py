@@ -235,6 +235,9 @@ def test_joules_are_written_readably(value: float, text: str) -> None:
 def test_a_change_has_its_sign() -> None:
     assert format_percent(0.125) == "+12.5 %"
     assert format_percent(-0.125) == "\N{MINUS SIGN}12.5 %"
+    assert format_percent(9999.0) == "+999900.0 %"
+    assert format_percent(2.17e207) == "+2.2e+209 %"
+    assert format_percent(1.5e307) == "+1.5e+309 %", "no float is that large"
 
 
 def page(study: Any, tmp_path: Path, figures: dict[str, Path]) -> str:

@@ -26,8 +26,8 @@ STATISTICAL_TEST_DESCRIPTIONS = (
             "level",
             "-",
             "What one value is. `task`: the energy of a task, its mean over repeats. `run`: the "
-            "energy of a run. `session`: the mean energy of the runs of a session, if the study "
-            "has two or more sessions.",
+            "energy of a run. `session`: the mean energy of the runs of a session, if the cell "
+            "has two or more sessions. All cells of a test have the same level.",
         ),
         (
             "metric",

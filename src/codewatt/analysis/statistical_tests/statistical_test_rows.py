@@ -28,6 +28,7 @@ _AXES = (
 TASK = "task"
 ENERGY, LOG_ENERGY = "energy_j", "ln energy_j"
 _ONE_JOB = "the runs of a cell are of one job: differences between jobs count as those of cells"
+_ONE_SESSION = "left out, as they have no energies of two or more sessions"
 _SD_RATIO = "largest SD / smallest SD"
 #: Test -> name of its statistic and of its effect size.
 _NAMES = {
@@ -147,13 +148,17 @@ def _groups(
 
 def _group_rows(factor: str, group: str, members: Sequence[CellObservations]) -> Iterator[Row]:
     """Tests of cells that differ in one factor."""
-    run_level = "session" if any(cell.run_level == "session" for cell in members) else "run"
-    for level in (TASK, run_level):
-        of_tasks = level == TASK
+    for of_tasks in (True, False):
         usable = [c for c in members if c.reason_to_withhold(of_tasks) is None]
         left_out = [c.cell_id for c in members if c.reason_to_withhold(of_tasks) is not None]
-        reason = _not_comparable(usable)
         notes = [f"left out, as not tested: {', '.join(left_out)}"] if left_out else []
+        level = TASK
+        if not of_tasks:
+            level = _run_level(usable or members)
+            other = [c.cell_id for c in usable if c.run_level != level]
+            notes += [f"{_ONE_SESSION}: {', '.join(other)}"] if other else []
+            usable = [c for c in usable if c.run_level == level]
+        reason = _not_comparable(usable)
         notes += [*comparable_texts(usable), *([_ONE_JOB] if level == "run" else [])]
         by_task = [cell.task_energies() for cell in usable]
         values = [list(x) for x in (by_task if of_tasks else [cell.runs for cell in usable])]
@@ -167,6 +172,15 @@ def _group_rows(factor: str, group: str, members: Sequence[CellObservations]) ->
             row["family"] = f"Friedman, energy_j per {level}, cells that differ in {factor}"
             yield _noted(row | _outcome(_friedman, by_task, reason), notes)
         yield from _dunn_rows(usable, level, values, common, reason, notes)
+
+
+def _run_level(cells: Sequence[CellObservations]) -> str:
+    """ "session" if a cell has the energies of several sessions, else "run".
+
+    All values of a test are of one level: runs of one job vary less than sessions, so a cell with
+    one session would look more precise than the others, and its job would count as the cell.
+    """
+    return "session" if any(cell.run_level == "session" for cell in cells) else "run"
 
 
 def _friedman(by_task: Sequence[pd.Series]) -> Outcome:
