@@ -37,6 +37,8 @@ _CAPTIONS = {
     "prune_depth": "pass@1 and energy per run against the number of pruned layers.",
     "repetition": "Repetition in completions against the number of pruned layers.",
     "domains": "pass@1 on the tasks of each domain.",
+    "domain_energy": "Energy per task on the tasks of each domain.",
+    "domain_effects": "Changes of energy per task and of pass@1 on the tasks of each domain.",
     "layer_scores": "Layer scores of the prune methods.",
     "frontier": "pass@1 against energy per run, with the efficient frontier.",
     "prompts": "pass@1 for each prompt style.",
