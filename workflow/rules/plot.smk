@@ -102,6 +102,8 @@ rule summarise:
         sessions=paths.table("session.parquet"),
         tests=paths.table("statistical_test.parquet"),
         regressions=paths.table("regression.parquet"),
+        domains=paths.table("domain.parquet"),
+        domain_comparisons=paths.table("domain_comparison.parquet"),
         generate=each_cell("generate.json"),
         figures=rules.plot.output.png
         + domain_figures("png")
