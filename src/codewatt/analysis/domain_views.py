@@ -57,8 +57,6 @@ def _view(
     baselines: Mapping[str, str],
     labels: Labels,
 ) -> dict[str, Any]:
-    low, high = row.get("j_per_task_ci95_low"), row.get("j_per_task_ci95_high")
-    known = row["valid"] and low is not None and high is not None
     view: dict[str, Any] = {
         "domain": row["domain"],
         "variant": variant_text(row, labels),
@@ -68,7 +66,7 @@ def _view(
         "score": None if row["pass_at_1_base"] is None else f"{row['pass_at_1_base']:.3f}",
         "score_interval": _score_interval(row),
         "energy": None if row["j_per_task"] is None else format_joules(row["j_per_task"]),
-        "energy_interval": f"[{format_joules(low)}, {format_joules(high)}]" if known else None,
+        "energy_interval": _energy_interval(row),
     }
     for metric, name in _CHANGES.items():
         view |= _change(name, changes.get((row["cell_id"], row["domain"], metric)))
@@ -80,6 +78,13 @@ def _score_interval(row: Row) -> str | None:
         return None
     low, high = row["pass_at_1_base_wilson95_low"], row["pass_at_1_base_wilson95_high"]
     return f"[{low:.3f}, {high:.3f}]"
+
+
+def _energy_interval(row: Row) -> str | None:
+    low, high = row.get("j_per_task_ci95_low"), row.get("j_per_task_ci95_high")
+    if not row["valid"] or low is None or high is None:
+        return None
+    return f"[{format_joules(low)}, {format_joules(high)}]"
 
 
 def _change(name: str, row: Row | None) -> dict[str, str | None]:
