@@ -57,7 +57,7 @@ rule report:
     input:
         rules.plot.output,
         rules.plot_power.output,
-        domain_figure("png", "pdf"),
+        domain_figures("png", "pdf"),
         layer_figure("png", "pdf"),
         rules.aggregate.output,
         rules.statistical_tests.output,
@@ -117,5 +117,5 @@ rule plot_all:
     input:
         rules.plot.output,
         rules.plot_power.output,
-        domain_figure("png", "pdf"),
+        domain_figures("png", "pdf"),
         layer_figure("png", "pdf"),

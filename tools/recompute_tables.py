@@ -2,9 +2,9 @@
 
     python tools/recompute_tables.py config/studies/nano.yaml results/nano
 
-The tables are those of tasks, runs, sessions, cells, comparisons, variants, domains, statistical
-tests and regressions (not that of checks). This shares no code with codewatt, only
-the names and formats of files: what the tables hold is derived anew from
+The tables are those of tasks, runs, sessions, cells, comparisons, variants, domains, comparisons by
+domain, statistical tests and regressions (not that of checks). This shares no code with codewatt,
+only the names and formats of files: what the tables hold is derived anew from
 docs/explanation/energy.md, docs/explanation/statistics.md, docs/explanation/fidelity.md and
 docs/explanation/statistical-tests.md (tools/recomputed).
 Printed are values that differ (reals by more than 1e-6 of themselves), rows and columns that only
@@ -80,7 +80,7 @@ def differences(name, table, rows):
     Args:
         table: the table as it was written. rows: key -> column -> value.
     """
-    if table.empty and not rows:  # the table of domains, where tasks have none
+    if table.empty and not rows:  # the tables of domains, where tasks have none
         return
     key = list(KEYS[name])
     columns = next(iter(rows.values()), {})

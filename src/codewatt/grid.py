@@ -135,6 +135,12 @@ class Grid:
         return tuple(dict.fromkeys(cell.benchmark for cell in self.cells))
 
     @cached_property
+    def has_domains(self) -> bool:
+        """Whether the tasks of a benchmark have domains: only those of BigCodeBench do."""
+        kinds = {self.settings("benchmark", name)["kind"] for name in self.benchmark_ids}
+        return "bigcodebench" in kinds
+
+    @cached_property
     def hardware_ids(self) -> tuple[str | None, ...]:
         """The hardware that some cell runs on, in order; (None,) where the study names none."""
         return tuple(dict.fromkeys(cell.hardware for cell in self.cells))

@@ -143,7 +143,17 @@ class RawStudy:
 
     def aggregate(self, boundary: str) -> None:
         """Make the tables."""
-        names = ("task", "run", "session", "cell", "comparison", "variant", "domain", "check")
+        names = (
+            "task",
+            "run",
+            "session",
+            "cell",
+            "comparison",
+            "variant",
+            "domain",
+            "domain_comparison",
+            "check",
+        )
         out = {name: self.results / "tables" / f"{name}.parquet" for name in names}
         out |= {f"{name}_csv": self.results / "tables" / f"{name}.csv" for name in names}
         (self.results / "tables").mkdir(exist_ok=True)

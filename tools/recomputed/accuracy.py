@@ -36,7 +36,7 @@ def compare_accuracy(cells, pairs, rows, study, tests):
         )
         if pair.cell is pair.base or set(ours.index) != set(theirs.index):
             continue
-        compared[(*pair.ids, name)] = _paired(ours, theirs.reindex(ours.index), study.margin)
+        compared[(*pair.ids, name)] = paired(ours, theirs.reindex(ours.index), study.margin)
     for test in ("p", "noninferior_p"):
         adjusted = statistics.holm([one[test] for one in compared.values()])
         for one, p in zip(compared.values(), adjusted, strict=True):
@@ -65,7 +65,7 @@ def compare_accuracy(cells, pairs, rows, study, tests):
     return compared
 
 
-def _paired(ours, theirs, margin):
+def paired(ours, theirs, margin):
     """Two cells on the same tasks; `whole`: each task is solved always or never."""
     shares = statistics.PairedShares(ours - theirs)
     found = {"shares": shares, "differences": (ours - theirs).to_numpy(), "whole": False}

@@ -2,7 +2,7 @@
 
 import math
 
-from recomputed import accuracy, comparison, judging, statistics
+from recomputed import accuracy, comparison, domain_comparison, judging, statistics
 from recomputed.cells import NET, POSITIVE, ends, values_of
 from recomputed.energy import COMPONENTS
 from recomputed.runs import SETTING, TESTS
@@ -24,7 +24,7 @@ def compare(cells, rows, study, making):
     """Fill in every row's comparisons, in place.
 
     Returns:
-        (id of each cell -> its baseline, the rows of the comparison table).
+        (id of each cell -> its baseline, the rows of the comparison table, those by domain).
 
     Args:
         rows: cell id -> row. making: variant id -> what its making took (variants.Making).
@@ -49,11 +49,12 @@ def compare(cells, rows, study, making):
         for of in ("", judging.BOTH):
             found |= accuracy.compare_pooled(cells, pairs, rows, tests, of)
     compared = comparison.comparison_rows(pairs, found, cells, rows, study)
+    by_domain = domain_comparison.comparison_rows(pairs)
     _claimed(pairs, found, compared, rows)
     for cell in cells:
         _break_even(rows, cell, baselines.get(_comparison_key(cell)), making[cell.variant])
     _engines(cells, rows)
-    return {cell.id: baselines.get(_comparison_key(cell)) for cell in cells}, compared
+    return {cell.id: baselines.get(_comparison_key(cell)) for cell in cells}, compared, by_domain
 
 
 class Pair:

@@ -13,6 +13,11 @@ CLAIMED = ("energy_j", "duration_s", "j_per_token", "tokens_per_s")
 TASK_METRICS = {"task_energy_j": "energy_j", "task_latency_s": "latency_s"}
 ONE_BOARD = "all sessions on one host and its GPUs: the interval does not cover other boards"
 ONE_JOB = "one session: the interval does not cover differences between sessions"
+#: Values of `method`.
+WELCH = "Welch, repeats within one job"
+STUDENT = "Student's t of differences within sessions"
+TANGO = "paired tasks: Tango's score interval, exact McNemar test"
+AGRESTI = "paired tasks with several completions: Agresti and Min's interval and test"
 
 
 def comparison_rows(pairs, found, cells, rows, study):
@@ -82,18 +87,22 @@ def note(pair, sessions):
     return "; ".join(told) or None
 
 
+def why_not(pair):
+    """Why there is no estimate."""
+    why = pair.note or "no session with values of both cells"
+    return why if pair.cell.ran else "this cell is infeasible"
+
+
 def _metric(pair, apart, study):
     if apart is None:
-        why = pair.note or "no session with values of both cells"
-        return {"note": why if pair.cell.ran else "this cell is infeasible"}
+        return {"note": why_not(pair)}
     sessions = len(apart.by_session)
     size = effects.hedges_g_paired(apart.by_session)
     if sessions == 1:
         size = effects.hedges_g(*apart.strata[0])
-    method = "Welch, repeats within one job"
     return {
         "estimate": math.expm1(apart.value),
-        "method": method if sessions == 1 else "Student's t of differences within sessions",
+        "method": WELCH if sessions == 1 else STUDENT,
         "sessions": sessions,
         "n": apart.n,
         "n_reference": apart.n_reference,
@@ -179,9 +188,7 @@ def _passes(pair, passed, study):
     return {
         "estimate": several.difference,
         **ends("ci95", passed["ends"]),
-        "method": "paired tasks: Tango's score interval, exact McNemar test"
-        if passed["whole"]
-        else "paired tasks with several completions: Agresti and Min's interval and test",
+        "method": TANGO if passed["whole"] else AGRESTI,
         "sessions": len(both),
         "n": len(differences),
         "n_reference": len(differences),

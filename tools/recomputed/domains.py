@@ -1,5 +1,10 @@
 """Rows of the domain table."""
 
+import math
+
+import numpy as np
+import pandas as pd
+
 from recomputed import statistics
 from recomputed.cells import ends
 from recomputed.runs import over, session_columns
@@ -24,10 +29,12 @@ def _domain_row(cell, name, task_rows):
     row = {
         **session_columns(cell),
         "domain": name,
+        "valid": inside[0]["valid"],
         "tasks": len(by_task),
         "tasks_judged": len(judged),
         "new_tokens_per_task": sum(row["new_tokens"] for row in inside) / len(inside),
         "j_per_task": over(_joules(inside), len(inside)),
+        **ends("j_per_task_ci95", _repeats_ends(inside)),
         "pass_at_1_base": None,
         **ends("pass_at_1_base_wilson95", None),
         "j_per_correct_task_base": None,
@@ -42,6 +49,15 @@ def _domain_row(cell, name, task_rows):
         **ends("pass_at_1_base_wilson95", statistics.wilson(share, len(judged))),
         "j_per_correct_task_base": over(spent, sum(sum(found) for found in judged.values())),
     }
+
+
+def _repeats_ends(rows):
+    """Student's t interval of the energy per task of the repeats; None without one."""
+    joules = pd.DataFrame(rows)[["repeat", "energy_j"]].astype(float)
+    if joules["energy_j"].isna().any():
+        return None
+    interval = statistics.t_ends(np.log(joules.groupby("repeat")["energy_j"].mean()))
+    return interval and tuple(map(math.exp, interval))
 
 
 def _joules(rows):

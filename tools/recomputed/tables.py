@@ -28,6 +28,7 @@ KEYS = {
     "comparison": ("cell_id", "reference_cell_id", "metric"),
     "variant": ("variant_id",),
     "domain": ("cell_id", "session", "domain"),
+    "domain_comparison": ("cell_id", "reference_cell_id", "domain", "metric"),
     "statistical_test": ("test", "level", "metric", "factor", "group", "cell_id", "other_cell_id"),
     "regression": ("cell_id", "model_name", "errors", "term"),
 }
@@ -61,7 +62,7 @@ def recompute(yaml_path, results):
     for cell in designed:
         cell.pool()
         of_cell[cell.id] = cell_row(cell, study, by_variant[cell.variant])
-    baselines, compared = compare.compare(designed, of_cell, study, making)
+    baselines, compared, by_domain = compare.compare(designed, of_cell, study, making)
     frontier.add_probabilities(designed, of_cell)
     rows = list(of_cell.values())
     of = {
@@ -72,6 +73,7 @@ def recompute(yaml_path, results):
         "comparison": compared,
         "variant": of_variant,
         "domain": of_domain,
+        "domain_comparison": by_domain,
         "statistical_test": statistical_tests.statistical_test_rows(rows, of_run, in_order),
         "regression": regression.regression_rows(rows, in_order),
     }

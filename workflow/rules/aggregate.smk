@@ -56,6 +56,8 @@ rule aggregate:
         variant=paths.table("variant.parquet"),
         domain_csv=paths.table("domain.csv"),
         domain=paths.table("domain.parquet"),
+        domain_comparison_csv=paths.table("domain_comparison.csv"),
+        domain_comparison=paths.table("domain_comparison.parquet"),
         check_csv=report(
             paths.table("check.csv"),
             caption="../report/table_check.rst",

@@ -211,16 +211,22 @@ def layer_figure(*kinds):
     return [rules.plot_layers.output[kind] for kind in kinds if grid.scorings]
 
 
-def domain_figure(*kinds):
-    """The figure of domains, png or pdf, if the tasks of a benchmark have domains."""
-    named = {grid.settings("benchmark", name)["kind"] for name in grid.benchmark_ids}
-    return [
-        rules.plot_domains.output[kind] for kind in kinds if "bigcodebench" in named
-    ]
+# Drawn if the tasks of a benchmark have domains.
+DOMAIN_FIGURES = {
+    "domains": "pass@1 by domain of tasks",
+    "domain_energy": "energy per task by domain of tasks",
+    "domain_effects": "changes against the baseline by domain of tasks",
+}
+
+
+def domain_figures(*kinds):
+    """The figures of domains, png or pdf, if the tasks of a benchmark have domains."""
+    wanted = kinds if grid.has_domains else ()
+    return [path for kind in wanted for path in rules.plot_domains.output[kind]]
 
 
 def figure(name, extension, shown=None):
-    """A figure's path; the PNG is what the report shows, under FIGURES' or the given words."""
+    """A figure's path; the PNG is what the report shows, under its own or the given words."""
     path = paths.figure(f"{name}.{extension}")
     if extension != "png":
         return path
@@ -228,5 +234,5 @@ def figure(name, extension, shown=None):
         path,
         caption=f"../report/{name}.rst",
         category="Figures",
-        labels={"figure": shown or FIGURES[name]},
+        labels={"figure": shown or (FIGURES | DOMAIN_FIGURES)[name]},
     )

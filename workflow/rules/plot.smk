@@ -74,10 +74,12 @@ rule plot_layers:
 
 rule plot_domains:
     input:
-        domains=paths.table("domain.parquet"),
+        cell=paths.table("cell.parquet"),
+        domain=paths.table("domain.parquet"),
+        domain_comparison=paths.table("domain_comparison.parquet"),
     output:
-        png=figure("domains", "png", "domains of tasks"),
-        pdf=figure("domains", "pdf"),
+        png=[figure(name, "png") for name in DOMAIN_FIGURES],
+        pdf=[figure(name, "pdf") for name in DOMAIN_FIGURES],
     log:
         paths.log("plot_domains"),
     conda:
@@ -100,9 +102,11 @@ rule summarise:
         sessions=paths.table("session.parquet"),
         tests=paths.table("statistical_test.parquet"),
         regressions=paths.table("regression.parquet"),
+        domains=paths.table("domain.parquet"),
+        domain_comparisons=paths.table("domain_comparison.parquet"),
         generate=each_cell("generate.json"),
         figures=rules.plot.output.png
-        + domain_figure("png")
+        + domain_figures("png")
         + layer_figure("png")
         + [rules.plot_power.output.png],
         template=lambda wildcards: SUMMARY_TEMPLATE,

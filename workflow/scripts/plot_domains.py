@@ -1,16 +1,15 @@
-"""Draw the figure of domains."""
+"""Draw the figures by domain of the tasks."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from codewatt.logs import rule_log
-from codewatt.plots import domains
+from codewatt.plots.table_figures import plot_figure
 from codewatt.rule_io import read_settings
 
 with rule_log(snakemake):
-    domains.plot(
-        pd.read_parquet(snakemake.input.domains),
-        read_settings(snakemake)["labels"],
-        Path(snakemake.output.png).with_suffix(""),
-    )
+    labels = read_settings(snakemake)["labels"]
+    tables = {name: pd.read_parquet(path) for name, path in snakemake.input.items()}
+    for path in snakemake.output.png:
+        plot_figure(tables, labels, Path(path).with_suffix(""))

@@ -23,6 +23,8 @@ with rule_log(snakemake):
         sessions=pd.read_parquet(snakemake.input.sessions),
         tests=pd.read_parquet(snakemake.input.tests),
         regressions=pd.read_parquet(snakemake.input.regressions),
+        domains=pd.read_parquet(snakemake.input.domains),
+        domain_comparisons=pd.read_parquet(snakemake.input.domain_comparisons),
         prompts=[GENERATE.read(path) for path in snakemake.input.generate],
         title=settings["title"],
     )

@@ -12,11 +12,12 @@ from codewatt.analysis.changes import ComparisonSettings
 from codewatt.analysis.code_versions import check_code_versions
 from codewatt.analysis.collected_cells import CollectedCells, collect_cells
 from codewatt.analysis.columns import TABLES, TASK, Row, cell_columns
-from codewatt.analysis.compared_pairs import StudyRows, find_baselines
+from codewatt.analysis.compared_pairs import StudyRows, compared_pairs, find_baselines
 from codewatt.analysis.comparison_rows import compare_cells
 from codewatt.analysis.confounded_cells import check_confounding, places_of_cell
 from codewatt.analysis.confounding import CellSession
 from codewatt.analysis.design_cells import design_cells
+from codewatt.analysis.domain_comparison_rows import compare_domains
 from codewatt.analysis.frontier_columns import add_frontier_probabilities
 from codewatt.analysis.run_rows import check_rows
 from codewatt.analysis.session_rows import session_rows
@@ -107,7 +108,9 @@ def build_tables(
     by_id = {row["cell_id"]: row for row in rows["cell"]}
     places = {cell.id: places_of_cell(cell) for cell in designed}
     study = StudyRows(by_id, runs_of, tasks_of, places)
-    rows["comparison"] = compare_cells(study, settings)
+    pairs = compared_pairs(study, settings.pairs, settings.board_spread)
+    rows["comparison"] = compare_cells(study, pairs, settings)
+    rows["domain_comparison"] = compare_domains(study, pairs)
     add_frontier_probabilities(study)
     add_break_even(rows["cell"], runs_of, {record.identity["id"]: record for record in variants})
     compare_engines(rows["cell"], designed)

@@ -7,10 +7,13 @@ the reference page.
 from codewatt.analysis.cell_column_descriptions import CELL_DESCRIPTIONS, VARIANT_DESCRIPTIONS
 from codewatt.analysis.column_patterns import Description, describe
 from codewatt.analysis.comparison_column_descriptions import COMPARISON_DESCRIPTIONS
+from codewatt.analysis.domain_column_descriptions import (
+    DOMAIN_COMPARISON_DESCRIPTIONS,
+    DOMAIN_DESCRIPTIONS,
+)
 from codewatt.analysis.session_column_descriptions import (
     AA_TEST_DESCRIPTIONS,
     CHECK_DESCRIPTIONS,
-    DOMAIN_DESCRIPTIONS,
     SESSION_DESCRIPTIONS,
 )
 from codewatt.analysis.start_columns import START_DESCRIPTIONS
@@ -337,6 +340,7 @@ DESCRIPTIONS: dict[str, tuple[Description, ...]] = {
     "variant": (*_IDS, *_STATUS, *_SIZE, *VARIANT_DESCRIPTIONS),
     "session": (*SESSION_DESCRIPTIONS, *START_DESCRIPTIONS, *_IDS, *_STATUS),
     "domain": (*DOMAIN_DESCRIPTIONS, *_IDS),
+    "domain_comparison": (*DOMAIN_COMPARISON_DESCRIPTIONS, *_IDS),
     "check": (*CHECK_DESCRIPTIONS, *_IDS),
     "statistical_test": STATISTICAL_TEST_DESCRIPTIONS,
     "regression": (*REGRESSION_DESCRIPTIONS, *_IDS),
@@ -356,6 +360,9 @@ ROWS = {
     "variant": "One row for each variant: one model with one prune setting and one precision.",
     "domain": "One row for each cell, session and domain of the cell's tasks. Only BigCodeBench "
     "has domains; cells of other benchmarks have no row.",
+    "domain_comparison": "One row for each cell, domain, metric and other cell that it is compared "
+    "with: its baseline, or a cell that `comparisons.pairs` names. Cells of benchmarks without "
+    "domains have no row.",
     "check": "One row for each validity check of a cell in one session, or of one of its repeats.",
     "statistical_test": "One row for each test of one cell or of cells that differ in one factor "
     "(rule `statistical_tests`).",

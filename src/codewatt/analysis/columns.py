@@ -435,13 +435,39 @@ COMPARISON: Columns = {
 DOMAIN: Columns = {
     **SESSION_IDS,
     "domain": STRING,
+    "valid": BOOLEAN,
     "tasks": INTEGER,
     "tasks_judged": INTEGER,
     "pass_at_1_base": REAL,
     **dict.fromkeys(_ends("pass_at_1_base_wilson95"), REAL),
     "new_tokens_per_task": REAL,
-    "j_per_task": REAL,
+    **dict.fromkeys(("j_per_task", *_ends("j_per_task_ci95")), REAL),
     "j_per_correct_task_base": REAL,
+}
+
+#: A cell beside its baseline, or beside another cell that the study names, on the tasks of one
+#: domain: one metric of the table DOMAIN. Empty if the benchmark's tasks have no domains.
+DOMAIN_COMPARISON: Columns = {
+    **CELL_IDS,
+    "reference_cell_id": STRING,
+    "domain": STRING,
+    "metric": STRING,
+    "scale": STRING,
+    "tasks": INTEGER,
+    "estimate": REAL,
+    **dict.fromkeys(_ends("ci95"), REAL),
+    "method": STRING,
+    "sessions": INTEGER,
+    "n": INTEGER,
+    "n_reference": INTEGER,
+    "tasks_lost": INTEGER,
+    "tasks_gained": INTEGER,
+    "df": REAL,
+    "p": REAL,
+    "p_holm": REAL,
+    "comparisons": INTEGER,
+    "minimum_detectable_effect": REAL,
+    "note": STRING,
 }
 
 CHECK: Columns = {
@@ -491,5 +517,6 @@ TABLES: dict[str, Columns] = {
     "comparison": COMPARISON,
     "variant": VARIANT,
     "domain": DOMAIN,
+    "domain_comparison": DOMAIN_COMPARISON,
     "check": CHECK,
 }

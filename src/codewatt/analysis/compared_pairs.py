@@ -15,6 +15,9 @@ from codewatt.cells import pairs_to_compare
 #: A metric whose name contains one of these is an energy or is derived from one.
 _ENERGY_MARKS = ("_j", "j_per_", "_per_kwh", "co2e")
 
+_ONE_JOB_NOTE = "one session: the interval does not cover differences between sessions"
+_ONE_BOARD_NOTE = "all sessions on one host and its GPUs: the interval does not cover other boards"
+
 
 @dataclass(frozen=True)
 class StudyRows:
@@ -71,6 +74,25 @@ class Pair:
     def is_itself(self) -> bool:
         """Whether a baseline stands beside itself: its changes are 0 and have no intervals."""
         return self.cell is self.reference
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no estimate of a metric of energy, time or rate."""
+        if self.cell["status"] != "ok":
+            return f"this cell is {self.cell['status']}"
+        return self.note or "no session with values of both cells"
+
+    def interval_note(self, sessions: int) -> str | None:
+        """What an interval over so many sessions does not cover, and what it allows for."""
+        notes = [_ONE_JOB_NOTE] if sessions == 1 else []
+        if sessions > 1 and self.one_place:
+            notes.append(_ONE_BOARD_NOTE)
+        if self.board_spread:
+            spread = f"{100 * self.board_spread:.3g} %"
+            notes.append(
+                f"not known to be the same host and GPUs: {spread} difference is allowed for"
+            )
+        return "; ".join(notes) or None
 
     def compares(self, metric: str) -> bool:
         """Whether a metric of energy, time or rate is compared."""

@@ -14,7 +14,7 @@ from codewatt.analysis.changes import (
     to_change,
 )
 from codewatt.analysis.columns import CELL_IDS, CLAIMED, TESTS, Row
-from codewatt.analysis.compared_pairs import Pair, StudyRows, compared_pairs
+from codewatt.analysis.compared_pairs import Pair, StudyRows
 from codewatt.analysis.detectable_effect import minimum_detectable_effect
 from codewatt.analysis.effect_sizes import (
     EffectSize,
@@ -44,22 +44,21 @@ BOOTSTRAP_WITHIN_METHOD = "BCa bootstrap over tasks, repeats of one job by Stude
 CROSSED_METHOD = "paired tasks and sessions, both random"
 TASKS_METHOD = "paired tasks within one job"
 
-_ONE_JOB_NOTE = "one session: the interval does not cover differences between sessions"
-_ONE_BOARD_NOTE = "all sessions on one host and its GPUs: the interval does not cover other boards"
 
-
-def compare_cells(study: StudyRows, settings: ComparisonSettings) -> list[Row]:
+def compare_cells(
+    study: StudyRows, pairs: Sequence[Pair], settings: ComparisonSettings
+) -> list[Row]:
     """Compare each cell with its baseline, and the study's named pairs.
 
     Args:
-        study: its rows after `find_baselines`; the cells' changes, differences and tests are
-            added to their rows in place.
+        study: its rows; the cells' changes, differences and tests are added to their rows in
+            place.
+        pairs: what is compared (`compared_pairs`).
         settings: the study's `comparisons`.
 
     Returns:
         The rows of the comparison table. A comparison that is withheld has a row with a note.
     """
-    pairs = compared_pairs(study, settings.pairs, settings.board_spread)
     metrics = compare_metrics(study, pairs)
     passes = compare_tasks(study, pairs, settings.pass_at_1_margin)
     ratios = compare_pooled(study, pairs)
@@ -74,7 +73,7 @@ def compare_cells(study: StudyRows, settings: ComparisonSettings) -> list[Row]:
             test = metrics.get((*pair.ids, metric))
             row = _start(pair, metric, RATIO)
             if test is None:
-                row["note"] = _why_not(pair)
+                row["note"] = pair.why_not
             else:
                 row |= _metric_columns(study, pair, metric, test, settings)
                 row |= _spread_columns(study, pair, metric, spreads)
@@ -112,13 +111,6 @@ def _measured(study: StudyRows, pair: Pair, metric: str) -> bool:
     return any(run.get(metric) is not None for cell in pair.ids for run in study.runs[cell])
 
 
-def _why_not(pair: Pair) -> str:
-    """Why there is no estimate of a metric of the run table."""
-    if pair.cell["status"] != "ok":
-        return f"this cell is {pair.cell['status']}"
-    return pair.note or "no session with values of both cells"
-
-
 def _metric_columns(
     study: StudyRows, pair: Pair, metric: str, test: MetricTest, settings: ComparisonSettings
 ) -> Row:
@@ -145,7 +137,7 @@ def _metric_columns(
         "p_holm": test.p_holm,
         "comparisons": test.comparisons,
         **_sizes(size, delta),
-        "note": _note(pair, comparison.sessions),
+        "note": pair.interval_note(comparison.sessions),
     }
 
 
@@ -160,7 +152,7 @@ def _task_columns(pair: Pair, comparison: TaskComparison, settings: ComparisonSe
         "n_reference": len(comparison.by_task),
         **_difference_columns(difference, settings),
         **_sizes(hedges_g_paired(comparison.by_task), paired_delta(comparison.by_task)),
-        "note": _note(pair, comparison.sessions),
+        "note": pair.interval_note(comparison.sessions),
     }
 
 
@@ -214,7 +206,7 @@ def _ratio_columns(pair: Pair, ratio: RatioChange) -> Row:
         "sessions": ratio.sessions,
         "n": ratio.tasks,
         "n_reference": ratio.tasks,
-        "note": _note(pair, ratio.sessions),
+        "note": pair.interval_note(ratio.sessions),
     }
     set_interval(row, "ci95", ratio.ci95)
     if ratio.error is not None:
@@ -231,17 +223,6 @@ def _sizes(g: EffectSize | None, delta: EffectSize | None) -> Row:
             row[name] = size.value
             set_interval(row, f"{name}_ci95", size.ci95)
     return row
-
-
-def _note(pair: Pair, sessions: int) -> str | None:
-    """What the interval does not cover, and what it allows for."""
-    notes = [_ONE_JOB_NOTE] if sessions == 1 else []
-    if sessions > 1 and pair.one_place:
-        notes.append(_ONE_BOARD_NOTE)
-    if pair.board_spread:
-        spread = f"{100 * pair.board_spread:.3g} %"
-        notes.append(f"not known to be the same host and GPUs: {spread} difference is allowed for")
-    return "; ".join(notes) or None
 
 
 def _spread_columns(

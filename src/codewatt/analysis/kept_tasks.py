@@ -17,7 +17,9 @@ _REALS = (
     "repeated_lines_share",
 )
 _FLAGS = ("ends_in_loop", *(f"solved_{tests}" for tests in TESTS))
-_TEXTS = ("task_id", "exclusion_reason")
+_TEXTS = ("task_id", "domains", "exclusion_reason")
+#: Columns of whole numbers, which no row lacks.
+_NUMBERS = ("session", "repeat")
 _ABSENT = -1
 
 
@@ -25,12 +27,12 @@ class KeptTasks(Sequence[Row]):
     """The rows of the task table of one cell, of all sessions, with some of their columns.
 
     Rows are made when they are asked for. Between, their values are in arrays: a real takes 8
-    bytes, a truth value 1 byte, a text 4 bytes and its distinct values. As dicts with all columns,
-    the rows of a large study would take gigabytes.
+    bytes, a truth value 1 byte, a whole number 4 bytes, a text 4 bytes and its distinct values.
+    As dicts with all columns, the rows of a large study would take gigabytes.
     """
 
     def __init__(self) -> None:
-        self._sessions = array("i")
+        self._numbers = {name: array("i") for name in _NUMBERS}
         self._reals = {name: array("d") for name in _REALS}
         self._flags = {name: array("b") for name in _FLAGS}
         self._texts = {name: array("i") for name in _TEXTS}
@@ -38,7 +40,8 @@ class KeptTasks(Sequence[Row]):
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add rows of the task table; a missing key is an absent value."""
-        self._sessions.extend(row["session"] for row in rows)
+        for name, numbers in self._numbers.items():
+            numbers.extend(row[name] for row in rows)
         for name, reals in self._reals.items():
             values = (row.get(name) for row in rows)
             reals.extend(math.nan if value is None else value for value in values)
@@ -55,7 +58,7 @@ class KeptTasks(Sequence[Row]):
         return _ABSENT if text is None else known.setdefault(sys.intern(text), len(known))
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._numbers["session"])
 
     def __iter__(self) -> Iterator[Row]:
         columns = self._columns()
@@ -73,7 +76,9 @@ class KeptTasks(Sequence[Row]):
 
     def _columns(self) -> dict[str, list[Any]]:
         """Column -> its values, None where absent."""
-        columns: dict[str, list[Any]] = {"session": self._sessions.tolist()}
+        columns: dict[str, list[Any]] = {
+            name: numbers.tolist() for name, numbers in self._numbers.items()
+        }
         for name, codes in self._texts.items():
             texts = dict(enumerate(self._distinct[name]))
             columns[name] = [texts.get(code) for code in codes]

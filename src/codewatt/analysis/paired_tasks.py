@@ -125,8 +125,13 @@ def compare_tasks(study: StudyRows, pairs: Sequence[Pair], margin: float) -> Pas
     return found
 
 
-def compare_shares(ours: Shares, theirs: Shares, margin: float) -> PassComparison:
-    """The paired comparison of the shares of solved completions of the same tasks."""
+def compare_shares(ours: Shares, theirs: Shares, margin: float = 0.0) -> PassComparison:
+    """The paired comparison of the shares of solved completions of the same tasks.
+
+    Args:
+        ours, theirs: task -> share; at least one task.
+        margin: a fraction of the tasks; 0 where no test of it is reported.
+    """
     differences = tuple(ours[task] - theirs[task] for task in ours)
     counts = paired_counts(ours, theirs)
     return PassComparison(differences, shares_difference(differences), counts, margin)

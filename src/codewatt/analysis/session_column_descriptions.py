@@ -1,36 +1,6 @@
-"""Unit and meaning of the columns of the tables of sessions, domains, checks and the A/A test."""
+"""Unit and meaning of the columns of the tables of sessions, checks and the A/A test."""
 
 from codewatt.analysis.column_patterns import describe
-
-DOMAIN_DESCRIPTIONS = describe(
-    ("domain", "-", "Domain of the tasks. A task with several domains counts in each of them."),
-    ("tasks", "tasks", "Number of tasks of the domain that were run."),
-    ("tasks_judged", "tasks", "Number of these tasks that have a verdict (not excluded)."),
-    (
-        "pass_at_1_base",
-        "fraction",
-        "pass@1 on the judged tasks of the domain, over all repeats and samples.",
-    ),
-    (
-        "pass_at_1_base_wilson95_low",
-        "fraction",
-        "Lower end of its 95 % Wilson interval over tasks.",
-    ),
-    ("pass_at_1_base_wilson95_high", "fraction", "Upper end of the same interval."),
-    ("new_tokens_per_task", "tokens/completion", "Mean number of generated tokens."),
-    (
-        "j_per_task",
-        "J/completion",
-        "Mean of `energy_j` of the task table, in which completions that are generated at the same "
-        "time share the power equally.",
-    ),
-    (
-        "j_per_correct_task_base",
-        "J/completion",
-        "Sum of `energy_j` of the task table over the judged tasks / number of completions that "
-        "solve their task.",
-    ),
-)
 
 SESSION_DESCRIPTIONS = describe(
     ("valid", "-", "False if a validity check of severity `error` failed in this session."),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import boundary_text, devices_notice, setting_text
+from codewatt.analysis.domain_views import domain_views
 from codewatt.analysis.efficient_frontier import accuracy_column, comparable_groups
 from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.labels import Labels
@@ -37,6 +38,8 @@ _CAPTIONS = {
     "prune_depth": "pass@1 and energy per run against the number of pruned layers.",
     "repetition": "Repetition in completions against the number of pruned layers.",
     "domains": "pass@1 on the tasks of each domain.",
+    "domain_energy": "Energy per task on the tasks of each domain.",
+    "domain_effects": "Changes of energy per task and of pass@1 on the tasks of each domain.",
     "layer_scores": "Layer scores of the prune methods.",
     "frontier": "pass@1 against energy per run, with the efficient frontier.",
     "prompts": "pass@1 for each prompt style.",
@@ -62,6 +65,8 @@ def write_summary(
     sessions: pd.DataFrame | None = None,
     tests: pd.DataFrame | None = None,
     regressions: pd.DataFrame | None = None,
+    domains: pd.DataFrame | None = None,
+    domain_comparisons: pd.DataFrame | None = None,
     prompts: Sequence[GenerateRecord] = (),
     title: str = "codewatt",
 ) -> None:
@@ -80,6 +85,8 @@ def write_summary(
         sessions: its session table, which the comparison of variants with each other needs.
         tests: the table of statistical tests.
         regressions: the table of regressions of energy.
+        domains: the domain table.
+        domain_comparisons: the table of comparisons by domain.
         prompts: generate.json of each cell, for what its model was asked.
         title: the study's title.
 
@@ -98,15 +105,21 @@ def write_summary(
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],
         judging=[judging_view(row, labels) for row in rows if row["status"] == "ok"],
         checks=check_views(to_rows(check_table)),
-        sections=setting_sections(rows, labels, [] if sessions is None else to_rows(sessions)),
+        sections=setting_sections(rows, labels, _rows(sessions)),
         groups=groups,
         failures=[view for view in views if view["failed"] or view["reason"] or view["confounded"]],
         missing=[view for view in views if view["missing"]],
         warnings=[view for view in views if view["warnings"]],
         variants=[variant_view(row, labels) for row in variants],
         fidelity=fidelity_views(variants, labels),
-        tests=statistical_test_views([] if tests is None else to_rows(tests)),
-        regressions=regression_views([] if regressions is None else to_rows(regressions), labels),
+        tests=statistical_test_views(_rows(tests)),
+        regressions=regression_views(_rows(regressions), labels),
+        domains=domain_views(
+            _rows(domains),
+            _rows(domain_comparisons),
+            {row["cell_id"]: row["baseline_cell_id"] for row in rows},
+            labels,
+        ),
         prompts=prompt_views(prompts, labels),
         figures=[view for name, view in shown.items() if name not in _ON_DEMAND],
         more_figures=[view for name, view in shown.items() if name in _ON_DEMAND],
@@ -114,6 +127,10 @@ def write_summary(
     )
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _rows(table: pd.DataFrame | None) -> list[Row]:
+    return [] if table is None else to_rows(table)
 
 
 def _template() -> Any:

@@ -174,6 +174,8 @@ class Plan:
             ("plot", "plot"),
             ("plot_power", "plot_power"),
         ]
+        if grid.has_domains:
+            after_tables.append(("plot_domains", "plot_domains"))
         drawn = list(after_tables)
         for rule, name in after_tables:
             yield Job(rule, name, None, None, _small_job(), needs=(("aggregate", "aggregate"),))

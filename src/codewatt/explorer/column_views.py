@@ -11,7 +11,7 @@ from codewatt.analysis.columns import RUN
 #: Tables that the page shows first, in this order; others follow in the order of their files.
 TABLE_ORDER = (
     "cell", "comparison", "session", "run", "variant", "statistical_test", "regression", "check",
-    "domain", "task",
+    "domain", "domain_comparison", "task",
 )  # fmt: skip
 
 #: Columns that say which row this is. The page shows those whose value differs among the rows.
@@ -66,6 +66,10 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "domain": (
         *_VARIANT, *_SETTING, "domain", "tasks", "tasks_judged", "pass_at_1_base", "j_per_task",
         "j_per_correct_task_base", "new_tokens_per_task",
+    ),
+    "domain_comparison": (
+        *_VARIANT, *_SETTING, "reference_cell_id", "domain", "metric", "tasks", "estimate", "p",
+        "p_holm", "tasks_lost", "tasks_gained", "minimum_detectable_effect", "sessions", "note",
     ),
     "task": (
         *_VARIANT, *_SETTING, "session", "repeat", "sample", "task_id", "solved_base",

@@ -1,7 +1,6 @@
 """Figure: forest plot of changes of energy, time and pass@1 with their confidence intervals."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +13,7 @@ from codewatt.analysis.columns import Row
 from codewatt.analysis.descriptions import variant_text
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.tables import to_rows
-from codewatt.plots import figure_style
+from codewatt.plots import figure_style, forest_plots
 from codewatt.plots.figure_cells import Selection, select_cells
 from codewatt.plots.variant_blocks import (
     Block,
@@ -37,12 +36,6 @@ _ACCURACY = {
     "pass_at_1_base": "pass@1 (base tests):\ndifference (points)",
 }
 _SIMULTANEOUS = ("simultaneous95_low", "simultaneous95_high")
-#: Reasons for withheld comparisons that the note above the panels lists.
-_REASONS = 4
-_LEVEL = 0.05
-#: An interval of energy or time is cut at this many times the largest change of its column, and not
-#: below this change (%), so that one uncertain comparison does not hide the others.
-_CUT_FACTOR, _LOWEST_CUT = 3.0, 60.0
 #: Ids of a comparison's two cells, and its metric.
 _Key: TypeAlias = tuple[str, str | None, str]
 _MARGIN_COLOUR = "#E4E4E4"
@@ -109,7 +102,7 @@ def _draw(
         "Change of each variant against the baseline of its model"
         f"{' or the variant that is named' if named else ''}, with 95 % confidence interval",
         shown.setting,
-        _sessions_note(drawn),
+        forest_plots.sessions_note(drawn),
         "An arrow: the interval goes on beyond the panel" if _any_cut(drawn, wide) else None,
         _withheld_note(rows),
     ]
@@ -168,8 +161,7 @@ def _cut(drawn: Sequence[Row], metric: str) -> float:
     """Where intervals of a metric are cut (per cent); a difference of pass@1 is never cut."""
     if metric in _ACCURACY:
         return math.inf
-    largest = max((abs(row["estimate"]) for row in drawn if row["metric"] == metric), default=0.0)
-    return max(_CUT_FACTOR * 100 * largest, _LOWEST_CUT)
+    return forest_plots.interval_cut(row["estimate"] for row in drawn if row["metric"] == metric)
 
 
 def _any_cut(drawn: Sequence[Row], wide: Mapping[_Key, tuple[float, float]]) -> bool:
@@ -178,7 +170,7 @@ def _any_cut(drawn: Sequence[Row], wide: Mapping[_Key, tuple[float, float]]) -> 
     ends += [
         interval[1] - cuts[row["metric"]]
         for row in drawn
-        if (interval := _interval(row, "ci95_low", "ci95_high")) is not None
+        if (interval := forest_plots.interval_percent(row, "ci95_low", "ci95_high")) is not None
     ]
     return any(end > 0 for end in ends)
 
@@ -198,27 +190,11 @@ def _panel(
             _shade(axes, row["equivalence_margin"], position)
             simultaneous = wide.get(_key(row))
             if simultaneous is not None:
-                _whisker(axes, simultaneous, position, cut, figure_style.INK, 0.5)
-            own = _interval(row, "ci95_low", "ci95_high")
+                forest_plots.draw_whisker(axes, simultaneous, position, cut, figure_style.INK, 0.5)
+            own = forest_plots.interval_percent(row, "ci95_low", "ci95_high")
             if own is not None:
-                _whisker(axes, own, position, cut, _colour(row), 1.8)
+                forest_plots.draw_whisker(axes, own, position, cut, _colour(row), 1.8)
             _estimate(axes, row, position)
-
-
-def _whisker(
-    axes: Any,
-    interval: tuple[float, float],
-    position: int,
-    cut: float,
-    colour: str,
-    width: float,
-) -> None:
-    """Draw an interval up to `cut`, where an arrow says that it goes on."""
-    low, high = interval
-    axes.plot((low, min(high, cut)), (position, position), color=colour, linewidth=width, zorder=3)
-    if high > cut:
-        arrow = {"marker": ">", "markersize": 3.5, "linestyle": "none", "zorder": 3}
-        axes.plot(cut, position, color=colour, **arrow)
 
 
 def _shade(axes: Any, margin: float | None, position: int) -> None:
@@ -236,7 +212,7 @@ def _estimate(axes: Any, row: Row, position: int) -> None:
         position,
         linestyle="none",
         color=_colour(row),
-        markerfacecolor=_colour(row) if _shown(row) else "white",
+        markerfacecolor=_colour(row) if forest_plots.is_shown(row) else "white",
         marker="s" if row["metric"] in _ACCURACY else "o",
         zorder=4,
     )
@@ -251,22 +227,13 @@ def _simultaneous(row: Row, cells: Mapping[str, Row]) -> tuple[float, float] | N
     cell = cells[row["cell_id"]]
     if row["metric"] not in _PANELS or row["reference_cell_id"] != cell["baseline_cell_id"]:
         return None
-    return _interval(cell, *(f"{row['metric']}_change_{end}" for end in _SIMULTANEOUS))
-
-
-def _interval(row: Row, low: str, high: str) -> tuple[float, float] | None:
-    """An interval in per cent or percentage points; None without one."""
-    ends = row.get(low), row.get(high)
-    return None if ends[0] is None or ends[1] is None else (100 * ends[0], 100 * ends[1])
+    return forest_plots.interval_percent(
+        cell, *(f"{row['metric']}_change_{end}" for end in _SIMULTANEOUS)
+    )
 
 
 def _colour(row: Row) -> str:
     return figure_style.COLOURS[1] if row["metric"] in _ACCURACY else figure_style.COLOURS[0]
-
-
-def _shown(row: Row) -> bool:
-    """Whether the Holm-adjusted p of the difference is below 0.05."""
-    return row["p_holm"] is not None and row["p_holm"] < _LEVEL
 
 
 def _withheld_note(rows: Sequence[Row]) -> str | None:
@@ -275,44 +242,16 @@ def _withheld_note(rows: Sequence[Row]) -> str | None:
     for row in rows:
         if row["estimate"] is None:
             reasons.setdefault(line_key(row), row["note"] or "no estimate")
-    if not reasons:
-        return None
-    counts = Counter(reasons.values()).most_common()
-    listed = [f"{count}: {reason}" for reason, count in counts[:_REASONS]]
-    rest = sum(count for _, count in counts[_REASONS:])
-    listed += [f"{rest}: other reasons, in the comparison table"] if rest else []
-    return (
-        "A comparison that is withheld has a line without a marker "
-        f"({len(reasons)} of {len({line_key(row) for row in rows})} lines; {'; '.join(listed)})"
+    return forest_plots.withheld_note(
+        "A comparison that is withheld has a line without a marker",
+        list(reasons.values()),
+        f"{len({line_key(row) for row in rows})} lines",
+        "comparison table",
     )
 
 
-def _sessions_note(rows: Sequence[Row]) -> str | None:
-    counts = sorted({row["sessions"] for row in rows if row["sessions"] is not None})
-    if counts == [1]:
-        return (
-            "One session: intervals of energy and time describe the runs of one job, not other jobs"
-        )
-    return f"Sessions: {' to '.join(str(n) for n in counts)}" if counts else None
-
-
 def _legend(rows: Sequence[Row], *, simultaneous: bool) -> list[Any]:
-    handles: list[Any] = []
-    if any(_shown(row) for row in rows):
-        handles.append(
-            figure_style.marker_handle(
-                "filled: Holm-adjusted p < 0.05", marker="o", color=figure_style.INK
-            )
-        )
-    if any(not _shown(row) for row in rows):
-        handles.append(
-            figure_style.marker_handle(
-                "open: adjusted p not below 0.05",
-                marker="o",
-                color=figure_style.INK,
-                markerfacecolor="white",
-            )
-        )
+    handles = forest_plots.p_handles(rows)
     if simultaneous:
         handles.append(
             Line2D(

@@ -74,7 +74,13 @@ def select_cells(
         only: axis → the value that is shown; the other values are named in `omitted`.
         over: axes that get one facet for each value.
     """
-    rows = to_rows(cell_table)
+    return select_rows(to_rows(cell_table), labels, only, over)
+
+
+def select_rows(
+    rows: Sequence[Row], labels: Labels, only: Mapping[str, Any], over: Sequence[str] = SETTING
+) -> Selection:
+    """As `select_cells`, of rows of any table with the columns CELL_IDS."""
     kept = [row for row in rows if all(row[axis] == value for axis, value in only.items())]
     split = [axis for axis in over if axis not in only]
     varying = [axis for axis in split if len({row[axis] for row in kept}) > 1]

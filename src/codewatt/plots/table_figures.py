@@ -8,6 +8,9 @@ import pandas as pd
 from codewatt.analysis.labels import Labels
 from codewatt.plots import (
     distributions,
+    domain_effects,
+    domain_energy,
+    domains,
     effects,
     energy_by_precision,
     frontier,
@@ -21,6 +24,9 @@ from codewatt.plots import (
 #: Name of a figure -> (its tables, the function that draws them: tables, labels, path).
 _FIGURES: dict[str, tuple[tuple[str, ...], Callable[..., list[Path]]]] = {
     "distributions": (("run",), distributions.plot),
+    "domain_effects": (("domain_comparison", "cell"), domain_effects.plot),
+    "domain_energy": (("domain", "cell"), domain_energy.plot),
+    "domains": (("domain",), domains.plot),
     "effects": (("comparison", "cell"), effects.plot),
     "energy_by_precision": (("cell",), energy_by_precision.plot),
     "frontier": (("cell",), frontier.plot),
@@ -36,7 +42,7 @@ def plot_figure(tables: Mapping[str, pd.DataFrame], labels: Labels, out_stem: Pa
     """Draw the figure that `out_stem` names.
 
     Args:
-        tables: the tables that `aggregate` made: "cell", "run", "comparison".
+        tables: the tables that `aggregate` made, by name, that the figure draws.
         labels: kind → id → label.
         out_stem: the figure's path without its suffix.
 

@@ -27,6 +27,7 @@ def test_every_level_has_its_rows(study: Any) -> None:
         "comparison": 11,
         "variant": 2,
         "domain": 0,
+        "domain_comparison": 0,
         "check": 3,  # one of each cell, and the one that compares both
     }
 

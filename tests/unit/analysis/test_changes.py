@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import ttest_ind
 
 from codewatt.analysis.compared_pairs import StudyRows, compared_pairs
-from codewatt.analysis.comparison_rows import _note
 from codewatt.analysis.confounding import Place
 from codewatt.analysis.proportions import PairedCounts, tango_interval
 from codewatt.errors import CodewattError
@@ -273,6 +272,6 @@ def test_sessions_on_one_board_are_said_not_to_cover_others() -> None:
         study = StudyRows({"x": cell, "base": base}, {}, {}, {"x": places, "base": places})
         [pair] = compared_pairs(study, [("x", "base")], 0.12)[-1:]
         assert pair.one_place is one
-        note = _note(pair, 2)
+        note = pair.interval_note(2)
         assert ("does not cover other boards" in (note or "")) is one
-        assert "other boards" not in (_note(pair, 1) or "")
+        assert "other boards" not in (pair.interval_note(1) or "")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from codewatt.analysis.aggregate import aggregate
-from codewatt.analysis.domain_rows import domain_rows
 from codewatt.analysis.proportions import wilson_interval
 from codewatt.analysis.summary import write_summary
 from tests.unit.analysis.conftest import BASELINE, tables
@@ -75,30 +74,3 @@ def test_the_summary_page_names_the_excluded_tasks(study: Any, tmp_path: Path) -
     page = out.read_text()
     assert "2 tasks are excluded" in page
     assert f"<li>t9: {LISTED}</li>" in page
-
-
-def test_a_domain_has_the_figures_of_its_tasks() -> None:
-    def row(task: str, domains: str | None, solved: bool | None, joules: float) -> dict[str, Any]:
-        ids = dict.fromkeys(
-            ("cell_id", "variant_id", "model", "prune", "precision", "prune_layers", "benchmark",
-             "prompt", "token_limit", "batch_size", "engine", "hardware", "session")
-        )  # fmt: skip
-        figures = {"solved_base": solved, "energy_j": joules, "new_tokens": 10}
-        return {**ids, "task_id": task, "domains": domains, **figures}
-
-    rows = [
-        row("a", "Network, Time", True, 4.0),
-        row("b", "Time", False, 2.0),
-        row("c", "Time", None, 30.0),
-        row("d", None, True, 1.0),
-    ]
-    network, of_time = domain_rows(rows, meaningful=True)
-    assert (network["domain"], network["tasks"], network["pass_at_1_base"]) == ("Network", 1, 1.0)
-    assert (of_time["tasks"], of_time["tasks_judged"]) == (3, 2)
-    assert of_time["pass_at_1_base"] == pytest.approx(1 / 2)
-    assert of_time["j_per_task"] == pytest.approx((4 + 2 + 30) / 3)
-    assert of_time["j_per_correct_task_base"] == pytest.approx((4 + 2) / 1)
-    assert of_time["pass_at_1_base_wilson95_low"] == pytest.approx(wilson_interval(1, 2)[0])
-    random = domain_rows(rows, meaningful=False)[0]
-    assert "pass_at_1_base" not in random
-    assert random["j_per_task"] == pytest.approx(4.0)

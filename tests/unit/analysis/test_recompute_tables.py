@@ -56,6 +56,7 @@ CHECKED = (
     "comparison",
     "variant",
     "domain",
+    "domain_comparison",
     "statistical_test",
     "regression",
 )
@@ -150,6 +151,7 @@ EMPTY = {
     "run": {"hardware"},
     "session": {"hardware"},
     "domain": {"hardware"},
+    "domain_comparison": {"hardware"},
     "cell": {
         "hardware", "failed_checks", "accuracy_note", "pass_at_10_base", "pass_at_10_plus",
         "pass_at_100_base", "pass_at_100_plus",

@@ -71,14 +71,14 @@ def test_a_table_that_is_not_finished_is_not_there(tmp_path: Path) -> None:
 
 def test_kept_tasks_are_the_rows_that_were_added() -> None:
     columns = (
-        "session", "task_id", "exclusion_reason", "latency_s", "energy_j",
+        "session", "repeat", "task_id", "domains", "exclusion_reason", "latency_s", "energy_j",
         "generate_evaluate_energy_j", "repeated_4grams_share", "repeated_lines_share",
         "ends_in_loop", "solved_base", "solved_plus",
     )  # fmt: skip
 
     def row(number: int) -> dict[str, Any]:
         values: list[Any] = [
-            1 + number % 3, f"t{number % 5}", [None, "fail: no network"][number % 2],
+            1 + number % 3, number % 2, f"t{number % 5}", [None, "Network", "Time"][number % 3], [None, "fail: no network"][number % 2],
             0.1 * number, [None, 1e-7 * number][number % 2], 1 / 3, None, 0.0,
             [True, False, None][number % 3], [False, None][number % 2], True,
         ]  # fmt: skip

@@ -34,6 +34,12 @@ def test_the_jobs_are_those_that_snakemake_plans(tmp_path):
 
 #: `snakemake -n` of the studies of that name, less its target.
 PLANNED = {
+    "bigcodebench-small": {
+        "train_nano": 1, "prepare_benchmark": 1, "compute_expected": 1, "quantise": 2,
+        "generate": 2, "evaluate": 2, "measure_making_energy": 2, "measure_energy": 2,
+        "aggregate": 1, "statistical_tests": 1, "plot": 1, "plot_power": 1, "plot_domains": 1,
+        "summarise": 1, "explore": 1,
+    },
     "nano-prune": {
         "train_nano": 2, "prepare_benchmark": 1, "compute_expected": 1, "prepare_corpus": 1,
         "check_contamination": 1, "score_layers": 6, "quantise": 24, "generate": 24, "evaluate": 24,
