@@ -78,7 +78,8 @@ def test_kept_tasks_are_the_rows_that_were_added() -> None:
 
     def row(number: int) -> dict[str, Any]:
         values: list[Any] = [
-            1 + number % 3, number % 2, f"t{number % 5}", [None, "Network", "Time"][number % 3], [None, "fail: no network"][number % 2],
+            1 + number % 3, number % 2, f"t{number % 5}", [None, "Network", "Time"][number % 3],
+            [None, "fail: no network"][number % 2],
             0.1 * number, [None, 1e-7 * number][number % 2], 1 / 3, None, 0.0,
             [True, False, None][number % 3], [False, None][number % 2], True,
         ]  # fmt: skip
