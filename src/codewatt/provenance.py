@@ -17,6 +17,7 @@ _PACKAGES = (
     "transformers",
     "tokenizers",
     "accelerate",
+    "gguf",
     "bitsandbytes",
     "torchao",
     "gptqmodel",
