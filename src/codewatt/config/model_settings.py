@@ -194,7 +194,8 @@ class GgufModel(_Checkpoint):
     @property
     def name(self) -> str:
         """The name of its file."""
-        return Path(self.local_path or getattr(self.file, "name", "")).name
+        file = self.file
+        return Path(file.path if isinstance(file, GgufFromPath) else file.name).name
 
     @property
     def local_path(self) -> str | None:

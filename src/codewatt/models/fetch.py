@@ -76,6 +76,7 @@ def model_manifest(
         directory: of the model.
         meaningful_accuracy: False for random weights.
     """
+    summary = describe_weights(directory)
     return {
         "schema": 1,
         "source": settings,
@@ -84,7 +85,11 @@ def model_manifest(
             "files": describe_files(directory, list_model_files(directory)),
         },
         "meaningful_accuracy": meaningful_accuracy,
-        **describe_weights(directory),
+        "model_type": summary["model_type"],
+        "layers": summary["layers"],
+        "parameters": summary["parameters"],
+        "size_bytes": summary["size_bytes"],
+        "dtypes": summary["dtypes"],
     }
 
 
