@@ -1,7 +1,7 @@
 """Metadata and tensor table of a GGUF file; refuses files that are not GGUF or are incomplete.
 
 Weights are not read here. torch and transformers are not imported, so that a dry run can check a
-local file. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+local file. The format: gguf.md in the documentation of https://github.com/ggml-org/ggml
 """
 
 import math
