@@ -185,6 +185,17 @@ class Grid:
         """The hardware on which a model's layers are scored: that of its first cell."""
         return next(cell.hardware for cell in self.cells if cell.model == model_id)
 
+    def model_rule(self, model_id: str) -> str:
+        """The rule that makes a model: it trains, downloads, or fetches and makes locally."""
+        model: Model = next(entry for entry in self.study.models if entry.id == model_id)
+        if model.source == "nano":
+            return "train_nano"
+        return "download_model" if model.downloads else "fetch_model"
+
+    def models_made_by(self, rule: str) -> list[str]:
+        """Ids of the needed models that a rule makes."""
+        return [model for model in self.model_ids if self.model_rule(model) == rule]
+
     def models_of(self, *sources: str) -> list[str]:
         """Ids of the needed models that come from one of the sources."""
         return [m.id for m in self.study.models if m.source in sources and m.id in self.model_ids]
@@ -209,7 +220,7 @@ class Grid:
     def model_slice(self, model_id: str) -> str:
         """The settings that training or fetching a model reads."""
         settings = self.settings("model", model_id)
-        if settings["source"] in ("hub", "path"):
+        if settings["source"] in ("hub", "path", "gguf"):
             for key in ("layers", "instruct"):  # what the study says of them changes no weights
                 settings.pop(key)
         return canonical_json(settings)

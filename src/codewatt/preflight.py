@@ -15,6 +15,7 @@ from codewatt.config.model_settings import Model
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.grid import Grid
+from codewatt.models.gguf_header import GgufHeader, configuration_of, read_gguf_header
 from codewatt.models.model_config import context_length
 from codewatt.paths import Paths
 from codewatt.untrusted_files import display_path, require_file
@@ -110,6 +111,12 @@ def _check_named(grid: Grid) -> None:
                     f"{where}: {display_path(model.path)}: the directory has no config.json; "
                     "allowed: a directory written by save_pretrained"
                 )
+        if model.source == "gguf" and model.id in grid.model_ids and model.local_path:
+            try:
+                read_gguf_header(model.local_path)
+            except CodewattError as error:
+                where = f"{grid.where}: models[{index}].file.path"
+                raise CodewattError(f"{where}: {error}") from None
     for index, corpus in enumerate(grid.study.corpora):
         if corpus.source == "file" and corpus.id in grid.corpus_ids:
             try:
@@ -169,14 +176,25 @@ def _prompt_format(settings: dict[str, Any]) -> PromptFormat:
 
 
 def _lacks_chat_template(model: Model) -> bool:
-    """Whether codewatt itself makes the model's tokenizer, which then has no chat template."""
+    """Whether the model's tokenizer is known to have no chat template: codewatt makes it, or it is
+    in a GGUF file on this machine."""
     if model.source == "architecture":
         return model.tokenizer.source == "stdlib"
+    if (header := _local_header(model)) is not None:
+        return "tokenizer.chat_template" not in header.metadata
     return model.source == "nano"
+
+
+def _local_header(model: Model) -> GgufHeader | None:
+    """The header of a model's GGUF file, if that is on this machine; else None."""
+    path = model.local_path if model.source == "gguf" else None
+    return read_gguf_header(path) if path is not None and Path(path).is_file() else None
 
 
 def _context(model: Model) -> int | None:
     """Context length of a model (tokens); None if unknown before download."""
+    if (header := _local_header(model)) is not None:
+        return context_length(configuration_of(header))
     if model.source != "path":
         return model.max_tokens
     configuration = Path(model.path) / "config.json"

@@ -19,6 +19,7 @@ _PACKAGES = (
     "transformers",
     "tokenizers",
     "accelerate",
+    "gguf",
     "bitsandbytes",
     "torchao",
     "gptqmodel",

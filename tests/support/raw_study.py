@@ -45,6 +45,12 @@ Json = dict[str, Any]
 #: (number of the task, sample) -> the tokens of its completion.
 Texts = dict[tuple[int, int], list[int]]
 
+#: The GGUF file that the model is from.
+UNPACKED: Json = {
+    "name": "m.gguf", "bytes": 500, "sha256": "0" * 64, "architecture": "starcoder2",
+    "file_type": "Q8_0", "packed_as": "Q8_0", "tensors": {"F32": 4, "Q8_0": 8},
+}  # fmt: skip
+
 STUDY: Json = {
     "study": "drawn",
     "models": [{"id": "one"}],
@@ -181,7 +187,7 @@ class RawStudy:
     def _model(self, draw: np.random.Generator) -> None:
         folder = self.results / "models" / "one"
         folder.mkdir(parents=True)
-        write_json(folder / "manifest.json", model_record(layers=4))
+        write_json(folder / "manifest.json", model_record(layers=4, unpacked_from=UNPACKED))
         making = self._making("score_layers", folder, 1.5, draw)
         write_json(folder / "layers.json", layer_scores_record(**making))
 
@@ -224,6 +230,7 @@ class RawStudy:
             },
             size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
             layers=layers,
+            base={**variant_record()["base"], "packed_as": UNPACKED["packed_as"]},
             parameters=layers * 512,
             quantised=counts if precision == "int8" else None,
             scores=cut,

@@ -76,6 +76,7 @@ def cell_row(cell, study, variant):
         "status_reason": _reason(cell),
         "size_bytes": variant["size_bytes"],
         "parameters": variant["parameters"],
+        "weights_origin": variant["weights_origin"],
     }
     if not cell.ran:
         return row

@@ -81,6 +81,7 @@ def variant_row(study, ids, manifest, making):
         "dtype": manifest.get("dtype"),
         "layers": None if infeasible else model["layers"] - study.layers_removed(ids["prune"]),
         "parameters": manifest.get("parameters"),
+        "weights_origin": None if infeasible else _origin(model),
         "size_bytes": manifest.get("size_bytes"),
         "meaningful_accuracy": None if infeasible else model["meaningful_accuracy"],
         **_fidelity(study, ids, manifest),
@@ -90,6 +91,12 @@ def variant_row(study, ids, manifest, making):
     if not infeasible:
         row |= _sizes(study, manifest)
     return row
+
+
+def _origin(model):
+    """What a GGUF file was packed as, if the model came from one."""
+    unpacked = model.get("unpacked_from")
+    return unpacked and f"unpacked from GGUF {unpacked['packed_as']}"
 
 
 def _cost(phase, study, cost):

@@ -8,6 +8,7 @@ from codewatt.slurm.orphaned_jobs import cancel_orphaned_jobs
 from codewatt.config.gptq_awq_libraries import BACKENDS
 from codewatt.config.load_study import load_config
 from codewatt.config.site import Machine
+from codewatt.group_size_check import check_group_sizes
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
 from codewatt.id_patterns import any_of, wildcard_constraints
@@ -36,6 +37,7 @@ try:
     paths = Paths.of(settings.results, study)
     check_names(grid, paths)
     check_declared_layers(grid, paths)
+    check_group_sizes(grid, paths)
     if workflow.is_main_process:
         forget_killed_run(os.getcwd())
 except (CodewattError, OSError, MemoryError) as error:
@@ -117,6 +119,13 @@ def quantiser_environment(variant):
     backend = backend_of(variant)
     name = BACKENDS[backend].environment if backend else None
     return f"../../envs/{name or 'codewatt'}.yaml"
+
+
+def gguf_file(model):
+    """The GGUF file that a model is unpacked from, if it is on this machine."""
+    found = grid.settings("model", model)
+    local = found["source"] == "gguf" and found["file"]["source"] == "path"
+    return [found["file"]["path"]] if local else []
 
 
 def corpus_file(corpus):

@@ -1,4 +1,4 @@
-# A model's weights at hand, described by a manifest: trained here, fetched, or random.
+# A model's weights at hand, described by a manifest: trained here, fetched, unpacked, or random.
 
 
 rule train_nano:
@@ -7,7 +7,7 @@ rule train_nano:
     log:
         paths.log("train_nano", "{model}"),
     wildcard_constraints:
-        model=any_of(grid.models_of("nano")),
+        model=any_of(grid.models_made_by("train_nano")),
     priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
@@ -23,12 +23,14 @@ rule train_nano:
 
 
 rule fetch_model:
+    input:
+        lambda wildcards: gguf_file(wildcards.model),
     output:
         manifest=paths.model(),
     log:
         paths.log("fetch_model", "{model}"),
     wildcard_constraints:
-        model=any_of(grid.models_of("path", "architecture")),
+        model=any_of(grid.models_made_by("fetch_model")),
     priority: priorities.prepare
     conda:
         "../../envs/codewatt.yaml"
@@ -48,4 +50,4 @@ use rule fetch_model as download_model with:
     log:
         paths.log("download_model", "{model}"),
     wildcard_constraints:
-        model=any_of(grid.models_of("hub")),
+        model=any_of(grid.models_made_by("download_model")),

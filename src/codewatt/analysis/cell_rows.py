@@ -55,6 +55,7 @@ from codewatt.energy.energy_sources import COMPONENTS
 from codewatt.energy.validity.check import CheckResult
 from codewatt.evaluate.evaluate_record import EvaluatedCellRecord
 from codewatt.generate.generate_record import GeneratedCellRecord
+from codewatt.quantise.variant_record import VariantRecord
 
 RANDOM_WEIGHTS = "random weights: pass@1 says nothing about this model"
 
@@ -77,6 +78,7 @@ def cell_row(
         "status_reason": cell.reason,
         "size_bytes": None if manifest is None else manifest["size_bytes"],
         "parameters": None if manifest is None else manifest["parameters"],
+        "weights_origin": None if manifest is None else weights_origin(manifest),
     }
     measured = cell.measured
     if not measured:
@@ -131,12 +133,19 @@ def variant_row(record: VariantResults, boundary: str) -> Row:
         "dtype": manifest["dtype"],
         "layers": manifest["layers"],
         "parameters": manifest["parameters"],
+        "weights_origin": weights_origin(manifest),
         "size_bytes": manifest["size_bytes"],
         "meaningful_accuracy": manifest["meaningful_accuracy"],
         **fidelity_columns(record),
         **_making_columns("quantise", record.making["quantise"], boundary),
         **_making_columns("score_layers", record.making["score_layers"], boundary),
     }
+
+
+def weights_origin(manifest: VariantRecord) -> str | None:
+    """Where weights come from if they are less precise than their dtype: a packed GGUF file."""
+    packed_as = manifest["base"].get("packed_as")
+    return None if packed_as is None else f"unpacked from GGUF {packed_as}"
 
 
 def _making_columns(phase: str, stage: StageEnergy | None, boundary: str) -> Row:

@@ -77,6 +77,13 @@ _ACCURACY = describe(
 _SIZE = describe(
     ("size_bytes", "bytes", "Size of the variant's weight files."),
     ("parameters", "parameters", "Number of the variant's parameters."),
+    (
+        "weights_origin",
+        "-",
+        "The packing that the model's weights were unpacked from, such as `unpacked from GGUF "
+        "Q4_1`: they are no more precise than that, whatever the variant's dtype. Empty for other "
+        "models.",
+    ),
 )
 _REPETITION = describe(
     (

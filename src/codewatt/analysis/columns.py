@@ -306,6 +306,7 @@ CELL: Columns = {
     "evaluate_note": STRING,
     "size_bytes": INTEGER,
     "parameters": INTEGER,
+    "weights_origin": STRING,
 }
 
 
@@ -356,6 +357,7 @@ VARIANT: Columns = {
     "dtype": STRING,
     "layers": INTEGER,
     "parameters": INTEGER,
+    "weights_origin": STRING,
     "size_bytes": INTEGER,
     "size_bytes_change": REAL,
     "baseline_variant_id": STRING,

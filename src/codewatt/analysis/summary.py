@@ -25,6 +25,7 @@ from codewatt.analysis.summary_rows import (
     check_views,
     fidelity_views,
     judging_view,
+    origin_notices,
     variant_view,
 )
 from codewatt.analysis.tables import to_rows
@@ -100,6 +101,7 @@ def write_summary(
     page = _template().render(
         title=title,
         notice=energy_notice(rows),
+        origins=origin_notices(variants, labels),
         boundary=boundary_text(rows),
         between_sessions=any(row["interval_scope"] == BETWEEN_SESSIONS for row in rows),
         boundaries=[boundary_view(row, labels) for row in rows if row["status"] == "ok"],

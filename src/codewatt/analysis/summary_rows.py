@@ -203,6 +203,7 @@ def variant_view(row: Row, labels: Labels) -> dict[str, Any]:
         "reason": row["status_reason"],
         "method": row["method"],
         "dtype": row["dtype"],
+        "origin": row["weights_origin"],
         "layers": row["layers"],
         "parameters": _number(row["parameters"], ",d"),
         "size": _megabytes(row["size_bytes"]),
@@ -210,6 +211,21 @@ def variant_view(row: Row, labels: Labels) -> dict[str, Any]:
         "seconds": _number(row["quantise_s"], ".1f"),
         "energy": _joules(row["quantise_energy_j"]),
     }
+
+
+def origin_notices(rows: list[Row], labels: Labels) -> list[str]:
+    """A statement on each model whose weights were unpacked, so that they are not full precision.
+
+    Args:
+        rows: rows of the variant table.
+        labels: kind → id → label.
+    """
+    origins = {row["model"]: row["weights_origin"] for row in rows if row["weights_origin"]}
+    return [
+        f"{label(labels, 'model', model)}: weights {origin}. They are as precise as that packing, "
+        "in float32 too; changes are against these weights, not against the original checkpoint."
+        for model, origin in origins.items()
+    ]
 
 
 def fidelity_views(rows: list[Row], labels: Labels) -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from codewatt.benchmarks.dataset_files import cache_directory, download_file
+from codewatt.benchmarks.dataset_files import download_file
 from codewatt.benchmarks.task_ids import benchmark_of_task
+from codewatt.cache_directory import cache_directory
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path, digest, numbered_rows, sha256_file
 from codewatt.parquet import read_rows

@@ -1,8 +1,7 @@
-"""Files of benchmark datasets: digests, the cache directory, and pinned downloads."""
+"""Files of benchmark datasets: digests and pinned downloads."""
 
 import gzip
 import hashlib
-import os
 import urllib.request
 import zlib
 from collections.abc import Iterator
@@ -11,31 +10,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
+from codewatt.cache_directory import cache_directory
 from codewatt.errors import CodewattError
 from codewatt.files import atomic_path
 from codewatt.untrusted_files import display_path, read_chunks, require_file
 
 _TIMEOUT_S = 60
 _MAX_BYTES = 256 << 20
-
-
-def cache_directory() -> Path:
-    """Directory of downloads and expected outputs that are kept between runs.
-
-    It is $XDG_CACHE_HOME/codewatt, or else ~/.cache/codewatt.
-
-    Raises:
-        CodewattError: neither XDG_CACHE_HOME nor a home directory is known.
-    """
-    given = os.environ.get("XDG_CACHE_HOME")
-    if given and Path(given).is_absolute():  # the XDG specification ignores relative paths
-        return Path(given) / "codewatt"
-    try:
-        return Path.home() / ".cache" / "codewatt"
-    except RuntimeError:
-        raise CodewattError(
-            "cache directory: the home directory is unknown; set XDG_CACHE_HOME to a directory"
-        ) from None
 
 
 def unpacked_digests(path: str | Path) -> dict[str, str]:

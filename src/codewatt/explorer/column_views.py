@@ -55,9 +55,9 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
         "r_squared_centred", "thesis_coefficient", "conclusion_changes", "conclusion",
     ),
     "variant": (
-        *_VARIANT, "status", "method", "dtype", "layers", "parameters", "size_bytes",
-        "size_bytes_change", "quantise_s", "quantise_energy_j", "perplexity", "kl_nats_per_token",
-        "status_reason",
+        *_VARIANT, "status", "method", "dtype", "weights_origin", "layers", "parameters",
+        "size_bytes", "size_bytes_change", "quantise_s", "quantise_energy_j", "perplexity",
+        "kl_nats_per_token", "status_reason",
     ),
     "check": (
         "name", "cell_id", "session", "repeat", "severity", "passed", "observed", "limit", "unit",
@@ -104,7 +104,10 @@ _GROUPS = tuple(
         ("Net and idle energy", r"net_|.*idle"),
         ("Roofline", r".*roofline|.*(bandwidth|flops|compute_s|bytes_per_|_weight_bytes)"),
         ("Prefill and decode", r"(prefill|decode)_"),
-        ("Making the variant", r"quantise|score_layers|method|dtype|layers|parameters|size_"),
+        (
+            "Making the variant",
+            r"quantise|score_layers|method|dtype|layers|parameters|size_|weights_origin",
+        ),
         ("Fidelity", r"fidelity|logits|kl_|top1|perplexity"),
         ("Energy by component and boundary", r"(gpu|cpu|dram|node|job)_"),
         ("Energy", r".*energy|j_per|co2e|grid_|.*_j$"),

@@ -1,4 +1,4 @@
-"""Fetches a model: from the hub, from a path, or with random weights; checks its files."""
+"""Fetches a model: from the hub, a path, a GGUF file, or with random weights; checks its files."""
 
 import logging
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from codewatt.errors import CodewattError
 from codewatt.files import describe_files
 from codewatt.models.generation_config import read_generation_defaults
+from codewatt.models.gguf_files import get_gguf_file
+from codewatt.models.gguf_unpacking import unpack_gguf
 from codewatt.models.model_config import (
     read_configuration,
     refuse_remote_code,
@@ -21,7 +23,7 @@ from codewatt.models.model_files import (
     list_model_files,
     weight_names,
 )
-from codewatt.models.model_record import ModelDescription, ModelSource
+from codewatt.models.model_record import GgufRecord, ModelDescription, ModelSource
 from codewatt.models.packed_checkpoints import count_packed_weights
 from codewatt.models.tokenizers import load_tokenizer
 from codewatt.models.weight_headers import describe_weights
@@ -35,7 +37,8 @@ def fetch_model(settings: ModelSource, weights: Path) -> ModelDescription:
 
     Args:
         settings: a study's model without id and label.
-        weights: directory for random weights; files from the hub or a path stay where they are.
+        weights: directory for unpacked or random weights; files from the hub or a path stay where
+            they are.
 
     Returns:
         The model's manifest: source, directory, files with SHA-256, parameters, layers.
@@ -43,7 +46,7 @@ def fetch_model(settings: ModelSource, weights: Path) -> ModelDescription:
     Raises:
         CodewattError: the files cannot be fetched, or are not a model.
     """
-    source = settings["source"]
+    source, unpacked_from = settings["source"], None
     if source == "hub":
         directory = _from_hub(settings["repo"], settings["revision"])
     elif source == "path":
@@ -51,10 +54,16 @@ def fetch_model(settings: ModelSource, weights: Path) -> ModelDescription:
     elif source == "architecture":
         directory = weights
         _make_random(settings, directory)
+    elif source == "gguf":
+        directory = weights
+        unpacked_from = _unpack(settings, directory)
     else:
-        raise CodewattError(f"source {source!r}: allowed here: hub, path, architecture")
+        raise CodewattError(f"source {source!r}: allowed here: hub, path, gguf, architecture")
     check_model(directory)
-    return model_manifest(settings, directory, meaningful_accuracy=source != "architecture")
+    manifest = model_manifest(settings, directory, meaningful_accuracy=source != "architecture")
+    if unpacked_from is not None:
+        manifest["unpacked_from"] = unpacked_from
+    return manifest
 
 
 def model_manifest(
@@ -67,6 +76,7 @@ def model_manifest(
         directory: of the model.
         meaningful_accuracy: False for random weights.
     """
+    summary = describe_weights(directory)
     return {
         "schema": 1,
         "source": settings,
@@ -75,7 +85,11 @@ def model_manifest(
             "files": describe_files(directory, list_model_files(directory)),
         },
         "meaningful_accuracy": meaningful_accuracy,
-        **describe_weights(directory),
+        "model_type": summary["model_type"],
+        "layers": summary["layers"],
+        "parameters": summary["parameters"],
+        "size_bytes": summary["size_bytes"],
+        "dtypes": summary["dtypes"],
     }
 
 
@@ -128,6 +142,13 @@ def _from_hub(repo: str, revision: str) -> Path:
         reason = " ".join(str(error).split())
         raise CodewattError(f"hub {repo}@{revision[:12]}: cannot be fetched: {reason}") from None
     return directory
+
+
+def _unpack(settings: ModelSource, directory: Path) -> GgufRecord:
+    """Get the GGUF file of a model and unpack it."""
+    path, sha256 = get_gguf_file(settings["file"])
+    record = unpack_gguf(path, sha256, settings["dtype"], directory)
+    return {**record, "name": Path(settings["file"].get("name", path)).name}
 
 
 def _make_random(settings: ModelSource, directory: Path) -> None:

@@ -71,6 +71,40 @@ class TokenizerSettings(TypedDict):
     path: NotRequired[str]
 
 
+class GgufFileSettings(TypedDict):
+    """Where a GGUF file comes from (`config.model_settings`).
+
+    source: "hub" (repo, revision, name), "package" (package, version, name) or "path" (path).
+    sha256: the digest that the file must have; None for any.
+    """
+
+    source: str
+    repo: NotRequired[str]
+    revision: NotRequired[str]
+    package: NotRequired[str]
+    version: NotRequired[str]
+    name: NotRequired[str]
+    path: NotRequired[str]
+    sha256: str | None
+
+
+class GgufRecord(TypedDict):
+    """The GGUF file that weights were unpacked from.
+
+    name: of the file. architecture: llama.cpp's name. file_type: what the file says that it is
+    packed as, None if it does not. packed_as: what most of its weights are packed as, such as Q4_1
+    (`gguf_header.packed_as`). tensors: llama.cpp's type of packing -> number of tensors.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    architecture: str
+    file_type: str | None
+    packed_as: str
+    tensors: dict[str, int]
+
+
 class ModelSource(TypedDict):
     """A study's model without id and label (config.model_settings).
 
@@ -78,6 +112,7 @@ class ModelSource(TypedDict):
 
     hub: repo, revision (a commit).
     path: path.
+    gguf: file, dtype (of the unpacked weights).
     architecture: config (open: a config.json of any architecture), dtype, tokenizer, seed.
     nano: seed and the other fields of `nano_settings.NanoSettings`, which checks them.
     """
@@ -86,6 +121,7 @@ class ModelSource(TypedDict):
     repo: NotRequired[str]
     revision: NotRequired[str]
     path: NotRequired[str]
+    file: NotRequired[GgufFileSettings]
     config: NotRequired[dict[str, Any]]
     dtype: NotRequired[str]
     tokenizer: NotRequired[TokenizerSettings]
@@ -114,12 +150,14 @@ class ModelDescription(WeightsSummary):
     """A model before provenance is added.
 
     meaningful_accuracy: False for random weights.
+    unpacked_from: of a model from a GGUF file only.
     """
 
     schema: Literal[1]
     source: ModelSource
     weights: WeightsRecord
     meaningful_accuracy: bool
+    unpacked_from: NotRequired[GgufRecord]
 
 
 class TrainedModel(ModelDescription):

@@ -30,7 +30,7 @@ from codewatt.prune.prune_settings import PruneSettings
 from codewatt.prune.pruner import open_pruner
 from codewatt.quantise.precision_settings import PrecisionSettings
 from codewatt.quantise.quantiser import Quantiser, open_quantiser
-from codewatt.quantise.variant_record import PackingRecord, VariantDescription
+from codewatt.quantise.variant_record import BaseModel, PackingRecord, VariantDescription
 
 _LOG = logging.getLogger(__name__)
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -122,12 +122,7 @@ def quantise_variant(
         "variant": settings["variant"],
         "method": precision["method"],
         "settings": {"prune": prune, "precision": precision},
-        "base": {
-            "source": model["source"],
-            "layers": model["layers"],
-            "parameters": model["parameters"],
-            "dtypes": model["dtypes"],
-        },
+        "base": _base(model),
         "weights": {
             "directory": str(directory),
             "files": describe_files(directory, list_model_files(directory))
@@ -150,6 +145,19 @@ def quantise_variant(
         if scores_path is None
         else {"path": str(scores_path), "sha256": sha256_file(scores_path)},
     }
+
+
+def _base(model: ModelRecord) -> BaseModel:
+    """What the variant's record says of the model that it is made of."""
+    base: BaseModel = {
+        "source": model["source"],
+        "layers": model["layers"],
+        "parameters": model["parameters"],
+        "dtypes": model["dtypes"],
+    }
+    if "unpacked_from" in model:
+        base["packed_as"] = model["unpacked_from"]["packed_as"]
+    return base
 
 
 def _kept_layers(source: Path, prune: PruneSettings, scores_path: Path | None) -> list[int] | None:

@@ -1,6 +1,6 @@
 """The record of a variant: what `quantise_variant` wrote; all later stages read it."""
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -22,12 +22,16 @@ class VariantSettings(TypedDict):
 
 
 class BaseModel(TypedDict):
-    """The model that a variant was made of (`models.model_record`)."""
+    """The model that a variant was made of (`models.model_record`).
+
+    packed_as: of a model from a GGUF file only, what its weights were unpacked from, such as Q4_1.
+    """
 
     source: ModelSource
     layers: int | None
     parameters: int
     dtypes: list[str]
+    packed_as: NotRequired[str]
 
 
 class PackingRecord(TypedDict):

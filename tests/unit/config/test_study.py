@@ -30,7 +30,7 @@ BAD = {
     "unknown source": (
         ("models", 0, "source"),
         "hubb",
-        "models[0].source: 'hubb' is not allowed; allowed: hub, path, nano, architecture",
+        "models[0].source: 'hubb' is not allowed; allowed: hub, path, gguf, nano, architecture",
     ),
     "no source": (("models", 0, "source"), ..., "models[0].source: required, but absent; allowed"),
     "unknown architecture": (

@@ -13,7 +13,7 @@ PACKAGE = Path(codewatt.__file__).parent
 #: line may import each other, so long as there is no circle.
 ROOMS = (
     ("errors", "units", "gpu_uuids", "sampler_settings", "nano_settings", "cpu_quota"),
-    ("error_messages", "untrusted_files", "files", "parquet"),
+    ("cache_directory", "error_messages", "untrusted_files", "files", "parquet"),
     ("run_lock", "logs", "provenance", "record_files", "rule_io", "code_digests", "slurm"),
     ("config", "paths"),
     ("cells", "grid"),
@@ -21,7 +21,16 @@ ROOMS = (
     ("models", "benchmarks", "nano", "corpora", "sizing"),
     ("layer_count_check", "energy"),
     ("prune", "quantise", "fidelity", "generate", "evaluate"),
-    ("analysis", "published", "plots", "explorer", "preflight", "estimate", "placement"),
+    (
+        "analysis",
+        "published",
+        "plots",
+        "explorer",
+        "preflight",
+        "estimate",
+        "placement",
+        "group_size_check",
+    ),
     ("replication",),
     ("cli_reference",),
     ("cli",),
