@@ -13,7 +13,7 @@ from codewatt.models.gguf_header import configuration_of, read_gguf_header
 from codewatt.models.model_files import weight_files
 from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
-from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.known_configs import known_gguf_models, known_models
 from codewatt.sizing.parameter_counts import Architecture, architecture_of
 from codewatt.sizing.weight_bytes import DTYPE_BYTES
 
@@ -129,7 +129,12 @@ def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:
 def _from_gguf(model: str, settings: Mapping[str, Any]) -> ModelFacts:
     """Facts of a model that is unpacked from a GGUF file, from the file if it is here."""
     if settings["file"]["source"] != "path":
-        return ModelFacts(model, None, 0, "")
+        known = known_gguf_models().get(settings["file"]["sha256"])
+        if known is None:
+            return ModelFacts(model, None, 0, "")
+        parameters = architecture_of(known.config).parameters
+        stored = parameters * DTYPE_BYTES[settings["dtype"]]
+        return ModelFacts(model, known.config, stored, known.source, downloads=True)
     try:
         header = read_gguf_header(settings["file"]["path"])
     except CodewattError as error:

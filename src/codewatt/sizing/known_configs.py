@@ -30,6 +30,17 @@ class KnownModel:
 @cache
 def known_models() -> dict[str, KnownModel]:
     """Repository on the hub -> model. Several repositories may have the same configuration."""
+    return _by("repos")
+
+
+@cache
+def known_gguf_models() -> dict[str, KnownModel]:
+    """SHA-256 (hex) of a GGUF file -> model."""
+    return _by("gguf_sha256")
+
+
+def _by(key: str) -> dict[str, KnownModel]:
+    """The models by the names that their files list under `key`; a file may lack it."""
     found: dict[str, KnownModel] = {}
     for path in sorted(_FOLDER.glob("*.json")):
         held = read_json(path)
@@ -39,5 +50,5 @@ def known_models() -> dict[str, KnownModel]:
             held["published_parameters"],
             held["checkpoint_dtype"],
         )
-        found |= dict.fromkeys(held["repos"], model)
+        found |= dict.fromkeys(held.get(key, ()), model)
     return found

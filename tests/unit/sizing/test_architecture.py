@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from codewatt.errors import CodewattError
-from codewatt.sizing.known_configs import known_models
+from codewatt.sizing.known_configs import known_gguf_models, known_models
 from codewatt.sizing.parameter_counts import MODEL_TYPES, architecture_of
 from tests.support.architectures import ARCHITECTURES, COMMON
 
@@ -196,3 +196,10 @@ def test_an_unknown_model_type_and_an_absent_size_are_said():
     del config["intermediate_size"]
     with pytest.raises(CodewattError, match="model type llama: intermediate_size is None"):
         architecture_of(config)
+
+
+def test_known_gguf_files_have_the_parameters_of_their_headers():
+    """SmolLM2-135M: 134,515,008 weights, summed over the tensors of the file's table."""
+    for model in known_gguf_models().values():
+        assert architecture_of(model.config).parameters == model.parameters
+    assert {model.parameters for model in known_gguf_models().values()} == {134_515_008}
