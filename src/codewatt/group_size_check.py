@@ -4,14 +4,11 @@ Quantisers make the same check, but in a job that may hold a GPU. A model's size
 study file, from files on this machine, from the table of known models, or once it was downloaded.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from codewatt.errors import CodewattError
 from codewatt.estimate.unfetched_models import ModelFacts, read_model_facts
 from codewatt.grid import Grid
-from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
 
 #: Method -> the group sizes that a study may name (`config.compression_settings`); those of torchao
@@ -37,9 +34,8 @@ def check_group_sizes(grid: Grid, paths: Paths) -> None:
     if not sizes:
         return
     facts = read_model_facts(grid, paths)
-    current = {model for model in grid.model_ids if _is_current(grid, paths, model)}
     for variant in grid.variants:
-        if variant.precision not in sizes or variant.model not in current:
+        if variant.precision not in sizes:
             continue
         size, inputs = sizes[variant.precision], _layer_inputs(facts[variant.model])
         for name, ins in inputs:
@@ -62,12 +58,6 @@ def _group_size(grid: Grid, precision: str) -> int | None:
     if settings["method"] == "torchao" and settings["quant_type"] != "int4":
         return None
     return None if settings["group_size"] == -1 else int(settings["group_size"])
-
-
-def _is_current(grid: Grid, paths: Paths, model: str) -> bool:
-    """Whether the record of a model is of the model that the study names, or there is none."""
-    path = Path(paths.model(model))
-    return not path.is_file() or MODEL.read(path)["source"] == json.loads(grid.model_slice(model))
 
 
 def _layer_inputs(facts: ModelFacts) -> list[tuple[str, int]]:

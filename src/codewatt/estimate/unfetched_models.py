@@ -1,5 +1,6 @@
 """Configurations and file sizes of a study's models, before the models are downloaded."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,11 +50,12 @@ class ModelFacts:
 
 def read_model_facts(grid: Grid, paths: Paths) -> dict[str, ModelFacts]:
     """Model id → facts, for every model that a cell needs."""
-    return {model: _facts(model, grid.settings("model", model), paths) for model in grid.model_ids}
+    return {model: _facts(model, grid, paths) for model in grid.model_ids}
 
 
-def _facts(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts:
-    found = _from_manifest(model, settings, paths) or _FINDERS[settings["source"]](model, settings)
+def _facts(model: str, grid: Grid, paths: Paths) -> ModelFacts:
+    settings = grid.settings("model", model)
+    found = _from_manifest(model, grid, paths) or _FINDERS[settings["source"]](model, settings)
     if found.config is None:
         return found if found.source else _unknown(model, settings, paths)
     try:
@@ -75,12 +77,18 @@ def _unknown(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFact
     )
 
 
-def _from_manifest(model: str, settings: Mapping[str, Any], paths: Paths) -> ModelFacts | None:
-    """Facts of a model whose manifest exists in the results; None if it does not."""
+def _from_manifest(model: str, grid: Grid, paths: Paths) -> ModelFacts | None:
+    """Facts of a model whose manifest exists in the results.
+
+    None if it does not exist, or if the study names another model by now.
+    """
     path = Path(paths.model(model))
     if not path.is_file():
         return None
-    weights = MODEL.read(path)["weights"]
+    record = MODEL.read(path)
+    if record["source"] != json.loads(grid.model_slice(model)):
+        return None
+    weights = record["weights"]
     config = Path(weights["directory"]) / "config.json"
     sizes = {name: file["bytes"] for name, file in weights["files"].items()}
     if not config.is_file():

@@ -1,6 +1,7 @@
 """`codewatt estimate`: every job counted, unknown models said, measurements beside, and fast."""
 
 import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -146,11 +147,19 @@ def test_a_fetched_model_is_read_from_its_files(tmp_path, tiny_model):
     stored = sum(path.stat().st_size for path in weights.glob("*.safetensors"))
     values = study(**{**ON_A_GPU, "models": [{**HUB, "repo": "someone/new-model"}]})
     described = {"directory": str(weights), "files": describe_files(weights)}
-    record = model_record(weights=described)
+    source = json.loads(planned(values, tmp_path).grid.model_slice("m"))
+    record = model_record(weights=described, source=source)
     write_json(tmp_path / "small/models/m/manifest.json", record)
     facts = planned(values, tmp_path).models["m"]
     assert (facts.stored_bytes, facts.config["model_type"]) == (stored, "qwen2")
     assert not facts.downloads
+
+
+def test_the_record_of_a_replaced_model_is_not_read(tmp_path, tiny_model):
+    described = {"directory": str(tiny_model("llama")), "files": {}}
+    write_json(tmp_path / "small/models/m/manifest.json", model_record(weights=described))
+    facts = planned(study(**ON_A_GPU), tmp_path).models["m"]
+    assert (facts.config["model_type"], facts.downloads) == ("qwen2", True)
 
 
 def test_the_hubs_cache_is_looked_into(tmp_path, tiny_model, monkeypatch):

@@ -102,6 +102,15 @@ def test_a_local_gguf_file_is_checked(tmp_path):
     check(tmp_path, local, {**GPTQ, "group_size": 32})
 
 
+def test_a_record_of_another_model_hides_nothing(tmp_path):
+    """As after the study's model was replaced: the record is of the old one."""
+    _, paths = check(tmp_path, PACKAGE, GPTQ)
+    folder = tmp_path / "weights"
+    write_json(folder / "config.json", {**SMOLLM2, "hidden_size": 1024})
+    write_json(paths.model("m"), model_record(weights={"directory": str(folder), "files": {}}))
+    assert "have 576 inputs" in refusal(tmp_path, ARCHITECTURE, GPTQ)
+
+
 def test_a_checkpoint_that_is_packed_keeps_its_groups(tmp_path):
     packed = {**SMOLLM2, "quantization_config": {"quant_method": "gptq", "group_size": 128}}
     write_json(tmp_path / "model" / "config.json", packed)
