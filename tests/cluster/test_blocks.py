@@ -162,7 +162,7 @@ def test_a_third_session_runs_exactly_its_jobs(blocks):
 
 @pytest.mark.parametrize(("session", "job_fails"), [(3, False), (4, True)])
 def test_a_killed_snakemake_loses_no_finished_cell(blocks, session, job_fails):
-    """It is killed with the job that measures the second cell, or when it has deleted both cells."""
+    """It is killed with the job of the second cell, or when it has deleted both cells."""
     first, second = _drawn(blocks, session)
     outputs = blocks.root / "results/small/cells" / first.id
     blocks.write_study({**STUDY, "sessions": session})
