@@ -13,6 +13,8 @@ KERNELS := tests/unit/generate/test_kernels.py
 UNIT := pytest tests/unit --ignore $(KERNELS) -m "not clock" $(PARALLEL)
 # Tests that look at clocks run alone.
 CLOCK := pytest tests/unit --ignore $(KERNELS) -m clock
+# A file's tests stay in one process: they share the study that the file runs.
+STUDIES := pytest --ignore tests/cluster --ignore tests/unit -n $(TEST_JOBS) --dist loadfile
 
 .PHONY: help setup dev vllm autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
 	reference docs clean
@@ -46,7 +48,7 @@ test: dev ## every test but those on a Slurm; installs a browser if it may (root
 	@$(RUN) $(UNIT)
 	@$(RUN) pytest $(KERNELS) $(PARALLEL)
 	@$(RUN) $(CLOCK)
-	@$(RUN) pytest --ignore tests/cluster --ignore tests/unit
+	@$(RUN) $(STUDIES)
 
 test-cluster: dev ## the tests on a real Slurm, which it installs if it may (root, apt)
 	@tools/setup_slurm.sh

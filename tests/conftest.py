@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests.support.workbench import SMALL, Workbench
@@ -33,9 +34,24 @@ def test_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
-    """The small study in a copy of the project, run to its end for real."""
-    bench = Workbench(REPOSITORY, tmp_path_factory.mktemp("study"))
+def finished_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workbench:
+    """The small study in a copy of the project, run to its end for real.
+
+    It runs once for all processes of pytest-xdist; each process has a copy of its own.
+    """
+    if worker_id == "master":
+        return _run_small_study(tmp_path_factory.mktemp("study"))
+    shared = tmp_path_factory.getbasetemp().parent
+    with FileLock(shared / "study.lock"):
+        if not (shared / "study").exists():
+            (shared / "study.running").mkdir()
+            _run_small_study(shared / "study.running")
+            (shared / "study.running").rename(shared / "study")
+        return Workbench.at(shared / "study").copied(tmp_path_factory.mktemp("study") / "copy")
+
+
+def _run_small_study(root: Path) -> Workbench:
+    bench = Workbench(REPOSITORY, root)
     bench.write_study(SMALL)
     bench.snakemake("--cores", "all")
     return bench

@@ -12,6 +12,10 @@ from typing import Any
 
 import yaml
 
+from tests.support.dry_runs import dry_run
+
+#: A run of Snakemake that takes longer hangs.
+TIMEOUT_S = 1800
 _COPIED = ("Snakefile", "config", "workflow", "src", "envs", "profiles", "requirements")
 _JOB = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (?P<rule>\w+):")
 _WILDCARD = re.compile(r"^ +wildcards: \w+=(?P<value>[^\s,]+)")
@@ -108,6 +112,13 @@ class Workbench:
                 shutil.copyfile(source, root / name)
         self.study_file = root / "study.yaml"
 
+    @classmethod
+    def at(cls, root: Path) -> "Workbench":
+        """The copy of the project that is in a directory already."""
+        bench = cls.__new__(cls)
+        bench.root, bench.study_file = root, root / "study.yaml"
+        return bench
+
     def copied(self, root: Path) -> "Workbench":
         """The same with its results and all that Snakemake knows of them, elsewhere."""
         other = copy.copy(self)
@@ -130,15 +141,19 @@ class Workbench:
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake to its end; its output is in .stdout."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=1800,
-        )
+        program, *rest = self.command(*arguments)
+        if program == "snakemake" and "-n" in rest:
+            done = dry_run(rest, self.root, self.environment(), TIMEOUT_S)
+        else:
+            done = subprocess.run(
+                [program, *rest],
+                cwd=self.root,
+                env=self.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=TIMEOUT_S,
+            )
         assert not check or done.returncode == 0, done.stdout[-6000:]
         return done
 

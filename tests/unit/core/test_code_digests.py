@@ -2,7 +2,8 @@
 
 import pytest
 
-from codewatt import code_digests
+from codewatt import code_digests, module_sources
+from codewatt.files import read_json
 
 
 @pytest.fixture
@@ -23,15 +24,25 @@ def package(tmp_path, monkeypatch):
         path.write_text(text)
     monkeypatch.setattr(code_digests, "_SOURCE", tmp_path)
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    module_sources._file.cache_clear()
+
     def code(*members):
-        for cached in (code_digests._digest, code_digests._imports, code_digests._file_of):
-            cached.cache_clear()
+        _look_again()
         return dict(
             line.split() for line in code_digests.stage_code(tmp_path / "script.py", members)
         )
 
     yield tmp_path, code
-    code()
+    _look_again()
+    module_sources._file.cache_clear()
+
+
+def _look_again():
+    """Forget what this process knows of the files."""
+    module_sources.forget_answers()
+    for cached in (code_digests._imports, code_digests._file_of):
+        cached.cache_clear()
 
 
 def test_a_stage_reaches_modules_through_imports(package):
@@ -60,6 +71,40 @@ def test_a_member_that_is_not_named_does_not_count(package):
     before = code("codewatt.family.one")
     (root / "codewatt/family/two.py").write_text("TWO = 3\n")
     assert code("codewatt.family.one") == before
+
+
+def test_a_second_start_parses_no_file_again(package, monkeypatch):
+    _, code = package
+    first = code()
+    monkeypatch.setattr(module_sources.ast, "parse", None)
+    assert code() == first
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"0": 1}', '{"0": ["0", null]}', "\0"])
+def test_a_damaged_cache_changes_no_answer(package, text):
+    _, code = package
+    first = code()
+    module_sources._file().write_text(text)
+    assert code() == first
+    assert code() == first
+
+
+def test_a_cache_that_cannot_be_written_changes_no_answer(package, monkeypatch):
+    root, code = package
+    first = code()
+    (root / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "file"))
+    module_sources._file.cache_clear()
+    assert code() == first
+
+
+def test_answers_of_old_versions_are_dropped(package, monkeypatch):
+    root, code = package
+    monkeypatch.setattr(module_sources, "_MOST_KEPT", 10)
+    for number in range(12):
+        (root / "codewatt/low.py").write_text(f"LOW = {number}\n")
+        code()
+    assert len(read_json(module_sources._file())) <= 10
 
 
 def test_measured_stages_do_not_depend_on_what_comes_after_them(repository):

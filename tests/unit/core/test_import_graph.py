@@ -14,7 +14,16 @@ PACKAGE = Path(codewatt.__file__).parent
 ROOMS = (
     ("errors", "units", "gpu_uuids", "sampler_settings", "nano_settings", "cpu_quota"),
     ("cache_directory", "error_messages", "untrusted_files", "files", "parquet"),
-    ("run_lock", "logs", "provenance", "record_files", "rule_io", "code_digests", "slurm"),
+    (
+        "run_lock",
+        "logs",
+        "provenance",
+        "record_files",
+        "rule_io",
+        "module_sources",
+        "code_digests",
+        "slurm",
+    ),
     ("config", "paths"),
     ("cells", "grid"),
     ("prune_chains", "session_order", "blocks", "id_patterns"),
