@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
 
 from codewatt.plots import figure_style
 from codewatt.published.buis_2024.model.figure_data import FigurePoint
@@ -55,14 +56,14 @@ def draw_scaling(points: Sequence[FigurePoint], folder: Path) -> list[Path]:
     handles = [
         *(Patch(color=colour, label=part) for part, colour in _TIME_PARTS.items()),
         *(
-            figure_style.marked_line_handle(name, **figure_style.model_style(i))
+            figure_style.marked_line_handle(name.replace("_", " "), **figure_style.model_style(i))
             for i, name in enumerate(names)
         ),
     ]
     notes = [
         "Qwen2.5-Coder-7B-Instruct. Marked lines: as it is. Dashed: printed formulas without "
         "their misprints. Printed formulas with them are beyond the axes (above 10^15). "
-        "Horizontal axis 4.3 to 4.5: value of the variable / largest value"
+        "Horizontal axis of 4.3 to 4.5: value / largest value drawn"
     ]
     with figure_style.style():
         figure = figure_style.new_figure(figure_style.TWO_COLUMNS, 2.2, notes, handles)
@@ -88,8 +89,9 @@ def _prediction_panel(axes: Any, runs: Sequence[PredictedRun], quantity: str) ->
         axes.plot(measured, guessed, linestyle="none", **style)
     ends = _RANGES[quantity]
     axes.plot(ends, ends, color=figure_style.INK, linewidth=0.7)
-    figure_style.set_log_axis(axes.xaxis, *ends)
-    figure_style.set_log_axis(axes.yaxis, *ends)
+    for axis in (axes.xaxis, axes.yaxis):
+        figure_style.set_log_axis(axis, *ends)
+        axis.set_minor_locator(NullLocator())  # more than a hundred ticks, slow to lay out
     axes.set_xlabel(f"measured {_unit(quantity)}")
 
 

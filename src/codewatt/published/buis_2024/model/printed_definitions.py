@@ -41,13 +41,14 @@ def multi_head(heads: Sequence[Array], output: Array) -> Array:
 
 def feed_forward(x: Array, w_1: Array, b_1: Array, w_2: Array, b_2: Array) -> Array:
     """Equation 3.8: max(0, x W_1 + b_1) W_2 + b_2."""
-    return np.asarray(np.maximum(0, x @ w_1 + b_1) @ w_2 + b_2)
+    return np.maximum(0, x @ w_1 + b_1) @ w_2 + b_2
 
 
 def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     """Equation 3.11: (x - E[x]) / sqrt(Var[x] + eps) * gamma + beta, for each row."""
     centred = x - x.mean(axis=1, keepdims=True)
-    return centred / np.sqrt(x.var(axis=1, keepdims=True) + epsilon) * gamma + beta
+    scale = np.sqrt(x.var(axis=1, keepdims=True) + epsilon)
+    return np.asarray(centred / scale * gamma + beta)
 
 
 def all_wrong_probability(samples: int, correct: int, drawn: int) -> float:
