@@ -189,10 +189,36 @@ def test_printed_numbers_that_the_checklist_quotes_are_in_the_tables(
 
 
 def test_the_page_of_the_documentation_is_what_the_command_makes(results: ModelResults) -> None:
+    """The page that `--out` writes, with the figures in docs/figures, named buis_2024_*.png."""
     page = (ROOT / "docs/archive" / PAGE).read_text(encoding="utf-8")
     assert page == render_page(results, "../figures/buis_2024_")
     for name in re.findall(r"\{figure\} (\S+)", page):
         assert (ROOT / "docs/archive" / name).is_file()
+
+
+def test_the_explanation_has_the_scores(results: ModelResults) -> None:
+    page = (ROOT / "docs/explanation/reproduced-studies.md").read_text(encoding="utf-8")
+    shown = (
+        *("printed_tables", "printed_formulas", "corrected_formulas", "measured_share"),
+        "fitted_fixed_and_bandwidth",
+    )
+    for name in shown:
+        time, energy = (results.score(name, quantity, "all 25") for quantity in ("time", "energy"))
+        cells = (f"{one.ratio:.2f}, {100 * one.error:.0f} %" for one in (time, energy))
+        assert f"| {' | '.join(cells)} |" in page, name
+    rank = results.score("printed_tables", "energy", "quantised / Instruct").rank
+    assert f"(rank correlation {rank:.2f} over 15 models)" in page
+    awq, int4 = (
+        1 / results.score("fitted_fixed_and_bandwidth", "time", group).ratio
+        for group in ("AWQ", "GPTQ-Int4")
+    )
+    assert f"AWQ {awq:.2f} times, GPTQ-Int4 {int4:.2f} times" in page
+    known = [run for run in measured_runs(results.tables) if run.group in ("base", "Instruct")]
+    start, slope = fit(known, lambda one: one.seconds, fixed=True)
+    assert f"A fixed {1000 * start:.1f} ms per token and {1e-9 / slope:.0f} GB/s" in page
+    smallest = known[0]
+    assert smallest.label == "0.5B"
+    assert f"fixed time is {100 * start * smallest.tokens / smallest.seconds:.0f} %" in page
 
 
 def test_the_command_writes_page_figures_and_numbers(

@@ -63,7 +63,7 @@ def _memory() -> Iterator[FormulaRow]:
     yield FormulaRow(
         *("3.25", "KV cache with shared heads (bytes)", "2 b s n_params (h_heads / g) d_model p"),
         *(f"{COSTS}: kv_bytes_grouped", WRONG, "2 b s l h_kv d_head p", COUNTS),
-        'g is "how much groups of heads there are". With the 4 groups of Qwen2.5-7B 28 / 4 = 7 '
+        "g is “how much groups of heads there are”. With the 4 groups of Qwen2.5-7B 28 / 4 = 7 "
         "heads would be stored; 4 are. The division is right if g is the number of query heads in "
         "a group, 7.",
     )
