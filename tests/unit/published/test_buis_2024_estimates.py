@@ -7,6 +7,7 @@ import pytest
 
 from codewatt.published.buis_2024.audited_study import STUDY
 from codewatt.published.buis_2024.model.corrected_estimates import correct_estimate
+from codewatt.published.buis_2024.model.model_estimates import estimate_model
 from codewatt.published.buis_2024.model.reproduced_estimates import (
     DIFFERS,
     FOLLOWS,
@@ -16,6 +17,7 @@ from codewatt.published.buis_2024.model.reproduced_estimates import (
     reproduce_estimates,
     tokens_that_fit,
 )
+from codewatt.published.buis_2024.model.study_models import study_models
 from codewatt.published.buis_2024.printed_tables import read_tables
 from tests.support.buis_tables import printed
 
@@ -134,3 +136,29 @@ def test_a_token_of_the_mixture_of_experts_uses_six_of_64_experts() -> None:
     idle = 26 * (64 - 6) * 3 * 2048 * 1408
     assert found.active_parameters == 15_706_484_224 - idle
     assert found.step_bytes == 2 * (found.active_parameters - 102_400 * 2048) + 31_104 * 384
+
+
+def test_costs_of_a_model_of_the_other_study_are_closed_forms() -> None:
+    """Phi-2: every head has its own keys and values; the head is not tied and has a bias."""
+    found = estimate_model(study_models()["Phi-2"])
+    n, table = 2_779_683_840, 51_200 * 2560
+    matrices = 32 * (4 * 2560**2 + 2 * 2560 * 10240)
+    assert n == matrices + 2 * table + 51_200 + 32 * (5 * 2560 + 10240) + 33 * 2 * 2560
+    printed, right = found.printed, found.right
+    assert (printed.prefill_flops, printed.decode_flops) == (2 * n * 660, 2 * n)
+    assert (printed.step_bytes, printed.vram_bytes) == (2 * n, 2 * n)
+    assert printed.tgt_s == pytest.approx(printed.ttft_s + 660 * printed.tpot_s)
+    assert printed.energy_j == 350 * printed.tgt_s
+    assert right.prefill_flops == 2 * (660 * matrices + table) + 32 * 4 * 2560 * 660 * 661 / 2
+    assert right.step_bytes == 2 * (n - table) + 327_680 * 990
+    assert right.vram_bytes == 2 * n + 1320 * 327_680
+    assert right.energy_j == pytest.approx(350 * (right.ttft_s + 659 * right.tpot_s))
+
+
+def test_with_exact_parameters_the_printed_time_per_token_is_near_the_bound_of_dense_models() -> (
+    None
+):
+    for name, model in study_models().items():
+        found = estimate_model(model)
+        ratio = found.printed.tpot_s / found.right.tpot_s
+        assert (ratio > 6) if model.architecture.experts else (0.98 < ratio < 1.08), name

@@ -238,6 +238,7 @@ def test_the_command_writes_page_figures_and_numbers(
         "parameters": len(results.parts),
         "sizes": 17,
         "printed_estimates": 341,
+        "model_estimates": 17,
         "corrected_estimates": len({(r.table, r.row) for r in results.corrected}),
         "figures_4_1_to_4_5": len(results.figures),
         "predictions": 28 * 7,

@@ -6,7 +6,10 @@ Prompt, new tokens, GPU and its data sheet rates are those of the printed estima
 
 from dataclasses import dataclass
 
-from codewatt.published.buis_2024.model.estimate_settings import settings_of
+from codewatt.published.buis_2024.model.estimate_settings import (
+    EstimateSettings,
+    settings_of,
+)
 from codewatt.published.buis_2024.model.study_models import study_models
 from codewatt.sizing.gpu_datasheets import Gpu, get_gpu
 from codewatt.sizing.roofline import (
@@ -74,8 +77,12 @@ def roofline_s(demand: Demand, sequence: GeneratedSequence, gpu: Gpu) -> tuple[f
 
 
 def correct_estimate(table: str, row: str) -> CorrectedEstimate:
-    """The corrected estimate of a row."""
-    settings = settings_of(table, row)
+    """The corrected estimate of a row of a table."""
+    return correct(settings_of(table, row), table, row)
+
+
+def correct(settings: EstimateSettings, table: str, row: str) -> CorrectedEstimate:
+    """The corrected estimate of some settings; `table` and `row` are labels."""
     architecture = study_models()[settings.model].architecture
     demand = demand_of(settings.model, settings.precision)
     sequence = GeneratedSequence(settings.tokens, settings.tokens)

@@ -164,12 +164,12 @@ def _scores() -> Sequence[FormulaRow]:
     return (
         FormulaRow(
             *("3.35", "probability that no drawn sample is correct", "C(n - c, k) / C(n, k)"),
-            *(f"{DEFINITIONS}: all_wrong_probability", RIGHT, "", "evaluate"),
+            *(f"{DEFINITIONS}: all_wrong_probability", RIGHT, "", "evaluate/pass_at_k.py"),
             "With one greedy sample n = k = 1: 0 or 1.",
         ),
         FormulaRow(
             *("3.36", "pass@k", "E[1 - C(n - c, k) / C(n, k)]"),
-            *(f"{DEFINITIONS}: pass_at_k", RIGHT, "", "evaluate"),
+            *(f"{DEFINITIONS}: pass_at_k", RIGHT, "", "evaluate/pass_at_k.py"),
             "pass@1 of one sample is the share of solved tasks.",
         ),
         FormulaRow(

@@ -71,6 +71,14 @@ class EstimateSettings:
         return PRECISIONS[self.suffix]
 
 
+def settings_of_model(model: str, n_params: float) -> EstimateSettings:
+    """The settings of tables 5.19 to 5.35 for any model, in 16 bits."""
+    gpu = get_gpu("l40s")
+    rate = gpu.flops_per_s[_DTYPE]
+    memory = gpu.bandwidth_bytes_per_s
+    return EstimateSettings(model, "", n_params, 1.0, _QWEN_TOKENS, rate, rate, memory)
+
+
 def split_label(label: str) -> tuple[str, str, str]:
     """A Qwen2.5 label as (size, "" or "-Instruct", suffix): "7B-Instruct-AWQ", "14 B"."""
     size, _, rest = label.replace(" ", "").partition("-")

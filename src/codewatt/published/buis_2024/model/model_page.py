@@ -1,6 +1,7 @@
 """The page on the analytical model of Buis 2024, in Markdown. Every number in it is computed."""
 
 from collections import Counter
+from statistics import geometric_mean
 from textwrap import fill
 
 from codewatt.published.buis_2024.model import page_tables as tables
@@ -22,6 +23,7 @@ from codewatt.published.buis_2024.model.reproduced_estimates import (
     WITHOUT_COMPUTE,
     tokens_that_fit,
 )
+from codewatt.published.buis_2024.model.study_models import study_models
 from codewatt.sizing.roofline import GeneratedSequence
 from codewatt.units import BYTES_PER_GB, MS_PER_S
 
@@ -67,7 +69,7 @@ def _introduction() -> list[str]:
         ),
         "```text\ncodewatt published model buis_2024 [--out FOLDER]\n```",
         _text(
-            "`--out` writes this page, its figures and eight CSV files with all numbers. The "
+            "`--out` writes this page, its figures and nine CSV files with all numbers. The "
             "printed tables are in `src/codewatt/published/buis_2024`, the formulas in its "
             "folder `model`. [The reproduced studies](../explanation/reproduced-studies.md) says "
             "what else was checked."
@@ -81,6 +83,7 @@ def _findings(results: ModelResults) -> list[str]:
     measured = measured_runs(results.tables)
     qwen = [run for run in measured if run.group != OTHER]
     tokens = [run.tokens for run in qwen]
+    watts = [run.joules / run.seconds for run in qwen]
     below = [
         one.prediction.seconds / one.run.seconds
         for one in results.predicted
@@ -118,7 +121,8 @@ def _findings(results: ModelResults) -> list[str]:
         f"same formulas give {given.ratio:.2f} times the measured time.",
         f"**Energy.** Printed times multiplied by 350 W are {energy.ratio:.2f} times the measured "
         f"energy (mean error {100 * energy.error:.0f} %). A third error adds to the two: the runs "
-        "drew less than 350 W.",
+        f"drew {geometric_mean(watts):.0f} W above idle (geometric mean), from {min(watts):.0f} to "
+        f"{max(watts):.0f} W.",
         "**Savings of quantisation.** The printed tables predict the energy per token of quantised "
         f"models, relative to the Instruct model, at {relative.ratio:.2f} times the measured one. "
         f"They hardly order the 15 savings (rank correlation {relative.rank:.2f}), because they "
@@ -224,6 +228,13 @@ def _reproduction(results: ModelResults) -> list[str]:
 
 
 def _corrected(results: ModelResults) -> list[str]:
+    pairs = [
+        (one.printed, one.right)
+        for one in results.estimates
+        if study_models()[one.model].architecture.experts is None
+    ]
+    tpot = [printed.tpot_s / right.tpot_s for printed, right in pairs]
+    ttft = [printed.ttft_s / right.ttft_s for printed, right in pairs]
     deepseek = demand_of("DeepSeek-Coder-V2-Lite-Instruct", {"method": "none", "dtype": "float16"})
     return [
         _text(
@@ -237,6 +248,16 @@ def _corrected(results: ModelResults) -> list[str]:
             "and CUDA context. Rows that are equal in several tables are shown once."
         ),
         tables.estimate_table(results),
+        _text(
+            "Every model of both studies, printed formulas with the exact number of parameters → "
+            "right: 16 bits, 660 prompt tokens and 660 new tokens on an L40S. In a mixture of "
+            "experts the prefill reads more experts than this bound counts. For the dense models "
+            f"the printed TPOT is {min(tpot):.2f} to {max(tpot):.2f} times the right bound and "
+            f"the printed TTFT {min(ttft):.1f} to {max(ttft):.1f} times. So at batch size 1 and "
+            "in 16 bits TPOT needs little more than the right number of parameters. The printed "
+            "formulas fail for TTFT, for experts and for quantised weights."
+        ),
+        tables.model_estimate_table(results),
     ]
 
 

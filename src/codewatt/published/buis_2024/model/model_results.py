@@ -14,6 +14,7 @@ from codewatt.published.buis_2024.model.cost_formulas import cost_formulas
 from codewatt.published.buis_2024.model.estimate_settings import ESTIMATE_TABLES
 from codewatt.published.buis_2024.model.figure_data import FigurePoint, figure_points
 from codewatt.published.buis_2024.model.formula_row import FormulaRow
+from codewatt.published.buis_2024.model.model_estimates import ModelEstimate, estimate_model
 from codewatt.published.buis_2024.model.model_sizes import ModelSize, size_of
 from codewatt.published.buis_2024.model.parameter_comparison import PartCount, compare_parameters
 from codewatt.published.buis_2024.model.prediction_scores import Score, score_predictions
@@ -42,6 +43,7 @@ class ModelResults:
         sizes: KV cache and VRAM of each model.
         reproduced: the printed estimates, from the printed formulas.
         corrected: the same estimates as they are.
+        estimates: costs of every model of both studies with the settings of these tables.
         figures: data of figures 4.1 to 4.5.
         predicted: predictions for the measured runs.
         scores: agreement of the predictions with the measured runs.
@@ -53,6 +55,7 @@ class ModelResults:
     sizes: list[ModelSize]
     reproduced: list[ReproducedEstimate]
     corrected: list[CorrectedEstimate]
+    estimates: list[ModelEstimate]
     figures: list[FigurePoint]
     predicted: list[PredictedRun]
     scores: list[Score]
@@ -76,6 +79,7 @@ def compute_results(tables: PrintedTables) -> ModelResults:
         sizes=[size_of(model) for model in study_models().values()],
         reproduced=list(reproduce_estimates(tables)),
         corrected=[correct_estimate(table, row) for table, _, row in tables.rows(*ESTIMATE_TABLES)],
+        estimates=[estimate_model(model) for model in study_models().values()],
         figures=list(figure_points()),
         predicted=predicted,
         scores=score_predictions(predicted),
@@ -98,6 +102,7 @@ def _files(results: ModelResults) -> Iterator[tuple[str, Rows]]:
     yield "sizes", [asdict(row) for row in results.sizes]
     yield "printed_estimates", [_reproduced(row) for row in results.reproduced]
     yield "corrected_estimates", [asdict(row) for row in results.corrected]
+    yield "model_estimates", [_estimated(row) for row in results.estimates]
     yield "figures_4_1_to_4_5", [asdict(row) for row in results.figures]
     yield "predictions", [_predicted(row) for row in results.predicted]
     yield "scores", [asdict(row) for row in results.scores]
@@ -115,6 +120,12 @@ def _reproduced(row: ReproducedEstimate) -> dict[str, Any]:
         "computed": row.computed,
         "verdict": row.verdict,
     }
+
+
+def _estimated(row: ModelEstimate) -> dict[str, Any]:
+    both = {"printed": asdict(row.printed), "right": asdict(row.right)}
+    costs = {f"{name}_{key}": value for name, one in both.items() for key, value in one.items()}
+    return {"model": row.model, **costs}
 
 
 def _predicted(row: PredictedRun) -> dict[str, Any]:

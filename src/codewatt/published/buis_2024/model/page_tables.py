@@ -16,7 +16,7 @@ from codewatt.published.buis_2024.model.reproduced_estimates import (
     VERDICTS,
 )
 from codewatt.published.buis_2024.model.study_models import study_models
-from codewatt.units import BYTES_PER_GB, FLOPS_PER_TFLOP, MS_PER_S
+from codewatt.units import BYTES_PER_GB, FLOPS_PER_TFLOP, J_PER_KJ, MS_PER_S
 
 _DETAILED = ("Qwen2.5-7B", "DeepSeek-Coder-V2-Lite-Instruct", "StarCoder2-3B", "Phi-2")
 #: Row of table 4.1 -> model.
@@ -216,6 +216,35 @@ def estimate_table(results: ModelResults) -> str:
             *("TGT, s", "VRAM, GB"),
         ),
         rows,
+    )
+
+
+def model_estimate_table(results: ModelResults) -> str:
+    """Costs of every model; models of the same configuration share a row."""
+    rows: dict[int, tuple[list[str], list[str]]] = {}
+    for one in results.estimates:
+        key = id(study_models()[one.model].known.config)
+        pairs = (
+            (
+                f"{costs.prefill_flops / FLOPS_PER_TFLOP:.2f}",
+                f"{costs.decode_flops / 1e9:.2f}",
+                f"{costs.step_bytes / BYTES_PER_GB:.2f}",
+                f"{costs.ttft_s * MS_PER_S:.1f}",
+                f"{costs.tpot_s * MS_PER_S:.2f}",
+                f"{costs.tgt_s:.2f}",
+                f"{costs.vram_bytes / BYTES_PER_GB:.2f}",
+                f"{costs.energy_j / J_PER_KJ:.2f}",
+            )
+            for costs in (one.printed, one.right)
+        )
+        cells = [f"{printed} → {right}" for printed, right in zip(*pairs, strict=True)]
+        rows.setdefault(key, ([], cells))[0].append(one.model)
+    return markdown_table(
+        (
+            *("model", "prefill, TFLOP", "decode step, GFLOP", "decode step, GB", "TTFT, ms"),
+            *("TPOT, ms", "TGT, s", "VRAM, GB", "energy at 350 W, kJ"),
+        ),
+        ((", ".join(models), *cells) for models, cells in rows.values()),
     )
 
 

@@ -117,7 +117,7 @@ def _dense() -> Iterator[FormulaRow]:
         *("3.12", "parameters of norms", "2 m k"),
         *(f"{PARAMETERS}: norm_parameters", PARTLY, "m k for RMSNorm", SHAPES),
         f"{_QWEN}: {norms.printed:,.0f} instead of {norms.true:,}. {_PHI}: {phi['norms'].true:,}, "
-        "exact. The text names the second vector lambda in one place, gamma in the equation.",
+        "exact. The text calls the scale lambda, the equation gamma.",
     )
     head = qwen["output head"]
     tied = ", ".join(name for name, m in study_models().items() if m.architecture.tied)
