@@ -63,7 +63,8 @@ def draw_scaling(points: Sequence[FigurePoint], folder: Path) -> list[Path]:
     notes = [
         "Qwen2.5-Coder-7B-Instruct. Marked lines: as it is. Dashed: printed formulas without "
         "their misprints. Printed formulas with them are beyond the axes (above 10^15). "
-        "Horizontal axis of 4.3 to 4.5: value / largest value drawn"
+        "Horizontal axis of 4.3 to 4.5: value / largest value drawn. Lines of bytes per parameter "
+        "and parameters coincide"
     ]
     with figure_style.style():
         figure = figure_style.new_figure(figure_style.TWO_COLUMNS, 2.2, notes, handles)

@@ -24,6 +24,7 @@ from codewatt.published.buis_2024.model.reproduced_estimates import (
     tokens_that_fit,
 )
 from codewatt.published.buis_2024.model.study_models import study_models
+from codewatt.published.buis_2024.published_runs import SIZES
 from codewatt.sizing.roofline import GeneratedSequence
 from codewatt.units import BYTES_PER_GB, MS_PER_S
 
@@ -99,6 +100,9 @@ def _findings(results: ModelResults) -> list[str]:
     awq = results.score(_FITTED, "time", "AWQ")
     int4 = results.score(_FITTED, "time", "GPTQ-Int4")
     start_s, slope_s, start_j, slope_j = _fit(results)
+    without = [_fit(results, size) for size in SIZES]
+    fixed = [MS_PER_S * one[0] for one in without]
+    rates = [1 / one[1] / BYTES_PER_GB for one in without]
     smallest = next(run for run in qwen if run.label == "0.5B")
     share = start_s * smallest.tokens / smallest.seconds
     return [
@@ -133,12 +137,13 @@ def _findings(results: ModelResults) -> list[str]:
         f"longer: predicted times are {min(below):.2f} to {max(below):.2f} of the measured ones.",
         f"**What is missing is a fixed time.** A fixed {start_s * MS_PER_S:.1f} ms per token plus "
         f"the bytes of a step at {1 / slope_s / BYTES_PER_GB:.0f} GB/s describes the unquantised "
-        "runs. Fitted to the unquantised runs of the other sizes it predicts the 25 runs with "
-        f"mean errors of {100 * fitted[0].error:.0f} % (time) and {100 * fitted[1].error:.0f} % "
-        f"(energy), and orders the savings (rank correlation {change.rank:.2f}). The fixed time "
-        f"is {100 * share:.0f} % of the time of 0.5B, which agrees with the small savings of the "
-        f"quantised 0.5B models. For energy: {start_j:.2f} J per token plus "
-        f"{slope_j * BYTES_PER_GB:.2f} J per GB.",
+        f"runs ({min(fixed):.1f} to {max(fixed):.1f} ms and {min(rates):.0f} to {max(rates):.0f} "
+        "GB/s if one size is left out). Fitted to the unquantised runs of the other sizes it "
+        f"predicts the 25 runs with mean errors of {100 * fitted[0].error:.0f} % (time) and "
+        f"{100 * fitted[1].error:.0f} % (energy), and orders the savings (rank correlation "
+        f"{change.rank:.2f}). The fixed time is {100 * share:.0f} % of the time of 0.5B, which "
+        f"agrees with the small savings of the quantised 0.5B models. For energy: {start_j:.2f} J "
+        f"per token plus {slope_j * BYTES_PER_GB:.2f} J per GB.",
         f"**Runs with 4 bits are slower than their bytes.** The same law gives {awq.ratio:.2f} "
         f"times the measured time of AWQ and {int4.ratio:.2f} times that of GPTQ-Int4. It has no "
         "term for unpacking weights.",
@@ -319,9 +324,18 @@ def _formulas(results: ModelResults) -> list[str]:
     ]
 
 
-def _fit(results: ModelResults) -> tuple[float, float, float, float]:
-    """Fixed time (s), time per byte, fixed energy (J), energy per byte; of all unquantised runs."""
-    runs = [r for r in measured_runs(results.tables) if r.group in ("base", "Instruct")]
+def _fit(results: ModelResults, left_out: str = "") -> tuple[float, float, float, float]:
+    """Fixed time (s), time per byte, fixed energy (J), energy per byte; of all unquantised runs.
+
+    Args:
+        results: the results.
+        left_out: a size whose runs are left out.
+    """
+    runs = [
+        run
+        for run in measured_runs(results.tables)
+        if run.group in ("base", "Instruct") and run.size != left_out
+    ]
     seconds = fit(runs, lambda run: run.seconds, fixed=True)
     return (*seconds, *fit(runs, lambda run: run.joules, fixed=True))
 
