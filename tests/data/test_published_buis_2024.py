@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from codewatt.published.buis_2024.audited_study import STUDY
-from codewatt.published.buis_2024.printed_tables import FIGURE_FILES
+from codewatt.published.buis_2024.model.model_page import render_page
+from codewatt.published.buis_2024.model.model_results import compute_results
+from codewatt.published.buis_2024.printed_tables import FIGURE_FILES, read_tables
 
 pytestmark = pytest.mark.data
 
@@ -162,6 +164,55 @@ def test_findings_quote_the_thesis(thesis: str) -> None:
         for quote in re.findall("“([^”]*)”", f"{finding.says} {finding.consequence}")
     ]
     assert len(quotes) > 30
+    assert [quote for quote in quotes if quote not in flat] == []
+
+
+#: Equation -> its text in the thesis, without spaces and formatting.
+EQUATIONS = {
+    "3.3": "h_0=UW_e+W_p",
+    "3.4": "v\\cdotm",
+    "3.5": "c\\cdotm",
+    "3.7": "4\\cdotm\\cdotd\\cdoth\\cdotl",
+    "3.8": "max(0,xW_1+b_1)W_2+b_2",
+    "3.9": "(d_{ff}\\cdotm)^2+d_{ff}+m",
+    "3.12": "2\\cdotm\\cdotk",
+    "3.13": "m\\cdotv+v",
+    "3.14": "j=1.5\\cdotmoeintermediatesize",
+    "3.15": "(m\\cdotj)+(j\\cdotm)+i+m",
+    "3.16": "n_{routed_experts}+n_{shared_experts}",
+    "3.18": "m\\cdotn_{routedexperts}",
+    "3.19": "vm+cm+4mdhl+(d_{ff}\\cdotm)^2l+5ml+2mk+mv+v",
+    "3.23": "2\\cdotn_{params}\\cdot(h_{heads}\\cdotd_{model})\\cdotp",
+    "3.24": "2\\cdotb\\cdots\\cdotn_{params}\\cdoth_{heads}\\cdotd_{model}\\cdotp",
+    "3.25": "n_{params}\\cdot\\frac{h_{heads}}{g}\\cdotd_{model}\\cdotp",
+    "3.26": "(n_{parameters})\\cdotp_{parameters}+(KV-cache\\cdotp_{KV-cache})",
+    "3.27": "Prefillcompute=2\\cdotn_{params}\\cdotb\\cdots",
+    "3.28": "Prefillmemory=2\\cdotn_{params}",
+    "3.29": "Decodecompute=2\\cdotn_{params}\\cdotb\\cdot1",
+    "3.30": "Decodememory=2\\cdotn_{params}",
+    "3.31": "\\frac{PrefillCompute}{FLOPsrate}+\\frac{PrefillMemory}{HBMrate}",
+    "3.32": "\\frac{DecodeCompute}{FLOPsrate}+\\frac{DecodeMemory}{HBMrate}",
+    "3.33": "TGT=TTFT+TPOT\\cdotn_{tokens}",
+    "3.34": "P\\cdott",
+}
+
+
+def test_formulas_are_transcribed_from_the_thesis(thesis: str) -> None:
+    """Each text stands before its own number; the number of one equation is missing."""
+    chapter = thesis[thesis.index("3.6.1 Parameter Calculation") : thesis.index("3.10 Overview")]
+    numbered = set(re.findall(r"\((3\.\d+)\)|tag\{(3\.\d+)\}", thesis))
+    assert {f"3.{n}" for n in range(1, 38)} - {a or b for a, b in numbered} == {"3.20"}
+    plain = re.sub(r"[\s$]|\\,|\\ |\\left|\\right|\\\\quad", "", chapter)
+    for number, text in EQUATIONS.items():
+        found = re.search(re.escape(text) + r".{0,20}?(\(|tag\{)" + re.escape(number), plain)
+        assert found, number
+
+
+def test_the_page_on_the_analytical_model_quotes_the_thesis(thesis: str) -> None:
+    page = render_page(compute_results(read_tables(FOLDER)))
+    quotes = re.findall("“([^”]*)”", " ".join(page.split()))
+    assert len(quotes) >= 3
+    flat = " ".join(thesis.split())
     assert [quote for quote in quotes if quote not in flat] == []
 
 

@@ -1,4 +1,4 @@
-"""`codewatt published check`: audits the figures of published studies."""
+"""`codewatt published check` and `model`: figures and analytical models of published studies."""
 
 import argparse
 from pathlib import Path
@@ -38,6 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write all checked runs or figures to a CSV file",
     )
+    check.set_defaults(published=_check)
+    model = commands.add_parser("model", help="show the analytical model of a published study")
+    model.description = (
+        "Show a study's formulas as printed and as they are, what they predict, and how well this "
+        "agrees with the measured runs: a page in Markdown. buis_2024: equations 3.1 to 3.37."
+    )
+    model.add_argument("study", metavar="STUDY", help="name of the study: buis_2024")
+    model.add_argument("--data", type=Path, metavar="PATH", help="as for check")
+    model.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="also write the page, its figures and CSV files with all numbers into this folder",
+    )
+    model.set_defaults(published=_model)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,6 +62,16 @@ def run(options: argparse.Namespace) -> int:
         CodewattError: the study is unknown, a file is missing or wrong, or an option needs one
             study.
     """
+    return int(options.published(options))
+
+
+def _model(options: argparse.Namespace) -> int:
+    study = open_study(options.study)
+    show(study.model_page(options.data or study.data, options.out).rstrip())
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
     names = [options.study] if options.study is not None else study_names()
     for option in ("data", "csv"):
         if getattr(options, option) is not None and len(names) > 1:

@@ -54,6 +54,18 @@ class PublishedStudy(ABC):
             CodewattError: a file is missing or wrong.
         """
 
+    def model_page(self, data: Path, folder: Path | None) -> str:
+        """The page on the study's analytical model, in Markdown.
+
+        Args:
+            data: a file or folder in the form of `PublishedStudy.data`.
+            folder: where to write the page, figures and CSV files; None: nowhere.
+
+        Raises:
+            CodewattError: the study has no analytical model, or a file is missing or wrong.
+        """
+        raise CodewattError(f"published study {self.name!r}: it has no analytical model")
+
 
 def study_names() -> list[str]:
     """Names of the published studies: the subpackages of `codewatt.published`."""

@@ -8,6 +8,7 @@ from codewatt.published.buis_2024.batch_findings import batch_findings
 from codewatt.published.buis_2024.consistency_checks import recompute_tables
 from codewatt.published.buis_2024.estimate_findings import estimate_findings
 from codewatt.published.buis_2024.measurement_findings import measurement_findings
+from codewatt.published.buis_2024.model.write_model import model_page
 from codewatt.published.buis_2024.printed_tables import read_tables
 from codewatt.published.buis_2024.published_runs import read_runs
 from codewatt.published.buis_2024.regression_findings import regression_findings
@@ -38,6 +39,10 @@ class Buis2024(PublishedStudy):
             findings=[finding for make in _FINDINGS for finding in make(tables)],
             printed=len(tables.figures),
         )
+
+    def model_page(self, data: Path, folder: Path | None) -> str:
+        """See `PublishedStudy.model_page`."""
+        return model_page(data, folder)
 
 
 STUDY = Buis2024()
