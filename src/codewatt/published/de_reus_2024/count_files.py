@@ -22,7 +22,7 @@ from codewatt.published.de_reus_2024.build_data import CONFIG, INSIDE, JOB_STEPS
 
 SAMPLE_COLUMNS = (
     *("samples", *CONFIG, "tasks", "base_solved", "plus_solved", "plus_lost", "plus_gained"),
-    *("raw_plus_solved", "prompt_found", "no_body", "body_solved", "ended"),
+    *("raw_plus_solved", "no_body", "body_solved", "ended"),
 )
 EAR_COLUMNS = (
     *(*CONFIG, "nodes", "steps", "step_s", "l1_misses", "l2_misses"),
@@ -42,14 +42,16 @@ def count_samples(raw: Path, prompts: Path) -> list[Row]:
 
     Columns: tasks; tasks solved with the base tests, and with base and plus tests, after EvalPlus's
     sanitizer; tasks lost and gained in comparison with the model that is neither quantised nor
-    pruned; tasks solved without the sanitizer; completions that contain the prompt of HumanEval+
-    v0.1.10 unchanged; those of them that write no body for its function: the first line after the
-    prompt that is neither empty nor a comment is not indented; tasks solved (base and plus) of
-    those that write one; completions that end before the limit.
+    pruned; tasks solved without the sanitizer; completions that write no body for the prompt's
+    function: the first line after the prompt that is neither empty nor a comment is not indented;
+    tasks solved (base and plus) of those that write one; completions that end before the limit.
 
     Args:
         raw: directory of the raw files.
         prompts: file of HumanEval+ v0.1.10.
+
+    Raises:
+        ValueError: a file name names no run, or a completion does not start with its prompt.
     """
     with gzip.open(prompts, "rt", encoding="utf-8") as lines:
         by_task = {task["task_id"]: task["prompt"] for task in map(json.loads, lines)}
@@ -164,18 +166,32 @@ def _without_sanitizer(folder: Path, name: str) -> Row:
 
 
 def _starts(folder: Path, name: str, prompts: Mapping[str, str], verdicts: Verdicts) -> Row:
-    known = no_body = solved = ended = 0
+    no_body = solved = ended = 0
     for task, text in _completions(folder / f"{name}.jsonl"):
         ended += _END in text
-        _, found, written = text.partition(prompts[task])
-        if not found:
-            continue
-        known += 1
-        if has_body(written):
+        if has_body(after_prompt(text, prompts[task])):
             solved += verdicts[task][1]
         else:
             no_body += 1
-    return {"prompt_found": known, "no_body": no_body, "body_solved": solved, "ended": ended}
+    return {"no_body": no_body, "body_solved": solved, "ended": ended}
+
+
+def after_prompt(text: str, prompt: str) -> str:
+    """What a completion has after its prompt.
+
+    Spaces are ignored, because decoding removed some before punctuation marks.
+
+    Raises:
+        ValueError: the completion does not start with the prompt.
+    """
+    position = 0
+    for character in prompt.replace(" ", ""):
+        while text[position : position + 1] == " ":
+            position += 1
+        if text[position : position + 1] != character:
+            raise ValueError(f"the completion does not start with the prompt {prompt[:40]!r}")
+        position += 1
+    return text[position:]
 
 
 def has_body(written: str) -> bool:

@@ -34,8 +34,7 @@ class SampleCounts:
         base_solved, plus_solved: tasks that pass HumanEval's tests, and those of HumanEval+ too.
         plus_lost, plus_gained: tasks that the model without quantisation and pruning solves and
             this one does not, and the other way round (HumanEval+).
-        prompt_found: completions that contain the prompt of HumanEval+ v0.1.10 unchanged.
-        no_body: those of them that write no body for the function of the prompt: the first line
+        no_body: completions that write no body for the function of the prompt: the first line
             after the prompt that is neither empty nor a comment is not indented.
         body_solved: tasks solved (HumanEval+) of those that write one.
         ended: completions that end before the token limit.
@@ -46,7 +45,6 @@ class SampleCounts:
     plus_solved: int
     plus_lost: int
     plus_gained: int
-    prompt_found: int
     no_body: int
     body_solved: int
     ended: int
