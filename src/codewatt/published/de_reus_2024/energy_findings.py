@@ -121,7 +121,8 @@ def _missed_wraps(runs: PaperRuns) -> Finding:
         "that wraps more than once loses 262,143 J each time. All 8-bit runs lack wraps: "
         f"{'; '.join(lines)}. A whole number of wraps explains all but "
         f"{values['unexplained']:.0f} of the {values['runs']:.0f} runs. Their published CPU power "
-        f"is {values['cpu_w_low']:.0f} to {values['cpu_w_high']:.0f} W, EAR's is {values['ear_w_low']:.0f} to "
+        f"is {values['cpu_w_low']:.0f} to {values['cpu_w_high']:.0f} W, EAR's is "
+        f"{values['ear_w_low']:.0f} to "
         f"{values['ear_w_high']:.0f} W (means of the configurations).",
         f"The totals of 8-bit lack {values['low']:.0f} to {values['high']:.0f} % of their energy. "
         "Every comparison with 8-bit in figures 3 to 6 is affected.",
