@@ -146,6 +146,28 @@ def test_solved_tasks_are_the_printed_shares() -> None:
         )
 
 
+def test_the_checklist_of_the_documentation_is_that_of_the_audit(audit: PaperAudit) -> None:
+    page = FOLDER.parents[3] / "docs" / "explanation" / "reproduced-studies.md"
+    section = page.read_text(encoding="utf-8").partition("### Checklist")[2].partition("\n## ")[0]
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in section.splitlines()
+        if line.startswith("| ") and ".csv" in line
+    ]
+    assert len(lines) == 10
+    for label, file, printed, _, differ, largest in lines:
+        table = label.partition(",")[0].removeprefix("table ").replace("README", "readme")
+        in_file = pd.read_csv(FOLDER / file)
+        assert int(printed) == (in_file["table"] == table).sum(), table
+        found = [figure for figure in audit.figures if figure.table == table]
+        assert int(differ) == sum(not figure.follows for figure in found), table
+        gap = max(abs(float(one.printed.value - one.derived.middle)) for one in found)
+        number, unit = largest.split()
+        scale = 100 if table == "figure 7" and unit == "points" else 1
+        places = len(number.partition(".")[2])
+        assert float(number) == round(gap * scale, places), table
+
+
 @pytest.mark.parametrize(
     ("written", "body"),
     [
