@@ -31,7 +31,7 @@ _CodecarbonInterval = Annotated[float, in_seconds(_LEAST_CODECARBON_INTERVAL_S, 
 
 
 class SamplerSettings(BaseModel):
-    """Seconds between two readings of each meter."""
+    """Seconds between two readings of each meter, and whether the node's context is read."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -51,6 +51,15 @@ class SamplerSettings(BaseModel):
     )
     host_interval_s: _Interval = Field(
         0.5, description=_interval("the machine's CPU time and memory")
+    )
+    node_context: bool = Field(
+        False,
+        description=(
+            "Whether the sampler also reads the node's power, the clocks of CPU and memory, and "
+            "the job's cache misses, where the machine allows it (docs/explanation/energy.md). "
+            "They are kept in the timeline and are no part of any energy. Reading them takes CPU "
+            "time."
+        ),
     )
 
     @classmethod

@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("check", help="check the figures of published studies")
     check.description = (
         "Check published figures: what follows from them, what does not, and corrections where the "
-        "data allow. de_reus_2024: energy of single runs, missed counter wraps. buis_2024: all "
-        "tables of the thesis, and its statements."
+        "data allow. de_reus_2024: energy of single runs, missed counter wraps, all tables and "
+        "figures of results, and statements. buis_2024: all tables of the thesis, and its "
+        "statements."
     )
     check.add_argument(
         "study",

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 #: The statement follows from the published data.
 HOLDS = "holds"
+#: The statement follows for what its text counts, and not for another choice of what is counted.
+BOUNDED = "holds within its own boundary"
 #: The data neither support nor contradict the statement, or the statement needs an assumption.
 NOT_SHOWN = "not shown by the data"
 #: The published data, or another statement of the same text, contradict the statement.
@@ -18,7 +20,7 @@ class Finding:
 
     Attributes:
         name: identifier, such as "inert_batch_axis".
-        verdict: `HOLDS`, `NOT_SHOWN` or `CONTRADICTED`.
+        verdict: `HOLDS`, `BOUNDED`, `NOT_SHOWN` or `CONTRADICTED`.
         says: what the text says, with place and a quotation of a few words.
         shows: what follows from the data, with numbers and assumptions.
         consequence: what this means for a reader of the text.

@@ -84,7 +84,7 @@ class RunStudy(PublishedStudy, Generic[R]):
     def findings(self, configurations: Sequence[Configuration[R]]) -> Iterator[str]:
         """The results of the audit in sentences, one paragraph each."""
 
-    def audit(self, data: Path) -> "RunAudit":
+    def audit(self, data: Path) -> Audit:
         """See `PublishedStudy.audit`."""
         return RunAudit(self, self.check_runs(data))
 

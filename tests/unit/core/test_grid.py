@@ -136,8 +136,11 @@ def _slices(grid):
         ({"energy": {"start": {"below_c": 40.0}}}, {"generate"}),
         ({"decoding": {"warmup": {"max_cv": 0.02}}}, {"generate"}),
         *(
-            ({"energy": {interval: 0.75}}, {"quantise", "generate", "evaluate"})
-            for interval in SamplerSettings.model_fields
+            (
+                {"energy": {key: True if key == "node_context" else 0.75}},
+                {"quantise", "generate", "evaluate"},
+            )
+            for key in SamplerSettings.model_fields
         ),
         *(
             ({"energy": {"validity": {limit: 1 if limit == "min_readings" else 0.75}}}, {"energy"})

@@ -61,7 +61,11 @@ def test_a_real_job_gets_a_timeline_a_summary_and_nothing_else(
     assert {path.name for path in home.iterdir()} == {".codecarbon.config"}
 
     told = {meter["name"]: meter for meter in sampler.meters}
-    assert set(told) == {"nvml", "rapl", "host", "codecarbon"}
+    assert set(told) == {"nvml", "rapl", "host", "codecarbon", "node", "perf"}
+    assert told["node"]["components"]["power_w"]["detail"] == (
+        "not read: energy.node_context is false"
+    )
+    assert "perf" not in sampler.summary["meters"]
     facts = told["codecarbon"]["facts"]
     assert facts["mode"] in ("cpu_load", "intel_rapl", "constant")
     if told["rapl"]["components"]["dram"]["status"] == "unavailable":

@@ -22,6 +22,7 @@ from codewatt.published.de_reus_2024.run_data import GROUP_MEAN, OWN_STEP, Run, 
 from codewatt.units import J_PER_WH
 
 NAME = "de_reus_2024"
+REPOSITORY = Path(__file__).parents[3]
 RANGE_UJ = 262_143_328_850
 #: The processors' rated power; nothing is drawn above it for a quarter of an hour.
 PACKAGE_TDP_W = 250.0
@@ -216,6 +217,13 @@ def test_the_command_prints_a_line_a_configuration(capsys: pytest.CaptureFixture
     assert "267 runs of de Reus et al. 2024." in text
     assert "45.0 W in every run. It is a constant of a model" in text.replace("\n", " ")
     assert "results_3b_256 run 3 has 0.278 g CO2 for 116.803 Wh" in text
+
+
+def test_the_archive_has_the_output_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    page = REPOSITORY / "docs" / "archive" / "published-check.md"
+    block = page.read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+    assert main(["published", "check", NAME]) == 0
+    assert capsys.readouterr().out == block
 
 
 def test_the_command_prints_a_line_a_run_and_writes_a_csv(

@@ -22,13 +22,14 @@ class Reading(NamedTuple):
 
     Attributes:
         t_s: CLOCK_MONOTONIC seconds.
-        component: "gpu", "cpu", "dram" or "host".
-        device: GPU UUID, "package-0", "machine".
+        component: "gpu", "cpu", "dram", "host", "node" or "cache".
+        device: GPU UUID, "package-0", "machine", "job".
         quantity: "energy_j" (cumulative, never wraps), "power_w", "power_average_w" (of the last
             second), "sm_clock_mhz", "memory_clock_mhz", "temperature_c", "throttle_reasons"
             (NVML's bit mask), "utilisation" and "cpu_load" (0 to 1), "memory_used_bytes",
             "other_processes" (a count), "busy_s", "job_busy_s" and "stolen_s" (CPU seconds,
             cumulative: of the machine, of the job with its sampler, and what a hypervisor took),
+            "cpu_clock_mhz", "l1_misses" and "l2_misses" (cumulative),
             "time_error_s" (bound on the error of t_s of the energy_j reading with the same t_s, if
             it is larger than the bound in the meter's facts).
     """
@@ -60,7 +61,7 @@ class MeterInfo:
     """The description of a meter, as stored in manifests.
 
     Attributes:
-        name: "nvml", "rapl", "codecarbon" or "host".
+        name: "nvml", "rapl", "codecarbon", "host", "node" or "perf".
         version: of the library or driver behind it.
         interval_s: nominal time between readings; None for an absent meter.
         components: component -> origin of its energy.

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
+from codewatt.energy.meters.cache_misses import EVENTS, open_cache_misses
 from codewatt.energy.meters.codecarbon import open_codecarbon
 from codewatt.energy.meters.host_load import open_host
-from codewatt.energy.meters.meter import Meter
+from codewatt.energy.meters.meter import AbsentMeter, Meter
+from codewatt.energy.meters.node_state import NODE_QUANTITIES, open_node
 from codewatt.energy.meters.nvml import NvmlMeter, open_nvml
 from codewatt.energy.meters.rapl import open_rapl
 from codewatt.sampler_settings import SamplerSettings
+
+_NOT_ASKED = "not read: energy.node_context is false"
 
 
 def open_meters(
@@ -23,5 +27,11 @@ def open_meters(
     yield gpu
     yield open_rapl(settings.rapl_interval_s)
     yield open_host(settings.host_interval_s, job_pid)
+    if settings.node_context:
+        yield open_node()
+        yield open_cache_misses(job_pid)
+    else:
+        yield AbsentMeter("node", NODE_QUANTITIES, _NOT_ASKED)
+        yield AbsentMeter("perf", EVENTS, _NOT_ASKED)
     gpus = gpu.uuids if isinstance(gpu, NvmlMeter) else {}
     yield open_codecarbon(settings.codecarbon_interval_s, gpus)

@@ -6,9 +6,12 @@ from typing import ClassVar
 
 from codewatt.published.checked_run import CheckedRun, Configuration
 from codewatt.published.de_reus_2024.findings import findings
+from codewatt.published.de_reus_2024.paper_audit import PaperAudit
+from codewatt.published.de_reus_2024.printed_tables import read_tables
 from codewatt.published.de_reus_2024.published_run_checks import COUNTERS, check_runs
 from codewatt.published.de_reus_2024.run_data import Run, read_runs
-from codewatt.published.run_study import RunStudy
+from codewatt.published.published_study import Audit
+from codewatt.published.run_study import RunAudit, RunStudy
 
 
 class DeReus2024(RunStudy[Run]):
@@ -30,6 +33,11 @@ class DeReus2024(RunStudy[Run]):
         "where it is largest; *: a whole number of wraps does not explain a run. flags: failed "
         "checks of severity error and their number of runs; the text below describes warnings."
     )
+
+    def audit(self, data: Path) -> Audit:
+        """See `PublishedStudy.audit`: the runs of `data`; printed numbers are the packaged ones."""
+        checked = self.check_runs(data)
+        return PaperAudit(RunAudit(self, checked), checked, read_tables())
 
     def check_runs(self, path: Path) -> list[CheckedRun[Run]]:
         """See `RunStudy.check_runs`."""

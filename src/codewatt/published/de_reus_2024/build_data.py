@@ -98,7 +98,7 @@ def _tables(raw: Path) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.parts), str(path)))
 
 
-def _config(path: str) -> Config:
+def config_of(path: str) -> Config:
     """Model, token limit, precision and pruned layers, from the name of a table."""
     name = NAME.fullmatch(Path(path).name)
     if name is None:
@@ -110,7 +110,7 @@ def _runs(path: Path, raw: Path) -> list[Row]:
     """The runs of one table, with empty columns of EAR."""
     table = f"{INSIDE}/{path.relative_to(raw)}"
     known = {"paper": PAPER, "table": table, "source": SOURCE}
-    config = dict(zip(CONFIG, _config(table), strict=True))
+    config = dict(zip(CONFIG, config_of(table), strict=True))
     return [
         {
             **known,
@@ -165,7 +165,7 @@ def _match(run: Row, steps: list[JobStep]) -> None:
 def _take_mean(run: Row, steps: list[JobStep]) -> None:
     """Assign to a run without a step the means over the unshared steps of its configuration."""
     config = tuple(run[name] for name in CONFIG)
-    same = [step for step in steps if not step.shared and _config(step.table) == config]
+    same = [step for step in steps if not step.shared and config_of(step.table) == config]
     if same:
         means = {name: fmean(float(step.figures[name]) for step in same) for name in EAR_WATTS}
         run.update({name: f"{mean:.6f}" for name, mean in means.items()}, ear_match="group mean")

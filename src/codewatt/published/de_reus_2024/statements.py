@@ -1,0 +1,80 @@
+"""The statements of abstract and conclusion of de Reus et al. 2024, each with its finding."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from codewatt.published.finding import Finding
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement of the paper.
+
+    Attributes:
+        place: section of the paper.
+        quote: a few words of it.
+        finding: name of the finding that compares it with the data.
+    """
+
+    place: str
+    quote: str
+    finding: str
+
+
+STATEMENTS = (
+    Statement(
+        "Abstract",
+        "increased energy demands with quantization due to lower throughput",
+        "boundary_of_the_conclusion",
+    ),
+    Statement("Abstract", "some accuracy losses", "accuracy_losses"),
+    Statement(
+        "Abstract",
+        "pruning reduces energy usage but impairs performance",
+        "pruning_energy_and_accuracy",
+    ),
+    Statement(
+        "VIII",
+        "StarCoder2-7B with 8-bit quantisation matches the fullsized model",
+        "matching_scores",
+    ),
+    Statement(
+        "VIII",
+        "For all other configurations, the pass@1 score on HumanEval+ is lower",
+        "configurations_with_equal_scores",
+    ),
+    Statement(
+        "VIII",
+        "increased by at least 19% for all configurations",
+        "boundary_of_the_conclusion",
+    ),
+    Statement(
+        "VIII",
+        "the reduced throughput is not proportional to the energy consumption",
+        "time_and_energy",
+    ),
+    Statement(
+        "VIII",
+        "the average amount of energy per second was reduced",
+        "energy_per_second",
+    ),
+    Statement(
+        "VIII",
+        "the performance dropped significantly with the number of layers",
+        "pruning_energy_and_accuracy",
+    ),
+    Statement(
+        "VIII",
+        "the energy reduction was minimal",
+        "pruning_energy_and_accuracy",
+    ),
+)
+
+
+def verdict_rows(findings: Iterable[Finding]) -> list[list[str]]:
+    """A table of the statements: place, statement, verdict and finding, with a head."""
+    verdicts = {finding.name: finding.verdict for finding in findings}
+    return [
+        ["place", "statement", "verdict", "see"],
+        *([one.place, one.quote, verdicts[one.finding], one.finding] for one in STATEMENTS),
+    ]
