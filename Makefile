@@ -15,6 +15,8 @@ UNIT := pytest tests/unit --ignore $(KERNELS) -m "not clock" $(PARALLEL)
 CLOCK := pytest tests/unit --ignore $(KERNELS) -m clock
 # A file's tests stay in one process: they share the study that the file runs.
 STUDIES := pytest --ignore tests/cluster --ignore tests/unit -n $(TEST_JOBS) --dist loadfile
+# Two clusters side by side; the tests of a group share a finished study (xdist_group).
+CLUSTER := pytest -rs tests/cluster -n 2 --dist loadgroup
 
 .PHONY: help setup dev vllm autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
 	reference docs clean
@@ -52,7 +54,7 @@ test: dev ## every test but those on a Slurm; installs a browser if it may (root
 
 test-cluster: dev ## the tests on a real Slurm, which it installs if it may (root, apt)
 	@tools/setup_slurm.sh
-	@$(RUN) pytest -rs tests/cluster
+	@$(RUN) $(CLUSTER)
 
 unit: dev ## the fast part of the tests
 	@$(RUN) $(UNIT)

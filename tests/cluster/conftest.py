@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from filelock import FileLock
 
 from tests.support.cluster import ClusterBench, one_model
 from tests.support.slurm import Slurm, missing
@@ -10,12 +11,14 @@ from tests.support.slurm import Slurm, missing
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):
-    """The test cluster."""
+    """The test cluster; each process of pytest-xdist has one of its own."""
     if (why := missing()) is not None:
         pytest.skip(why)
-    cluster = Slurm(tmp_path_factory.mktemp("slurm"))
-    try:
+    # Until its daemons listen, another process could choose the same ports.
+    with FileLock(tmp_path_factory.getbasetemp().parent / "slurm.lock"):
+        cluster = Slurm(tmp_path_factory.mktemp("slurm"))
         cluster.start()
+    try:
         yield cluster
     finally:
         cluster.stop()

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("study")]
 
 
 @pytest.fixture
