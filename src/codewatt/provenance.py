@@ -11,7 +11,7 @@ from pathlib import Path
 
 from typing_extensions import TypedDict
 
-from codewatt.gpu_uuids import nvml_uuid
+from codewatt.gpu_uuids import torch_uuid
 
 _PACKAGES = (
     "codewatt",
@@ -130,7 +130,7 @@ def _gpu() -> TorchGpuRecord | None:
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     return {
         "name": properties.name,
-        "uuid": nvml_uuid(properties.uuid),
+        "uuid": torch_uuid(properties.uuid, torch.version.hip),
         "memory_bytes": properties.total_memory,
         "cuda": torch.version.cuda,
     }

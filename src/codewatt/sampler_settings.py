@@ -36,7 +36,7 @@ class SamplerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     nvml_interval_s: _Interval = Field(
-        0.02, description=_interval("a GPU's power and energy counter (NVML)")
+        0.02, description=_interval("a GPU's power and energy counter (NVML, or zeus for AMD)")
     )
     nvml_state_interval_s: _Interval = Field(
         0.5, description=_interval("a GPU's clock, temperature, throttle reasons and processes")

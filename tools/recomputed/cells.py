@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 
 from recomputed import bootstrap, judging, statistics
-from recomputed.energy import COMPONENTS, FIGURES, PARTS, figures, joules_of, seconds, spans
+from recomputed.energy import (
+    COMPONENTS,
+    FIGURES,
+    GPU_METERS,
+    PARTS,
+    figures,
+    joules_of,
+    seconds,
+    spans,
+)
 from recomputed.runs import (
     JOULES_PER_KWH,
     PHASES,
@@ -180,7 +189,7 @@ def _excluded(cell):
 
 def _machine(cell):
     generate = cell.generate
-    boards = [d for m in generate["meters"] if m["name"] == "nvml" for d in m["devices"]]
+    boards = [d for m in generate["meters"] if m["name"] in GPU_METERS for d in m["devices"]]
     made = generate.get("provenance") or {}
     described = generate.get("roofline") or {}
     machine, asked = described.get("machine") or {}, described.get("demand") or {}

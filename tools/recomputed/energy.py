@@ -12,12 +12,16 @@ PARTS = (*COMPONENTS, "node", "job")
 FIGURES = (*PARTS, "energy")
 #: An average over the last second is taken for the middle of that second, shown 0.1 s late.
 AVERAGE_LAG_S = 0.6
+#: NVML, or zeus on a machine with AMD GPUs.
+GPU_METERS = ("nvml", "zeus")
 #: In order of preference: meter, quantity, and what it is where the meter does not say.
 SOURCES = {
     "gpu": (
         ("nvml", "energy_j", "measured", "NVML total-energy counter"),
         ("nvml", "power_w", "measured", "NVML power samples, integrated"),
         ("nvml", "power_average_w", "measured", "NVML one-second averages of power, integrated"),
+        ("zeus", "energy_j", "measured", "AMD SMI energy counter, through zeus"),
+        ("zeus", "power_w", "measured", "AMD SMI power samples, through zeus, integrated"),
         ("codecarbon", "energy_j", "measured", "CodeCarbon"),
     ),
     "cpu": (
@@ -179,7 +183,7 @@ class Meter:
             }
             if not all(_alive(one) for one in devices.values()):
                 continue
-            if meter == "nvml":
+            if meter in GPU_METERS:
                 if quantity == "power_w" and kinds:
                     method = f"{method} ({', '.join(sorted(kinds))} power)"
             elif said:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recomputed import statistics
+from recomputed.energy import GPU_METERS
 from recomputed.runs import TESTS, mean, session_columns
 
 MEASURED = ("energy_j", "duration_s", "tokens_per_s", "j_per_token")
@@ -76,7 +77,7 @@ def design_cells(cells):
 def board(cell):
     """(host, UUIDs of its GPUs) of a cell that ran."""
     meters = cell.generate["meters"]
-    uuids = [str(d.get("device")) for m in meters if m["name"] == "nvml" for d in m["devices"]]
+    uuids = [str(d.get("device")) for m in meters if m["name"] in GPU_METERS for d in m["devices"]]
     host = (cell.generate.get("provenance") or {}).get("host")
     return host, ", ".join(sorted(uuids)) or None
 

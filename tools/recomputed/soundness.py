@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from recomputed.energy import COMPONENTS, seconds, spans, total
+from recomputed.energy import COMPONENTS, GPU_METERS, seconds, spans, total
 
 #: Watts that a device can draw, each.
 POSSIBLE_W = {"gpu": (1.0, 1500.0), "cpu": (0.5, 1000.0), "dram": (0.05, 500.0)}
@@ -84,7 +84,7 @@ def _implausible(meter, name, edges, limits):
         yield f"{max(gaps):.3g} s without a reading"
     low, high = (bound * len(source.devices) for bound in POSSIBLE_W[name])
     if name == "gpu":
-        known = meter.meters.get("nvml", {}).get("devices") or []
+        known = [d for m in GPU_METERS for d in meter.meters.get(m, {}).get("devices") or []]
         caps = [d.get("power_limit_w") for d in known if d["device"] in source.devices]
         high = 1.25 * sum(caps) if caps and all(caps) else high
     watts = source.joules(start_s, end_s) / (end_s - start_s)

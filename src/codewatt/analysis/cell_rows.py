@@ -52,6 +52,7 @@ from codewatt.analysis.session_replicates import (
 from codewatt.energy.boundaries import PARTS
 from codewatt.energy.energy_record import EnergyRecord, StageEnergy
 from codewatt.energy.energy_sources import COMPONENTS
+from codewatt.energy.gpu_meters import GPU_METERS
 from codewatt.energy.validity.check import CheckResult
 from codewatt.evaluate.evaluate_record import EvaluatedCellRecord
 from codewatt.generate.generate_record import GeneratedCellRecord
@@ -342,7 +343,7 @@ def _background(measured: Measurements) -> Row:
 
 
 def _gpu_names(generate: GeneratedCellRecord) -> str | None:
-    """The models of the job's GPUs, as NVML names them."""
+    """The models of the job's GPUs, as NVML or AMD SMI names them."""
     return ", ".join(sorted(str(device.get("name")) for device in _gpus(generate))) or None
 
 
@@ -358,5 +359,5 @@ def machine(generate: GeneratedCellRecord) -> Row:
 
 
 def _gpus(generate: GeneratedCellRecord) -> list[dict[str, Any]]:
-    meters = [m for m in generate["meters"] if m["name"] == "nvml"]
+    meters = [m for m in generate["meters"] if m["name"] in GPU_METERS]
     return [device for meter in meters for device in meter["devices"]]

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from codewatt.energy.gpu_meters import GPU_METERS
 from codewatt.energy.integration import Floats, Series, WindowEnergy
 from codewatt.energy.job_energy_record import ComponentRecord
 from codewatt.energy.meters.meter import Status
@@ -41,6 +42,9 @@ _AVERAGE_JITTER_S = 0.6
 #: The driver updates instantaneous power every 100 ms, so a reading can be that old.
 _INSTANT_JITTER_S = 0.1
 
+#: How old a power reading of an AMD GPU can be is not known; assumed, never measured.
+_UNKNOWN_JITTER_S = 1.0
+
 #: In order of preference.
 _CANDIDATES = {
     "gpu": (
@@ -54,6 +58,16 @@ _CANDIDATES = {
             "power_average_w",
             "measured",
             "NVML one-second averages of power, integrated",
+        ),
+        _Candidate(
+            "gpu_counter_j", "zeus", "energy_j", "measured", "AMD SMI energy counter, through zeus"
+        ),
+        _Candidate(
+            "gpu_samples_j",
+            "zeus",
+            "power_w",
+            "measured",
+            "AMD SMI power samples, through zeus, integrated",
         ),
         _Candidate("codecarbon_gpu_j", "codecarbon", "energy_j", "measured", "CodeCarbon"),
     ),
@@ -150,6 +164,8 @@ def choose_sources(timeline: Timeline) -> Sources:
     for component, candidates in _CANDIDATES.items():
         reasons = []
         for candidate in candidates:
+            if candidate.meter in GPU_METERS and candidate.meter != timeline.gpu_meter:
+                continue
             source = _source(timeline, component, candidate)
             if isinstance(source, str):
                 reasons.append(source)
@@ -200,21 +216,21 @@ def _source(timeline: Timeline, component: str, candidate: _Candidate) -> Source
     still = [device for device, one in series.items() if not _alive(one, candidate.quantity)]
     if still:
         return f"{candidate.meter}: {candidate.quantity} of {', '.join(still)} never changed"
-    used = None if candidate.meter == "nvml" else described
+    used = None if candidate.meter in GPU_METERS else described
     return Source(
         name=candidate.name,
         component=component,
         meter=candidate.meter,
         quantity=candidate.quantity,
         status=used["status"] if used else candidate.status,
-        method=used["method"] if used else _nvml_method(candidate, timeline),
+        method=used["method"] if used else _gpu_method(candidate, timeline),
         detail=None if described is None else described["detail"],
         series=series,
         unsound=sum(data.unsound for data in chosen.values()),
     )
 
 
-def _nvml_method(candidate: _Candidate, timeline: Timeline) -> str:
+def _gpu_method(candidate: _Candidate, timeline: Timeline) -> str:
     """The method, with the kind of power reading (instant or average) that is integrated."""
     kinds = {
         str(device["power_reading"])
@@ -258,6 +274,8 @@ def _jitter_s(
     """
     if candidate.quantity != "energy_j":
         constant_s = _AVERAGE_JITTER_S if _averaged(candidate, timeline) else _INSTANT_JITTER_S
+        if candidate.meter == "zeus":
+            constant_s = _UNKNOWN_JITTER_S
         return np.full(len(data.t_s), constant_s)
     info = timeline.meter(candidate.meter)
     interval_s = 0.0 if info is None else info.get("interval_s") or 0.0

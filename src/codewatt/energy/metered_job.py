@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from codewatt.energy.gpu_meters import gpu_meter
 from codewatt.energy.job_energy_record import JobEnergyRecord, MeteredRecord
 from codewatt.energy.phase_windows import PhaseLog
 from codewatt.energy.rest import Rest
@@ -102,7 +103,7 @@ class MeteredJob:
         The devices are the job's GPUs, or the machine's CPU packages if it uses no GPU. The wait is
         a window `rest`; without conditions there is none.
         """
-        meter: Sensor = "nvml" if self._gpu_ids else "rapl"
+        meter: Sensor = gpu_meter(self._sampler.meters) if self._gpu_ids else "rapl"
         component = "gpu" if self._gpu_ids else "cpu"
         rest = Rest(
             *self._sensor(meter, component),

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
+from codewatt.energy.gpu_meters import GPU_METERS
 from codewatt.gpu_uuids import nvml_uuid
 
 if TYPE_CHECKING:
@@ -162,14 +163,14 @@ def _narrowed(info: "MeterInfo", wanted: set[str]) -> "MeterInfo":
         reason = "it counted other GPUs than the job used" if wanted else "the job used no GPU"
         gone = ComponentInfo("unavailable", info.components["gpu"].method, reason)
         return replace(info, components={**info.components, "gpu": gone})
-    if info.name != "nvml":
+    if info.name not in GPU_METERS:
         return info
     kept = [device for device in info.devices if device["device"] in wanted]
     facts = {**info.facts, "selected_by": "caller", "not_polled": sorted(wanted - polled)}
     components = info.components
     if not kept:
         reason = "none of the job's GPUs was read" if wanted else "the job used no GPU"
-        components = {"gpu": ComponentInfo("unavailable", "nvml", reason)}
+        components = {"gpu": ComponentInfo("unavailable", info.name, reason)}
     return replace(info, devices=kept, components=components, facts=facts)
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 #: The meter whose readings describe the devices of a job.
-Sensor = Literal["nvml", "rapl"]
+Sensor = Literal["nvml", "zeus", "rapl"]
 
 
 class StartConditions(TypedDict):

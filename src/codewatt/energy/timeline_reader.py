@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from codewatt.energy.gpu_meters import GpuMeter, gpu_meter
 from codewatt.energy.integration import Floats
 from codewatt.energy.job_energy_record import MeterRecord
 from codewatt.errors import CodewattError
@@ -50,6 +51,11 @@ class Timeline:
     def meter(self, name: str) -> MeterRecord | None:
         """A meter's description."""
         return next((meter for meter in self.meters if meter["name"] == name), None)
+
+    @property
+    def gpu_meter(self) -> GpuMeter:
+        """The name of the meter that reads GPUs."""
+        return gpu_meter(self.meters)
 
     def devices(self, name: str) -> list[dict[str, Any]]:
         """A meter's facts on each of its devices; empty without that meter."""

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 
+from codewatt.energy.gpu_meters import GPU_METERS
 from codewatt.energy.job_energy_record import MeterRecord
 from codewatt.energy.meters.meter import Reading
 from codewatt.parquet import open_writer
@@ -61,7 +62,9 @@ class Recorder:
         import pyarrow as pa
 
         gpus = {(m["name"], d["device"]) for m in meters for d in m["devices"]}
-        kept = {k: v for k, v in self._series.items() if k[0] != "nvml" or (k[0], k[2]) in gpus}
+        kept = {
+            k: v for k, v in self._series.items() if k[0] not in GPU_METERS or (k[0], k[2]) in gpus
+        }
         text = pa.dictionary(pa.int32(), pa.string())
         names = ("meter", "component", "device", "quantity")
         schema = pa.schema(

@@ -10,7 +10,7 @@ from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.files import FileRecord, check_files
-from codewatt.gpu_uuids import nvml_uuid
+from codewatt.gpu_uuids import torch_uuid
 from codewatt.models.generation_config import GenerationDefaults, read_generation_defaults
 from codewatt.models.model_config import (
     read_configuration,
@@ -72,12 +72,13 @@ def resolve_device(device: str) -> str:
 
 
 def used_gpu_uuids(device: str) -> list[str]:
-    """UUIDs, in NVML's form, of the GPUs that this process uses."""
+    """UUIDs, in the form of `gpu_uuids`, of the GPUs that this process uses."""
     import torch
 
     if device == "cpu":
         return []
-    return [nvml_uuid(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)]
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return [torch_uuid(properties.uuid, torch.version.hip)]
 
 
 def gpu_memory() -> tuple[str, int]:

@@ -61,7 +61,7 @@ class MeterInfo:
     """The description of a meter, as stored in manifests.
 
     Attributes:
-        name: "nvml", "rapl", "codecarbon", "host", "node" or "perf".
+        name: "nvml", "zeus", "rapl", "codecarbon", "host", "node" or "perf".
         version: of the library or driver behind it.
         interval_s: nominal time between readings; None for an absent meter.
         components: component -> origin of its energy.

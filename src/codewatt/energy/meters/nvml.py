@@ -23,6 +23,7 @@ from codewatt.energy.meters.assigned_gpus import (
     select_gpus,
 )
 from codewatt.energy.meters.counter_updates import Staircase
+from codewatt.energy.meters.gpu_readings import Read, timed_readings
 from codewatt.energy.meters.meter import AbsentMeter, ComponentInfo, Meter, MeterInfo, Reading
 from codewatt.sampler_settings import SamplerSettings
 
@@ -94,31 +95,21 @@ class NvmlMeter(Meter):
         for gpu in self._gpus:
             steps = self._steps[gpu.uuid]
             with_energy = steps.due(now_s)
-            fields: dict[str, Callable[[], float | None]] = {
+            fields: dict[str, Read] = {
                 **(gpu.energy if with_energy else {}),
                 **gpu.power,
                 **(gpu.average if with_average else {}),
                 **(gpu.state if with_state else {}),
             }
-            for quantity, read in fields.items():
-                try:
-                    before_s = time.monotonic()
-                    value = read()
-                    if value is None:
-                        continue
-                    read_s = time.monotonic() - before_s
-                except self._nvml.NVMLError as error:
-                    self.failures[f"{quantity}: {error}"] += 1
-                    continue
-                t_s = before_s + read_s / 2
-                if quantity == "energy_j":
-                    step = steps.step(t_s, value, read_s)
-                    if step is None:
-                        continue
-                    t_s, value, error_s = step
-                    if error_s > self._time_error_s:
-                        readings.append(Reading(t_s, "gpu", gpu.uuid, "time_error_s", error_s))
-                readings.append(Reading(t_s, "gpu", gpu.uuid, quantity, value))
+            readings += timed_readings(
+                gpu.uuid,
+                fields,
+                steps,
+                self._time_error_s,
+                (self._nvml.NVMLError,),
+                self.failures,
+                time.monotonic,
+            )
         return readings
 
     def close(self) -> None:
@@ -136,7 +127,7 @@ class _Gpu:
         energy = {"energy_j": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) * _MILLI}
         power = {"power_w": power_w} if power_w else {}
         average = {"power_average_w": _field_reader(nvml, handle, nvml.NVML_FI_DEV_POWER_AVERAGE)}
-        state: dict[str, Callable[[], float | None]] = {
+        state: dict[str, Read] = {
             "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
             "memory_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM),
             "temperature_c": lambda: nvml.nvmlDeviceGetTemperature(

@@ -1,15 +1,19 @@
 """Validity checks of GPUs: whose they are, who else uses them, and at which clocks they run.
 
-They need readings of NVML; a GPU whose energy comes from another meter is not checked here.
+They need readings of NVML, or of zeus for an AMD GPU; a GPU whose energy comes from another meter
+is not checked here. zeus reads neither partitions, other processes, throttle reasons nor clocks:
+these checks are made, and not decided.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from codewatt.config.energy_settings import EnergySettings
 from codewatt.energy.energy_record import RunRecord
 from codewatt.energy.energy_sources import Source, Sources
+from codewatt.energy.gpu_meters import GPU_METERS
 from codewatt.energy.integration import Floats
 from codewatt.energy.timeline_reader import Timeline
 from codewatt.energy.validity.check import Check, CheckResult
@@ -26,32 +30,34 @@ _SLOWDOWNS = {
     0x400: "reliability limit",
 }
 
-_ON_NVML = "NVML measures the job's GPUs"
+_METERED = "NVML or zeus measures the job's GPUs"
 GPU_COUNTER_USED = Check(
     "gpu_counter_used",
     "warning",
     purpose="GPU energy comes from the GPU's energy counter, which includes every power peak.",
     remedy="Expect larger errors: without a usable counter, power samples are integrated.",
-    limit="the source is NVML's energy counter",
-    applies=_ON_NVML,
+    limit="the source is the GPU's energy counter",
+    applies=_METERED,
     per="cell",
 )
 NO_MIG = Check(
     "no_mig",
     "error",
-    purpose="No GPU is partitioned (MIG), because a GPU's energy counter includes all partitions.",
-    remedy="Run on a GPU with MIG off.",
-    limit="MIG off on every GPU of the job",
-    applies=_ON_NVML,
+    purpose="No GPU is partitioned (MIG), because a GPU's energy counter includes all partitions. "
+    "Likewise both chiplets of an AMD MI250 have one counter.",
+    remedy="Run on a GPU with MIG off, or on another AMD GPU than MI250.",
+    limit="MIG off, and an energy counter of its own, on every GPU of the job",
+    applies=_METERED,
     per="cell",
 )
 GPU_SELECTED = Check(
     "gpu_selected",
     "error",
     purpose="The metered GPUs are exactly the GPUs of the job.",
-    remedy="Set CUDA_VISIBLE_DEVICES to the job's GPUs, as Slurm does with --gres.",
+    remedy="Set CUDA_VISIBLE_DEVICES to the job's GPUs, as Slurm does with --gres (for AMD GPUs "
+    "ROCR_VISIBLE_DEVICES).",
     limit="the GPUs that the job was given",
-    applies=_ON_NVML,
+    applies=_METERED,
     per="cell",
 )
 COUNTER_AGREES = Check(
@@ -66,7 +72,7 @@ COUNTER_AGREES = Check(
         "relative difference at most {max_counter_difference} with one-second averages, "
         "{max_samples_difference} with instantaneous samples"
     ),
-    applies=_ON_NVML,
+    applies=_METERED,
     per="repeat",
     unit="share",
 )
@@ -77,7 +83,7 @@ SAMPLES_AGREE = Check(
     remedy="Nothing needs to be done if counter_agrees passes: power changes faster than the "
     "sampling.",
     limit="relative difference at most {max_samples_difference}",
-    applies=f"{_ON_NVML}, and both averages and samples of power were recorded",
+    applies=f"{_METERED}, and both averages and samples of power were recorded",
     per="repeat",
     unit="share",
 )
@@ -87,7 +93,7 @@ GPU_NOT_SHARED = Check(
     purpose="No other process runs on the job's GPUs; its energy would be counted as the job's.",
     remedy="Run on an exclusive GPU.",
     limit="0 processes",
-    applies=_ON_NVML,
+    applies=_METERED,
     per="repeat",
     unit="processes",
 )
@@ -97,7 +103,7 @@ NO_SLOWDOWN = Check(
     purpose="No GPU reduces its clock because of heat or a failing power supply.",
     remedy="Cool the machine or use another one, and measure the cell again.",
     limit="0 readings with a thermal, power-brake, board or reliability slowdown",
-    applies=_ON_NVML,
+    applies=_METERED,
     per="repeat",
     unit="share",
 )
@@ -107,7 +113,7 @@ NO_POWER_CAP = Check(
     purpose="The power limit of the GPU does not reduce its clock.",
     remedy="Report the power limit with the result; compare only cells with the same limit.",
     limit="0 readings at the power limit",
-    applies=_ON_NVML,
+    applies=_METERED,
     per="repeat",
     unit="share",
 )
@@ -117,7 +123,7 @@ CLOCKS_STEADY = Check(
     purpose="The SM clock is steady within a repeat, so that repeats can be compared.",
     remedy="Add warm-up batches, or lock the clocks (nvidia-smi --lock-gpu-clocks).",
     limit="(95th - 5th percentile) / median at most {max_clock_spread}",
-    applies=_ON_NVML,
+    applies=_METERED,
     per="repeat",
     unit="share",
 )
@@ -135,24 +141,18 @@ CHECKS = (
 
 
 def check_gpus(timeline: Timeline, sources: Sources) -> Iterator[CheckResult]:
-    """Run the checks of the GPUs as such; none without NVML."""
-    info = timeline.meter("nvml")
-    if info is None or not _measured_by_nvml(sources):
+    """Run the checks of the GPUs as such; none without NVML or zeus."""
+    info = timeline.meter(timeline.gpu_meter)
+    if info is None or not _measured_by_gpu_meter(sources):
         return
     devices, facts = info.get("devices", []), info.get("facts", {})
     yield GPU_COUNTER_USED.result(
         sources.figures["gpu"].name == "gpu_counter_j",
         sources.figures["gpu"].method,
-        "NVML's total-energy counter",
+        "the GPU's energy counter",
         sources.rejected.get("gpu") or "power samples stand beside it as an alternative",
     )
-    mig = [device["name"] for device in devices if device.get("mig_mode")]
-    yield NO_MIG.result(
-        not mig,
-        ", ".join(mig) or None,
-        "MIG off",
-        "a partitioned GPU has one energy counter for all its partitions",
-    )
+    yield _check_partitions(info["name"], devices)
     by, missing = facts.get("selected_by"), facts.get("not_polled", [])
     yield GPU_SELECTED.result(
         not missing and (len(devices) == 1 or by != "all"),
@@ -160,6 +160,16 @@ def check_gpus(timeline: Timeline, sources: Sources) -> Iterator[CheckResult]:
         "the GPUs that the job was given",
         "GPUs are selected by CUDA_VISIBLE_DEVICES or by the UUIDs that the job reports",
     )
+
+
+def _check_partitions(meter: str, devices: Sequence[Mapping[str, Any]]) -> CheckResult:
+    """Check that each GPU has an energy counter of its own; NVML tells MIG mode, zeus no mode."""
+    shared = [d["name"] for d in devices if d.get("mig_mode") or d.get("shared_counter")]
+    detail = "a partitioned GPU has one energy counter for all its partitions"
+    if meter == "zeus":
+        detail += "; zeus does not tell whether an AMD GPU is partitioned"
+    passed = False if shared else (None if meter == "zeus" else True)
+    return NO_MIG.result(passed, ", ".join(shared) or None, "MIG off", detail)
 
 
 def check_gpu_repeat(
@@ -170,8 +180,8 @@ def check_gpu_repeat(
     end_s: float,
     settings: EnergySettings,
 ) -> Iterator[CheckResult]:
-    """Run the checks of the GPUs during one repeat; none without NVML."""
-    if not _measured_by_nvml(sources):
+    """Run the checks of the GPUs during one repeat; none without NVML or zeus."""
+    if not _measured_by_gpu_meter(sources):
         return
     state = {
         quantity: gpu_readings(timeline, sources, quantity, start_s, end_s)
@@ -209,14 +219,14 @@ def check_gpu_repeat(
 def gpu_readings(
     timeline: Timeline, sources: Sources, quantity: str, start_s: float, end_s: float
 ) -> list[Floats]:
-    """NVML's readings of the job's GPUs within a window.
+    """Readings of the job's GPUs within a window, by NVML or zeus.
 
     Returns:
         One array for each GPU that was read; empty if a GPU has no reading in the window, as
         that one could be the shared or the hot one.
     """
-    source = _measured_by_nvml(sources)
-    found = timeline.find("nvml", "gpu", quantity)
+    source = _measured_by_gpu_meter(sources)
+    found = timeline.find(timeline.gpu_meter, "gpu", quantity)
     inside = [
         data.values[(data.t_s >= start_s) & (data.t_s <= end_s)]
         for device, data in found.items()
@@ -236,8 +246,10 @@ def _check_counter(
     limits = settings.validity
     figure_j, others = run["energy_j"]["gpu"], run["alternatives"]
     average_j, samples_j = others.get("gpu_average_j"), others.get("gpu_samples_j")
-    kinds = {device.get("power_reading") for device in timeline.devices("nvml")}
+    kinds = {device.get("power_reading") for device in timeline.devices(timeline.gpu_meter)}
     averages, samples = "one-second averages", "instantaneous samples"
+    if timeline.gpu_meter == "zeus":
+        averages = "averages over a time that AMD SMI does not tell"
     sampled = averages if "average" in kinds else samples
     compared = "|figure - integrated power| / integrated power"
     power_j, limit, detail = samples_j, limits.max_samples_difference, sampled
@@ -260,10 +272,10 @@ def _check_counter(
         )
 
 
-def _measured_by_nvml(sources: Sources) -> Source | None:
-    """The source of GPU energy, if it is NVML."""
+def _measured_by_gpu_meter(sources: Sources) -> Source | None:
+    """The source of GPU energy, if it is NVML or zeus."""
     source = sources.figures.get("gpu")
-    return source if source is not None and source.meter == "nvml" else None
+    return source if source is not None and source.meter in GPU_METERS else None
 
 
 def _share(bits: list[int], mask: int) -> float | None:

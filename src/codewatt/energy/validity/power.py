@@ -10,7 +10,7 @@ from codewatt.energy.validity.check import Check, CheckResult
 from codewatt.energy.validity.plausibility import relative_difference
 
 #: Least and most power (W) of one device that is switched on. The most of a GPU comes from its
-#: power limit where NVML tells it. Largest rated: packages 500 W, memory of a socket 200 W.
+#: power limit where its meter tells it. Largest rated: packages 500 W, memory of a socket 200 W.
 POSSIBLE_W = {"gpu": (1.0, 1500.0), "cpu": (0.5, 1000.0), "dram": (0.05, 500.0)}
 #: The mean power of a GPU over seconds is at most this multiple of its power limit.
 OVER_POWER_LIMIT = 1.25
@@ -90,7 +90,7 @@ def possible_w(timeline: Timeline, name: str, source: Source) -> tuple[float, fl
     """Least and most power (W) of a component, over all its devices."""
     low_w, high_w = (bound * len(source.series) for bound in POSSIBLE_W[name])
     if name == "gpu":
-        devices = timeline.devices("nvml")
+        devices = timeline.devices(timeline.gpu_meter)
         limits_w = [d.get("power_limit_w") for d in devices if d["device"] in source.series]
         known_w = [float(limit_w) for limit_w in limits_w if limit_w]
         if limits_w and len(known_w) == len(limits_w):
