@@ -31,6 +31,7 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/statistical_tests.smk"
 include: "workflow/rules/plot.smk"
 include: "workflow/rules/explorer.smk"
+include: "workflow/rules/published.smk"
 
 
 report: "workflow/report/workflow.rst"

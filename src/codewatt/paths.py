@@ -9,6 +9,9 @@ from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.untrusted_files import display_path
 
+#: Folder of the page on the published studies, beside the folders of the studies.
+PUBLISHED_FOLDER = "published"
+
 
 def in_checkout(path: str, checkout: str | Path) -> str:
     """The path of a project file: relative to the working directory, or else to the checkout.
@@ -113,6 +116,10 @@ class Paths:
     def explorer(self) -> str:
         """The explorer (HTML)."""
         return self._path("explorer.html")
+
+    def published(self) -> str:
+        """The page on the published studies, beside the studies' results (HTML)."""
+        return (self.root.parent / PUBLISHED_FOLDER / "index.html").as_posix()
 
     def log(self, rule: str, instance: str = "study") -> str:
         """The log file of a rule; `instance` is the value of its wildcards."""

@@ -17,7 +17,7 @@ from codewatt.files import read_json
 from codewatt.grid import Grid
 from codewatt.models.gguf_header import GgufHeader, configuration_of, read_gguf_header
 from codewatt.models.model_config import context_length
-from codewatt.paths import Paths
+from codewatt.paths import PUBLISHED_FOLDER, Paths
 from codewatt.untrusted_files import display_path, require_file
 
 #: Largest length (bytes) of a file name on common Linux file systems, and of a path.
@@ -43,15 +43,20 @@ def load_grid(path: str | Path) -> Grid:
 
 
 def check_names(grid: Grid, paths: Paths | None = None) -> None:
-    """Check that file names and paths made of the study's ids are not too long.
+    """Check that file names and paths made of the study's ids are free and not too long.
 
     Args:
         grid: the study's grid.
         paths: the results, whose file system is queried; None: common limits of Linux.
 
     Raises:
-        CodewattError: a name or a path is too long.
+        CodewattError: a name or a path is too long, or the study has the name of another folder.
     """
+    if grid.study.study == PUBLISHED_FOLDER:
+        raise CodewattError(
+            f"{grid.where}: study: {PUBLISHED_FOLDER!r} is the folder of the page on the published "
+            "studies; allowed: any other name"
+        )
     most = _NAME_BYTES if paths is None else _name_bytes(paths.root)
     cells = (*grid.measured_cells, *grid.twins.values())
     longest = max(cells, key=lambda cell: len(cell.id.encode()))

@@ -245,3 +245,22 @@ def figure(name, extension, shown=None):
         category="Figures",
         labels={"figure": shown or (FIGURES | DOMAIN_FIGURES)[name]},
     )
+
+
+# The style of the summary page and of the page on the published studies.
+PAGE_STYLE = os.path.relpath(
+    os.path.join(workflow.basedir, "src/codewatt/analysis/templates/page_style.css.j2")
+)
+
+
+def published_data(wildcards):
+    """Data and templates of the page; relative paths, so that the page is not stale
+    in a checkout at another place."""
+    package = os.path.join(workflow.basedir, "src/codewatt/published")
+    found = [
+        os.path.relpath(os.path.join(folder, name))
+        for folder, _, names in os.walk(package)
+        for name in names
+        if name.endswith((".csv", ".j2"))
+    ]
+    return sorted([*found, PAGE_STYLE])

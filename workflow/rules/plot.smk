@@ -109,7 +109,7 @@ rule summarise:
         + domain_figures("png")
         + layer_figure("png")
         + [rules.plot_power.output.png],
-        template=lambda wildcards: SUMMARY_TEMPLATE,
+        template=lambda wildcards: [SUMMARY_TEMPLATE, PAGE_STYLE],
     output:
         summary=report(
             paths.summary(),

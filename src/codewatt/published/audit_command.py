@@ -1,4 +1,4 @@
-"""`codewatt published check` and `model`: figures and analytical models of published studies."""
+"""`codewatt published check`, `model` and `page`: what published studies say, and what holds."""
 
 import argparse
 from pathlib import Path
@@ -54,6 +54,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write the page, its figures and CSV files with all numbers into this folder",
     )
     model.set_defaults(published=_model)
+    page = commands.add_parser("page", help="write one page on both published studies")
+    page.description = (
+        "Write index.html: every table and figure of both studies from their published numbers, "
+        "computed again and corrected; verdicts on their statements; a checklist; and whether "
+        "quantisation saves or costs energy, with codewatt's own measurements. Figures and CSV "
+        "files are written beside it."
+    )
+    page.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("results/published"),
+        help="folder to write into (default: %(default)s)",
+    )
+    page.set_defaults(published=_page)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -69,6 +84,13 @@ def run(options: argparse.Namespace) -> int:
 def _model(options: argparse.Namespace) -> int:
     study = open_study(options.study)
     show(study.model_page(options.data or study.data, options.out).rstrip())
+    return 0
+
+
+def _page(options: argparse.Namespace) -> int:
+    from codewatt.published.page.write_page import write_page
+
+    show(str(write_page(options.out)))
     return 0
 
 

@@ -1,6 +1,6 @@
 """What a published study provides for its audit, and finding studies by name."""
 
-import importlib
+import importlib.util
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -68,9 +68,12 @@ class PublishedStudy(ABC):
 
 
 def study_names() -> list[str]:
-    """Names of the published studies: the subpackages of `codewatt.published`."""
+    """Names of the published studies: subpackages of `codewatt.published` with an audited study."""
     return sorted(
-        module.name for module in pkgutil.iter_modules(codewatt.published.__path__) if module.ispkg
+        module.name
+        for module in pkgutil.iter_modules(codewatt.published.__path__)
+        if module.ispkg
+        and importlib.util.find_spec(f"codewatt.published.{module.name}.audited_study")
     )
 
 

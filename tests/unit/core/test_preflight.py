@@ -110,6 +110,11 @@ def test_ids_are_refused_just_when_the_file_system_refuses_their_names(tmp_path,
     assert str(refused.value).endswith("allowed: 255 bytes; use shorter ids")
 
 
+def test_a_study_with_the_folder_of_the_published_page_is_refused(tmp_path):
+    with pytest.raises(CodewattError, match=r"study.yaml: study: 'published' is the folder"):
+        load_grid(_file(tmp_path, study="published"))
+
+
 def test_a_results_directory_is_checked_for_its_path(tmp_path):
     grid = load_grid(_file(tmp_path))
     deep = Path("/", *["d" * 200] * 20)

@@ -222,3 +222,33 @@ def test_the_efficient_frontier() -> None:
     assert (found["runs"], found["frontier"]) == (len(points), len(frontier)) == (25, 10)
     assert found["gptq"] == sum("GPTQ" in label for label in frontier) == 7
     assert [label for label in frontier if "Instruct" not in label] == ["0.5B"]
+
+
+def test_energy_is_linear_in_the_parameters_but_not_proportional() -> None:
+    # Parameters as the publisher's checkpoints have them, in billions.
+    parameters = [0.494032768, 1.543714304, 3.085938688, 7.615616512, 14.770033664]
+    for name, suffix in (("base", ""), ("instruct", "-Instruct")):
+        cells = [run(f"{size}{suffix}") for size in SIZES]
+        joules = [3.6e6 * one["Energy consumption"] / TASKS / tokens(one) for one in cells]
+        line = stats.linregress(parameters, joules)
+        found = values("energy_and_size")
+        assert found[f"r2_{name}"] == pytest.approx(line.rvalue**2, abs=2e-4)
+        # The finding uses the middles of what rounding allows.
+        assert found[f"fixed_j_{name}"] == pytest.approx(line.intercept, abs=0.01)
+        power = stats.linregress(logs(parameters), logs(joules))
+        assert found[f"exponent_{name}"] == pytest.approx(power.slope, abs=5e-3)
+        assert found[f"exponent_{name}"] < 1
+
+
+def logs(numbers: list[float]) -> list[float]:
+    return [math.log(number) for number in numbers]
+
+
+def test_llama_is_below_deepseek_at_every_batch_size() -> None:
+    found = values("llama_below_deepseek")
+    for size in (1, 4, 8):
+        shares = [f"{batch(model, size)['Pass@1']:.2f}" for model in (LLAMA, DEEPSEEK)]
+        assert found[f"difference_{size}"] == pytest.approx(float(shares[0]) - float(shares[1]))
+        nearest = max(counts(shares[0])), min(counts(shares[1]))
+        assert found[f"largest_p_{size}"] == pytest.approx(two_proportions(*nearest))
+        assert found[f"largest_p_{size}"] < 0.05

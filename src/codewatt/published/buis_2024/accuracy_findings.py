@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from codewatt.published.buis_2024.batch_findings import DEEPSEEK, LLAMA
 from codewatt.published.buis_2024.printed_tables import PrintedTables
 from codewatt.published.buis_2024.proportions import (
     detection_probability,
@@ -24,6 +25,7 @@ def accuracy_findings(tables: PrintedTables) -> Iterator[Finding]:
     yield _pass_per_kwh_and_size(tables)
     yield _rounded_pass_per_kwh(runs)
     yield _frontier(runs)
+    yield _llama_and_deepseek(read_runs(tables))
 
 
 def efficient_frontier(runs: Runs) -> list[str]:
@@ -160,5 +162,31 @@ def _frontier(runs: Runs) -> Finding:
         f"values): {', '.join(frontier)}.",
         "The statement holds. AWQ of 3B and 7B is on it too. Of the unquantised models only "
         f"{', '.join(unquantised)} is.",
+        values,
+    )
+
+
+def _llama_and_deepseek(runs: Runs) -> Finding:
+    values: dict[str, float] = {}
+    pairs = {}
+    for size in (1, 4, 8):
+        llama, deepseek = (runs[f"{model}, Batch size {size}"] for model in (LLAMA, DEEPSEEK))
+        pairs[size] = (llama.pass_at_1.text, deepseek.pass_at_1.text)
+        values[f"difference_{size}"] = float(llama.pass_at_1.value - deepseek.pass_at_1.value)
+        values[f"largest_p_{size}"] = largest_p(llama, deepseek)
+    printed = "; ".join(
+        f"{left} and {right} (batch size {size})" for size, (left, right) in pairs.items()
+    )
+    highest = max(values[f"largest_p_{size}"] for size in pairs)
+    below = all(values[f"difference_{size}"] < 0 for size in pairs)
+    return Finding(
+        "llama_below_deepseek",
+        HOLDS if below and highest < _LEVEL else NOT_SHOWN,
+        "Abstract: Llama used more energy than DeepSeekCoder “while achieving lower accuracy”.",
+        f"pass@1 of Llama and DeepSeekCoder: {printed}. A test of two independent proportions of "
+        f"1,140 tasks gives p of at most {highest:.2g}, not adjusted, for any number of solved "
+        "tasks that the printed values allow.",
+        "Llama is below DeepSeekCoder in all three pairs of runs. By how much is uncertain, "
+        "because DeepSeekCoder has two values of pass@1 for equal runs (accuracy_of_equal_runs).",
         values,
     )

@@ -13,13 +13,14 @@ from codewatt.published.buis_2024.printed_tables import read_tables
 from codewatt.published.buis_2024.published_runs import read_runs
 from codewatt.published.buis_2024.regression_findings import regression_findings
 from codewatt.published.buis_2024.saving_findings import saving_findings
+from codewatt.published.buis_2024.size_findings import size_findings
 from codewatt.published.buis_2024.statistics_checks import recompute_statistics
 from codewatt.published.buis_2024.table_audit import TableAudit
 from codewatt.published.buis_2024.test_statements import statements_on_tests
 from codewatt.published.published_study import PublishedStudy
 
 _FINDINGS = (
-    *(batch_findings, saving_findings, accuracy_findings, regression_findings),
+    *(batch_findings, saving_findings, size_findings, accuracy_findings, regression_findings),
     *(statements_on_tests, estimate_findings, measurement_findings),
 )
 

@@ -1,25 +1,9 @@
 """The statements of abstract and conclusion of de Reus et al. 2024, each with its finding."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from codewatt.published.finding import Finding
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement of the paper.
-
-    Attributes:
-        place: section of the paper.
-        quote: a few words of it.
-        finding: name of the finding that compares it with the data.
-    """
-
-    place: str
-    quote: str
-    finding: str
-
+from codewatt.published.statement import Statement
 
 STATEMENTS = (
     Statement(
