@@ -1,4 +1,4 @@
-"""The command line: `codewatt study`, `estimate`, `power`, `site check`, `evaluate` and others."""
+"""The command line: `codewatt study`, `pin`, `estimate`, `power`, `evaluate` and others."""
 
 import argparse
 import sys
@@ -39,6 +39,7 @@ def command_parser() -> argparse.ArgumentParser:
     import codewatt.estimate.estimate_command as estimate_command
     import codewatt.estimate.power_command as power_command
     import codewatt.evaluate.evaluate_command as command
+    import codewatt.models.pin_command as pin_command
     import codewatt.placement.site_command as site_command
     import codewatt.published.audit_command as published_command
     import codewatt.replication.replication_commands as replication_commands
@@ -66,6 +67,9 @@ def command_parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="check a study file and show its grid")
     study.add_argument("file", type=Path, help="the study file")
     study.set_defaults(run=_study)
+    pin = commands.add_parser("pin", help="write the commits of a study's hub models into its file")
+    pin_command.add_arguments(pin)
+    pin.set_defaults(run=pin_command.run)
     site = commands.add_parser("site", help="check a site file against this Slurm cluster")
     site_command.add_arguments(site)
     site.set_defaults(run=site_command.run)

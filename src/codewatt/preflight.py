@@ -11,7 +11,7 @@ from typing import Any
 from codewatt.benchmarks.prepare_benchmark import open_benchmark
 from codewatt.benchmarks.prompt_format import PromptFormat
 from codewatt.config.load_study import load_study
-from codewatt.config.model_settings import Model
+from codewatt.config.model_settings import GgufFromHub, GgufModel, HubModel, Model, is_commit
 from codewatt.errors import CodewattError
 from codewatt.files import read_json
 from codewatt.grid import Grid
@@ -40,6 +40,37 @@ def load_grid(path: str | Path) -> Grid:
     _check_prompts(grid)
     check_names(grid)
     return grid
+
+
+def check_pinned(grid: Grid) -> None:
+    """Check that each model of the hub is pinned to a commit; called before the first job.
+
+    Estimates and dry runs need no commit.
+
+    Raises:
+        CodewattError: the revision of a model is a branch, a tag or a short commit.
+    """
+    needed = set(grid.model_ids)
+    found = [
+        (model.id, revision)
+        for model in grid.study.models
+        if model.id in needed and (revision := _revision(model)) is not None
+        if not is_commit(revision)
+    ]
+    if not found:
+        return
+    model, revision = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    raise CodewattError(
+        f"{grid.where}: model {model!r}: revision {revision!r}{more} is not a commit; allowed: 40 "
+        f"hex digits; on a machine with a network, `codewatt pin {grid.where}` writes them"
+    )
+
+
+def _revision(model: Model) -> str | None:
+    """The revision of a model of the hub; None for a model from elsewhere."""
+    source = model.file if isinstance(model, GgufModel) else model
+    return source.revision if isinstance(source, HubModel | GgufFromHub) else None
 
 
 def check_names(grid: Grid, paths: Paths | None = None) -> None:

@@ -158,3 +158,16 @@ def test_a_python_under_a_path_with_a_space_is_refused(bench, tmp_path):
     )
     assert "cannot start jobs with this Python, because its path contains spaces" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_model_that_is_not_pinned_is_planned_but_nothing_runs(bench):
+    hub = {"id": "one", "source": "hub", "repo": "a/b", "revision": "main"}
+    bench.write_study({**copy.deepcopy(SMALL), "models": [hub], "exclude": []})
+    assert ("download_model", "one") in bench.would_run()
+    done = bench.snakemake("--cores", "1", check=False)
+    assert done.returncode != 0
+    assert (
+        "is not a commit; allowed: 40 hex digits; on a machine with a network, `codewatt pin"
+        in (done.stdout)
+    )
+    assert not (bench.root / "results").exists()

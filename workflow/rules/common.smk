@@ -18,7 +18,7 @@ from codewatt.code_digests import stage_code
 from codewatt.run_lock import forget_killed_run, hold_run
 from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, check_locations
-from codewatt.preflight import check_names, load_grid
+from codewatt.preflight import check_names, check_pinned, load_grid
 from codewatt.session_order import JobPriorities
 from codewatt.quantise.quantiser import quantiser_module
 
@@ -48,6 +48,7 @@ if workflow.remote_exec:
 
 onstart:
     try:
+        check_pinned(grid)
         hold_run(os.getcwd(), paths.root)
         if "bigcodebench" in judged_kinds():
             benchmark_interpreter(settings.bigcodebench_python)

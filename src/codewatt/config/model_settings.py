@@ -74,24 +74,33 @@ class _Checkpoint(Entry):
 Repository = Annotated[
     str, Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on the hub.")
 ]
-Commit = Annotated[
+#: A commit of the hub, which never changes; branches and tags can.
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+Revision = Annotated[
     str,
     Field(
-        pattern=r"^[0-9a-f]{40}$",
+        pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$",
+        max_length=200,
         description=(
-            "The commit, as 40 hex digits. Branch names are not allowed, because a branch can "
-            "change."
+            "The commit, as 40 hex digits. A branch or tag can be estimated and planned, but no "
+            "job runs with it, because it can change; `codewatt pin` replaces it by its commit "
+            "(docs/how-to/pin.md)."
         ),
     ),
 ]
 
 
+def is_commit(revision: str) -> bool:
+    """Whether a revision is a whole commit of 40 hex digits: no branch, tag or short commit."""
+    return _COMMIT.fullmatch(revision) is not None
+
+
 class HubModel(_Checkpoint):
-    """A checkpoint of the Hugging Face hub, pinned to one commit."""
+    """A checkpoint of the Hugging Face hub, at one commit."""
 
     source: Literal["hub"]
     repo: Repository
-    revision: Commit
+    revision: Revision = "main"
 
     @property
     def name(self) -> str:
@@ -130,11 +139,11 @@ _OPTIONAL_DIGEST = (
 
 
 class GgufFromHub(Strict):
-    """A GGUF file of a repository of the Hugging Face hub, pinned to one commit."""
+    """A GGUF file of a repository of the Hugging Face hub, at one commit."""
 
     source: Literal["hub"]
     repo: Repository
-    revision: Commit
+    revision: Revision = "main"
     name: str = Field(pattern=_INNER_PATH, description="Name of the file in the repository.")
     sha256: str | None = Field(None, pattern=_DIGEST, description=_OPTIONAL_DIGEST)
 

@@ -16,7 +16,7 @@ from codewatt.models.model_record import MODEL
 from codewatt.paths import Paths
 from codewatt.sizing.known_configs import known_gguf_models, known_models
 from codewatt.sizing.parameter_counts import Architecture, architecture_of
-from codewatt.sizing.weight_bytes import DTYPE_BYTES
+from codewatt.sizing.weight_bytes import DTYPE_BYTES, weight_bytes
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,10 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
     known = known_models().get(settings["repo"])
     if known is None:
         return ModelFacts(model, None, 0, "")
+    if known.quantisation is not None:
+        config = {**known.config, "quantization_config": known.quantisation}
+        stored = weight_bytes(architecture_of(config), _as_precision(known.quantisation)).total
+        return ModelFacts(model, config, stored, known.source, downloads=True)
     parameters = known.parameters or architecture_of(known.config).parameters
     dtype = known.checkpoint_dtype or "float32"
     dtype_note = (
@@ -122,6 +126,12 @@ def _from_hub(model: str, settings: Mapping[str, Any]) -> ModelFacts:
         known.source + dtype_note,
         downloads=True,
     )
+
+
+def _as_precision(quantisation: Mapping[str, Any]) -> dict[str, Any]:
+    """The precision that a checkpoint is stored in; its other weights have 16 bits."""
+    settings = {key: value for key, value in quantisation.items() if key != "quant_method"}
+    return {**settings, "method": quantisation["quant_method"], "compute_dtype": "float16"}
 
 
 def _from_path(model: str, settings: Mapping[str, Any]) -> ModelFacts:

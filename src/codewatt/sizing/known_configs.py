@@ -1,6 +1,6 @@
 """Configurations of well-known models, to estimate models that are not downloaded yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,15 @@ class KnownModel:
         source: where the configuration was read.
         parameters: number of parameters that the hub shows; None if not recorded.
         checkpoint_dtype: dtype of its weight files; None if not recorded.
+        quantisation: quant_method ("gptq" or "awq"), bits and group_size of a checkpoint that is
+            quantised already; None for others.
     """
 
     config: dict[str, Any]
     source: str
     parameters: int | None
     checkpoint_dtype: str | None
+    quantisation: dict[str, Any] | None = None
 
 
 @cache
@@ -51,4 +54,7 @@ def _by(key: str) -> dict[str, KnownModel]:
             held["checkpoint_dtype"],
         )
         found |= dict.fromkeys(held.get(key, ()), model)
+        if key == "repos":
+            for repo, quantisation in held.get("quantised_repos", {}).items():
+                found[repo] = replace(model, quantisation=quantisation)
     return found

@@ -42,10 +42,10 @@ BAD = {
     "id with a double separator": (("models", 0, "id"), "a--b", "models[0].id: 'a--b' does not"),
     "negative limit": (("token_limits",), [-1], "token_limits[0]: -1: input should be greater"),
     "no limit": (("token_limits",), [], "token_limits: []: list should have at least 1 item"),
-    "branch for a revision": (
+    "path for a revision": (
         ("models", 0),
-        {"id": "m", "source": "hub", "repo": "a/b", "revision": "main"},
-        "models[0].revision: 'main' does not match ^[0-9a-f]{40}$",
+        {"id": "m", "source": "hub", "repo": "a/b", "revision": "../main"},
+        "models[0].revision: '../main' does not match",
     ),
     "too deep": (
         ("prunes", 1, "layers"),

@@ -125,6 +125,20 @@ def test_a_model_that_is_in_the_table_is_known_before_it_is_fetched(tmp_path):
     assert all(job.size is not None for job in plan.jobs)
 
 
+@pytest.mark.parametrize(
+    ("repo", "gib"),
+    [
+        ("Qwen/Qwen2.5-7B-Instruct-AWQ", 5.19),
+        ("Qwen/Qwen2.5-1.5B-Instruct-GPTQ-Int4", 1.071),
+    ],
+)
+def test_a_published_quantised_checkpoint_has_the_size_of_its_files(tmp_path, repo, gib):
+    """The sizes (GiB) are those that users of these checkpoints report of their files."""
+    facts = planned(study(**{**ON_A_GPU, "models": [{**HUB, "repo": repo}]}), tmp_path).models["m"]
+    assert facts.stored_bytes / 2**30 == pytest.approx(gib, rel=0.005)
+    assert facts.config["quantization_config"]["group_size"] == 128
+
+
 def test_a_model_that_nobody_knows_is_said_and_not_counted(tmp_path, capsys):
     unknown = {**HUB, "id": "new", "repo": "someone/new-model"}
     file = written(tmp_path, **{**ON_A_GPU, "models": [HUB, unknown]})

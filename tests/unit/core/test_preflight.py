@@ -16,7 +16,7 @@ from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.grid import Grid
 from codewatt.paths import Paths, check_locations, in_checkout
-from codewatt.preflight import check_names, load_grid
+from codewatt.preflight import check_names, check_pinned, load_grid
 from tests.support.workbench import SMALL
 
 
@@ -68,6 +68,43 @@ def test_tasks_in_words_need_a_model_with_a_chat_template(tmp_path, monkeypatch)
     hub = {"source": "hub", "repo": "a/b", "revision": "0" * 40}
     models = [{"id": model["id"], **hub} for model in SMALL["models"]]
     assert load_grid(_file(tmp_path, prompts=["chat"], evaluation={}, models=models)).cells
+
+
+def _hub(**changes):
+    return {"id": "one", "source": "hub", "repo": "a/b", "revision": "0" * 40} | changes
+
+
+@pytest.mark.parametrize(
+    ("model", "revision"),
+    [
+        (_hub(revision="main"), "main"),
+        (_hub(revision="step10000"), "step10000"),
+        (_hub(revision="abcdef0"), "abcdef0"),
+        ({key: value for key, value in _hub().items() if key != "revision"}, "main"),
+        (
+            {
+                "id": "one",
+                "source": "gguf",
+                "file": {"source": "hub", "repo": "a/b", "revision": "v1", "name": "m.gguf"},
+            },
+            "v1",
+        ),
+    ],
+    ids=["branch", "training step", "short", "absent", "gguf"],
+)
+def test_a_model_without_a_commit_can_be_planned_but_not_run(tmp_path, model, revision):
+    path = _file(tmp_path, models=[model, _hub(id="two")])
+    with pytest.raises(CodewattError) as refused:
+        check_pinned(load_grid(path))
+    assert str(refused.value) == (
+        f"{path}: model 'one': revision '{revision}' is not a commit; allowed: 40 hex digits; on a "
+        f"machine with a network, `codewatt pin {path}` writes them"
+    )
+    check_pinned(load_grid(_file(tmp_path, models=[_hub(), _hub(id="two")])))
+    # A model of which no cell is left is not downloaded.
+    check_pinned(
+        load_grid(_file(tmp_path, models=[model, _hub(id="two")], exclude=[{"model": "one"}]))
+    )
 
 
 def _named(length):

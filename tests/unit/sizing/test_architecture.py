@@ -98,7 +98,14 @@ def test_every_model_of_the_studies_is_known():
         "bigcode/starcoder2-3b", "bigcode/starcoder2-7b", "bigcode/starcoder2-15b",
         "microsoft/phi-2", "meta-llama/Llama-3.1-8B-Instruct",
         "deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct", "Qwen/Qwen2.5-Coder-7B-Instruct",
-        *(f"Qwen/Qwen2.5-{size}-Instruct" for size in ("0.5B", "1.5B", "3B", "7B", "14B")),
+        "EleutherAI/pythia-2.8b",
+        *(
+            f"Qwen/Qwen2.5-{size}{kind}"
+            for size in ("0.5B", "1.5B", "3B", "7B", "14B")
+            for kind in (
+                "", "-Instruct", "-Instruct-GPTQ-Int8", "-Instruct-GPTQ-Int4", "-Instruct-AWQ",
+            )
+        ),
     }  # fmt: skip
     assert wanted <= set(known_models())
     assert {m.config["model_type"] for m in known_models().values()} == set(MODEL_TYPES)
