@@ -14,7 +14,7 @@ UNIT := pytest tests/unit --ignore $(KERNELS) -m "not clock" $(PARALLEL)
 # Tests that look at clocks run alone.
 CLOCK := pytest tests/unit --ignore $(KERNELS) -m clock
 
-.PHONY: help setup dev vllm autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
+.PHONY: help setup dev vllm llama-cpp autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
 	reference docs clean
 
 help: ## list the commands
@@ -28,6 +28,9 @@ dev: ## the same, with what tests and checks need
 
 vllm: setup ## make .venv-vllm, in which the engine vllm runs (docs/how-to/vllm.md)
 	@tools/setup_environment.sh vllm
+
+llama-cpp: setup ## build llama.cpp into .venv, for engine llama_cpp (docs/how-to/llama-cpp.md)
+	@tools/setup_llama_cpp.sh
 
 autoawq: setup ## make .venv-autoawq, for backend autoawq (docs/how-to/unmaintained-backends.md)
 	@tools/setup_environment.sh autoawq
