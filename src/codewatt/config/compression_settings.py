@@ -199,8 +199,9 @@ class Gguf(Entry):
     def _importance_matrix_has_an_effect(self) -> Self:
         if self.calibration is not None and self.quant_type in WITHOUT_IMPORTANCE:
             raise ValueError(
-                f"calibration is not allowed with {self.quant_type}, which an importance matrix does "
-                f"not change; allowed with: the types other than {', '.join(WITHOUT_IMPORTANCE)}"
+                f"calibration is not allowed with {self.quant_type}, which an importance matrix "
+                "does not change; allowed with: the types other than "
+                f"{', '.join(WITHOUT_IMPORTANCE)}"
             )
         return self
 

@@ -59,8 +59,8 @@ class EngineRecord(TypedDict):
     """The engine of a cell; name: of its module.
 
     Each engine adds fields of its own (`AttentionEngineRecord`, `GraphEngineRecord`,
-    `VllmEngineRecord`, `LlamaCppEngineRecord`). They are not read by any stage, so that an engine can be added without a
-    change here.
+    `VllmEngineRecord`, `LlamaCppEngineRecord`). They are not read by any stage, so that an engine
+    can be added without a change here.
     """
 
     name: str

@@ -64,8 +64,8 @@ def import_llama_cpp() -> Any:
         if error.name != "llama_cpp":
             raise
         raise CodewattError(
-            "llama.cpp is not installed here; `make llama-cpp` builds it, which needs a C++ compiler "
-            "and CMake (docs/how-to/llama-cpp.md)"
+            "llama.cpp is not installed here; `make llama-cpp` builds it, which needs a C++ "
+            "compiler and CMake (docs/how-to/llama-cpp.md)"
         ) from None
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())

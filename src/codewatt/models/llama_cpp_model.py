@@ -201,9 +201,7 @@ class LlamaCppModel:
             batch.logits[index] = wanted
         LOG.clear()
         if code := self._lib.llama_decode(self._context, batch):
-            raise CodewattError(
-                f"{self.header.path}: llama_decode returned {code}: {LOG.reason()}"
-            )
+            raise CodewattError(f"{self.header.path}: llama_decode returned {code}: {LOG.reason()}")
 
     def _logits_of(self, index: int) -> NDArray[np.float32]:
         """The logits of the token at an index of the latest batch."""

@@ -147,8 +147,8 @@ def check_rope(header: GgufHeader, source: Path) -> None:
     base = rope.get("rope_theta", _DEFAULT_ROPE_BASE)
     if found is None and base != _DEFAULT_ROPE_BASE:
         raise CodewattError(
-            f"{source}: llama.cpp's converter leaves out the RoPE base {base:g} of this model type; "
-            f"allowed: {_DEFAULT_ROPE_BASE:g}"
+            f"{source}: llama.cpp's converter leaves out the RoPE base {base:g} of this model "
+            f"type; allowed: {_DEFAULT_ROPE_BASE:g}"
         )
 
 

@@ -1,10 +1,10 @@
 """Runs llama.cpp's converter of transformers' checkpoints to GGUF, in a process of its own.
 
-The converter needs the package gguf of its own llama.cpp; codewatt uses another version of it, and a
-process can have only one. `codewatt.quantise.gguf_conversion` starts this process and talks to it.
+The converter needs the package gguf of its own llama.cpp. codewatt uses another version of it, and
+a process can have only one. `codewatt.quantise.gguf_conversion` starts this process.
 
 Usage: python -m codewatt.quantise.gguf_converter_process FOLDER, where FOLDER has `conversion` and
-`gguf-py`. It writes a line when its imports are done; then it reads requests (JSON, one a line) and
+`gguf-py`. It writes a line when its imports are done. Then it reads requests (JSON, one a line) and
 writes a reply to each (JSON, one line), until its input ends.
 
 The files have no vocabulary (tokenizer.ggml.model is "none"): codewatt tokenises with the model's

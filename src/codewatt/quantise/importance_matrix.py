@@ -60,8 +60,7 @@ def measure_importance(
         return hook
 
     hooks = [
-        loaded.model.get_submodule(name).register_forward_pre_hook(record(name))
-        for name in names
+        loaded.model.get_submodule(name).register_forward_pre_hook(record(name)) for name in names
     ]
     with torch.inference_mode():
         for ids in sequences:

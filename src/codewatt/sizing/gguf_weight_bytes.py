@@ -1,8 +1,8 @@
 """Size of a model's tensors in a GGUF file, by llama.cpp's rules of which tensor gets which type.
 
-The rules are those of `llama_tensor_get_type_impl` and `tensor_type_fallback` in src/llama-quant.cpp
-of the llama.cpp in llama-cpp-python 0.3.36, for dense models. Tests compare the sizes with files
-that llama.cpp made.
+The rules are those of `llama_tensor_get_type_impl` and `tensor_type_fallback` in
+src/llama-quant.cpp of the llama.cpp in llama-cpp-python 0.3.36, for dense models. Tests compare the
+sizes with files that llama.cpp made.
 """
 
 from collections.abc import Iterator
@@ -112,7 +112,7 @@ def _type_of(
 
 
 def _more_bits(layer: int, layers: int) -> bool:
-    """Whether a layer's most sensitive matrices get more bits: the ends, and every third between."""
+    """Whether a layer's most sensitive matrices get more bits: both ends, every third between."""
     eighth = layers // 8
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
 

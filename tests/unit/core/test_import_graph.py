@@ -30,6 +30,7 @@ ROOMS = (
         "estimate",
         "placement",
         "group_size_check",
+        "gguf_model_check",
     ),
     ("replication",),
     ("cli_reference",),

@@ -9,10 +9,13 @@ import pytest
 
 from codewatt.config.gguf_types import MODEL_TYPES
 from codewatt.errors import CodewattError
+from codewatt.fidelity.fidelity_metrics import LogitsComparison
+from codewatt.fidelity.logits_store import ScoredSequence, predict
 from codewatt.generate.engine import DecodingParams, InfeasibleError, open_engine
 from codewatt.generate.engines.llama_cpp import LlamaCppEngine
 from codewatt.generate.sampling import SampleSeeds
 from codewatt.models.generation_config import GenerationDefaults
+from codewatt.models.gguf_logits import load_gguf_logits
 from codewatt.models.gguf_variants import GGUF_FILE
 from codewatt.models.llama_cpp_model import LlamaCppModel
 from codewatt.models.loading import load_model
@@ -53,7 +56,9 @@ def both(folder, decoding, stop_token_ids=None, seeds=None):
         engine = open_engine(name, loaded, lambda: None)
         batch = engine.complete(PROMPTS, decoding, seeds or SampleSeeds())
         assert batch.start_s <= batch.first_token_s <= batch.end_s
-        found.append([(c.tokens, c.text, c.stop_reason, c.prompt_tokens) for c in batch.completions])
+        found.append(
+            [(c.tokens, c.text, c.stop_reason, c.prompt_tokens) for c in batch.completions]
+        )
     return found
 
 
@@ -82,6 +87,23 @@ def test_logits_of_f32_are_those_of_transformers(variants, model_type, tolerance
     with torch.inference_mode():
         wanted = theirs(torch.tensor([ids])).logits[0].numpy()
     np.testing.assert_allclose(model.all_logits(ids), wanted, rtol=0, atol=tolerance)
+
+
+def test_fidelity_reads_gguf_variants(variants, tmp_path):
+    """Hardly any divergence in F32, some in Q2_K."""
+    folder = variants("llama")
+    open_quantiser("gguf").quantise(folder / "model", tmp_path, gguf("Q2_K"), "cpu")
+    sequences = [ScoredSequence(list(range(1, 41)), 1), ScoredSequence(list(range(300)), 5)]
+    baseline = load_model(folder / "model", dtype="float32", device="cpu")
+    theirs = [logits for logits, _ in predict(baseline, sequences, "m")]
+    found = []
+    for directory in (folder / "f32", tmp_path):
+        loaded = load_gguf_logits(str(directory), request_of(directory).files, "float32")
+        comparison = LogitsComparison("v")
+        for wanted, (logits, _) in zip(theirs, predict(loaded, sequences, "v"), strict=True):
+            comparison.add(wanted, logits)
+        found.append(comparison.result()["kl_nats_per_token"])
+    assert abs(found[0]) < 1e-9 < 1e-6 < found[1]
 
 
 def test_stop_strings_and_stop_tokens_end_the_same_completions(variants):
@@ -125,7 +147,9 @@ def test_a_truncated_file_and_a_file_of_another_digest_are_one_line(variants, tm
     file.write_bytes(content[:-100])
     with pytest.raises(CodewattError) as error:
         LlamaCppModel(file, 1)
-    assert re.fullmatch(r".*bytes, but its header says \d+; the file is truncated.*", str(error.value))
+    assert re.fullmatch(
+        r".*bytes, but its header says \d+; the file is truncated.*", str(error.value)
+    )
 
 
 def test_what_llama_cpp_cannot_load_is_one_line_with_its_reason(variants, tmp_path):

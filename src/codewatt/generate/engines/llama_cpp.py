@@ -208,9 +208,7 @@ class LlamaCppEngine(Engine):
         model: LlamaCppModel = self.loaded.model
         if sequences > self._sequences or tokens > model.cells:
             self._sequences = max(sequences, self._sequences)
-            model.allocate(
-                self._sequences, max(tokens, model.cells), cache_dtype(model.header)
-            )
+            model.allocate(self._sequences, max(tokens, model.cells), cache_dtype(model.header))
 
     def _stop_criterion(self, stop_strings: tuple[str, ...]) -> StopStringCriteria | None:
         """Built once for all batches: it reads the whole vocabulary, which takes half a second."""
@@ -255,7 +253,7 @@ class _TokenChooser:
 
 
 class _StopRules:
-    """Which sequences their latest token ended: the rules of the engines `transformers`, `graph`."""
+    """Which sequences their latest token ended, by the rules of the other engines."""
 
     def __init__(
         self, stop_token_ids: Sequence[int], stop_strings: StopStringCriteria | None
