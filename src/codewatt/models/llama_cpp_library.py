@@ -76,7 +76,7 @@ def import_llama_cpp() -> Any:
 
 @cache
 def _library() -> Any:
-    library = importlib.import_module("llama_cpp.llama_cpp")
+    library: Any = importlib.import_module("llama_cpp.llama_cpp")
     # Kept by the module, as llama.cpp calls it for as long as the process lives.
     library.codewatt_log = library.llama_log_callback(LOG.receive)
     library.llama_log_set(library.codewatt_log, ctypes.c_void_p(0))

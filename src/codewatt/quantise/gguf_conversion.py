@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from codewatt.errors import CodewattError
 from codewatt.models.llama_cpp_library import converter_folder
@@ -66,7 +67,9 @@ class GgufConverter:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             line = self._read()
-        reply = json.loads(line) if line else {"error": "it ended without an answer", "names": {}}
+        reply: dict[str, Any] = {"error": "it ended without an answer", "names": {}}
+        if line:
+            reply = json.loads(line)
         if reply["error"] is not None:
             reason = reply["error"].replace(str(own), str(source))[:_REASON_LENGTH]
             raise CodewattError(f"{source}: llama.cpp's converter refuses the model: {reason}")

@@ -11,6 +11,7 @@ The files have no vocabulary (tokenizer.ggml.model is "none"): codewatt tokenise
 own tokenizer, and the converter knows only published vocabularies.
 """
 
+import importlib
 import json
 import logging
 import sys
@@ -25,8 +26,7 @@ def main(folder: str) -> None:
     replies = sys.stdout
     sys.stdout = sys.stderr  # what the converter prints is no reply
     sys.path.insert(0, folder)
-    import conversion
-
+    conversion = importlib.import_module("conversion")
     logging.basicConfig(level=logging.ERROR)
     print(READY, file=replies, flush=True)
     for line in sys.stdin:
