@@ -18,7 +18,7 @@ STUDIES := pytest --ignore tests/cluster --ignore tests/unit -n $(TEST_JOBS) --d
 # Two clusters side by side; the tests of a group share a finished study (xdist_group).
 CLUSTER := pytest -rs tests/cluster -n 2 --dist loadgroup
 
-.PHONY: help setup dev vllm autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
+.PHONY: help setup dev vllm llama-cpp autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
 	reference docs clean
 
 help: ## list the commands
@@ -32,6 +32,9 @@ dev: ## the same, with what tests and checks need
 
 vllm: setup ## make .venv-vllm, in which the engine vllm runs (docs/how-to/vllm.md)
 	@tools/setup_environment.sh vllm
+
+llama-cpp: setup ## build llama.cpp into .venv, for engine llama_cpp (docs/how-to/llama-cpp.md)
+	@tools/setup_llama_cpp.sh
 
 autoawq: setup ## make .venv-autoawq, for backend autoawq (docs/how-to/unmaintained-backends.md)
 	@tools/setup_environment.sh autoawq

@@ -20,6 +20,7 @@ _PACKAGES = (
     "tokenizers",
     "accelerate",
     "gguf",
+    "llama-cpp-python",
     "bitsandbytes",
     "torchao",
     "gptqmodel",

@@ -24,6 +24,7 @@ GOOD: dict[str, Any] = {
 }
 
 TORCHAO = {"id": "nf4", "method": "torchao"}
+GGUF = {"id": "nf4", "method": "gguf", "quant_type": "Q8_0"}
 GPTQ = {"id": "nf4", "method": "gptq", "bits": 4, "compute_dtype": "float16"}
 
 

@@ -1,11 +1,12 @@
 """Little models of the studies' architectures, and jobs that are metered without CodeCarbon."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.llama_cpp import SharedConverter
 from tests.support.models import save_tiny_model
 
 
@@ -34,3 +35,11 @@ def without_codecarbon(
     (absent / "codecarbon.py").write_text("raise ImportError")
     paths = [str(absent), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+@pytest.fixture(scope="session")
+def one_converter() -> Iterator[None]:
+    """Conversions to GGUF use one process of llama.cpp's converter, whose start takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("codewatt.quantise.gguf.GgufConverter", SharedConverter)
+        yield

@@ -8,6 +8,7 @@ from codewatt.slurm.orphaned_jobs import cancel_orphaned_jobs
 from codewatt.config.gptq_awq_libraries import BACKENDS
 from codewatt.config.load_study import load_config
 from codewatt.config.site import Machine
+from codewatt.gguf_model_check import check_gguf_models
 from codewatt.group_size_check import check_group_sizes
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.errors import CodewattError
@@ -38,6 +39,7 @@ try:
     check_names(grid, paths)
     check_declared_layers(grid, paths)
     check_group_sizes(grid, paths)
+    check_gguf_models(grid, paths)
     if workflow.is_main_process:
         forget_killed_run(os.getcwd())
 except (CodewattError, OSError, MemoryError) as error:

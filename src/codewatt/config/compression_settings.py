@@ -10,6 +10,12 @@ from pydantic import (
     model_validator,
 )
 
+from codewatt.config.gguf_types import (
+    WITHOUT_IMPORTANCE,
+    GgufType,
+    gguf_device_refusal,
+    gguf_model_refusal,
+)
 from codewatt.config.gptq_awq_libraries import device_refusal, model_refusal
 from codewatt.config.strict_model import Dtype, Entry, PositiveInt
 
@@ -168,9 +174,50 @@ class Awq(Entry):
     )
 
 
+class Gguf(Entry):
+    """A GGUF file for engine llama_cpp, converted and quantised by llama.cpp."""
+
+    method: Literal["gguf"]
+    quant_type: GgufType = Field(
+        description=(
+            "llama.cpp's file type. F32 and F16 are not quantised. In the other types rows that no "
+            "block divides get a larger type; the manifest has the bits per weight."
+        )
+    )
+    compute_dtype: Literal["float32"] = Field(
+        "float32", description="Dtype of llama.cpp's activations on a CPU."
+    )
+    calibration: str | None = Field(
+        None,
+        description=(
+            "Id of the calibration corpus on which an importance matrix is computed; absent: none. "
+            "Not with F32, F16 and Q8_0, which it does not change."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _importance_matrix_has_an_effect(self) -> Self:
+        if self.calibration is not None and self.quant_type in WITHOUT_IMPORTANCE:
+            raise ValueError(
+                f"calibration is not allowed with {self.quant_type}, which an importance matrix "
+                "does not change; allowed with: the types other than "
+                f"{', '.join(WITHOUT_IMPORTANCE)}"
+            )
+        return self
+
+
 Precision = Annotated[
-    Unquantised | BitsAndBytes | TorchAo | Gptq | Awq, Field(discriminator="method")
+    Unquantised | BitsAndBytes | TorchAo | Gptq | Awq | Gguf, Field(discriminator="method")
 ]
+
+
+def engine_refusal(precision: Precision, engine: str) -> str | None:
+    """Why an engine cannot run a precision, or None if it can."""
+    if (engine == "llama_cpp") == isinstance(precision, Gguf):
+        return None
+    if engine == "llama_cpp":
+        return "engine llama_cpp runs GGUF files; allowed: precisions of method gguf"
+    return f"engine {engine} runs no GGUF files; allowed: engine llama_cpp"
 
 
 def refusal_on_device(precision: Precision, device: str) -> str | None:
@@ -179,6 +226,8 @@ def refusal_on_device(precision: Precision, device: str) -> str | None:
         return precision.refusal(device)
     if isinstance(precision, Gptq | Awq):
         return device_refusal(precision.backend, device)
+    if isinstance(precision, Gguf):
+        return gguf_device_refusal(device)
     return None
 
 
@@ -186,6 +235,8 @@ def refusal_of_model(precision: Precision, model_type: str) -> str | None:
     """Why a precision cannot be made of models of a type; None if it can, or if that is unknown."""
     if isinstance(precision, Gptq | Awq):
         return model_refusal(precision.backend, model_type)
+    if isinstance(precision, Gguf):
+        return gguf_model_refusal(model_type)
     return None
 
 

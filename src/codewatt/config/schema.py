@@ -55,6 +55,7 @@ _SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             compression_settings.TorchAo,
             compression_settings.Gptq,
             compression_settings.Awq,
+            compression_settings.Gguf,
         ),
     ),
     (

@@ -13,6 +13,7 @@ from codewatt.config.compression_settings import (
     Precision,
     Prune,
     calibration_of,
+    engine_refusal,
     refusal_of_model,
     refusal_on_device,
 )
@@ -30,7 +31,7 @@ from codewatt.config.run_settings import (
 from codewatt.config.strict_model import Entry, Id, Line, PositiveInt, Seed, Strict
 
 PromptStyle = Literal["stripped", "as_is", "chat"]
-Engine = Literal["transformers", "graph", "vllm"]
+Engine = Literal["transformers", "graph", "vllm", "llama_cpp"]
 AXES = (
     "model",
     "prune",
@@ -97,7 +98,8 @@ class Study(Strict):
         min_length=1,
         description=(
             "'transformers' calls generate(); 'graph' runs each decode step as one CUDA "
-            "graph; 'vllm' is vLLM, in an environment of its own (docs/explanation/engines.md)."
+            "graph; 'vllm' is vLLM, in an environment of its own; 'llama_cpp' is llama.cpp on the "
+            "CPU, for precisions of method gguf only (docs/explanation/engines.md)."
         ),
     )
     hardware: list[Id] = Field(
@@ -312,6 +314,14 @@ class Study(Strict):
                 if why and not self._excluded(model=model.id, precision=precision.id):
                     pair = f"precision {precision.id!r}, model {model.id!r}"
                     raise ValueError(f"{pair}: {why}, or exclude the pair")
+        return self
+
+    @model_validator(mode="after")
+    def _engines_run_the_precisions(self) -> Self:
+        for precision, engine in itertools.product(self.precisions, self.engines):
+            why = engine_refusal(precision, engine)
+            if why and not self._excluded(precision=precision.id, engine=engine):
+                raise ValueError(f"precision {precision.id!r}: {why}, or exclude the pair")
         return self
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ from codewatt.fidelity.logits_store import (
     scored_sequences,
 )
 from codewatt.logs import mute_library_logs
+from codewatt.models.gguf_logits import load_gguf_logits
 from codewatt.models.loading import (
     InvalidLogitsError,
     Loaded,
@@ -195,12 +196,10 @@ class _FidelityRun:
 
     def _load(self, name: str, variant: VariantRecord) -> Loaded:
         self.loaded_variant = name
-        return load_model(
-            variant["weights"]["directory"],
-            dtype=variant["dtype"],
-            device=self.device,
-            files=variant["weights"]["files"],
-        )
+        directory, files = variant["weights"]["directory"], variant["weights"]["files"]
+        if variant["method"] == "gguf":  # llama.cpp computes on the CPU, whatever the device
+            return load_gguf_logits(directory, files, variant["dtype"])
+        return load_model(directory, dtype=variant["dtype"], device=self.device, files=files)
 
     def _perplexity(
         self,

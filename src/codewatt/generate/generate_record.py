@@ -59,8 +59,8 @@ class EngineRecord(TypedDict):
     """The engine of a cell; name: of its module.
 
     Each engine adds fields of its own (`AttentionEngineRecord`, `GraphEngineRecord`,
-    `VllmEngineRecord`). They are not read by any stage, so that an engine can be added without a
-    change here.
+    `VllmEngineRecord`, `LlamaCppEngineRecord`). They are not read by any stage, so that an engine
+    can be added without a change here.
     """
 
     name: str
@@ -117,6 +117,22 @@ class VllmEngineRecord(EngineRecord):
     eager: bool
     quantisation: str | None
     preemptions: int
+
+
+class LlamaCppEngineRecord(EngineRecord):
+    """What `llama_cpp` records.
+
+    version: of llama-cpp-python. system_info: llama.cpp's own list of instruction sets. file_type:
+    of the GGUF file. kv_cache: 'f16' or 'f32'. sequences, cells_per_sequence: of the KV cache.
+    """
+
+    version: str
+    system_info: str
+    threads: int
+    file_type: str | None
+    kv_cache: str
+    sequences: int
+    cells_per_sequence: int
 
 
 class InvalidLogitsToken(TypedDict):

@@ -40,11 +40,13 @@ class GgufTensor:
         name: llama.cpp's name, such as blk.0.attn_q.weight.
         shape: in llama.cpp's order, so (inputs, outputs) of a matrix.
         packing: llama.cpp's type, such as F32 or Q4_1.
+        bytes: size of its data.
     """
 
     name: str
     shape: tuple[int, ...]
     packing: str
+    bytes: int
 
     @property
     def weights(self) -> int:
@@ -282,7 +284,8 @@ def _tensor(
             f"{', '.join(packing for packing, _ in sizes.values())}"
         )
     packing, bytes_of = sizes[number]
-    return GgufTensor(name, shape, packing), offset + bytes_of(math.prod(shape))
+    size = bytes_of(math.prod(shape))
+    return GgufTensor(name, shape, packing, size), offset + size
 
 
 def _tensor_types(shown: str) -> dict[int, tuple[str, Callable[[int], int]]]:

@@ -131,6 +131,16 @@ def list_model_files(directory: str | Path) -> list[str]:
     return sorted(_checked(root, name) for name in (names if index is None else {*names, index}))
 
 
+def list_config_files(directory: str | Path) -> list[str]:
+    """Names of the model's files other than its weights that exist, relative to its directory.
+
+    Raises:
+        CodewattError: one is outside the directory, or a Git LFS pointer.
+    """
+    root = Path(directory)
+    return [_checked(root, name) for name in _config_files(root)]
+
+
 def model_file(root: Path, name: str) -> Path:
     """The path of a file in a model's directory, checked.
 

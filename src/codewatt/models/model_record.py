@@ -30,6 +30,31 @@ class WeightsSummary(TypedDict):
     dtypes: list[str]
 
 
+class ImportanceRecord(TypedDict):
+    """The importance matrix of a GGUF file: how many tensors it has values for, of how many tokens.
+
+    Its corpus is among the variant's corpora.
+    """
+
+    tensors: int
+    tokens: int
+
+
+class GgufPackingRecord(TypedDict):
+    """The GGUF file that precision method gguf made.
+
+    llama_cpp_python: version, which pins that of llama.cpp. bits_per_weight: of all tensors, with
+    scales. tensors: llama.cpp's type of packing -> number of tensors.
+    """
+
+    file_type: str
+    llama_cpp_python: str
+    bits_per_weight: float
+    file_bytes: int
+    tensors: dict[str, int]
+    importance_matrix: ImportanceRecord | None
+
+
 class QuantisedCounts(TypedDict):
     """What a checkpoint's packed tensors say.
 
@@ -37,6 +62,7 @@ class QuantisedCounts(TypedDict):
     that are packed and that are not. packed_bytes: of the packed tensors.
     unscaled_modules: gptqmodel's AWQ only, layers that it left unscaled.
     rounded_modules: gptqmodel's GPTQ only, layers that it rounded without calibration.
+    gguf: method gguf only; modules and weights then include embeddings.
     """
 
     quantised_modules: int
@@ -45,6 +71,7 @@ class QuantisedCounts(TypedDict):
     packed_bytes: int
     unscaled_modules: NotRequired[int]
     rounded_modules: NotRequired[int]
+    gguf: NotRequired[GgufPackingRecord]
 
 
 class GenerationRecord(TypedDict):

@@ -28,6 +28,8 @@ class GptqAwqQuantiser(Quantiser):
         """See `Quantiser.load_dtype`."""
         return str(settings["compute_dtype"])
 
+    tensors_tell_parameters = True
+
     def import_libraries(self, settings: PrecisionSettings) -> None:
         """See `Quantiser.import_libraries`."""
         open_backend(settings["backend"]).import_libraries()

@@ -15,8 +15,10 @@ class PrecisionSettings(TypedDict):
     torchao: quant_type, compute_dtype, group_size.
     gptq: bits, group_size, act_order, compute_dtype, calibration, backend.
     awq: bits, group_size, compute_dtype, calibration, backend.
+    gguf: quant_type, compute_dtype, calibration.
 
-    calibration: id of the corpus; None for a checkpoint that is published packed.
+    calibration: id of the corpus; None for a checkpoint that is published packed, and for a GGUF
+    file without importance matrix.
     """
 
     method: str

@@ -20,10 +20,8 @@ from codewatt.errors import CodewattError
 from codewatt.files import check_files, describe_files, sha256_file
 from codewatt.models.loading import resolve_device, used_gpu_uuids
 from codewatt.models.model_config import LAYER_KEYS, layer_count, read_configuration
-from codewatt.models.model_files import list_model_files
 from codewatt.models.model_record import MODEL, ModelRecord, QuantisedCounts, WeightsSummary
-from codewatt.models.packed_format import METHODS, read_packed_format
-from codewatt.models.weight_headers import describe_weights
+from codewatt.models.packed_format import read_packed_format
 from codewatt.prune import remove_layers
 from codewatt.prune.layer_scores_record import LAYER_SCORES
 from codewatt.prune.prune_settings import PruneSettings
@@ -113,7 +111,7 @@ def quantise_variant(
                 counts = _compress(quantiser, source, weights, kept, precision, device, calibration)
         energy = job.energy_record(device)
     directory = weights if made else source
-    summary = describe_weights(directory)
+    summary = quantiser.summarise(directory)
     dtype = quantiser.load_dtype(precision)
     # A checkpoint that was packed before is not calibrated again, whatever corpus the study names.
     used = {prune.get("calibration"), precision.get("calibration") if held is None else None}
@@ -125,14 +123,14 @@ def quantise_variant(
         "base": _base(model),
         "weights": {
             "directory": str(directory),
-            "files": describe_files(directory, list_model_files(directory))
+            "files": describe_files(directory, quantiser.list_files(directory))
             if made
             else model["weights"]["files"],
         },
         "size_bytes": summary["size_bytes"] if counts else _cast_bytes(summary, dtype),
         "dtype": dtype,
         "layers": summary["layers"],
-        "parameters": _parameters(model, summary, counts, precision["method"]),
+        "parameters": _parameters(model, summary, counts, quantiser),
         "model_type": summary["model_type"],
         "quantised": counts,
         "meaningful_accuracy": model["meaningful_accuracy"],
@@ -230,10 +228,13 @@ def _cast_bytes(summary: WeightsSummary, dtype: str) -> int:
 
 
 def _parameters(
-    model: ModelRecord, summary: WeightsSummary, counts: QuantisedCounts | None, method: str
+    model: ModelRecord,
+    summary: WeightsSummary,
+    counts: QuantisedCounts | None,
+    quantiser: Quantiser,
 ) -> int | None:
     """Weights before packing; None for a pruned variant of a method whose tensors do not tell."""
-    if counts is None or method in METHODS:
+    if counts is None or quantiser.tensors_tell_parameters:
         return summary["parameters"]
     if summary["layers"] == model["layers"]:
         return model["parameters"]

@@ -3,11 +3,14 @@
 import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from codewatt.corpora.token_sequences import PreparedCorpus
 from codewatt.errors import CodewattError
-from codewatt.models.model_record import QuantisedCounts
+from codewatt.models.model_files import list_model_files
+from codewatt.models.model_record import QuantisedCounts, WeightsSummary
 from codewatt.models.packed_format import read_quantisation_config
+from codewatt.models.weight_headers import describe_weights
 from codewatt.quantise.precision_settings import PrecisionSettings
 
 #: Methods that share a module; every other method has a module of its own name.
@@ -19,6 +22,9 @@ class Quantiser(ABC):
 
     A new method is a module codewatt/quantise/METHOD.py with an instance as QUANTISER.
     """
+
+    #: Whether `summarise` counts the weights before packing.
+    tensors_tell_parameters: ClassVar[bool] = False
 
     @abstractmethod
     def load_dtype(self, settings: PrecisionSettings) -> str:
@@ -46,6 +52,14 @@ class Quantiser(ABC):
                 "with the settings of this checkpoint, or another model"
             )
         return None
+
+    def list_files(self, directory: Path) -> list[str]:
+        """Names of the files of a variant that this method made, relative to its directory."""
+        return list_model_files(directory)
+
+    def summarise(self, directory: Path) -> WeightsSummary:
+        """What the headers of a variant's files say."""
+        return describe_weights(directory)
 
     @abstractmethod
     def import_libraries(self, settings: PrecisionSettings) -> None:

@@ -89,6 +89,8 @@ def measured_kind(precision: Precision) -> tuple[str, str | None]:
         return str(precision["quant_type"]), None
     if method == "torchao":
         return "int8", "fp8 was not measured; estimated like torchao's int8"
+    if method == "gguf":
+        return "float32", "engine llama_cpp is estimated from bytes and FLOPs on a CPU"
     if method not in ("gptq", "awq"):
         raise CodewattError(
             f"precision method {method!r}: no measured precision is named for it, so its steps "
@@ -131,11 +133,15 @@ def gpu_step(
 def cpu_step(engine: str, kind: str, batch: int, demand: Demand, context: int) -> DecodeStepCost:
     """A decode step on a CPU; the times of host calls and of computation add up.
 
+    Engine llama_cpp has no calls from Python but one a step; that time is not counted.
+
     For the arguments see `gpu_step`.
     """
-    call_s = assumed_value("generate_call_s" if engine == "transformers" else "graph_call_s")
     work_s = _step_bytes(demand, batch, context) / assumed_value("cpu_bytes_per_s")
     work_s += _flops(demand, batch, context) / assumed_value("cpu_flops_per_s")
+    if engine == "llama_cpp":
+        return DecodeStepCost(work_s, 0.0)
+    call_s = assumed_value("generate_call_s" if engine == "transformers" else "graph_call_s")
     return DecodeStepCost(call_s + demand.layers * _CPU_LAYER_S[kind] + work_s, 0.0)
 
 

@@ -68,6 +68,7 @@ def generate_job(
         gpu: the GPU; None for a CPU.
         stored_bytes: size of the weight files that are loaded.
     """
+    gpu = None if work.engine == "llama_cpp" else gpu
     device = "cpu" if gpu is None else "cuda"
     dtype = unquantised_dtype(precision)
     weights = weight_bytes(architecture, precision, device)
@@ -134,6 +135,7 @@ def quantise_job(
         return JobSize(
             assumed_value("plain_job_s"), 0.0, 0.0, 0, round(assumed_value("cpu_host_bytes")), 0
         )
+    gpu = None if precision["method"] == "gguf" else gpu
     device = "cpu" if gpu is None or not quantises else "cuda"
     made = weight_bytes(pruned, precision, device)
     left_bytes = made.total if quantises else source_bytes * pruned.parameters // source.parameters

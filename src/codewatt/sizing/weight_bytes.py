@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewatt.errors import CodewattError
+from codewatt.sizing.gguf_weight_bytes import gguf_weight_bytes
 from codewatt.sizing.layer_shapes import Matrix
 from codewatt.sizing.parameter_counts import Architecture
 
 Precision = Mapping[str, Any]
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-METHODS = ("none", "bitsandbytes", "torchao", "gptq", "awq")
+METHODS = ("none", "bitsandbytes", "torchao", "gptq", "awq", "gguf")
 #: Layers that a method does not quantise: transformers reads DeepSeek's kv_b_proj as a raw matrix.
 _LEFT = {("bitsandbytes", "deepseek_v2"): ("kv_b_proj",)}
 #: bitsandbytes, 4 bits: weights per scale, scales per nested scale, entries of the code book.
@@ -52,6 +53,14 @@ def weight_bytes(
     Raises:
         CodewattError: the precision's method is unknown.
     """
+    if precision["method"] == "gguf":
+        return WeightBytes(
+            *gguf_weight_bytes(
+                architecture,
+                precision["quant_type"],
+                importance=precision.get("calibration") is not None,
+            )
+        )
     element = DTYPE_BYTES[unquantised_dtype(precision)]
     share = 1.0
     if architecture.experts and architecture.active_experts:

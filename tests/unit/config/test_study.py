@@ -6,7 +6,7 @@ from codewatt.config.load_study import load_config, load_study, validate
 from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.grid import Grid
-from tests.support.good_study import GOOD, GPTQ, TORCHAO, changed
+from tests.support.good_study import GGUF, GOOD, GPTQ, TORCHAO, changed
 
 BAD = {
     "unknown key": (("token_limt",), 1, "token_limt: unknown key; did you mean 'token_limits'?"),
@@ -139,6 +139,29 @@ BAD = {
         "precision 'nf4', model 'm': backend auto_gptq: AutoGPTQ 0.7.1 cannot quantise models of "
         "type starcoder2; allowed: backend: gptqmodel, or models of type gpt_neox, llama, mistral, "
         "qwen2, or exclude the pair",
+    ),
+    "a gguf type that there is not": (
+        ("precisions", 1),
+        {"id": "nf4", "method": "gguf", "quant_type": "Q4_K"},
+        "precisions[1].quant_type: 'Q4_K' is not allowed; allowed: 'F32', 'F16', 'Q8_0', 'Q6_K'",
+    ),
+    "an importance matrix without effect": (
+        ("precisions", 1),
+        {**GGUF, "calibration": "t"},
+        "precisions[1]: calibration is not allowed with Q8_0, which an importance matrix does not "
+        "change; allowed with: the types other than F32, F16, Q8_0",
+    ),
+    "gguf on another engine": (
+        ("precisions", 1),
+        GGUF,
+        "precision 'nf4': engine transformers runs no GGUF files; allowed: engine llama_cpp, or "
+        "exclude the pair",
+    ),
+    "another precision on llama_cpp": (
+        ("engines",),
+        ["transformers", "llama_cpp"],
+        "precision 'fp32': engine llama_cpp runs GGUF files; allowed: precisions of method gguf, "
+        "or exclude the pair",
     ),
     "a calibration text that there is not": (
         ("precisions", 1),
@@ -317,6 +340,50 @@ def test_all_engines_decode_by_both_strategies(decoding):
     study["decoding"] = decoding
     found = validate(Study, study, "study.yaml")
     assert found.engines == ["transformers", "graph", "vllm"]
+
+
+DEEPSEEK = {"id": "m", "source": "architecture", "config": {"model_type": "deepseek_v2"}}
+
+
+def gguf_study(**settings):
+    """A GGUF precision on engine llama_cpp beside float32 on transformers."""
+    study = changed(("precisions", 1), GGUF)
+    study["engines"] = ["transformers", "llama_cpp"]
+    study["exclude"] = [
+        {"precision": "fp32", "engine": "llama_cpp"},
+        {"precision": "nf4", "engine": "transformers"},
+    ]
+    return {**study, **settings}
+
+
+def test_each_precision_runs_on_its_engine():
+    cells = Grid(validate(Study, gguf_study(), "study.yaml")).cells
+    assert {(cell.variant.precision, cell.engine) for cell in cells} == {
+        ("fp32", "transformers"),
+        ("nf4", "llama_cpp"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"device": "cuda"},
+            "precision 'nf4': method gguf runs on engine llama_cpp, which computes on the CPU, not "
+            "on device 'cuda'; allowed: device: cpu",
+        ),
+        (
+            {"models": [DEEPSEEK]},
+            "precision 'nf4', model 'm': method gguf: models of type deepseek_v2 are not "
+            "converted; allowed: models of type gpt_neox, llama, phi, qwen2, starcoder2, or "
+            "exclude the pair",
+        ),
+    ],
+)
+def test_where_no_gguf_file_is_made_is_said(settings, message):
+    with pytest.raises(CodewattError) as error:
+        validate(Study, gguf_study(**settings), "study.yaml")
+    assert message in str(error.value)
 
 
 def test_pass_at_k_of_all_samples_is_good():

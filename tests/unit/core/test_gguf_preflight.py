@@ -6,15 +6,18 @@ import json
 import pytest
 import yaml
 
-from codewatt.config.load_study import load_study
+from codewatt.config.load_study import load_study, validate
+from codewatt.config.study import Study
 from codewatt.errors import CodewattError
 from codewatt.estimate.unfetched_models import read_model_facts
+from codewatt.gguf_model_check import check_gguf_models
 from codewatt.grid import Grid
 from codewatt.group_size_check import check_group_sizes
 from codewatt.layer_count_check import check_declared_layers
 from codewatt.paths import Paths
 from codewatt.preflight import load_grid
 from tests.support.gguf import SIZES, tiny_llama, tokenizer_of_smollm, write_gguf
+from tests.support.models import save_tiny_model
 from tests.support.workbench import SMALL
 
 
@@ -119,3 +122,35 @@ def test_the_study_of_smollm2_names_its_file(repository):
     )
     assert grid.is_instruct("smollm2-135m") is True
     assert grid.model_rule("smollm2-135m") == "download_model"
+
+
+@pytest.mark.parametrize(("model_type", "allowed"), [("llama", True), ("deepseek_v2", False)])
+def test_a_model_of_which_no_gguf_file_is_made_is_refused_before_any_job(
+    tmp_path, model_type, allowed
+):
+    """Its type is in the config.json of a directory on this machine."""
+    save_tiny_model(model_type, tmp_path / "model", layers=2)
+    values = copy.deepcopy(SMALL)
+    values["models"] = [{"id": "one", "source": "path", "path": str(tmp_path / "model")}]
+    values["prunes"] = [{"id": "full", "method": "none"}]
+    values["precisions"] = [
+        {"id": "fp32", "method": "none", "dtype": "float32"},
+        {"id": "q8", "method": "gguf", "quant_type": "Q8_0"},
+    ]
+    values["engines"] = ["transformers", "llama_cpp"]
+    values["exclude"] = [
+        {"precision": "q8", "engine": "transformers"},
+        {"precision": "fp32", "engine": "llama_cpp"},
+    ]
+    grid = Grid(validate(Study, values, "study.yaml"), "study.yaml")
+    paths = Paths.of(tmp_path, grid.study)
+    if allowed:
+        check_gguf_models(grid, paths)
+        return
+    with pytest.raises(CodewattError) as error:
+        check_gguf_models(grid, paths)
+    assert str(error.value) == (
+        "study.yaml: precision 'q8', model 'one': method gguf: models of type deepseek_v2 are not "
+        "converted; allowed: models of type gpt_neox, llama, phi, qwen2, starcoder2, or exclude "
+        "the pair"
+    )

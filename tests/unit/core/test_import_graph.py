@@ -39,6 +39,7 @@ ROOMS = (
         "estimate",
         "placement",
         "group_size_check",
+        "gguf_model_check",
     ),
     ("replication",),
     ("cli_reference",),

@@ -212,6 +212,11 @@ def test_a_card_that_is_kept_busy_draws_more():
             "awq was not measured; estimated like torchao's int4",
         ),
         (
+            {"method": "gguf", "quant_type": "Q8_0"},
+            "float32",
+            "engine llama_cpp is estimated from bytes and FLOPs on a CPU",
+        ),
+        (
             {"method": "gptq", "bits": 8},
             "int8",
             "gptq was not measured; estimated like torchao's int8",
