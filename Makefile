@@ -15,8 +15,8 @@ UNIT := pytest tests/unit --ignore $(KERNELS) -m "not clock" $(PARALLEL)
 CLOCK := pytest tests/unit --ignore $(KERNELS) -m clock
 # A file's tests stay in one process: they share the study that the file runs.
 STUDIES := pytest --ignore tests/cluster --ignore tests/unit -n $(TEST_JOBS) --dist loadfile
-# Two clusters side by side; the tests of a group share a finished study (xdist_group).
-CLUSTER := pytest -rs tests/cluster -n 2 --dist loadgroup
+# Two clusters side by side; tests/cluster/conftest.py says which tests share a process.
+CLUSTER := pytest -rs tests/cluster -n 2
 
 .PHONY: help setup dev vllm llama-cpp autoawq autogptq bigcodebench demo test test-cluster unit check format lock \
 	reference docs clean

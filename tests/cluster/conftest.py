@@ -4,9 +4,25 @@ import time
 
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.cluster import ClusterBench, one_model
 from tests.support.slurm import Slurm, missing
+
+
+class ByStudy(LoadScopeScheduling):
+    """Tests that share a finished study run in one process.
+
+    pytest-xdist 3.8 has the mark xdist_group for this, which does nothing under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "blocks" if "test_blocks.py" in nodeid else "cluster"
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Two processes: one for the tests of blocks, one for all others."""
+    return ByStudy(config, log)
 
 
 @pytest.fixture(scope="session")

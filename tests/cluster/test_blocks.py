@@ -19,7 +19,7 @@ from tests.support.cluster import SITE, ClusterBench, one_model
 from tests.support.patience import PATIENCE_S
 from tests.support.workbench import jobs_in
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("blocks")]
+pytestmark = pytest.mark.cluster
 
 STUDY = {
     **one_model("l40s"),

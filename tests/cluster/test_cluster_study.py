@@ -9,7 +9,7 @@ from codewatt.files import read_json
 from tests.support.cluster import one_model
 from tests.support.workbench import SAME, Workbench
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("study")]
+pytestmark = pytest.mark.cluster
 
 HARDWARE = ("l40s", "a100")
 

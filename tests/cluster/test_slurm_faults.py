@@ -10,7 +10,7 @@ import pytest
 
 from codewatt.files import check_files, read_json, read_jsonl
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("study")]
+pytestmark = pytest.mark.cluster
 
 CELLS = [(p, h) for h in ("l40s", "a100") for p in ("fp32", "int8")]
 NEEDED = ("generate_all", "--jobs", "4")

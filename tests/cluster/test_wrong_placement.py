@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("study")]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
