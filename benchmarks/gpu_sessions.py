@@ -1,0 +1,166 @@
+"""Measure a study on a machine with several GPUs: each session on one of them, in parallel.
+
+Rule generate measures one cell at a time. On a machine with n GPUs this script runs n Snakemakes,
+each in a copy of the checkout that sees one GPU and its share of the cores. GPU k measures the
+sessions k + 1, k + 1 + n, ..., so all cells of a session share a board, as variants and baselines
+must. Models, corpora and layer scores are made once, before; variants are made in parallel and
+copied to all. Every finished session is copied back to the checkout, from where the other stages
+continue:
+
+    python benchmarks/gpu_sessions.py config/studies/smollm2-gpu-wide.yaml --gpus 0 1 \
+        --scratch /tmp/gpu-sessions
+
+The energy of a cell is comparable with that of a run on one GPU only for `boundary: gpu`, because
+the CPU and memory are shared.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from codewatt.config.load_study import load_study
+from codewatt.grid import Grid
+from codewatt.paths import Paths
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Copied between checkouts: results, and what Snakemake knows of them.
+_METADATA = ".snakemake/metadata"
+
+
+@dataclass(frozen=True)
+class Snakemake:
+    """Snakemake in a checkout that sees one GPU and some of the cores.
+
+    Attributes:
+        checkout: its working directory.
+        gpu: index or UUID of its GPU.
+        cores: the CPU cores that it may use.
+        config: what it is told by --config.
+        log: the file to which its output is appended.
+    """
+
+    checkout: Path
+    gpu: str
+    cores: Sequence[int]
+    config: Sequence[str]
+    log: Path
+
+    def make(self, step: str, targets: Sequence[str]) -> bool:
+        """Make targets; returns whether all were made."""
+        begun_s = time.monotonic()
+        command = [sys.executable, "-m", "snakemake", *targets, "--cores", str(len(self.cores))]
+        command += ["--keep-going", "--quiet", "rules", "--config", *self.config]
+        environment = {
+            **os.environ,
+            "CUDA_VISIBLE_DEVICES": self.gpu,
+            "PYTHONPATH": f"{self.checkout / 'src'}:{os.environ.get('PYTHONPATH', '')}",
+        }
+        with self.log.open("a", encoding="utf-8") as log:
+            failed = subprocess.run(
+                ["taskset", "--cpu-list", ",".join(map(str, self.cores)), *command],
+                cwd=self.checkout,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        ended = f"failed with {failed}" if failed else "done"
+        print(f"gpu {self.gpu}: {step}: {ended}, {time.monotonic() - begun_s:.0f} s", flush=True)
+        return not failed
+
+    def make_in_copy(self, step: str, targets: Sequence[str]) -> bool:
+        """Make targets from what all have made so far, and copy the results back."""
+        copy_results(ROOT, self.checkout)
+        made = not targets or self.make(step, targets)
+        copy_results(self.checkout, ROOT)
+        return made
+
+
+def main() -> None:
+    """Make what the sessions share, then the variants, then the sessions side by side."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", help="study file")
+    parser.add_argument("--gpus", nargs="+", required=True, help="indices or UUIDs of GPUs")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder for copies and logs")
+    parser.add_argument("--config", nargs="*", default=[], help="more KEY=VALUE for Snakemake")
+    options = parser.parse_args()
+    study = load_study(options.study)
+    grid, paths = Grid(study, options.study), Paths.of("results", study)
+    config = [f"study={Path(options.study).resolve()}", *options.config]
+    cores, n = sorted(os.sched_getaffinity(0)), len(options.gpus)
+    scratch = options.scratch.resolve()
+    scratch.mkdir(parents=True)
+
+    alone = Snakemake(ROOT, options.gpus[0], cores, config, scratch / "shared.log")
+    if not alone.make("what the sessions share", _shared(grid, paths)):
+        sys.exit(f"failed; see {alone.log}")
+    runs = []
+    for number, gpu in enumerate(options.gpus):
+        copy = scratch / f"gpu-{gpu}"
+        shutil.copytree(ROOT, copy, symlinks=True)
+        runs.append(Snakemake(copy, gpu, cores[number::n], config, copy.with_suffix(".log")))
+    done = True
+    with ThreadPoolExecutor(n) as pool:
+        for step, shares in _steps(grid, paths, n):
+            done = all(list(pool.map(Snakemake.make_in_copy, runs, [step] * n, shares))) and done
+    sys.exit(0 if done else f"some jobs failed; see the logs in {scratch}")
+
+
+def _shared(grid: Grid, paths: Paths) -> list[str]:
+    """What must be the same in all sessions and is not a variant."""
+    return [
+        *(paths.model(model) for model in grid.model_ids),
+        *(paths.benchmark("manifest.json", benchmark) for benchmark in grid.benchmark_ids),
+        *(paths.corpus("documents.jsonl.gz", corpus) for corpus in grid.corpus_ids),
+        *(
+            paths.contamination(corpus, benchmark)
+            for corpus in grid.corpus_ids
+            for benchmark in grid.benchmark_ids
+        ),
+        *(paths.layer_scores(*scoring) for scoring in grid.scorings),
+    ]
+
+
+def _steps(grid: Grid, paths: Paths, n: int) -> Iterator[tuple[str, list[list[str]]]]:
+    """(name, the targets of each of n GPUs) of the steps, in order."""
+    yield "variants", _dealt([paths.variant("manifest.json", v.id) for v in grid.variants], n)
+    if grid.study.fidelity:
+        yield "fidelity", _dealt([paths.variant("fidelity.json", v.id) for v in grid.variants], n)
+    sessions = [
+        [paths.cell("generate.json", cell.id) for cell in grid.in_session(session)]
+        for session in range(1, grid.study.sessions + 1)
+    ]
+    for first in range(0, len(sessions), n):
+        side_by_side = sessions[first : first + n]
+        unused: list[list[str]] = [[]] * (n - len(side_by_side))
+        yield f"sessions {first + 1} to {first + len(side_by_side)}", side_by_side + unused
+
+
+def _dealt(targets: Sequence[str], hands: int) -> list[list[str]]:
+    """Targets dealt out in turn."""
+    return [list(targets[number::hands]) for number in range(hands)]
+
+
+def copy_results(source: Path, target: Path) -> None:
+    """Copy results and Snakemake's metadata that the target lacks."""
+    for name in ("results", _METADATA):
+        for path in (source / name).rglob("*"):
+            copied = target / path.relative_to(source)
+            if path.is_file() and not copied.exists():
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                part = copied.with_name(f".{copied.name}.part")
+                shutil.copy2(path, part)
+                part.rename(copied)
+
+
+if __name__ == "__main__":
+    main()
