@@ -49,7 +49,7 @@ class PageData:
     """
 
     runs: PaperRuns
-    paper: paper_tables.PrintedTables
+    paper: paper_tables.PaperTables
     model: ModelResults
     values: list[PrintedValue]
     findings: dict[str, list[Finding]]
