@@ -21,6 +21,7 @@ from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, check_locations
 from codewatt.preflight import check_names, check_pinned, load_grid
 from codewatt.session_order import JobPriorities
+from codewatt.published.study_files import table_digests
 from codewatt.quantise.quantiser import quantiser_module
 
 try:
