@@ -169,7 +169,7 @@ def test_buis_energy_time_accuracy_throughput_and_memory(tmp_path: Path) -> None
     write_cells(
         tmp_path,
         "buis-2024",
-        {CODER_4: run, GPTQ: run | {"parameters": 7_615_616_512}},
+        {CODER_4: run, GPTQ: run},
     )
     found = column(tmp_path)
     row = ("5.18", "Qwen-Coder2.5-7B-Instruct", "Batch size 4")

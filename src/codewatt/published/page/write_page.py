@@ -153,7 +153,11 @@ def _rows(data: PageData) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
     yield (
         "statements",
         [
-            {"study": study, **asdict(one), "verdict": verdicts[study, one.finding]}
+            {
+                "study": study,
+                **{name: getattr(one, name) for name in ("place", "quote", "finding")},
+                "verdict": verdicts[study, one.finding],
+            }
             for study, statements in data.statements.items()
             for one in statements
         ],
