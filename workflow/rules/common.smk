@@ -272,7 +272,8 @@ def published_data(wildcards):
 
 def published_page():
     """The page on the published studies as the summary page links it; "" if there is none, and None
-    for a study that repeats no published one. The summary is made again if this changes."""
+    for a study that repeats no published one. The summary is made again if this changes.
+    """
     if study_file(study.study) is None:
         return None
     page = paths.published()
