@@ -8,8 +8,8 @@ import pytest
 from codewatt.published.buis_2024.statements import STATEMENTS as THESIS_STATEMENTS
 from codewatt.published.de_reus_2024.statements import STATEMENTS as PAPER_STATEMENTS
 from codewatt.published.page.checklist import ChecklistItem
-from codewatt.published.page.energy_changes import BUIS, DE_REUS
 from codewatt.published.page.page_data import compute_page
+from codewatt.published.study_files import BUIS, DE_REUS
 
 pytestmark = pytest.mark.data
 
@@ -27,8 +27,8 @@ def texts(test_data: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def items() -> list[ChecklistItem]:
-    return compute_page().items
+def items(tmp_path_factory: pytest.TempPathFactory) -> list[ChecklistItem]:
+    return compute_page(tmp_path_factory.mktemp("no_results")).items
 
 
 def listed(items: list[ChecklistItem], study: str, kind: str) -> set[str]:

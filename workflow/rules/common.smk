@@ -21,6 +21,7 @@ from codewatt.error_messages import describe, printable
 from codewatt.paths import Paths, in_checkout, check_locations
 from codewatt.preflight import check_names, check_pinned, load_grid
 from codewatt.session_order import JobPriorities
+from codewatt.published.study_files import study_file, table_digests
 from codewatt.quantise.quantiser import quantiser_module
 
 try:
@@ -267,3 +268,14 @@ def published_data(wildcards):
         if name.endswith((".csv", ".j2"))
     ]
     return sorted([*found, PAGE_STYLE])
+
+
+def published_page():
+    """The page on the published studies as the summary page links it; "" if there is none, and None
+    for a study that repeats no published one. The summary is made again if this changes.
+    """
+    if study_file(study.study) is None:
+        return None
+    page = paths.published()
+    exists = os.path.exists(page)
+    return os.path.relpath(page, os.path.dirname(paths.summary())) if exists else ""

@@ -102,6 +102,7 @@ rule summarise:
         sessions=paths.table("session.parquet"),
         tests=paths.table("statistical_test.parquet"),
         regressions=paths.table("regression.parquet"),
+        comparisons=paths.table("comparison.parquet"),
         domains=paths.table("domain.parquet"),
         domain_comparisons=paths.table("domain_comparison.parquet"),
         generate=each_cell("generate.json"),
@@ -126,6 +127,7 @@ rule summarise:
         **cpu_node_resources(),
     params:
         settings=lambda wildcards: grid.labels_slice(),
+        published=published_page(),
         code=code("summarise"),
     script:
         "../scripts/summarise.py"

@@ -6,4 +6,5 @@ from codewatt.logs import rule_log
 from codewatt.published.page.write_page import write_page
 
 with rule_log(snakemake):
-    write_page(Path(snakemake.output.page).parent)
+    page = Path(snakemake.output.page)
+    write_page(page.parent, page.parents[1])

@@ -14,6 +14,7 @@ from codewatt.analysis.efficient_frontier import accuracy_column, comparable_gro
 from codewatt.analysis.headlines import energy_notice, setting_sections
 from codewatt.analysis.labels import Labels
 from codewatt.analysis.prompt_views import prompt_views
+from codewatt.analysis.published_section import PublishedSection
 from codewatt.analysis.session_replicates import BETWEEN_SESSIONS
 from codewatt.analysis.statistical_tests.summary_views import (
     regression_views,
@@ -69,6 +70,7 @@ def write_summary(
     domains: pd.DataFrame | None = None,
     domain_comparisons: pd.DataFrame | None = None,
     prompts: Sequence[GenerateRecord] = (),
+    published: PublishedSection | None = None,
     title: str = "codewatt",
 ) -> None:
     """Write the summary page, atomically.
@@ -89,6 +91,7 @@ def write_summary(
         domains: the domain table.
         domain_comparisons: the table of comparisons by domain.
         prompts: generate.json of each cell, for what its model was asked.
+        published: the published study that this study repeats; None for other studies.
         title: the study's title.
 
     Raises:
@@ -123,6 +126,7 @@ def write_summary(
             labels,
         ),
         prompts=prompt_views(prompts, labels),
+        published=published,
         figures=[view for name, view in shown.items() if name not in _ON_DEMAND],
         more_figures=[view for name, view in shown.items() if name in _ON_DEMAND],
         provenance=list(_flatten(provenance)),

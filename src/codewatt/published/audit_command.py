@@ -58,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     page.description = (
         "Write index.html: every table and figure of both studies from their published numbers, "
         "computed again and corrected; verdicts on their statements; a checklist; and whether "
-        "quantisation saves or costs energy, with codewatt's own measurements. Figures and CSV "
-        "files are written beside it."
+        "quantisation saves or costs energy, with codewatt's own measurements. Beside printed "
+        "numbers stand those that study files of this project measured, where they were run. "
+        "Figures and CSV files are written beside it."
     )
     page.add_argument(
         "--out",
@@ -67,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         default=Path("results/published"),
         help="folder to write into (default: %(default)s)",
+    )
+    page.add_argument(
+        "--results",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("results"),
+        help="results of study files, for the measured values (default: %(default)s)",
     )
     page.set_defaults(published=_page)
 
@@ -90,7 +98,7 @@ def _model(options: argparse.Namespace) -> int:
 def _page(options: argparse.Namespace) -> int:
     from codewatt.published.page.write_page import write_page
 
-    show(str(write_page(options.out)))
+    show(str(write_page(options.out, options.results)))
     return 0
 
 

@@ -1,7 +1,7 @@
 """A finding of an audit: what a text says, what follows from its data, and the consequence."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 #: The statement follows from the published data.
@@ -45,3 +45,13 @@ class Finding:
                 )
             )
         return "\n".join(lines)
+
+
+def low_and_high(name: str, numbers: Collection[float]) -> dict[str, float]:
+    """The least and the greatest of some numbers, for `Finding.values`.
+
+    Args:
+        name: name of both, with {} where "low" and "high" stand.
+        numbers: one or more.
+    """
+    return {name.format("low"): min(numbers), name.format("high"): max(numbers)}

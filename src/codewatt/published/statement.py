@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+#: What a statement is about: a study bears on it if it has such cells.
+QUANTISED, PRUNED, FINE_TUNED = "quantised", "pruned", "fine-tuned"
+QUANTISED_SIZES = "quantised models of several sizes"
+BATCH_SIZES, MODEL_SIZES, DOMAINS = "batch sizes", "model sizes", "domains"
+LLAMA_DEEPSEEK = "Llama and DeepSeek"
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -11,8 +17,10 @@ class Statement:
         place: section of the text.
         quote: a few words of it.
         finding: name of the finding that compares it with the data.
+        about: one or more of the subjects of this module.
     """
 
     place: str
     quote: str
     finding: str
+    about: tuple[str, ...]

@@ -222,7 +222,7 @@ def test_missing_data_are_named(tmp_path: Path) -> None:
     with pytest.raises(CodewattError, match=r"model_characteristics\.csv: no such file"):
         study.audit(tmp_path)
     tables = read_tables(STUDY.data)
-    with pytest.raises(CodewattError, match=r"table 5\.24: no figure 'Latency' of '72B'"):
-        tables.figure("5.24", "72B", "Latency")
+    with pytest.raises(CodewattError, match=r"table 5\.24: no number 'Latency' of '72B'"):
+        tables.number("5.24", "72B", "Latency")
     with pytest.raises(CodewattError, match="no claim 'none'"):
         tables.claim("none")

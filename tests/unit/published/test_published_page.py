@@ -13,11 +13,12 @@ import pytest
 from codewatt.plots import figure_style
 from codewatt.published.page import write_page as page_module
 from codewatt.published.page.changes_figure import NAME as CHANGES
-from codewatt.published.page.energy_changes import BUIS, DE_REUS, OWN, EnergyChange
+from codewatt.published.page.energy_changes import OWN, EnergyChange
 from codewatt.published.page.own_measurements import read_changes, read_energies
 from codewatt.published.page.page_data import PageData
 from codewatt.published.page.redrawn_figures import FIGURES_3_TO_6, FIGURES_7_AND_8
 from codewatt.published.page.sign_text import reasons
+from codewatt.published.study_files import BUIS, DE_REUS
 
 REPOSITORY = Path(__file__).parents[3]
 PUBLISHED = REPOSITORY / "src" / "codewatt" / "published"
@@ -32,9 +33,11 @@ class Page:
         data: list[PageData] = []
         patch = pytest.MonkeyPatch()
         compute = page_module.compute_page
-        patch.setattr(page_module, "compute_page", lambda: data.append(compute()) or data[0])
+        patch.setattr(
+            page_module, "compute_page", lambda results: data.append(compute(results)) or data[0]
+        )
         patch.setattr(figure_style, "save", self._keep)
-        page_module.write_page(folder)
+        page_module.write_page(folder, folder / "no results")
         patch.undo()
         self.data = data[0]
         self.html = (folder / page_module.PAGE).read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from codewatt.published.buis_2024.batch_findings import DEEPSEEK, LLAMA
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.proportions import (
     detection_probability,
     largest_p,
@@ -17,7 +17,7 @@ Runs = Mapping[str, Run]
 _LEVEL = 0.05
 
 
-def accuracy_findings(tables: PrintedTables) -> Iterator[Finding]:
+def accuracy_findings(tables: ThesisTables) -> Iterator[Finding]:
     """Findings on accuracy."""
     runs = {label: run for label, run in read_runs(tables).items() if run.table != "5.18"}
     yield _quantised_accuracy(runs)
@@ -105,8 +105,8 @@ def _size_and_accuracy(runs: Runs) -> Finding:
     )
 
 
-def _pass_per_kwh_and_size(tables: PrintedTables) -> Finding:
-    values = {size: float(tables.figure("5.24", size, "Pass@kWh").number.value) for size in SIZES}
+def _pass_per_kwh_and_size(tables: ThesisTables) -> Finding:
+    values = {size: float(tables.number("5.24", size, "Pass@kWh")) for size in SIZES}
     return Finding(
         "pass_per_kwh_and_size",
         CONTRADICTED,

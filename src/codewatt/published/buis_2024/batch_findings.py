@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from scipy.special import ndtri
 
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.proportions import largest_p, smallest_difference
 from codewatt.published.buis_2024.published_runs import TASKS, Run, read_runs
 from codewatt.published.finding import CONTRADICTED, NOT_SHOWN, Finding
@@ -19,7 +19,7 @@ _SIZES = ("Batch size 1", "Batch size 4", "Batch size 8")
 _GROUPS = len(_SIZES)
 
 
-def batch_findings(tables: PrintedTables) -> Iterator[Finding]:
+def batch_findings(tables: ThesisTables) -> Iterator[Finding]:
     """Findings on the batch sizes."""
     runs = read_runs(tables)
     by_model = {
@@ -91,9 +91,9 @@ def _accuracy(by_model: dict[str, list[Run]]) -> Finding:
     )
 
 
-def _statements(tables: PrintedTables) -> Finding:
+def _statements(tables: ThesisTables) -> Finding:
     statistics = {
-        name: tables.figure("5.16", model, "Kruskal-Wallis statistic").number
+        name: tables.number("5.16", model, "Kruskal-Wallis statistic")
         for name, model in _NAMES.items()
     }
     values = {
@@ -117,7 +117,7 @@ def _statements(tables: PrintedTables) -> Finding:
     )
 
 
-def _adjustment(tables: PrintedTables) -> Finding:
+def _adjustment(tables: ThesisTables) -> Finding:
     """For groups of equal size without ties the squared z of all pairs sum to H * groups / 2."""
     first, second = (float(tables.claim(f"dunn_qwen_{pair}").value) for pair in ("1_4", "4_8"))
     expected = float(tables.claim("kruskal_wallis_qwen").value) * _GROUPS / 2

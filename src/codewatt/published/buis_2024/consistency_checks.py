@@ -7,7 +7,7 @@ Energies, percentages and pass@kWh are here, and rows that two tables print. Sta
 from collections.abc import Iterator
 from fractions import Fraction
 
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import SIZES, read_runs, saving
 from codewatt.published.printed_number import Interval
 from codewatt.published.recomputed_figure import RecomputedFigure
@@ -44,7 +44,7 @@ _BATCH_MODELS = {
 _SCALES = {"AWQ": Fraction(1, 2), "GPTQ-Int8": Fraction(1, 2), "GPTQ-Int4": Fraction(1, 4)}
 
 
-def recompute_tables(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def recompute_tables(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     """Every figure of the tables of runs and estimates that follows from others."""
     yield from _pass_per_kwh(tables)
     yield from _repeated_rows(tables)
@@ -54,14 +54,14 @@ def recompute_tables(tables: PrintedTables) -> Iterator[RecomputedFigure]:
     yield from _head_sizes(tables)
 
 
-def _pass_per_kwh(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _pass_per_kwh(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     for (table, _, row), cells in tables.rows("5.24", "5.29", "5.34", "5.40").items():
         derived = cells["Pass@1"].number.rounded / cells["Energy consumption"].number.rounded
         printed = cells["Pass@kWh"].number
         yield RecomputedFigure("pass_per_kwh", table, row, "Pass@kWh", printed, derived)
 
 
-def _repeated_rows(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _repeated_rows(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     for group in _REPEATING:
         first: dict[tuple[str, str], Interval] = {}
         for name in group:
@@ -74,7 +74,7 @@ def _repeated_rows(tables: PrintedTables) -> Iterator[RecomputedFigure]:
                 first.setdefault(key, figure.number.rounded)
 
 
-def _savings(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _savings(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     runs = read_runs(tables)
     for claim, (model, reference) in _SAVINGS.items():
         yield RecomputedFigure(
@@ -101,7 +101,7 @@ def _savings(tables: PrintedTables) -> Iterator[RecomputedFigure]:
         )
 
 
-def _batch_means(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _batch_means(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     """Energies and pass@1 of the text that have more digits than table 5.18."""
     runs = read_runs(tables)
     for name, model in _BATCH_MODELS.items():
@@ -118,7 +118,7 @@ def _batch_means(tables: PrintedTables) -> Iterator[RecomputedFigure]:
         )
 
 
-def _estimate_scales(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _estimate_scales(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     """Compute, memory and times of a quantised model: a half or a quarter of the Instruct model's.
 
     Every term of equations 3.26 to 3.33 is proportional to compute or memory.
@@ -135,7 +135,7 @@ def _estimate_scales(tables: PrintedTables) -> Iterator[RecomputedFigure]:
                 )
 
 
-def _head_sizes(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _head_sizes(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     for (table, _, row), cells in tables.rows("4.1").items():
         derived = Interval.exactly(cells["d_model"].number.value / cells["n_heads"].number.value)
         printed = cells["d_head"].number

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from codewatt.published.buis_2024.batch_findings import DEEPSEEK, LLAMA, QWEN_CODER
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import SIZES, read_runs
 from codewatt.published.finding import CONTRADICTED, NOT_SHOWN, Finding
 from codewatt.units import MS_PER_S
@@ -20,7 +20,7 @@ _CONFIGS = {
 }
 
 
-def estimate_findings(tables: PrintedTables) -> Iterator[Finding]:
+def estimate_findings(tables: ThesisTables) -> Iterator[Finding]:
     """Findings on estimates."""
     yield _prefill_of_quantised(tables)
     yield _awq_bits(tables)
@@ -32,11 +32,11 @@ def estimate_findings(tables: PrintedTables) -> Iterator[Finding]:
     yield _slips(tables)
 
 
-def _number(tables: PrintedTables, table: str, row: str, column: str) -> float:
-    return float(tables.figure(table, row, column).number.value)
+def _number(tables: ThesisTables, table: str, row: str, column: str) -> float:
+    return float(tables.number(table, row, column))
 
 
-def _prefill_of_quantised(tables: PrintedTables) -> Finding:
+def _prefill_of_quantised(tables: ThesisTables) -> Finding:
     """TTFT - TPOT is the compute part of the prefill: both contain the same time of memory."""
     names = {"whole": "", "Int8": "-GPTQ-Int8", "Int4": "-GPTQ-Int4"}
     values: dict[str, float] = {}
@@ -70,10 +70,10 @@ def _prefill_of_quantised(tables: PrintedTables) -> Finding:
     )
 
 
-def _awq_bits(tables: PrintedTables) -> Finding:
+def _awq_bits(tables: ThesisTables) -> Finding:
     equal = sum(
         figure.number.rounded.overlaps(
-            tables.figure("5.35", f"{size}-Instruct-GPTQ-Int8", figure.column).number.rounded
+            tables.number("5.35", f"{size}-Instruct-GPTQ-Int8", figure.column).rounded
         )
         for size in SIZES
         for figure in tables.of("5.30")
@@ -100,7 +100,7 @@ def _awq_bits(tables: PrintedTables) -> Finding:
     )
 
 
-def _unit_of_times(tables: PrintedTables) -> Finding:
+def _unit_of_times(tables: ThesisTables) -> Finding:
     row = {
         figure.column: figure.number.rounded for figure in tables.of("5.25") if figure.row == "7B"
     }
@@ -128,10 +128,10 @@ def _unit_of_times(tables: PrintedTables) -> Finding:
     )
 
 
-def _vram(tables: PrintedTables) -> Finding:
+def _vram(tables: ThesisTables) -> Finding:
     ratios = {
-        row: tables.figure("5.14", row, "VRAM").number.rounded
-        / tables.figure("5.14", row, "Decode compute").number.rounded
+        row: tables.number("5.14", row, "VRAM").rounded
+        / tables.number("5.14", row, "Decode compute").rounded
         for row in _ESTIMATED
     }
     values = {f"ratio_{row}": float(ratio.middle) for row, ratio in ratios.items()}
@@ -151,7 +151,7 @@ def _vram(tables: PrintedTables) -> Finding:
     )
 
 
-def _experts(tables: PrintedTables) -> Finding:
+def _experts(tables: ThesisTables) -> Finding:
     config = {figure.column: int(figure.number.value) for figure in tables.of("listing 5.3")}
     layers = config["num_hidden_layers"] - config["first_k_dense_replace"]
     idle = config["n_routed_experts"] - config["num_experts_per_tok"]
@@ -184,7 +184,7 @@ def _experts(tables: PrintedTables) -> Finding:
     )
 
 
-def _context(tables: PrintedTables) -> Finding:
+def _context(tables: ThesisTables) -> Finding:
     values: dict[str, float] = {}
     lines = []
     for row, (listing, name) in _CONFIGS.items():
@@ -204,11 +204,11 @@ def _context(tables: PrintedTables) -> Finding:
     )
 
 
-def _formulas(tables: PrintedTables) -> Finding:
+def _formulas(tables: ThesisTables) -> Finding:
     """Two printed formulas with the numbers of the thesis's own listing."""
     config = {figure.column: int(figure.number.value) for figure in tables.of("listing 5.1")}
     inner, model = config["intermediate_size"], config["hidden_size"]
-    parameters = int(tables.figure("4.1", "Qwen2,5-Coder", "n_params").number.value)
+    parameters = int(tables.number("4.1", "Qwen2,5-Coder", "n_params").value)
     values = {
         "ffn_per_layer": float((inner * model) ** 2 + inner + model),
         "cache_bytes_per_token": float(2 * parameters * config["num_attention_heads"] * model * 2),
@@ -237,7 +237,7 @@ def _formulas(tables: PrintedTables) -> Finding:
     )
 
 
-def _slips(tables: PrintedTables) -> Finding:
+def _slips(tables: ThesisTables) -> Finding:
     runs = read_runs(tables)
     values = {
         "pass_awq_14b": float(runs["14B-Instruct-AWQ"].pass_at_1),

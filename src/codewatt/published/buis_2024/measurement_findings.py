@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import TASKS, Run, read_runs
 from codewatt.published.finding import HOLDS, NOT_SHOWN, Finding
 from codewatt.published.printed_number import Interval
@@ -13,7 +13,7 @@ EXAMPLE_IDLE_W = 30
 _EXAMPLES = ("7B-Instruct-AWQ", "14B-Instruct-GPTQ-Int4", "0.5B-Instruct-GPTQ-Int8")
 
 
-def measurement_findings(tables: PrintedTables) -> Iterator[Finding]:
+def measurement_findings(tables: ThesisTables) -> Iterator[Finding]:
     """Findings on the measurement."""
     runs = read_runs(tables)
     yield _sampling(tables, runs)
@@ -21,7 +21,7 @@ def measurement_findings(tables: PrintedTables) -> Iterator[Finding]:
     yield _plausible_power(tables, runs)
 
 
-def _sampling(tables: PrintedTables, runs: Runs) -> Finding:
+def _sampling(tables: ThesisTables, runs: Runs) -> Finding:
     interval_s = float(tables.claim("sampling_interval").value)
     seconds = {label: float(run.seconds.middle) for label, run in runs.items()}
     values: dict[str, float] = {
@@ -85,7 +85,7 @@ def _idle(runs: Runs) -> Finding:
     )
 
 
-def _plausible_power(tables: PrintedTables, runs: Runs) -> Finding:
+def _plausible_power(tables: ThesisTables, runs: Runs) -> Finding:
     rating = float(tables.claim("gpu_rating").value)
     powers = {label: float(run.power_w.middle) for label, run in runs.items()}
     values = {

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from codewatt.published.buis_2024.printed_tables import Figure, PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
+from codewatt.published.printed_figures import PrintedFigure
 from codewatt.published.printed_number import Interval, PrintedNumber
 from codewatt.units import J_PER_WH, WH_PER_KWH
 
@@ -83,7 +84,7 @@ class Run:
         return range(-(-ends.low.numerator // ends.low.denominator), int(ends.high) + 1)
 
 
-def read_runs(tables: PrintedTables) -> dict[str, Run]:
+def read_runs(tables: ThesisTables) -> dict[str, Run]:
     """The runs by label, in the order of the thesis."""
     runs: dict[str, Run] = {}
     for (table, section, row), cells in tables.rows(*_SOURCES).items():
@@ -103,6 +104,6 @@ def printed_saving(run: Run, reference: Run) -> Fraction:
     return 1 - run.energy_kwh.value / reference.energy_kwh.value
 
 
-def _run(table: str, model: str, batch_size: str, cells: Mapping[str, Figure]) -> Run:
+def _run(table: str, model: str, batch_size: str, cells: Mapping[str, PrintedFigure]) -> Run:
     columns = ("Energy consumption", "Latency", "Throughput", "Pass@1")
     return Run(table, model, batch_size, *(cells[column].number for column in columns))

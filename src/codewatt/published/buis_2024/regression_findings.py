@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import read_runs
 from codewatt.published.buis_2024.statistics_checks import (
     OBSERVATIONS,
@@ -11,7 +11,7 @@ from codewatt.published.buis_2024.statistics_checks import (
     STATISTICS,
     allowed_observations,
 )
-from codewatt.published.finding import CONTRADICTED, NOT_SHOWN, Finding
+from codewatt.published.finding import CONTRADICTED, NOT_SHOWN, Finding, low_and_high
 
 _DOMAINS = ("Computation", "Cryptography", "Network", "System", "Time", "Visualization")
 #: Claimed ranges of coefficients: row of the regressions -> (lower claim, upper claim).
@@ -26,7 +26,7 @@ _RANGES = {
 }
 
 
-def regression_findings(tables: PrintedTables) -> Iterator[Finding]:
+def regression_findings(tables: ThesisTables) -> Iterator[Finding]:
     """Findings on domains and regressions."""
     yield _domain_shares(tables)
     yield _uncentred(tables)
@@ -35,10 +35,10 @@ def regression_findings(tables: PrintedTables) -> Iterator[Finding]:
     yield _observations(tables)
 
 
-def _domain_shares(tables: PrintedTables) -> Finding:
+def _domain_shares(tables: ThesisTables) -> Finding:
     values: dict[str, float] = {}
     for name, count in tables.domains.items():
-        values[f"printed_{name}"] = float(tables.figure("5.1", name, "Usage").number)
+        values[f"printed_{name}"] = float(tables.number("5.1", name, "Usage"))
         values[f"own_{name}"] = 100 * count.tasks / count.all_tasks
         values[f"substring_{name}"] = 100 * count.substring_tasks / count.all_tasks
     listed = "; ".join(
@@ -64,14 +64,14 @@ def _domain_shares(tables: PrintedTables) -> Finding:
     )
 
 
-def mean_outcome(tables: PrintedTables, table: str, tokens: float, shares: list[float]) -> float:
+def mean_outcome(tables: ThesisTables, table: str, tokens: float, shares: list[float]) -> float:
     """The outcome that a regression predicts at given tokens and shares of the domains.
 
     The previous task's outcome has the same mean.
     """
 
     def coefficient(row: str) -> float:
-        return float(tables.figure(table, row, "Coef.").number.value)
+        return float(tables.number(table, row, "Coef."))
 
     explained = coefficient("solution tokens") * tokens + math.fsum(
         coefficient(name) * share for name, share in zip(_DOMAINS, shares, strict=True)
@@ -79,11 +79,11 @@ def mean_outcome(tables: PrintedTables, table: str, tokens: float, shares: list[
     return explained / (1 - coefficient("log_energy_lag1"))
 
 
-def _uncentred(tables: PrintedTables) -> Finding:
+def _uncentred(tables: ThesisTables) -> Finding:
     """What a constant reaches of the uncentred R2, and what is left of the regression's."""
     run = read_runs(tables)["Qwen-Coder2.5-7B-Instruct, Batch size 1"]
     likelihood, r2 = (
-        float(tables.figure("5.5", row, "", STATISTICS).number.value)
+        float(tables.number("5.5", row, "", STATISTICS))
         for row in ("Log-Likelihood", "R-squared (uncentered)")
     )
     residual = math.exp(-2 * likelihood / OBSERVATIONS - 1) / (2 * math.pi)
@@ -92,7 +92,7 @@ def _uncentred(tables: PrintedTables) -> Finding:
     tokens = float(run.tokens_per_task.middle)
     for kind in ("printed", "own"):
         shares = [
-            float(tables.figure("5.1", name, "Usage").number.value) / 100
+            float(tables.number("5.1", name, "Usage")) / 100
             if kind == "printed"
             else tables.domains[name].tasks / tables.domains[name].all_tasks
             for name in _DOMAINS
@@ -122,11 +122,11 @@ def _uncentred(tables: PrintedTables) -> Finding:
     )
 
 
-def _ranges(tables: PrintedTables) -> Finding:
+def _ranges(tables: ThesisTables) -> Finding:
     values: dict[str, float] = {}
     outside = []
     for row, claims in _RANGES.items():
-        numbers = [tables.figure(table, row, "Coef.").number for table in REGRESSIONS]
+        numbers = [tables.number(table, row, "Coef.") for table in REGRESSIONS]
         low, high = min(float(n) for n in numbers), max(float(n) for n in numbers)
         values[f"low_{row}"], values[f"high_{row}"] = low, high
         limits = [tables.claim(name) for name in claims]
@@ -134,13 +134,13 @@ def _ranges(tables: PrintedTables) -> Finding:
             said = " to ".join(dict.fromkeys(limit.text for limit in limits))
             outside.append(f"{row} {low:g} to {high:g} (text: {said})")
     statistics = [
-        float(tables.figure(table, "F-statistic", "", STATISTICS).number) for table in REGRESSIONS
+        float(tables.number(table, "F-statistic", "", STATISTICS)) for table in REGRESSIONS
     ]
-    values["low_f"], values["high_f"] = min(statistics), max(statistics)
+    values |= low_and_high("{}_f", statistics)
     outside.append(f"F {values['low_f']:.0f} to {values['high_f']:.0f} (text: 6955 to 9500)")
     values["outside"] = len(outside)
     values["time_significant"] = sum(
-        float(tables.figure(table, "Time", "P>|z|").number) < 0.05 for table in REGRESSIONS
+        float(tables.number(table, "Time", "P>|z|")) < 0.05 for table in REGRESSIONS
     )
     return Finding(
         "ranges_of_coefficients",
@@ -155,10 +155,10 @@ def _ranges(tables: PrintedTables) -> Finding:
     )
 
 
-def _conclusion(tables: PrintedTables) -> Finding:
+def _conclusion(tables: ThesisTables) -> Finding:
     largest = []
     for table in REGRESSIONS:
-        coefficients = {name: tables.figure(table, name, "Coef.").number.value for name in _DOMAINS}
+        coefficients = {name: tables.number(table, name, "Coef.").value for name in _DOMAINS}
         largest.append(max(coefficients, key=lambda name: coefficients[name]))
     values = {"system_largest": largest.count("System"), "regressions": len(REGRESSIONS)}
     return Finding(
@@ -176,7 +176,7 @@ def _conclusion(tables: PrintedTables) -> Finding:
     )
 
 
-def _observations(tables: PrintedTables) -> Finding:
+def _observations(tables: ThesisTables) -> Finding:
     allowed = allowed_observations(tables)
     values = {
         "low": max(float(interval.low) for interval in allowed.values()),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from codewatt.published.buis_2024.batch_findings import DEEPSEEK, LLAMA
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import (
     QUANTISED,
     SIZES,
@@ -19,7 +19,7 @@ from codewatt.published.printed_number import Interval
 Runs = Mapping[str, Run]
 
 
-def saving_findings(tables: PrintedTables) -> Iterator[Finding]:
+def saving_findings(tables: ThesisTables) -> Iterator[Finding]:
     """Findings on savings of energy and time."""
     runs = read_runs(tables)
     yield _wrong_reference(tables, runs)
@@ -35,14 +35,14 @@ def change_percent(new: float, old: float) -> float:
     return 100 * (new / old - 1)
 
 
-def _wrong_reference(tables: PrintedTables, runs: Runs) -> Finding:
+def _wrong_reference(tables: ThesisTables, runs: Runs) -> Finding:
     """Latency changes of all quantised models against the printed and the right reference."""
     values: dict[str, float] = {}
     for size in SIZES:
         instruct = runs[f"{size}-Instruct"]
         for suffix, table in QUANTISED.items():
             run = runs[f"{size}-Instruct-{suffix}"]
-            printed = tables.figure(table, instruct.model, "Latency").number
+            printed = tables.number(table, instruct.model, "Latency")
             name = f"{size}_{suffix}"
             values[f"printed_{name}"] = change_percent(float(run.latency_min), float(printed))
             values[f"right_{name}"] = change_percent(
@@ -111,7 +111,7 @@ def _disagreeing_savings(runs: Runs) -> Finding:
     )
 
 
-def _llama_over_deepseek(tables: PrintedTables, runs: Runs) -> Finding:
+def _llama_over_deepseek(tables: ThesisTables, runs: Runs) -> Finding:
     llama, deepseek = (runs[f"{model}, Batch size 1"].energy_kwh for model in (LLAMA, DEEPSEEK))
     means = [tables.claim(f"mean_energy_{name}") for name in ("llama", "deepseek")]
     allowed = (llama.rounded / deepseek.rounded - 1) * 100

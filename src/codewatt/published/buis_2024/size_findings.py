@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from codewatt.published.buis_2024.model.study_models import study_models
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import SIZES, read_runs
 from codewatt.published.finding import HOLDS, Finding
 
 
-def size_findings(tables: PrintedTables) -> Iterator[Finding]:
+def size_findings(tables: ThesisTables) -> Iterator[Finding]:
     """Whether energy is linear in the number of parameters."""
     runs, models = read_runs(tables), study_models()
     parameters = np.array(

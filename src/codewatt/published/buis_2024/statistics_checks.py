@@ -7,8 +7,9 @@ from functools import partial
 
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri
 
-from codewatt.published.buis_2024.printed_tables import Figure, PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import TASKS
+from codewatt.published.printed_figures import PrintedFigure
 from codewatt.published.printed_number import Interval
 from codewatt.published.recomputed_figure import RecomputedFigure
 
@@ -25,7 +26,7 @@ KRUSKAL_WALLIS_GROUPS = {"5.16": 3, "5.22": 5, "5.28": 2, "5.33": 2, "5.38": 3}
 _Z95 = Fraction(float(ndtri(0.975)))
 
 
-def recompute_statistics(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def recompute_statistics(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     """Every figure of the tables of tests and regressions that follows from others."""
     for table in REGRESSIONS:
         yield from _coefficients(tables, table)
@@ -43,7 +44,7 @@ def largest_kruskal_wallis(groups: int, size: int = TASKS) -> float:
     return 12 * size * spread / (total * (total + 1))
 
 
-def allowed_observations(tables: PrintedTables) -> dict[str, Interval]:
+def allowed_observations(tables: ThesisTables) -> dict[str, Interval]:
     """Observations of each regression by its Jarque-Bera statistic.
 
     JB = n/6 * (skew^2 + (kurtosis - 3)^2 / 4) (Jarque and Bera 1987), solved for n.
@@ -57,7 +58,7 @@ def allowed_observations(tables: PrintedTables) -> dict[str, Interval]:
     return allowed
 
 
-def _coefficients(tables: PrintedTables, table: str) -> Iterator[RecomputedFigure]:
+def _coefficients(tables: ThesisTables, table: str) -> Iterator[RecomputedFigure]:
     for (_, section, row), cells in tables.rows(table).items():
         if section == STATISTICS:
             continue
@@ -74,7 +75,7 @@ def _coefficients(tables: PrintedTables, table: str) -> Iterator[RecomputedFigur
             yield RecomputedFigure(check, table, row, column, cells[column].number, interval)
 
 
-def _model_statistics(tables: PrintedTables, table: str) -> Iterator[RecomputedFigure]:
+def _model_statistics(tables: ThesisTables, table: str) -> Iterator[RecomputedFigure]:
     found = {figure.row: figure for figure in tables.of(table) if figure.section == STATISTICS}
     likelihood = found["Log-Likelihood"].number.rounded * -2
     penalty = Fraction(COEFFICIENTS * math.log(OBSERVATIONS))
@@ -97,7 +98,7 @@ def _model_statistics(tables: PrintedTables, table: str) -> Iterator[RecomputedF
             yield RecomputedFigure("model_statistic", table, row, "value", printed, interval)
 
 
-def _levene(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _levene(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     """p of F(groups - 1, values - groups)."""
     freedom = {table: (k - 1, k * TASKS - k) for table, k in LEVENE_GROUPS.items()}
     freedom["5.4"] = (1, TASKS - 2)
@@ -114,7 +115,7 @@ def _levene(tables: PrintedTables) -> Iterator[RecomputedFigure]:
             )
 
 
-def _kruskal_wallis(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _kruskal_wallis(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     """p of chi squared with groups - 1 degrees of freedom, and the largest possible statistic."""
     for table, groups in KRUSKAL_WALLIS_GROUPS.items():
         limit = Interval(Fraction(0), Fraction(largest_kruskal_wallis(groups)))
@@ -133,7 +134,7 @@ def _kruskal_wallis(tables: PrintedTables) -> Iterator[RecomputedFigure]:
             )
 
 
-def _symmetric(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _symmetric(tables: ThesisTables) -> Iterator[RecomputedFigure]:
     """Dunn's p of two groups does not depend on their order."""
     for table in ("5.17", "5.23", "5.39"):
         for block in _blocks(tables.of(table)):
@@ -150,14 +151,14 @@ def _symmetric(tables: PrintedTables) -> Iterator[RecomputedFigure]:
                 )
 
 
-def _blocks(figures: list[Figure]) -> Iterator[list[Figure]]:
+def _blocks(figures: list[PrintedFigure]) -> Iterator[list[PrintedFigure]]:
     """The square blocks of a table: as many rows as columns, one block after the other."""
     columns = len({figure.column for figure in figures})
     for start in range(0, len(figures), columns * columns):
         yield figures[start : start + columns * columns]
 
 
-def _moments(skew: Figure, kurtosis: Figure) -> Interval:
+def _moments(skew: PrintedFigure, kurtosis: PrintedFigure) -> Interval:
     """skew^2 + (kurtosis - 3)^2 / 4."""
     excess = _square(kurtosis.number.rounded - 3)
     return _square(skew.number.rounded) + excess * Fraction(1, 4)

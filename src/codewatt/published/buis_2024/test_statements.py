@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator
 
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import SIZES
 from codewatt.published.finding import CONTRADICTED, Finding
 
 _LEVEL = 0.05
 
 
-def statements_on_tests(tables: PrintedTables) -> Iterator[Finding]:
+def statements_on_tests(tables: ThesisTables) -> Iterator[Finding]:
     """Findings on statements about tests."""
     yield _variances(tables)
     yield _fine_tuning_p(tables)
     yield _normality(tables)
 
 
-def p_values(tables: PrintedTables, table: str) -> dict[str, float]:
+def p_values(tables: ThesisTables, table: str) -> dict[str, float]:
     """The p values of a table by label; the limit for "< 0.001"."""
     return {
         figure.label: float(figure.number.value)
@@ -25,7 +25,7 @@ def p_values(tables: PrintedTables, table: str) -> dict[str, float]:
     }
 
 
-def _variances(tables: PrintedTables) -> Finding:
+def _variances(tables: ThesisTables) -> Finding:
     values = {
         f"significant_{table}": sum(p < _LEVEL for p in p_values(tables, table).values())
         for table in ("5.4", "5.27", "5.37")
@@ -47,7 +47,7 @@ def _variances(tables: PrintedTables) -> Finding:
     )
 
 
-def _fine_tuning_p(tables: PrintedTables) -> Finding:
+def _fine_tuning_p(tables: ThesisTables) -> Finding:
     values = p_values(tables, "5.28")
     return Finding(
         "p_values_of_fine_tuning",
@@ -61,10 +61,10 @@ def _fine_tuning_p(tables: PrintedTables) -> Finding:
     )
 
 
-def _normality(tables: PrintedTables) -> Finding:
+def _normality(tables: ThesisTables) -> Finding:
     values = {
         f"{size}_{suffix}": float(
-            tables.figure("5.36", f"{size}-Instruct-GPTQ-{suffix}", "Shapiro-Wilk statistic").number
+            tables.number("5.36", f"{size}-Instruct-GPTQ-{suffix}", "Shapiro-Wilk statistic")
         )
         for size in SIZES
         for suffix in ("Int8", "Int4")

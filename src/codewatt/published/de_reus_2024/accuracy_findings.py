@@ -11,16 +11,16 @@ from codewatt.published.de_reus_2024.paper_runs import (
     quantised,
     quantised_configs,
 )
-from codewatt.published.de_reus_2024.printed_tables import Config, PrintedTables
+from codewatt.published.de_reus_2024.printed_tables import Config, PaperTables
 from codewatt.published.de_reus_2024.table_checks import derived_claims
-from codewatt.published.finding import CONTRADICTED, HOLDS, NOT_SHOWN, Finding
+from codewatt.published.finding import CONTRADICTED, HOLDS, NOT_SHOWN, Finding, low_and_high
 
 _LEVEL = 0.05
 _PHI_2: Config = ("phi-2", 128, "none", 0)
 _ALL_QUANTISED = (*quantised("4bit"), *quantised("8bit"))
 
 
-def accuracy_findings(tables: PrintedTables, runs: PaperRuns) -> Iterator[Finding]:
+def accuracy_findings(tables: PaperTables, runs: PaperRuns) -> Iterator[Finding]:
     """Findings on accuracy."""
     yield _prompt_without_a_body(tables)
     yield _conclusion(tables)
@@ -30,21 +30,20 @@ def accuracy_findings(tables: PrintedTables, runs: PaperRuns) -> Iterator[Findin
     yield _longer_limits(tables)
 
 
-def pass_at_1(tables: PrintedTables, config: Config) -> float:
+def pass_at_1(tables: PaperTables, config: Config) -> float:
     """pass@1 of HumanEval+ by the recorded verdicts (%)."""
     counts = tables.samples[config]
     return 100 * counts.plus_solved / counts.tasks
 
 
-def _prompt_without_a_body(tables: PrintedTables) -> Finding:
+def _prompt_without_a_body(tables: PaperTables) -> Finding:
     starcoders = [tables.samples[config] for config in quantised_configs()]
     shorter = [
         tables.samples[(model, 128, "none", 0)] for model in ("starcoder2-3b", "starcoder2-7b")
     ]
     phi_2 = tables.samples[_PHI_2]
     values: dict[str, float] = {
-        "no_body_low": min(counts.no_body for counts in starcoders),
-        "no_body_high": max(counts.no_body for counts in starcoders),
+        **low_and_high("no_body_{}", [counts.no_body for counts in starcoders]),
         "tasks": phi_2.tasks,
         "runs": len(starcoders),
         "phi_2_no_body": phi_2.no_body,
@@ -85,7 +84,7 @@ def _prompt_without_a_body(tables: PrintedTables) -> Finding:
     )
 
 
-def _conclusion(tables: PrintedTables) -> Finding:
+def _conclusion(tables: PaperTables) -> Finding:
     values: dict[str, float] = {}
     equal = []
     for config in _ALL_QUANTISED:
@@ -109,7 +108,7 @@ def _conclusion(tables: PrintedTables) -> Finding:
     )
 
 
-def _losses(tables: PrintedTables) -> Finding:
+def _losses(tables: PaperTables) -> Finding:
     values: dict[str, float] = {}
     lines = []
     for config in _ALL_QUANTISED:
@@ -137,7 +136,7 @@ def _losses(tables: PrintedTables) -> Finding:
     )
 
 
-def _matching_scores(tables: PrintedTables) -> Finding:
+def _matching_scores(tables: PaperTables) -> Finding:
     values: dict[str, float] = {}
     lines = []
     for config in _ALL_QUANTISED:
@@ -162,7 +161,7 @@ def _matching_scores(tables: PrintedTables) -> Finding:
     )
 
 
-def _percentages(tables: PrintedTables) -> Finding:
+def _percentages(tables: PaperTables) -> Finding:
     derived = derived_claims(tables)
     values: dict[str, float] = {}
     lines = []
@@ -186,7 +185,7 @@ def _percentages(tables: PrintedTables) -> Finding:
     )
 
 
-def _longer_limits(tables: PrintedTables) -> Finding:
+def _longer_limits(tables: PaperTables) -> Finding:
     values: dict[str, float] = {}
     lines = []
     for model, name in (("starcoder2-3b", "3B"), ("starcoder2-7b", "7B")):

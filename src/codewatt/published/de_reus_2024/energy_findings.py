@@ -18,10 +18,10 @@ from codewatt.published.de_reus_2024.paper_runs import (
     runtime_s,
     total_wh,
 )
-from codewatt.published.de_reus_2024.printed_tables import PrintedTables
+from codewatt.published.de_reus_2024.printed_tables import PaperTables
 from codewatt.published.de_reus_2024.run_data import Run
 from codewatt.published.de_reus_2024.table_checks import derived_claims, share_of_total
-from codewatt.published.finding import BOUNDED, CONTRADICTED, HOLDS, Finding
+from codewatt.published.finding import BOUNDED, CONTRADICTED, HOLDS, Finding, low_and_high
 from codewatt.units import J_PER_WH
 
 PRECISIONS = {"4bit": "4-bit", "8bit": "8-bit"}
@@ -29,7 +29,7 @@ PRECISIONS = {"4bit": "4-bit", "8bit": "8-bit"}
 _SHARE = 1 / 4
 
 
-def energy_findings(tables: PrintedTables, runs: PaperRuns) -> Iterator[Finding]:
+def energy_findings(tables: PaperTables, runs: PaperRuns) -> Iterator[Finding]:
     """Findings on the energy of quantised models."""
     yield _increases(tables, runs)
     yield _missed_wraps(runs)
@@ -58,20 +58,17 @@ def node_wh(one: CheckedRun[Run]) -> float:
     return one.run.ear_node_w * one.run.runtime_s / J_PER_WH
 
 
-def _increases(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _increases(tables: PaperTables, runs: PaperRuns) -> Finding:
     values: dict[str, float] = {}
     over, lines = derived_claims(tables), []
     for precision, name in PRECISIONS.items():
         shares = [float(share.middle) for share in share_of_total(tables, name).values()]
-        values[f"share_low_{precision}"], values[f"share_high_{precision}"] = (
-            *(min(shares), max(shares)),
-        )
+        values |= low_and_high(f"share_{{}}_{precision}", shares)
         for end in ("low", "high"):
             claim = over[f"increase_{precision}_{end}"]
             values[f"increase_{end}_{precision}"] = float(claim.middle)
         corrected = [runs.change(config, corrected_wh) for config in quantised(precision)]
-        values[f"corrected_low_{precision}"] = min(corrected)
-        values[f"corrected_high_{precision}"] = max(corrected)
+        values |= low_and_high(f"corrected_{{}}_{precision}", corrected)
         lines.append(
             f"{name} {values[f'increase_low_{precision}']:.0f} to "
             f"{values[f'increase_high_{precision}']:.0f} % of the original's energy; as a share of "
@@ -108,10 +105,10 @@ def _missed_wraps(runs: PaperRuns) -> Finding:
     found = [one for config in quantised("8bit") for one in runs.groups[config]]
     values["runs"], values["unexplained"] = len(found), sum(one.unexplained for one in found)
     lacking = [values[f"lacking_{label(config)}"] for config in quantised("8bit")]
-    values["low"], values["high"] = min(lacking), max(lacking)
+    values |= low_and_high("{}", lacking)
     for kind, power in (("cpu", _cpu_w), ("ear", _ear_w)):
         means = [runs.mean(config, power) for config in quantised("8bit")]
-        values[f"{kind}_w_low"], values[f"{kind}_w_high"] = min(means), max(means)
+        values |= low_and_high(f"{kind}_w_{{}}", means)
     return Finding(
         "missed_counter_wraps",
         CONTRADICTED,
@@ -196,7 +193,7 @@ def _eight_against_four(runs: PaperRuns) -> Finding:
     )
 
 
-def _per_token(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _per_token(tables: PaperTables, runs: PaperRuns) -> Finding:
     tasks = int(tables.claim("tasks").value)
     values: dict[str, float] = {
         "ended": max(tables.samples[config].ended for config in quantised_configs())
@@ -232,14 +229,10 @@ def _power(runs: PaperRuns) -> Finding:
     for config in quantised("4bit"):
         name = label(original(config))
         found = [original(config), config, (*config[:2], "8bit", 0)]
-        powers = [
-            runs.mean(one, corrected_wh) * J_PER_WH / runs.mean(one, runtime_s) for one in found
-        ]
+        powers = [runs.mean_w(one, corrected_wh) for one in found]
         for precision, power in zip(("none", *PRECISIONS), powers, strict=True):
             values[f"{precision}_{name}"] = power
-        values[f"published_8bit_{name}"] = (
-            runs.mean(found[2], total_wh) * J_PER_WH / runs.mean(found[2], runtime_s)
-        )
+        values[f"published_8bit_{name}"] = runs.mean_w(found[2], total_wh)
         lines.append(
             f"{name} {', '.join(f'{power:.0f}' for power in powers)} W (8-bit as published "
             f"{values[f'published_8bit_{name}']:.0f} W)"
@@ -268,7 +261,7 @@ def _reductions(values: dict[str, float]) -> dict[str, float]:
             for name, power in values.items()
             if name.startswith("none_")
         ]
-        found |= {f"{kind}_low": min(reductions), f"{kind}_high": max(reductions)}
+        found |= low_and_high(f"{kind}_{{}}", reductions)
     return found
 
 
@@ -282,9 +275,7 @@ def _proportional(runs: PaperRuns) -> Finding:
         lines.append(f"{name} {values[f'time_{name}']:.1f}, {values[f'energy_{name}']:.1f}")
     for precision in ("none", *PRECISIONS):
         first = (*quantised("4bit")[0][:2], precision, 0)
-        values[f"gpu_w_{precision}"] = (
-            runs.mean(first, gpu_wh) * J_PER_WH / runs.mean(first, runtime_s)
-        )
+        values[f"gpu_w_{precision}"] = runs.mean_w(first, gpu_wh)
     return Finding(
         "time_and_energy",
         HOLDS,

@@ -21,19 +21,18 @@ from codewatt.published.de_reus_2024.paper_runs import (
     runtime_s,
     total_wh,
 )
-from codewatt.published.de_reus_2024.printed_tables import Config, PrintedTables
+from codewatt.published.de_reus_2024.printed_tables import Config, PaperTables
 from codewatt.published.de_reus_2024.pruning_findings import REPOSITORIES
-from codewatt.published.finding import CONTRADICTED, NOT_SHOWN, Finding
+from codewatt.published.finding import CONTRADICTED, NOT_SHOWN, Finding, low_and_high
 from codewatt.sizing.gpu_datasheets import get_gpu
 from codewatt.sizing.known_configs import known_models
-from codewatt.units import J_PER_WH
 
 _FP32_BYTES = 4
 _GPU = "a100-40"
 _ORIGINAL_7B: Config = ("starcoder2-7b", 128, "none", 0)
 
 
-def measurement_findings(tables: PrintedTables, runs: PaperRuns) -> Iterator[Finding]:
+def measurement_findings(tables: PaperTables, runs: PaperRuns) -> Iterator[Finding]:
     """Findings on the measurement."""
     yield _reference_dtype(tables, runs)
     yield _whiskers(tables, runs)
@@ -44,7 +43,7 @@ def measurement_findings(tables: PrintedTables, runs: PaperRuns) -> Iterator[Fin
     yield _times_of_table_iv(tables, runs)
 
 
-def _reference_dtype(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _reference_dtype(tables: PaperTables, runs: PaperRuns) -> Finding:
     gpu, tasks = get_gpu(_GPU), int(tables.claim("tasks").value)
     values: dict[str, float] = {}
     lines = []
@@ -62,7 +61,7 @@ def _reference_dtype(tables: PrintedTables, runs: PaperRuns) -> Finding:
         )
     for name, model in (("phi_2_w", "Phi-2"), ("starcoder2_3b_w", "StarCoder2-3B")):
         config = (MODELS[model], 128, "none", 0)
-        values[name] = runs.mean(config, gpu_wh) * J_PER_WH / runs.mean(config, runtime_s)
+        values[name] = runs.mean_w(config, gpu_wh)
     return Finding(
         "reference_in_float32",
         NOT_SHOWN,
@@ -84,7 +83,7 @@ def _reference_dtype(tables: PrintedTables, runs: PaperRuns) -> Finding:
     )
 
 
-def _whiskers(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _whiskers(tables: PaperTables, runs: PaperRuns) -> Finding:
     count = len(runs.groups[_ORIGINAL_7B])
     factor = float(tables.claim("whisker_factor"))
     quantile = float(stats.t.ppf(0.975, count - 1))
@@ -166,7 +165,7 @@ def _nodes(runs: PaperRuns) -> Finding:
     )
 
 
-def _clocks(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _clocks(tables: PaperTables, runs: PaperRuns) -> Finding:
     values = {
         "cpu_mhz_low": min(counts.cpu_mhz_low for counts in tables.ear.values()),
         "cpu_mhz_high": max(counts.cpu_mhz_high for counts in tables.ear.values()),
@@ -206,7 +205,7 @@ def _clocks(tables: PrintedTables, runs: PaperRuns) -> Finding:
     )
 
 
-def _cache_misses(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _cache_misses(tables: PaperTables, runs: PaperRuns) -> Finding:
     values: dict[str, float] = {}
     lines = []
     for precision, name in PRECISIONS.items():
@@ -215,7 +214,7 @@ def _cache_misses(tables: PrintedTables, runs: PaperRuns) -> Finding:
         values[f"time_{precision}"] = 100 * (time - 1)
         for level in ("L1", "L2"):
             printed = tables.number(
-                "readme", "StarCoder2-7B, 128 tokens", "Avg. increase", f"{name} {level} misses"
+                "readme", "Avg. increase", f"{name} {level} misses", "StarCoder2-7B, 128 tokens"
             )
             per_second = (1 + float(printed) / 100) / time
             values[f"printed_{level}_{precision}"] = float(printed)
@@ -254,14 +253,12 @@ def _dram(runs: PaperRuns) -> Finding:
         for one in runs.groups[config]
         if one.run.own_dram_w is not None and one.run.ear_dram_w is not None
     ]
+    shares = [100 * runs.mean(c, dram_wh) / runs.mean(c, total_wh) for c in quantised_configs()]
     values = {
-        "dram_w_low": min(powers),
-        "dram_w_high": max(powers),
-        "ear_dram_w_low": min(logged),
-        "ear_dram_w_high": max(logged),
+        **low_and_high("dram_w_{}", powers),
+        **low_and_high("ear_dram_w_{}", logged),
+        **low_and_high("share_{}", shares),
     }
-    shares = [runs.mean(c, dram_wh) / runs.mean(c, total_wh) for c in quantised_configs()]
-    values["share_low"], values["share_high"] = 100 * min(shares), 100 * max(shares)
     return Finding(
         "dram_energy_is_time",
         NOT_SHOWN,
@@ -275,12 +272,12 @@ def _dram(runs: PaperRuns) -> Finding:
     )
 
 
-def _times_of_table_iv(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _times_of_table_iv(tables: PaperTables, runs: PaperRuns) -> Finding:
     four: Config = ("starcoder2-3b", 128, "4bit", 0)
     eight: Config = ("starcoder2-3b", 256, "8bit", 0)
     printed = {
         config: [
-            float(tables.number("IV", f"StarCoder2-{section}", row, column))
+            float(tables.number("IV", row, column, f"StarCoder2-{section}"))
             for column in ("Avg. time", "Std. deviation")
         ]
         for config, section, row in (

@@ -10,7 +10,7 @@ from codewatt.published.de_reus_2024.accuracy_findings import accuracy_findings
 from codewatt.published.de_reus_2024.energy_findings import energy_findings
 from codewatt.published.de_reus_2024.measurement_findings import measurement_findings
 from codewatt.published.de_reus_2024.paper_runs import PaperRuns
-from codewatt.published.de_reus_2024.printed_tables import PrintedTables
+from codewatt.published.de_reus_2024.printed_tables import PaperTables
 from codewatt.published.de_reus_2024.pruning_findings import pruning_findings
 from codewatt.published.de_reus_2024.run_data import Run
 from codewatt.published.de_reus_2024.statements import STATEMENTS, verdict_rows
@@ -48,7 +48,7 @@ class PaperAudit(Audit):
     """
 
     def __init__(
-        self, runs: RunAudit, checked: Sequence[CheckedRun[Run]], tables: PrintedTables
+        self, runs: RunAudit, checked: Sequence[CheckedRun[Run]], tables: PaperTables
     ) -> None:
         self._runs, self._tables = runs, tables
         paper_runs = PaperRuns.select(group_by_table(checked))

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from codewatt.published.checked_run import CheckedRun, Configuration
 from codewatt.published.de_reus_2024.printed_tables import Config
 from codewatt.published.de_reus_2024.run_data import Run
+from codewatt.units import J_PER_WH
 
 MODELS = {"Phi-2": "phi-2", "StarCoder2-3B": "starcoder2-3b", "StarCoder2-7B": "starcoder2-7b"}
 """Name in the paper -> name in energy.csv."""
@@ -79,6 +80,10 @@ class PaperRuns:
     def sd(self, config: Config, figure: Figure) -> float:
         """Sample standard deviation of a figure over the runs of a configuration."""
         return stdev(figure(one) for one in self.groups[config])
+
+    def mean_w(self, config: Config, energy: Figure) -> float:
+        """Mean energy over mean duration of the runs of a configuration (W)."""
+        return self.mean(config, energy) * J_PER_WH / self.mean(config, runtime_s)
 
     def change(self, config: Config, figure: Figure) -> float:
         """Mean figure relative to the original model's, minus 1, in per cent."""

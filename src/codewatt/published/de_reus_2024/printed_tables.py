@@ -1,4 +1,4 @@
-"""Reads the printed tables and figures of de Reus et al. 2024, and counts of their raw files.
+"""The printed tables and figures of de Reus et al. 2024, and counts of their raw files.
 
 README.md describes files and columns.
 """
@@ -8,14 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from codewatt.errors import CodewattError
-from codewatt.published.printed_figures import (
-    PrintedClaim,
-    PrintedFigure,
-    read_claims,
-    read_figures,
-    read_rows,
-)
-from codewatt.published.printed_number import PrintedNumber
+from codewatt.published.printed_figures import PrintedTables, read_printed, read_rows
 
 FOLDER = Path(__file__).parent
 #: Files of printed numbers.
@@ -73,56 +66,28 @@ class EarCounts:
 
 
 @dataclass(frozen=True)
-class PrintedTables:
-    """All printed figures and claims, and the counts of raw files.
+class PaperTables(PrintedTables):
+    """The printed figures and claims, and the counts of raw files.
 
     Attributes:
-        figures: in the order of the files.
-        claims: by name.
         samples: by configuration.
         ear: by configuration; only configurations that EAR logged.
     """
 
-    figures: tuple[PrintedFigure, ...]
-    claims: Mapping[str, PrintedClaim]
     samples: Mapping[Config, SampleCounts]
     ear: Mapping[Config, EarCounts]
 
-    def of(self, *tables: str) -> list[PrintedFigure]:
-        """Figures of some tables."""
-        return [figure for figure in self.figures if figure.table in tables]
 
-    def number(self, table: str, section: str, row: str, column: str) -> PrintedNumber:
-        """One printed number.
-
-        Raises:
-            CodewattError: the table has no such number.
-        """
-        for figure in self.of(table):
-            if (figure.section, figure.row, figure.column) == (section, row, column):
-                return figure.number
-        raise CodewattError(f"table {table}: no number {column!r} of '{section}, {row}'")
-
-    def claim(self, name: str) -> PrintedNumber:
-        """The number of a claim.
-
-        Raises:
-            CodewattError: there is no such claim.
-        """
-        if name not in self.claims:
-            raise CodewattError(f"claims.csv: no claim {name!r}")
-        return self.claims[name].number
-
-
-def read_tables(folder: Path = FOLDER) -> PrintedTables:
+def read_tables(folder: Path = FOLDER) -> PaperTables:
     """Read the files of a folder.
 
     Raises:
         CodewattError: a file is missing or wrong; the message names file, line and column.
     """
-    return PrintedTables(
-        figures=tuple(figure for name in FIGURE_FILES for figure in read_figures(folder / name)),
-        claims=read_claims(folder / "claims.csv"),
+    printed = read_printed(folder, FIGURE_FILES, sources=True)
+    return PaperTables(
+        printed.figures,
+        printed.claims,
         samples={
             config: SampleCounts(**{name: int(value) for name, value in values.items()})
             for config, values in _counts(folder / "sample_counts.csv", SampleCounts)

@@ -13,8 +13,8 @@ from codewatt.published.de_reus_2024.paper_runs import (
     runtime_s,
     total_wh,
 )
-from codewatt.published.de_reus_2024.printed_tables import Config, PrintedTables
-from codewatt.published.finding import CONTRADICTED, HOLDS, NOT_SHOWN, Finding
+from codewatt.published.de_reus_2024.printed_tables import Config, PaperTables
+from codewatt.published.finding import CONTRADICTED, HOLDS, NOT_SHOWN, Finding, low_and_high
 from codewatt.sizing.known_configs import known_models
 
 #: Repository on the hub of each model.
@@ -25,7 +25,7 @@ REPOSITORIES = {
 }
 
 
-def pruning_findings(tables: PrintedTables, runs: PaperRuns) -> Iterator[Finding]:
+def pruning_findings(tables: PaperTables, runs: PaperRuns) -> Iterator[Finding]:
     """Findings on pruning."""
     yield _energy_and_accuracy(tables, runs)
     yield _trend(runs)
@@ -44,7 +44,7 @@ def _config(model: str, depth: int) -> Config:
     return MODELS[model], 128, "none", depth
 
 
-def _energy_and_accuracy(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _energy_and_accuracy(tables: PaperTables, runs: PaperRuns) -> Finding:
     values: dict[str, float] = {}
     lines = []
     for model in MODELS:
@@ -105,7 +105,7 @@ def _trend(runs: PaperRuns) -> Finding:
     )
 
 
-def _shorter_answers(tables: PrintedTables, runs: PaperRuns) -> Finding:
+def _shorter_answers(tables: PaperTables, runs: PaperRuns) -> Finding:
     values: dict[str, float] = {}
     lines = []
     for model in ("Phi-2", "StarCoder2-7B"):
@@ -155,13 +155,13 @@ def _runs_of_figure_8(runs: PaperRuns) -> Finding:
     )
 
 
-def _decline_of_phi_2(tables: PrintedTables) -> Finding:
+def _decline_of_phi_2(tables: PaperTables) -> Finding:
     scores = [pass_at_1(tables, _config("Phi-2", depth)) for depth in DEPTHS]
     steps = [100 * (1 - after / before) for before, after in pairwise(scores)]
     points = [before - after for before, after in pairwise(scores)]
     values = {f"step_{depth}": step for depth, step in enumerate(steps, start=1)}
     values["mean_points_share"] = 100 * (scores[0] - scores[-1]) / len(steps) / scores[0]
-    values["points_low"], values["points_high"] = min(points), max(points)
+    values |= low_and_high("points_{}", points)
     return Finding(
         "decline_of_phi_2",
         NOT_SHOWN,
@@ -176,7 +176,7 @@ def _decline_of_phi_2(tables: PrintedTables) -> Finding:
     )
 
 
-def _layers_of_phi_2(tables: PrintedTables) -> Finding:
+def _layers_of_phi_2(tables: PaperTables) -> Finding:
     values = {model: float(layers_of(model)) for model in MODELS}
     printed = tables.claim("layers_phi_2")
     values["printed_phi_2"] = float(printed)

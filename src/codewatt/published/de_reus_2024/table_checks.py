@@ -15,7 +15,7 @@ from codewatt.published.de_reus_2024.paper_runs import (
     runtime_s,
     total_wh,
 )
-from codewatt.published.de_reus_2024.printed_tables import Config, PrintedTables
+from codewatt.published.de_reus_2024.printed_tables import Config, PaperTables
 from codewatt.published.printed_figures import PrintedFigure
 from codewatt.published.printed_number import Interval
 from codewatt.published.recomputed_figure import RecomputedFigure
@@ -39,7 +39,7 @@ _KEYS = {"3b": "StarCoder2-3B", "7b": "StarCoder2-7B"}
 _LABELS = {"4bit": "4-bit", "8bit": "8-bit"}
 
 
-def recompute(tables: PrintedTables, runs: PaperRuns) -> Iterator[RecomputedFigure]:
+def recompute(tables: PaperTables, runs: PaperRuns) -> Iterator[RecomputedFigure]:
     """Every printed number that runs, counts or other printed numbers determine."""
     for figure in tables.figures:
         yield from _figure(figure, tables, runs)
@@ -57,12 +57,12 @@ def config_of(figure: PrintedFigure) -> Config:
 
 
 def _figure(
-    figure: PrintedFigure, tables: PrintedTables, runs: PaperRuns
+    figure: PrintedFigure, tables: PaperTables, runs: PaperRuns
 ) -> Iterator[RecomputedFigure]:
     if figure.table == "readme":
         if figure.row.startswith("Avg"):
             found = [
-                tables.number("readme", figure.section, f"Run {number}", figure.column).rounded
+                tables.number("readme", f"Run {number}", figure.column, figure.section).rounded
                 for number in range(1, 6)
             ]
             yield _made("cache_misses", figure, sum(found, Interval.exactly(0)) / 5)
@@ -84,10 +84,10 @@ def _figure(
 
 
 def _runtime(
-    figure: PrintedFigure, tables: PrintedTables, runs: PaperRuns, config: Config
+    figure: PrintedFigure, tables: PaperTables, runs: PaperRuns, config: Config
 ) -> RecomputedFigure:
     if figure.column == "Throughput":
-        time = tables.number("IV", figure.section, figure.row, "Avg. time").rounded
+        time = tables.number("IV", figure.row, "Avg. time", figure.section).rounded
         tokens = int(tables.claim("tasks").value) * config[1]
         return _made("throughput", figure, Interval.exactly(tokens) / time)
     if figure.column == "Avg. time":
@@ -96,7 +96,7 @@ def _runtime(
 
 
 def _figure_energy(
-    figure: PrintedFigure, tables: PrintedTables, runs: PaperRuns, config: Config
+    figure: PrintedFigure, tables: PaperTables, runs: PaperRuns, config: Config
 ) -> Iterator[RecomputedFigure]:
     part = _PARTS[figure.column.removesuffix(_SD)]
     if figure.column.endswith(_SD):
@@ -105,7 +105,7 @@ def _figure_energy(
     yield _made("figure_energy", figure, _mean(runs, config, part, "0.0005"))
     if figure.column == "Total":
         parts = [
-            tables.number(figure.table, figure.section, figure.row, name).rounded
+            tables.number(figure.table, figure.row, name, figure.section).rounded
             for name in ("DRAM", "GPU", "CPU")
         ]
         yield _made("sum_of_parts", figure, sum(parts, Interval.exactly(0)))
@@ -129,11 +129,11 @@ def _sd(runs: PaperRuns, config: Config, figure: Figure, half: str) -> Interval:
     return Interval(middle - margin, middle + margin)
 
 
-def _difference(figure: PrintedFigure, tables: PrintedTables) -> Interval:
+def _difference(figure: PrintedFigure, tables: PaperTables) -> Interval:
     model, _, limit = figure.section.partition(", ")
     column = figure.column.removesuffix(", difference")
-    quantised = tables.number("III", figure.section, figure.row, column).rounded
-    return quantised - tables.number("II", model, limit, column).rounded
+    quantised = tables.number("III", figure.row, column, figure.section).rounded
+    return quantised - tables.number("II", limit, column, model).rounded
 
 
 def _made(check: str, figure: PrintedFigure, derived: Interval) -> RecomputedFigure:
@@ -142,7 +142,7 @@ def _made(check: str, figure: PrintedFigure, derived: Interval) -> RecomputedFig
     )
 
 
-def _claims(tables: PrintedTables) -> Iterator[RecomputedFigure]:
+def _claims(tables: PaperTables) -> Iterator[RecomputedFigure]:
     """Numbers of the running text of paper and README that the tables determine."""
     for name, derived in derived_claims(tables).items():
         claim = tables.claims[name]
@@ -151,19 +151,19 @@ def _claims(tables: PrintedTables) -> Iterator[RecomputedFigure]:
         )
 
 
-def derived_claims(tables: PrintedTables) -> dict[str, Interval]:
+def derived_claims(tables: PaperTables) -> dict[str, Interval]:
     """Claim -> all values that the printed tables allow."""
 
     def original(key: str, limit: str, column: str = "HumanEval+") -> Interval:
-        return tables.number("II", _KEYS[key], f"{limit} tokens", column).rounded
+        return tables.number("II", f"{limit} tokens", column, _KEYS[key]).rounded
 
     def quantised(key: str, limit: str, precision: str) -> Interval:
         section = f"{_KEYS[key]}, {limit} tokens"
-        return tables.number("III", section, _LABELS[precision], "HumanEval+").rounded
+        return tables.number("III", _LABELS[precision], "HumanEval+", section).rounded
 
     def throughput(key: str, row: str) -> Interval:
         found = [
-            tables.number("IV", f"{_KEYS[key]}, {limit} tokens", row, "Throughput").rounded
+            tables.number("IV", row, "Throughput", f"{_KEYS[key]}, {limit} tokens").rounded
             for limit in LIMITS
         ]
         return Interval(min(one.low for one in found), max(one.high for one in found))
@@ -193,19 +193,19 @@ def derived_claims(tables: PrintedTables) -> dict[str, Interval]:
         level, _, precision = misses.partition("_")
         column = f"{_LABELS[precision]} {level.upper()} misses"
         derived[f"readme_{misses}"] = tables.number(
-            "readme", "StarCoder2-7B, 128 tokens", "Avg. increase", column
+            "readme", "Avg. increase", column, "StarCoder2-7B, 128 tokens"
         ).rounded
     return derived | _increases(tables)
 
 
-def share_of_total(tables: PrintedTables, precision: str) -> dict[str, Interval]:
+def share_of_total(tables: PaperTables, precision: str) -> dict[str, Interval]:
     """Increase of the printed energy as a share of the quantised model's total, by figure (%)."""
     return {
         table: (_ONE - _ONE / ratio) * 100 for table, ratio in _ratios(tables, precision).items()
     }
 
 
-def _increases(tables: PrintedTables) -> dict[str, Interval]:
+def _increases(tables: PaperTables) -> dict[str, Interval]:
     """The increases of the text, read as increases over the original model."""
     derived = {}
     for name, precision in (("4bit", "4-bit"), ("8bit", "8-bit")):
@@ -218,7 +218,7 @@ def _increases(tables: PrintedTables) -> dict[str, Interval]:
     return derived
 
 
-def _ratios(tables: PrintedTables, precision: str) -> dict[str, Interval]:
+def _ratios(tables: PaperTables, precision: str) -> dict[str, Interval]:
     """Printed total energy of a precision relative to the original model's, by figure."""
     found = {}
     for table in ("figure 3", "figure 4", "figure 5", "figure 6"):

@@ -6,15 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from codewatt.plots import figure_style
-from codewatt.published.page.energy_changes import (
-    BFLOAT16,
-    BUIS,
-    DE_REUS,
-    FLOAT32,
-    NODE,
-    OWN,
-    EnergyChange,
-)
+from codewatt.published.page.energy_changes import BFLOAT16, FLOAT32, NODE, OWN, EnergyChange
+from codewatt.published.study_files import BUIS, DE_REUS
 
 NAME = "energy_changes"
 _SECTIONS = {

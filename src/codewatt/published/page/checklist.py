@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codewatt.published.buis_2024.model.formula_row import FormulaRow
-from codewatt.published.page.energy_changes import BUIS, DE_REUS
 from codewatt.published.page.redrawn_tables import PrintedValue, shown_correction
 from codewatt.published.printed_figures import read_rows
+from codewatt.published.study_files import BUIS, DE_REUS
 
 ITEMS = Path(__file__).with_name("items.csv")
 TABLE, FIGURE, FORMULA, OTHER = "table", "figure", "formula", "other"

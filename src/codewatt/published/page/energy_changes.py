@@ -17,8 +17,9 @@ from codewatt.published.de_reus_2024.paper_runs import (
     quantised,
 )
 from codewatt.published.page.own_measurements import OwnChange, OwnEnergy
+from codewatt.published.study_files import BUIS, DE_REUS
 
-DE_REUS, BUIS, OWN = "de Reus et al. 2024", "Buis 2024", "codewatt"
+OWN = "codewatt"
 #: References: the same model, engine and batch size with these weights.
 FLOAT32, BFLOAT16, SIXTEEN_BITS = "float32", "bfloat16", "16 bits"
 GPU, NODE = "GPU", "GPU, both CPU packages, DRAM"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from codewatt.published.buis_2024 import audited_study as thesis
 from codewatt.published.buis_2024.model.model_results import ModelResults, compute_results
@@ -17,18 +18,18 @@ from codewatt.published.de_reus_2024.statements import STATEMENTS as PAPER_STATE
 from codewatt.published.finding import Finding
 from codewatt.published.page.checklist import ChecklistItem, checklist
 from codewatt.published.page.energy_changes import (
-    BUIS,
-    DE_REUS,
     EnergyChange,
     own_changes,
     paper_changes,
     thesis_changes,
 )
+from codewatt.published.page.measured_column import MeasuredColumn, measured_column
 from codewatt.published.page.own_measurements import OwnEnergy, read_changes, read_energies
 from codewatt.published.page.redrawn_tables import PrintedValue, paper_values, thesis_values
 from codewatt.published.printed_figures import read_rows
 from codewatt.published.run_study import RunAudit
 from codewatt.published.statement import Statement
+from codewatt.published.study_files import BUIS, DE_REUS
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ class PageData:
         changes: changes of energy by quantisation.
         captions: (study, table) -> caption.
         items: the checklist.
+        measured: what study files of this project measured beside the printed numbers.
     """
 
     runs: PaperRuns
-    paper: paper_tables.PrintedTables
+    paper: paper_tables.PaperTables
     model: ModelResults
     values: list[PrintedValue]
     findings: dict[str, list[Finding]]
@@ -58,10 +60,14 @@ class PageData:
     changes: list[EnergyChange]
     captions: dict[tuple[str, str], str]
     items: list[ChecklistItem]
+    measured: MeasuredColumn
 
 
-def compute_page() -> PageData:
-    """All results, from the packaged data files.
+def compute_page(results: Path) -> PageData:
+    """All results, from the packaged data files and from what study files measured.
+
+    Args:
+        results: folder with a folder of results for each study that was run; it may be absent.
 
     Raises:
         CodewattError: a data file is missing or wrong.
@@ -97,4 +103,5 @@ def compute_page() -> PageData:
         ],
         captions=captions,
         items=checklist(values, model.formulas, captions),
+        measured=measured_column(results, {DE_REUS: tables.figures, BUIS: model.tables.figures}),
     )

@@ -13,7 +13,8 @@ from codewatt.published.page.checklist import (
     item_order,
     table_anchor,
 )
-from codewatt.published.page.energy_changes import BUIS, DE_REUS, OWN, EnergyChange
+from codewatt.published.page.energy_changes import OWN, EnergyChange
+from codewatt.published.page.measured_column import MeasuredColumn, cell_views, table_note
 from codewatt.published.page.page_data import PageData
 from codewatt.published.page.redrawn_figures import (
     FIGURE_4_7,
@@ -23,6 +24,7 @@ from codewatt.published.page.redrawn_figures import (
 )
 from codewatt.published.page.redrawn_tables import PrintedValue, number_text, shown_correction
 from codewatt.published.page.sign_text import Reason
+from codewatt.published.study_files import BUIS, DE_REUS
 
 View = dict[str, Any]
 
@@ -51,7 +53,16 @@ WORDS = (
         "The right number, where the data allow a correction: missed counter wraps added, rows of "
         "another model replaced, estimates by exact bytes and FLOPs.",
     ),
-    ("measured", "Measured by codewatt; conditions and page of the archive are stated."),
+    (
+        "measured",
+        "Measured by codewatt. In tables of the texts: by a study file that repeats the study, on "
+        "the hardware that is stated. Elsewhere: conditions and page of the archive are stated.",
+    ),
+    (
+        "not measured",
+        "A study file of the text was run, but the cell of this number was not, could not run, or "
+        "has no such value.",
+    ),
 )
 _ANCHORS = {DE_REUS: ("de-reus", "de Reus et al. 2024"), BUIS: ("buis", "Buis 2024")}
 _FIGURES = {
@@ -187,11 +198,16 @@ def _tables(data: PageData, study: str) -> Iterator[View]:
             "rows": [
                 {
                     "label": ", ".join(part for part in key if part),
-                    "cells": [_cell(cells.get(column)) for column in columns],
+                    "cells": [_cell(cells.get(column), data.measured) for column in columns],
                 }
                 for key, cells in rows.items()
             ],
-            "note": _NOTES.get((study, table), ""),
+            "notes": list(
+                filter(
+                    None,
+                    (_NOTES.get((study, table)), table_note(data.measured, study, table)),
+                )
+            ),
         }
 
 
@@ -212,7 +228,7 @@ def _counts(values: Sequence[PrintedValue]) -> str:
     )
 
 
-def _cell(value: PrintedValue | None) -> View | None:
+def _cell(value: PrintedValue | None, measured: MeasuredColumn) -> View | None:
     if value is None:
         return None
     fix = shown_correction(value)
@@ -223,6 +239,7 @@ def _cell(value: PrintedValue | None) -> View | None:
         "fix": fix,
         "off": value.follows is False,
         "basis": value.basis.replace("_", " "),
+        "measured": cell_views(measured, value),
     }
 
 

@@ -11,7 +11,7 @@ from scipy.stats import t
 
 from codewatt.plots import figure_style
 from codewatt.published.buis_2024.accuracy_findings import efficient_frontier
-from codewatt.published.buis_2024.printed_tables import PrintedTables as ThesisTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import QUANTISED, SIZES, read_runs
 from codewatt.published.de_reus_2024.paper_runs import (
     DEPTHS,
@@ -28,7 +28,7 @@ from codewatt.published.de_reus_2024.paper_runs import (
     gpu_wh,
     total_wh,
 )
-from codewatt.published.de_reus_2024.printed_tables import PrintedTables
+from codewatt.published.de_reus_2024.printed_tables import PaperTables
 
 FIGURES_3_TO_6, FIGURES_7_AND_8 = "de_reus_figures_3_to_6", "de_reus_figures_7_and_8"
 FIGURE_4_7, FIGURE_4_12 = "buis_figure_4_7", "buis_figure_4_12"
@@ -65,7 +65,7 @@ def draw_quantised_energy(runs: PaperRuns, folder: Path) -> list[Path]:
         return figure_style.save(figure, folder / FIGURES_3_TO_6)
 
 
-def draw_pruned(tables: PrintedTables, runs: PaperRuns, folder: Path) -> list[Path]:
+def draw_pruned(tables: PaperTables, runs: PaperRuns, folder: Path) -> list[Path]:
     """Figures 7 and 8 of de Reus et al.: pass@1 and energy against the number of pruned layers."""
     handles = [
         figure_style.marked_line_handle(name, **figure_style.model_style(i))

@@ -14,11 +14,11 @@ from codewatt.published.de_reus_2024.paper_runs import (
     corrected_cpu_wh,
     corrected_wh,
 )
-from codewatt.published.de_reus_2024.printed_tables import PrintedTables
+from codewatt.published.de_reus_2024.printed_tables import PaperTables
 from codewatt.published.de_reus_2024.table_checks import config_of
-from codewatt.published.page.energy_changes import BUIS, DE_REUS
 from codewatt.published.printed_number import PrintedNumber
 from codewatt.published.recomputed_figure import RecomputedFigure
+from codewatt.published.study_files import BUIS, DE_REUS
 from codewatt.units import BYTES_PER_GB, FLOPS_PER_TFLOP, MS_PER_S
 
 _MODELS_OF_4_1 = {
@@ -70,7 +70,7 @@ class PrintedValue:
 
 
 def paper_values(
-    tables: PrintedTables, runs: PaperRuns, recomputed: Sequence[RecomputedFigure]
+    tables: PaperTables, runs: PaperRuns, recomputed: Sequence[RecomputedFigure]
 ) -> Iterator[PrintedValue]:
     """The numbers of de Reus et al., their README and thesis.
 

@@ -5,17 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codewatt.published.buis_2024.published_runs import SIZES
-from codewatt.published.page.energy_changes import (
-    BFLOAT16,
-    BUIS,
-    DE_REUS,
-    FLOAT32,
-    GPU,
-    NODE,
-    OWN,
-    EnergyChange,
-)
+from codewatt.published.page.energy_changes import BFLOAT16, FLOAT32, GPU, NODE, OWN, EnergyChange
 from codewatt.published.page.own_measurements import OwnEnergy
+from codewatt.published.study_files import BUIS, DE_REUS
 
 MEASURED, CONSISTENT = "measured", "only consistent with it"
 

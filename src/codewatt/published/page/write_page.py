@@ -8,6 +8,7 @@ from typing import Any
 
 from codewatt.files import atomic_path, write_csv_rows
 from codewatt.published.page.changes_figure import NAME as CHANGES
+from codewatt.published.page.measured_column import study_views
 from codewatt.published.page.page_data import PageData, compute_page
 from codewatt.published.page.page_views import (
     WORDS,
@@ -23,26 +24,32 @@ PAGE = "index.html"
 TABLES = {
     "energy_changes": "every change of energy by quantisation: both texts, and codewatt's own",
     "printed_values": "every printed number of both texts, computed again and corrected",
+    "measured_values": "what study files of this project measured beside each printed number",
     "verdicts": "every finding: verdict, text, data, consequence",
     "statements": "statements of abstract and conclusion, with verdict and finding",
     "formulas": "formulas 3.1 to 3.37 as printed and as they are",
     "checklist": "every table, figure and numbered formula, and where it is made",
 }
+_PLACE_COLUMNS = ("table", "section", "row", "column")
+_VALUE_COLUMNS = ("unit", "study", "cell_id", "conditions", "value", "low", "high", "note")
+MEASURED_COLUMNS = ("published", *_PLACE_COLUMNS, *_VALUE_COLUMNS)
 
 
-def write_page(folder: Path) -> Path:
+def write_page(folder: Path, results: Path) -> Path:
     """Write the page, its figures (PNG and PDF) and CSV files into a folder; returns the page.
 
     Args:
         folder: created if absent.
+        results: folder with a folder of results for each study that was run; it may be absent.
 
     Raises:
         CodewattError: a data file is missing or wrong, or a file cannot be written.
     """
-    data = compute_page()
+    data = compute_page(results)
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in _rows(data):
         write_csv_rows(folder / f"{name}.csv", list(rows[0]), rows)
+    write_csv_rows(folder / "measured_values.csv", MEASURED_COLUMNS, _measured_rows(data))
     images = {path.stem: _embedded(path) for path in draw_figures(data, folder)}
     page = folder / PAGE
     with atomic_path(page) as temporary:
@@ -109,6 +116,7 @@ def render_page(data: PageData, images: dict[str, str]) -> str:
         reasons=found,
         changes=[change_view(change) for change in data.changes],
         parts=list(part_views(data, found)),
+        studies=study_views(data.measured),
         checklist=[
             (study, [item_view(item) for item in data.items if item.study == study])
             for study in data.findings
@@ -118,7 +126,7 @@ def render_page(data: PageData, images: dict[str, str]) -> str:
 
 
 def _rows(data: PageData) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
-    """Name and rows of each CSV file of `TABLES`."""
+    """Name and rows of each CSV file of `TABLES` that depends on no study's results."""
     yield (
         "energy_changes",
         [{**asdict(one), "sign_shown": str(one.sign_shown).lower()} for one in data.changes],
@@ -145,13 +153,25 @@ def _rows(data: PageData) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
     yield (
         "statements",
         [
-            {"study": study, **asdict(one), "verdict": verdicts[study, one.finding]}
+            {
+                "study": study,
+                **{name: getattr(one, name) for name in ("place", "quote", "finding")},
+                "verdict": verdicts[study, one.finding],
+            }
             for study, statements in data.statements.items()
             for one in statements
         ],
     )
     yield "formulas", [asdict(row) for row in data.model.formulas]
     yield "checklist", [asdict(item) for item in data.items]
+
+
+def _measured_rows(data: PageData) -> Iterator[dict[str, Any]]:
+    for (published, place), values in data.measured.values.items():
+        labels = dict(zip(_PLACE_COLUMNS, place, strict=True))
+        for one in values:
+            named = {name: getattr(one, name) for name in _VALUE_COLUMNS}
+            yield {"published": published, **labels, **named}
 
 
 def _embedded(path: Path) -> str:

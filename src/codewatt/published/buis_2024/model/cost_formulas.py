@@ -20,13 +20,13 @@ from codewatt.published.buis_2024.model.measured_runs import OTHER, measured_run
 from codewatt.published.buis_2024.model.model_sizes import size_of
 from codewatt.published.buis_2024.model.reproduced_estimates import tokens_that_fit
 from codewatt.published.buis_2024.model.study_models import study_models
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.units import BYTES_PER_GB, BYTES_PER_GIB, FLOPS_PER_TFLOP, MS_PER_S
 
 _QWEN = "Qwen2.5-Coder-7B-Instruct"
 
 
-def cost_formulas(tables: PrintedTables) -> Iterator[FormulaRow]:
+def cost_formulas(tables: ThesisTables) -> Iterator[FormulaRow]:
     """Equations 3.23 to 3.37."""
     yield from _memory()
     yield from _work()
@@ -120,7 +120,7 @@ def _work() -> Iterator[FormulaRow]:
     )
 
 
-def _times(tables: PrintedTables) -> Iterator[FormulaRow]:
+def _times(tables: ThesisTables) -> Iterator[FormulaRow]:
     seven = correct_estimate("5.14", "Qwen2.5-Coder-7B")
     fits = tokens_that_fit(tables, "5.14")
     measured = measured_runs(tables)

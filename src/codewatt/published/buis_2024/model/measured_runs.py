@@ -14,7 +14,7 @@ from codewatt.published.buis_2024.model.estimate_settings import (
     settings_of,
     split_label,
 )
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.published.buis_2024.published_runs import TASKS, Run, read_runs
 from codewatt.units import J_PER_KWH, S_PER_MIN
 
@@ -63,7 +63,7 @@ class MeasuredRun:
     joules: float
 
 
-def measured_runs(tables: PrintedTables) -> list[MeasuredRun]:
+def measured_runs(tables: ThesisTables) -> list[MeasuredRun]:
     """The 25 runs of Qwen2.5, then batch size 1 of the three models of table 5.18.
 
     Table 5.18's other batch sizes are left out: they are repetitions, because the batch size was
@@ -84,12 +84,12 @@ def _group(model: str) -> str:
     return suffix or kind.removeprefix("-") or "base"
 
 
-def _measured(tables: PrintedTables, run: Run, group: str) -> MeasuredRun:
+def _measured(tables: ThesisTables, run: Run, group: str) -> MeasuredRun:
     table = _ESTIMATE_TABLES[group]
     row = _OTHER_ROWS[run.model] if group == OTHER else run.model
     if table == "5.19" and row == "14B":
         row = "14 B"  # the label of table 5.19
-    tables.figure(table, row, "TGT")  # the printed estimate exists
+    tables.number(table, row, "TGT")  # the printed estimate exists
     settings = settings_of(table, row)
     assert settings.suffix in PRECISIONS
     seconds = float(run.latency_min) * S_PER_MIN / TASKS

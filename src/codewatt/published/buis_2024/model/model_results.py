@@ -25,7 +25,7 @@ from codewatt.published.buis_2024.model.reproduced_estimates import (
 )
 from codewatt.published.buis_2024.model.size_formulas import size_formulas
 from codewatt.published.buis_2024.model.study_models import study_models
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 
 Rows = list[dict[str, Any]]
 #: File names of the figures, without suffix.
@@ -49,7 +49,7 @@ class ModelResults:
         scores: agreement of the predictions with the measured runs.
     """
 
-    tables: PrintedTables
+    tables: ThesisTables
     formulas: list[FormulaRow]
     parts: list[PartCount]
     sizes: list[ModelSize]
@@ -69,7 +69,7 @@ class ModelResults:
         )
 
 
-def compute_results(tables: PrintedTables) -> ModelResults:
+def compute_results(tables: ThesisTables) -> ModelResults:
     """All results, from the printed tables and the models' configurations."""
     predicted = list(predict_runs(tables))
     return ModelResults(

@@ -157,7 +157,7 @@ def characteristics_table(results: ModelResults) -> str:
     rows = []
     for (_, _, row), cells in results.tables.rows("4.1").items():
         model = study_models()[_CHARACTERISTICS[row]]
-        context = results.tables.figure(*_LISTINGS[row], "max_position_embeddings").number
+        context = results.tables.number(*_LISTINGS[row], "max_position_embeddings")
         latent = model.architecture.model_type == "deepseek_v2"
         config = model.known.config
         key = config["qk_nope_head_dim"] + config["qk_rope_head_dim"] if latent else None

@@ -13,7 +13,7 @@ from codewatt.published.buis_2024.model import printed_costs as printed
 from codewatt.published.buis_2024.model.corrected_estimates import DTYPE, demand_of, roofline_s
 from codewatt.published.buis_2024.model.measured_runs import MeasuredRun, measured_runs
 from codewatt.published.buis_2024.model.reproduced_estimates import printed_times
-from codewatt.published.buis_2024.printed_tables import PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
 from codewatt.sizing.decode_rates import gpu_step, idle_w, measured_kind, power_w
 from codewatt.sizing.estimate_assumptions import assumed_value
 from codewatt.sizing.gpu_datasheets import get_gpu
@@ -60,7 +60,7 @@ class PredictedRun:
     prediction: Prediction
 
 
-def predict_runs(tables: PrintedTables) -> Iterator[PredictedRun]:
+def predict_runs(tables: ThesisTables) -> Iterator[PredictedRun]:
     """Every predictor on every run."""
     runs = measured_runs(tables)
     for predictor in predictors(tables):
@@ -68,7 +68,7 @@ def predict_runs(tables: PrintedTables) -> Iterator[PredictedRun]:
             yield PredictedRun(predictor.name, run, predictor.predict(run, runs))
 
 
-def predictors(tables: PrintedTables) -> tuple[Predictor, ...]:
+def predictors(tables: ThesisTables) -> tuple[Predictor, ...]:
     """All predictors."""
     return (
         Predictor(
@@ -140,8 +140,8 @@ def _sequence(run: MeasuredRun) -> GeneratedSequence:
     return GeneratedSequence(PROMPT_TOKENS, round(run.tokens))
 
 
-def _printed_table(tables: PrintedTables, run: MeasuredRun) -> Prediction:
-    seconds = float(tables.figure(run.estimate_table, run.estimate_row, "TGT").number)
+def _printed_table(tables: ThesisTables, run: MeasuredRun) -> Prediction:
+    seconds = float(tables.number(run.estimate_table, run.estimate_row, "TGT"))
     return Prediction(seconds, printed.energy_j(GPU.tdp_w, seconds), run.settings.tokens)
 
 

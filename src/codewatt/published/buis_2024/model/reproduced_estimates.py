@@ -11,7 +11,8 @@ from codewatt.published.buis_2024.model.estimate_settings import (
     EstimateSettings,
     settings_of,
 )
-from codewatt.published.buis_2024.printed_tables import Figure, PrintedTables
+from codewatt.published.buis_2024.printed_tables import ThesisTables
+from codewatt.published.printed_figures import PrintedFigure
 from codewatt.published.printed_number import Interval
 from codewatt.units import BYTES_PER_GB, FLOPS_PER_TFLOP, MS_PER_S
 
@@ -39,13 +40,13 @@ class ReproducedEstimate:
         verdict: one of `VERDICTS`.
     """
 
-    figure: Figure
+    figure: PrintedFigure
     equation: str
     computed: float
     verdict: str
 
 
-def reproduce_estimates(tables: PrintedTables) -> Iterator[ReproducedEstimate]:
+def reproduce_estimates(tables: ThesisTables) -> Iterator[ReproducedEstimate]:
     """Every number of the five tables, in their order."""
     for (table, _, row), cells in tables.rows(*ESTIMATE_TABLES).items():
         settings = settings_of(table, row)
@@ -58,7 +59,7 @@ def reproduce_estimates(tables: PrintedTables) -> Iterator[ReproducedEstimate]:
             yield ReproducedEstimate(figure, equation, value, verdict)
 
 
-def tokens_that_fit(tables: PrintedTables, table: str) -> Interval:
+def tokens_that_fit(tables: ThesisTables, table: str) -> Interval:
     """Numbers of new tokens that equation 3.33 needs for all rows of a table: (TGT - TTFT) / TPOT.
 
     Only the printed numbers and their rounding are used. Low > high: no number fits all rows.
@@ -130,7 +131,7 @@ def _total_without_compute(settings: EstimateSettings) -> float:
     return printed.total_generation_time_s(ttft_s, memory_s, settings.tokens)
 
 
-def _verdict(figure: Figure, value: float) -> str:
+def _verdict(figure: PrintedFigure, value: float) -> str:
     if _holds(figure, value):
         return FOLLOWS
     decimals = len(figure.number.text.partition(".")[2])
@@ -142,7 +143,7 @@ def _round(value: Decimal, decimals: int) -> Decimal:
     return value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
 
 
-def _holds(figure: Figure, value: float) -> bool:
+def _holds(figure: PrintedFigure, value: float) -> bool:
     rounded = figure.number.rounded
     slack = _SLACK * max(abs(rounded.high), Fraction(1))
     return rounded.low - slack <= Fraction(value) <= rounded.high + slack

@@ -5,11 +5,11 @@ from functools import cache
 
 from codewatt.published.buis_2024.model.printed_parameters import ModelVariables
 from codewatt.published.buis_2024.published_runs import SIZES
+from codewatt.published.study_files import BUIS, DE_REUS
 from codewatt.sizing.known_configs import KnownModel, known_models
 from codewatt.sizing.layer_shapes import config_size, config_value
 from codewatt.sizing.parameter_counts import Architecture, architecture_of
 
-BUIS, DE_REUS = "Buis 2024", "de Reus et al. 2024"
 #: Model -> (study, repository on the Hugging Face hub).
 REPOSITORIES = {
     **{
