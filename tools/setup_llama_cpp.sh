@@ -37,6 +37,14 @@ echo "$sha256  $package" | sha256sum --check --status || {
   exit 1
 }
 
+# Without Intel's AMX: on a virtual machine whose processor and kernel have AMX, llama.cpp's AMX kernels end the
+# process with "Illegal instruction" as soon as they multiply quantised weights.
+case $(uname -m) in
+  x86_64) without_amx="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" ;;
+  *) without_amx="" ;;
+esac
+export CFLAGS="${CFLAGS:-} $without_amx" CXXFLAGS="${CXXFLAGS:-} $without_amx"
+
 echo "setup: building llama.cpp into $venv (ten minutes on two cores)"
 tar xzf "$package" -C "$scratch"
 source=$scratch/llama_cpp_python-$version

@@ -199,7 +199,14 @@ class _FidelityRun:
         directory, files = variant["weights"]["directory"], variant["weights"]["files"]
         if variant["method"] == "gguf":  # llama.cpp computes on the CPU, whatever the device
             return load_gguf_logits(directory, files, variant["dtype"])
-        return load_model(directory, dtype=variant["dtype"], device=self.device, files=files)
+        # Torch multiplies packed layers, if it can, so that no kernel has to be compiled.
+        return load_model(
+            directory,
+            dtype=variant["dtype"],
+            device=self.device,
+            files=files,
+            keep_packed_layout=True,
+        )
 
     def _perplexity(
         self,

@@ -6,7 +6,9 @@
 import ctypes
 import importlib
 import logging
+import re
 import sys
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,22 @@ _LOG = logging.getLogger(__name__)
 _CONVERTER = "llama_cpp_converter"
 _WARN, _ERROR = 3, 4  # ggml_log_level; 5 continues the line before
 _KEPT_LINES = 20
+#: Names of instruction sets in llama.cpp's list -> in /proc/cpuinfo (Linux on x86-64).
+_CPU_FLAGS = {
+    "SSE3": "pni",
+    "SSSE3": "ssse3",
+    "AVX": "avx",
+    "AVX_VNNI": "avx_vnni",
+    "AVX2": "avx2",
+    "F16C": "f16c",
+    "FMA": "fma",
+    "BMI2": "bmi2",
+    "AVX512": "avx512f",
+    "AVX512_VBMI": "avx512vbmi",
+    "AVX512_VNNI": "avx512_vnni",
+    "AVX512_BF16": "avx512_bf16",
+    "AMX_INT8": "amx_int8",
+}
 
 
 class LlamaCppLog:
@@ -81,7 +99,41 @@ def _library() -> Any:
     library.codewatt_log = library.llama_log_callback(LOG.receive)
     library.llama_log_set(library.codewatt_log, ctypes.c_void_p(0))
     library.llama_backend_init()
+    built_for = library.llama_print_system_info().decode()
+    if missing := missing_instructions(built_for, _cpu_flags()):
+        # The first multiplication would end the process with "Illegal instruction".
+        raise RuntimeError(
+            f"it was built for instructions that this processor lacks ({', '.join(missing)})"
+        )
     return library
+
+
+def missing_instructions(system_info: str, cpu_flags: Collection[str]) -> list[str]:
+    """The instruction sets that llama.cpp was built for and a processor lacks.
+
+    Args:
+        system_info: llama.cpp's list, such as "CPU : SSE3 = 1 | AVX512 = 1 | OPENMP = 1 |".
+        cpu_flags: the processor's flags, as /proc/cpuinfo names them; empty: unknown.
+
+    Returns:
+        Their names in llama.cpp's list, in its order; none if the flags are unknown.
+    """
+    built_for = re.findall(r"(\w+) = 1\b", system_info)
+    return [
+        name
+        for name in built_for
+        if cpu_flags and name in _CPU_FLAGS and _CPU_FLAGS[name] not in cpu_flags
+    ]
+
+
+def _cpu_flags() -> set[str]:
+    """The flags of this machine's processor; empty where the system does not list them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    flags = (line.split(":", 1)[1] for line in lines if line.startswith("flags"))
+    return set(next(flags, "").split())
 
 
 def llama_cpp_version() -> str:
