@@ -3,15 +3,15 @@
 Rule generate measures one cell at a time. On a machine with n GPUs this script runs n Snakemakes,
 each in a copy of the checkout that sees one GPU and its share of the cores. GPU k measures the
 sessions k + 1, k + 1 + n, ..., so all cells of a session share a board, as variants and baselines
-must. Models, corpora and layer scores are made once, before; variants are made in parallel and
-copied to all. Every finished session is copied back to the checkout, from where the other stages
-continue:
+must. Models, corpora and layer scores are made before, once; variants and their fidelity are made
+in parallel and copied to all. After each step the results are copied to the checkout, and packed
+into the archive, from which the other stages continue elsewhere, in a checkout of the same commit:
 
     python benchmarks/gpu_sessions.py config/studies/smollm2-gpu-wide.yaml --gpus 0 1 \
-        --scratch /tmp/gpu-sessions
+        --scratch /tmp/gpu-sessions --archive smollm2-gpu-wide.tar.gz
 
 The energy of a cell is comparable with that of a run on one GPU only for `boundary: gpu`, because
-the CPU and memory are shared.
+processor and memory are shared.
 """
 
 import argparse
@@ -19,8 +19,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,12 +79,41 @@ class Snakemake:
         print(f"gpu {self.gpu}: {step}: {ended}, {time.monotonic() - begun_s:.0f} s", flush=True)
         return not failed
 
-    def make_in_copy(self, step: str, targets: Sequence[str]) -> bool:
-        """Make targets from what all have made so far, and copy the results back."""
-        copy_results(ROOT, self.checkout)
-        made = not targets or self.make(step, targets)
-        copy_results(self.checkout, ROOT)
+
+class Collection:
+    """The results of all copies, in the checkout and in the archive."""
+
+    def __init__(self, study: str, archive: Path | None) -> None:
+        self._folder = f"results/{study}"
+        self._archive = archive
+        self._lock = threading.Lock()
+
+    def make(self, run: Snakemake, step: str, targets: Sequence[str]) -> bool:
+        """Make targets in a copy, from what all copies have made so far, and collect them."""
+        if not targets:
+            return True
+        with self._lock:
+            copy_results(ROOT, run.checkout)
+        made = run.make(step, targets)
+        with self._lock:
+            copy_results(run.checkout, ROOT)
+            self.pack()
         return made
+
+    def pack(self) -> None:
+        """Write the archive: results without weights, and Snakemake's metadata."""
+        if self._archive is None:
+            return
+        part = self._archive.with_name(f".{self._archive.name}.part")
+        with tarfile.open(part, "w:gz", compresslevel=3) as archive:
+            for name in (self._folder, _METADATA):
+                if (ROOT / name).exists():
+                    archive.add(ROOT / name, name, filter=_without_weights)
+        part.rename(self._archive)
+
+
+def _without_weights(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "weights" in Path(member.name).parts else member
 
 
 def main() -> None:
@@ -90,7 +121,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", help="study file")
     parser.add_argument("--gpus", nargs="+", required=True, help="indices or UUIDs of GPUs")
-    parser.add_argument("--scratch", type=Path, required=True, help="folder for copies and logs")
+    parser.add_argument("--scratch", type=Path, required=True, help="new folder for copies, logs")
+    parser.add_argument("--archive", type=Path, help="the .tar.gz to write")
     parser.add_argument("--config", nargs="*", default=[], help="more KEY=VALUE for Snakemake")
     options = parser.parse_args()
     study = load_study(options.study)
@@ -108,10 +140,24 @@ def main() -> None:
         copy = scratch / f"gpu-{gpu}"
         shutil.copytree(ROOT, copy, symlinks=True)
         runs.append(Snakemake(copy, gpu, cores[number::n], config, copy.with_suffix(".log")))
+    collection = Collection(study.study, options.archive and options.archive.resolve())
+
+    def run_sessions(number: int) -> bool:
+        done = True
+        for session in range(number + 1, study.sessions + 1, n):
+            cells = [paths.cell("generate.json", cell.id) for cell in grid.in_session(session)]
+            done = collection.make(runs[number], f"session {session}", cells) and done
+        return done
+
     done = True
     with ThreadPoolExecutor(n) as pool:
-        for step, shares in _steps(grid, paths, n):
-            done = all(list(pool.map(Snakemake.make_in_copy, runs, [step] * n, shares))) and done
+        for step, name in (("variants", "manifest.json"), ("fidelity", "fidelity.json")):
+            if step == "fidelity" and not study.fidelity:
+                continue
+            targets = [paths.variant(name, variant.id) for variant in grid.variants]
+            shares = [targets[number::n] for number in range(n)]
+            done = all(list(pool.map(collection.make, runs, [step] * n, shares))) and done
+        done = all(list(pool.map(run_sessions, range(n)))) and done
     sys.exit(0 if done else f"some jobs failed; see the logs in {scratch}")
 
 
@@ -128,26 +174,6 @@ def _shared(grid: Grid, paths: Paths) -> list[str]:
         ),
         *(paths.layer_scores(*scoring) for scoring in grid.scorings),
     ]
-
-
-def _steps(grid: Grid, paths: Paths, n: int) -> Iterator[tuple[str, list[list[str]]]]:
-    """(name, the targets of each of n GPUs) of the steps, in order."""
-    yield "variants", _dealt([paths.variant("manifest.json", v.id) for v in grid.variants], n)
-    if grid.study.fidelity:
-        yield "fidelity", _dealt([paths.variant("fidelity.json", v.id) for v in grid.variants], n)
-    sessions = [
-        [paths.cell("generate.json", cell.id) for cell in grid.in_session(session)]
-        for session in range(1, grid.study.sessions + 1)
-    ]
-    for first in range(0, len(sessions), n):
-        side_by_side = sessions[first : first + n]
-        unused: list[list[str]] = [[]] * (n - len(side_by_side))
-        yield f"sessions {first + 1} to {first + len(side_by_side)}", side_by_side + unused
-
-
-def _dealt(targets: Sequence[str], hands: int) -> list[list[str]]:
-    """Targets dealt out in turn."""
-    return [list(targets[number::hands]) for number in range(hands)]
 
 
 def copy_results(source: Path, target: Path) -> None:
