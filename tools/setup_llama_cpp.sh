@@ -39,10 +39,9 @@ echo "$sha256  $package" | sha256sum --check --status || {
 
 # Without Intel's AMX: on a virtual machine whose processor and kernel have AMX, llama.cpp's AMX kernels end the
 # process with "Illegal instruction" as soon as they multiply quantised weights.
-case $(uname -m) in
-  x86_64) without_amx="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16" ;;
-  *) without_amx="" ;;
-esac
+without_amx="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+# A compiler that does not know these options does not use AMX either.
+cc $without_amx -x c -c -o "$scratch/empty.o" /dev/null 2>/dev/null || without_amx=""
 export CFLAGS="${CFLAGS:-} $without_amx" CXXFLAGS="${CXXFLAGS:-} $without_amx"
 
 echo "setup: building llama.cpp into $venv (ten minutes on two cores)"
