@@ -55,10 +55,11 @@ def _is_sound(cell, part, edges, limits):
 def _joules(source, judged, edges):
     """(program -> joules, joules while none ran): each moment is divided among what runs."""
     programs = judged.dropna(subset="start_s").groupby("program")[["start_s", "end_s"]].first()
-    times = sorted({*edges, *programs["start_s"], *programs["end_s"]})
+    first_s, last_s = programs["start_s"].to_numpy(), programs["end_s"].to_numpy()
+    times = sorted({*edges, *first_s.tolist(), *last_s.tolist()})
     of_program, rest = dict.fromkeys(programs.index, 0.0), 0.0
     for start_s, end_s in itertools.pairwise(times):
-        running = programs.index[(programs["start_s"] <= start_s) & (programs["end_s"] >= end_s)]
+        running = programs.index[(first_s <= start_s) & (last_s >= end_s)]
         joules = sum(device.between(start_s, end_s) for device in source.devices.values())
         for program in running:
             of_program[program] += joules / len(running)

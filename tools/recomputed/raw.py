@@ -233,12 +233,16 @@ class Cell:
         BigCodeBench's file has one status; excluded tasks are in neither file.
         """
         recorded = read_json(self.folder / "eval_results.json.gz")["eval"]
-        for task, rows in self.tasks[self.tasks["excluded"].isna()].groupby("task_id"):
-            ours = rows.sort_values(["repeat", "sample"])[["base_status", "plus_status"]]
+        judged = self.tasks[self.tasks["excluded"].isna()].sort_values(["repeat", "sample"])
+        wanted = {}
+        for row in judged[["task_id", "base_status", "plus_status"]].to_dict("records"):
+            statuses = [row["base_status"], row["plus_status"]]
+            told = tuple(None if pd.isna(status) else status for status in statuses)
+            wanted.setdefault(row["task_id"], []).append(told)
+        for task in sorted(wanted):
             theirs = [
                 (v["status"], None) if "status" in v else (v["base_status"], v["plus_status"])
                 for v in recorded.get(task, [])
             ]
-            wanted = [tuple(None if pd.isna(x) else x for x in row) for row in ours.to_numpy()]
-            if theirs != wanted:
+            if theirs != wanted[task]:
                 self.problems.append(f"{task}: eval_results.json.gz and evaluate.json differ")

@@ -14,12 +14,14 @@ def task_rows(cell, study):
     """One row for each completion."""
     joules = pd.DataFrame({name: shared_joules(cell, name) for name in energy.COMPONENTS})
     given = pd.read_parquet(cell.folder / "task_energy.parquet")
-    given = given.set_index(["repeat", "sample", "task_id"])
+    # Dictionaries: looking rows up in a frame takes most of the time of a recomputation.
+    given = given.set_index(["repeat", "sample", "task_id"]).to_dict("index")
+    judged = cell.judged.to_dict("index")
     rows = []
-    for index, task in cell.tasks.iterrows():
+    for task, spent in zip(cell.tasks.to_dict("records"), joules.to_dict("records"), strict=True):
         key = int(task["repeat"]), int(task["sample"]), task["task_id"]
-        parts = {name: _known(value) for name, value in joules.loc[index].items()}
-        of_task, told = cell.meter.add(parts), given.loc[key]
+        parts = {name: _known(value) for name, value in spent.items()}
+        of_task, told = cell.meter.add(parts), given[key]
         bounds = {part: _known(told[f"{part}_uncertainty_j"]) for part in energy.PARTS}
         tokens = int(task["new_tokens"])
         after_first = _known(task["end_s"] - task["first_token_s"])
@@ -49,15 +51,15 @@ def task_rows(cell, study):
                 **_columns(of_task, "_j", study.boundary),
                 **_columns(bounds, "_uncertainty_j", study.boundary),
                 "energy_note": told["energy_note"],
-                **_judging(cell, study, key, of_task, bounds, told),
+                **_judging(cell, study, judged[key], of_task, bounds, told),
             }
         )
     return rows
 
 
-def _judging(cell, study, key, of_task, bounds, told):
-    """How the completion was judged; bounds are those of task_energy.parquet."""
-    row = cell.judged.loc[key]
+def _judging(cell, study, row, of_task, bounds, told):
+    """How the completion of a row of `cell.judged` was judged; bounds: task_energy.parquet's."""
+    joules = judging.joules_of(cell, {name: [value] for name, value in row.items()})
     parts = ("cpu", "dram", "node", "job")
     given = {part: _known(told[f"evaluate_{part}_uncertainty_j"]) for part in parts}
     given = energy.figures(given, study.boundary)
@@ -66,7 +68,7 @@ def _judging(cell, study, key, of_task, bounds, told):
         "evaluate_s": _known(row["end_s"] - row["start_s"]),
         "evaluate_cpu_s": _known(row["cpu_s"]),
         "evaluate_completions": int(row["completions"]) if metered else None,
-        **judging.columns(of_task, judging.joules_of(cell, cell.judged.loc[[key]]), study.boundary),
+        **judging.columns(of_task, joules, study.boundary),
         **{f"evaluate_{name}_uncertainty_j": given[name] for name in judging.PARTS},
         f"{judging.BOTH}energy_uncertainty_j": judging.both_bound(
             bounds[study.boundary], given["energy"], study.boundary

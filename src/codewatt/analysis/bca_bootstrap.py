@@ -110,15 +110,18 @@ def task_draws(tasks: int, draws: int = DRAWS, seed: int = SEED) -> Vector:
     return counts
 
 
+@lru_cache(maxsize=8)
 def student_draws(freedom: float, draws: int = DRAWS, seed: int = SEED) -> Vector:
     """The quantiles (i + 1/2) / draws of Student's t distribution, in random order.
 
     Quantiles instead of random numbers: with one degree of freedom the ends of the interval of
     4,000 random numbers would vary by ten per cent with the seed. Entry j is the quantile of
-    i = numpy.random.default_rng([seed, 1]).permutation(draws)[j].
+    i = numpy.random.default_rng([seed, 1]).permutation(draws)[j]. All cells with as many sessions
+    use the same ones.
     """
     order = np.random.default_rng([seed, 1]).permutation(draws)
     quantiles: Vector = np.asarray(stdtrit(freedom, (order + 0.5) / draws), dtype=float)
+    quantiles.setflags(write=False)
     return quantiles
 
 

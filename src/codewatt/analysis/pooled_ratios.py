@@ -202,9 +202,11 @@ def _task_totals(tasks: Sequence[Row], energy: str, tests: str) -> TaskTotals:
             solved[row["task_id"]].append(verdict)
             joules[row["task_id"]].append(row.get(energy))
     order = sorted(solved)
-    known = all(value is not None for task in order for value in joules[task])
+    known = [[j for j in joules[task] if j is not None] for task in order]
+    complete = all(len(known[i]) == len(joules[task]) for i, task in enumerate(order))
     return TaskTotals(
-        [mean_of(finite(joules[task])) if known else 1.0 for task in order],
+        # A mean is finite if its terms are: one check for all.
+        finite(map(mean_of, known)) if complete else [1.0] * len(order),
         [sum(solved[task]) / len(solved[task]) for task in order],
     )
 

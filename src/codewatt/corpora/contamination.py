@@ -98,7 +98,7 @@ def _lexical_tokens(text: str) -> list[str]:
 
 def _ngrams(tokens: Sequence[str], length: int) -> set[_Ngram]:
     """The distinct n-grams of a text; none if it is shorter."""
-    return {tuple(tokens[start : start + length]) for start in range(len(tokens) - length + 1)}
+    return set(zip(*(tokens[start:] for start in range(length)), strict=False))
 
 
 def _measure(
@@ -106,15 +106,19 @@ def _measure(
 ) -> list[Contamination]:
     """See `measure_contamination`; programs are given as lexical tokens."""
     lengths = {min(len(tokens), NGRAM_LENGTH) for tokens in programs.values() if tokens}
-    containing: dict[_Ngram, set[int]] = {}
+    of_program = {
+        name: _ngrams(tokens, min(len(tokens), NGRAM_LENGTH)) for name, tokens in programs.items()
+    }
+    # Most n-grams of a corpus occur in no program; those are not indexed.
+    wanted: set[_Ngram] = set().union(*of_program.values())
+    containing: dict[_Ngram, list[int]] = {}
     for number, document in enumerate(documents):
         document_tokens = _lexical_tokens(document)
         for length in lengths:
-            for ngram in _ngrams(document_tokens, length):
-                containing.setdefault(ngram, set()).add(number)
+            for ngram in _ngrams(document_tokens, length) & wanted:
+                containing.setdefault(ngram, []).append(number)
     found = []
-    for name, tokens in programs.items():
-        ngrams = _ngrams(tokens, min(len(tokens), NGRAM_LENGTH)) if tokens else set()
+    for name, ngrams in of_program.items():
         counts: dict[int, int] = {}
         for ngram in ngrams:
             for number in containing.get(ngram, ()):

@@ -214,13 +214,13 @@ def broken_draws(tasks: int, samples: int, broken: float, seed: int) -> NDArray[
 
 def covered(draws: NDArray[np.float64], truth: float) -> tuple[float, float]:
     """How often the library's interval, and Student's t interval, cover the true difference."""
-    ours = student = 0
+    ours = 0
     for differences in draws:
-        low, high = shares_difference(list(differences)).ci95
+        low, high = shares_difference(differences.tolist()).ci95
         ours += low <= truth <= high
-        mean, error = differences.mean(), scipy_stats.sem(differences)
-        student += abs(mean - truth) <= scipy_stats.t.ppf(0.975, len(differences) - 1) * error
-    return ours / len(draws), student / len(draws)
+    half = scipy_stats.t.ppf(0.975, draws.shape[1] - 1) * scipy_stats.sem(draws, axis=1)
+    student = np.sum(np.abs(draws.mean(axis=1) - truth) <= half)
+    return ours / len(draws), float(student) / len(draws)
 
 
 @pytest.mark.parametrize(
@@ -319,9 +319,11 @@ def test_joules_per_correct_task_cover_the_truth(sessions: int, tasks: int, shar
             for index, factor in enumerate(factors)
         ]
         rows = [
-            {"task_id": i, "solved_base": bool(solved[i]), "energy_j": float(factor * joules[i])}
+            {"task_id": task_id, "solved_base": passed, "energy_j": energy_j}
             for factor in factors
-            for i in range(tasks)
+            for task_id, (passed, energy_j) in enumerate(
+                zip(solved.tolist(), (factor * joules).tolist(), strict=True)
+            )
         ]
         found = pooled_columns({"pass_at_1_base": float(solved.mean())}, runs, rows)
         if found["j_per_correct_task_base"] is None:

@@ -6,6 +6,7 @@ studies that exercise every column, and must notice a wrong value in any of them
 
 import ast
 import math
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from scipy import optimize, stats
 
 from codewatt.analysis.columns import TABLES, cell_columns
@@ -75,19 +77,37 @@ COLUMNS = [
 
 
 @pytest.fixture(scope="session")
-def studies(tmp_path_factory) -> dict[str, RawStudy]:
-    """The studies, written."""
-    root = tmp_path_factory.mktemp("drawn")
-    return {name: RawStudy(root / name, **options).write() for name, options in STUDIES.items()}
+def drawn(script, tmp_path_factory, worker_id):
+    """The studies, written, and what is recomputed of them: once for all processes of xdist."""
+    if worker_id == "master":
+        return _draw(script, tmp_path_factory.mktemp("drawn"))
+    shared = tmp_path_factory.getbasetemp().parent
+    with FileLock(shared / "drawn.lock"):
+        if not (shared / "drawn.pickle").exists():
+            made = pickle.dumps(_draw(script, shared / "drawn"))
+            (shared / "drawn.pickle").write_bytes(made)
+    return pickle.loads((shared / "drawn.pickle").read_bytes())
 
 
-@pytest.fixture(scope="session")
-def recomputed(script, studies):
-    """Study -> (its tables, the recomputed rows, what is wrong with its raw files)."""
-    return {
+def _draw(script, root):
+    studies = {name: RawStudy(root / name, **options).write() for name, options in STUDIES.items()}
+    recomputed = {
         name: (_tables(study), *script.recompute(study.yaml, study.results))
         for name, study in studies.items()
     }
+    return studies, recomputed
+
+
+@pytest.fixture(scope="session")
+def studies(drawn) -> dict[str, RawStudy]:
+    """The studies, written; tests do not change their files."""
+    return drawn[0]
+
+
+@pytest.fixture(scope="session")
+def recomputed(drawn):
+    """Study -> (its tables, the recomputed rows, what is wrong with its raw files)."""
+    return drawn[1]
 
 
 def _tables(study: RawStudy) -> dict[str, pd.DataFrame]:
