@@ -187,6 +187,7 @@ def _llama_and_deepseek(runs: Runs) -> Finding:
         f"1,140 tasks gives p of at most {highest:.2g}, not adjusted, for any number of solved "
         "tasks that the printed values allow.",
         "Llama is below DeepSeekCoder in all three pairs of runs. By how much is uncertain, "
-        "because DeepSeekCoder has two values of pass@1 for equal runs (accuracy_of_equal_runs).",
+        "because DeepSeekCoder has two values of pass@1 for equal runs "
+        "(finding “accuracy of equal runs”).",
         values,
     )
