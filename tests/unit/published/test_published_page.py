@@ -5,7 +5,7 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from codewatt.published.page.energy_changes import OWN, EnergyChange
 from codewatt.published.page.own_measurements import read_changes, read_energies
 from codewatt.published.page.page_data import PageData
 from codewatt.published.page.redrawn_figures import FIGURES_3_TO_6, FIGURES_7_AND_8
+from codewatt.published.page.redrawn_tables import shown_correction, text_like
 from codewatt.published.page.sign_text import reasons
 from codewatt.published.study_files import BUIS, DE_REUS
 
@@ -214,6 +215,44 @@ def test_corrected_values_of_tables(page: Page) -> None:
     assert values["4.1", "Qwen2,5-Coder", "n_params"].corrected == 7_615_616_512
     assert values["5.30", "14B-Instruct-AWQ", "TTFT"].corrected == pytest.approx(0.0488, abs=1e-4)
     assert values["5.24", "7B", "Latency"].corrected is None
+
+
+def test_the_spread_of_corrected_totals_is_corrected_too(page: Page) -> None:
+    rows = list(csv.DictReader((PUBLISHED / "de_reus_2024" / "energy.csv").open()))
+    runs = [r for r in rows if r["table"] == "EvalPlus/energy_data/results_3b_256_8bit.csv"]
+    wrap_wh = 262_143.328850 / 3600
+    totals = []
+    for run in runs:
+        seconds, published = float(run["runtime_s"]), float(run["cpu_wh"])
+        missed = round((float(run["ear_packages_w"]) * seconds / 3600 - published) / wrap_wh)
+        totals.append(float(run["total_wh"]) + missed * wrap_wh)
+    (value,) = (
+        one
+        for one in page.data.values
+        if (one.table, one.row, one.column) == ("figure 4", "8-bit", "Total, std. deviation")
+    )
+    assert (value.printed, value.corrected) == ("24.25", pytest.approx(stdev(totals)))
+    assert shown_correction(value) == "47.22"
+
+
+def test_table_iv_counts_as_corrected_what_it_shows(page: Page) -> None:
+    (item,) = (one for one in page.data.items if (one.kind, one.number) == ("table", "IV"))
+    assert (item.differing, item.corrected) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("printed", "number", "text"),
+    [
+        *(("6766.2", 6777.66, "6777.7"), ("10.8", 2.695, "2.7"), ("36.00", 16.377, "16.38")),
+        *(("0.04", 0.02404, "0.024"), ("0.66", 0.4914, "0.49"), ("0.001", 0.00136, "0.0014")),
+        *(("7B", 7_615_616_512, "7.62B"), ("3.58e12", 3.355e12, "3.36e12")),
+        *(("64.8%", 63.158, "63.2%"), ("100%", 44.21, "44%"), ("0.33", 0.3859, "0.39")),
+    ],
+)
+def test_corrected_numbers_have_the_form_of_the_printed_ones(
+    printed: str, number: float, text: str
+) -> None:
+    assert text_like(printed, number) == text
 
 
 def test_every_printed_number_is_on_the_page(page: Page) -> None:

@@ -22,7 +22,7 @@ from codewatt.published.page.redrawn_figures import (
     FIGURES_3_TO_6,
     FIGURES_7_AND_8,
 )
-from codewatt.published.page.redrawn_tables import PrintedValue, number_text, shown_correction
+from codewatt.published.page.redrawn_tables import PrintedValue, shown_correction, text_like
 from codewatt.published.page.sign_text import Reason
 from codewatt.published.study_files import BUIS, DE_REUS
 
@@ -233,7 +233,7 @@ def _cell(value: PrintedValue | None, measured: MeasuredColumn) -> View | None:
         return None
     fix = shown_correction(value)
     if not fix and value.follows is False and value.computed is not None:
-        fix = number_text(value.computed)
+        fix = text_like(value.printed, value.computed)
     return {
         "printed": value.printed,
         "fix": fix,
