@@ -14,6 +14,7 @@ from codewatt.plots import figure_style
 from codewatt.published.page import write_page as page_module
 from codewatt.published.page.changes_figure import NAME as CHANGES
 from codewatt.published.page.energy_changes import OWN, EnergyChange
+from codewatt.published.page.headline import contrasts, headline
 from codewatt.published.page.own_measurements import read_changes, read_energies
 from codewatt.published.page.page_data import PageData
 from codewatt.published.page.redrawn_figures import FIGURES_3_TO_6, FIGURES_7_AND_8
@@ -317,6 +318,36 @@ def test_reasons_name_measured_signs(page: Page) -> None:
     assert "\N{MINUS SIGN}53 %" in texts["engine"]
     # 25.2 J and 20.1 J per task.
     assert "+25 % per task" in texts["prefill"]
+
+
+def test_the_first_screen_answers_the_question(page: Page) -> None:
+    first = page.html.split("<h1>")[1].split("<figure")[0]
+    assert first.startswith("Does quantisation save or cost energy?")
+    rows = {one.topic: one for one in contrasts(page.data.changes, page.data.findings)}
+    assert all(one.topic in first for one in rows.values())
+    times = rows["run time of quantised models"]
+    # Figures 3 to 6: run times of energy.csv; tables 5.29, 5.34 and 5.40: minutes.
+    energy = list(csv.DictReader((PUBLISHED / "de_reus_2024" / "energy.csv").open()))
+
+    def seconds(table: str) -> float:
+        name = f"EvalPlus/energy_data/results_{table}.csv"
+        return fmean(float(row["runtime_s"]) for row in energy if row["table"] == name)
+
+    ratios = [
+        seconds(f"{model}_{bits}") / seconds(model)
+        for model in ("3b_128", "3b_256", "7b_128", "7b_256")
+        for bits in ("4bit", "8bit")
+    ]
+    assert times.de_reus.startswith(f"{min(ratios):.1f} to {max(ratios):.1f} times")
+    assert times.buis.startswith(f"{102.23 / 290.87:.2f} to {44.58 / 57.72:.2f} times")
+    assert times.buis.endswith(f"{28.72 / 27.97:.2f} to {35.50 / 27.97:.2f} times for 0.5B")
+    changes = rows["change of energy per token, GPU only"]
+    minus = "\N{MINUS SIGN}"
+    assert (changes.de_reus, changes.buis) == (f"{minus}18 to +240 %", f"{minus}65 to +3 %")
+    # 6.06 / 3.78 and 0.810 / 1.74 J per token, docs/archive/h200-engines.md.
+    (text,) = (one for one in headline(page.data.changes) if "H200" in one or "engine" in one)
+    assert "+60 %" in text
+    assert f"{minus}53 %" in text
 
 
 def test_the_documentation_states_the_same_signs(page: Page) -> None:

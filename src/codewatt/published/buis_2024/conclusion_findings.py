@@ -191,9 +191,9 @@ def _pass_per_kwh(runs: Runs) -> Finding:
         "sources”.",
         f"By pass@kWh 0.5B (pass@1 {small.pass_at_1.text}) is number {ranks['0.5B']} of "
         f"{len(qwen)} runs, before 14B-Instruct-GPTQ-Int4 (pass@1 {large.pass_at_1.text}). "
-        f"{best} has the highest pass@1 and is on the efficient frontier, but number {ranks[best]}. Of "
-        f"{values['frontier']:.0f} runs on the frontier {values['frontier_in_first']:.0f} are among "
-        f"the first {values['frontier']:.0f}.",
+        f"{best} has the highest pass@1 and is on the efficient frontier, but number "
+        f"{ranks[best]}. Of {values['frontier']:.0f} runs on the frontier "
+        f"{values['frontier_in_first']:.0f} are among the first {values['frontier']:.0f}.",
         "A ratio gives one order: twice the pass@1 counts as much as half the energy. It can put a "
         "model that solves a tenth of the tasks before one that solves half of them. The trade-off "
         "is shown by the frontier of figure 4.12, not by pass@kWh.",

@@ -180,8 +180,8 @@ def _percentages(tables: PaperTables) -> Finding:
         CONTRADICTED,
         "Section VI.A gives losses of pass@1 in points and in per cent.",
         f"Printed per cent, and what the printed scores allow: {'; '.join(lines)}.",
-        "The points are right. Of four percentages one is right; those of 3B are too large, that "
-        "of 7B with 256 tokens is too small.",
+        "Of four percentages one is right; those of 3B are too large, that of 7B with 256 tokens "
+        "is too small. The points are right.",
         values,
     )
 

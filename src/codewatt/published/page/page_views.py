@@ -1,6 +1,7 @@
 """Turns the results into what the template of the page shows."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -45,8 +46,8 @@ WORDS = (
     ("printed", "The number as the text prints it."),
     (
         "computed",
-        "The same number, computed from other published numbers or raw files. It follows if it is "
-        "possible for numbers that are rounded as printed.",
+        "The same number, computed from other published numbers or raw files. The printed number "
+        "differs if the rounding of the printed numbers cannot explain the difference.",
     ),
     (
         "corrected",
@@ -83,6 +84,17 @@ _MEASURED = {
     "time_and_energy": "bitsandbytes in transformers",
     "disagreeing_savings": "kernels",
     "inert_batch_axis": "batch size",
+}
+#: Words of a finding's name that are not written in small letters.
+_SPELT = {
+    "phi": "Phi",
+    "dram": "DRAM",
+    "awq": "AWQ",
+    "llama": "Llama",
+    "deepseek": "DeepSeek",
+    "r2": "R2",
+    "vram": "VRAM",
+    "kwh": "kWh",
 }
 _OTHER = {"readme": "README, cache misses", "thesis 9": "Thesis of de Reus, table 9"}
 _UNITS = (
@@ -121,7 +133,8 @@ def part_views(data: PageData, reasons: Sequence[Reason]) -> Iterator[View]:
             "findings": [
                 {
                     "name": one.name,
-                    "title": one.name.replace("_", " "),
+                    "title": _finding_title(one.name),
+                    "gist": _first_sentence(one.consequence),
                     "verdict": one.verdict,
                     "says": one.says,
                     "shows": one.shows,
@@ -209,6 +222,16 @@ def _tables(data: PageData, study: str) -> Iterator[View]:
                 )
             ),
         }
+
+
+def _finding_title(name: str) -> str:
+    words = [_SPELT.get(word, word) for word in name.split("_")]
+    title = " ".join(words).replace("pass at 1", "pass@1").replace("Phi 2", "Phi-2")
+    return title[0].upper() + title[1:]
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[^.\d][.:]) (?=[A-Z])", text, maxsplit=1)[0]
 
 
 def _title(name: str) -> str:
