@@ -83,6 +83,7 @@ _MEASURED = {
     "boundary_of_the_conclusion": "engine",
     "time_and_energy": "bitsandbytes in transformers",
     "disagreeing_savings": "kernels",
+    "quantised_models_save": "kernels",
     "inert_batch_axis": "batch size",
 }
 #: Words of a finding's name that are not written in small letters.
