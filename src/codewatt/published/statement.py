@@ -17,7 +17,7 @@ class Statement:
         place: section of the text.
         quote: a few words of it.
         finding: name of the finding that compares it with the data.
-        about: one or more of the subjects of this module.
+        about: subjects of this module; none if no study can bear on the statement.
     """
 
     place: str

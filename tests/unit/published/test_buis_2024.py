@@ -15,6 +15,7 @@ from codewatt.published.buis_2024.audited_study import STUDY
 from codewatt.published.buis_2024.printed_tables import FIGURE_FILES, read_tables
 from codewatt.published.buis_2024.statistics_checks import largest_kruskal_wallis
 from codewatt.published.buis_2024.table_audit import CHECKS, TableAudit
+from codewatt.published.finding import BOUNDED, CONTRADICTED, HOLDS, NOT_SHOWN
 from codewatt.published.published_study import open_study
 
 RUN_TABLES = ("5.24", "5.29", "5.34", "5.40")
@@ -185,7 +186,7 @@ def test_the_command_prints_a_line_a_run_and_writes_a_csv(
 def test_each_finding_has_a_name_and_a_known_verdict(audit: TableAudit) -> None:
     names = [finding.name for finding in audit.findings]
     assert len(set(names)) == len(names)
-    assert {f.verdict for f in audit.findings} == {"holds", "not shown by the data", "contradicted"}
+    assert {f.verdict for f in audit.findings} == {HOLDS, BOUNDED, NOT_SHOWN, CONTRADICTED}
     for finding in audit.findings:
         assert all((finding.says, finding.shows, finding.consequence, finding.values))
 

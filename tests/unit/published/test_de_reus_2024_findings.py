@@ -75,7 +75,8 @@ def test_verdicts(found: dict[str, Finding]) -> None:
         *("accuracy_losses", "reference_in_float32", "mixed_nodes", "cache_misses_and_time"),
         *("dram_energy_is_time", "shorter_answers_of_pruned_models", "decline_of_phi_2"),
     }
-    assert len(by_verdict[CONTRADICTED]) == len(found) - 13 == 14
+    assert len(by_verdict[CONTRADICTED]) == len(found) - 13 == 15
+    assert "minimal_energy_reduction" in by_verdict[CONTRADICTED]
 
 
 def test_every_statement_of_abstract_and_conclusion_has_a_verdict(
@@ -279,6 +280,27 @@ def test_pruned_models(found: dict[str, Finding]) -> None:
             assert energy[f"energy_{name}_{depth}"] == pytest.approx(100 * (ratio - 1))
             solved = COUNTS.loc[(model, 128, "none", depth), "plus_solved"]
             assert energy[f"pass_{name}_{depth}"] == pytest.approx(100 * solved / 164)
+    reduction = found["minimal_energy_reduction"].values
+    ratios = []
+    for name, model in models.items():
+        layers = {"Phi-2": 32, "StarCoder2-3B": 30, "StarCoder2-7B": 32}[name]
+        whole = COUNTS.loc[(model, 128, "none", 0), "plus_solved"]
+        for depth in range(1, 7):
+            ratio = 1 - means["total_wh"][model, depth] / means["total_wh"][model, 0]
+            ratios.append(ratio * layers / depth)
+            row = COUNTS.loc[(model, 128, "none", depth)]
+            assert energy[f"loss_{name}_{depth}"] == pytest.approx(
+                100 * (row["plus_solved"] / whole - 1)
+            )
+            lost, gained = int(row["plus_lost"]), int(row["plus_gained"])
+            exact = stats.binomtest(min(lost, gained), lost + gained, 0.5).pvalue
+            assert energy[f"p_{name}_{depth}"] == pytest.approx(exact)
+            assert energy[f"loss_{name}_{depth}"] < energy[f"energy_{name}_{depth}"]
+            assert exact < 0.05 or depth < 3
+    assert (reduction["ratio_low"], reduction["ratio_high"]) == pytest.approx(
+        (min(ratios), max(ratios))
+    )
+    assert reduction["Phi-2_3"] > 25
     steps = means["total_wh"].unstack().diff(axis=1)
     assert found["trend_of_figure_8"].values["rising"] == (steps > 0).sum().sum() == 4
     for name in ("Phi-2", "StarCoder2-7B"):

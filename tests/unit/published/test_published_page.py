@@ -5,7 +5,7 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -14,9 +14,11 @@ from codewatt.plots import figure_style
 from codewatt.published.page import write_page as page_module
 from codewatt.published.page.changes_figure import NAME as CHANGES
 from codewatt.published.page.energy_changes import OWN, EnergyChange
+from codewatt.published.page.headline import contrasts, headline
 from codewatt.published.page.own_measurements import read_changes, read_energies
 from codewatt.published.page.page_data import PageData
 from codewatt.published.page.redrawn_figures import FIGURES_3_TO_6, FIGURES_7_AND_8
+from codewatt.published.page.redrawn_tables import shown_correction, text_like
 from codewatt.published.page.sign_text import reasons
 from codewatt.published.study_files import BUIS, DE_REUS
 
@@ -216,6 +218,44 @@ def test_corrected_values_of_tables(page: Page) -> None:
     assert values["5.24", "7B", "Latency"].corrected is None
 
 
+def test_the_spread_of_corrected_totals_is_corrected_too(page: Page) -> None:
+    rows = list(csv.DictReader((PUBLISHED / "de_reus_2024" / "energy.csv").open()))
+    runs = [r for r in rows if r["table"] == "EvalPlus/energy_data/results_3b_256_8bit.csv"]
+    wrap_wh = 262_143.328850 / 3600
+    totals = []
+    for run in runs:
+        seconds, published = float(run["runtime_s"]), float(run["cpu_wh"])
+        missed = round((float(run["ear_packages_w"]) * seconds / 3600 - published) / wrap_wh)
+        totals.append(float(run["total_wh"]) + missed * wrap_wh)
+    (value,) = (
+        one
+        for one in page.data.values
+        if (one.table, one.row, one.column) == ("figure 4", "8-bit", "Total, std. deviation")
+    )
+    assert (value.printed, value.corrected) == ("24.25", pytest.approx(stdev(totals)))
+    assert shown_correction(value) == "47.22"
+
+
+def test_table_iv_counts_as_corrected_what_it_shows(page: Page) -> None:
+    (item,) = (one for one in page.data.items if (one.kind, one.number) == ("table", "IV"))
+    assert (item.differing, item.corrected) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("printed", "number", "text"),
+    [
+        *(("6766.2", 6777.66, "6777.7"), ("10.8", 2.695, "2.7"), ("36.00", 16.377, "16.38")),
+        *(("0.04", 0.02404, "0.024"), ("0.66", 0.4914, "0.49"), ("0.001", 0.00136, "0.0014")),
+        *(("7B", 7_615_616_512, "7.62B"), ("3.58e12", 3.355e12, "3.36e12")),
+        *(("64.8%", 63.158, "63.2%"), ("100%", 44.21, "44%"), ("0.33", 0.3859, "0.39")),
+    ],
+)
+def test_corrected_numbers_have_the_form_of_the_printed_ones(
+    printed: str, number: float, text: str
+) -> None:
+    assert text_like(printed, number) == text
+
+
 def test_every_printed_number_is_on_the_page(page: Page) -> None:
     count = 0
     for study, names in (("de_reus_2024", 4), ("buis_2024", 7)):
@@ -268,7 +308,7 @@ def test_every_finding_has_a_verdict_on_the_page(page: Page) -> None:
     assert all(f'<details id="{one.name}">' in page.html for one in found)
     statements = page.rows("statements")
     assert {row["finding"] for row in statements} <= {one.name for one in found}
-    assert len(statements) == 24
+    assert len(statements) == 12 + 24
 
 
 def test_reasons_name_measured_signs(page: Page) -> None:
@@ -278,6 +318,36 @@ def test_reasons_name_measured_signs(page: Page) -> None:
     assert "\N{MINUS SIGN}53 %" in texts["engine"]
     # 25.2 J and 20.1 J per task.
     assert "+25 % per task" in texts["prefill"]
+
+
+def test_the_first_screen_answers_the_question(page: Page) -> None:
+    first = page.html.split("<h1>")[1].split("<figure")[0]
+    assert first.startswith("Does quantisation save or cost energy?")
+    rows = {one.topic: one for one in contrasts(page.data.changes, page.data.findings)}
+    assert all(one.topic in first for one in rows.values())
+    times = rows["run time of quantised models"]
+    # Figures 3 to 6: run times of energy.csv; tables 5.29, 5.34 and 5.40: minutes.
+    energy = list(csv.DictReader((PUBLISHED / "de_reus_2024" / "energy.csv").open()))
+
+    def seconds(table: str) -> float:
+        name = f"EvalPlus/energy_data/results_{table}.csv"
+        return fmean(float(row["runtime_s"]) for row in energy if row["table"] == name)
+
+    ratios = [
+        seconds(f"{model}_{bits}") / seconds(model)
+        for model in ("3b_128", "3b_256", "7b_128", "7b_256")
+        for bits in ("4bit", "8bit")
+    ]
+    assert times.de_reus.startswith(f"{min(ratios):.1f} to {max(ratios):.1f} times")
+    assert times.buis.startswith(f"{102.23 / 290.87:.2f} to {44.58 / 57.72:.2f} times")
+    assert times.buis.endswith(f"{28.72 / 27.97:.2f} to {35.50 / 27.97:.2f} times for 0.5B")
+    changes = rows["change of energy per token, GPU only"]
+    minus = "\N{MINUS SIGN}"
+    assert (changes.de_reus, changes.buis) == (f"{minus}18 to +240 %", f"{minus}65 to +3 %")
+    # 6.06 / 3.78 and 0.810 / 1.74 J per token, docs/archive/h200-engines.md.
+    (text,) = (one for one in headline(page.data.changes) if "H200" in one or "engine" in one)
+    assert "+60 %" in text
+    assert f"{minus}53 %" in text
 
 
 def test_the_documentation_states_the_same_signs(page: Page) -> None:

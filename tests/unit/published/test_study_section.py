@@ -15,6 +15,7 @@ from codewatt.published.buis_2024.statements import STATEMENTS as THESIS
 from codewatt.published.de_reus_2024.statements import STATEMENTS as PAPER
 from codewatt.published.page.page_data import compute_page
 from codewatt.published.page.write_page import render_page
+from codewatt.published.statement import FINE_TUNED, PRUNED, QUANTISED
 from codewatt.published.study_section import StudyTables, study_section
 from tests.support.measured_tables import cell_row, study_cells
 
@@ -66,9 +67,9 @@ def de_reus() -> StudyTables:
 
 def test_quantised_cells_bear_on_the_claims_on_quantisation_only() -> None:
     section = study_section("de-reus-2024", de_reus(), "")
-    expected = [one.quote for one in PAPER if one.finding != "pruning_energy_and_accuracy"]
+    expected = [one.quote for one in PAPER if one.about == (QUANTISED,)]
     assert quotes(section) == expected
-    assert len(expected) == 7
+    assert len(expected) == 8
     minus = "\N{MINUS SIGN}"
     assert section is not None
     assert {claim.cells for claim in section.claims} == {
@@ -86,9 +87,7 @@ def test_pruned_cells_bear_on_the_claims_on_pruning_only() -> None:
         [comparison(pruned, whole, "energy_j", -0.05, 0.01)],
     )
     section = study_section("de-reus-2024", found, "")
-    assert quotes(section) == [
-        one.quote for one in PAPER if one.finding == "pruning_energy_and_accuracy"
-    ]
+    assert quotes(section) == [one.quote for one in PAPER if one.about == (PRUNED,)]
     assert section is not None
     assert section.claims[0].cells == (
         "1 comparison of pruned with unpruned cells: energy of a run \N{MINUS SIGN}5.0 % "
@@ -118,8 +117,9 @@ def test_claims_of_the_thesis() -> None:
         comparison(gptq, instruct, "pass_at_1_base", 0.0, 1.0),
     ]
     section = study_section("buis-2024", tables("buis-2024", one_size, pairs), "")
-    findings = ["disagreeing_savings", "accuracy_of_quantised_models", "fine_tuning_and_tokens"]
-    expected = [one.quote for one in THESIS if one.finding in findings]
+    subjects = {FINE_TUNED, QUANTISED}
+    expected = [one.quote for one in THESIS if one.about and subjects.issuperset(one.about)]
+    assert len(expected) == 11
     assert quotes(section) == expected
     assert section is not None
     minus = "\N{MINUS SIGN}"
@@ -171,7 +171,7 @@ def test_the_links_lead_to_the_findings_on_the_page(tmp_path: Path) -> None:
     text = summary(tmp_path / "de-reus-2024", section)
     assert '<h2 id="published">Beside the published study</h2>' in text
     links = re.findall(r'href="(\.\.[^"#]*)(?:#([^"]*))?"', text)
-    assert len(links) == 1 + 7
+    assert len(links) == 1 + 8
     for path, anchor in links:
         target = (tmp_path / "de-reus-2024" / path).resolve()
         assert target == page.resolve()

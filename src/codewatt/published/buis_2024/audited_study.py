@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from codewatt.published.buis_2024.accuracy_findings import accuracy_findings
 from codewatt.published.buis_2024.batch_findings import batch_findings
+from codewatt.published.buis_2024.conclusion_findings import conclusion_findings
 from codewatt.published.buis_2024.consistency_checks import recompute_tables
 from codewatt.published.buis_2024.estimate_findings import estimate_findings
 from codewatt.published.buis_2024.measurement_findings import measurement_findings
@@ -21,7 +22,7 @@ from codewatt.published.published_study import PublishedStudy
 
 _FINDINGS = (
     *(batch_findings, saving_findings, size_findings, accuracy_findings, regression_findings),
-    *(statements_on_tests, estimate_findings, measurement_findings),
+    *(statements_on_tests, estimate_findings, measurement_findings, conclusion_findings),
 )
 
 

@@ -15,7 +15,7 @@ STATEMENTS = (
     Statement(
         "Abstract",
         "task nature significantly affects energy consumption across all tested models",
-        "domains_in_the_conclusion",
+        "domains_and_energy",
         (DOMAINS,),
     ),
     Statement("Abstract", "batch size has a minor effect", "inert_batch_axis", (BATCH_SIZES,)),
@@ -41,6 +41,18 @@ STATEMENTS = (
         (QUANTISED,),
     ),
     Statement(
+        "Abstract",
+        "GPTQ-INT4 models showed slight decreases and AWQ showed substantially lower pass@1 scores",
+        "accuracy_of_quantised_models",
+        (QUANTISED,),
+    ),
+    Statement(
+        "Abstract",
+        "can effectively be reduced without significant performance loss",
+        "accuracy_of_quantised_models",
+        (QUANTISED,),
+    ),
+    Statement(
         "5",
         "Visualization and Cryptography consumed significantly more energy than General or "
         "Network tasks",
@@ -58,6 +70,9 @@ STATEMENTS = (
         "130.77% higher than the DeepSeekCoder-V2-Lite-16B model",
         "llama_over_deepseek",
         (LLAMA_DEEPSEEK,),
+    ),
+    Statement(
+        "5", "while achieving a lower pass@1 score", "llama_below_deepseek", (LLAMA_DEEPSEEK,)
     ),
     Statement(
         "5",
@@ -79,14 +94,56 @@ STATEMENTS = (
     ),
     Statement(
         "5",
+        "Energy consumption can be effectively measured without additional hardware",
+        "software_measurement",
+        (),
+    ),
+    Statement(
+        "5",
+        "has been shown to achieve energy savings",
+        "quantised_models_save",
+        (FINE_TUNED, QUANTISED),
+    ),
+    Statement(
+        "5",
         "in some cases without significant decreases in model performance",
         "accuracy_of_quantised_models",
         (QUANTISED,),
     ),
     Statement(
         "5",
+        "not only increase the accuracy of models",
+        "fine_tuning_and_accuracy",
+        (FINE_TUNED,),
+    ),
+    Statement(
+        "5",
         "tend to lower the energy consumption of a model",
         "fine_tuning_and_tokens",
         (FINE_TUNED,),
+    ),
+    Statement(
+        "5",
+        "optimal combinations of energy consumption and accuracy were defined",
+        "efficient_frontier",
+        (QUANTISED,),
+    ),
+    Statement(
+        "5",
+        "The pass@kWh metric captures the trade-off",
+        "pass_per_kwh_and_trade_off",
+        (),
+    ),
+    Statement(
+        "5",
+        "unit testing ensured the correctness and functionality preservation",
+        "unit_tests_and_correctness",
+        (),
+    ),
+    Statement(
+        "5",
+        "generate correct and functional code with significantly less energy",
+        "quantised_models_save",
+        (QUANTISED,),
     ),
 )

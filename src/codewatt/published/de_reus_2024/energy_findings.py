@@ -163,8 +163,8 @@ def _boundary(runs: PaperRuns) -> Finding:
         f"{changes('node')}.",
         "Both packages and the DRAM in the paper's boundary draw power all the time, for this job "
         "and for others, so whatever takes longer costs more. On the GPU alone 4-bit of 7B saves "
-        "energy. The conclusion holds for 8-bit in every boundary, and for 4-bit of 7B only where "
-        "the CPU counts.",
+        "energy. The conclusion holds for 8-bit and for 4-bit of 3B in every boundary, and for "
+        "4-bit of 7B only where the CPU counts.",
         values,
     )
 

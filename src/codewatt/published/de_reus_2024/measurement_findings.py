@@ -238,9 +238,9 @@ def _cache_misses(tables: PaperTables, runs: PaperRuns) -> Finding:
         f"StarCoder2-7B with 128 tokens, by the README's table: {'. '.join(lines)}. The table's "
         "average for L2 with 4-bit is 48 %, not 45 %; it follows from EAR's log "
         f"({values['ear_L2_4bit']:.0f} %).",
-        "The runs have different lengths. L1 misses grow with the time and hardly beyond it, so "
-        "they do not explain it; L2 misses per second fall for 4-bit and rise for 8-bit. Both are "
-        "counters of the CPU, while the weights are dequantised on the GPU.",
+        "L1 misses grow with the time of a run and hardly beyond it, so they do not explain it; "
+        "L2 misses per second fall for 4-bit and rise for 8-bit. Both are counters of the CPU, "
+        "while the weights are dequantised on the GPU.",
         values,
     )
 

@@ -51,6 +51,12 @@ STATEMENTS = (
     ),
     Statement(
         "VIII",
+        "the longer execution times surpass this reduction",
+        "boundary_of_the_conclusion",
+        (QUANTISED,),
+    ),
+    Statement(
+        "VIII",
         "the performance dropped significantly with the number of layers",
         "pruning_energy_and_accuracy",
         (PRUNED,),
@@ -58,6 +64,12 @@ STATEMENTS = (
     Statement(
         "VIII",
         "the energy reduction was minimal",
+        "minimal_energy_reduction",
+        (PRUNED,),
+    ),
+    Statement(
+        "VIII",
+        "deem the pruning of layers unsuitable for reducing the energy consumption",
         "pruning_energy_and_accuracy",
         (PRUNED,),
     ),

@@ -71,6 +71,8 @@ def draw_changes(changes: Sequence[EnergyChange], folder: Path) -> list[Path]:
                     section,
                     fontweight="bold",
                     va="center",
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+                    zorder=3,
                 )
                 axes.axhline(position - 0.5, color=figure_style.PALE, linewidth=0.5)
                 position += 1
@@ -83,7 +85,10 @@ def draw_changes(changes: Sequence[EnergyChange], folder: Path) -> list[Path]:
         axes.set_yticks(ticks, labels)
         axes.set_ylim(position - 0.4, -0.6)
         axes.grid(visible=True, axis="both")
-        axes.set_xlabel("energy / energy of the reference")
+        axes.set_xlabel(
+            "saves energy  \N{LEFTWARDS ARROW}  energy / energy of the reference  "
+            "\N{RIGHTWARDS ARROW}  costs energy"
+        )
         return figure_style.save(figure, folder / NAME)
 
 

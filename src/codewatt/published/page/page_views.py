@@ -1,6 +1,7 @@
 """Turns the results into what the template of the page shows."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from codewatt.published.page.redrawn_figures import (
     FIGURES_3_TO_6,
     FIGURES_7_AND_8,
 )
-from codewatt.published.page.redrawn_tables import PrintedValue, number_text, shown_correction
+from codewatt.published.page.redrawn_tables import PrintedValue, shown_correction, text_like
 from codewatt.published.page.sign_text import Reason
 from codewatt.published.study_files import BUIS, DE_REUS
 
@@ -45,8 +46,8 @@ WORDS = (
     ("printed", "The number as the text prints it."),
     (
         "computed",
-        "The same number, computed from other published numbers or raw files. It follows if it is "
-        "possible for numbers that are rounded as printed.",
+        "The same number, computed from other published numbers or raw files. The printed number "
+        "differs if the rounding of the printed numbers cannot explain the difference.",
     ),
     (
         "corrected",
@@ -82,7 +83,19 @@ _MEASURED = {
     "boundary_of_the_conclusion": "engine",
     "time_and_energy": "bitsandbytes in transformers",
     "disagreeing_savings": "kernels",
+    "quantised_models_save": "kernels",
     "inert_batch_axis": "batch size",
+}
+#: Words of a finding's name that are not written in small letters.
+_SPELT = {
+    "phi": "Phi",
+    "dram": "DRAM",
+    "awq": "AWQ",
+    "llama": "Llama",
+    "deepseek": "DeepSeek",
+    "r2": "R2",
+    "vram": "VRAM",
+    "kwh": "kWh",
 }
 _OTHER = {"readme": "README, cache misses", "thesis 9": "Thesis of de Reus, table 9"}
 _UNITS = (
@@ -121,7 +134,8 @@ def part_views(data: PageData, reasons: Sequence[Reason]) -> Iterator[View]:
             "findings": [
                 {
                     "name": one.name,
-                    "title": one.name.replace("_", " "),
+                    "title": _finding_title(one.name),
+                    "gist": _first_sentence(one.consequence),
                     "verdict": one.verdict,
                     "says": one.says,
                     "shows": one.shows,
@@ -211,6 +225,16 @@ def _tables(data: PageData, study: str) -> Iterator[View]:
         }
 
 
+def _finding_title(name: str) -> str:
+    words = [_SPELT.get(word, word) for word in name.split("_")]
+    title = " ".join(words).replace("pass at 1", "pass@1").replace("Phi 2", "Phi-2")
+    return title[0].upper() + title[1:]
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[^.\d][.:]) (?=[A-Z])", text, maxsplit=1)[0]
+
+
 def _title(name: str) -> str:
     return _OTHER.get(name, name[0].upper() + name[1:])
 
@@ -233,7 +257,7 @@ def _cell(value: PrintedValue | None, measured: MeasuredColumn) -> View | None:
         return None
     fix = shown_correction(value)
     if not fix and value.follows is False and value.computed is not None:
-        fix = number_text(value.computed)
+        fix = text_like(value.printed, value.computed)
     return {
         "printed": value.printed,
         "fix": fix,

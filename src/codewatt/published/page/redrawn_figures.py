@@ -132,7 +132,10 @@ def draw_frontier(tables: ThesisTables, folder: Path) -> list[Path]:
         figure_style.marker_handle(group, **figure_style.model_style(i))
         for i, group in enumerate(groups)
     ]
-    notes = ["One run of each model. Line: efficient frontier, computed from the tables"]
+    notes = [
+        "One run of each model. Line: efficient frontier, computed from the tables. Neighbouring "
+        "points of one size share a label"
+    ]
     with figure_style.style():
         figure = figure_style.new_figure(figure_style.TWO_COLUMNS, 3.0, notes, handles)
         axes = figure.subplots()
@@ -145,24 +148,42 @@ def draw_frontier(tables: ThesisTables, folder: Path) -> list[Path]:
             color=figure_style.PALE,
             drawstyle="steps-post",
         )
+        points = [
+            (name.split("-")[0], (float(run.energy_kwh), float(run.pass_at_1)))
+            for name, run in shown.items()
+        ]
+        labelled: list[tuple[str, tuple[float, float]]] = []
         for i, labels in enumerate(groups.values()):
             for label in labels:
                 run = runs[label]
                 point = (float(run.energy_kwh), float(run.pass_at_1))
                 axes.plot(*point, linestyle="none", **figure_style.model_style(i))
-                axes.annotate(
-                    label.split("-")[0],
-                    point,
-                    xytext=(3, 2),
-                    textcoords="offset points",
-                    fontsize=6,
+                size = label.split("-")[0]
+                near = [one for one, other in labelled if _near(point, other)]
+                labelled.append((size, point))
+                below = any(
+                    other != size and _near(point, one) and one[1] > point[1]
+                    for other, one in points
                 )
+                if size not in near:
+                    axes.annotate(
+                        size,
+                        point,
+                        xytext=(3, -8 if below else 2),
+                        textcoords="offset points",
+                        fontsize=6,
+                    )
         figure_style.set_log_axis(
             axes.xaxis, *_ends([float(run.energy_kwh) for run in shown.values()])
         )
         axes.set_xlabel("energy of a run (kWh)")
         axes.set_ylabel("pass@1")
         return figure_style.save(figure, folder / FIGURE_4_12)
+
+
+def _near(point: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether the labels of two points, each energy and pass@1, would overlap."""
+    return abs(math.log(point[0] / other[0])) < 0.15 and abs(point[1] - other[1]) < 0.04
 
 
 def _stacked_bar(axes: Any, runs: PaperRuns, config: Any, position: int) -> None:

@@ -27,6 +27,7 @@ _MODELS_OF_4_1 = {
     "DeepSeek-V2-Lite": "DeepSeek-Coder-V2-Lite-Instruct",
 }
 _WRAPPED = {"CPU": corrected_cpu_wh, "Total": corrected_wh}
+_SD = ", std. deviation"
 #: Smallest relative difference by which a corrected value is shown beside a printed one.
 _SHOWN = 0.005
 
@@ -81,11 +82,13 @@ def paper_values(
         match = _match(found, figure)
         corrected = float(match.derived.middle) if match and not match.follows else None
         basis = match.check if match else ""
-        energy = _WRAPPED.get(figure.column)
+        energy = _WRAPPED.get(figure.column.removesuffix(_SD))
         if figure.unit == "Wh" and energy and figure.table != "figure 8":
             config = config_of(figure)
             if any(one.wraps and one.wraps.missed for one in runs.groups[config]):
-                corrected, basis = runs.mean(config, energy), "missed counter wraps added"
+                spread = figure.column.endswith(_SD)
+                corrected = (runs.sd if spread else runs.mean)(config, energy)
+                basis = "missed counter wraps added"
         yield _value(DE_REUS, figure, match, corrected, basis)
 
 
@@ -133,10 +136,30 @@ def shown_correction(value: PrintedValue) -> str:
     if value.corrected is None:
         return ""
     rounded = PrintedNumber.parse(value.printed).rounded
-    near = math.isclose(value.corrected, value.value, rel_tol=_SHOWN)
+    # A number that does not follow is corrected however small the difference is.
+    near = value.follows is not False and math.isclose(value.corrected, value.value, rel_tol=_SHOWN)
     if near or rounded.contains(value.corrected):
         return ""
-    return number_text(value.corrected)
+    return text_like(value.printed, value.corrected)
+
+
+def text_like(printed: str, number: float) -> str:
+    """A number in the form of a printed one: as many decimals, at least two significant digits.
+
+    Args:
+        printed: such as "36.00", "64.8%", "7B" (billions) or "3.58e12".
+        number: in the unit of the printed number, without a factor of billions.
+    """
+    if printed.endswith("B"):
+        return f"{number / 1e9:.3g}B"
+    if "e" in printed:
+        return f"{number:.3g}".replace("e+", "e")
+    unit = "%" if printed.endswith("%") else ""
+    decimals = len(printed.removesuffix("%").partition(".")[2])
+    places = decimals
+    if 0 < abs(number) < 1:
+        places = max(decimals, 1 - math.floor(math.log10(abs(number))))
+    return f"{number:.{places}f}{unit}"
 
 
 def number_text(number: float) -> str:

@@ -9,7 +9,7 @@ from codewatt.published.page.energy_changes import BFLOAT16, FLOAT32, GPU, NODE,
 from codewatt.published.page.own_measurements import OwnEnergy
 from codewatt.published.study_files import BUIS, DE_REUS
 
-MEASURED, CONSISTENT = "measured", "only consistent with it"
+MEASURED, CONSISTENT = "measured", "fits the numbers, not measured"
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Reason:
 
     Attributes:
         topic: a few words.
-        status: `MEASURED` (one thing was changed, the others kept), or `CONSISTENT`.
+        status: `MEASURED` or `CONSISTENT`.
         text: what was found, with numbers.
     """
 
@@ -62,11 +62,13 @@ def reasons(changes: Sequence[EnergyChange], energies: Sequence[OwnEnergy]) -> l
         Reason(
             "kernels",
             MEASURED,
-            "Changes with 4 bits differ. With the CUDA graph on an H200 at batch size 1: "
-            f"bitsandbytes nf4 {found.own('h200-engines', 'graph', 1, 'nf4')}, torchao int4 "
+            "Methods with the same bits differ, because each has its own kernel. 4 bits with the "
+            "CUDA graph on an H200 at batch size 1: bitsandbytes nf4 "
+            f"{found.own('h200-engines', 'graph', 1, 'nf4')}, torchao int4 "
             f"{found.own('h200-engines', 'graph', 1, 'int4 weights')}, GPTQ "
-            f"{found.own('gptq-awq-fp8', 'graph', 1, 'GPTQ int4')}. On an H100, GPTQ int8 with "
-            f"Marlin's kernels {found.own('gptq-awq-fp8', 'graph', 1, 'GPTQ int8')}.",
+            f"{found.own('gptq-awq-fp8', 'graph', 1, 'GPTQ int4')}. On an H100: AWQ with 4 bits "
+            f"{found.own('gptq-awq-fp8', 'graph', 1, 'AWQ int4')}, GPTQ with 8 bits (Marlin's "
+            f"kernels) {found.own('gptq-awq-fp8', 'graph', 1, 'GPTQ int8')}.",
         ),
         Reason(
             "bitsandbytes in transformers",
@@ -91,8 +93,9 @@ def reasons(changes: Sequence[EnergyChange], energies: Sequence[OwnEnergy]) -> l
             "energy boundary",
             MEASURED,
             "In the data of de Reus et al. 4 bits change the energy of StarCoder2-7B by "
-            f"{_range(board)} on the GPU alone, and {_range(node)} with both CPU packages and "
-            "DRAM of the node, because the run lasts longer. Buis and codewatt count the GPU only.",
+            f"{range_text(board)} on the GPU alone, and {range_text(node)} with both CPU packages "
+            "and DRAM of the node, because the run lasts longer. Buis and codewatt count the GPU "
+            "only.",
         ),
         Reason("prefill", MEASURED, _prefill(energies)),
         Reason(
@@ -108,9 +111,9 @@ def reasons(changes: Sequence[EnergyChange], energies: Sequence[OwnEnergy]) -> l
         Reason(
             "the size of the model in the runs of Buis",
             CONSISTENT,
-            f"Changes per token go from {_range(smallest)} for 0.5B to {_range(largest)} for 14B. "
-            "That is what a fixed time per token beside the reading of weights gives. codewatt has "
-            "not measured one family of models over sizes in one engine.",
+            f"Changes per token go from {range_text(smallest)} for 0.5B to {range_text(largest)} "
+            "for 14B. That is what a fixed time per token beside the reading of weights gives. "
+            "codewatt has not measured one family of models over sizes in one engine.",
         ),
         Reason(
             "the engine of Buis",
@@ -136,12 +139,13 @@ def answer(changes: Sequence[EnergyChange]) -> str:
     costs = sum(one.sign_shown and one.change_percent > 0 for one in own)
     return (
         "Both texts can be right about their own machines, because they did not measure the same "
-        "thing. In codewatt's measurements quantisation saved GPU energy with an engine of little "
-        "overhead, at small batch sizes, and with kernels that keep up with the memory: where "
-        "reading the weights takes most of the time of a decode step. Elsewhere it saved little or "
-        f"cost energy. Of codewatt's {len(own)} comparisons with bfloat16 {saves} show a saving, "
-        f"{costs} show a cost, and {len(own) - saves - costs} do not show the sign. Their settings "
-        "were chosen to explore, so these counts are no frequencies."
+        "thing. In codewatt's measurements quantisation saved GPU energy where reading the weights "
+        "takes most of the time of a decode step: with an engine that does not keep the GPU "
+        "waiting, at small batch sizes, and with kernels that multiply quantised weights as fast "
+        "as the memory delivers them. Elsewhere it saved little or cost energy. "
+        f"Of codewatt's {len(own)} comparisons with bfloat16, {saves} show a saving and {costs} a "
+        f"cost; in the other {len(own) - saves - costs} the limits include zero. The settings "
+        "were chosen to explore, so these counts say nothing about how often quantisation saves."
     )
 
 
@@ -163,7 +167,7 @@ class _Changes:
         )
         top = _plain(one.high) if math.isfinite(one.high) else "unbounded"
         unclear = "" if one.sign_shown else ", sign not shown"
-        return f"{_signed(one.change_percent)} % [{_plain(one.low)}, {top}{unclear}]"
+        return f"{signed(one.change_percent)} % [{_plain(one.low)}, {top}{unclear}]"
 
     def published(self, study: str, model: str, method: str, boundary: str) -> list[EnergyChange]:
         return [
@@ -188,21 +192,23 @@ def _prefill(energies: Sequence[OwnEnergy]) -> str:
     token = 100 * (quantised.j_per_token / whole.j_per_token - 1)
     task = 100 * ((quantised.j_per_task or 0) / (whole.j_per_task or math.nan) - 1)
     return (
-        f"torchao's int4 weights at batch size 8: {_signed(token)} % per token in decoding, "
-        f"but {_signed(task)} % per task: the kernel is made for few rows, and reads prompts "
+        f"torchao's int4 weights at batch size 8: {signed(token)} % per token in decoding, "
+        f"but {signed(task)} % per task: the kernel is made for few rows, and reads prompts "
         "slowly."
     )
 
 
-def _range(changes: Sequence[EnergyChange]) -> str:
+def range_text(changes: Sequence[EnergyChange]) -> str:
+    """Smallest and largest change, in whole per cent."""
     low = min(one.change_percent for one in changes)
     high = max(one.change_percent for one in changes)
     if round(low) == round(high):
-        return f"{_signed(low)} %"
-    return f"{_signed(low)} to {_signed(high)} %"
+        return f"{signed(low)} %"
+    return f"{signed(low)} to {signed(high)} %"
 
 
-def _signed(percent: float) -> str:
+def signed(percent: float) -> str:
+    """A whole number of per cent with its sign."""
     return f"{percent:+.0f}".replace("-", "\N{MINUS SIGN}")
 
 

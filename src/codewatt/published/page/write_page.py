@@ -8,6 +8,7 @@ from typing import Any
 
 from codewatt.files import atomic_path, write_csv_rows
 from codewatt.published.page.changes_figure import NAME as CHANGES
+from codewatt.published.page.headline import contrasts, headline
 from codewatt.published.page.measured_column import study_views
 from codewatt.published.page.page_data import PageData, compute_page
 from codewatt.published.page.page_views import (
@@ -104,7 +105,7 @@ def render_page(data: PageData, images: dict[str, str]) -> str:
         lstrip_blocks=True,
     )
     found = reasons(data.changes, data.energies)
-    names = {CHANGES: "the figure on the sign", **figure_names()}
+    names = {CHANGES: "changes of energy by quantisation", **figure_names()}
     files = [
         *((f"{name}.csv", content) for name, content in TABLES.items()),
         *((f"{name}.png, .pdf", caption) for name, caption in names.items()),
@@ -112,6 +113,8 @@ def render_page(data: PageData, images: dict[str, str]) -> str:
     return environment.get_template("published.html.j2").render(
         words=WORDS,
         images=images,
+        headline=headline(data.changes),
+        contrasts=contrasts(data.changes, data.findings),
         answer=answer(data.changes),
         reasons=found,
         changes=[change_view(change) for change in data.changes],
