@@ -189,6 +189,6 @@ def _llama_and_deepseek(runs: Runs) -> Finding:
         "tasks that the printed values allow.",
         "Llama is below DeepSeekCoder in all three pairs of runs. By how much is uncertain, "
         "because DeepSeekCoder has two values of pass@1 for equal runs "
-        "(finding accuracy of equal runs).",
+        "(see the finding on the accuracy of equal runs).",
         values,
     )

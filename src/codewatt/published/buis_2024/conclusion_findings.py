@@ -67,7 +67,7 @@ def _quantised_save(runs: Runs) -> Finding:
         "Quantised models save energy of one GPU above idle. From 1.5B on the runs are also "
         "shorter, so a boundary with CPU and DRAM would show savings too. For 0.5B the runs are "
         "longer, and such a boundary could show a cost. One run each; the engine is not stated. Of "
-        "the fine-tuned models two of five use less (finding fine tuning and tokens).",
+        "the fine-tuned models two of five use less (see the finding on fine tuning and tokens).",
         values,
     )
 
@@ -163,8 +163,8 @@ def _unit_tests(runs: Runs) -> Finding:
         "LLM-generated code”.",
         f"pass@1 of the {len(runs)} runs is {values['low_pass']:.2f} to {values['high_pass']:.2f}: "
         f"{100 * (1 - values['high_pass']):.0f} to {100 * (1 - values['low_pass']):.0f} % of the "
-        "programs fail their tests. Runs that are most likely equal have different pass@1 (finding "
-        "accuracy of equal runs).",
+        "programs fail their tests. Runs that are most likely equal have different pass@1 (see "
+        "the finding on the accuracy of equal runs).",
         "Unit tests count correct programs; they do not make programs correct. The unequal counts "
         "of equal runs also leave open whether all verdicts are right.",
         values,
