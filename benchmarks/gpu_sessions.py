@@ -36,6 +36,7 @@ from codewatt.paths import Paths
 ROOT = Path(__file__).resolve().parents[1]
 #: Copied between checkouts: results, and what Snakemake knows of them.
 _METADATA = ".snakemake/metadata"
+_FIDELITY_CORES = 4
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ class Snakemake:
         """Make targets; returns whether all were made."""
         begun_s = time.monotonic()
         command = [sys.executable, "-m", "snakemake", *targets, "--cores", str(len(self.cores))]
-        command += ["--keep-going", "--quiet", "rules", "--config", *self.config]
+        command += ["--keep-going", "--quiet", "rules"]
+        # Fidelity is not metered, so several jobs share the GPU.
+        command += ["--set-threads", f"measure_fidelity={_FIDELITY_CORES}"]
+        command += ["--config", *self.config]
         environment = {
             **os.environ,
             "CUDA_VISIBLE_DEVICES": self.gpu,
