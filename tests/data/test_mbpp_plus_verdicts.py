@@ -1,9 +1,9 @@
 """MBPP+ v0.2.0: verdicts on published solutions are the recorded ones, on a part of the tasks.
 
 The solutions and verdicts are those of Llama-3-8B that EvalPlus's authors published. The part is
-every eighth task, every task with a rule of comparison of its own, and the first task of every
-combination of argument types; benchmarks/recorded_verdicts.py judges all tasks. Takes about a
-minute on two cores.
+every eighth task, every task with a rule of comparison of its own, the task that has an infinite
+input, and the first task of every combination of argument types; benchmarks/recorded_verdicts.py
+judges all tasks. Takes about a minute on two cores.
 """
 
 import gzip
@@ -21,7 +21,11 @@ from codewatt.benchmarks.output_rules import EQUAL
 from codewatt.benchmarks.tasks import FunctionTask, function_tasks
 from codewatt.evaluate.eval_results import eval_results
 from codewatt.evaluate.judge import judge
-from codewatt.evaluate.outputs.expected_outputs import ExpectedOutputs
+from codewatt.evaluate.outputs.expected_outputs import (
+    ExpectedOutputs,
+    read_expected,
+    write_expected,
+)
 from codewatt.evaluate.reference_programs import compute_expected
 from codewatt.evaluate.sanitize import sanitize_all
 from codewatt.evaluate.verdicts import PASS, Program, Verdict
@@ -33,6 +37,8 @@ KINDS = ("", "-instruct")
 
 SLOW = "Mbpp/255"
 """Its reference returns 128 million items for one test, which takes half a minute."""
+
+INFINITE_INPUT = "Mbpp/404"
 
 TIMED_OUT_THERE = {("", "Mbpp/566"), ("", "Mbpp/583")}
 """Recorded plus failures of programs that return the expected outputs: time-outs of wall time.
@@ -47,10 +53,11 @@ def tasks(test_data: Path) -> list[FunctionTask]:
     path = test_data / "mbpp_plus" / "MbppPlus-v0.2.0.jsonl.gz"
     every = function_tasks(MbppPlus().tasks({"path": str(path)}))
     first = {tuple(task.argument_types): task.task_id for task in reversed(every)}
+    chosen = {*first.values(), INFINITE_INPUT}
     return [
         task
         for index, task in enumerate(every)
-        if (index % 8 == 0 or task.output_rule != EQUAL or task.task_id in first.values())
+        if (index % 8 == 0 or task.output_rule != EQUAL or task.task_id in chosen)
         and task.task_id != SLOW
     ]
 
@@ -58,6 +65,14 @@ def tasks(test_data: Path) -> list[FunctionTask]:
 @pytest.fixture(scope="module")
 def expected(tasks: list[FunctionTask]) -> ExpectedOutputs:
     return compute_expected(tasks, jobs=JOBS)
+
+
+def test_expected_outputs_are_kept(
+    tasks: list[FunctionTask], expected: ExpectedOutputs, tmp_path: Path
+) -> None:
+    assert INFINITE_INPUT in {task.task_id for task in tasks}
+    write_expected(tmp_path / "expected.json.gz", expected, tasks)
+    assert read_expected(tmp_path / "expected.json.gz", tasks) == expected
 
 
 def recorded(test_data: Path, kind: str) -> dict[str, dict[str, Any]]:

@@ -215,6 +215,18 @@ def test_bad_requests_are_one_line() -> None:
         compute_expected([task("def answer(x): return object()\n", [[1]])], jobs=1)
 
 
+def test_expected_outputs_of_tests_with_infinite_and_nan_inputs_are_kept(tmp_path: Path) -> None:
+    """MBPP+ has a test whose input is infinite."""
+    infinite, nan = float("inf"), float("nan")
+    the_task = task("def answer(x): return x\n", [[1.5], [infinite]], [[nan], [[-infinite, 2]]])
+    expected = compute_expected([the_task], jobs=1)
+    path = tmp_path / "expected.json.gz"
+    write_expected(path, expected, [the_task])
+    assert read_expected(path, [the_task]) == expected
+    digests = {tasks_digest([task(GOOD, [[x]])]) for x in (infinite, -infinite, nan, 1e308)}
+    assert len(digests) == 4
+
+
 def test_expected_outputs_are_kept_and_only_for_their_tasks(tmp_path: Path) -> None:
     the_task = task("def answer(x): return [x, float('nan'), '\\ud800', 1.5]\n", [[1]], [[2]])
     expected = compute_expected([the_task], jobs=1)

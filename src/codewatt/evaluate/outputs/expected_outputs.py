@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 from codewatt.benchmarks.tasks import SUITES, FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.evaluate.outputs.output_decoder import ENCODED_NAN
-from codewatt.files import canonical_json, read_json, write_json
+from codewatt.files import read_json, write_json
 
 FORMAT = 2
 """Version of the file of expected outputs."""
@@ -69,12 +70,15 @@ def digest_if_long(line: bytes) -> bytes:
 def tasks_digest(tasks: Sequence[FunctionTask]) -> str:
     """sha256 (hex) over the tasks, on which the expected outputs depend.
 
-    Tasks may contain lone surrogates, which UTF-8 cannot encode; they are digested as backslash
-    escapes.
+    Inputs of tests may be infinite or NaN, as one of MBPP+ is. Tasks may contain lone surrogates,
+    which UTF-8 cannot encode; they are digested as backslash escapes.
     """
     total = hashlib.sha256()
     for task in tasks:
-        total.update(canonical_json(task.to_row()).encode("utf-8", "backslashreplace") + b"\n")
+        row = json.dumps(
+            task.to_row(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=True
+        )
+        total.update(row.encode("utf-8", "backslashreplace") + b"\n")
     return total.hexdigest()
 
 
