@@ -36,6 +36,7 @@ from codewatt.paths import Paths
 ROOT = Path(__file__).resolve().parents[1]
 #: Copied between checkouts: results, and what Snakemake knows of them.
 _METADATA = ".snakemake/metadata"
+#: CPU cores of a job that measures fidelity.
 _FIDELITY_CORES = 4
 
 

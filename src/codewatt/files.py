@@ -124,10 +124,15 @@ def _temporary(target: Path) -> Path:
     return Path(name)
 
 
-def canonical_json(value: Any) -> str:
-    """JSON text that is the same for equal values: sorted keys, no spaces; NaN is an error."""
+def canonical_json(value: Any, *, allow_nan: bool = False) -> str:
+    """JSON text that is the same for equal values: sorted keys, no spaces.
+
+    Args:
+        value: a JSON-like value.
+        allow_nan: write NaN and infinities as Python's json does; otherwise they are an error.
+    """
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan
     )
 
 

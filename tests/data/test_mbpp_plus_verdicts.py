@@ -18,7 +18,7 @@ import pytest
 from codewatt.benchmarks.argument_types import convert_arguments
 from codewatt.benchmarks.mbpp_plus_benchmark import MbppPlus
 from codewatt.benchmarks.output_rules import EQUAL
-from codewatt.benchmarks.tasks import FunctionTask, function_tasks
+from codewatt.benchmarks.tasks import FunctionTask, function_tasks, read_tasks, write_tasks
 from codewatt.evaluate.eval_results import eval_results
 from codewatt.evaluate.judge import judge
 from codewatt.evaluate.outputs.expected_outputs import (
@@ -71,7 +71,9 @@ def test_expected_outputs_are_kept(
     tasks: list[FunctionTask], expected: ExpectedOutputs, tmp_path: Path
 ) -> None:
     assert INFINITE_INPUT in {task.task_id for task in tasks}
-    write_expected(tmp_path / "expected.json.gz", expected, tasks)
+    write_tasks(tmp_path / "tasks.jsonl.gz", tasks)
+    read = function_tasks(read_tasks(tmp_path / "tasks.jsonl.gz"))
+    write_expected(tmp_path / "expected.json.gz", expected, read)
     assert read_expected(tmp_path / "expected.json.gz", tasks) == expected
 
 

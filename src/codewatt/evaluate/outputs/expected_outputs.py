@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 from codewatt.benchmarks.tasks import SUITES, FunctionTask
 from codewatt.errors import CodewattError
 from codewatt.evaluate.outputs.output_decoder import ENCODED_NAN
-from codewatt.files import read_json, write_json
+from codewatt.files import canonical_json, read_json, write_json
 
 FORMAT = 2
 """Version of the file of expected outputs."""
@@ -75,9 +74,7 @@ def tasks_digest(tasks: Sequence[FunctionTask]) -> str:
     """
     total = hashlib.sha256()
     for task in tasks:
-        row = json.dumps(
-            task.to_row(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=True
-        )
+        row = canonical_json(task.to_row(), allow_nan=True)
         total.update(row.encode("utf-8", "backslashreplace") + b"\n")
     return total.hexdigest()
 
